@@ -1,0 +1,56 @@
+"""Time, handed in. Stored times are whole milliseconds since 1970-01-01 UTC; durations use the monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NewType, Protocol
+
+Millis = NewType("Millis", int)
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Clock(Protocol):
+    """Where time comes from; tests hand in one that they move."""
+
+    def now(self) -> Millis: ...
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now(self) -> Millis:
+        return Millis(time.time_ns() // 1_000_000)
+
+
+@dataclass
+class MovedClock:
+    """A clock that runs `offset` milliseconds away from the machine's: tests of months and expiry move it."""
+
+    offset: int = 0
+
+    def now(self) -> Millis:
+        return Millis(time.time_ns() // 1_000_000 + self.offset)
+
+
+def to_rfc3339(at: int) -> str:
+    """`2026-11-25T09:41:52.031Z`: RFC 3339, UTC, milliseconds."""
+    moment = datetime.fromtimestamp(at / 1000, tz=UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+
+
+def month_of(at: int) -> str:
+    """The UTC calendar month as `2026-11`."""
+    return datetime.fromtimestamp(at / 1000, tz=UTC).strftime("%Y-%m")
+
+
+def next_month(at: int) -> Millis:
+    """The first moment of the following UTC month."""
+    moment = datetime.fromtimestamp(at / 1000, tz=UTC)
+    year, month = (moment.year + 1, 1) if moment.month == 12 else (moment.year, moment.month + 1)
+    return Millis(int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000))

@@ -1,0 +1,260 @@
+"""The protocol of a node type: one file declares it, everything else (palette, form, checks, docs, tests) derives from it.
+
+A node file has: a module docstring (first line = tooltip, the rest = its help page, markdown), `Config`, `Inputs`,
+`async def run(config, inputs, context)` returning the JSON value of `out`, and `NODE = NodeType(...)`.
+
+A node keeps no state and does no I/O of its own: everything outside comes through `context`. It raises `NodeFailed` for what
+it understands and lets the rest fly; the runner wraps that once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+
+Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
+JsonSchema = dict[str, Any]
+
+Group = Literal["io", "web", "ai", "lists", "transform", "logic"]
+GROUPS: dict[Group, str] = {
+    "io": "Input/Output",
+    "web": "Web",
+    "ai": "AI",
+    "lists": "Lists",
+    "transform": "Transform",
+    "logic": "Logic",
+}
+#: Groups whose nodes count as "a processing node" for a deployment.
+PROCESSING: frozenset[Group] = frozenset({"web", "ai", "lists", "transform", "logic"})
+
+
+def as_text(value: Json) -> str:
+    """A JSON value as text (product.md section 2): strings as they are, null as empty, the rest compact JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+#: An input that wants text takes any JSON value by the rule of `as_text`.
+Text = Annotated[str, BeforeValidator(as_text)]
+
+
+class NodeConfig(BaseModel):
+    """Settings fixed at design time. Every field has a title and a description: they are the form and the docs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeInputs(BaseModel):
+    """Values bound to data, as they are after rendering. A field without default must be bound before a deploy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FreeInputs(BaseModel):
+    """Inputs with names of the designer's choosing (API Output, Set Fields): read them from `model_extra`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def values(self) -> dict[str, Json]:
+        """Name -> value in the designer's order."""
+        return dict(self.model_extra or {})
+
+
+class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
+    """A node could not do its work, in a sentence for the designer.
+
+    `code` is a word of api.md (`http_status`, `page_not_found`, ...); `passing` says that another try may help;
+    `retry_after` is how many seconds the other side asked to wait.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "node_failed",
+        why: str = "",
+        remedy: str = "",
+        passing: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.why = why
+        self.remedy = remedy
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+class HttpAnswer(Protocol):
+    """What the outbound door answers."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def content_type(self) -> str: ...
+    def text(self) -> str: ...
+
+
+class Http(Protocol):
+    """The outbound door as a node sees it (`engine.outside.http.Door`). Refusals and faults come as NodeFailed."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> HttpAnswer: ...
+
+
+@dataclass(frozen=True)
+class ModelQuestion:
+    """What a Prompt asks. `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object."""
+
+    model: str
+    prompt: str
+    system: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    output_schema: JsonSchema | None = None
+    max_attempts: int = 3
+    timeout_seconds: float = 180.0
+
+
+class ModelReply(Protocol):
+    """A model's answer: `value` is text, or an object that fits the schema."""
+
+    @property
+    def value(self) -> Json: ...
+    @property
+    def simulated(self) -> bool: ...
+
+
+class NodeContext(Protocol):
+    """Everything a node may use from outside. Model calls, warnings and log lines are kept with the step."""
+
+    @property
+    def http(self) -> Http: ...
+    @property
+    def idempotency_key(self) -> str:
+        """`job:step:item`, the same on every try: sent with HTTP POST so that a repeated call can be recognised."""
+        ...
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long this try may take."""
+        ...
+
+    @property
+    def contract_payload(self) -> Mapping[str, Json]:
+        """The job's payload with defaults applied."""
+        ...
+
+    async def ask_model(self, question: ModelQuestion) -> ModelReply: ...
+    async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Runs CPU-heavy pure work off the event loop."""
+        ...
+
+    def secret(self, secret_id: str) -> str:
+        """The value of a secret of this workspace. Raises NodeFailed when there is none."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """A warning shown with the step."""
+        ...
+
+    def log(self, message: str) -> None:
+        """A line in the step's log."""
+        ...
+
+
+C = TypeVar("C", bound=BaseModel)
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the pair reads as Config and Inputs
+
+Run = Callable[[Any, Any, NodeContext], Awaitable[Json]]
+
+
+def _no_extra_problems(node: Node, document: Document) -> list[Problem]:
+    return []
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A node type, declared once by its file.
+
+    `out_schema` is a pure function from the node's config (as stored) to the JSON Schema of `out`, or None when
+    anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings.
+    `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
+    """
+
+    type: str
+    title: str
+    group: Group
+    icon: str
+    config: type[BaseModel]
+    inputs: type[BaseModel]
+    run: Run
+    out_schema: Callable[[Mapping[str, Any]], JsonSchema | None]
+    summary: Callable[[Mapping[str, Any], Mapping[str, Any]], str]
+    version: int = 1
+    ports: tuple[str, ...] = ("out",)
+    accepts_input: bool = True
+    timeout_seconds: float = 60.0
+    source_inputs: frozenset[str] = frozenset()
+    check: Callable[[Node, Document], list[Problem]] = _no_extra_problems
+    example: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
+
+    @property
+    def free_form(self) -> bool:
+        """True when the designer names the inputs."""
+        return issubclass(self.inputs, FreeInputs)
+
+    @property
+    def processing(self) -> bool:
+        """True for the groups that count as a processing node."""
+        return self.group in PROCESSING
+
+    @property
+    def tooltip(self) -> str:
+        """One sentence: the first line of the file's docstring."""
+        return self._doc().split("\n")[0]
+
+    @property
+    def help(self) -> str:
+        """The help page in markdown: the rest of the file's docstring."""
+        return "\n".join(self._doc().split("\n")[1:]).strip()
+
+    @property
+    def required_inputs(self) -> tuple[str, ...]:
+        """Inputs that must be bound."""
+        return tuple(name for name, info in self.inputs.model_fields.items() if info.is_required())
+
+    def _doc(self) -> str:
+        module = inspect.getmodule(self.run)
+        return inspect.getdoc(module) or self.title
+
+
+Catalog = Mapping[str, NodeType]

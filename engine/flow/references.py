@@ -1,0 +1,195 @@
+"""References `{{ node.out.field }}` in bindings: parsing, rendering and rewriting (product.md section 2).
+
+Rendering is one pass over the designer's text: data that is put in is never parsed again (security.md S7), and nothing is
+evaluated, only looked up (S5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.flow.node_type import Json, as_text
+
+SYSTEM = "system"
+SYSTEM_FIELDS = ("timestamp", "flow_id", "flow_version", "job_id")
+ROOTS = ("out", "index", "total")
+
+_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_HEAD = re.compile(r"\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)")
+_PART = re.compile(r"""\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d{1,9})\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\])""")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`node_id.root` and then a path of names and positions. For the system: node_id `system`, root = the field."""
+
+    node_id: str
+    root: str
+    path: tuple[str | int, ...] = ()
+
+    def __str__(self) -> str:
+        return "{{ " + self.node_id + "." + self.root + "".join(_shown_part(part) for part in self.path) + " }}"
+
+
+@dataclass(frozen=True)
+class BadReference:
+    """Text in `{{ }}` that is not a reference."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A reference that named nothing at run time."""
+
+    reference: Reference
+
+
+class Scope:
+    """What references may see while one node runs: outputs by node id, and system values."""
+
+    def __init__(self, outputs: Mapping[str, Json], system: Mapping[str, Json], skipped: frozenset[str] = frozenset()):
+        self.outputs = outputs
+        self.system = system
+        self.skipped = skipped
+
+    def find(self, reference: Reference) -> Json | Missing:
+        """The value named, or Missing."""
+        if reference.node_id == SYSTEM:
+            value: Any = self.system.get(reference.root)
+        elif reference.root != "out" or reference.node_id not in self.outputs:
+            return Missing(reference)
+        else:
+            value = self.outputs[reference.node_id]
+        for part in reference.path:
+            if isinstance(part, str) and isinstance(value, dict) and part in value:
+                value = value[part]
+            elif isinstance(part, int) and isinstance(value, list) and part < len(value):
+                value = value[part]
+            else:
+                return Missing(reference)
+        return value
+
+
+def parse_reference(text: str) -> Reference | BadReference:
+    """Reads what stands between the braces."""
+    head = _HEAD.match(text)
+    if head is None:
+        return BadReference(text.strip())
+    node_id, root = head.groups()
+    if (root not in SYSTEM_FIELDS) if node_id == SYSTEM else (root not in ROOTS):
+        return BadReference(text.strip())
+    path: list[str | int] = []
+    at = head.end()
+    while text[at:].strip():
+        part = _PART.match(text, at)
+        if part is None:
+            return BadReference(text.strip())
+        name, position, key = part.groups()
+        path.append(int(position) if position is not None else name if name is not None else _unescape(key))
+        at = part.end()
+    if path and (root in {"index", "total"} or node_id == SYSTEM):
+        return BadReference(text.strip())
+    return Reference(node_id, root, tuple(path))
+
+
+def split_text(text: str) -> Iterator[str | Reference | BadReference]:
+    """A text as its literal pieces and references, in order."""
+    at = 0
+    for match in _BRACES.finditer(text):
+        if match.start() > at:
+            yield text[at : match.start()]
+        yield parse_reference(match.group(1))
+        at = match.end()
+    if at < len(text):
+        yield text[at:]
+
+
+def find_references(binding: Json, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
+    """Every reference in a binding with the pointer of the text it stands in. Keys are not bindings. Iterative."""
+    waiting: list[tuple[str, Json]] = [(pointer, binding)]
+    while waiting:
+        here, value = waiting.pop()
+        if isinstance(value, str):
+            yield from ((here, piece) for piece in split_text(value) if not isinstance(piece, str))
+        elif isinstance(value, dict):
+            waiting += [(f"{here}/{escape_pointer(key)}", item) for key, item in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(f"{here}/{number}", item) for number, item in reversed(list(enumerate(value)))]
+
+
+def render(binding: Json, scope: Scope, missing: list[Missing]) -> Json:
+    """The value of a binding. One reference alone keeps its JSON type; with text around it, it becomes text.
+
+    A reference that names nothing gives null (alone) or nothing (in text) and is added to `missing`. Depth is
+    bounded by the document's own limit of 64.
+    """
+    if isinstance(binding, str):
+        return _render_text(binding, scope, missing)
+    if isinstance(binding, dict):
+        return {key: render(item, scope, missing) for key, item in binding.items()}
+    if isinstance(binding, list):
+        return [render(item, scope, missing) for item in binding]
+    return binding
+
+
+def rename_node(binding: Json, old: str, new: str) -> Json:
+    """The binding with every reference to node `old` pointing to `new` (used when nodes are pasted)."""
+    if isinstance(binding, str):
+        return "".join(
+            piece
+            if isinstance(piece, str)
+            else str(Reference(new, piece.root, piece.path))
+            if isinstance(piece, Reference) and piece.node_id == old
+            else str(piece)
+            if isinstance(piece, Reference)
+            else "{{ " + piece.text + " }}"
+            for piece in split_text(binding)
+        )
+    if isinstance(binding, dict):
+        return {key: rename_node(item, old, new) for key, item in binding.items()}
+    if isinstance(binding, list):
+        return [rename_node(item, old, new) for item in binding]
+    return binding
+
+
+def escape_pointer(key: str) -> str:
+    """A key as a JSON pointer token (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _render_text(text: str, scope: Scope, missing: list[Missing]) -> Json:
+    pieces = list(split_text(text))
+    if len(pieces) == 1 and isinstance(pieces[0], Reference):
+        return _look_up(pieces[0], scope, missing)
+    return "".join(
+        piece
+        if isinstance(piece, str)
+        else as_text(_look_up(piece, scope, missing))
+        if isinstance(piece, Reference)
+        else "{{ " + piece.text + " }}"
+        for piece in pieces
+    )
+
+
+def _look_up(reference: Reference, scope: Scope, missing: list[Missing]) -> Json:
+    found = scope.find(reference)
+    if isinstance(found, Missing):
+        missing.append(found)
+        return None
+    return found
+
+
+def _shown_part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part):
+        return f".{part}"
+    return '["' + part.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+
+
+def _unescape(key: str) -> str:
+    return re.sub(r"\\(.)", r"\1", key)
