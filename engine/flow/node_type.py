@@ -10,7 +10,6 @@ it understands and lets the rest fly; the runner wraps that once.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -19,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
+from engine.flow.references import Scope, as_text
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 JsonSchema = dict[str, Any]
@@ -34,15 +34,6 @@ GROUPS: dict[Group, str] = {
 }
 #: Groups whose nodes count as "a processing node" for a deployment.
 PROCESSING: frozenset[Group] = frozenset({"web", "ai", "lists", "transform", "logic"})
-
-
-def as_text(value: Json) -> str:
-    """A JSON value as text (product.md section 2): strings as they are, null as empty, the rest compact JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 #: An input that wants text takes any JSON value by the rule of `as_text`.
@@ -169,8 +160,13 @@ class NodeContext(Protocol):
         ...
 
     @property
-    def contract_payload(self) -> Mapping[str, Json]:
+    def payload(self) -> Mapping[str, Json]:
         """The job's payload with defaults applied."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """What references may see; for inputs that are source and render themselves."""
         ...
 
     async def ask_model(self, question: ModelQuestion) -> ModelReply: ...
@@ -205,8 +201,8 @@ def _no_extra_problems(node: Node, document: Document) -> list[Problem]:
 class NodeType:
     """A node type, declared once by its file.
 
-    `out_schema` is a pure function from the node's config (as stored) to the JSON Schema of `out`, or None when
-    anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings.
+    `out_schema` is a pure function from the node's config and inputs (as stored, maybe wrong) to the JSON Schema of `out`, or
+    None when anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings.
     `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
     """
 
@@ -217,7 +213,7 @@ class NodeType:
     config: type[BaseModel]
     inputs: type[BaseModel]
     run: Run
-    out_schema: Callable[[Mapping[str, Any]], JsonSchema | None]
+    out_schema: Callable[[Mapping[str, Any], Mapping[str, Any]], JsonSchema | None]
     summary: Callable[[Mapping[str, Any], Mapping[str, Any]], str]
     version: int = 1
     ports: tuple[str, ...] = ("out",)

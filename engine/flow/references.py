@@ -6,12 +6,13 @@ evaluated, only looked up (S5).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.flow.node_type import Json, as_text
+Json = Any
 
 SYSTEM = "system"
 SYSTEM_FIELDS = ("timestamp", "flow_id", "flow_version", "job_id")
@@ -51,7 +52,9 @@ class Missing:
 class Scope:
     """What references may see while one node runs: outputs by node id, and system values."""
 
-    def __init__(self, outputs: Mapping[str, Json], system: Mapping[str, Json], skipped: frozenset[str] = frozenset()):
+    def __init__(
+        self, outputs: Mapping[str, Json], system: Mapping[str, Json], skipped: frozenset[str] = frozenset()
+    ) -> None:
         self.outputs = outputs
         self.system = system
         self.skipped = skipped
@@ -159,6 +162,15 @@ def rename_node(binding: Json, old: str, new: str) -> Json:
 def escape_pointer(key: str) -> str:
     """A key as a JSON pointer token (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def as_text(value: Json) -> str:
+    """A JSON value as text (product.md section 2): strings as they are, null as empty, the rest compact JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _render_text(text: str, scope: Scope, missing: list[Missing]) -> Json:

@@ -1,0 +1,15 @@
+"""The node types in palette order. A new node is one file here and one line below; nothing is scanned."""
+
+from __future__ import annotations
+
+from engine.flow.node_type import Catalog, NodeType
+from engine.nodes import api_input, api_output, set_fields, text_template
+
+NODE_TYPES: tuple[NodeType, ...] = (
+    api_input.NODE,
+    api_output.NODE,
+    text_template.NODE,
+    set_fields.NODE,
+)
+
+CATALOG: Catalog = {node.type: node for node in NODE_TYPES}

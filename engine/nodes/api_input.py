@@ -1,0 +1,111 @@
+"""Define what callers send: the fields of the request body.
+
+Every flow that becomes an API starts here. Add a field for each value callers send, choose its type and whether it must be
+there. Requests that do not match are refused with the name of every wrong field, so later steps can rely on the values.
+
+A field that is not required may have a default; without one it is null. Later steps use the values as `API Input › name`.
+Samples are ready-made requests for the Run panel and the code examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow import contract
+from engine.flow.document import Document, Node
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+
+FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]
+Format = Literal["uri", "email", "date-time"]
+
+
+class FieldRules(NodeConfig):
+    """A field without its name: its type and what its values must fulfil."""
+
+    type: FieldType = Field("string", title="Type", description="What kind of value callers send.")
+    required: bool = Field(False, title="Required", description="Refuse requests without this field.")
+    description: str = Field("", max_length=1_000, title="Description", description="Shown in the API docs.")
+    default: Any = Field(None, title="Default", description="Used when the field is not sent.")
+    example: Any = Field(None, title="Example", description="Shown in the docs and the code examples.")
+    format: Format | None = Field(None, title="Format", description="Web address, e-mail or date and time.")
+    enum: tuple[Any, ...] | None = Field(None, title="Allowed values", description="Only these values are taken.")
+    minimum: float | None = Field(None, title="Smallest", description="The smallest number taken.")
+    maximum: float | None = Field(None, title="Largest", description="The largest number taken.")
+    min_length: int | None = Field(None, ge=0, title="Shortest", description="At least so many characters.")
+    max_length: int | None = Field(None, ge=0, title="Longest", description="At most so many characters.")
+    min_items: int | None = Field(None, ge=0, title="Fewest items", description="At least so many items.")
+    max_items: int | None = Field(None, ge=0, title="Most items", description="At most so many items.")
+    pattern: str | None = Field(None, max_length=200, title="Pattern", description="A pattern the text must match.")
+    items: FieldRules | None = Field(None, title="Items", description="What each item of the list is.")
+    fields: tuple[InputField, ...] | None = Field(None, title="Fields", description="The fields of the group.")
+
+
+class InputField(FieldRules):
+    """One field of the request body."""
+
+    name: str = Field(max_length=200, title="Name", description="The key in the request body, like `url`.")
+
+
+class Sample(NodeConfig):
+    """A ready-made request."""
+
+    title: str = Field("Sample", max_length=200, title="Title")
+    payload: dict[str, Any] = Field(default_factory=dict, title="Request body")
+
+
+class Config(NodeConfig):
+    fields: tuple[InputField, ...] = Field(
+        (),
+        title="Fields",
+        description="What callers send.",
+        max_length=contract.MAX_FIELDS,
+        json_schema_extra={"widget": "fields"},
+    )
+    samples: tuple[Sample, ...] = Field(
+        (),
+        title="Samples",
+        description="Ready-made requests for the Run panel.",
+        json_schema_extra={"widget": "samples"},
+    )
+
+
+class Inputs(NodeInputs):
+    """None: it is where the data comes from."""
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The payload, defaults applied before the run."""
+    return dict(context.payload)
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    return contract.field_problems(node)
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return contract.payload_schema(config.get("fields") or (), for_output=True)
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    names = [field.get("name", "") for field in config.get("fields") or () if isinstance(field, dict)]
+    return ", ".join(name for name in names if name) or "no fields yet"
+
+
+NODE = NodeType(
+    type="api_input",
+    title="API Input",
+    group="io",
+    icon="input",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    accepts_input=False,
+    check=_check,
+    example=({"fields": [{"name": "url", "type": "string", "format": "uri", "required": True}]}, {}),
+)

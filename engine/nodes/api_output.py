@@ -1,0 +1,49 @@
+"""Choose what callers get back: one name and value per response field.
+
+Without this node the output of the flow's last node is returned as `{"output": ...}`.
+Add a field for each value callers should see and put data from earlier steps into it. A field that uses a node which was
+skipped is null, with a warning on the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
+
+
+class Config(NodeConfig):
+    """No settings."""
+
+
+class Inputs(FreeInputs):
+    """The response fields."""
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The response object, fields in the designer's order."""
+    return inputs.values
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    return ", ".join(inputs) or "no fields yet"
+
+
+NODE = NodeType(
+    type="api_output",
+    title="API Output",
+    group="io",
+    icon="output",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    ports=(),
+    example=({}, {"title": "{{ page_scraper.out.title }}"}),
+)

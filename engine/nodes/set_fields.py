@@ -1,0 +1,47 @@
+"""Make an object from named values.
+
+Each field has a name and a value; later steps use them as `Set Fields › name`. A value that is one reference alone keeps its
+type (a number stays a number); with text around it, it becomes text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
+
+
+class Config(NodeConfig):
+    """No settings."""
+
+
+class Inputs(FreeInputs):
+    """The fields of the object."""
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The object, fields in the designer's order."""
+    return inputs.values
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    return ", ".join(inputs) or "no fields yet"
+
+
+NODE = NodeType(
+    type="set_fields",
+    title="Set Fields",
+    group="transform",
+    icon="edit_square",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    example=({}, {"title": "{{ page_scraper.out.title }}"}),
+)

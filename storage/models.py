@@ -1,0 +1,479 @@
+"""The tables. Times are whole milliseconds since 1970 UTC; money is whole nano-dollars (None = unknown, never 0).
+
+The hot path (accept, claim, step, finish) uses these tables through Core statements; everything else the ORM. The queue's own
+tables (`task`, `kv`, `schedule`, `counter`) come from the migration and belong to Huey.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+#: Job statuses that still hold a slot.
+OPEN = ("queued", "processing")
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {int: BigInteger().with_variant(Integer, "sqlite"), str: String()}  # noqa: RUF012 - SQLAlchemy reads it once
+
+
+class Workspace(Base):
+    """A tenant: everything owned names its workspace. `concurrency` and `monthly` override the plan; -1 = unlimited."""
+
+    __tablename__ = "workspaces"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    plan: Mapped[str]
+    concurrency: Mapped[int | None]
+    monthly: Mapped[int | None]
+    created_at: Mapped[int]
+
+
+class User(Base):
+    """A person. Roles: owner, editor, viewer."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    password_hash: Mapped[str | None]
+    disabled_at: Mapped[int | None]
+    created_at: Mapped[int]
+
+
+class SignIn(Base):
+    """A signed-in browser: the cookie's SHA-256, never the cookie."""
+
+    __tablename__ = "sessions"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[int]
+    seen_at: Mapped[int]
+    address: Mapped[str]
+    browser: Mapped[str]
+
+
+class SetupToken(Base):
+    """A link that sets up the first owner, invites a person or sets a new password. Hashed, single use, short-lived."""
+
+    __tablename__ = "setup_tokens"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    user_id: Mapped[str | None]
+    role: Mapped[str | None]
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    used_at: Mapped[int | None]
+
+
+class SignInFailure(Base):
+    """A wrong password, counted per account and per address for 15 minutes."""
+
+    __tablename__ = "sign_in_failures"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    subject: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+
+
+class AuditEntry(Base):
+    """Who did what."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+    actor: Mapped[str]
+    verb: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[str] = mapped_column(Text)
+    address: Mapped[str]
+
+
+class Flow(Base):
+    """A flow: its draft, and which version is newest and live. `newest_version` 0 = never saved."""
+
+    __tablename__ = "flows"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(Text)
+    draft: Mapped[str] = mapped_column(Text)
+    draft_revision: Mapped[int]
+    draft_saved_at: Mapped[int]
+    newest_version: Mapped[int]
+    live_version: Mapped[int | None]
+    deployed_at: Mapped[int | None]
+    ever_deployed: Mapped[bool]
+    settings: Mapped[dict] = mapped_column(JSON)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+    deleted_at: Mapped[int | None]
+
+
+class FlowVersion(Base):
+    """An immutable saved version."""
+
+    __tablename__ = "flow_versions"
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+    title: Mapped[str]
+    note: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    first_deployed_at: Mapped[int | None]
+
+
+class Deployment(Base):
+    """What went live and when: the history of one endpoint."""
+
+    __tablename__ = "deployments"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
+    version: Mapped[int | None]
+    verb: Mapped[str]
+    at: Mapped[int]
+    actor: Mapped[str]
+
+
+class Snapshot(Base):
+    """The document a Playground run was started with."""
+
+    __tablename__ = "snapshots"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(index=True)
+    document: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+
+
+class ApiKey(Base):
+    """A key's identity: label, environment, limits. Its secrets are rows of `api_key_secrets`."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    label: Mapped[str]
+    environment: Mapped[str]
+    flow_ids: Mapped[list | None] = mapped_column(JSON)
+    concurrency: Mapped[int | None]
+    monthly: Mapped[int | None]
+    expires_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    last_used_at: Mapped[int | None]
+
+
+class ApiKeySecret(Base):
+    """SHA-256 of one secret. Two are valid while a key is rotating."""
+
+    __tablename__ = "api_key_secrets"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), index=True)
+    prefix: Mapped[str]
+    last4: Mapped[str]
+    created_at: Mapped[int]
+    valid_until: Mapped[int | None]
+
+
+class Usage(Base):
+    """Slots in use and accepted jobs of the month, per workspace (`subject` = its id) and per key with own limits."""
+
+    __tablename__ = "usage"
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    active: Mapped[int]
+    month: Mapped[str]
+    month_count: Mapped[int]
+
+
+class Job(Base):
+    """The truth about one job. Open jobs have status queued or processing."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str]
+    flow_version: Mapped[int | None]
+    snapshot_id: Mapped[str | None]
+    #: live, test, dev: by the key. playground: from the canvas, never in the public API.
+    environment: Mapped[str]
+    key_id: Mapped[str | None]
+    batch_id: Mapped[str | None]
+    #: True when it holds a slot of the plan (False: Playground, waiting batch item).
+    counted: Mapped[bool]
+    status: Mapped[str]
+    #: The boot id of the worker that holds it, and how often it was claimed: every worker write names both.
+    owner: Mapped[str | None]
+    attempts: Mapped[int]
+    created_at: Mapped[int]
+    enqueued_at: Mapped[int]
+    started_at: Mapped[int | None]
+    completed_at: Mapped[int | None]
+    cancel_requested_at: Mapped[int | None]
+    #: How long it may run, in milliseconds, from its first start.
+    limit_ms: Mapped[int]
+    error: Mapped[dict | None] = mapped_column(JSON)
+    steps_total: Mapped[int]
+    steps_done: Mapped[int]
+    items_failed: Mapped[int]
+    cost_nanos: Mapped[int | None]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    model_calls: Mapped[int]
+    simulated: Mapped[bool]
+    last_seq: Mapped[int]
+    request_id: Mapped[str]
+    traceparent: Mapped[str | None]
+    webhook_url: Mapped[str | None]
+    #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
+    run_options: Mapped[dict | None] = mapped_column(JSON)
+    __table_args__ = (
+        Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
+        Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
+        Index(
+            "ix_jobs_open",
+            "status",
+            "owner",
+            sqlite_where=text("status in ('queued', 'processing')"),
+            postgresql_where=text("status in ('queued', 'processing')"),
+        ),
+        Index(
+            "ix_jobs_batch",
+            "batch_id",
+            sqlite_where=text("batch_id is not null"),
+            postgresql_where=text("batch_id is not null"),
+        ),
+    )
+
+
+class Value(Base):
+    """Payloads, results and step inputs and outputs as JSON text, out of the hot rows.
+
+    `name` is payload or result (node_id and index_path empty), or input, output, tries, log of a step.
+    """
+
+    __tablename__ = "job_values"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    index_path: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    data: Mapped[str] = mapped_column(Text)
+    __table_args__ = {"sqlite_with_rowid": True}  # noqa: RUF012
+
+
+class Step(Base):
+    """One node's part of a job, per item (`index_path` like `3` or `0/12`; empty outside a Splitter)."""
+
+    __tablename__ = "steps"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    index_path: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]  # running, completed, failed, skipped, cancelled
+    attempt: Mapped[int]  # the job's attempt it was written by
+    tries: Mapped[int]
+    started_at: Mapped[int]
+    ended_at: Mapped[int | None]
+    duration_ms: Mapped[int | None]
+    error: Mapped[dict | None] = mapped_column(JSON)
+    warnings: Mapped[list | None] = mapped_column(JSON)
+    cost_nanos: Mapped[int | None]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    model_calls: Mapped[int]
+    simulated: Mapped[bool]
+
+
+class ModelCall(Base):
+    """One call of a language model, with the price it was counted at."""
+
+    __tablename__ = "model_calls"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str]
+    job_id: Mapped[str] = mapped_column(index=True)
+    flow_id: Mapped[str]
+    node_id: Mapped[str]
+    index_path: Mapped[str]
+    at: Mapped[int]
+    connection: Mapped[str]
+    model: Mapped[str]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost_nanos: Mapped[int | None]
+    price: Mapped[dict | None] = mapped_column(JSON)
+    duration_ms: Mapped[int]
+    simulated: Mapped[bool]
+    error: Mapped[str | None]
+    __table_args__ = (Index("ix_model_calls_workspace_at", "workspace_id", "at"),)
+
+
+class Event(Base):
+    """What happened to a job, in order: the source of the event stream."""
+
+    __tablename__ = "events"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[int]
+    name: Mapped[str]
+    data: Mapped[dict] = mapped_column(JSON)
+
+
+class Batch(Base):
+    """Jobs submitted together."""
+
+    __tablename__ = "batches"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str]
+    environment: Mapped[str]
+    total: Mapped[int]
+    created_at: Mapped[int]
+
+
+class Idempotency(Base):
+    """What a request with an Idempotency-Key was answered, kept 24 hours."""
+
+    __tablename__ = "idempotency"
+    scope: Mapped[str] = mapped_column(primary_key=True)  # workspace + environment + route + key, hashed
+    fingerprint: Mapped[str]
+    status: Mapped[int]
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(index=True)
+
+
+class RefusalCount(Base):
+    """Refused calls per minute, flow, key and code."""
+
+    __tablename__ = "refusal_counts"
+    minute: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class RefusedCall(Base):
+    """One of the last 1,000 refused calls: pointers and types, never values."""
+
+    __tablename__ = "refused_calls"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+    request_id: Mapped[str]
+    key_id: Mapped[str | None]
+    key_prefix: Mapped[str]
+    flow_id: Mapped[str]
+    status: Mapped[int]
+    code: Mapped[str]
+    fields: Mapped[list] = mapped_column(JSON)
+
+
+class WebhookDelivery(Base):
+    """The outbox of job-end calls and the log of their tries."""
+
+    __tablename__ = "webhook_deliveries"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str] = mapped_column(index=True)
+    job_id: Mapped[str]
+    url: Mapped[str]
+    event: Mapped[str]
+    status: Mapped[str]  # waiting, delivered, failed
+    tries: Mapped[int]
+    next_at: Mapped[int | None] = mapped_column(index=True)
+    log: Mapped[list] = mapped_column(JSON)
+    created_at: Mapped[int]
+
+
+class Secret(Base):
+    """A sealed value (AES-256-GCM bound to owner and id). Written, never read back to a person."""
+
+    __tablename__ = "secrets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+
+
+class Connection(Base):
+    """A model connection named by the owner."""
+
+    __tablename__ = "connections"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    provider: Mapped[str]
+    base_url: Mapped[str | None]
+    secret_id: Mapped[str | None]
+    local: Mapped[bool]
+    models: Mapped[list] = mapped_column(JSON)
+    created_at: Mapped[int]
+
+
+class Price(Base):
+    """An owner's own price of a model, in nano-dollars per million tokens."""
+
+    __tablename__ = "prices"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    connection: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    input_nanos: Mapped[int]
+    output_nanos: Mapped[int]
+
+
+class Dataset(Base):
+    """A named table of rows."""
+
+    __tablename__ = "datasets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    columns: Mapped[list] = mapped_column(JSON)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+
+
+class DatasetRow(Base):
+    """One row, in order."""
+
+    __tablename__ = "dataset_rows"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    data: Mapped[dict] = mapped_column(JSON)
+
+
+class Setting(Base):
+    """A server or workspace setting (`scope` = workspace id, or `server`)."""
+
+    __tablename__ = "settings"
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[dict] = mapped_column(JSON)
+
+
+class WorkerProcess(Base):
+    """A worker's heartbeat: `beat` grows while it lives. Its jobs are found by `owner` = `boot_id`."""
+
+    __tablename__ = "workers"
+    boot_id: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[int]
+    beat: Mapped[int]
+    beat_at: Mapped[int]
+    host: Mapped[str]
+    pid: Mapped[int]
