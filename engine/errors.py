@@ -19,6 +19,8 @@ Refusal
 │   ├── ConcurrencyLimitExceeded
 │   ├── MonthlyQuotaExceeded
 │   └── RateLimited
+├── SignInFailed                a wrong e-mail address or password: always the same answer
+├── LinkNotValid                a set-up or reset link that is used up, too old or unknown
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
 └── Unavailable                 not now: the store cannot be written or the server is stopping
@@ -188,6 +190,20 @@ class MonthlyQuotaExceeded(LimitReached):
 
 class RateLimited(LimitReached):
     """Too many requests in a short time."""
+
+
+class SignInFailed(Refusal):
+    """The e-mail address or the password is wrong."""
+
+    code = "sign_in_failed"
+    remedy = "Check both and try again."
+
+
+class LinkNotValid(Refusal):
+    """This link is used up or too old."""
+
+    code = "link_not_valid"
+    remedy = "Ask for a new one: `app.py setup-link` on the server prints it."
 
 
 class Expired(Refusal):

@@ -113,6 +113,8 @@ class Flow(Base):
     draft: Mapped[str] = mapped_column(Text)
     draft_revision: Mapped[int]
     draft_saved_at: Mapped[int]
+    #: True while the draft (without parked nodes) is not what the newest version holds; also before the first save.
+    draft_differs: Mapped[bool] = mapped_column(default=False)
     newest_version: Mapped[int]
     live_version: Mapped[int | None]
     deployed_at: Mapped[int | None]

@@ -287,6 +287,7 @@ def upgrade() -> None:
     sa.Column('draft', sa.Text(), nullable=False),
     sa.Column('draft_revision', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('draft_saved_at', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('draft_differs', sa.Boolean(), nullable=False),
     sa.Column('newest_version', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('live_version', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('deployed_at', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
