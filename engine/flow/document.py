@@ -40,24 +40,26 @@ class Policy(Part):
     """What happens when a node is slow or fails; None means the default of its type."""
 
     timeout_seconds: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=86_400,
         title="Time limit",
         description="Seconds one try may take. Empty: the usual limit of this kind of node.",
     )
     retries: int = Field(
-        0,
+        default=0,
         ge=0,
         le=10,
         title="Tries again",
         description="How often to try again after a passing fault: no connection, a timeout, 408, 429 or 5xx.",
     )
     on_error: Literal["fail", "skip", "use_default"] = Field(
-        "fail", title="When it fails", description="Stop the job, skip this node, or go on with a default value."
+        default="fail",
+        title="When it fails",
+        description="Stop the job, skip this node, or go on with a default value.",
     )
     default: Any = Field(
-        None, title="Default value", description="Used when the node fails and the choice above says so."
+        default=None, title="Default value", description="Used when the node fails and the choice above says so."
     )
 
 
@@ -65,7 +67,7 @@ class Node(Part):
     id: str
     type: str
     type_version: int = 1
-    label: str = Field("", max_length=MAX_NAME)
+    label: str = Field(default="", max_length=MAX_NAME)
     position: Position = Position()
     config: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -86,7 +88,7 @@ class Edge(Part):
 
 class Note(Part):
     id: str
-    text: str = Field("", max_length=5_000)
+    text: str = Field(default="", max_length=5_000)
     position: Position = Position()
     size: Size = Size()
 
@@ -218,7 +220,7 @@ def _text_field(value: dict[str, Any], key: str, default: str, problems: list[Pr
 
 
 def _shape_problem(body: dict[str, Any], error: dict[str, Any]) -> Problem:
-    location: tuple[Any, ...] = error["loc"]
+    location = list(error["loc"])
     pointer = "".join(f"/{part}" for part in location)
     node_id = None
     if len(location) >= 2 and location[0] == "nodes" and isinstance(location[1], int):
@@ -230,7 +232,7 @@ def _shape_problem(body: dict[str, Any], error: dict[str, Any]) -> Problem:
             return Problem("unknown_key", f"`{location[-1]}` is not a key Flowport knows here.", node_id, pointer)
         case "missing":
             return Problem("missing_key", f"`{location[-1]}` is missing.", node_id, pointer)
-        case "literal_error" if location[:1] == ("format",):
+        case "literal_error" if location[:1] == ["format"]:
             return Problem(
                 "unknown_format", "Only `format` 1 is known; this file may come from a newer Flowport.", None, pointer
             )

@@ -10,7 +10,7 @@ it understands and lets the rest fly; the runner wraps that once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.references import Scope, as_text
+from engine.flow.references import BadReference, Reference, Scope, as_text
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 JsonSchema = dict[str, Any]
@@ -202,7 +202,8 @@ class NodeType:
     """A node type, declared once by its file.
 
     `out_schema` is a pure function from the node's config and inputs (as stored, maybe wrong) to the JSON Schema of `out`, or
-    None when anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings.
+    None when anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings; `source_references` finds the
+    references in such a source.
     `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
     """
 
@@ -220,6 +221,7 @@ class NodeType:
     accepts_input: bool = True
     timeout_seconds: float = 60.0
     source_inputs: frozenset[str] = frozenset()
+    source_references: Callable[[str], Sequence[Reference | BadReference]] | None = None
     check: Callable[[Node, Document], list[Problem]] = _no_extra_problems
     example: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
 

@@ -26,22 +26,26 @@ Format = Literal["uri", "email", "date-time"]
 class FieldRules(NodeConfig):
     """A field without its name: its type and what its values must fulfil."""
 
-    type: FieldType = Field("string", title="Type", description="What kind of value callers send.")
-    required: bool = Field(False, title="Required", description="Refuse requests without this field.")
-    description: str = Field("", max_length=1_000, title="Description", description="Shown in the API docs.")
-    default: Any = Field(None, title="Default", description="Used when the field is not sent.")
-    example: Any = Field(None, title="Example", description="Shown in the docs and the code examples.")
-    format: Format | None = Field(None, title="Format", description="Web address, e-mail or date and time.")
-    enum: tuple[Any, ...] | None = Field(None, title="Allowed values", description="Only these values are taken.")
-    minimum: float | None = Field(None, title="Smallest", description="The smallest number taken.")
-    maximum: float | None = Field(None, title="Largest", description="The largest number taken.")
-    min_length: int | None = Field(None, ge=0, title="Shortest", description="At least so many characters.")
-    max_length: int | None = Field(None, ge=0, title="Longest", description="At most so many characters.")
-    min_items: int | None = Field(None, ge=0, title="Fewest items", description="At least so many items.")
-    max_items: int | None = Field(None, ge=0, title="Most items", description="At most so many items.")
-    pattern: str | None = Field(None, max_length=200, title="Pattern", description="A pattern the text must match.")
-    items: FieldRules | None = Field(None, title="Items", description="What each item of the list is.")
-    fields: tuple[InputField, ...] | None = Field(None, title="Fields", description="The fields of the group.")
+    type: FieldType = Field(default="string", title="Type", description="What kind of value callers send.")
+    required: bool = Field(default=False, title="Required", description="Refuse requests without this field.")
+    description: str = Field(default="", max_length=1_000, title="Description", description="Shown in the API docs.")
+    default: Any = Field(default=None, title="Default", description="Used when the field is not sent.")
+    example: Any = Field(default=None, title="Example", description="Shown in the docs and the code examples.")
+    format: Format | None = Field(default=None, title="Format", description="Web address, e-mail or date and time.")
+    enum: tuple[Any, ...] | None = Field(
+        default=None, title="Allowed values", description="Only these values are taken."
+    )
+    minimum: float | None = Field(default=None, title="Smallest", description="The smallest number taken.")
+    maximum: float | None = Field(default=None, title="Largest", description="The largest number taken.")
+    min_length: int | None = Field(default=None, ge=0, title="Shortest", description="At least so many characters.")
+    max_length: int | None = Field(default=None, ge=0, title="Longest", description="At most so many characters.")
+    min_items: int | None = Field(default=None, ge=0, title="Fewest items", description="At least so many items.")
+    max_items: int | None = Field(default=None, ge=0, title="Most items", description="At most so many items.")
+    pattern: str | None = Field(
+        default=None, max_length=200, title="Pattern", description="A pattern the text must match."
+    )
+    items: FieldRules | None = Field(default=None, title="Items", description="What each item of the list is.")
+    fields: tuple[InputField, ...] | None = Field(default=None, title="Fields", description="The fields of the group.")
 
 
 class InputField(FieldRules):
@@ -53,20 +57,20 @@ class InputField(FieldRules):
 class Sample(NodeConfig):
     """A ready-made request."""
 
-    title: str = Field("Sample", max_length=200, title="Title")
+    title: str = Field(default="Sample", max_length=200, title="Title")
     payload: dict[str, Any] = Field(default_factory=dict, title="Request body")
 
 
 class Config(NodeConfig):
     fields: tuple[InputField, ...] = Field(
-        (),
+        default=(),
         title="Fields",
         description="What callers send.",
         max_length=contract.MAX_FIELDS,
         json_schema_extra={"widget": "fields"},
     )
     samples: tuple[Sample, ...] = Field(
-        (),
+        default=(),
         title="Samples",
         description="Ready-made requests for the Run panel.",
         json_schema_extra={"widget": "samples"},

@@ -206,6 +206,7 @@ NODE = NodeType(
     out_schema=_out,
     summary=_summary,
     source_inputs=frozenset({"template"}),
+    source_references=template_references,
     check=_check,
     example=({}, {"template": "Title: {{ page_scraper.out.title | upper }}"}),
 )

@@ -1,0 +1,372 @@
+"""What callers send and get: the API Input's fields as JSON Schema and as a check, and the shape of the result.
+
+The check never converts: `"5"` is not a number, `5.0` is not a whole number (api.md). Patterns run in a linear-time engine
+(security.md S8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
+
+from engine.errors import FieldError, Problem
+from engine.flow.document import MAX_NAME, Document, Node
+from engine.flow.graph import Graph
+from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.ports import ANYTHING, binding_schema, out_schema
+from engine.flow.references import Json, escape_pointer
+
+MAX_FIELDS = 100
+MAX_LEVELS = 3
+
+FieldDict = Mapping[str, Any]
+
+#: How a reader of an error names each type.
+TYPE_WORDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+_KEYWORDS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "pattern": "pattern",
+    "format": "format",
+}
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+
+
+def api_input(document: Document) -> Node | None:
+    """The flow's API Input, or None."""
+    return next((node for node in document.nodes if node.type == "api_input"), None)
+
+
+def input_fields(document: Document) -> list[dict[str, Any]]:
+    """The fields of the API Input, empty when there is none."""
+    node = api_input(document)
+    fields = node.config.get("fields") if node else None
+    return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list | tuple) else []
+
+
+def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False) -> dict[str, Any]:
+    """The request body as JSON Schema (2020-12). `for_output`: the API Input's `out`, where every field is there."""
+    wanted = [field for field in fields if isinstance(field, Mapping) and field.get("name")]
+    properties = {str(field["name"]): _field_schema(field, for_output=for_output) for field in wanted}
+    required = [str(field["name"]) for field in wanted if for_output or field.get("required")]
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+    """The payload with defaults applied, and every wrong field at once with its pointer."""
+    errors: list[FieldError] = []
+    value = _check_object(fields, payload, "", errors)
+    return value, errors
+
+
+def sample_payload(document: Document) -> dict[str, Any]:
+    """A payload that fits: the first sample, else examples, defaults and made-up values."""
+    node = api_input(document)
+    samples = node.config.get("samples") if node else None
+    fields = input_fields(document)
+    if isinstance(samples, list | tuple) and samples and isinstance(samples[0], dict):
+        payload = samples[0].get("payload")
+        if isinstance(payload, dict) and not check_payload(fields, payload)[1]:
+            return payload
+    return {
+        field["name"]: _made_up(field)
+        for field in fields
+        if field.get("name") and (field.get("required") or field.get("example") is not None)
+    }
+
+
+def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
+    """The shape of a job's `result`: the API Output's fields, or `{"output": ...}` of the one final node."""
+    output = next((node for node in document.nodes if node.type == "api_output"), None)
+    if output is not None:
+        properties = {name: binding_schema(binding, document, catalog) for name, binding in output.inputs.items()}
+    else:
+        final = [document.node(node_id) for node_id in final_nodes(document)]
+        properties = {"output": out_schema(final[0], catalog) if len(final) == 1 and final[0] else ANYTHING}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def final_nodes(document: Document) -> list[str]:
+    """Nodes with no outgoing edge; for a Dataset Sink, the nodes that feed it."""
+    graph = Graph(document)
+    kinds = {node.id: node.type for node in document.nodes}
+    last = [node_id for node_id in graph.ids if not graph.children[node_id] and node_id not in graph.parked]
+    found: list[str] = []
+    for node_id in last:
+        found += graph.parents[node_id] if kinds[node_id] == "dataset_sink" else [node_id]
+    return list(dict.fromkeys(found))
+
+
+def field_problems(node: Node) -> list[Problem]:
+    """What is wrong with an API Input's fields: names, levels, limits that contradict each other, patterns, defaults."""
+    fields = node.config.get("fields")
+    return _fields_problems(node, fields, "/config/fields", 1) if isinstance(fields, list | tuple) else []
+
+
+def output_field_problems(node: Node) -> list[Problem]:
+    """The same for a Prompt's output fields."""
+    fields = node.config.get("output_fields")
+    return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
+
+
+@lru_cache(maxsize=512)
+def pattern_check(pattern: str) -> TypeAdapter[str] | None:
+    """A compiled linear-time search for the pattern, or None when it is not one."""
+    try:
+        return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+    except (SchemaError, ValueError):
+        return None
+
+
+def _check_object(
+    fields: Sequence[FieldDict], value: Mapping[str, Any], at: str, errors: list[FieldError]
+) -> dict[str, Any]:
+    known = {str(field.get("name")): field for field in fields}
+    clean: dict[str, Any] = {}
+    for name, field in known.items():
+        here = f"{at}/{escape_pointer(name)}"
+        if name not in value or (value[name] is None and not field.get("required")):
+            if field.get("required"):
+                errors.append(FieldError(here, "required", "missing"))
+            else:
+                clean[name] = field.get("default")
+            continue
+        clean[name] = _check_value(field, value[name], here, errors)
+    errors += [
+        FieldError(f"{at}/{escape_pointer(name)}", "unknown_field", _unknown(name, known))
+        for name in value
+        if name not in known
+    ]
+    return clean
+
+
+def _unknown(name: str, known: Mapping[str, FieldDict]) -> str:
+    names = ", ".join(f"`{other}`" for other in list(known)[:10])
+    return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
+
+
+def _check_value(field: FieldDict, value: Json, at: str, errors: list[FieldError]) -> Json:
+    kind = str(field.get("type") or "string")
+    if not _is_type(kind, value):
+        errors.append(FieldError(at, "type_error", f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}"))
+        return value
+    enum = field.get("enum")
+    if enum and not any(_same(value, allowed) for allowed in enum):
+        shown = ", ".join(str(allowed) for allowed in list(enum)[:20])
+        errors.append(FieldError(at, "enum", f"must be one of: {shown}"))
+        return value
+    if kind == "string":
+        errors += _text_errors(field, value, at)
+    elif kind in {"number", "integer"}:
+        errors += _number_errors(field, value, at)
+    elif kind == "array":
+        errors += _size_errors(field, "items", len(value), "items", at)
+        if items := field.get("items"):
+            return [_check_value(items, item, f"{at}/{position}", errors) for position, item in enumerate(value)]
+    elif field.get("fields"):
+        return _check_object(field["fields"], value, at, errors)
+    return value
+
+
+def _is_type(kind: str, value: Json) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return isinstance(value, list)
+    return False
+
+
+def _type_word(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def _same(left: Json, right: Json) -> bool:
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _text_errors(field: FieldDict, value: str, at: str) -> list[FieldError]:
+    errors = _size_errors(field, "length", len(value), "characters", at)
+    form = field.get("format")
+    if form and not _fits_format(str(form), value):
+        word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
+        errors.append(FieldError(at, "format", f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}"))
+    if pattern := field.get("pattern"):
+        check = pattern_check(str(pattern))
+        try:
+            if check:
+                check.validate_python(value)
+        except ValidationError:
+            errors.append(FieldError(at, "pattern", f"must match the pattern {pattern}"))
+    return errors
+
+
+def _number_errors(field: FieldDict, value: float, at: str) -> list[FieldError]:
+    lowest, highest = field.get("minimum"), field.get("maximum")
+    if lowest is not None and value < lowest:
+        return [FieldError(at, "minimum", f"must be at least {lowest:g}")]
+    if highest is not None and value > highest:
+        return [FieldError(at, "maximum", f"must be at most {highest:g}")]
+    return []
+
+
+def _size_errors(field: FieldDict, what: str, size: int, word: str, at: str) -> list[FieldError]:
+    fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
+    if fewest is not None and size < fewest:
+        return [FieldError(at, f"min_{what}", f"must have at least {fewest} {word}, has {size}")]
+    if most is not None and size > most:
+        return [FieldError(at, f"max_{what}", f"must have at most {most} {word}, has {size}")]
+    return []
+
+
+def _fits_format(form: str, value: str) -> bool:
+    if form == "uri":
+        try:
+            parts = urlsplit(value)
+            return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", value)
+        except ValueError:
+            return False
+    if form == "email":
+        return len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None and "T" in value.upper()
+    except ValueError:
+        return False
+
+
+def _field_schema(field: FieldDict, *, for_output: bool) -> dict[str, Any]:
+    kind = str(field.get("type") or "string")
+    schema: dict[str, Any] = {"type": kind}
+    if for_output and not field.get("required") and field.get("default") is None:
+        schema["type"] = [kind, "null"]
+    if field.get("description"):
+        schema["description"] = field["description"]
+    for ours, theirs in _KEYWORDS.items():
+        if field.get(ours) is not None:
+            schema[theirs] = field[ours]
+    if field.get("enum"):
+        schema["enum"] = list(field["enum"])
+    if field.get("default") is not None:
+        schema["default"] = field["default"]
+    if field.get("example") is not None:
+        schema["examples"] = [field["example"]]
+    if kind == "array" and isinstance(field.get("items"), Mapping):
+        schema["items"] = _field_schema(field["items"], for_output=for_output)
+    if kind == "object" and field.get("fields"):
+        schema |= payload_schema(field["fields"], for_output=for_output)
+    return schema
+
+
+def _made_up(field: FieldDict) -> Json:
+    for key in ("example", "default"):
+        if field.get(key) is not None:
+            return field[key]
+    if field.get("enum"):
+        return next(iter(field["enum"]))
+    match field.get("type") or "string":
+        case "integer":
+            return int(field.get("minimum") or 1)
+        case "number":
+            return field.get("minimum") or 1.5
+        case "boolean":
+            return True
+        case "array":
+            items = field.get("items")
+            return [_made_up(items)] * max(1, field.get("min_items") or 1) if isinstance(items, Mapping) else []
+        case "object":
+            return {inner["name"]: _made_up(inner) for inner in field.get("fields") or () if inner.get("name")}
+    return {
+        "uri": "https://practice.flowport.example/",
+        "email": "ann@example.com",
+        "date-time": "2026-01-31T12:00:00Z",
+    }.get(str(field.get("format")), "some text".ljust(field.get("min_length") or 0, "x"))
+
+
+def _fields_problems(node: Node, fields: Sequence[Any], pointer: str, level: int) -> list[Problem]:
+    found: list[Problem] = []
+    if level > MAX_LEVELS:
+        return [Problem("too_deep", f"Groups may be nested {MAX_LEVELS} levels deep.", node.id, pointer)]
+    if len(fields) > MAX_FIELDS:
+        found.append(Problem("too_many_fields", f"{len(fields)} fields; {MAX_FIELDS} are allowed.", node.id, pointer))
+    seen: set[str] = set()
+    for position, field in enumerate(fields):
+        if not isinstance(field, Mapping):
+            continue  # the shape check has said so
+        here = f"{pointer}/{position}"
+        name = field.get("name")
+        if not isinstance(name, str) or not name.strip():
+            found.append(Problem("field_name", "A field needs a name.", node.id, f"{here}/name", blocks_import=False))
+        elif len(name) > MAX_NAME:
+            found.append(
+                Problem("field_name", f"The field name may have {MAX_NAME} characters.", node.id, f"{here}/name")
+            )
+        elif name in seen:
+            found.append(Problem("field_name", f"Two fields are named `{name}`.", node.id, f"{here}/name"))
+        else:
+            seen.add(name)
+        found += _rules_problems(node, field, here, level)
+    return found
+
+
+def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list[Problem]:
+    found: list[Problem] = []
+    name = field.get("name") or "items"
+    for low, high in (("minimum", "maximum"), ("min_length", "max_length"), ("min_items", "max_items")):
+        least, most = field.get(low), field.get(high)
+        if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+            found.append(Problem("contradiction", f"`{name}`: {low} is larger than {high}.", node.id, f"{here}/{low}"))
+    pattern = field.get("pattern")
+    if isinstance(pattern, str) and pattern_check(pattern) is None:
+        found.append(Problem("bad_pattern", f"`{name}`: this pattern cannot be read.", node.id, f"{here}/pattern"))
+    if isinstance(field.get("fields"), list | tuple):
+        found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1)
+    if isinstance(field.get("items"), Mapping):
+        found += _rules_problems(node, field["items"], f"{here}/items", level + 1)
+    if not found:
+        for key in ("default", "example"):
+            errors: list[FieldError] = []
+            if field.get(key) is not None:
+                _check_value(field, field[key], "", errors)
+            if errors:
+                found.append(
+                    Problem(f"bad_{key}", f"`{name}`: the {key} {errors[0].detail}.", node.id, f"{here}/{key}")
+                )
+    return found

@@ -1,0 +1,288 @@
+"""Everything that is wrong with a flow, at once and without running anything it names (security.md S1).
+
+`problems` looks at the whole document (import, the canvas); `deploy_problems` at what would go live, without parked nodes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from engine.errors import Problem
+from engine.flow.contract import final_nodes
+from engine.flow.document import NODE_ID, Document, Edge, Node
+from engine.flow.graph import SOURCES, Graph
+from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ports import out_schema, schema_at
+from engine.flow.references import SYSTEM, BadReference, Reference, find_references
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the canvas shows on a node: one line of its settings, problems, whether it is parked or simulated."""
+
+    summary: str
+    problems: int
+    parked: bool
+    simulated: bool
+
+
+def problems(document: Document, catalog: Catalog) -> list[Problem]:
+    """Every problem. `Problem.blocks_import` is False for those that only stop a deployment."""
+    graph = Graph(document)
+    found = [*_id_problems(document), *_edge_problems(document, graph, catalog)]
+    for node in document.nodes:
+        found += _node_problems(node, document, graph, catalog)
+    return [*found, *_whole_problems(document, graph, catalog)]
+
+
+def deploy_problems(document: Document, catalog: Catalog) -> list[Problem]:
+    """Problems of what would go live: parked nodes do not count, unless everything is parked."""
+    return problems(without_parked(document), catalog)
+
+
+def without_parked(document: Document) -> Document:
+    """The document without nodes that are not connected, even indirectly, with a source of data.
+
+    A document without any source is given back whole: then the missing API Input is the thing to say.
+    """
+    if not any(node.type in SOURCES for node in document.nodes):
+        return document
+    parked = Graph(document).parked
+    return document.model_copy(
+        update={
+            "nodes": tuple(node for node in document.nodes if node.id not in parked),
+            "edges": tuple(edge for edge in document.edges if edge.source not in parked and edge.target not in parked),
+        }
+    )
+
+
+def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
+    """A mark for every node."""
+    graph = Graph(document)
+    counts = Counter(problem.node_id for problem in problems(document, catalog))
+    return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog) for node in document.nodes}
+
+
+def why_not_connected(document: Document, source: str, target: str, catalog: Catalog) -> str | None:
+    """Why this edge cannot be, in a sentence; None when it can."""
+    start, end = document.node(source), document.node(target)
+    if start is None or end is None:
+        return "One of the two nodes is not there any more."
+    if source == target:
+        return "A node cannot be connected to itself."
+    if any(edge.source == source and edge.target == target for edge in document.edges):
+        return "These two are connected already."
+    if (kind := catalog.get(end.type)) and not kind.accepts_input:
+        return f"{kind.title} is where data comes from; nothing runs before it."
+    if (kind := catalog.get(start.type)) and not kind.ports:
+        return f"{kind.title} ends the flow; nothing runs after it."
+    if Graph(document).is_ancestor(target, source):
+        return "This would make a loop."
+    return None
+
+
+def _mark(node: Node, count: int, parked: bool, catalog: Catalog) -> Mark:  # noqa: FBT001 - private
+    kind = catalog.get(node.type)
+    try:
+        summary = kind.summary(node.config, node.inputs) if kind else "unknown kind of node"
+    except (TypeError, ValueError, KeyError, AttributeError):
+        summary = ""
+    return Mark(summary[:80], count, parked, node.config.get("model") == "simulated")
+
+
+def _id_problems(document: Document) -> Iterator[Problem]:
+    for node_id, count in Counter(node.id for node in document.nodes).items():
+        if count > 1:
+            yield Problem("duplicate_id", f"{count} nodes have the id `{node_id}`.", node_id, "/id")
+    for node in document.nodes:
+        if not NODE_ID.match(node.id) or node.id == SYSTEM:
+            yield Problem(
+                "bad_id",
+                f"`{node.id}` cannot be a node's id: small letters, digits and _, beginning with a letter, not `system`.",
+                node.id,
+                "/id",
+            )
+    for what, parts in (("connection", document.edges), ("note", document.notes)):
+        for part_id, count in Counter(part.id for part in parts).items():
+            if count > 1:
+                yield Problem("duplicate_id", f"{count} {what}s have the id `{part_id}`.")
+
+
+def _edge_problems(document: Document, graph: Graph, catalog: Catalog) -> Iterator[Problem]:
+    nodes = {node.id: node for node in document.nodes}
+    seen: set[tuple[str, str, str]] = set()
+    for position, edge in enumerate(document.edges):
+        pointer = f"/edges/{position}"
+        ends = [end for end in (edge.source, edge.target) if end not in nodes]
+        if ends:
+            yield Problem(
+                "dangling_edge", f"The connection `{edge.id}` leads to `{ends[0]}`, which is not there.", None, pointer
+            )
+            continue
+        key = (edge.source, edge.source_port, edge.target)
+        if key in seen:
+            yield Problem("duplicate_edge", f"{_between(edge, nodes)} are connected twice.", edge.target, pointer)
+        seen.add(key)
+        yield from _port_problems(edge, nodes, catalog, pointer)
+    if graph.cycle:
+        names = " → ".join(nodes[node_id].name for node_id in (*graph.cycle, graph.cycle[0]))
+        yield Problem("cycle", f"These nodes wait for each other: {names}. Remove one connection.", graph.cycle[0])
+
+
+def _between(edge: Edge, nodes: dict[str, Node]) -> str:
+    return f"{nodes[edge.source].name} and {nodes[edge.target].name}"
+
+
+def _port_problems(edge: Edge, nodes: dict[str, Node], catalog: Catalog, pointer: str) -> Iterator[Problem]:
+    start, end = catalog.get(nodes[edge.source].type), catalog.get(nodes[edge.target].type)
+    if start and not start.ports:
+        yield Problem("bad_edge", f"{start.title} ends the flow; nothing runs after it.", edge.source, pointer)
+    elif start and edge.source_port not in start.ports:
+        ports = " or ".join(f"`{port}`" for port in start.ports)
+        yield Problem(
+            "bad_port", f"{start.title} has no port `{edge.source_port}`; it has {ports}.", edge.source, pointer
+        )
+    if end and not end.accepts_input:
+        yield Problem(
+            "bad_edge", f"{end.title} is where data comes from; nothing runs before it.", edge.target, pointer
+        )
+
+
+def _node_problems(node: Node, document: Document, graph: Graph, catalog: Catalog) -> Iterator[Problem]:
+    kind = catalog.get(node.type)
+    if kind is None:
+        yield Problem("unknown_type", f"There is no kind of node called `{node.type}`.", node.id, "/type")
+        return
+    if not 1 <= node.type_version <= kind.version:
+        yield Problem(
+            "unknown_type_version",
+            f"{kind.title} {node.type_version} is not known here; this Flowport knows up to {kind.version}.",
+            node.id,
+            "/type_version",
+        )
+        return
+    yield from _model_problems(node, kind.config, node.config, "/config")
+    if not kind.free_form:
+        for name in node.inputs:
+            if name not in kind.inputs.model_fields:
+                yield Problem("unknown_key", f"{kind.title} has no input `{name}`.", node.id, f"/inputs/{name}")
+    yield from kind.check(node, document)
+    parked = node.id in graph.parked
+    yield from _reference_problems(node, kind, document, graph, catalog, parked=parked)
+    if not parked:
+        yield from _missing_inputs(node, kind)
+
+
+def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) -> Iterator[Problem]:
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        for item in error.errors():
+            location = item["loc"]
+            pointer = at + "".join(f"/{part}" for part in location)
+            name = location[-1] if location else at.strip("/")
+            if item["type"] == "extra_forbidden":
+                yield Problem("unknown_key", f"`{name}` is not a setting of {node.name}.", node.id, pointer)
+            elif item["type"] == "missing":
+                yield Problem("setting_missing", f"`{name}` has no value yet.", node.id, pointer, blocks_import=False)
+            else:
+                yield Problem("invalid_value", f"`{name}`: {item['msg']}.", node.id, pointer)
+
+
+def _reference_problems(
+    node: Node, kind: NodeType, document: Document, graph: Graph, catalog: Catalog, *, parked: bool
+) -> Iterator[Problem]:
+    for pointer, reference in _references_of(node, kind):
+        if isinstance(reference, BadReference):
+            yield Problem(
+                "bad_reference",
+                f"`{{{{ {reference.text} }}}}` does not name data. Data is named like `{{{{ api_input.out.url }}}}`.",
+                node.id,
+                pointer,
+            )
+        elif not parked and reference.node_id != SYSTEM:
+            problem = _target_problem(node, reference, pointer, document, graph, catalog)
+            if problem:
+                yield problem
+
+
+def _references_of(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference | BadReference]]:
+    for name, binding in node.inputs.items():
+        if name in kind.source_inputs and kind.source_references is not None and isinstance(binding, str):
+            yield from ((f"/inputs/{name}", found) for found in kind.source_references(binding))
+        else:
+            yield from find_references(binding, f"/inputs/{name}")
+
+
+def _target_problem(
+    node: Node, reference: Reference, pointer: str, document: Document, graph: Graph, catalog: Catalog
+) -> Problem | None:
+    target = document.node(reference.node_id)
+    if target is None:
+        return Problem("bad_reference", f"`{reference}` names a node that is not there.", node.id, pointer)
+    if not graph.is_ancestor(target.id, node.id):
+        return Problem(
+            "not_an_ancestor",
+            f"{node.name} uses data of {target.name}, but does not run after it. Connect {target.name} before it.",
+            node.id,
+            pointer,
+        )
+    if reference.root != "out":
+        if target.type != "array_splitter":
+            return Problem(
+                "bad_reference", f"`{reference}`: only an Array Splitter has `{reference.root}`.", node.id, pointer
+            )
+        return None
+    if schema_at(out_schema(target, catalog), reference.path) is None:
+        shown = ".".join(str(part) for part in reference.path)
+        return Problem("unknown_field", f"{target.name} has no `{shown}`.", node.id, pointer)
+    return None
+
+
+def _missing_inputs(node: Node, kind: NodeType) -> Iterator[Problem]:
+    for name in kind.required_inputs:
+        value = node.inputs.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            title = kind.inputs.model_fields[name].title or name
+            yield Problem(
+                "input_missing",
+                f"{node.name}: {title} has no value yet.",
+                node.id,
+                f"/inputs/{name}",
+                blocks_import=False,
+            )
+
+
+def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Iterator[Problem]:
+    for kind in ("api_input", "api_output"):
+        several = [node for node in document.nodes if node.type == kind]
+        if len(several) > 1:
+            title = catalog[kind].title
+            yield Problem(f"several_{kind}s", f"A flow has one {title}; this one has {len(several)}.", several[1].id)
+    start = next((node for node in document.nodes if node.type == "api_input"), None)
+    if start is None:
+        yield Problem(
+            "no_api_input", "The flow has no API Input: add one and define what callers send.", blocks_import=False
+        )
+    kinds = {node.id: catalog.get(node.type) for node in document.nodes}
+    reached = graph.descendants(start.id) if start else set()
+    if not any((kind := kinds.get(node_id)) and kind.processing for node_id in reached):
+        yield Problem(
+            "no_processing_node",
+            "Nothing happens to the input: connect at least one node that reads, asks, changes or decides.",
+            start.id if start else None,
+            blocks_import=False,
+        )
+    final = final_nodes(document)
+    if len(final) > 1 and not any(node.type == "api_output" and node.id not in graph.parked for node in document.nodes):
+        names = ", ".join(node.name for node in document.nodes if node.id in final)
+        yield Problem(
+            "several_final_nodes",
+            f"The flow ends in several nodes ({names}). Add an API Output to say what callers get.",
+            final[1],
+            blocks_import=False,
+        )

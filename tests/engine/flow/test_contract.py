@@ -1,0 +1,68 @@
+"""Callers' payloads: every wrong field at once, nothing converted."""
+
+import pytest
+
+from engine.flow.contract import check_payload, payload_schema
+
+FIELDS = [
+    {"name": "url", "type": "string", "format": "uri", "required": True},
+    {"name": "max_pages", "type": "integer", "minimum": 1, "maximum": 10, "default": 3},
+    {"name": "lang", "type": "string", "enum": ["en", "de"]},
+    {"name": "tags", "type": "array", "items": {"type": "string", "max_length": 3}, "max_items": 2},
+    {"name": "who", "type": "object", "fields": [{"name": "mail", "type": "string", "format": "email", "required": True}]},
+    {"name": "code", "type": "string", "pattern": "^[A-Z]{2}$"},
+    {"name": "on", "type": "boolean"},
+    {"name": "share", "type": "number"},
+]
+URL = {"url": "https://example.com"}
+
+WRONG = [
+    ({}, "/url", "required"),
+    ({"url": None}, "/url", "type_error"),
+    ({"url": "nonsense"}, "/url", "format"),
+    ({**URL, "max_pages": "5"}, "/max_pages", "type_error"),
+    ({**URL, "max_pages": 5.0}, "/max_pages", "type_error"),
+    ({**URL, "max_pages": True}, "/max_pages", "type_error"),
+    ({**URL, "max_pages": 0}, "/max_pages", "minimum"),
+    ({**URL, "max_pages": 11}, "/max_pages", "maximum"),
+    ({**URL, "lang": "fr"}, "/lang", "enum"),
+    ({**URL, "tags": ["abcd"]}, "/tags/0", "max_length"),
+    ({**URL, "tags": ["a", "b", "c"]}, "/tags", "max_items"),
+    ({**URL, "tags": "a"}, "/tags", "type_error"),
+    ({**URL, "who": {}}, "/who/mail", "required"),
+    ({**URL, "who": {"mail": "x"}}, "/who/mail", "format"),
+    ({**URL, "who": {"mail": "a@b.de", "x/y": 1}}, "/who/x~1y", "unknown_field"),
+    ({**URL, "code": "abc"}, "/code", "pattern"),
+    ({**URL, "on": 1}, "/on", "type_error"),
+    ({**URL, "share": "1"}, "/share", "type_error"),
+    ({**URL, "extra": 1}, "/extra", "unknown_field"),
+]
+
+
+@pytest.mark.parametrize(("payload", "pointer", "code"), WRONG)
+def test_a_wrong_field_is_named(payload, pointer, code):
+    _, errors = check_payload(FIELDS, payload)
+    assert [(error.pointer, error.code) for error in errors] == [(pointer, code)]
+
+
+def test_every_wrong_field_is_named_at_once():
+    _, errors = check_payload(FIELDS, {"max_pages": "x", "nope": 1})
+    assert {error.code for error in errors} == {"required", "type_error", "unknown_field"}
+
+
+def test_defaults_are_applied_and_null_counts_as_not_sent():
+    value, errors = check_payload(FIELDS, {**URL, "max_pages": None})
+    assert errors == []
+    assert value["max_pages"] == 3 and value["lang"] is None
+
+
+def test_a_slow_pattern_cannot_hang_the_server():
+    fields = [{"name": "a", "type": "string", "pattern": "^(a+)+$"}]
+    _, errors = check_payload(fields, {"a": "a" * 5_000 + "!"})
+    assert errors[0].code == "pattern"
+
+
+def test_the_schema_says_the_same():
+    schema = payload_schema(FIELDS)
+    assert schema["required"] == ["url"] and schema["additionalProperties"] is False
+    assert schema["properties"]["max_pages"] == {"type": "integer", "minimum": 1, "maximum": 10, "default": 3}

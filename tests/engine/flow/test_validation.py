@@ -1,0 +1,171 @@
+"""Every problem of a flow is found at once, and nothing a flow names is run."""
+
+import json
+
+import pytest
+
+from engine.flow.document import Document, parse_flow_file
+from engine.flow.validation import deploy_problems, problems, why_not_connected, without_parked
+from engine.nodes import CATALOG
+
+
+def flow(nodes, edges=()):
+    return Document.model_validate(
+        {
+            "format": 1,
+            "nodes": nodes,
+            "edges": [
+                {"id": f"e{n}", "source": edge[0], "target": edge[1], **({"source_port": edge[2]} if len(edge) > 2 else {})}
+                for n, edge in enumerate(edges)
+            ],
+        }
+    )
+
+
+def api_input(**config):
+    return {"id": "api_input", "type": "api_input", "config": config or {"fields": [{"name": "url", "type": "string"}]}}
+
+
+def template(node_id="text_template", text="Hi {{ api_input.out.url }}"):
+    return {"id": node_id, "type": "text_template", "inputs": {"template": text}}
+
+
+def codes(document):
+    return [problem.code for problem in problems(document, CATALOG)]
+
+
+def test_a_small_flow_has_no_problem():
+    assert problems(flow([api_input(), template()], [("api_input", "text_template")]), CATALOG) == []
+
+
+FIELDS = {"id": "set_fields", "type": "set_fields"}
+
+WRONG = {
+    "no_api_input": flow([template(text="x")]),
+    "no_processing_node": flow([api_input(), {"id": "api_output", "type": "api_output"}], [("api_input", "api_output")]),
+    "several_final_nodes": flow(
+        [api_input(), template("a"), template("b")], [("api_input", "a"), ("api_input", "b")]
+    ),
+    "cycle": flow(
+        [api_input(), template("a", "x"), template("b", "x")], [("api_input", "a"), ("a", "b"), ("b", "a")]
+    ),
+    "unknown_type": flow([api_input(), {"id": "x", "type": "rocket"}], [("api_input", "x")]),
+    "unknown_key": flow(
+        [api_input(), {"id": "t", "type": "text_template", "inputs": {"template": "x", "extra": 1}}], [("api_input", "t")]
+    ),
+    "dangling_edge": flow([api_input(), template()], [("api_input", "text_template"), ("text_template", "gone")]),
+    "duplicate_edge": flow([api_input(), template()], [("api_input", "text_template"), ("api_input", "text_template")]),
+    "bad_port": flow([api_input(), template()], [("api_input", "text_template", "yes")]),
+    "bad_edge": flow([api_input(), template(text="x")], [("api_input", "text_template"), ("text_template", "api_input")]),
+    "bad_id": flow([api_input(), {**template("Big", "x")}], [("api_input", "Big")]),
+    "duplicate_id": flow([api_input(), template("t"), template("t")], [("api_input", "t")]),
+    "bad_reference": flow([api_input(), template(text="{{ 7*7 }}")], [("api_input", "text_template")]),
+    "not_an_ancestor": flow(
+        [api_input(), template("a", "{{ b.out }}"), template("b", "x"), {"id": "o", "type": "api_output"}],
+        [("api_input", "a"), ("api_input", "b"), ("a", "o")],
+    ),
+    "unknown_field": flow([api_input(), template(text="{{ api_input.out.nope }}")], [("api_input", "text_template")]),
+    "input_missing": flow([api_input(), {"id": "t", "type": "text_template"}], [("api_input", "t")]),
+    "field_name": flow(
+        [api_input(fields=[{"name": "a"}, {"name": "a"}]), template(text="x")], [("api_input", "text_template")]
+    ),
+    "bad_pattern": flow(
+        [api_input(fields=[{"name": "a", "pattern": "("}]), template(text="x")], [("api_input", "text_template")]
+    ),
+    "bad_default": flow(
+        [api_input(fields=[{"name": "a", "type": "integer", "default": "x"}]), template(text="x")],
+        [("api_input", "text_template")],
+    ),
+    "unknown_type_version": flow([api_input(), {**template(text="x"), "type_version": 9}], [("api_input", "text_template")]),
+    "several_api_inputs": flow(
+        [api_input(), {**api_input(), "id": "api_input_2"}, template()],
+        [("api_input", "text_template"), ("api_input_2", "text_template")],
+    ),
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_each_problem_is_found(code):
+    assert code in codes(WRONG[code])
+
+
+def test_the_nodes_of_a_cycle_are_named():
+    found = [problem for problem in problems(WRONG["cycle"], CATALOG) if problem.code == "cycle"]
+    assert "a" in found[0].message and "b" in found[0].message
+
+
+def test_all_problems_are_reported_at_once():
+    document = flow(
+        [api_input(), {"id": "x", "type": "rocket"}, template(text="{{ nope }} {{ gone.out }}")],
+        [("api_input", "x"), ("api_input", "text_template"), ("x", "missing")],
+    )
+    assert {"unknown_type", "bad_reference", "dangling_edge", "several_final_nodes"} <= set(codes(document))
+
+
+def test_a_parked_node_is_no_obstacle_to_a_deploy_and_not_part_of_the_version():
+    document = flow(
+        [api_input(), template(), template("parked", "{{ gone.out }}"), {"id": "empty", "type": "text_template"}],
+        [("api_input", "text_template")],
+    )
+    assert deploy_problems(document, CATALOG) == []
+    assert [node.id for node in without_parked(document).nodes] == ["api_input", "text_template"]
+
+
+def test_a_chain_of_500_nodes_is_checked_without_recursion():
+    nodes = [api_input(), *(template(f"t{n}", "x") for n in range(499))]
+    edges = [("api_input", "t0"), *((f"t{n}", f"t{n + 1}") for n in range(498))]
+    assert problems(flow(nodes, edges), CATALOG) == []
+
+
+def test_why_a_connection_is_refused():
+    document = flow([api_input(), template()], [("api_input", "text_template")])
+    assert why_not_connected(document, "text_template", "text_template", CATALOG) == "A node cannot be connected to itself."
+    assert "already" in (why_not_connected(document, "api_input", "text_template", CATALOG) or "")
+    assert "nothing runs before" in (why_not_connected(document, "text_template", "api_input", CATALOG) or "")
+
+
+BAD_FILES = {
+    "invalid_json": b"{",
+    "invalid_document": b"[]",
+    "missing_key": b'{"nodes": []}',
+    "unknown_key": b'{"format": 1, "nodes": [{"id": "a", "type": "prompt", "colour": "red"}]}',
+    "unknown_format": b'{"format": 2}',
+    "too_large": b'{"format": 1, "title": "' + b"x" * (2 << 20) + b'"}',
+    "too_deep": (b'{"format": 1, "nodes": ' + b"[" * 100 + b"]" * 100 + b"}"),
+    "invalid_value": b'{"format": 1, "nodes": [{"id": 5, "type": "prompt"}]}',
+    "too_many_nodes": json.dumps(
+        {"format": 1, "nodes": [{"id": f"n{n}", "type": "prompt"} for n in range(501)]}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("code", BAD_FILES)
+def test_a_bad_file_is_refused_with_its_problem(code):
+    file, found = parse_flow_file(BAD_FILES[code])
+    assert file is None
+    assert code in [problem.code for problem in found]
+
+
+def test_a_file_comes_back_as_it_was():
+    source = {
+        "title": "Ä flow",
+        "description": "",
+        "format": 1,
+        "nodes": [
+            {
+                "id": "prompt",
+                "type": "prompt",
+                "type_version": 1,
+                "label": "",
+                "position": {"x": 20.0, "y": 0.0},
+                "config": {"model": "simulated"},
+                "inputs": {"prompt": "{{ api_input.out.url }}"},
+                "policy": {"retries": 2},
+            }
+        ],
+        "edges": [],
+        "notes": [],
+    }
+    file, found = parse_flow_file(json.dumps(source))
+    assert found == [] and file is not None
+    assert file.as_json() == source
