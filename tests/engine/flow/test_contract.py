@@ -9,7 +9,11 @@ FIELDS = [
     {"name": "max_pages", "type": "integer", "minimum": 1, "maximum": 10, "default": 3},
     {"name": "lang", "type": "string", "enum": ["en", "de"]},
     {"name": "tags", "type": "array", "items": {"type": "string", "max_length": 3}, "max_items": 2},
-    {"name": "who", "type": "object", "fields": [{"name": "mail", "type": "string", "format": "email", "required": True}]},
+    {
+        "name": "who",
+        "type": "object",
+        "fields": [{"name": "mail", "type": "string", "format": "email", "required": True}],
+    },
     {"name": "code", "type": "string", "pattern": "^[A-Z]{2}$"},
     {"name": "on", "type": "boolean"},
     {"name": "share", "type": "number"},

@@ -15,7 +15,12 @@ def flow(nodes, edges=()):
             "format": 1,
             "nodes": nodes,
             "edges": [
-                {"id": f"e{n}", "source": edge[0], "target": edge[1], **({"source_port": edge[2]} if len(edge) > 2 else {})}
+                {
+                    "id": f"e{n}",
+                    "source": edge[0],
+                    "target": edge[1],
+                    **({"source_port": edge[2]} if len(edge) > 2 else {}),
+                }
                 for n, edge in enumerate(edges)
             ],
         }
@@ -42,21 +47,22 @@ FIELDS = {"id": "set_fields", "type": "set_fields"}
 
 WRONG = {
     "no_api_input": flow([template(text="x")]),
-    "no_processing_node": flow([api_input(), {"id": "api_output", "type": "api_output"}], [("api_input", "api_output")]),
-    "several_final_nodes": flow(
-        [api_input(), template("a"), template("b")], [("api_input", "a"), ("api_input", "b")]
+    "no_processing_node": flow(
+        [api_input(), {"id": "api_output", "type": "api_output"}], [("api_input", "api_output")]
     ),
-    "cycle": flow(
-        [api_input(), template("a", "x"), template("b", "x")], [("api_input", "a"), ("a", "b"), ("b", "a")]
-    ),
+    "several_final_nodes": flow([api_input(), template("a"), template("b")], [("api_input", "a"), ("api_input", "b")]),
+    "cycle": flow([api_input(), template("a", "x"), template("b", "x")], [("api_input", "a"), ("a", "b"), ("b", "a")]),
     "unknown_type": flow([api_input(), {"id": "x", "type": "rocket"}], [("api_input", "x")]),
     "unknown_key": flow(
-        [api_input(), {"id": "t", "type": "text_template", "inputs": {"template": "x", "extra": 1}}], [("api_input", "t")]
+        [api_input(), {"id": "t", "type": "text_template", "inputs": {"template": "x", "extra": 1}}],
+        [("api_input", "t")],
     ),
     "dangling_edge": flow([api_input(), template()], [("api_input", "text_template"), ("text_template", "gone")]),
     "duplicate_edge": flow([api_input(), template()], [("api_input", "text_template"), ("api_input", "text_template")]),
     "bad_port": flow([api_input(), template()], [("api_input", "text_template", "yes")]),
-    "bad_edge": flow([api_input(), template(text="x")], [("api_input", "text_template"), ("text_template", "api_input")]),
+    "bad_edge": flow(
+        [api_input(), template(text="x")], [("api_input", "text_template"), ("text_template", "api_input")]
+    ),
     "bad_id": flow([api_input(), {**template("Big", "x")}], [("api_input", "Big")]),
     "duplicate_id": flow([api_input(), template("t"), template("t")], [("api_input", "t")]),
     "bad_reference": flow([api_input(), template(text="{{ 7*7 }}")], [("api_input", "text_template")]),
@@ -76,7 +82,9 @@ WRONG = {
         [api_input(fields=[{"name": "a", "type": "integer", "default": "x"}]), template(text="x")],
         [("api_input", "text_template")],
     ),
-    "unknown_type_version": flow([api_input(), {**template(text="x"), "type_version": 9}], [("api_input", "text_template")]),
+    "unknown_type_version": flow(
+        [api_input(), {**template(text="x"), "type_version": 9}], [("api_input", "text_template")]
+    ),
     "several_api_inputs": flow(
         [api_input(), {**api_input(), "id": "api_input_2"}, template()],
         [("api_input", "text_template"), ("api_input_2", "text_template")],
@@ -119,7 +127,10 @@ def test_a_chain_of_500_nodes_is_checked_without_recursion():
 
 def test_why_a_connection_is_refused():
     document = flow([api_input(), template()], [("api_input", "text_template")])
-    assert why_not_connected(document, "text_template", "text_template", CATALOG) == "A node cannot be connected to itself."
+    assert (
+        why_not_connected(document, "text_template", "text_template", CATALOG)
+        == "A node cannot be connected to itself."
+    )
     assert "already" in (why_not_connected(document, "api_input", "text_template", CATALOG) or "")
     assert "nothing runs before" in (why_not_connected(document, "text_template", "api_input", CATALOG) or "")
 

@@ -1,0 +1,95 @@
+"""Tries and time limits of one step: full jitter between tries, and the other side's Retry-After is honoured."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.flow.node_type import Json, NodeFailed
+from engine.run.steps import Try
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+
+
+@dataclass
+class Tried:
+    """The value of a step, or how its last try failed, with every try."""
+
+    value: Json
+    failure: NodeFailed | None
+    tries: tuple[Try, ...]
+
+
+async def attempt(work: Callable[[], Awaitable[Json]], *, timeout_seconds: float, retries: int, clock: Clock) -> Tried:
+    """Runs `work` up to `retries` + 1 times; only passing faults are tried again."""
+    tries: list[Try] = []
+    waited = 0.0
+    while True:
+        started_at, begun = clock.now(), time.monotonic()
+        failure: NodeFailed | None = None
+        value: Json = None
+        limit = asyncio.timeout(timeout_seconds)
+        try:
+            async with limit:
+                value = await work()
+        except TimeoutError as error:
+            failure = _timed_out(timeout_seconds) if limit.expired() else as_failure(error)
+        except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
+            failure = as_failure(error)
+        tries.append(
+            Try(
+                number=len(tries) + 1,
+                started_at=started_at,
+                duration_ms=round((time.monotonic() - begun) * 1000),
+                waited_ms=round(waited * 1000),
+                code=failure.code if failure else None,
+                message=failure.message if failure else None,
+            )
+        )
+        if failure is None or not failure.passing or len(tries) > retries:
+            return Tried(value, failure, tuple(tries))
+        waited = pause_before(len(tries), failure.retry_after)
+        await asyncio.sleep(waited)
+
+
+def pause_before(number: int, retry_after: float | None) -> float:
+    """Seconds to wait after try `number`: what the other side asked for, else a random part of a doubling pause."""
+    if retry_after is not None:
+        return min(max(retry_after, 0.0), 300.0)
+    return random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1)))
+
+
+def as_failure(error: Exception) -> NodeFailed:
+    """What a node raised, in words. Errors of `engine.outside` bring their own code and sentence."""
+    if isinstance(error, NodeFailed):
+        return error
+    code, message = getattr(error, "code", None), getattr(error, "message", None)
+    if isinstance(code, str) and isinstance(message, str):
+        return NodeFailed(
+            message,
+            code=code,
+            why=getattr(error, "why", "") or "",
+            remedy=getattr(error, "remedy", "") or "",
+            passing=bool(getattr(error, "passing", False)),
+            retry_after=getattr(error, "retry_after", None),
+        )
+    return NodeFailed(
+        "The node stopped because of a fault in Flowport.",
+        why=f"{type(error).__name__}: {error}"[:500],
+        remedy="Try again. If it stays, report it with the technical detail.",
+    )
+
+
+def _timed_out(seconds: float) -> NodeFailed:
+    return NodeFailed(
+        f"There was no answer within {seconds:g} seconds.",
+        code="timeout",
+        why="The time limit of this node ended before its work did.",
+        remedy="Raise the node's time limit, or make its work smaller.",
+        passing=True,
+    )

@@ -1,0 +1,138 @@
+"""What a run tells about itself: steps at their start and end, tries, model calls and the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from engine.clock import Millis
+from engine.flow.node_type import Json
+
+StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """A step: a node and, inside a Splitter, the item's position (one number per Splitter around it)."""
+
+    node_id: str
+    index: tuple[int, ...] = ()
+
+    @property
+    def index_path(self) -> str:
+        """`3/0` as stored; empty outside a Splitter."""
+        return "/".join(str(number) for number in self.index)
+
+
+@dataclass(frozen=True)
+class RunError:
+    """Why a step or a run failed: what happened (`message`), why, what to do."""
+
+    code: str
+    message: str
+    why: str = ""
+    remedy: str = ""
+    node_id: str | None = None
+    node_label: str | None = None
+    item_index: int | list[int] | None = None
+    attempts: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored with a job or step; the API publishes part of it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "why": self.why,
+            "remedy": self.remedy,
+            "node_id": self.node_id,
+            "node_label": self.node_label,
+            "item_index": self.item_index,
+            "attempts": self.attempts,
+        }
+
+
+@dataclass(frozen=True)
+class Try:
+    """One attempt at a step. `waited_ms` is the pause before it."""
+
+    number: int
+    started_at: Millis
+    duration_ms: int
+    waited_ms: int
+    code: str | None
+    message: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored with the step."""
+        return {
+            "number": self.number,
+            "started_at": self.started_at,
+            "duration_ms": self.duration_ms,
+            "waited_ms": self.waited_ms,
+            "code": self.code,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins: `inputs` are its rendered values."""
+
+    key: StepKey
+    at: Millis
+    inputs: dict[str, Json]
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """A step is over. `calls` are `engine.outside` model calls, in order."""
+
+    key: StepKey
+    status: StepStatus
+    started_at: Millis
+    ended_at: Millis
+    duration_ms: int
+    inputs: dict[str, Json]
+    output: Json = None
+    error: RunError | None = None
+    warnings: tuple[str, ...] = ()
+    tries: tuple[Try, ...] = ()
+    calls: tuple[Any, ...] = ()
+    log: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended. `result` is the job's result when it completed."""
+
+    status: Literal["completed", "failed"]
+    result: Json = None
+    error: RunError | None = None
+
+
+class Recorder(Protocol):
+    """Where a run reports to. Called on the event loop; must return at once."""
+
+    def started(self, step: StepStarted) -> None: ...
+    def ended(self, step: StepEnded) -> None: ...
+    def called(self, key: StepKey, call: Any) -> None:
+        """A model call was paid for, while its step still runs."""
+        ...
+
+    def delta(self, key: StepKey, text: str) -> None:
+        """Model text as it arrives."""
+        ...
+
+
+class Services(Protocol):
+    """What a run uses from outside."""
+
+    @property
+    def http(self) -> Any: ...
+    async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
+        """Answers with `.value`, `.simulated` and `.calls`."""
+        ...
+
+    def secret(self, secret_id: str) -> str: ...
+    async def in_thread(self, work: Any, *args: Any) -> Any: ...
