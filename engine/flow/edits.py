@@ -1,0 +1,301 @@
+"""Edits of a document: what the canvas sends, applied purely. An edit has an inverse, so it can be undone anywhere.
+
+Operations on the wire (canvas.md): `addNode removeNode updateNode addEdge removeEdge addNote removeNote updateNote`.
+Applying is tolerant where two people edit at once: what is already gone or already there changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import FieldError, Invalid
+from engine.flow.document import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_EDGES,
+    MAX_NODES,
+    NODE_ID,
+    Document,
+    Edge,
+    Node,
+    Note,
+    Position,
+    deeper_than,
+)
+from engine.flow.graph import Graph
+from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ports import out_schema
+from engine.flow.references import Reference, rename_node
+
+Op = dict[str, Any]
+
+#: Where a new node stands beside the one it follows (look.md: node 204 wide, 58 apart, 66 down; grid 20).
+STEP_X = 260
+STEP_Y = 160
+
+_NODE_FIELDS = frozenset({"label", "position", "config", "inputs", "policy", "type_version"})
+_NOTE_FIELDS = frozenset({"text", "position", "size"})
+
+
+class EditRefused(Invalid):
+    """This edit cannot be made."""
+
+    code = "edit_refused"
+
+
+def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
+    """The document after the operations, all or none. Raises EditRefused with the reason."""
+    nodes = {node.id: node for node in document.nodes}
+    edges = {edge.id: edge for edge in document.edges}
+    notes = {note.id: note for note in document.notes}
+    try:
+        for op in ops:
+            _apply(op, nodes, edges, notes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise EditRefused(f"{first['msg']} ({'/'.join(str(part) for part in first['loc'])})") from error
+    except (KeyError, TypeError) as error:
+        raise EditRefused(f"The operation is not complete: {error}") from error
+    if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
+        raise EditRefused(f"A flow may have {MAX_NODES} nodes and {MAX_EDGES} connections.")
+    after = document.model_copy(
+        update={"nodes": tuple(nodes.values()), "edges": tuple(edges.values()), "notes": tuple(notes.values())}
+    )
+    value = after.as_json()
+    if deeper_than(value, MAX_DEPTH):
+        raise EditRefused(f"Values may be nested {MAX_DEPTH} levels deep.")
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_BYTES:
+        raise EditRefused("The flow would become larger than 1 MiB.")
+    return after
+
+
+def invert(ops: Sequence[Op]) -> list[Op]:
+    """The operations that take `ops` back."""
+    opposite = {"add": "remove", "remove": "add"}
+    inverse: list[Op] = []
+    for op in reversed(ops):
+        if op["op"].startswith("update"):
+            inverse.append({**op, "before": op["after"], "after": op["before"]})
+        else:
+            word = "add" if op["op"].startswith("add") else "remove"
+            inverse.append({**op, "op": op["op"].replace(word, opposite[word], 1)})
+    return inverse
+
+
+def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[str, Note]) -> None:
+    match op["op"]:
+        case "addNode":
+            node = Node.model_validate(op["node"])
+            if not NODE_ID.match(node.id) or node.id == "system":
+                raise EditRefused(f"`{node.id}` cannot be a node's id.")
+            nodes.setdefault(node.id, node)
+        case "removeNode":
+            gone = op["node"]["id"]
+            nodes.pop(gone, None)
+            for edge_id in [edge.id for edge in edges.values() if gone in {edge.source, edge.target}]:
+                del edges[edge_id]
+        case "updateNode":
+            if node := nodes.get(op["id"]):
+                nodes[node.id] = Node.model_validate({**node.model_dump(), **_only(op["after"], _NODE_FIELDS)})
+        case "addEdge":
+            edge = Edge.model_validate(op["edge"])
+            if edge.source in nodes and edge.target in nodes:
+                edges.setdefault(edge.id, edge)
+        case "removeEdge":
+            edges.pop(op["edge"]["id"], None)
+        case "addNote":
+            note = Note.model_validate(op["note"])
+            notes.setdefault(note.id, note)
+        case "removeNote":
+            notes.pop(op["note"]["id"], None)
+        case "updateNote":
+            if note := notes.get(op["id"]):
+                notes[note.id] = Note.model_validate({**note.model_dump(), **_only(op["after"], _NOTE_FIELDS)})
+        case other:
+            raise EditRefused(f"There is no operation `{other}`.")
+
+
+def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
+    wrong = set(after) - allowed
+    if wrong:
+        raise EditRefused(
+            f"`{min(wrong)}` cannot be changed.",
+            errors=(FieldError(f"/{min(wrong)}", "unknown_field", ""),),
+        )
+    return dict(after)
+
+
+def new_node_id(kind: str, taken: Iterable[str]) -> str:
+    """`prompt`, then `prompt_2`, `prompt_3` ..."""
+    used = set(taken)
+    if kind not in used:
+        return kind
+    number = 2
+    while f"{kind}_{number}" in used:
+        number += 1
+    return f"{kind}_{number}"
+
+
+def add_node(
+    document: Document,
+    kind: NodeType,
+    catalog: Catalog,
+    *,
+    position: Position | None = None,
+    after: str | None = None,
+    port: str | None = None,
+    between: str | None = None,
+) -> tuple[str, list[Op]]:
+    """The id and operations that add a node: at a place, after a node (connected), or in the middle of an edge.
+
+    Inputs with the name of a field that an earlier node gives are bound to it, so that the usual case needs no mapping.
+    """
+    ops: list[Op] = []
+    edge = next((edge for edge in document.edges if edge.id == between), None)
+    if edge is not None:
+        after, port = edge.source, edge.source_port
+    start = document.node(after) if after else None
+    if start is not None and not (kind.accepts_input and _ports_of(start, catalog)):
+        start = None
+    node_id = new_node_id(kind.type, (node.id for node in document.nodes))
+    place = position or _free_place(document, start)
+    node = Node(id=node_id, type=kind.type, type_version=kind.version, label=_new_label(document, kind), position=place)
+    if start is not None and edge is not None:
+        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
+    ops.append({"op": "addNode", "node": node.model_dump()})
+    if start is not None:
+        chosen = port if port in _ports_of(start, catalog) else _ports_of(start, catalog)[0]
+        ops.append({"op": "addEdge", "edge": _edge(start.id, node_id, chosen)})
+        if edge is not None and kind.ports:
+            ops.append({"op": "addEdge", "edge": _edge(node_id, edge.target, kind.ports[0])})
+    bound = suggest_inputs(apply_ops(document, ops), node_id, catalog)
+    if bound:
+        ops.append({"op": "updateNode", "id": node_id, "before": {"inputs": {}}, "after": {"inputs": bound}})
+    return node_id, ops
+
+
+def connect_ops(document: Document, edge: Op, catalog: Catalog) -> list[Op]:
+    """What else changes when an edge is drawn: empty inputs of its target get data of the same name."""
+    node = document.node(edge["target"])
+    if node is None:
+        return []
+    bound = suggest_inputs(document, node.id, catalog)
+    if bound == node.inputs:
+        return []
+    return [{"op": "updateNode", "id": node.id, "before": {"inputs": node.inputs}, "after": {"inputs": bound}}]
+
+
+def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[str, Any]:
+    """The node's inputs, with empty required ones bound to the nearest earlier field of the same name."""
+    node = document.node(node_id)
+    kind = catalog.get(node.type) if node else None
+    if node is None or kind is None or kind.free_form:
+        return dict(node.inputs) if node else {}
+    bound = dict(node.inputs)
+    for name in kind.required_inputs:
+        if bound.get(name) not in (None, ""):
+            continue
+        for earlier_id in reversed(Graph(document).ancestors(node_id)):
+            earlier = document.node(earlier_id)
+            if earlier and name in (out_schema(earlier, catalog).get("properties") or {}):
+                bound[name] = str(Reference(earlier_id, "out", (name,)))
+                break
+    return bound
+
+
+def paste_ops(
+    document: Document,
+    nodes: Sequence[Mapping[str, Any]],
+    edges: Sequence[Mapping[str, Any]],
+    *,
+    shift: float = 40,
+    at: Position | None = None,
+) -> tuple[list[str], list[Op]]:
+    """New ids for copied nodes; references among them follow, references to others stay. Returns new ids and operations."""
+    try:
+        copies = [Node.model_validate(dict(node)) for node in nodes]
+    except ValidationError as error:
+        raise EditRefused("What was pasted is not a part of a flow.") from error
+    taken = {node.id for node in document.nodes}
+    ids: dict[str, str] = {}
+    for node in copies:
+        ids[node.id] = new_node_id(re.sub(r"_\d+$", "", node.id) if NODE_ID.match(node.id) else "node", taken)
+        taken.add(ids[node.id])
+    left = min((node.position.x for node in copies), default=0)
+    top = min((node.position.y for node in copies), default=0)
+    dx, dy = (at.x - left, at.y - top) if at else (shift, shift)
+    ops: list[Op] = []
+    for node in copies:
+        inputs: Any = node.inputs
+        for old, new in ids.items():
+            inputs = rename_node(inputs, old, new) if old != new else inputs
+        place = Position(x=node.position.x + dx, y=node.position.y + dy)
+        ops.append(
+            {
+                "op": "addNode",
+                "node": {**node.model_dump(), "id": ids[node.id], "position": place.model_dump(), "inputs": inputs},
+            }
+        )
+    for edge in edges:
+        if edge.get("source") in ids and edge.get("target") in ids:
+            ops.append(
+                {
+                    "op": "addEdge",
+                    "edge": _edge(ids[edge["source"]], ids[edge["target"]], edge.get("source_port", "out")),
+                }
+            )
+    return list(ids.values()), ops
+
+
+def add_note(document: Document, position: Position) -> tuple[str, list[Op]]:
+    """A new empty note."""
+    note_id = new_node_id("note", (note.id for note in document.notes))
+    return note_id, [{"op": "addNote", "note": Note(id=note_id, text="", position=position).model_dump()}]
+
+
+def update_node(node: Node, **after: Any) -> Op:
+    """An `updateNode` operation with the values it replaces."""
+    before = node.model_dump()
+    return {"op": "updateNode", "id": node.id, "before": {key: before[key] for key in after}, "after": after}
+
+
+def _edge(source: str, target: str, port: str) -> dict[str, Any]:
+    return Edge(id=f"e_{secrets.token_hex(6)}", source=source, source_port=port, target=target).model_dump()
+
+
+def _ports_of(node: Node, catalog: Catalog) -> tuple[str, ...]:
+    kind = catalog.get(node.type)
+    return kind.ports if kind else ()
+
+
+def _new_label(document: Document, kind: NodeType) -> str:
+    labels = {node.label for node in document.nodes}
+    if kind.title not in labels:
+        return kind.title
+    number = 2
+    while f"{kind.title} {number}" in labels:
+        number += 1
+    return f"{kind.title} {number}"
+
+
+def _free_place(document: Document, start: Node | None) -> Position:
+    taken = {(round(node.position.x / 20), round(node.position.y / 20)) for node in document.nodes}
+
+    def free(x: float, y: float) -> bool:
+        return not any(abs(x / 20 - other_x) < 11 and abs(y / 20 - other_y) < 6 for other_x, other_y in taken)
+
+    if start is not None:
+        x, y = start.position.x + STEP_X, start.position.y
+    elif document.nodes:
+        x, y = max(node.position.x for node in document.nodes) + STEP_X, min(node.position.y for node in document.nodes)
+    else:
+        x, y = 0.0, 0.0
+    while not free(x, y):
+        y += STEP_Y
+    return Position(x=x, y=y)

@@ -1,0 +1,138 @@
+"""Edits of the canvas: applied purely, undone exactly, tolerant where two people edit at once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.flow.document import Document, Position
+from engine.flow.edits import EditRefused, add_node, apply_ops, connect_ops, invert, paste_ops, update_node
+from engine.nodes import CATALOG
+
+START = Document.model_validate(
+    {
+        "format": 1,
+        "nodes": [
+            {
+                "id": "api_input",
+                "type": "api_input",
+                "label": "API Input",
+                "config": {"fields": [{"name": "template", "type": "string"}]},
+            },
+            {
+                "id": "set_fields",
+                "type": "set_fields",
+                "label": "Set Fields",
+                "inputs": {"a": "{{ api_input.out.template }}"},
+                "position": {"x": 260, "y": 0},
+            },
+        ],
+        "edges": [{"id": "e1", "source": "api_input", "target": "set_fields"}],
+    }
+)
+TEMPLATE = CATALOG["text_template"]
+
+
+def test_a_node_added_after_another_is_connected_named_and_bound():
+    node_id, ops = add_node(START, TEMPLATE, CATALOG, after="set_fields")
+    after = apply_ops(START, ops)
+    node = after.node(node_id)
+    assert node is not None
+    assert node.label == "Text Template"
+    assert node.inputs == {"template": "{{ api_input.out.template }}"}
+    assert [(edge.source, edge.target) for edge in after.edges][-1] == ("set_fields", node_id)
+    assert (node.position.x, node.position.y) == (520, 0)
+
+
+def test_a_node_added_between_two_takes_the_edge_apart():
+    node_id, ops = add_node(START, TEMPLATE, CATALOG, between="e1")
+    pairs = {(edge.source, edge.target) for edge in apply_ops(START, ops).edges}
+    assert pairs == {("api_input", node_id), (node_id, "set_fields")}
+
+
+def test_a_second_node_of_a_kind_gets_the_next_id_and_label():
+    _, ops = add_node(START, CATALOG["set_fields"], CATALOG, position=Position(x=0, y=300))
+    node = apply_ops(START, ops).nodes[-1]
+    assert (node.id, node.label) == ("set_fields_2", "Set Fields 2")
+
+
+def test_drawing_an_edge_binds_data_of_the_same_name():
+    _, ops = add_node(START, TEMPLATE, CATALOG, position=Position(x=0, y=300))
+    apart = apply_ops(START, ops)
+    edge = {"id": "e2", "source": "api_input", "source_port": "out", "target": "text_template"}
+    joined = apply_ops(apart, [{"op": "addEdge", "edge": edge}])
+    assert connect_ops(joined, edge, CATALOG)[0]["after"]["inputs"] == {"template": "{{ api_input.out.template }}"}
+
+
+def test_pasted_nodes_get_new_ids_and_keep_their_references_among_themselves():
+    nodes = [node.model_dump() for node in START.nodes]
+    new, ops = paste_ops(START, nodes, [edge.model_dump() for edge in START.edges])
+    after = apply_ops(START, ops)
+    assert new == ["api_input_2", "set_fields_2"]
+    assert after.node("set_fields_2").inputs == {"a": "{{ api_input_2.out.template }}"}  # type: ignore[union-attr]
+    assert len(after.edges) == 2
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        {"op": "paint"},
+        {"op": "addNode"},
+        {"op": "addNode", "node": {"id": "Not good", "type": "prompt"}},
+        {"op": "addNode", "node": {"id": "system", "type": "prompt"}},
+        {"op": "updateNode", "id": "set_fields", "before": {}, "after": {"id": "other"}},
+        {"op": "updateNode", "id": "set_fields", "before": {}, "after": {"label": 5}},
+    ],
+)
+def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(op):
+    with pytest.raises(EditRefused):
+        apply_ops(START, [op])
+
+
+def test_editing_what_somebody_else_removed_changes_nothing():
+    gone = apply_ops(START, [{"op": "removeNode", "node": {"id": "set_fields"}}])
+    assert gone.edges == ()
+    assert apply_ops(gone, [update_node(START.nodes[1], label="x")]) == gone
+
+
+OPS = st.sampled_from(["label", "move", "add", "remove", "edge", "note"])
+
+
+@given(st.lists(OPS, max_size=12))
+def test_undoing_every_edit_gives_the_identical_document(words):
+    document, done = START, []
+    for number, word in enumerate(words):
+        if word in {"label", "move"} and document.nodes:
+            node = document.nodes[number % len(document.nodes)]
+            ops = [
+                update_node(
+                    node, **({"label": f"L{number}"} if word == "label" else {"position": {"x": number, "y": 0}})
+                )
+            ]
+        elif word == "add":
+            _, ops = add_node(document, TEMPLATE, CATALOG, after=document.nodes[0].id if document.nodes else None)
+        elif word == "remove" and document.nodes:
+            node = document.nodes[-1]
+            ops = [
+                *(
+                    {"op": "removeEdge", "edge": edge.model_dump()}
+                    for edge in document.edges
+                    if node.id in {edge.source, edge.target}
+                ),
+                {"op": "removeNode", "node": node.model_dump()},
+            ]
+        elif word == "note":
+            ops = [{"op": "addNote", "note": {"id": f"note_{number}", "text": "x"}}]
+        else:
+            continue
+        document = apply_ops(document, ops)
+        done.append(ops)
+    for ops in reversed(done):
+        document = apply_ops(document, invert(ops))
+    assert document.as_json() == START.as_json() or sorted_json(document) == sorted_json(START)
+
+
+def sorted_json(document):
+    return {
+        key: sorted(value, key=lambda part: part["id"]) if isinstance(value, list) else value
+        for key, value in document.as_json().items()
+    }
