@@ -242,14 +242,11 @@ def paste_ops(
                 "node": {**node.model_dump(), "id": ids[node.id], "position": place.model_dump(), "inputs": inputs},
             }
         )
-    for edge in edges:
-        if edge.get("source") in ids and edge.get("target") in ids:
-            ops.append(
-                {
-                    "op": "addEdge",
-                    "edge": _edge(ids[edge["source"]], ids[edge["target"]], edge.get("source_port", "out")),
-                }
-            )
+    ops += [
+        {"op": "addEdge", "edge": _edge(ids[edge["source"]], ids[edge["target"]], edge.get("source_port", "out"))}
+        for edge in edges
+        if edge.get("source") in ids and edge.get("target") in ids
+    ]
     return list(ids.values()), ops
 
 
