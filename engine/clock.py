@@ -54,3 +54,9 @@ def next_month(at: int) -> Millis:
     moment = datetime.fromtimestamp(at / 1000, tz=UTC)
     year, month = (moment.year + 1, 1) if moment.month == 12 else (moment.year, moment.month + 1)
     return Millis(int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000))
+
+
+def month_start(at: int) -> Millis:
+    """The first moment of the UTC month that `at` lies in."""
+    moment = datetime.fromtimestamp(at / 1000, tz=UTC)
+    return Millis(int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp() * 1000))

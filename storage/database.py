@@ -64,6 +64,8 @@ class Database:
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
         self.clock = clock
+        #: Handed to every verb of this process as `session.info`: the bell that tells workers and waiting readers.
+        self.info: dict[str, Any] = {}
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -154,7 +156,7 @@ class Database:
         self, connection: Connection, write: _Write, notices: list[Callable[[], None]]
     ) -> tuple[Any, BaseException | None]:
         mine: list[Callable[[], None]] = []
-        info = {"now": self.clock.now(), "after_commit": mine}
+        info = {**self.info, "now": self.clock.now(), "after_commit": mine}
         try:
             with (
                 Session(

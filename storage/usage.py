@@ -1,0 +1,122 @@
+"""Slots in use and jobs accepted this month, per workspace and per API key: one conditional UPDATE takes a slot.
+
+The count and the job row change in the same transaction, so a slot can neither be taken twice nor leak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select, text
+from sqlalchemy.orm import Session
+
+from engine.clock import month_of, month_start
+from storage.database import now
+from storage.models import OPEN, Job, Usage
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many jobs at once and how many a UTC month; None means no limit."""
+
+    concurrency: int | None = None
+    monthly: int | None = None
+
+
+@dataclass(frozen=True)
+class Used:
+    """Slots in use, and jobs accepted this month."""
+
+    active: int
+    month_count: int
+
+
+_TAKE = text(
+    """
+    update usage set active = active + 1, month = :month,
+           month_count = case when month = :month then month_count + 1 else 1 end
+     where subject = :subject
+       and (:concurrency < 0 or active < :concurrency)
+       and (:monthly < 0 or (case when month = :month then month_count else 0 end) < :monthly)
+    returning active, month_count
+    """
+)
+_RELEASE = text("update usage set active = active - 1 where subject = :subject and active > 0")
+_OPEN = text(
+    "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
+    " on conflict (subject) do nothing"
+)
+_SET = text(
+    "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
+    " on conflict (subject) do update set active = :active, month = :month,"
+    " month_count = case when usage.month = :month and usage.month_count > :month_count"
+    " then usage.month_count else :month_count end"
+)
+
+
+def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
+    """Takes a slot and counts a job of this month, or returns None when either is full.
+
+    `subject` is a workspace or key id. A subject without a row gets one, counted from the jobs table.
+    """
+    values = {
+        "subject": subject,
+        "month": month_of(now(session)),
+        "concurrency": -1 if caps.concurrency is None else caps.concurrency,
+        "monthly": -1 if caps.monthly is None else caps.monthly,
+    }
+    row = session.execute(_TAKE, values).one_or_none()
+    if row is None and not _has_row(session, subject):
+        session.execute(_OPEN, _counted(session, subject))
+        row = session.execute(_TAKE, values).one_or_none()
+    return None if row is None else Used(row.active, row.month_count)
+
+
+def release_slot(session: Session, *subjects: str | None) -> None:
+    """Gives the slot of an ended job back."""
+    for subject in subjects:
+        if subject is not None:
+            session.execute(_RELEASE, {"subject": subject})
+
+
+def read_usage(session: Session, subject: str) -> Used:
+    """What a workspace or key uses now."""
+    row = session.execute(
+        select(Usage.active, Usage.month, Usage.month_count).where(Usage.subject == subject)
+    ).one_or_none()
+    if row is None:
+        return Used(0, 0)
+    return Used(row.active, row.month_count if row.month == month_of(now(session)) else 0)
+
+
+def reconcile_usage(session: Session) -> int:
+    """Sets every counter to what the jobs table says; returns how many were wrong. Called when a server starts.
+
+    The month's count is only raised: jobs whose retention has ended are gone but were accepted.
+    """
+    known = set(session.scalars(select(Usage.subject)))
+    for column in (Job.workspace_id, Job.key_id):
+        found = session.scalars(select(column).where(Job.status.in_(OPEN), Job.counted, column.is_not(None)).distinct())
+        known |= {str(subject) for subject in found}
+    wrong = 0
+    for subject in sorted(known):
+        counted = _counted(session, subject)
+        wrong += read_usage(session, subject).active != counted["active"]
+        session.execute(_SET, counted)
+    return wrong
+
+
+def _has_row(session: Session, subject: str) -> bool:
+    return session.scalar(select(Usage.subject).where(Usage.subject == subject)) is not None
+
+
+def _counted(session: Session, subject: str) -> dict[str, str | int]:
+    at = now(session)
+    mine = or_(Job.workspace_id == subject, Job.key_id == subject)
+    active = session.scalar(select(func.count()).select_from(Job).where(mine, Job.counted, Job.status.in_(OPEN)))
+    accepted = session.scalar(
+        select(func.count())
+        .select_from(Job)
+        .where(mine, Job.environment != "playground", Job.created_at >= month_start(at))
+    )
+    return {"subject": subject, "active": active or 0, "month": month_of(at), "month_count": accepted or 0}
