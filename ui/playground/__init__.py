@@ -1,0 +1,1 @@
+"""The Flow Playground: palette, canvas, inspector, Run panel."""

@@ -1,0 +1,91 @@
+"""An open draft: the server's copy of a flow that is being edited, shared by every tab that shows it. No NiceGUI here.
+
+A change is applied, stored, and only then acknowledged. When the stored draft moved on meanwhile (another page restored a
+version), it is read again and the change is put on top of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from engine.actions.flows import save_draft
+from engine.errors import VersionConflict
+from engine.flow.document import Document, load_document
+from engine.flow.edits import Op, apply_ops
+from storage.flows import get_draft
+from ui.visit import Visit
+
+#: Called after a change with the operations, the new revision and the tab that made it.
+Listener = Callable[[Sequence[Op], int, str], None]
+
+
+@dataclass
+class OpenDraft:
+    """One flow's draft as the tabs see it. `seen` holds the last change number of each tab, so none is applied twice."""
+
+    flow_id: str
+    document: Document
+    revision: int
+    saved_at: int
+    listeners: dict[str, Listener] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def change(self, visit: Visit, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
+        """Applies and stores operations, tells the other tabs, and returns the revision. Raises Refusal."""
+        async with self.lock:
+            if seq is not None and seq <= self.seen.get(client, 0):
+                return self.revision
+            document = apply_ops(self.document, ops)
+            if document != self.document:
+                try:
+                    await self._store(visit, document)
+                except VersionConflict:
+                    await self._read(visit)
+                    document = apply_ops(self.document, ops)
+                    await self._store(visit, document)
+            if seq is not None:
+                self.seen[client] = seq
+            for listener in list(self.listeners.values()):
+                listener(ops, self.revision, client)
+            return self.revision
+
+    async def read_again(self, visit: Visit) -> None:
+        """Takes over what is stored."""
+        async with self.lock:
+            await self._read(visit)
+
+    async def _store(self, visit: Visit, document: Document) -> None:
+        self.revision = await visit.do(save_draft, self.flow_id, document, self.revision)
+        self.document = document
+        self.saved_at = visit.app.database.clock.now()
+
+    async def _read(self, visit: Visit) -> None:
+        row = await visit.see(get_draft, self.flow_id)
+        self.document, self.revision, self.saved_at = load_document(row.document), row.revision, row.saved_at
+
+
+class Drafts:
+    """The drafts that tabs of this process have open."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenDraft] = {}
+
+    async def open(self, visit: Visit, flow_id: str) -> OpenDraft:
+        """The shared draft. Raises NotFound for an unknown or foreign flow, for everybody who asks."""
+        row = await visit.see(get_draft, flow_id)
+        draft = self._open.get(flow_id)
+        if draft is None:
+            draft = OpenDraft(flow_id, load_document(row.document), row.revision, row.saved_at)
+            self._open[flow_id] = draft
+        elif draft.revision < row.revision:
+            await draft.read_again(visit)
+        return draft
+
+    def leave(self, draft: OpenDraft, client: str) -> None:
+        """A tab closed; the last one takes the draft with it."""
+        draft.listeners.pop(client, None)
+        if not draft.listeners:
+            self._open.pop(draft.flow_id, None)

@@ -1,0 +1,116 @@
+"""A signed-in person on one page: every event asks again who they are before it reads or changes anything (security.md S18).
+
+rows = await visit.see(list_flows)                       # a query: the workspace comes first, by itself
+done = await visit.do(deploy, flow_id)                   # a verb: the principal comes first
+done = await visit.try_do(deploy, flow_id)               # the same; a refusal is shown, and None comes back
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.actions.principal import Principal, Verb, may
+from engine.errors import Refusal
+from engine.ids import WorkspaceId
+from storage.database import Database
+from storage.members import Person, find_signed_in
+from ui import feedback
+
+if TYPE_CHECKING:
+    from engine.jobs.hub import Hub
+    from engine.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COOKIE = "flowport_session"
+
+
+@dataclass(frozen=True)
+class App:
+    """What the pages stand on; built once by `app.py`. `wake` tells the worker that a job waits."""
+
+    database: Database
+    hub: Hub
+    settings: Settings
+    wake: Callable[[], None]
+
+
+class SignedOut(Exception):  # noqa: N818 - a fact, not a fault
+    """The session ended, or the person was disabled, while the page was open."""
+
+
+class Visit:
+    """One person on one open page."""
+
+    def __init__(self, app: App, cookie: str, address: str, person: Person) -> None:
+        self.app = app
+        self.person = person
+        self._cookie = cookie
+        self._address = address
+
+    @property
+    def principal(self) -> Principal:
+        """Who acts, as last checked."""
+        person = self.person
+        return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role, self._address)
+
+    def may(self, verb: Verb) -> bool:
+        """Whether to offer something; the verb itself checks again."""
+        return may(self.principal, verb)
+
+    async def see(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query on the person's own workspace."""
+
+        def work(session: Session) -> T:
+            self._check(session)
+            return query(session, self.person.workspace_id, *args, **kwargs)
+
+        return await self._guarded(self.app.database.read(work))
+
+    async def do(self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a verb as this person, in one transaction. Raises its refusal."""
+
+        def work(session: Session) -> T:
+            self._check(session)
+            return verb(session, self.principal, *args, **kwargs)
+
+        return await self._guarded(self.app.database.write(work))
+
+    async def try_do(
+        self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """As `do`; a refusal is shown to the person and gives None."""
+        try:
+            return await self.do(verb, *args, **kwargs)
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return None
+
+    def _check(self, session: Session) -> None:
+        person = find_signed_in(session, self._cookie)
+        if person is None:
+            raise SignedOut
+        self.person = person
+
+    async def _guarded(self, answer: Any) -> Any:
+        try:
+            return await answer
+        except SignedOut:
+            ui.navigate.to("/sign-in")
+            raise
+
+
+def visit(app: App, request: Request) -> Visit:
+    """The visit of a page that is being opened; the guard in front has checked that somebody is signed in."""
+    cookie = request.cookies.get(COOKIE, "")
+    person = app.database.read_now(find_signed_in, cookie)
+    if person is None:
+        raise SignedOut
+    return Visit(app, cookie, request.client.host if request.client else "", person)
