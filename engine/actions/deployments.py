@@ -1,0 +1,83 @@
+"""Deploy and undeploy: one endpoint per flow for ever, switched to another version in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.actions.flows import add_version, not_saved
+from engine.actions.principal import Principal, require_may
+from engine.errors import FlowInvalid
+from engine.flow.document import load_document
+from engine.flow.validation import deploy_problems
+from engine.ids import FlowId
+from engine.nodes import CATALOG
+from storage.audit import add_entry
+from storage.database import now
+from storage.flows import get_version, hold_flow
+from storage.models import Deployment, Flow, FlowVersion
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What callers reach now: `path` is the endpoint without the server's address."""
+
+    flow_id: FlowId
+    version: int
+    path: str
+
+
+def endpoint_path(flow_id: str) -> str:
+    """The path of a flow's endpoint; it never changes."""
+    return f"/public/v1/flows/execute/{flow_id}"
+
+
+def deploy(session: Session, principal: Principal, flow_id: str, *, version: int | None = None) -> Deployed:
+    """Makes a version what callers reach. Jobs in flight finish on the version they began with.
+
+    `version` None means what is on the canvas: a draft that differs from the newest version is saved as the next one in the
+    same transaction. Raises FlowInvalid with every problem (a flow that was never saved is one), NotFound.
+    """
+    require_may(principal, "deploy")
+    flow = hold_flow(session, principal.workspace_id, flow_id)
+    number = flow.newest_version if version is None else version
+    if not flow.newest_version:
+        raise FlowInvalid([*not_saved(flow).problems, *deploy_problems(load_document(flow.draft), CATALOG)])
+    if version is None and flow.draft_differs:
+        number = add_version(session, principal, flow, "")
+    found = deploy_problems(
+        load_document(get_version(session, principal.workspace_id, flow_id, number).document), CATALOG
+    )
+    if found:
+        raise FlowInvalid(found)
+    if flow.live_version != number:
+        _switch(session, principal, flow, number)
+    return Deployed(FlowId(flow.id), number, endpoint_path(flow.id))
+
+
+def undeploy(session: Session, principal: Principal, flow_id: str) -> None:
+    """Stops accepting calls. Running jobs finish, their URLs go on answering and the flow stays. Again is no error."""
+    require_may(principal, "deploy")
+    flow = hold_flow(session, principal.workspace_id, flow_id)
+    if flow.live_version is None:
+        return
+    was = flow.live_version
+    flow.live_version = None
+    flow.updated_at = now(session)
+    session.add(Deployment(flow_id=flow.id, version=None, verb="undeploy", at=now(session), actor=principal.name))
+    add_entry(session, principal, "undeploy", flow.id, f"{flow.title}: version {was} was live")
+
+
+def _switch(session: Session, principal: Principal, flow: Flow, number: int) -> None:
+    at = now(session)
+    was = flow.live_version
+    flow.live_version = number
+    flow.deployed_at = flow.updated_at = at
+    flow.ever_deployed = True
+    row = session.get_one(FlowVersion, (flow.id, number))
+    if row.first_deployed_at is None:
+        row.first_deployed_at = at
+    session.add(Deployment(flow_id=flow.id, version=number, verb="deploy", at=at, actor=principal.name))
+    detail = f"{flow.title}: version {number}" + (f", before it {was}" if was is not None else "")
+    add_entry(session, principal, "deploy", flow.id, detail)

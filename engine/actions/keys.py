@@ -1,0 +1,163 @@
+"""Verbs of API keys: create, change, rotate, revoke. A key is shown once, by the verb that made it (api.md, Keys)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.clock import HOUR
+from engine.errors import Conflict, FieldError, Invalid
+from engine.ids import KeyId, new_id
+from engine.key_format import ENVIRONMENTS, Environment, key_prefix, new_key_text, parse_key
+from storage.audit import add_entry
+from storage.database import now
+from storage.flows import get_flow
+from storage.keys import hold_key
+from storage.models import ApiKey, ApiKeySecret
+
+__all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key"]
+
+MAX_LABEL = 100
+DEFAULT_OVERLAP_HOURS = 24
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made. `key` is the only copy there will ever be."""
+
+    id: KeyId
+    key: str
+    prefix: str
+    last4: str
+
+
+def create_key(
+    session: Session,
+    principal: Principal,
+    label: str,
+    environment: Environment,
+    *,
+    flow_ids: Iterable[str] | None = None,
+    expires_at: int | None = None,
+    concurrency: int | None = None,
+    monthly: int | None = None,
+) -> NewKey:
+    """Makes a key. `flow_ids` None = every flow; `expires_at` in milliseconds; limits of its own can only be lower ones.
+
+    Raises Invalid with every wrong field, NotFound for a flow that is not there.
+    """
+    require_may(principal, "manage keys")
+    _check(session, label, environment, expires_at, concurrency, monthly)
+    key = ApiKey(
+        id=new_id("key"),
+        workspace_id=principal.workspace_id,
+        label=label.strip(),
+        environment=environment,
+        flow_ids=_own_flows(session, principal, flow_ids),
+        concurrency=concurrency,
+        monthly=monthly,
+        expires_at=expires_at,
+        created_at=now(session),
+        created_by=principal.name,
+    )
+    session.add(key)
+    session.flush()
+    made = _add_secret(session, key)
+    add_entry(session, principal, "create key", key.id, f"{key.label}, {environment}, ends in {made.last4}")
+    return made
+
+
+def change_key(
+    session: Session,
+    principal: Principal,
+    key_id: str,
+    label: str,
+    *,
+    flow_ids: Iterable[str] | None = None,
+    expires_at: int | None = None,
+    concurrency: int | None = None,
+    monthly: int | None = None,
+) -> None:
+    """Sets everything about a key but its environment and secret. Raises as `create_key`."""
+    require_may(principal, "manage keys")
+    key = hold_key(session, principal.workspace_id, key_id)
+    _check(session, label, key.environment, expires_at, concurrency, monthly)
+    key.label = label.strip()
+    key.flow_ids = _own_flows(session, principal, flow_ids)
+    key.expires_at, key.concurrency, key.monthly = expires_at, concurrency, monthly
+    add_entry(session, principal, "change key", key.id, key.label)
+
+
+def rotate_key(
+    session: Session, principal: Principal, key_id: str, overlap_hours: float = DEFAULT_OVERLAP_HOURS
+) -> NewKey:
+    """A new secret under the same id and history. The old one works `overlap_hours` longer (0 = not a moment)."""
+    require_may(principal, "manage keys")
+    if not 0 <= overlap_hours <= 24 * 30:
+        raise Invalid("The overlap must be between 0 hours and 30 days")
+    key = hold_key(session, principal.workspace_id, key_id)
+    if key.revoked_at is not None:
+        raise Conflict("This key is revoked", remedy="Create a new key instead.")
+    until = now(session) + int(overlap_hours * HOUR)
+    session.execute(
+        update(ApiKeySecret)
+        .where(ApiKeySecret.key_id == key.id, ApiKeySecret.valid_until.is_(None))
+        .values(valid_until=until)
+    )
+    made = _add_secret(session, key)
+    add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
+    return made
+
+
+def revoke_key(session: Session, principal: Principal, key_id: str) -> None:
+    """Refuses the key from the next request on. Again is no error."""
+    require_may(principal, "manage keys")
+    key = hold_key(session, principal.workspace_id, key_id)
+    if key.revoked_at is None:
+        key.revoked_at = now(session)
+        add_entry(session, principal, "revoke key", key.id, key.label)
+
+
+def _add_secret(session: Session, key: ApiKey) -> NewKey:
+    environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
+    text = new_key_text(environment)
+    hashed = parse_key(text)
+    assert hashed is not None, "a fresh key passes its own check"
+    secret = ApiKeySecret(
+        hash=hashed, key_id=key.id, prefix=key_prefix(environment), last4=text[-4:], created_at=now(session)
+    )
+    session.add(secret)
+    session.flush()
+    return NewKey(KeyId(key.id), text, secret.prefix, secret.last4)
+
+
+def _own_flows(session: Session, principal: Principal, flow_ids: Iterable[str] | None) -> list[str] | None:
+    if flow_ids is None:
+        return None
+    return [get_flow(session, principal.workspace_id, flow_id).id for flow_id in dict.fromkeys(flow_ids)]
+
+
+def _check(
+    session: Session,
+    label: str,
+    environment: str,
+    expires_at: int | None,
+    concurrency: int | None,
+    monthly: int | None,
+) -> None:
+    wrong = []
+    if not 1 <= len(label.strip()) <= MAX_LABEL:
+        wrong.append(FieldError("/label", "required", f"give the key a label of 1 to {MAX_LABEL} characters"))
+    if environment not in ENVIRONMENTS:
+        wrong.append(FieldError("/environment", "enum", f"choose one of {', '.join(ENVIRONMENTS)}"))
+    if expires_at is not None and expires_at <= now(session):
+        wrong.append(FieldError("/expires_at", "minimum", "choose a moment that has not passed"))
+    for name, limit in (("concurrency", concurrency), ("monthly", monthly)):
+        if limit is not None and limit < 1:
+            wrong.append(FieldError(f"/{name}", "minimum", "must be at least 1"))
+    if wrong:
+        raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))

@@ -1,0 +1,59 @@
+"""Verbs of workspaces. The first one is made with the data folder; more of them only at the server's own terminal."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from engine.clock import month_of
+from engine.errors import Conflict, FieldError, Invalid
+from engine.ids import WorkspaceId, new_id
+from engine.plans import PLANS
+from storage.audit import add_entry
+from storage.database import now
+from storage.models import Usage, Workspace
+from storage.workspaces import find_first_workspace, list_workspaces
+
+FIRST_NAME = "Workspace"
+MAX_NAME = 100
+
+
+def ensure_workspace(session: Session, plan: str) -> WorkspaceId:
+    """The first workspace; makes it, with this plan, when the folder is new."""
+    first = find_first_workspace(session)
+    return WorkspaceId(first.id) if first else _add(session, FIRST_NAME, plan)
+
+
+def create_workspace(session: Session, name: str, plan: str = "free") -> WorkspaceId:
+    """Another tenant on this server. Raises Invalid, and Conflict when the name is taken."""
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Invalid(
+            f"The name has {len(name)} characters",
+            remedy=f"Give the workspace a name of 1 to {MAX_NAME} characters.",
+            errors=(FieldError("/name", "required", f"1 to {MAX_NAME} characters"),),
+        )
+    if plan not in PLANS:
+        raise Invalid(f"`{plan}` is not a plan", remedy=f"Choose one of {', '.join(PLANS)}.")
+    if any(row.name == name for row in list_workspaces(session)):
+        raise Conflict(f"A workspace called `{name}` exists already", remedy="Choose another name.")
+    return _add(session, name, plan)
+
+
+def _add(session: Session, name: str, plan: str) -> WorkspaceId:
+    at = now(session)
+    workspace_id = WorkspaceId(new_id("ws"))
+    session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=at))
+    session.add(Usage(subject=workspace_id, active=0, month=month_of(at), month_count=0))
+    session.flush()
+    add_entry(session, _Server(workspace_id), "create workspace", workspace_id, f"{name}, plan {PLANS[plan].title}")
+    return workspace_id
+
+
+class _Server:
+    """The server itself, in the audit log."""
+
+    actor = name = "server"
+    address = ""
+
+    def __init__(self, workspace_id: str) -> None:
+        self.workspace_id = workspace_id

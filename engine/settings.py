@@ -1,0 +1,107 @@
+"""How this server was set up: everything the environment says, read once in `app.py` and handed on as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.plans import PLANS
+
+ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - compared with, not listened on
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class BadSetting(Exception):  # noqa: N818 - said to the person who starts the program
+    """A setting has a value Flowport cannot use. The text names the setting, the value and what would do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One value per setting; the README's table lists the variables.
+
+    `data` is the folder everything is kept in. `public_url` has no slash at its end and is "" when callers reach the
+    server by host and port. `trusted_proxies` may hold addresses, networks and the word `private`.
+    """
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = ""
+    outbound_allow: str = ""
+    outbound_proxy: str = ""
+    admin_email: str = ""
+    admin_password_file: Path | None = None
+    secret_key_file: Path | None = None
+    plan: str = "free"
+    allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the server, like `http://localhost:8080`."""
+        host = "localhost" if self.host in ANY_ADDRESS | LOOPBACK else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The front of every link and endpoint shown: the public address, else host and port."""
+        return self.public_url or self.local_url
+
+
+def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
+    """The settings in `env`; an override that is not None wins. Raises BadSetting."""
+    said = {name: env.get(f"FLOWPORT_{name.upper()}", "").strip() for name in _READ}
+    found = {name: read(name, said[name]) for name, read in _READ.items() if said[name]}
+    found |= {name: value for name, value in overrides.items() if value is not None}
+    return dataclasses.replace(Settings(), **found)
+
+
+def _text(name: str, said: str) -> str:
+    return said
+
+
+def _path(name: str, said: str) -> Path:
+    return Path(said).expanduser()
+
+
+def _words(name: str, said: str) -> tuple[str, ...]:
+    return tuple(word.strip().rstrip("/") for word in said.split(",") if word.strip())
+
+
+def _port(name: str, said: str) -> int:
+    if not said.isdigit() or not 0 < int(said) < 65_536:
+        raise BadSetting(f"FLOWPORT_PORT is {said!r}. Set it to a port number between 1 and 65535, like 8080.")
+    return int(said)
+
+
+def _plan(name: str, said: str) -> str:
+    if said.lower() not in PLANS:
+        raise BadSetting(f"FLOWPORT_PLAN is {said!r}. Set it to one of {', '.join(PLANS)}.")
+    return said.lower()
+
+
+def _url(name: str, said: str) -> str:
+    if not said.startswith(("http://", "https://")):
+        raise BadSetting(
+            f"FLOWPORT_{name.upper()} is {said!r}. Set it to a full address, like https://flows.example.com."
+        )
+    return said.rstrip("/")
+
+
+_READ = {
+    "data": _path,
+    "host": _text,
+    "port": _port,
+    "public_url": _url,
+    "outbound_allow": _text,
+    "outbound_proxy": _url,
+    "admin_email": _text,
+    "admin_password_file": _path,
+    "secret_key_file": _path,
+    "plan": _plan,
+    "allowed_origins": _words,
+    "trusted_proxies": _words,
+}

@@ -1,0 +1,225 @@
+"""Queries for flows, their versions and the history of their endpoint. Documents are JSON text here; the engine reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from storage.models import Deployment, Flow, FlowVersion
+
+State = Literal["Not saved yet", "Draft", "Live", "Live with newer draft", "Undeployed"]
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """A flow without its documents. Times are milliseconds; `newest_version` 0 = never saved; `live_version` None = no API."""
+
+    id: str
+    title: str
+    description: str
+    draft_revision: int
+    draft_saved_at: int
+    draft_differs: bool
+    newest_version: int
+    live_version: int | None
+    deployed_at: int | None
+    ever_deployed: bool
+    settings: Mapping[str, Any]
+    created_at: int
+    updated_at: int
+
+    @property
+    def state(self) -> State:
+        """The state in the words of the screens (`Live` stands for `Live v4`)."""
+        if not self.newest_version:
+            return "Not saved yet"
+        if self.live_version is None:
+            return "Undeployed" if self.ever_deployed else "Draft"
+        newer = self.draft_differs or self.live_version != self.newest_version
+        return "Live with newer draft" if newer else "Live"
+
+
+@dataclass(frozen=True)
+class DraftRow:
+    """What is on the canvas: the document as JSON text, and its revision."""
+
+    flow_id: str
+    document: str
+    revision: int
+    saved_at: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A saved version with its document as JSON text. `created_by` is a person's name or `Command line`."""
+
+    flow_id: str
+    number: int
+    document: str
+    title: str
+    note: str
+    created_at: int
+    created_by: str
+    first_deployed_at: int | None
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """A version in a list, without its document."""
+
+    number: int
+    title: str
+    note: str
+    created_at: int
+    created_by: str
+    first_deployed_at: int | None
+
+
+@dataclass(frozen=True)
+class DeploymentRow:
+    """A line of an endpoint's history: `deploy` of a version, or `undeploy`."""
+
+    version: int | None
+    verb: str
+    at: int
+    actor: str
+
+
+_LINE = [
+    Flow.id,
+    Flow.title,
+    Flow.description,
+    Flow.draft_revision,
+    Flow.draft_saved_at,
+    Flow.draft_differs,
+    Flow.newest_version,
+    Flow.live_version,
+    Flow.deployed_at,
+    Flow.ever_deployed,
+    Flow.settings,
+    Flow.created_at,
+    Flow.updated_at,
+]
+
+
+def list_flows(session: Session, workspace_id: str) -> list[FlowRow]:
+    """Every flow, the one changed last first."""
+    rows = session.execute(_owned(workspace_id).order_by(Flow.updated_at.desc(), Flow.id))
+    return [FlowRow(**row) for row in rows.mappings()]
+
+
+def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | None:
+    """The flow, or None when it is unknown, deleted or somebody else's."""
+    row = session.execute(_owned(workspace_id).where(Flow.id == flow_id)).mappings().one_or_none()
+    return None if row is None else FlowRow(**row)
+
+
+def get_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow:
+    """The flow. Raises NotFound."""
+    found = find_flow(session, workspace_id, flow_id)
+    if found is None:
+        raise no_flow(flow_id)
+    return found
+
+
+def get_draft(session: Session, workspace_id: str, flow_id: str) -> DraftRow:
+    """What is on the canvas. Raises NotFound."""
+    row = session.execute(
+        select(Flow.id, Flow.draft, Flow.draft_revision, Flow.draft_saved_at).where(
+            Flow.workspace_id == workspace_id, Flow.id == flow_id, Flow.deleted_at.is_(None)
+        )
+    ).one_or_none()
+    if row is None:
+        raise no_flow(flow_id)
+    return DraftRow(*row)
+
+
+def find_version(session: Session, workspace_id: str, flow_id: str, number: int) -> VersionRow | None:
+    """A saved version, or None."""
+    row = session.scalars(
+        select(FlowVersion)
+        .join(Flow, Flow.id == FlowVersion.flow_id)
+        .where(
+            Flow.workspace_id == workspace_id,
+            Flow.deleted_at.is_(None),
+            FlowVersion.flow_id == flow_id,
+            FlowVersion.number == number,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return VersionRow(
+        row.flow_id,
+        row.number,
+        row.document,
+        row.title,
+        row.note,
+        row.created_at,
+        row.created_by,
+        row.first_deployed_at,
+    )
+
+
+def get_version(session: Session, workspace_id: str, flow_id: str, number: int) -> VersionRow:
+    """A saved version. Raises NotFound."""
+    found = find_version(session, workspace_id, flow_id, number)
+    if found is None:
+        raise NotFound(
+            f"Flow `{flow_id}` has no version {number}", remedy="The versions tab of the flow's page lists them all."
+        )
+    return found
+
+
+def list_versions(session: Session, workspace_id: str, flow_id: str) -> list[VersionLine]:
+    """The saved versions, newest first; empty for a flow that was never saved or is not there."""
+    rows = session.execute(
+        select(
+            FlowVersion.number,
+            FlowVersion.title,
+            FlowVersion.note,
+            FlowVersion.created_at,
+            FlowVersion.created_by,
+            FlowVersion.first_deployed_at,
+        )
+        .join(Flow, Flow.id == FlowVersion.flow_id)
+        .where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None), FlowVersion.flow_id == flow_id)
+        .order_by(FlowVersion.number.desc())
+    )
+    return [VersionLine(*row) for row in rows]
+
+
+def list_deployments(session: Session, workspace_id: str, flow_id: str) -> list[DeploymentRow]:
+    """What went live and when, newest first."""
+    rows = session.execute(
+        select(Deployment.version, Deployment.verb, Deployment.at, Deployment.actor)
+        .join(Flow, Flow.id == Deployment.flow_id)
+        .where(Flow.workspace_id == workspace_id, Deployment.flow_id == flow_id)
+        .order_by(Deployment.id.desc())
+    )
+    return [DeploymentRow(*row) for row in rows]
+
+
+def hold_flow(session: Session, workspace_id: str, flow_id: str) -> Flow:
+    """The flow's row itself, for a verb to change. Raises NotFound."""
+    row = session.scalars(
+        select(Flow).where(Flow.workspace_id == workspace_id, Flow.id == flow_id, Flow.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise no_flow(flow_id)
+    return row
+
+
+def no_flow(flow_id: str) -> NotFound:
+    """What is said of a flow that is unknown, deleted or somebody else's."""
+    return NotFound(
+        f"No flow with the id `{flow_id}`", remedy="Saved Flows and `app.py flows list` show the ids of your flows."
+    )
+
+
+def _owned(workspace_id: str) -> Select[*tuple[Any, ...]]:
+    return select(*_LINE).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
