@@ -1,0 +1,146 @@
+"""What the owner allows beyond the public web: the entries of FLOWPORT_OUTBOUND_ALLOW.
+
+An entry is `name`, `*.name`, an IP address or a network in CIDR form, each optionally with `:port` (`[v6]:port`). Without a
+port it allows every port. An allowed name may lead to any address; an allowed address may be reached by any name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+import httpx2
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
+
+_ENTRY = re.compile(r"^(?:\[(?P<v6>[^\]]+)\](?P<v6_prefix>/\d+)?|(?P<rest>[^\[\]:]+))(?::(?P<port>[^:]*))?$")
+#: A name that can be looked up, lower case; an underscore is common although no registry takes it.
+NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$")
+#: A last label like this makes a name a number in disguise (`127.1`, `0x7f000001`): some resolvers read it as an address.
+NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One entry: a name (with `below`: every name under it, not itself) or a network, and a port or None for every port."""
+
+    name: str = ""
+    below: bool = False
+    network: Network | None = None
+    port: int | None = None
+
+    def covers_name(self, host: str, port: int) -> bool:
+        """Whether it allows this name (lower case, without final dot) at this port."""
+        if not self.name or self.port not in (None, port):
+            return False
+        return host.endswith(f".{self.name}") if self.below else host == self.name
+
+    def covers_address(self, address: Address, port: int) -> bool:
+        """Whether it allows this address at this port."""
+        if self.network is None or self.port not in (None, port):
+            return False
+        return address.version == self.network.version and address in self.network
+
+    def __str__(self) -> str:
+        if self.network is None:
+            shown = f"*.{self.name}" if self.below else self.name
+        else:
+            single = self.network.prefixlen == self.network.max_prefixlen
+            shown = str(self.network.network_address) if single else str(self.network)
+            if self.network.version == 6 and self.port is not None:
+                shown = f"[{shown}]"
+        return shown if self.port is None else f"{shown}:{self.port}"
+
+
+@dataclass(frozen=True)
+class OutboundRules:
+    """What the owner set: entries beyond the public web, a company proxy (`http://user:password@host:port`), more ports."""
+
+    allow: tuple[Allowed, ...] = ()
+    proxy: str | None = field(default=None, repr=False)
+    extra_ports: tuple[int, ...] = ()
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Ports that any public address may be asked at."""
+        return DEFAULT_PORTS | frozenset(self.extra_ports)
+
+
+def parse_allow_list(text: str) -> tuple[Allowed, ...]:
+    """The entries of a comma list (line breaks count as commas). Raises ValueError with a sentence for the owner."""
+    entries = [piece.strip() for piece in re.split(r"[,\n]", text)]
+    return tuple(dict.fromkeys(_parse_entry(entry) for entry in entries if entry))
+
+
+def allowed_origin(url: str) -> Allowed:
+    """The entry that allows exactly the host and port of a URL, like a model connection's base URL. Raises ValueError."""
+    try:
+        parsed = httpx2.URL(url.strip())
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"`{url}` is not a web address.") from error
+    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+    if port is None or not parsed.raw_host:
+        raise ValueError(f"`{url}` is not a web address: it begins with http:// or https:// and has a host.")
+    host = parsed.raw_host.decode()
+    return _parse_entry(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _parse_entry(entry: str) -> Allowed:
+    if "://" in entry or ("/" in entry and not re.search(r"/\d+\]?(?::\d+)?$", entry)):
+        raise ValueError(
+            f"`{entry}` is a whole address. Write only the host, like `intranet.example.com` or `10.0.0.5:8080`."
+        )
+    if entry.count(":") > 1 and not entry.startswith("["):
+        return Allowed(network=_network(entry, entry))  # an IPv6 address or network without a port
+    match = _ENTRY.match(entry)
+    if match is None:
+        raise ValueError(
+            f"`{entry}` cannot be read. Write a name, `*.name`, an IP address or a network, and maybe `:port`."
+        )
+    port = _port(match["port"], entry)
+    if match["v6"] is not None:
+        return Allowed(network=_network(match["v6"] + (match["v6_prefix"] or ""), entry), port=port)
+    host = match["rest"].lower().rstrip(".")
+    if "/" in host or NUMERIC_END.search(host):
+        return Allowed(network=_network(host, entry), port=port)
+    below = host.startswith("*.")
+    return Allowed(name=_name(host.removeprefix("*."), entry), below=below, port=port)
+
+
+def _port(text: str | None, entry: str) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
+        raise ValueError(f"`{entry}` ends in a port that does not exist. Ports are whole numbers from 1 to 65535.")
+    return int(text)
+
+
+def _network(text: str, entry: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(
+            f"`{entry}` is not an IP address or network. Write it like `10.0.0.5` or `10.0.0.0/8`."
+        ) from error
+    raise ValueError(f"`{entry}` is not the first address of its network. Did you mean `{meant}`?")
+
+
+def _name(text: str, entry: str) -> str:
+    if text in {"*", ""}:
+        raise ValueError(f"`{entry}` would allow everything. Name the hosts or networks that flows may reach.")
+    if not text.isascii():
+        try:
+            text = httpx2.URL(f"http://{text}/").raw_host.decode()
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise ValueError(f"`{entry}` is not a name that can be looked up.") from error
+    if len(text) > 253 or not NAME.match(text):
+        raise ValueError(f"`{entry}` is not a name. A `*` may stand only at the start, like `*.example.com`.")
+    return text

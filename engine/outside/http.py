@@ -1,0 +1,289 @@
+"""The one outbound door: every request that leaves Flowport goes through here (web nodes, HTTP, models, webhooks).
+
+A request's way: the URL is read (`addresses`), the host is looked up once and every answer checked, the connection goes to
+that address (`connect`), TLS is verified against the name, each redirect starts over, and the body is unpacked piece by piece
+under a limit (`decoding`). The owner's list (`allow_list`) opens more than the public web; `faults` are the ways it says no.
+The reserved host of the practice site is answered in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import httpcore2
+import httpx2
+
+from engine.outside.addresses import port_of, read_url, shown_url
+from engine.outside.allow_list import Allowed, OutboundRules, allowed_origin, parse_allow_list
+from engine.outside.connect import CONNECT_SECONDS, Lanes, Resolver
+from engine.outside.decoding import ACCEPTED_ENCODINGS, unpacked
+from engine.outside.faults import (
+    AddressNotAllowed,
+    AnswerUnreadable,
+    BadHeader,
+    BadUrl,
+    ConnectFailed,
+    OutboundFailed,
+    OutboundRefused,
+    ResponseTooLarge,
+    TimedOut,
+    TooManyRedirects,
+    outbound_fault,
+)
+from engine.outside.hops import USER_AGENT, Hop, sendable, with_query
+from engine.outside.practice import PRACTICE_HOST, practice_answer
+from engine.outside.wording import in_words
+
+__all__ = [
+    "MAX_BYTES",
+    "PRACTICE_HOST",
+    "USER_AGENT",
+    "AddressNotAllowed",
+    "Allowed",
+    "Answer",
+    "AnswerUnreadable",
+    "BadHeader",
+    "BadUrl",
+    "ConnectFailed",
+    "Door",
+    "OutboundFailed",
+    "OutboundRefused",
+    "OutboundRules",
+    "ResponseTooLarge",
+    "TimedOut",
+    "TooManyRedirects",
+    "allowed_origin",
+    "outbound_fault",
+    "parse_allow_list",
+]
+
+#: The longest unpacked body.
+MAX_BYTES = 10 * 1024 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `url` is the last one after `redirects`; `headers` have lower-case names; `body` is unpacked."""
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    redirects: tuple[str, ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        """The media type, lower case, without parameters: `text/html`."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset that the Content-Type header names, if it does."""
+        for part in self.headers.get("content-type", "").split(";")[1:]:
+            name, _, value = part.partition("=")
+            if name.strip().lower() == "charset":
+                return value.strip().strip("\"'").lower() or None
+        return None
+
+    def text(self) -> str:
+        """The body as text: in the charset of the header, else UTF-8; what cannot be read becomes a replacement mark."""
+        with contextlib.suppress(LookupError):
+            return self.body.decode(self.charset or "utf-8-sig", errors="replace")
+        return self.body.decode("utf-8-sig", errors="replace")
+
+
+class Door:
+    """Sends requests for one process, from one event loop. Tests hand in a resolver, a network and their own certificates."""
+
+    def __init__(
+        self,
+        rules: OutboundRules | None = None,
+        resolver: Resolver | None = None,
+        connector: httpcore2.AsyncNetworkBackend | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._lanes = Lanes(rules or OutboundRules(), resolver, connector, tls)
+
+    def replace_rules(self, rules: OutboundRules) -> None:
+        """The owner changed the rules: they count from the next request or redirect on."""
+        self._lanes.replace_rules(rules)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_seconds: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+        follow_redirects: bool = True,
+        max_redirects: int = 5,
+        allow_extra: tuple[Allowed, ...] = (),
+    ) -> Answer:
+        """One request with its redirects, all within `timeout_seconds`. Any status is an answer.
+
+        `secret_headers` win over `headers` and, like Authorization and Cookie, do not follow to another origin. `query` is
+        added to the URL's own. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
+        """
+        hop = Hop(
+            method.upper(),
+            with_query(read_url(url), query),
+            sendable(headers or {}),
+            sendable(secret_headers or {}),
+            content,
+        )
+        limit = asyncio.timeout(timeout_seconds)
+        try:
+            async with limit:
+                return await self._follow(hop, max_redirects if follow_redirects else None, max_bytes, allow_extra)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TimedOut(
+                f"`{shown_url(url)}` did not answer in full within {timeout_seconds:g} seconds. "
+                "Try again, or raise the node's time limit."
+            ) from error
+
+    def client(self, allow_extra: tuple[Allowed, ...] = ()) -> httpx2.AsyncClient:
+        """A client for a model SDK: the same checks at every connection, no redirects, nothing from the environment.
+
+        Whoever asks for it closes it; that leaves the door's connections alone.
+        """
+        return httpx2.AsyncClient(
+            transport=_DoorTransport(self, allow_extra),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx2.Timeout(180.0, connect=CONNECT_SECONDS),
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._lanes.aclose()
+
+    async def _follow(
+        self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...]
+    ) -> Answer:
+        walked: list[str] = []
+        while True:
+            async with self.sent(hop.request(), allow_extra, came_from=walked[-1] if walked else None) as response:
+                location = response.headers.get("location", "").strip()
+                if redirects_left is None or response.status_code not in _REDIRECTS or not location:
+                    body = await _read(response, max_bytes)
+                    return Answer(str(hop.url), response.status_code, _headers_of(response), body, tuple(walked))
+            if len(walked) >= redirects_left:
+                raise TooManyRedirects(
+                    f"`{shown_url(walked[0] if walked else hop.url)}` was sent on more than {redirects_left} times. "
+                    "Open the address in a browser and use the one it ends at."
+                )
+            walked.append(str(hop.url))
+            hop = hop.redirected(response.status_code, location)
+
+    @contextlib.asynccontextmanager
+    async def sent(
+        self, request: httpx2.Request, allow_extra: tuple[Allowed, ...], *, came_from: str | None = None
+    ) -> AsyncIterator[httpx2.Response]:
+        """One request without redirects; the response's body is still packed and unread. For this module's transport."""
+        host, port = request.url.raw_host.decode().lower().rstrip("."), port_of(request.url)
+        if host == PRACTICE_HOST:
+            yield practice_answer(request)
+            return
+        with in_words(request.url, came_from):
+            async with self._lanes.lane(allow_extra) as lane:
+                pool = await lane.pool_for(host, port)
+                answer = await pool.handle_async_request(_for_the_wire(request))
+                try:
+                    yield httpx2.Response(
+                        answer.status, headers=answer.headers, stream=_Wire(answer), extensions=answer.extensions
+                    )
+                finally:
+                    await answer.aclose()
+
+
+class _Wire(httpx2.AsyncByteStream):
+    """The body as it comes in."""
+
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._answer.aiter_stream():
+            yield chunk
+
+
+class _DoorTransport(httpx2.AsyncBaseTransport):
+    """The door under an httpx2 client. Bodies come out unpacked, under the same limit."""
+
+    def __init__(self, door: Door, allow_extra: tuple[Allowed, ...]) -> None:
+        self._door = door
+        self._allow_extra = allow_extra
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = read_url(str(request.url))
+        request.headers["accept-encoding"] = ACCEPTED_ENCODINGS
+        held = contextlib.AsyncExitStack()
+        response = await held.enter_async_context(self._door.sent(request, self._allow_extra))
+        headers = [
+            (name, value)
+            for name, value in response.headers.raw
+            if name.lower() not in {b"content-encoding", b"content-length"}
+        ]
+        body = _HeldBody(held, response, url)
+        return httpx2.Response(response.status_code, headers=headers, stream=body, extensions=response.extensions)
+
+
+class _HeldBody(httpx2.AsyncByteStream):
+    """An unpacked body that keeps its connection until it is closed."""
+
+    def __init__(self, held: contextlib.AsyncExitStack, response: httpx2.Response, url: httpx2.URL) -> None:
+        self._held = held
+        self._response = response
+        self._url = url
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with in_words(self._url, None):
+            async for piece in _pieces(self._response, MAX_BYTES):
+                yield piece
+
+    async def aclose(self) -> None:
+        await self._held.aclose()
+
+
+async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for piece in _pieces(response, max_bytes):
+        body += piece
+    return bytes(body)
+
+
+def _pieces(response: httpx2.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    return unpacked(response.stream, response.headers.get("content-encoding", ""), max_bytes)
+
+
+def _headers_of(response: httpx2.Response) -> dict[str, str]:
+    """Lower-case name -> value; those about the packing are left out once the body is unpacked."""
+    headers = dict(response.headers.items())
+    if headers.pop("content-encoding", None):
+        headers.pop("content-length", None)
+    return headers
+
+
+def _for_the_wire(request: httpx2.Request) -> httpcore2.Request:
+    """The request for the pool. Only time limits are taken over from its extensions: no other TLS name, no other target."""
+    url = request.url
+    return httpcore2.Request(
+        method=request.method,
+        url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions={"timeout": request.extensions.get("timeout", {})},
+    )
