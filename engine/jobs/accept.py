@@ -1,0 +1,286 @@
+"""Accepting a job: limit, quota, row, payload, event and message in one transaction (engine.md).
+
+The transaction reads the key's revocation and the live version again: caches elsewhere only save parsing, so nothing has to be
+told when a key is revoked or another version goes live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from engine.clock import DAY, SECOND
+from engine.errors import (
+    IdempotencyKeyReused,
+    NotAllowed,
+    NotDeployed,
+    NotFound,
+    PayloadInvalid,
+    Unauthorized,
+)
+from engine.flow.contract import check_payload, input_fields
+from engine.flow.document import Document, load_document
+from engine.flow.validation import without_parked
+from engine.ids import JobId, new_id
+from engine.jobs.bell import job_changed
+from engine.jobs.limits import LimitsView, limits_now, take_slots
+from engine.jobs.queue import send
+from engine.jobs.values import encoded
+from storage.database import now
+from storage.job_changes import insert_job
+from storage.models import ApiKey, Flow, FlowVersion, Idempotency
+from storage.usage import Caps
+
+#: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
+USUAL_LIMIT_SECONDS = 1_800
+LIMIT_SECONDS = (10, 86_400)
+IDEMPOTENCY_KEPT = DAY
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. `key_id` None: the owner's own page. The key's row is read again when the job is accepted."""
+
+    workspace_id: str
+    key_id: str | None
+    environment: str
+    label: str = ""
+    prefix: str = ""
+    flow_ids: frozenset[str] | None = None
+    concurrency: int | None = None
+    monthly: int | None = None
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What a request asks for beside its payload. `route` belongs to the scope of the Idempotency-Key."""
+
+    version: int | None = None
+    cancel_after_seconds: float | None = None
+    webhook_url: str | None = None
+    idempotency_key: str | None = None
+    request_id: str = ""
+    traceparent: str | None = None
+    route: str = ""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A job that is stored and will run. `replayed`: it was accepted earlier under the same Idempotency-Key."""
+
+    job_id: JobId
+    status: str
+    flow_id: str
+    created_at: int
+    replayed: bool
+    limits: LimitsView
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What accepting needs to know of a version."""
+
+    fields: tuple[Mapping[str, Any], ...]
+    steps: int
+
+
+def accept(
+    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions
+) -> Accepted:
+    """Stores a job for the live version. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid,
+    IdempotencyKeyReused, MonthlyQuotaExceeded, ConcurrencyLimitExceeded.
+    """
+    caller = _read_key_again(session, caller)
+    scope, fingerprint = "", ""
+    if options.idempotency_key is not None:
+        scope = _scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
+        fingerprint = _fingerprint(payload)
+        earlier = _find_earlier(session, scope, fingerprint)
+        if earlier is not None:
+            key_caps = Caps(caller.concurrency, caller.monthly)
+            limits = limits_now(session, caller.workspace_id, caller.key_id, key_caps)
+            return Accepted(**earlier, replayed=True, limits=limits)
+    flow = _find_flow(session, caller, flow_id)
+    number = _choose_version(session, flow, options.version)
+    version = _read_version(session, flow.id, number)
+    clean, errors = check_payload(version.fields, payload)
+    if errors:
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
+    limits = take_slots(
+        session,
+        caller.workspace_id,
+        caller.key_id,
+        Caps(caller.concurrency, caller.monthly),
+        caller.label,
+        flow.id,
+    )
+    job_id = JobId(new_id("job"))
+    insert_job(
+        session,
+        {
+            "id": job_id,
+            "workspace_id": caller.workspace_id,
+            "flow_id": flow.id,
+            "flow_version": number,
+            "environment": caller.environment,
+            "key_id": caller.key_id,
+            "counted": True,
+            "limit_ms": _limit_ms(flow.settings, options.cancel_after_seconds),
+            "steps_total": version.steps,
+            "request_id": options.request_id,
+            "traceparent": options.traceparent,
+            "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+        },
+        encoded(clean),
+    )
+    send(session, job_id)
+    job_changed(session, job_id)
+    accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
+    if scope:
+        _remember(session, scope, fingerprint, accepted)
+    return Accepted(**accepted, replayed=False, limits=limits)
+
+
+def flow_limit_ms(settings: Mapping[str, Any]) -> int:
+    """How long a job of a flow may run, by the flow's settings."""
+    seconds = settings.get("limit_seconds", USUAL_LIMIT_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        seconds = USUAL_LIMIT_SECONDS
+    return round(min(max(seconds, LIMIT_SECONDS[0]), LIMIT_SECONDS[1]) * SECOND)
+
+
+def forget_old_idempotency(session: Session) -> None:
+    """Removes rows older than 24 hours."""
+    session.execute(delete(Idempotency).where(Idempotency.created_at < now(session) - IDEMPOTENCY_KEPT))
+
+
+def _limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
+    limit = flow_limit_ms(settings)
+    return limit if cancel_after_seconds is None else max(1, min(limit, round(cancel_after_seconds * SECOND)))
+
+
+def _read_key_again(session: Session, caller: Caller) -> Caller:
+    if caller.key_id is None:
+        return caller
+    row = session.execute(
+        select(
+            ApiKey.environment,
+            ApiKey.label,
+            ApiKey.flow_ids,
+            ApiKey.concurrency,
+            ApiKey.monthly,
+            ApiKey.revoked_at,
+            ApiKey.expires_at,
+        ).where(ApiKey.id == caller.key_id, ApiKey.workspace_id == caller.workspace_id)
+    ).one_or_none()
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now(session)):
+        raise Unauthorized
+    return Caller(
+        workspace_id=caller.workspace_id,
+        key_id=caller.key_id,
+        environment=row.environment,
+        label=row.label,
+        prefix=caller.prefix,
+        flow_ids=None if row.flow_ids is None else frozenset(row.flow_ids),
+        concurrency=row.concurrency,
+        monthly=row.monthly,
+    )
+
+
+def _find_flow(session: Session, caller: Caller, flow_id: str) -> Any:
+    flow = session.execute(
+        select(Flow.id, Flow.live_version, Flow.settings).where(
+            Flow.id == flow_id, Flow.workspace_id == caller.workspace_id, Flow.deleted_at.is_(None)
+        )
+    ).one_or_none()
+    if flow is None:
+        raise NotFound(f"No flow has the id {flow_id!r}")
+    if caller.flow_ids is not None and flow.id not in caller.flow_ids:
+        raise NotAllowed(
+            f"The key “{caller.label}” may not call this flow",
+            remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
+        )
+    if flow.live_version is None:
+        raise NotDeployed
+    return flow
+
+
+def _choose_version(session: Session, flow: Any, wanted: int | None) -> int:
+    if wanted is None or wanted == flow.live_version:
+        return flow.live_version
+    deployed = session.scalar(
+        select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow.id, FlowVersion.number == wanted)
+    )
+    if deployed is None:
+        raise NotFound(f"Version {wanted} of this flow was never deployed")
+    return wanted
+
+
+#: Versions never change, so what was read of one stays true.
+_VERSIONS: OrderedDict[tuple[str, int], _Version] = OrderedDict()
+_KEPT_VERSIONS = 512
+
+
+def _read_version(session: Session, flow_id: str, number: int) -> _Version:
+    key = (flow_id, number)
+    known = _VERSIONS.get(key)
+    if known is None:
+        text = session.scalar(
+            select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+        )
+        if text is None:
+            raise NotFound(f"Version {number} of this flow does not exist")
+        document = load_document(text)
+        known = _VERSIONS[key] = _Version(tuple(input_fields(document)), steps_of(document))
+        while len(_VERSIONS) > _KEPT_VERSIONS:
+            _VERSIONS.popitem(last=False)
+    return known
+
+
+def steps_of(document: Document) -> int:
+    """How many steps a run has when no node runs per item."""
+    return len(without_parked(document).nodes)
+
+
+def _scope(caller: Caller, route: str, key: str) -> str:
+    return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
+
+
+def _fingerprint(payload: Mapping[str, Any]) -> str:
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _find_earlier(session: Session, scope: str, fingerprint: str) -> dict[str, Any] | None:
+    row = session.execute(
+        select(Idempotency.fingerprint, Idempotency.body, Idempotency.created_at).where(Idempotency.scope == scope)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
+        session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+        return None
+    if row.fingerprint != fingerprint:
+        raise IdempotencyKeyReused
+    return json.loads(row.body)
+
+
+def _remember(session: Session, scope: str, fingerprint: str, accepted: Mapping[str, Any]) -> None:
+    session.execute(
+        insert(Idempotency),
+        {
+            "scope": scope,
+            "fingerprint": fingerprint,
+            "status": 202,
+            "body": json.dumps(accepted),
+            "created_at": accepted["created_at"],
+        },
+    )

@@ -1,0 +1,50 @@
+"""What happened to a job, numbered from 1: the source of the event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Table, insert, select
+from sqlalchemy.orm import Session
+
+from storage.models import Event, Job
+
+_EVENTS = cast("Table", Event.__table__)
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One event: `name` like `step.completed`; `data` without job id, seq and time."""
+
+    seq: int
+    at: int
+    name: str
+    data: dict[str, Any]
+
+
+def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tuple[str, int, dict[str, Any]]]) -> None:
+    """Stores (name, time, data) in order; `last_seq` is the number of the last one, already set on the job's row."""
+    if not events:
+        return
+    first = last_seq - len(events) + 1
+    session.execute(
+        insert(_EVENTS),
+        [
+            {"job_id": job_id, "seq": first + number, "at": at, "name": name, "data": data}
+            for number, (name, at, data) in enumerate(events)
+        ],
+    )
+
+
+def list_events(session: Session, workspace_id: str, job_id: str, after: int = 0, limit: int = 500) -> list[EventRow]:
+    """The events after number `after`, in order."""
+    rows = session.execute(
+        select(Event.seq, Event.at, Event.name, Event.data)
+        .join(Job, Job.id == Event.job_id)
+        .where(Event.job_id == job_id, Job.workspace_id == workspace_id, Event.seq > after)
+        .order_by(Event.seq)
+        .limit(limit)
+    )
+    return [EventRow(*row) for row in rows]

@@ -1,0 +1,301 @@
+"""The changes of a job's status: each is one conditional statement, so two processes can never both make it.
+
+A worker names itself (`owner`) and the attempt in every change: no row means that it has lost the job (security.md L2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import JSON, Table, bindparam, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from engine.ids import new_id
+from storage.database import now
+from storage.events import add_events
+from storage.models import Job, Step, Value, WebhookDelivery
+from storage.usage import release_slot
+
+_JOBS = cast("Table", Job.__table__)
+_STEPS = cast("Table", Step.__table__)
+_VALUES = cast("Table", Value.__table__)
+_WEBHOOKS = cast("Table", WebhookDelivery.__table__)
+
+#: How many Playground runs of a workspace may run at once.
+PLAYGROUND_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who writes: the worker's boot id and the number of its attempt."""
+
+    owner: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a worker needs to know about the job it has just claimed. `waited_ms`: since the first start."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    flow_version: int | None
+    snapshot_id: str | None
+    environment: str
+    attempt: int
+    limit_ms: int
+    started_at: int
+    elapsed_ms: int
+    steps_total: int
+    run_options: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has just ended."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    environment: str
+
+
+# A Playground run waits while four of its workspace run; the count is of rows, so no slot of it can leak.
+_CLAIM = text(
+    """
+    update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
+           started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
+     where id = :id and status = 'queued' and cancel_requested_at is null
+       and (environment <> 'playground' or (
+            select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
+               and other.workspace_id = jobs.workspace_id) < :playground_slots)
+    returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
+              steps_total, last_seq
+    """
+)
+_END = text(
+    """
+    update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
+           completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
+                               else :at end,
+           steps_done = case when :status = 'completed' then steps_total else steps_done end
+     where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
+    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, last_seq, completed_at
+    """
+).bindparams(bindparam("error", type_=JSON(none_as_null=True)))
+_REQUEUE = text(
+    """
+    update jobs set status = 'queued', owner = null, enqueued_at = :at, last_seq = last_seq + 1,
+           attempts = case when :unpunished and attempts > 0 then attempts - 1 else attempts end
+     where id = :id and status = 'processing' and owner = :owner and attempts = :attempt
+    returning last_seq, attempts
+    """
+)
+
+
+def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
+    """Adds a queued job with its payload (JSON text, bytes) and its first event."""
+    at = now(session)
+    session.execute(
+        insert(_JOBS),
+        {
+            "snapshot_id": None,
+            "key_id": None,
+            "batch_id": None,
+            "status": "queued",
+            "owner": None,
+            "attempts": 0,
+            "created_at": at,
+            "enqueued_at": at,
+            "started_at": None,
+            "completed_at": None,
+            "cancel_requested_at": None,
+            "steps_done": 0,
+            "items_failed": 0,
+            "cost_nanos": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "model_calls": 0,
+            "simulated": False,
+            "last_seq": 1,
+            "traceparent": None,
+            "webhook_url": None,
+            **{name: value for name, value in row.items() if value is not None},
+        },
+    )
+    put_value(session, row["id"], "payload", payload)
+    add_events(session, row["id"], 1, [("job.queued", at, {})])
+
+
+def claim_job(session: Session, owner: str, job_id: str) -> Claimed | None:
+    """Takes a queued job for a worker. None: it is taken, ended, or must wait for a Playground slot."""
+    at = now(session)
+    row = session.execute(
+        _CLAIM, {"id": job_id, "owner": owner, "at": at, "playground_slots": PLAYGROUND_SLOTS}
+    ).one_or_none()
+    if row is None:
+        return None
+    add_events(session, job_id, row.last_seq, [("job.processing", at, {"attempt": row.attempts})])
+    options = session.scalar(select(Job.run_options).where(Job.id == job_id))
+    return Claimed(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        flow_id=row.flow_id,
+        flow_version=row.flow_version,
+        snapshot_id=row.snapshot_id,
+        environment=row.environment,
+        attempt=row.attempts,
+        limit_ms=row.limit_ms,
+        started_at=row.started_at,
+        elapsed_ms=max(0, at - row.started_at),
+        steps_total=row.steps_total,
+        run_options=options,
+    )
+
+
+def end_job(
+    session: Session,
+    job_id: str,
+    status: str,
+    *,
+    holder: Holder | None,
+    error: dict[str, Any] | None = None,
+    result: tuple[str, int] | None = None,
+) -> Ended | None:
+    """The one final write: status, result, slot, event and webhook. None: the job is not in that state any more.
+
+    `holder` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
+    """
+    at = now(session)
+    row = session.execute(
+        _END,
+        {
+            "id": job_id,
+            "status": status,
+            "error": error,
+            "at": at,
+            "was": "processing" if holder else "queued",
+            "owner": holder.owner if holder else None,
+            "attempt": holder.attempt if holder else None,
+        },
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.counted:
+        release_slot(session, row.workspace_id, row.key_id)
+    if result is not None:
+        put_value(session, job_id, "result", result)
+    if holder:
+        _end_running_steps(session, job_id, at)
+    data = {} if error is None else {"code": error["code"], "message": error["message"], "node_id": error["node_id"]}
+    add_events(session, job_id, row.last_seq, [(f"job.{status}", at, data)])
+    if row.webhook_url:
+        _add_webhook(session, job_id, status, row, at)
+    return Ended(job_id, row.workspace_id, row.flow_id, row.environment)
+
+
+def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bool) -> bool:
+    """Puts a processing job back into the queue; `unpunished` takes the attempt back. False: it was lost before."""
+    at = now(session)
+    row = session.execute(
+        _REQUEUE,
+        {"id": job_id, "owner": holder.owner, "attempt": holder.attempt, "at": at, "unpunished": unpunished},
+    ).one_or_none()
+    if row is None:
+        return False
+    add_events(session, job_id, row.last_seq, [("job.queued", at, {"attempt": row.attempts})])
+    return True
+
+
+def request_cancel(session: Session, job_id: str) -> None:
+    """Asks the worker of a processing job to stop it; the first request counts."""
+    session.execute(
+        text(
+            "update jobs set cancel_requested_at = coalesce(cancel_requested_at, :at)"
+            " where id = :id and status = 'processing'"
+        ),
+        {"id": job_id, "at": now(session)},
+    )
+
+
+def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) -> None:
+    """Stores a value of the job itself (payload or result): JSON text and its bytes."""
+    data, size = value
+    session.execute(
+        insert(_VALUES),
+        {"job_id": job_id, "node_id": "", "index_path": "", "name": name, "size": size, "data": data},
+    )
+
+
+def held_jobs(session: Session, owner: str) -> Sequence[tuple[str, int, bool]]:
+    """The jobs a worker holds: id, attempt, whether a cancel was asked for."""
+    rows = session.execute(
+        select(Job.id, Job.attempts, Job.cancel_requested_at).where(Job.status == "processing", Job.owner == owner)
+    )
+    return [(row.id, row.attempts, row.cancel_requested_at is not None) for row in rows]
+
+
+def owners(session: Session) -> set[str]:
+    """The boot ids that hold jobs."""
+    found = session.scalars(select(Job.owner).where(Job.status == "processing").distinct())
+    return {owner for owner in found if owner is not None}
+
+
+_WAITING = text(
+    """
+    update jobs set enqueued_at = :at where id in (
+        select id from jobs waiting where status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
+           and (environment <> 'playground' or (
+                select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
+                   and other.workspace_id = waiting.workspace_id) < :playground_slots)
+         order by enqueued_at limit :most)
+    returning id
+    """
+)
+
+
+def take_forgotten(session: Session, *, older_than_ms: int, most: int) -> list[str]:
+    """Queued jobs whose message is older than that (or from the future: the clock was moved): send them again."""
+    at = now(session)
+    values = {"at": at, "before": at - older_than_ms, "after": at + 5_000, "most": most}
+    return list(session.scalars(_WAITING, {**values, "playground_slots": PLAYGROUND_SLOTS}))
+
+
+def next_playground_job(session: Session, workspace_id: str) -> str | None:
+    """The Playground run that has waited longest."""
+    return session.scalar(
+        select(Job.id)
+        .where(Job.status == "queued", Job.environment == "playground", Job.workspace_id == workspace_id)
+        .order_by(Job.created_at, Job.id)
+        .limit(1)
+    )
+
+
+def _end_running_steps(session: Session, job_id: str, at: int) -> None:
+    session.execute(
+        update(_STEPS)
+        .where(_STEPS.c.job_id == job_id, _STEPS.c.status == "running")
+        .values(status="cancelled", ended_at=at)
+    )
+
+
+def _add_webhook(session: Session, job_id: str, status: str, row: Any, at: int) -> None:
+    session.execute(
+        insert(_WEBHOOKS),
+        {
+            "id": new_id("whd"),
+            "workspace_id": row.workspace_id,
+            "flow_id": row.flow_id,
+            "job_id": job_id,
+            "url": row.webhook_url,
+            "event": f"job.{status}",
+            "status": "waiting",
+            "tries": 0,
+            "next_at": at,
+            "log": [],
+            "created_at": at,
+        },
+    )

@@ -1,0 +1,221 @@
+"""Reading jobs: one, a list by cursor, and their values. Changes of a job's status are in `storage/job_changes.py`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound, ParameterInvalid
+from storage.models import ENDED, Job, Value
+
+Json = Any
+
+#: Jobs a key may see: Playground runs are no part of the public API.
+PUBLIC = ("live", "test", "dev")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job as stored, without its values. Times in milliseconds since 1970, `limit_ms` from the first start."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    flow_version: int | None
+    snapshot_id: str | None
+    environment: str
+    key_id: str | None
+    batch_id: str | None
+    counted: bool
+    status: str
+    attempts: int
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    cancel_requested_at: int | None
+    limit_ms: int
+    error: dict[str, Any] | None
+    steps_total: int
+    steps_done: int
+    items_failed: int
+    #: None: at least one model call has no known price.
+    cost_nanos: int | None
+    input_tokens: int
+    output_tokens: int
+    model_calls: int
+    simulated: bool
+    #: The number of its newest event: grows with everything that happens to the job.
+    last_seq: int
+    request_id: str
+    traceparent: str | None
+    webhook_url: str | None
+    run_options: dict[str, Any] | None
+    has_result: bool
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing about it will change any more."""
+        return self.status in ENDED
+
+    @property
+    def ends_by(self) -> int | None:
+        """The latest moment it can still be running; None while it waits for its first start."""
+        return None if self.started_at is None else self.started_at + self.limit_ms
+
+
+@dataclass(frozen=True)
+class JobFilters:
+    """What a list is narrowed to; None and empty mean all. `created_after` and `created_before` are milliseconds."""
+
+    statuses: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    flow_id: str | None = None
+    flow_version: int | None = None
+    key_id: str | None = None
+    batch_id: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """A part of a list, newest first. `next_cursor` is None on the last page."""
+
+    jobs: tuple[JobRow, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """A payload, result, input or output. When `cut`, `value` is only the beginning of its JSON text (`size` bytes)."""
+
+    value: Json
+    size: int
+    cut: bool
+
+
+_COLUMNS: list[Any] = [getattr(Job, name) for name in JobRow.__dataclass_fields__ if name != "has_result"]
+_HAS_RESULT = exists().where(
+    Value.job_id == Job.id, Value.node_id == "", Value.index_path == "", Value.name == "result"
+)
+
+
+def select_jobs() -> Select[*tuple[Any, ...]]:
+    """The statement that makes JobRows; narrow it and give its rows to `as_job`."""
+    return select(*_COLUMNS, _HAS_RESULT.label("has_result"))
+
+
+def as_job(row: Row[*tuple[Any, ...]]) -> JobRow:
+    """A row of `select_jobs` as a JobRow."""
+    return JobRow(**row._mapping)
+
+
+def find_job(session: Session, workspace_id: str, job_id: str) -> JobRow | None:
+    """A job of this workspace, in whatever environment."""
+    row = session.execute(select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)).one_or_none()
+    return None if row is None else as_job(row)
+
+
+def get_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
+    """The same, raising NotFound; with `environment` also for jobs of another one."""
+    job = find_job(session, workspace_id, job_id)
+    if job is None or (environment is not None and job.environment != environment):
+        raise NotFound(f"No job has the id {job_id!r}")
+    return job
+
+
+def list_jobs(
+    session: Session, workspace_id: str, filters: JobFilters = JobFilters(), limit: int = 50, cursor: str | None = None
+) -> JobPage:
+    """Newest first, stable while jobs arrive. Raises ParameterInvalid for a cursor that is not ours."""
+    statement = select_jobs().where(Job.workspace_id == workspace_id, *_narrowed(filters))
+    if cursor is not None:
+        at, job_id = _read_cursor(cursor)
+        statement = statement.where(or_(Job.created_at < at, and_(Job.created_at == at, Job.id < job_id)))
+    rows = session.execute(statement.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)).all()
+    jobs = tuple(as_job(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return JobPage(jobs, _make_cursor(jobs[-1]) if more and jobs else None)
+
+
+def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
+    """A stored value, or None. The caller has read the job of its workspace before."""
+    row = session.execute(
+        select(Value.data, Value.size).where(
+            Value.job_id == job_id, Value.node_id == node_id, Value.index_path == index_path, Value.name == name
+        )
+    ).one_or_none()
+    return None if row is None else as_value(name, row.data, row.size)
+
+
+def read_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> Json:
+    """The JSON of a stored value, None when there is none.
+
+    A step's value above the cap reads as `{"cut": true, "size": bytes, "beginning": text}`.
+    """
+    stored = find_value(session, job_id, name, node_id, index_path)
+    if stored is None:
+        return None
+    return {"cut": True, "size": stored.size, "beginning": stored.value} if stored.cut else stored.value
+
+
+def as_value(name: str, data: str, size: int) -> StoredValue:
+    """A row's JSON text as a value; `size` above the cap says that the text is only its beginning."""
+    cut = size > VALUE_CAP and name not in WHOLE
+    return StoredValue(json.loads(data), size, cut)
+
+
+#: A step's value may have so many bytes; of a larger one the beginning is kept.
+VALUE_CAP = 1 << 20
+#: Values that are kept whole: payloads and results have caps of their own.
+WHOLE = ("payload", "result")
+
+
+def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if filters.statuses:
+        found.append(Job.status.in_(filters.statuses))
+    if filters.environments:
+        found.append(Job.environment.in_(filters.environments))
+    for column, value in (
+        (Job.flow_id, filters.flow_id),
+        (Job.flow_version, filters.flow_version),
+        (Job.key_id, filters.key_id),
+        (Job.batch_id, filters.batch_id),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if filters.created_after is not None:
+        found.append(Job.created_at > filters.created_after)
+    if filters.created_before is not None:
+        found.append(Job.created_at < filters.created_before)
+    if filters.error_code is not None:
+        found.append(Job.error["code"].as_string() == filters.error_code)
+    return found
+
+
+def _make_cursor(job: JobRow) -> str:
+    return base64.urlsafe_b64encode(f"{job.created_at}:{job.id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        at, _, job_id = text.partition(":")
+        if not job_id:
+            raise ValueError("no id")
+        number = int(at)
+    except (ValueError, binascii.Error) as error:
+        raise ParameterInvalid(
+            "`cursor` is not one that a list gave. Leave it out to begin with the newest."
+        ) from error
+    if not 0 <= number < 1 << 53:
+        raise ParameterInvalid("`cursor` is not one that a list gave. Leave it out to begin with the newest.")
+    return number, job_id

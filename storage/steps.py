@@ -1,0 +1,158 @@
+"""Steps of a job: what its worker writes about them in one group commit, and reading them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Table, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from storage.events import add_events
+from storage.job_changes import Holder
+from storage.jobs import as_value
+from storage.models import Job, ModelCall, Step, Value
+
+_STEPS = cast("Table", Step.__table__)
+_VALUES = cast("Table", Value.__table__)
+_CALLS = cast("Table", ModelCall.__table__)
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One node's part of a job, per item. Status: running, completed, failed, skipped, cancelled."""
+
+    node_id: str
+    index_path: str
+    status: str
+    attempt: int
+    tries: int
+    started_at: int
+    ended_at: int | None
+    duration_ms: int | None
+    error: dict[str, Any] | None
+    warnings: tuple[str, ...]
+    #: None: a model call without a known price, or a step that has not ended.
+    cost_nanos: int | None
+    input_tokens: int
+    output_tokens: int
+    model_calls: int
+    simulated: bool
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """The item's position: one number per Splitter around the node."""
+        return tuple(int(part) for part in self.index_path.split("/")) if self.index_path else ()
+
+
+@dataclass(frozen=True)
+class NewValue:
+    """A step's value as JSON text. `size` is of the whole; above the cap `data` is its beginning."""
+
+    node_id: str
+    index_path: str
+    name: str
+    data: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What happened to one job since the last write, in order. `steps` and `calls` are rows without the job's ids."""
+
+    job_id: str
+    workspace_id: str
+    flow_id: str
+    holder: Holder
+    steps: tuple[Mapping[str, Any], ...]
+    values: tuple[NewValue, ...]
+    calls: tuple[Mapping[str, Any], ...]
+    events: tuple[tuple[str, int, dict[str, Any]], ...]
+    steps_done: int
+    items_failed: int
+
+
+_SUMS = text(
+    """
+    update jobs set last_seq = last_seq + :events, steps_done = :steps_done, items_failed = :items_failed,
+           cost_nanos = case when :cost_known then cost_nanos + :cost else null end,
+           input_tokens = input_tokens + :input_tokens, output_tokens = output_tokens + :output_tokens,
+           model_calls = model_calls + :calls, simulated = (simulated or :simulated)
+     where id = :id and owner = :owner and attempts = :attempt and status = 'processing'
+    returning last_seq
+    """
+)
+
+
+def write_progress(session: Session, progress: Progress) -> bool:
+    """Stores steps, values, model calls and events, and adds them to the job's sums. False: the job was lost."""
+    calls = progress.calls
+    costs = [call["cost_nanos"] for call in calls]
+    row = session.execute(
+        _SUMS,
+        {
+            "id": progress.job_id,
+            "owner": progress.holder.owner,
+            "attempt": progress.holder.attempt,
+            "events": len(progress.events),
+            "steps_done": progress.steps_done,
+            "items_failed": progress.items_failed,
+            "cost_known": None not in costs,
+            "cost": sum(cost or 0 for cost in costs),
+            "input_tokens": sum(call["input_tokens"] for call in calls),
+            "output_tokens": sum(call["output_tokens"] for call in calls),
+            "calls": len(calls),
+            "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
+        },
+    ).one_or_none()
+    if row is None:
+        return False
+    add_events(session, progress.job_id, row.last_seq, progress.events)
+    if progress.steps:
+        _put(session, _STEPS, [{"job_id": progress.job_id, **step} for step in progress.steps])
+    if progress.values:
+        _put(session, _VALUES, [{"job_id": progress.job_id, **vars(value)} for value in progress.values])
+    if calls:
+        mine = {"job_id": progress.job_id, "workspace_id": progress.workspace_id, "flow_id": progress.flow_id}
+        session.execute(insert(_CALLS), [{**mine, **call} for call in calls])
+    return True
+
+
+def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow]:
+    """The steps of a job of this workspace, in the order they began."""
+    columns = [getattr(Step, name) for name in StepRow.__dataclass_fields__]
+    rows = session.execute(
+        select(*columns)
+        .join(Job, Job.id == Step.job_id)
+        .where(Step.job_id == job_id, Job.workspace_id == workspace_id)
+        .order_by(Step.started_at, Step.node_id, Step.index_path)
+    )
+    return [StepRow(**{**row._mapping, "warnings": tuple(row.warnings or ())}) for row in rows]
+
+
+def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
+    """(node id, index path) -> output of the steps that finished; a step whose output was cut runs again."""
+    rows = session.execute(
+        select(Step.node_id, Step.index_path, Value.data, Value.size)
+        .join(
+            Value,
+            (Value.job_id == Step.job_id)
+            & (Value.node_id == Step.node_id)
+            & (Value.index_path == Step.index_path)
+            & (Value.name == "output"),
+        )
+        .where(Step.job_id == job_id, Step.status == "completed")
+    )
+    kept = {(row.node_id, row.index_path): as_value("output", row.data, row.size) for row in rows}
+    return {key: stored.value for key, stored in kept.items() if not stored.cut}
+
+
+def _put(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts rows or puts them over older ones with the same key (a step's end over its start)."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)

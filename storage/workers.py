@@ -1,0 +1,42 @@
+"""Heartbeats of worker processes: `beat` grows while one lives."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from storage.database import now
+from storage.models import WorkerProcess
+
+_WORKERS = cast("Table", WorkerProcess.__table__)
+
+
+def add_worker(session: Session, boot_id: str, host: str, pid: int) -> None:
+    """A worker process has started."""
+    at = now(session)
+    row = {"boot_id": boot_id, "started_at": at, "beat": 0, "beat_at": at, "host": host, "pid": pid}
+    session.execute(insert(_WORKERS), row)
+
+
+def beat(session: Session, boot_id: str, host: str, pid: int) -> None:
+    """It lives. A row that somebody removed while this process stood still comes back."""
+    changed = session.execute(
+        update(_WORKERS)
+        .where(_WORKERS.c.boot_id == boot_id)
+        .values(beat=_WORKERS.c.beat + 1, beat_at=now(session))
+        .returning(_WORKERS.c.beat)
+    ).one_or_none()
+    if changed is None:
+        add_worker(session, boot_id, host, pid)
+
+
+def remove_worker(session: Session, boot_id: str) -> None:
+    """It has ended, or was found dead."""
+    session.execute(delete(_WORKERS).where(_WORKERS.c.boot_id == boot_id))
+
+
+def beats(session: Session) -> dict[str, int]:
+    """Boot id -> beat of every known worker."""
+    return {row.boot_id: row.beat for row in session.execute(select(WorkerProcess.boot_id, WorkerProcess.beat))}
