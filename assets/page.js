@@ -1,0 +1,54 @@
+/* The few things a page does without asking the server. Constant: no text of a person or a flow ever becomes code here. */
+(() => {
+  // The browser's time zone, so that the server can write times as the reader's clock shows them.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `fp_zone=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
+
+  // Ctrl+K (or Cmd+K) presses the search button that can be seen.
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "k") return;
+    const seen = [...document.querySelectorAll("[data-fp-search]")].find((one) => one.offsetParent !== null);
+    if (!seen) return;
+    event.preventDefault();
+    seen.click();
+  });
+
+  // Copying also works on http://192.168.x.y, where browsers offer no navigator.clipboard.
+  const copyOldWay = (text) => {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    area.style.opacity = "0";
+    (document.querySelector(".q-dialog__inner") || document.body).append(area);
+    area.select();
+    const worked = document.execCommand("copy");
+    area.remove();
+    if (!worked) throw new Error("copy refused");
+  };
+  window.fpCopy = async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const text = button.dataset.copy;
+    let word = "Copied";
+    try {
+      if (navigator.clipboard) await navigator.clipboard.writeText(text);
+      else copyOldWay(text);
+    } catch {
+      try { copyOldWay(text); } catch { word = "Not copied"; }
+    }
+    const label = button.querySelector(".q-btn__content > .block");
+    const said = document.getElementById("fp-said");
+    if (said) said.textContent = word;
+    if (label) {
+      const before = button.dataset.label ?? label.textContent;
+      button.dataset.label = before;
+      label.textContent = word;
+      setTimeout(() => { label.textContent = before; if (said) said.textContent = ""; }, 1600);
+    }
+  };
+
+  // The theme is a choice of this browser: a cookie, read by the server at the next page.
+  window.fpTheme = (choice) => {
+    document.cookie = choice === "system" ? "fp_theme=;path=/;max-age=0;samesite=lax" : `fp_theme=${choice};path=/;max-age=31536000;samesite=lax`;
+  };
+})();

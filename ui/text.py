@@ -1,0 +1,213 @@
+"""Words and numbers for people: marking sentences for translation, and dates, durations, counts and money as they are read.
+
+    _("Saved Flows")                      marks a sentence for later extraction
+    plural(3, "page", "pages")            "3 pages"
+    number(1236, reader)                  "1,236" (or "1.236" for a German reader)
+    percent(0.985, reader)                "98.5 %"
+    tokens(1236)                          "1,236 tokens"
+    cost(0.0007) / cost(None)             "$0.0007" / "unknown"
+    duration(41.2) / duration(3700)       "41.2 s" / "1 h 2 min"
+    size(20_480)                          "20 KB"
+    ago(when, now)                        "10 s ago", "yesterday", "12 Nov"
+    moment(when, now, reader)             "today 09:52:07", "12 Nov 09:52"
+    clock_time(when, reader)              "09:41:52"
+    type_word(schema)                     "Web address", "Whole number", "List of Text"
+    Reader.of(headers, cookies)           number signs by Accept-Language, time zone by the `fp_zone` cookie
+
+Nothing here knows the browser: the time and the reader are handed in. `when` and `now` are aware datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+#: The cookie in which the browser tells its time zone (an IANA name).
+ZONE_COOKIE = "fp_zone"
+
+_NARROW_SPACE = "\u202f"
+#: Language -> (thousands sign, decimal sign); every other language reads like English.
+_SIGNS = {
+    "da": (".", ","), "de": (".", ","), "el": (".", ","), "es": (".", ","), "hr": (".", ","), "id": (".", ","),
+    "it": (".", ","), "nl": (".", ","), "pt": (".", ","), "ro": (".", ","), "sl": (".", ","), "tr": (".", ","),
+    "vi": (".", ","),
+    "bg": (_NARROW_SPACE, ","), "cs": (_NARROW_SPACE, ","), "et": (_NARROW_SPACE, ","), "fi": (_NARROW_SPACE, ","),
+    "fr": (_NARROW_SPACE, ","), "hu": (_NARROW_SPACE, ","), "lt": (_NARROW_SPACE, ","), "lv": (_NARROW_SPACE, ","),
+    "nb": (_NARROW_SPACE, ","), "no": (_NARROW_SPACE, ","), "pl": (_NARROW_SPACE, ","), "ru": (_NARROW_SPACE, ","),
+    "sk": (_NARROW_SPACE, ","), "sv": (_NARROW_SPACE, ","), "uk": (_NARROW_SPACE, ","),
+    "de-ch": ("’", "."), "de-li": ("’", "."),
+}  # fmt: skip
+
+
+def _(sentence: str) -> str:
+    """Marks a sentence for people. English is the only language today."""
+    return sentence
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the person at the screen reads numbers and times."""
+
+    thousands: str = ","
+    decimal: str = "."
+    zone: tzinfo = UTC
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Reader:
+        """The reader a request comes from: first language of Accept-Language, zone of the `fp_zone` cookie, else UTC."""
+        language = headers.get("accept-language", "").split(",")[0].split(";")[0].strip().lower()
+        thousands, decimal = _SIGNS.get(language) or _SIGNS.get(language.split("-")[0]) or (",", ".")
+        return cls(thousands, decimal, _zone(cookies.get(ZONE_COOKIE, "")))
+
+
+#: Figures as in English, times in UTC.
+ENGLISH = Reader()
+
+
+def _zone(name: str) -> tzinfo:
+    if not name or len(name) > 64:
+        return UTC
+    try:
+        return ZoneInfo(name.replace("%2F", "/"))
+    except (KeyError, ValueError, OSError):  # unknown name, a name that is a path, or no zone data on this machine
+        return UTC
+
+
+def number(value: float, reader: Reader = ENGLISH, *, places: int | None = None) -> str:
+    """`1,236.5`. `places` fixes the decimal places; without it whole numbers have none and others at most two."""
+    if places is None:
+        places = 0 if float(value).is_integer() else 2
+        text = f"{value:,.{places}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value:,.{places}f}"
+    return text.translate({ord(","): reader.thousands, ord("."): reader.decimal})
+
+
+def percent(share: float, reader: Reader = ENGLISH) -> str:
+    """0.985 -> `98.5 %`. Never rounds up to 100 or down to 0 what is not."""
+    value = round(share * 100, 1)
+    if share < 1 and value >= 100:
+        value = 99.9
+    if share > 0 and value <= 0:
+        value = 0.1
+    return f"{number(value, reader, places=0 if value.is_integer() else 1)} %"
+
+
+def plural(count: int, one: str, many: str, reader: Reader = ENGLISH) -> str:
+    """`1 page`, `1,236 pages`."""
+    return f"{number(count, reader)} {one if count == 1 else many}"
+
+
+def tokens(count: int, reader: Reader = ENGLISH) -> str:
+    """`1,236 tokens`."""
+    return plural(count, _("token"), _("tokens"), reader)
+
+
+def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
+    """US dollars: `$0.0007`, `$1.27`. An unknown price (None) is `unknown`, never 0."""
+    if usd is None:
+        return _("unknown")
+    if usd and abs(usd) < 0.00005:
+        return _("under") + f" ${number(0.0001, reader, places=4)}"
+    return f"${number(usd, reader, places=4 if abs(usd) < 0.1 and usd else 2)}"
+
+
+def duration(seconds: float | None, reader: Reader = ENGLISH) -> str:
+    """`38 ms`, `0.01 s`... `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None is an empty text."""
+    if seconds is None:
+        return ""
+    if seconds < 0.01:
+        return f"{number(max(seconds, 0) * 1000, reader, places=0)} ms"
+    if seconds < 1:
+        return f"{number(seconds, reader, places=2)} s"
+    if seconds < 59.95:
+        return f"{number(seconds, reader, places=1 if seconds < 100 else 0)} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return _pair(whole // 60, _("min"), whole % 60, _("s"))
+    if whole < 86_400:
+        return _pair(whole // 3600, _("h"), whole % 3600 // 60, _("min"))
+    days = whole // 86_400
+    return _pair(days, _("day") if days == 1 else _("days"), whole % 86_400 // 3600, _("h"))
+
+
+def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
+
+
+def size(count: int, reader: Reader = ENGLISH) -> str:
+    """Bytes as `812 bytes`, `20 KB`, `1.5 MB` (1,024 steps)."""
+    if count < 1024:
+        return plural(count, _("byte"), _("bytes"), reader)
+    value = float(count)
+    for unit in ("KB", "MB", "GB", "TB"):
+        value /= 1024
+        if value < 1023.5 or unit == "TB":
+            return f"{number(value, reader, places=1 if value < 10 and round(value, 1) % 1 else 0)} {unit}"
+    raise AssertionError
+
+
+def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """How long ago, in one unit: `just now`, `10 s ago`, `4 min ago`, `1 h ago`, `yesterday`, `9 days ago`, `12 Nov`."""
+    seconds = (now - when).total_seconds()
+    if seconds < 2:
+        return _("just now")
+    if seconds < 60:
+        return f"{int(seconds)} s " + _("ago")
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min " + _("ago")
+    days = (now.astimezone(reader.zone).date() - when.astimezone(reader.zone).date()).days
+    if days == 0 or seconds < 6 * 3600:
+        return f"{int(seconds // 3600)} h " + _("ago")
+    if days == 1:
+        return _("yesterday")
+    return f"{days} " + _("days ago") if days <= 14 else day(when, now, reader)
+
+
+def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """`today`, `yesterday`, `31 Dec`, and with the year when it is another one: `31 Dec 2025`."""
+    local, today = when.astimezone(reader.zone), now.astimezone(reader.zone)
+    distance = (today.date() - local.date()).days
+    if distance in (0, 1):
+        return _("yesterday") if distance else _("today")
+    text = f"{local.day} {local:%b}"
+    return text if local.year == today.year else f"{text} {local.year}"
+
+
+def clock_time(when: datetime, reader: Reader = ENGLISH) -> str:
+    """`09:41:52` in the reader's time zone."""
+    return f"{when.astimezone(reader.zone):%H:%M:%S}"
+
+
+def moment(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """Day and time: `today 09:52:07`, `12 Nov 09:52`."""
+    name = day(when, now, reader)
+    local = when.astimezone(reader.zone)
+    return f"{name} {local:%H:%M:%S}" if name in (_("today"), _("yesterday")) else f"{name} {local:%H:%M}"
+
+
+_TYPE_WORDS = {
+    "string": _("Text"), "number": _("Number"), "integer": _("Whole number"), "boolean": _("Yes or no"),
+    "array": _("List"), "object": _("Group"), "null": _("Nothing"),
+}  # fmt: skip
+_FORMAT_WORDS = {"uri": _("Web address"), "email": _("E-mail address"), "date-time": _("Date and time")}
+
+
+def type_word(schema: Mapping[str, Any] | str | None) -> str:
+    """The word for a type, from a JSON Schema or a type name: `Text`, `Web address`, `List of Text`, `Anything`."""
+    if not schema:
+        return _("Anything")
+    if isinstance(schema, str):
+        return _TYPE_WORDS.get(schema, _("Anything"))
+    if word := _FORMAT_WORDS.get(str(schema.get("format"))):
+        return word
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    if kind == "array" and isinstance(items := schema.get("items"), Mapping) and items.get("type"):
+        return f"{_('List of')} {type_word(items)}"
+    return _TYPE_WORDS.get(str(kind), _("Anything"))
