@@ -21,6 +21,7 @@ Refusal
 │   └── RateLimited
 ├── SignInFailed                a wrong e-mail address or password: always the same answer
 ├── LinkNotValid                a set-up or reset link that is used up, too old or unknown
+├── SecretUnreadable            a sealed value and the server's key do not belong together
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
 └── Unavailable                 not now: the store cannot be written or the server is stopping
@@ -204,6 +205,13 @@ class LinkNotValid(Refusal):
 
     code = "link_not_valid"
     remedy = "Ask for a new one: `app.py setup-link` on the server prints it."
+
+
+class SecretUnreadable(Refusal):
+    """A stored secret cannot be opened with this server's key."""
+
+    code = "secret_unreadable"
+    remedy = "Bring back the `secret.key` it was sealed with, or enter the secret again."
 
 
 class Expired(Refusal):

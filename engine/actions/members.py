@@ -1,0 +1,302 @@
+"""Verbs of people: set up the first owner, sign in and out, change a password, a role, or shut somebody out.
+
+A password costs 20 milliseconds and 19 MiB on purpose, so the verbs that touch one are coroutines on the database: they hash
+in a thread of their own and never while a transaction is open.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from engine.actions.links import get_link, use_link
+from engine.actions.passwords import check_password, fits, hash_now, hash_password
+from engine.actions.principal import Principal, Role, require_may
+from engine.clock import MINUTE
+from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
+from engine.ids import UserId, new_id
+from storage.audit import add_entry
+from storage.database import Database, now
+from storage.members import (
+    LONGEST,
+    Person,
+    count_owners,
+    end_sessions,
+    failures_since,
+    find_signed_in,
+    find_user,
+    has_owner,
+    hash_token,
+    person_of,
+)
+from storage.models import SignIn, SignInFailure, User
+
+WINDOW = 15 * MINUTE
+FAILURES_PER_ACCOUNT = 5
+FAILURES_PER_ADDRESS = 20
+
+ROLES: tuple[Role, ...] = ("owner", "editor", "viewer")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Where somebody sits: the address that counts, and how the browser calls itself."""
+
+    address: str = ""
+    name: str = ""
+
+
+async def set_up_owner(
+    database: Database, token: str, name: str, email: str, password: str, browser: Browser = Browser()
+) -> str:
+    """Makes the first owner by a set-up link and signs them in: returns the cookie. Raises LinkNotValid, Invalid."""
+    await database.read(get_link, token)
+    name, email = _check_person(name, email)
+    hashed = await hash_password(password)
+
+    def make(session: Session) -> str:
+        workspace_id = use_link(session, token, "setup").workspace_id
+        if has_owner(session, workspace_id):
+            raise LinkNotValid
+        user = _add_user(session, workspace_id, name, email, "owner", hashed)
+        add_entry(session, _as_principal(user, browser), "set up", user.id, email)
+        return _start_session(session, user, browser)
+
+    return await database.write(make)
+
+
+async def set_new_password(database: Database, token: str, password: str, browser: Browser = Browser()) -> str:
+    """Sets a password by a reset link, ends all sessions and signs in: returns the cookie. Raises LinkNotValid, Invalid."""
+    await database.read(get_link, token)
+    hashed = await hash_password(password)
+
+    def reset(session: Session) -> str:
+        user = session.get(User, use_link(session, token, "reset").user_id)
+        if user is None or user.disabled_at is not None:
+            raise LinkNotValid
+        user.password_hash = hashed
+        end_sessions(session, user.id)
+        _forget_failures(session, _account(user.email))
+        add_entry(session, _as_principal(user, browser), "reset password", user.id, user.email)
+        return _start_session(session, user, browser)
+
+    return await database.write(reset)
+
+
+async def sign_in(database: Database, email: str, password: str, browser: Browser = Browser()) -> str:
+    """Returns a new session's cookie.
+
+    Raises SignInFailed, the same for an unknown address, a wrong password and a disabled account and after the same work;
+    RateLimited, with `retry_after` in seconds, when the account or the address failed too often.
+    """
+    email = email.strip().lower()
+    stored = await database.write(_begin_sign_in, email, browser)
+    if not await fits(stored, password):
+        raise SignInFailed
+    return await database.write(_finish_sign_in, email, stored, browser)
+
+
+async def change_password(database: Database, cookie: str, old: str, new: str, browser: Browser = Browser()) -> str:
+    """Sets another password, ends all sessions and returns the cookie of a new one. Raises SignInFailed, Invalid."""
+    check_password(new)
+
+    def begin(session: Session) -> tuple[str, str | None]:
+        person = find_signed_in(session, cookie)
+        if person is None:
+            raise SignInFailed
+        return person.email, _begin_sign_in(session, person.email, browser)
+
+    email, stored = await database.write(begin)
+    if not await fits(stored, old):
+        raise SignInFailed("The old password is not the right one")
+    hashed = await hash_password(new)
+
+    def change(session: Session) -> str:
+        user = _user_that_still_has(session, email, stored)
+        user.password_hash = hashed
+        end_sessions(session, user.id)
+        add_entry(session, _as_principal(user, browser), "change password", user.id, user.email)
+        return _finish_sign_in(session, email, hashed, browser)
+
+    return await database.write(change)
+
+
+def ensure_owner(session: Session, workspace_id: str, email: str, password_hash: str) -> bool:
+    """Makes the owner the environment names, unless there is one. True when it was made. Raises Invalid."""
+    if has_owner(session, workspace_id):
+        return False
+    name, email = _check_person(email.split("@", maxsplit=1)[0], email)
+    user = _add_user(session, workspace_id, name, email, "owner", password_hash)
+    add_entry(session, _as_principal(user, Browser()), "set up", user.id, f"{email}, by FLOWPORT_ADMIN_EMAIL")
+    return True
+
+
+def password_hash_now(password: str) -> str:
+    """The hash `ensure_owner` wants, made where no loop runs. Raises Invalid."""
+    return hash_now(password)
+
+
+def sign_out(session: Session, cookie: str) -> None:
+    """Ends this session. An unknown cookie is no error."""
+    session.execute(delete(SignIn).where(SignIn.token_hash == hash_token(cookie)))
+
+
+def sign_out_everywhere(session: Session, principal: Principal) -> None:
+    """Ends every session of the person who asks."""
+    end_sessions(session, principal.actor)
+    add_entry(session, principal, "sign out everywhere", principal.actor)
+
+
+def change_role(session: Session, principal: Principal, user_id: str, role: Role) -> None:
+    """Gives somebody another role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
+    require_may(principal, "manage people")
+    if role not in ROLES:
+        raise Invalid(f"`{role}` is not a role", remedy=f"Choose one of {', '.join(ROLES)}.")
+    user = _hold(session, principal, user_id)
+    if user.role == role:
+        return
+    _keep_an_owner(session, user)
+    was, user.role = user.role, role
+    end_sessions(session, user.id)
+    add_entry(session, principal, "change role", user.id, f"{user.email}: {was} to {role}")
+
+
+def disable_person(session: Session, principal: Principal, user_id: str) -> None:
+    """Shuts somebody out at once; what they made stays. Raises NotFound, and Conflict for the last owner."""
+    require_may(principal, "manage people")
+    user = _hold(session, principal, user_id)
+    if user.disabled_at is None:
+        _keep_an_owner(session, user)
+        user.disabled_at = now(session)
+        end_sessions(session, user.id)
+        add_entry(session, principal, "disable person", user.id, user.email)
+
+
+def enable_person(session: Session, principal: Principal, user_id: str) -> None:
+    """Lets somebody in again. Raises NotFound."""
+    require_may(principal, "manage people")
+    user = _hold(session, principal, user_id)
+    user.disabled_at = None
+    add_entry(session, principal, "enable person", user.id, user.email)
+
+
+def _begin_sign_in(session: Session, email: str, browser: Browser) -> str | None:
+    """Counts a failure before the password is looked at, so that guesses sent at once cannot outrun the count."""
+    at = now(session)
+    session.execute(delete(SignInFailure).where(SignInFailure.at <= at - WINDOW))
+    _refuse_after(session, _account(email), FAILURES_PER_ACCOUNT)
+    session.add(SignInFailure(subject=_account(email), at=at))
+    if browser.address:
+        _refuse_after(session, _address(browser), FAILURES_PER_ADDRESS)
+        session.add(SignInFailure(subject=_address(browser), at=at))
+    user = find_user(session, email)
+    return None if user is None or user.disabled_at is not None else user.password_hash
+
+
+def _refuse_after(session: Session, subject: str, most: int) -> None:
+    failures = failures_since(session, subject, now(session) - WINDOW)
+    if len(failures) >= most:
+        seconds = max(1, (failures[-most] + WINDOW - now(session) + 999) // 1000)
+        raise RateLimited(
+            "The password was wrong too often",
+            remedy=f"Wait {max(1, round(seconds / 60))} minutes, then try again.",
+            retry_after=seconds,
+        )
+
+
+def _finish_sign_in(session: Session, email: str, stored: str | None, browser: Browser) -> str:
+    user = _user_that_still_has(session, email, stored)
+    _forget_failures(session, _account(email))
+    if browser.address:
+        mine = failures_since(session, _address(browser), 0)[-1:]
+        session.execute(
+            delete(SignInFailure).where(SignInFailure.subject == _address(browser), SignInFailure.at.in_(mine))
+        )
+    return _start_session(session, user, browser)
+
+
+def _user_that_still_has(session: Session, email: str, stored: str | None) -> User:
+    user = find_user(session, email)
+    if user is None or user.disabled_at is not None or user.password_hash != stored:
+        raise SignInFailed
+    return user
+
+
+def _start_session(session: Session, user: User, browser: Browser) -> str:
+    at = now(session)
+    cookie = secrets.token_urlsafe(32)
+    session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
+    session.add(
+        SignIn(
+            token_hash=hash_token(cookie),
+            user_id=user.id,
+            created_at=at,
+            seen_at=at,
+            address=browser.address[:64],
+            browser=browser.name[:200],
+        )
+    )
+    return cookie
+
+
+def _add_user(session: Session, workspace_id: str, name: str, email: str, role: Role, password_hash: str) -> User:
+    if find_user(session, email) is not None:
+        raise Conflict(f"`{email}` has an account already", remedy="Use another e-mail address.")
+    user = User(
+        id=UserId(new_id("user")),
+        workspace_id=workspace_id,
+        email=email,
+        name=name,
+        role=role,
+        password_hash=password_hash,
+        created_at=now(session),
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def _hold(session: Session, principal: Principal, user_id: str) -> User:
+    user = session.get(User, user_id)
+    if user is None or user.workspace_id != principal.workspace_id:
+        raise NotFound(f"Nobody has the id `{user_id}`")
+    return user
+
+
+def _keep_an_owner(session: Session, user: User) -> None:
+    if user.role == "owner" and user.disabled_at is None and count_owners(session, user.workspace_id) == 1:
+        raise Conflict(f"{user.name} is the only owner", remedy="Make somebody else an owner first.")
+
+
+def _forget_failures(session: Session, subject: str) -> None:
+    session.execute(delete(SignInFailure).where(SignInFailure.subject == subject))
+
+
+def _account(email: str) -> str:
+    return f"account:{hash_token(email)}"
+
+
+def _address(browser: Browser) -> str:
+    return f"address:{browser.address}"
+
+
+def _as_principal(user: User, browser: Browser) -> Principal:
+    person: Person = person_of(user)
+    return Principal(person.workspace_id, person.id, person.name, person.role, browser.address)  # type: ignore[arg-type]
+
+
+def _check_person(name: str, email: str) -> tuple[str, str]:
+    name, email = name.strip(), email.strip().lower()
+    wrong = []
+    if not 1 <= len(name) <= 100:
+        wrong.append(FieldError("/name", "required", "a name has 1 to 100 characters"))
+    if not _EMAIL.fullmatch(email):
+        wrong.append(FieldError("/email", "format", "an e-mail address is like ada@example.com"))
+    if wrong:
+        raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))
+    return name, email

@@ -1,0 +1,102 @@
+"""Verbs of secrets. A secret is written and replaced, never shown: only `open_secret`, for the worker, gives its value."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.actions.sealing import Vault
+from engine.errors import Conflict, FieldError, Invalid, SecretUnreadable
+from engine.ids import new_id
+from storage.audit import add_entry
+from storage.database import now
+from storage.models import Connection, Secret
+from storage.secrets import hold_secret, list_sealed
+
+MAX_NAME = 100
+MAX_VALUE = 10_000
+
+
+def add_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:
+    """Seals a value under a new id, which is returned. Raises Invalid."""
+    require_may(principal, "manage connections")
+    secret_id = put_secret(session, principal, vault, name, value)
+    add_entry(session, principal, "add secret", secret_id, name.strip())
+    return secret_id
+
+
+def replace_secret(session: Session, principal: Principal, vault: Vault, secret_id: str, value: str) -> None:
+    """Seals another value under the same id; steps that begin from now on use it. Raises Invalid, NotFound."""
+    require_may(principal, "manage connections")
+    secret = hold_secret(session, principal.workspace_id, secret_id)
+    secret.sealed = vault.seal(principal.workspace_id, secret_id, _check_value(value))
+    secret.updated_at = now(session)
+    add_entry(session, principal, "replace secret", secret_id, secret.name)
+
+
+def remove_secret(session: Session, principal: Principal, secret_id: str) -> None:
+    """Deletes a secret. Raises NotFound, and Conflict while a model connection uses it."""
+    require_may(principal, "manage connections")
+    secret = hold_secret(session, principal.workspace_id, secret_id)
+    user = session.scalars(
+        select(Connection.name).where(
+            Connection.workspace_id == principal.workspace_id, Connection.secret_id == secret_id
+        )
+    ).first()
+    if user is not None:
+        raise Conflict(f"The model connection `{user}` uses this secret", remedy="Remove the connection first.")
+    session.delete(secret)
+    add_entry(session, principal, "remove secret", secret_id, secret.name)
+
+
+def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:
+    """The value, for a step that is about to send it. Raises NotFound, SecretUnreadable."""
+    return vault.open(workspace_id, secret_id, hold_secret(session, workspace_id, secret_id).sealed)
+
+
+def open_all(session: Session, vault: Vault) -> list[str]:
+    """Every value this server can open, for the filter that blacks them out in logs, errors and outputs (security.md S26)."""
+    values = []
+    for workspace_id, secret_id, sealed in list_sealed(session):
+        try:
+            values.append(vault.open(workspace_id, secret_id, sealed))
+        except SecretUnreadable:
+            continue  # sealed with another key: nothing here can print it either
+    return values
+
+
+def put_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:
+    """Seals a value under a new id, without a line in the audit log: for a verb that writes its own."""
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Invalid(
+            f"The name has {len(name)} characters",
+            remedy=f"Give the secret a name of 1 to {MAX_NAME} characters.",
+            errors=(FieldError("/name", "required", f"1 to {MAX_NAME} characters"),),
+        )
+    secret_id = new_id("secret")
+    at = now(session)
+    session.add(
+        Secret(
+            id=secret_id,
+            workspace_id=principal.workspace_id,
+            name=name,
+            sealed=vault.seal(principal.workspace_id, secret_id, _check_value(value)),
+            created_at=at,
+            updated_at=at,
+        )
+    )
+    session.flush()
+    return secret_id
+
+
+def _check_value(value: str) -> str:
+    value = value.strip()
+    if not value or len(value) > MAX_VALUE or any(ord(character) < 32 and character != "\n" for character in value):
+        raise Invalid(
+            "The value is empty, too long or holds control characters",
+            remedy=f"Enter the key as its provider shows it, at most {MAX_VALUE:,} characters.",
+            errors=(FieldError("/value", "required", "text of at most 10,000 characters"),),
+        )
+    return value

@@ -1,0 +1,148 @@
+"""Queries for people: who is signed in, who may come in, and how often a password was wrong.
+
+Cookies and link tokens are looked up by their SHA-256; neither is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from engine.clock import DAY, HOUR, MINUTE
+from storage.database import now
+from storage.models import SetupToken, SignIn, SignInFailure, User
+
+IDLE = 12 * HOUR
+LONGEST = 30 * DAY
+
+Role = Literal["owner", "editor", "viewer"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account. `disabled` people cannot sign in."""
+
+    id: str
+    workspace_id: str
+    name: str
+    email: str
+    role: Role
+    disabled: bool
+    created_at: int
+
+
+def hash_token(token: str) -> str:
+    """SHA-256 in hexadecimal of a cookie or link token."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def find_signed_in(session: Session, cookie: str) -> Person | None:
+    """Who the cookie belongs to now; None when it is unknown, idle for 12 h, older than 30 days, or the person is disabled."""
+    if not cookie:
+        return None
+    at = now(session)
+    row = session.execute(
+        select(User)
+        .join(SignIn, SignIn.user_id == User.id)
+        .where(
+            SignIn.token_hash == hash_token(cookie),
+            SignIn.seen_at > at - IDLE,
+            SignIn.created_at > at - LONGEST,
+            User.disabled_at.is_(None),
+        )
+    ).scalar_one_or_none()
+    return None if row is None else person_of(row)
+
+
+def note_seen(session: Session, cookie: str) -> None:
+    """Keeps a session from going idle; at most one write a minute."""
+    at = now(session)
+    session.execute(
+        update(SignIn).where(SignIn.token_hash == hash_token(cookie), SignIn.seen_at <= at - MINUTE).values(seen_at=at)
+    )
+
+
+def list_people(session: Session, workspace_id: str) -> list[Person]:
+    """Everybody of a workspace, the first one first."""
+    rows = session.scalars(select(User).where(User.workspace_id == workspace_id).order_by(User.created_at, User.id))
+    return [person_of(row) for row in rows]
+
+
+def has_owner(session: Session, workspace_id: str) -> bool:
+    """False until somebody has set the workspace up."""
+    return count_owners(session, workspace_id) > 0
+
+
+def count_owners(session: Session, workspace_id: str) -> int:
+    """Owners who can sign in."""
+    return session.scalars(
+        select(func.count())
+        .select_from(User)
+        .where(User.workspace_id == workspace_id, User.role == "owner", User.disabled_at.is_(None))
+    ).one()
+
+
+def find_user(session: Session, email: str) -> User | None:
+    """The account with this e-mail address (already in small letters), for a verb."""
+    return session.scalars(select(User).where(User.email == email)).one_or_none()
+
+
+def find_link(session: Session, token: str) -> SetupToken | None:
+    """The link with this token when it can still be used."""
+    return session.scalars(
+        select(SetupToken).where(
+            SetupToken.token_hash == hash_token(token),
+            SetupToken.used_at.is_(None),
+            SetupToken.expires_at > now(session),
+        )
+    ).one_or_none()
+
+
+def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
+    """When the newest link of this kind was made."""
+    return session.scalars(
+        select(func.max(SetupToken.created_at)).where(
+            SetupToken.workspace_id == workspace_id, SetupToken.purpose == purpose
+        )
+    ).one()
+
+
+def void_links(session: Session, workspace_id: str, purpose: str, user_id: str | None) -> None:
+    """Makes the links of this kind useless."""
+    same_person = SetupToken.user_id.is_(None) if user_id is None else SetupToken.user_id == user_id
+    session.execute(
+        update(SetupToken)
+        .where(
+            SetupToken.workspace_id == workspace_id,
+            SetupToken.purpose == purpose,
+            SetupToken.used_at.is_(None),
+            same_person,
+        )
+        .values(used_at=now(session))
+    )
+
+
+def failures_since(session: Session, subject: str, since: int) -> list[int]:
+    """When sign-ins of this account or address failed, oldest first."""
+    return list(
+        session.scalars(
+            select(SignInFailure.at)
+            .where(SignInFailure.subject == subject, SignInFailure.at > since)
+            .order_by(SignInFailure.at)
+        )
+    )
+
+
+def end_sessions(session: Session, user_id: str) -> None:
+    """Signs somebody out of every browser."""
+    session.execute(delete(SignIn).where(SignIn.user_id == user_id))
+
+
+def person_of(row: User) -> Person:
+    """The account as the pages see it: without its password's hash."""
+    role: Role = row.role  # type: ignore[assignment] - only roles are written
+    return Person(row.id, row.workspace_id, row.name, row.email, role, row.disabled_at is not None, row.created_at)

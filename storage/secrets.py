@@ -1,0 +1,50 @@
+"""Queries for secrets: their names for people; the sealed text only for the verb that opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from storage.models import Connection, Secret
+
+
+@dataclass(frozen=True)
+class SecretRow:
+    """A secret as people see it: never its value."""
+
+    id: str
+    name: str
+    created_at: int
+    updated_at: int
+
+
+def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
+    """The secrets people named; keys of model connections stand with their connection."""
+    of_connections = select(Connection.secret_id).where(
+        Connection.workspace_id == workspace_id, Connection.secret_id.is_not(None)
+    )
+    rows = session.scalars(
+        select(Secret)
+        .where(Secret.workspace_id == workspace_id, Secret.id.not_in(of_connections))
+        .order_by(Secret.name)
+    )
+    return [SecretRow(row.id, row.name, row.created_at, row.updated_at) for row in rows]
+
+
+def hold_secret(session: Session, workspace_id: str, secret_id: str) -> Secret:
+    """The secret's row itself, for a verb. Raises NotFound."""
+    row = session.scalars(
+        select(Secret).where(Secret.workspace_id == workspace_id, Secret.id == secret_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"No secret with the id `{secret_id}`", remedy="Settings, Models and secrets lists them.")
+    return row
+
+
+def list_sealed(session: Session) -> list[tuple[str, str, str]]:
+    """(workspace id, secret id, sealed text) of every secret on this server, for the filter that blacks them out."""
+    rows = session.execute(select(Secret.workspace_id, Secret.id, Secret.sealed))
+    return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
