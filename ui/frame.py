@@ -34,6 +34,7 @@ from typing import Any, Literal
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from ui.feedback import toast_area
 from ui.parts import button, icon, icon_button, link, menu_item, words
 from ui.search import Hit, Search, search_dialog
 from ui.text import ENGLISH, Reader, _
@@ -133,6 +134,7 @@ def frame(
     dark = ui.dark_mode({"light": False, "dark": True, "system": None}[theme])
     open_search = search_dialog(search, [Hit(word, path) for word, _symbol, path in AREAS.values()])
     words("", "fp-hide").props("id=fp-said role=status")  # where page.js says "Copied"
+    toast_area()
     with ui.element("div").classes("fp-app fp-app--rail" if rail else "fp-app"):
         link(_("Skip to the content"), "#fp-main", "fp-skip")
         with ui.dialog().props("position=left full-height") as menu, ui.card().classes("fp-menu-card"):
