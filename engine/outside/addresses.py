@@ -78,6 +78,8 @@ class Guard:
             if not is_public(address):
                 raise Forbidden(PRIVATE_RULE)
             return Ask(host, port, "public", address)
+        if NUMERIC_END.search(host):
+            raise Forbidden(ENCODED_RULE)
         if any(entry.covers_name(host, port) for entry in self.allow):
             return Ask(host, port, "any")
         rule = _broken_name(host) or self._broken_port(port)
@@ -182,8 +184,6 @@ def _literal(host: str) -> Address | None:
 
 
 def _broken_name(host: str) -> str | None:
-    if NUMERIC_END.search(host):
-        return ENCODED_RULE
     if "." not in host:
         return "a name without a dot belongs to an internal network"
     for suffix in INTERNAL_SUFFIXES:

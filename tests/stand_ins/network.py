@@ -1,0 +1,63 @@
+"""A network that dials nothing: it writes down who should be dialled, and answers from a table."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+import httpcore2
+
+
+class RecordedNetwork(httpcore2.AsyncNetworkBackend):
+    """Every dial goes into `dialled`; the answer for an address is bytes from `answers`, else an empty 200."""
+
+    def __init__(self, answers: dict[str, bytes] | None = None) -> None:
+        self.dialled: list[tuple[str, int]] = []
+        self.sent: list[bytes] = []
+        self.tls_names: list[str | None] = []
+        self.answers = answers or {}
+
+    async def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+        self.dialled.append((host, port))
+        return _Scripted(self, self.answers.get(host, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+
+    async def sleep(self, seconds):
+        return None
+
+
+class _Scripted(httpcore2.AsyncNetworkStream):
+    def __init__(self, network: RecordedNetwork, answer: bytes) -> None:
+        self._network = network
+        self._answer = answer
+
+    async def read(self, max_bytes, timeout=None):
+        piece, self._answer = self._answer[:max_bytes], self._answer[max_bytes:]
+        return piece
+
+    async def write(self, buffer, timeout=None):
+        self._network.sent.append(bytes(buffer))
+
+    async def aclose(self):
+        return None
+
+    async def start_tls(self, ssl_context, server_hostname=None, timeout=None):
+        self._network.tls_names.append(server_hostname)
+        return self
+
+    def get_extra_info(self, info):
+        return None
+
+
+class Names:
+    """A resolver from a table: each look-up of a name takes its next list of addresses; the last one stays."""
+
+    def __init__(self, table: dict[str, list[list[str]]] | None = None) -> None:
+        self.looked_up: list[str] = []
+        self._table = {name: list(turns) for name, turns in (table or {}).items()}
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.looked_up.append(host)
+        turns = self._table.get(host)
+        if turns is None:
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return turns.pop(0) if len(turns) > 1 else turns[0]
