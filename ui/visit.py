@@ -18,11 +18,14 @@ from starlette.requests import Request
 from engine.actions.principal import Principal, Verb, may
 from engine.errors import Refusal
 from engine.ids import WorkspaceId
+from engine.plans import PLANS
 from storage.database import Database
 from storage.members import Person, find_signed_in
-from ui import feedback
+from storage.workspaces import get_workspace
+from ui import feedback, frame
 
 if TYPE_CHECKING:
+    from engine.actions.sealing import Vault
     from engine.jobs.hub import Hub
     from engine.settings import Settings
 
@@ -34,12 +37,18 @@ COOKIE = "flowport_session"
 
 @dataclass(frozen=True)
 class App:
-    """What the pages stand on; built once by `app.py`. `wake` tells the worker that a job waits."""
+    """What the pages stand on; built once by `app.py`.
+
+    `wake` tells the worker that something waits for it; `vault` seals what must not be read back; `public_api` is the
+    app behind `/public`, so that a page can make a real call of an endpoint.
+    """
 
     database: Database
     hub: Hub
     settings: Settings
     wake: Callable[[], None]
+    vault: Vault
+    public_api: Any
 
 
 class SignedOut(Exception):  # noqa: N818 - a fact, not a fault
@@ -60,6 +69,12 @@ class Visit:
         """Who acts, as last checked."""
         person = self.person
         return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role, self._address)
+
+    @property
+    def frame_person(self) -> frame.Person:
+        """The person as the frame shows them."""
+        plan = self.app.database.read_now(get_workspace, self.person.workspace_id).plan
+        return frame.Person(self.person.name, self.person.email, self.person.role, PLANS[plan].title)
 
     def may(self, verb: Verb) -> bool:
         """Whether to offer something; the verb itself checks again."""

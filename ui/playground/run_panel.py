@@ -1,0 +1,339 @@
+"""The Run panel: an input form made from the API Input, Run and Stop, the steps as they happen, and their values."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nicegui import background_tasks, ui
+
+from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
+from engine.errors import PayloadInvalid, Refusal
+from engine.flow.contract import input_fields, payload_schema, sample_payload
+from engine.ids import FlowId, JobId
+from storage.jobs import read_value
+from ui import feedback
+from ui.code_view import value_view
+from ui.forms import Form
+from ui.frame import reader
+from ui.parts import button, icon, segments, status_badge, status_line, words
+from ui.playground.watch import Look, look_at, statuses
+from ui.text import _, cost, duration, tokens
+from ui.visit import SignedOut, Visit
+
+if TYPE_CHECKING:
+    from ui.playground.draft import OpenDraft
+
+#: How often a running job is looked at; the canvas gets one batch of changes each time.
+LOOK_SECONDS = 0.1
+
+
+class RunPanel:
+    """Runs the draft. `on_status` gets what changed on the canvas, `on_look` every look at the job."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        draft: OpenDraft,
+        *,
+        on_status: Callable[[dict[str, Any] | None], None],
+        on_open: Callable[[str], Any],
+    ) -> None:
+        self.visit = visit
+        self.draft = draft
+        self.reader = reader()
+        self.on_status = on_status
+        self.on_open = on_open
+        self.payload: dict[str, Any] = sample_payload(draft.document)
+        self.touched = False
+        self.job_id: JobId | None = None
+        self.look: Look | None = None
+        self.node_id: str | None = None
+        self.shown: dict[str, dict[str, Any]] = {}
+        self.as_json = False
+        self.fields: Any = None
+        self._draw()
+
+    # What other parts of the page ask.
+
+    def document_changed(self) -> None:
+        """The API Input's fields may have changed: the form follows, values that were typed stay."""
+        fields = input_fields(self.draft.document)
+        if fields == self.fields:
+            return
+        fresh = sample_payload(self.draft.document)
+        if self.touched:
+            names = {str(field.get("name")) for field in fields}
+            self.payload = fresh | {name: value for name, value in self.payload.items() if name in names}
+        else:
+            self.payload = fresh
+        self._draw_form()
+
+    async def run(self, until: str | None = None) -> None:
+        """Starts a run of what is on the canvas; `until` runs only this node and what it needs."""
+        if self.running:
+            return
+        self.run_button.disable()
+        try:
+            job_id = await self.visit.do(
+                run_in_playground,
+                FlowId(self.draft.flow_id),
+                self.draft.document,
+                self.payload,
+                RunOptions(until=until) if until else RunOptions(),
+            )
+        except PayloadInvalid as refusal:
+            self._show_wrong_fields(refusal)
+            return
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return
+        finally:
+            self.run_button.enable()
+        self.visit.app.wake()
+        self.watch(job_id)
+
+    def watch(self, job_id: JobId) -> None:
+        """Shows this job from now on until it ends."""
+        self.job_id, self.look, self.shown = job_id, None, {}
+        self.on_status(None)
+        self.value_box.clear()
+        background_tasks.create(self._follow(job_id), name=f"run panel {job_id}")
+
+    async def stop(self) -> None:
+        """Cancels the run; the panel says cancelling until the work has stopped."""
+        if self.job_id is not None:
+            await self.visit.try_do(cancel_run, self.job_id)
+            self.visit.app.wake()
+
+    @property
+    def running(self) -> bool:
+        """True while a run goes on."""
+        return self.job_id is not None and (self.look is None or not self.look.job.ended)
+
+    async def step_value(self, node_id: str, name: str) -> Any:
+        """`input` or `output` of a node in the last run, None when it did not run."""
+        if self.job_id is None or self.look is None:
+            return None
+        step = next((step for step in self.look.steps if step.node_id == node_id), None)
+        if step is None:
+            return None
+        job_id = self.job_id
+        return await self.visit.see(
+            lambda session, _workspace: read_value(session, job_id, name, node_id, step.index_path)
+        )
+
+    # Drawing.
+
+    def _draw(self) -> None:
+        with ui.element("section").classes("fp-runp") as panel:
+            panel.props["aria-label"] = _("Run")
+            with ui.element("div").classes("fp-rh"):
+                words(_("Run"), tag="h2")
+                self.state = ui.element("span").classes("fp-row").props("role=status")
+                words("", "fp-sp")
+                self.run_button = button(_("Run"), self.run_clicked, icon="play_arrow", kind="main", small=True)
+                self.run_button.props("title='Ctrl+Enter'")
+                self.stop_button = button(_("Stop"), self.stop, icon="stop", small=True)
+                self.stop_button.visible = False
+            with ui.element("div").classes("fp-rb"):
+                self.form_box = ui.element("div").classes("fp-rc")
+                self.steps_box = ui.element("div").classes("fp-rc fp-rl").props("tabindex=0 role=region")
+                self.steps_box.props["aria-label"] = _("Steps")
+                self.value_box = ui.element("div").classes("fp-rc").props("tabindex=0 role=region")
+                self.value_box.props["aria-label"] = _("Value")
+        self._draw_form()
+        with self.steps_box:
+            words(_("Press Run to see every step here."), "fp-t2", tag="p").style("padding: 8px")
+
+    async def run_clicked(self) -> None:
+        """Run from the button."""
+        await self.run()
+
+    def _draw_form(self) -> None:
+        self.fields = input_fields(self.draft.document)
+        self.form_box.clear()
+        with self.form_box:
+            with ui.element("div").classes("fp-lab"):
+                words(_("Input"))
+                words("", "fp-sp")
+                segments(
+                    {"form": _("Form"), "json": "JSON"},
+                    "json" if self.as_json else "form",
+                    self._switch,
+                    label=_("Input as"),
+                )
+            if self.as_json:
+                self._draw_json()
+            elif self.fields:
+                self.form = Form(payload_schema(self.fields), self.payload, self._changed)
+            else:
+                words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+
+    def _draw_json(self) -> None:
+        text = ui.textarea(value=json.dumps(self.payload, indent=2, ensure_ascii=False)).props("outlined autogrow")
+        text.classes("fp-mono").props["aria-label"] = _("Input as JSON")
+
+        def typed() -> None:
+            try:
+                value = json.loads(text.value or "{}")
+            except ValueError as error:
+                text.props(f"error error-message={json.dumps(f'This is not valid JSON: {error}')}")
+                return
+            text.props(remove="error error-message")
+            if isinstance(value, dict):
+                self.payload, self.touched = value, True
+
+        text.on("blur", typed)
+
+    def _switch(self, to: str) -> None:
+        self.as_json = to == "json"
+        self._draw_form()
+
+    def _changed(self, pointer: str, value: Any) -> None:
+        name = pointer.lstrip("/").split("/")[0].replace("~1", "/").replace("~0", "~")
+        whole = self.form.value if "/" in pointer.lstrip("/") else {name: value}
+        self.touched = True
+        if whole.get(name) is None:
+            self.payload = {key: old for key, old in self.payload.items() if key != name}
+        else:
+            self.payload = {**self.payload, name: whole[name]}
+
+    def _show_wrong_fields(self, refusal: PayloadInvalid) -> None:
+        if not self.as_json and hasattr(self, "form"):
+            self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
+        feedback.refused(refusal)
+
+    async def _follow(self, job_id: JobId) -> None:
+        """Looks at the job until it ends, another run begins, or the page goes away."""
+        while self.job_id == job_id and not self.steps_box.is_deleted:
+            try:
+                look = await self.visit.see(look_at, job_id, -1 if self.look is None else self.look.job.last_seq)
+            except SignedOut:
+                return
+            if self.job_id != job_id or self.steps_box.is_deleted:
+                return
+            if look is not None:
+                self.look = look
+                self._show(look)
+                if look.job.ended:
+                    return
+            elif self.look is not None:
+                self._show_state(self.look)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _show(self, look: Look) -> None:
+        fresh = statuses(look, [node.id for node in self.draft.document.nodes], self.reader)
+        changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
+        if look.job.ended:
+            changed |= dict.fromkeys([node_id for node_id in self.shown if node_id not in fresh])
+        self.shown = fresh
+        if changed:
+            self.on_status(changed)
+        self._show_state(look)
+        self._show_steps(look)
+        if look.job.ended:
+            background_tasks.create(self._show_end(look), name="run panel end")
+
+    def _show_state(self, look: Look) -> None:
+        job = look.job
+        self.stop_button.visible = not job.ended
+        self.run_button.visible = job.ended
+        state = "cancelling" if job.cancel_requested_at and not job.ended else job.status
+        end = job.completed_at or self.visit.app.database.clock.now()
+        spent = [duration(max(0, end - (job.started_at or job.created_at)) / 1000, self.reader)]
+        if job.model_calls:
+            spent += [tokens(job.input_tokens + job.output_tokens, self.reader)]
+            spent += [cost(None if job.cost_nanos is None else job.cost_nanos / 1e9, self.reader)]
+        self.state.clear()
+        with self.state:
+            status_badge(state)
+            if job.simulated:
+                status_badge("simulated")
+            words(" · ".join(spent), "fp-t2 fp-num fp-nw")
+
+    def _show_steps(self, look: Look) -> None:
+        labels = {node.id: node.name for node in self.draft.document.nodes}
+        self.steps_box.clear()
+        with self.steps_box:
+            for step in look.steps:
+                with ui.element("button").classes("fp-rs").props("type=button") as row:
+                    if step.node_id == self.node_id:
+                        row.classes("fp-on")
+                    status_line(step.status, labels.get(step.node_id, step.node_id)).classes("fp-cut")
+                    words("", "fp-sp")
+                    words(
+                        duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at else "",
+                        "fp-tm fp-s12 fp-num fp-t2",
+                    )
+                row.on("click", lambda _event, node_id=step.node_id: self._open_step(node_id))
+
+    async def _open_step(self, node_id: str) -> None:
+        self.node_id = node_id
+        if self.look:
+            self._show_steps(self.look)
+        await self._show_value(node_id)
+        self.on_open(node_id)
+
+    async def _show_end(self, look: Look) -> None:
+        job = look.job
+        if job.status == "failed" and job.error:
+            self.value_box.clear()
+            with self.value_box:
+                self._error_card(job.error)
+            return
+        job_id = job.id
+        result = await self.visit.see(lambda session, _workspace: read_value(session, job_id, "result"))
+        if self.value_box.is_deleted:
+            return
+        self.value_box.clear()
+        with self.value_box:
+            words(_("Result"), tag="h3")
+            value_view(result)
+
+    def _error_card(self, error: dict[str, Any]) -> None:
+        label = error.get("node_label") or _("The run")
+        node_id = error.get("node_id")
+        card = feedback.error_card(
+            f"{label} {_('failed')}",
+            happened=str(error.get("message", "")),
+            why=str(error.get("why", "")),
+            todo=str(error.get("remedy", "")),
+            code=str(error.get("code", "")),
+            copy_label=_("Copy with job id"),
+            copy_text=f"{self.job_id}\n{json.dumps(error, ensure_ascii=False, indent=2)}",
+        )
+        if isinstance(node_id, str):
+            with card.actions:
+                button(f"{_('Open')} {label}", lambda: self.on_open(node_id), small=True)
+
+    async def _show_value(self, node_id: str) -> None:
+        step = next((step for step in self.look.steps if step.node_id == node_id), None) if self.look else None
+        if step is None:
+            return
+        value = await self.step_value(node_id, "output")
+        given = await self.step_value(node_id, "input")
+        node = self.draft.document.node(node_id)
+        self.value_box.clear()
+        with self.value_box:
+            with ui.element("div").classes("fp-row"):
+                words(node.name if node else node_id, tag="h3")
+                if step.simulated:
+                    status_badge("simulated")
+                words("", "fp-sp")
+                if step.model_calls:
+                    price = None if step.cost_nanos is None else step.cost_nanos / 1e9
+                    words(f"{tokens(step.input_tokens + step.output_tokens)} · {cost(price)}", "fp-t2 fp-s12 fp-num")
+            for warning in step.warnings:
+                with ui.element("p").classes("fp-warn fp-s12 fp-row"):
+                    icon("warning", size=14)
+                    words(warning)
+            if step.error:
+                self._error_card(step.error)
+            else:
+                words(_("Output"), "fp-lab", tag="h4")
+                value_view(value)
+            words(_("Input"), "fp-lab", tag="h4").style("margin-top: 10px")
+            value_view(given)
