@@ -1,0 +1,188 @@
+"""A language model server that says what it is told to: OpenAI's chat completions, and enough of Anthropic and Google.
+
+    with OpenAIServer(key="sk-test") as server:
+        server.say("Paris", Said("Lyon", delay=1), Said(status=429, headers={"retry-after": "7"}))
+        ...  # ask server.url
+        server.last.json["model"]
+
+Answers are used up in order; when none is left, `default` is said. `answer_with` takes a function of the request body instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.stand_ins.local_server import LocalServer, Reply, Seen
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer. `raw` replaces the whole body; `usage` False leaves the token counts out; `message` is an error's text."""
+
+    text: str = ""
+    input_tokens: int = 12
+    output_tokens: int = 7
+    cached_tokens: int = 0
+    usage: bool = True
+    finish_reason: str = "stop"
+    status: int = 200
+    message: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    pause: float = 0.0
+    drop: bool = False
+    raw: bytes | None = None
+
+
+class OpenAIServer(LocalServer):
+    """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do."""
+
+    def __init__(
+        self,
+        *,
+        key: str | None = None,
+        models: tuple[str, ...] = ("small-model", "large-model"),
+        default: str | Said = "Hello.",
+        json_mode: bool = True,
+    ) -> None:
+        super().__init__()
+        self.key = key
+        self.models = models
+        self.default = default
+        self.json_mode = json_mode
+        self.answer_with: Callable[[dict[str, Any]], str | Said] | None = None
+        self._script: deque[Said] = deque()
+
+    @property
+    def url(self) -> str:
+        """The base URL of a connection: `http://127.0.0.1:PORT/v1`."""
+        return f"{self.origin}/v1"
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """The bodies of the questions, in order."""
+        return [seen.json for seen in self.requests if seen.method == "POST"]
+
+    def say(self, *answers: str | Said) -> None:
+        """Puts answers in line."""
+        self._script.extend(_said(answer) for answer in answers)
+
+    def reply(self, seen: Seen) -> Reply:
+        if self.key is not None and self.key not in {
+            seen.headers.get("authorization", "").removeprefix("Bearer "),
+            seen.headers.get("x-api-key"),
+            seen.headers.get("x-goog-api-key"),
+        }:
+            given = seen.headers.get("authorization", "")
+            return _error(401, f"Incorrect API key provided: {given}", {}, "invalid_api_key")
+        match seen.path:
+            case "/v1/models":
+                return Reply.of_json(
+                    {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
+                )
+            case "/v1beta/models":
+                return Reply.of_json({"models": [{"name": f"models/{name}"} for name in self.models]})
+            case "/v1/chat/completions" | "/v1/messages":
+                return self._answer(seen)
+        if seen.path.startswith("/v1beta/models/") and ":generateContent" in seen.path:
+            return self._answer(seen)
+        return _error(404, "There is nothing here.", {}, None)
+
+    def _answer(self, seen: Seen) -> Reply:
+        body = seen.json
+        if "response_format" in body and not self.json_mode:
+            return _error(400, "response_format is not supported", {}, None)
+        if self._script:
+            said = self._script.popleft()
+        else:
+            said = _said(self.answer_with(body) if self.answer_with else self.default)
+        if said.drop and not body.get("stream"):
+            return Reply(drop=True, delay=said.delay)
+        if said.status != 200:
+            return _error(said.status, said.message or "No.", said.headers, None, said.delay)
+        if said.raw is not None:
+            return Reply(200, said.raw, {"content-type": "application/json", **said.headers}, said.delay)
+        if seen.path == "/v1/messages":
+            return Reply.of_json(_anthropic(body, said), delay=said.delay)
+        if seen.path.startswith("/v1beta/"):
+            return Reply.of_json(_google(said), delay=said.delay)
+        if body.get("stream"):
+            return _streamed(body, said)
+        return Reply.of_json(_completion(body, said), headers=said.headers, delay=said.delay)
+
+
+def _said(answer: str | Said) -> Said:
+    return Said(answer) if isinstance(answer, str) else answer
+
+
+def _usage(said: Said) -> dict[str, Any]:
+    return {
+        "prompt_tokens": said.input_tokens,
+        "completion_tokens": said.output_tokens,
+        "total_tokens": said.input_tokens + said.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": said.cached_tokens},
+    }
+
+
+def _completion(body: dict[str, Any], said: Said) -> dict[str, Any]:
+    choice = {"index": 0, "finish_reason": said.finish_reason, "message": {"role": "assistant", "content": said.text}}
+    answer = {"id": "c-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
+    return {**answer, "usage": _usage(said)} if said.usage else answer
+
+
+def _streamed(body: dict[str, Any], said: Said) -> Reply:
+    """Server-sent events, one word a piece."""
+
+    def event(choices: list[dict[str, Any]], **rest: Any) -> bytes:
+        chunk = {
+            "id": "c-1",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": body["model"],
+            "choices": choices,
+        }
+        return f"data: {json.dumps({**chunk, **rest})}\n\n".encode()
+
+    words = said.text.split(" ")
+    pieces = [word + (" " if place + 1 < len(words) else "") for place, word in enumerate(words)]
+    events = [event([{"index": 0, "delta": {"role": "assistant", "content": piece}}]) for piece in pieces]
+    if not said.drop:
+        events.append(event([{"index": 0, "delta": {}, "finish_reason": said.finish_reason}]))
+        if said.usage and (body.get("stream_options") or {}).get("include_usage"):
+            events.append(event([], usage=_usage(said)))
+        events.append(b"data: [DONE]\n\n")
+    return Reply(
+        200, headers={"content-type": "text/event-stream"}, chunks=tuple(events), pause=said.pause, drop=said.drop
+    )
+
+
+def _anthropic(body: dict[str, Any], said: Said) -> dict[str, Any]:
+    return {
+        "id": "m-1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "text", "text": said.text}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": said.input_tokens, "output_tokens": said.output_tokens},
+    }
+
+
+def _google(said: Said) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": said.text}]}
+    usage = {
+        "promptTokenCount": said.input_tokens,
+        "candidatesTokenCount": said.output_tokens,
+        "totalTokenCount": said.input_tokens + said.output_tokens,
+    }
+    return {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}
+
+
+def _error(status: int, message: str, headers: Mapping[str, str], code: str | None, delay: float = 0.0) -> Reply:
+    body = {"error": {"message": message, "type": "error", "param": None, "code": code}}
+    return Reply.of_json(body, status, headers=dict(headers), delay=delay)
