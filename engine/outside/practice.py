@@ -19,7 +19,6 @@ _TYPES = {
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
     ".xml": "application/xml",
-    ".css": "text/css; charset=utf-8",
 }
 
 
@@ -41,7 +40,7 @@ def practice_answer(request: httpx2.Request) -> httpx2.Response:
 def _pages() -> dict[str, tuple[str, bytes]]:
     """Path -> content type and body, read once."""
     return {
-        f"/{path.name}": (_TYPES[path.suffix], path.read_bytes())
-        for path in sorted(_FOLDER.iterdir())
+        f"/{path.relative_to(_FOLDER).as_posix()}": (_TYPES[path.suffix], path.read_bytes())
+        for path in sorted(_FOLDER.rglob("*"))
         if path.suffix in _TYPES
     }

@@ -34,14 +34,14 @@ CLOSED_HOSTS = """
     [64:ff9b:1::1] [2002:7f00:1::] [2002:a00:1::1] [2002:c0a8:1::1] [2002:808:808::1] [2001::1] [2001:0:7f00:1::1] [2001:2::1]
     [2001:10::1] [2001:20::1] [2001:db8::1] [3fff::1] [5f00::1] [100::1] [fc00::1] [fd00::1] [fd00:ec2::254] [fd20:ce::254]
     [fe80::1] [fe80::1%25eth0] [febf::1] [fec0::1] [feff::1] [ff02::1] [ff0e::1] [4000::1] [e000::1]
-""".split()
+""".split()  # noqa: SIM905 - a table of words
 
 #: Names that are closed before anything is looked up.
 CLOSED_NAMES = """
     localhost LOCALHOST localhost. localhost.localdomain a.localhost intranet router metadata printer.local nas.lan app.internal
     metadata.google.internal db.corp wiki.intranet box.home gw.home.arpa 1.0.0.127.in-addr.arpa hidden.onion api.default.svc
     kubernetes.default.svc.cluster.local web.private host.localdomain site.i2p x.alt
-""".split()
+""".split()  # noqa: SIM905 - a table of words
 
 #: Whole URLs that no entry of an allow list would make right.
 BAD_URLS = [
@@ -222,14 +222,16 @@ OPEN_URLS = [
 
 @pytest.mark.parametrize(("url", "address", "port"), OPEN_URLS)
 async def test_the_public_web_is_open_and_the_checked_address_is_dialled(url, address, port):
-    names = Names({
-        "example.com": [[PUBLIC, PUBLIC_6]],
-        "six.example.org": [[PUBLIC_6]],
-        **{
-            f"{name}.example.org": [["151.101.1.69"]]
-            for name in ("xn--bcher-kva", "under_score", "local", "internal-news", "1password")
-        },
-    })
+    names = Names(
+        {
+            "example.com": [[PUBLIC, PUBLIC_6]],
+            "six.example.org": [[PUBLIC_6]],
+            **{
+                f"{name}.example.org": [["151.101.1.69"]]
+                for name in ("xn--bcher-kva", "under_score", "local", "internal-news", "1password")
+            },
+        }
+    )
     network = RecordedNetwork()
     opened = door(network, names)
     answer = await opened.request("GET", url)
