@@ -11,14 +11,16 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.sealing import Vault
-from engine.actions.secrets import put_secret
+from engine.actions.secrets import open_secret, put_secret
 from engine.errors import Conflict, FieldError, Invalid
 from engine.ids import new_id
+from engine.outside.connections import ModelConnection, Provider
+from engine.outside.prices import Price
 from engine.providers import PROVIDERS
+from storage import models
 from storage.audit import add_entry
-from storage.connections import find_connection, hold_connection
+from storage.connections import find_connection, hold_connection, list_prices
 from storage.database import now
-from storage.models import Connection, Price
 from storage.secrets import hold_secret
 
 #: A Prompt names its model `CONNECTION:model-name`, so a name holds no colon.
@@ -46,7 +48,7 @@ def add_connection(
             f"A model connection called `{name}` exists already",
             remedy="Choose another name, or remove that one first.",
         )
-    connection = Connection(
+    connection = models.Connection(
         id=new_id("conn"),
         workspace_id=principal.workspace_id,
         name=name,
@@ -109,7 +111,7 @@ def set_price(
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
     hold_connection(session, principal.workspace_id, connection)
     session.merge(
-        Price(
+        models.Price(
             workspace_id=principal.workspace_id,
             connection=connection,
             model=model,
@@ -120,6 +122,24 @@ def set_price(
     add_entry(
         session, principal, "set price", f"{connection}:{model}", f"{input_nanos} and {output_nanos} nano-dollars"
     )
+
+
+def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
+    """The connection with its key and the owner's prices, for a call that is about to be made; None when there is none.
+
+    A query; raises SecretUnreadable.
+    """
+    row = find_connection(session, workspace_id, name)
+    if row is None:
+        return None
+    prices = {
+        price.model: Price(price.input_nanos, price.output_nanos)
+        for price in list_prices(session, workspace_id)
+        if price.connection == name
+    }
+    provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
+    key = open_secret(session, vault, workspace_id, row.secret_id) if row.secret_id else None
+    return ModelConnection(row.name, provider, row.base_url, key, row.local, prices)
 
 
 def is_local(base_url: str | None) -> bool:

@@ -1,0 +1,92 @@
+"""`models add|list|remove`: connections to language models."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from api.commands.terminal import Terminal, read_input
+from engine.providers import PROVIDERS
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the commands."""
+    group = commands.add_parser("models", help="add, list or remove connections to language models")
+    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    verb = verbs.add_parser("add", parents=[shared], help="add a connection; a Prompt names its model NAME:model")
+    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("--provider", required=True, choices=tuple(PROVIDERS))
+    verb.add_argument("--base-url", metavar="U", help="its address; an openai_compatible server always has one")
+    key = verb.add_mutually_exclusive_group()
+    key.add_argument("--key-env", metavar="VAR", help="take the key from this environment variable")
+    key.add_argument("--key-stdin", action="store_true", help="read the key from stdin")
+    verb.set_defaults(run=_add)
+
+    verb = verbs.add_parser("list", parents=[shared], help="the connections, without their keys")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.set_defaults(run=_list)
+
+    verb = verbs.add_parser("remove", parents=[shared], help="remove a connection and its key")
+    verb.add_argument("name", metavar="NAME")
+    verb.set_defaults(run=_remove)
+
+
+def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.connections import add_connection
+
+    key = _read_key(arguments, environment)
+    terminal.do(
+        add_connection, terminal.vault, arguments.name, arguments.provider, base_url=arguments.base_url, key=key
+    )
+    if key is None and not PROVIDERS[arguments.provider].needs_address:
+        terminal.note(
+            "It has no key yet: remove it and add it again with --key-env or --key-stdin, or set one in Settings."
+        )
+    terminal.value(arguments.name)
+
+
+def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from storage.connections import list_connections
+
+    rows = terminal.see(list_connections)
+    if arguments.json:
+        terminal.json(
+            [
+                {
+                    "name": row.name,
+                    "provider": row.provider,
+                    "base_url": row.base_url,
+                    "has_key": row.has_key,
+                    "local": row.local,
+                }
+                for row in rows
+            ]
+        )
+        return
+    terminal.table(
+        ("NAME", "PROVIDER", "ADDRESS", "KEY"),
+        [(row.name, row.provider, row.base_url or "-", "stored" if row.has_key else "none") for row in rows],
+    )
+
+
+def _remove(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.connections import remove_connection
+
+    terminal.do(remove_connection, arguments.name)
+    terminal.note(f"The connection {arguments.name} and its key are gone.")
+
+
+def _read_key(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
+    from engine.errors import Invalid
+
+    if arguments.key_stdin:
+        key, where = read_input("-", 100_000).decode(errors="replace").strip(), "stdin"
+    elif arguments.key_env:
+        key, where = environment.get(arguments.key_env, "").strip(), f"the variable {arguments.key_env}"
+    else:
+        return None
+    if not key:
+        raise Invalid(f"There is no key in {where}", remedy="Put the provider's key there and run the command again.")
+    return key

@@ -1,0 +1,81 @@
+"""Reads the command line and runs one command. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from api.commands import flows, keys, models, people, plan, workspaces
+from api.commands.terminal import open_terminal
+from engine.errors import Refusal
+from engine.settings import BadSetting, Settings, from_environment
+
+DONE, REFUSED, USED_WRONGLY = 0, 1, 2
+
+#: Starts something that runs until it is stopped, and gives the exit code.
+Start = Callable[[Settings], int]
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Start, worker: Start) -> int:
+    """Runs one command and returns its exit code."""
+    parser = build_parser()
+    known = parser.parse_args(list(arguments) if arguments and _names_command(arguments[0]) else ["serve", *arguments])
+    try:
+        if known.command in {"serve", "worker"}:
+            settings = from_environment(environment, data=known.data, host=known.host, port=known.port)
+            return (serve if known.command == "serve" else worker)(settings)
+        with open_terminal(known, environment) as terminal:
+            return known.run(known, terminal, environment) or DONE
+    except (Refusal, BadSetting, OSError) as error:
+        return _refused(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if type(error).__name__ == "NewerData":  # its module is heavy; a word that is only compared is not
+            return _refused(str(error))
+        raise
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Flowport: draw an AI flow in the browser, press Deploy, and it is a REST API.",
+        epilog="Without a command the server starts. Settings by environment: see the README.",
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="where everything is kept (default: FLOWPORT_DATA, else ./data)"
+    )
+    shared.add_argument("--workspace", metavar="NAME", help="id or name of the workspace (default: the first one)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_start(commands, shared, "serve", "start the server (the default)")
+    _add_start(commands, shared, "worker", "start one more worker on this data folder")
+    for module in (flows, keys, models, plan, people, workspaces):
+        module.add_to(commands, shared)
+    return parser
+
+
+def _add_start(commands: Any, shared: argparse.ArgumentParser, name: str, text: str) -> None:
+    command = commands.add_parser(name, parents=[shared], help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument("--host", help="address to listen on (default: FLOWPORT_HOST, else 127.0.0.1)")
+    command.add_argument("--port", type=_port, help="port to listen on (default: FLOWPORT_PORT, else 8080)")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; it is a number from 1 to 65535")
+    return int(text)
+
+
+def _names_command(first: str) -> bool:
+    """False for options alone (`app.py --port 9000`): they belong to `serve`."""
+    return not first.startswith("-") or first in {"-h", "--help"}
+
+
+def _refused(text: str) -> int:
+    print(text, file=sys.stderr)
+    return REFUSED

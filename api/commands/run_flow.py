@@ -1,0 +1,166 @@
+"""`flows run`: one run of a flow file in this process, without a server and without a job.
+
+Model connections and secrets come from the data folder when the flow names some; otherwise the folder is not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from api.commands.terminal import Terminal, read_input
+from engine.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
+from engine.flow.contract import check_payload, input_fields
+from engine.flow.document import Document, parse_flow_file
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.nodes import CATALOG
+from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.models import ModelRequest, Models, split_model
+from engine.run.plan import compile_plan
+from engine.run.runner import run_flow
+from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
+from engine.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from engine.outside.models import ModelAnswer, ModelConnection
+
+
+def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Prints the result, and a line for each step on stderr. 1 when the flow or the body is wrong or the run fails."""
+    file, found = parse_flow_file(read_input(arguments.file), fallback_title=Path(arguments.file).stem)
+    if file is None:
+        return _refuse(terminal, FlowInvalid(found))
+    try:
+        payload = _read_payload(file.document, arguments.input)
+        outcome = asyncio.run(_run(file.document, payload, terminal))
+    except (FlowInvalid, PayloadInvalid) as refusal:
+        return _refuse(terminal, refusal)
+    if outcome.status == "completed":
+        terminal.json(outcome.result)
+        return 0
+    error = outcome.error
+    assert error is not None, "a run that failed says why"
+    terminal.note(" ".join(part for part in (f"{error.message}", error.why, error.remedy) if part))
+    return 1
+
+
+async def _run(document: Document, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
+    plan = compile_plan(document, CATALOG)
+    door = Door(_rules(terminal.settings))
+    try:
+        return await run_flow(
+            plan,
+            payload,
+            system={"flow_id": "local", "flow_version": 0, "job_id": "local"},
+            services=_Outside(door, terminal),
+            recorder=_Notes(document, terminal),
+        )
+    finally:
+        await door.aclose()
+
+
+def _rules(settings: Settings) -> OutboundRules:
+    try:
+        allow = parse_allow_list(settings.outbound_allow)
+    except ValueError as error:
+        raise BadSetting(f"FLOWPORT_OUTBOUND_ALLOW: {error}") from None
+    return OutboundRules(allow, settings.outbound_proxy or None)
+
+
+def _read_payload(document: Document, text: str) -> dict[str, Json]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidJson(
+            f"--input: {error}", remedy='Give a JSON object, like \'{"url": "https://example.com"}\'.'
+        ) from None
+    if not isinstance(value, dict):
+        raise InvalidJson(
+            "--input is no JSON object", remedy='Give an object, like \'{"url": "https://example.com"}\'.'
+        )
+    payload, errors = check_payload(input_fields(document), value)
+    if errors:
+        raise PayloadInvalid(
+            "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong", errors=tuple(errors)
+        )
+    return payload
+
+
+def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
+    terminal.note(f"{refusal.title}: {refusal.detail}.")
+    for problem in refusal.problems if isinstance(refusal, FlowInvalid) else ():
+        where = " ".join(part for part in (problem.node_id, problem.pointer) if part)
+        terminal.note(f"  {problem.code}{f' at {where}' if where else ''}: {problem.message}")
+    for error in refusal.errors:
+        terminal.note(f"  {error.code} at {error.pointer}: {error.detail}")
+    return 1
+
+
+class _Outside:
+    """What the run uses from outside: the one door, models, and the data folder's secrets."""
+
+    def __init__(self, door: Door, terminal: Terminal) -> None:
+        self.http = door
+        self._models = Models(door)
+        self._terminal = terminal
+
+    async def ask_model(self, question: ModelQuestion, *, on_call: Any = None, on_text: Any = None) -> ModelAnswer:
+        name, _ = split_model(question.model)
+        connection = None if name is None else await asyncio.to_thread(self._connection, name)
+        return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    def secret(self, secret_id: str) -> str:
+        from engine.actions.secrets import open_secret
+
+        try:
+            return self._terminal.database.read_now(
+                open_secret, self._terminal.vault, self._terminal.workspace.id, secret_id
+            )
+        except Refusal as refusal:
+            raise NodeFailed(str(refusal)) from refusal
+
+    async def in_thread(self, work: Any, *args: Any) -> Any:
+        return await asyncio.to_thread(work, *args)
+
+    def _connection(self, name: str) -> ModelConnection:
+        from engine.actions.connections import open_connection
+
+        found = self._terminal.database.read_now(
+            open_connection, self._terminal.vault, self._terminal.workspace.id, name
+        )
+        if found is None:
+            raise NodeFailed(
+                f"No model connection is called “{name}” in {self._terminal.settings.data}.",
+                code="model_key_missing",
+                remedy=f"Add it: `app.py models add {name} --provider ...`.",
+            )
+        return found
+
+
+class _Notes:
+    """Tells the person at the terminal how the steps go."""
+
+    def __init__(self, document: Document, terminal: Terminal) -> None:
+        self._names = {node.id: node.name for node in document.nodes}
+        self._terminal = terminal
+
+    def started(self, step: StepStarted) -> None:
+        pass
+
+    def ended(self, step: StepEnded) -> None:
+        item = f" [{step.key.index_path}]" if step.key.index else ""
+        simulated = ", simulated model" if step.simulated else ""
+        self._terminal.note(
+            f"{self._names.get(step.key.node_id, step.key.node_id)}{item}: {step.status} in {step.duration_ms} ms{simulated}"
+        )
+        for warning in step.warnings:
+            self._terminal.note(f"  {warning}")
+
+    def called(self, key: StepKey, call: Any) -> None:
+        pass
+
+    def delta(self, key: StepKey, text: str) -> None:
+        pass

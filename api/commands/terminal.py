@@ -1,0 +1,153 @@
+"""What a command stands on: the open data folder, the workspace it acts in, and the two ways it speaks."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from engine.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from engine.actions.principal import Principal
+    from engine.actions.sealing import Vault
+    from storage.database import Database
+    from storage.workspaces import WorkspaceRow
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The server's own address as it last started in this folder (a server setting).
+SERVER_ADDRESS = "address"
+
+
+class Terminal:
+    """One run of one command."""
+
+    def __init__(self, settings: Settings, workspace: str | None) -> None:
+        self.settings = settings
+        self._named = workspace
+
+    @property
+    def workspace_named(self) -> bool:
+        """True when the command was told which workspace to act in."""
+        return self._named is not None
+
+    @functools.cached_property
+    def database(self) -> Database:
+        """The data folder's database; a new folder is made and set up, an older one is migrated."""
+        from engine.actions.workspaces import ensure_workspace
+        from storage.database import open_database
+        from storage.workspaces import find_first_workspace
+
+        database = open_database(self.settings.data)
+        if database.read_now(find_first_workspace) is None:
+            database.write_now(ensure_workspace, self.settings.plan)
+        return database
+
+    @functools.cached_property
+    def workspace(self) -> WorkspaceRow:
+        """The workspace `--workspace` names by id or name, else the first one."""
+        from storage.workspaces import find_first_workspace, pick_workspace
+
+        if self._named is not None:
+            return self.database.read_now(pick_workspace, self._named)
+        first = self.database.read_now(find_first_workspace)
+        assert first is not None, "opening the folder made one"
+        return first
+
+    @property
+    def principal(self) -> Principal:
+        """Whoever sits at the server's terminal: an owner."""
+        from engine.actions.principal import command_line
+
+        return command_line(self.workspace.id)
+
+    @functools.cached_property
+    def vault(self) -> Vault:
+        """Seals what this command stores."""
+        from engine.actions.sealing import open_vault
+
+        _ = self.database  # makes the folder
+        return open_vault(self.settings.data, self.settings.secret_key_file)
+
+    @property
+    def address(self) -> str:
+        """The front of every link shown: FLOWPORT_PUBLIC_URL, host and port when they are set, else where the server last ran."""
+        from storage.settings import SERVER, find_setting
+
+        default = Settings()
+        said = (self.settings.host, self.settings.port) != (default.host, default.port)
+        if self.settings.public_url or said:
+            return self.settings.base_url
+        return self.database.read_now(find_setting, SERVER, SERVER_ADDRESS) or self.settings.base_url
+
+    def see(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query on the workspace."""
+        return self.database.read_now(query, self.workspace.id, *args, **kwargs)
+
+    def do(self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a verb in one transaction."""
+        return self.database.write_now(verb, self.principal, *args, **kwargs)
+
+    def value(self, text: str) -> None:
+        """The command's answer, on stdout."""
+        print(text)
+
+    def json(self, value: Any) -> None:
+        """The command's answer as JSON, on stdout."""
+        print(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+        """Rows on stdout, their columns' names on stderr; between pipes the columns are split by tabs."""
+        if not sys.stdout.isatty():
+            for row in rows:
+                print("\t".join(row))
+            return
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        for row in (columns, *rows):
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def note(self, text: str) -> None:
+        """Something for the person to read, on stderr."""
+        print(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Closes the database if a command opened it."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+
+@contextlib.contextmanager
+def open_terminal(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Iterator[Terminal]:
+    """The terminal of one command: `--data` wins over FLOWPORT_DATA. Raises BadSetting."""
+    terminal = Terminal(from_environment(environment, data=arguments.data), arguments.workspace)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def read_input(name: str, most: int = 16 << 20) -> bytes:
+    """The bytes of a file, or of stdin for `-`; no more than `most`. Raises OSError."""
+    if name == "-":
+        return sys.stdin.buffer.read(most)
+    with open(name, "rb") as file:  # noqa: PTH123 - a path as typed
+        return file.read(most)
+
+
+def limit(text: str) -> int:
+    """A limit as typed: a whole number from 1 on, or `unlimited` (stored as -1)."""
+    if text == "unlimited":
+        return -1
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 on nor `unlimited`")
+    return int(text)

@@ -1,0 +1,41 @@
+"""`workspaces create|list`: more than one tenant on a server."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from api.commands.terminal import Terminal
+from engine.plans import PLANS
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the commands."""
+    group = commands.add_parser("workspaces", help="create or list workspaces")
+    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    verb = verbs.add_parser("create", parents=[shared], help="add a workspace; prints its id")
+    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("--plan", choices=tuple(PLANS), default="free", help="its plan (default: free)")
+    verb.set_defaults(run=_create)
+
+    verb = verbs.add_parser("list", parents=[shared], help="the workspaces of this server")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.set_defaults(run=_list)
+
+
+def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.workspaces import create_workspace
+
+    terminal.value(terminal.database.write_now(create_workspace, arguments.name, arguments.plan))
+
+
+def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from storage.workspaces import list_workspaces
+
+    rows = terminal.database.read_now(list_workspaces)
+    if arguments.json:
+        terminal.json([{"id": row.id, "name": row.name, "plan": row.limits.plan} for row in rows])
+    else:
+        terminal.table(("ID", "PLAN", "NAME"), [(row.id, row.limits.plan, row.name) for row in rows])
