@@ -24,22 +24,21 @@ pages read it too. The browser's time zone is kept in `fp_zone`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from ui.assets import asset_url
 from ui.feedback import toast_area
 from ui.parts import button, icon, icon_button, link, menu_item, words
 from ui.search import Hit, Search, search_dialog
 from ui.text import ENGLISH, Reader, _
 
-__all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "asset_url", "frame", "reader"]
+__all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "frame", "reader"]
 
 Area = Literal["playground", "flows", "templates", "jobs", "monitoring", "settings"]
 Theme = Literal["light", "dark", "system"]
@@ -54,14 +53,6 @@ AREAS: dict[Area, tuple[str, str, str]] = {
     "monitoring": (_("Monitoring"), "monitoring", "/monitoring"),
     "settings": (_("Settings"), "settings", "/settings"),
 }
-
-_ASSETS = Path(__file__).parent.parent / "assets"
-
-
-def asset_url(name: str) -> str:
-    """The address of a file of `assets/`; it changes with the file, so browsers may keep it for ever."""
-    return f"/assets/{name}?v={hashlib.sha256((_ASSETS / name).read_bytes()).hexdigest()[:12]}"
-
 
 _HEAD = (
     f'<link rel="stylesheet" href="{asset_url("theme.css")}">'
