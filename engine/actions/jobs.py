@@ -1,0 +1,129 @@
+"""Verbs of jobs: submit, cancel, and runs from the Playground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.errors import PayloadInvalid
+from engine.flow.contract import check_payload, input_fields
+from engine.flow.document import Document
+from engine.ids import JobId, new_id
+from engine.jobs.accept import Accepted, Caller, SubmitOptions, accept, flow_limit_ms, steps_of
+from engine.jobs.bell import job_changed
+from engine.jobs.changes import cancel_job
+from engine.jobs.limits import LimitsView
+from engine.jobs.queue import send
+from engine.jobs.runs import trimmed
+from engine.jobs.values import encoded
+from engine.nodes import CATALOG
+from engine.run.plan import compile_plan
+from storage.database import now
+from storage.flows import get_flow
+from storage.job_changes import insert_job
+from storage.jobs import JobRow, get_job
+from storage.models import Snapshot
+
+__all__ = [
+    "Accepted",
+    "Caller",
+    "LimitsView",
+    "RunOptions",
+    "SubmitOptions",
+    "cancel",
+    "cancel_run",
+    "run_in_playground",
+    "submit",
+]
+
+PLAYGROUND = "playground"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`until`: only this node and what it needs. `start` and `reuse`: from this node on, with outputs of that job."""
+
+    until: str | None = None
+    start: str | None = None
+    reuse: str | None = None
+
+    def as_json(self) -> dict[str, str] | None:
+        """As stored with the job; None when nothing is asked for."""
+        said = {"until": self.until, "from": self.start, "reuse": self.reuse}
+        return {name: value for name, value in said.items() if value} or None
+
+
+def submit(
+    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions = SubmitOptions()
+) -> Accepted:
+    """Accepts a job for a deployed flow; it is on disk when the transaction is.
+
+    Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
+    ConcurrencyLimitExceeded, in this order.
+    """
+    return accept(session, caller, flow_id, payload, options)
+
+
+def cancel(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
+    """Cancels a queued job now; asks the worker of a running one to stop. Raises NotFound, JobNotCancellable."""
+    return cancel_job(session, workspace_id, job_id, environment)
+
+
+def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:
+    """The same for a person on a page, also for Playground runs."""
+    require_may(principal, "run flows")
+    return cancel_job(session, principal.workspace_id, job_id)
+
+
+def run_in_playground(
+    session: Session,
+    principal: Principal,
+    flow_id: str,
+    document: Document,
+    payload: Mapping[str, Any],
+    run_options: RunOptions = RunOptions(),
+) -> JobId:
+    """Runs what is on the canvas, as a job on a stored snapshot. Four run at once, the fifth waits.
+
+    It takes no slot of the plan and is no part of the public API. Raises NotFound, FlowInvalid, PayloadInvalid.
+    """
+    require_may(principal, "run flows")
+    flow = get_flow(session, principal.workspace_id, flow_id)
+    wanted = trimmed(document, run_options.until)
+    compile_plan(wanted, CATALOG, trial=True)
+    clean, errors = check_payload(input_fields(wanted), payload)
+    if errors and input_fields(wanted):
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
+    if run_options.reuse:
+        get_job(session, principal.workspace_id, run_options.reuse)
+    snapshot_id, job_id = new_id("snap"), JobId(new_id("job"))
+    session.execute(
+        insert(Snapshot),
+        {"id": snapshot_id, "flow_id": flow.id, "document": document.dumps(), "created_at": now(session)},
+    )
+    insert_job(
+        session,
+        {
+            "id": job_id,
+            "workspace_id": principal.workspace_id,
+            "flow_id": flow.id,
+            "flow_version": None,
+            "snapshot_id": snapshot_id,
+            "environment": PLAYGROUND,
+            "counted": False,
+            "limit_ms": flow_limit_ms(flow.settings),
+            "steps_total": steps_of(wanted),
+            "request_id": "",
+            "run_options": run_options.as_json(),
+        },
+        encoded(clean),
+    )
+    send(session, job_id)
+    job_changed(session, job_id)
+    return job_id

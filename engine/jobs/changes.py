@@ -1,0 +1,140 @@
+"""What happens to a job after its acceptance, each in one transaction with its event, its message and its bell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.errors import JobNotCancellable
+from engine.jobs.bell import cancel_wanted, job_changed
+from engine.jobs.queue import send
+from storage.job_changes import (
+    Claimed,
+    Holder,
+    claim_job,
+    end_job,
+    held_jobs,
+    next_playground_job,
+    request_cancel,
+    requeue_job,
+    take_forgotten,
+)
+from storage.jobs import JobRow, get_job
+
+#: How often a job is begun before it is given up as `worker_lost`.
+MAX_ATTEMPTS = 3
+#: A queued job whose message is older than this is sent again.
+FORGOTTEN_MS = 5_000
+#: How many are sent again at once.
+FORGOTTEN_MOST = 256
+
+
+def claim(session: Session, owner: str, job_id: str) -> Claimed | None:
+    """Takes a queued job for the worker `owner`; None when somebody else has it or it has ended."""
+    claimed = claim_job(session, owner, job_id)
+    if claimed is not None:
+        job_changed(session, job_id)
+    return claimed
+
+
+def finish(
+    session: Session,
+    job_id: str,
+    status: str,
+    *,
+    holder: Holder | None,
+    error: dict[str, Any] | None = None,
+    result: tuple[str, int] | None = None,
+) -> bool:
+    """The final write. False: the job is not the holder's any more, and nothing was written."""
+    ended = end_job(session, job_id, status, holder=holder, error=error, result=result)
+    if ended is None:
+        return False
+    job_changed(session, job_id)
+    if ended.environment == "playground" and holder is not None:
+        waiting = next_playground_job(session, ended.workspace_id)
+        if waiting is not None:
+            send(session, waiting)
+    return True
+
+
+def give_back(session: Session, job_id: str, holder: Holder, *, unpunished: bool = True) -> bool:
+    """Back into the queue, at once for whoever is free. `unpunished`: the attempt does not count."""
+    if not requeue_job(session, job_id, holder, unpunished=unpunished):
+        return False
+    send(session, job_id)
+    job_changed(session, job_id)
+    return True
+
+
+def cancel_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
+    """Queued: cancelled now. Processing: its worker is asked to stop. Raises NotFound, JobNotCancellable."""
+    job = get_job(session, workspace_id, job_id, environment)
+    if job.status == "queued":
+        finish(session, job_id, "cancelled", holder=None)
+    elif job.status == "processing":
+        request_cancel(session, job_id)
+        cancel_wanted(session, job_id)
+    elif job.status != "cancelled":
+        raise JobNotCancellable(f"It is {job.status}")
+    return get_job(session, workspace_id, job_id)
+
+
+def bury(session: Session, owner: str) -> int:
+    """Takes the jobs of a dead worker: back into the queue, or ended after the last attempt. Returns how many."""
+    held = held_jobs(session, owner)
+    for job_id, attempt, cancel_requested in held:
+        holder = Holder(owner, attempt)
+        if cancel_requested:
+            finish(session, job_id, "cancelled", holder=holder)
+        elif attempt >= MAX_ATTEMPTS:
+            finish(session, job_id, "failed", holder=holder, error=worker_lost(attempt))
+        else:
+            give_back(session, job_id, holder, unpunished=False)
+    return len(held)
+
+
+def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: int = FORGOTTEN_MOST) -> int:
+    """Sends queued jobs again whose message seems to be lost. Claims make a second message harmless."""
+    jobs = take_forgotten(session, older_than_ms=older_than_ms, most=most)
+    send(session, *jobs)
+    return len(jobs)
+
+
+def job_error(
+    code: str, message: str, *, why: str = "", remedy: str = "", attempts: int = 1, node: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """The error of a job that did not come from a node's own failure. `node`: id and label."""
+    return {
+        "code": code,
+        "message": message,
+        "why": why,
+        "remedy": remedy,
+        "node_id": node[0] if node else None,
+        "node_label": node[1] if node else None,
+        "item_index": None,
+        "attempts": attempts,
+    }
+
+
+def worker_lost(attempts: int) -> dict[str, Any]:
+    """The worker died on every attempt."""
+    return job_error(
+        "worker_lost",
+        f"The worker process stopped {attempts} times while it ran this job.",
+        why="Each time the process ended without a word, as it does when memory runs out or somebody kills it.",
+        remedy="Look at the server's log and its memory, then send the request again.",
+        attempts=attempts,
+    )
+
+
+def timed_out(limit_ms: int, attempts: int) -> dict[str, Any]:
+    """The job's time limit has passed."""
+    return job_error(
+        "timeout",
+        f"The job did not end within its limit of {limit_ms / 1000:g} seconds.",
+        why="The limit counts from the first start of the job.",
+        remedy="Raise the limit in the flow's settings or make the job smaller.",
+        attempts=attempts,
+    )

@@ -1,0 +1,159 @@
+"""Waiting for jobs within the server: those who wait are told that something changed and read the job again.
+
+Notices are hints. They come from this process's own commits and from its worker through a pipe; changes by other processes
+(the command line, a worker elsewhere) are found by asking SQLite's `data_version` every 25 ms, only while somebody waits.
+Subscribe before reading, so that no change falls between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from storage.database import Database
+from storage.jobs import JobRow, find_job
+from storage.models import Job
+
+LOOK_SECONDS = 0.025
+#: Whoever waits reads again after so many seconds even when nothing was heard.
+READ_AGAIN_SECONDS = 5.0
+
+
+class Changes:
+    """What one waiting reader hears about one job."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self._event = asyncio.Event()
+
+    def notify(self) -> None:
+        """Something changed."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """True as soon as something changed since the last wait, False when the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+class Hub:
+    """Job id -> who waits. Belongs to one event loop; `notify` may be called from any thread.
+
+    It is also the bell of a server without a worker of its own (`engine.jobs.bell`).
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[str, set[Changes]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looker: asyncio.Task[None] | None = None
+        self._told_at = 0.0
+
+    def notify(self, job_id: str) -> None:
+        """A job has a new event. From any thread."""
+        self._told_at = time.monotonic()
+        loop = self._loop
+        if loop is None or job_id not in self._waiting:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
+            loop.call_soon_threadsafe(self._tell, job_id)
+
+    def wake(self) -> None:
+        """Nobody here runs jobs."""
+
+    def cancel(self, job_id: str) -> None:
+        """Nobody here runs jobs; the worker that has it looks by itself."""
+
+    def changed(self, job_id: str) -> None:
+        """The same as `notify`."""
+        self.notify(job_id)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, job_id: str) -> AsyncIterator[Changes]:
+        """Hears of a job from now on; read the job after this."""
+        self._loop = asyncio.get_running_loop()
+        changes = Changes(job_id)
+        self._waiting.setdefault(job_id, set()).add(changes)
+        if self._looker is None:
+            self._looker = self._loop.create_task(self._look(), name="hub")
+        try:
+            yield changes
+        finally:
+            mine = self._waiting[job_id]
+            mine.discard(changes)
+            if not mine:
+                del self._waiting[job_id]
+            if not self._waiting and self._looker is not None:
+                self._looker.cancel()
+                self._looker = None
+
+    def _tell(self, job_id: str) -> None:
+        for changes in self._waiting.get(job_id, ()):
+            changes.notify()
+
+    async def _look(self) -> None:
+        """Finds changes that nobody told of. One query at most every 25 ms, and only after somebody committed."""
+        if not self._database.url.startswith("sqlite"):
+            await self._look_without_version()
+            return
+        connection = sqlite3.connect(self._database.url.removeprefix("sqlite:///"), timeout=1, check_same_thread=False)
+        seen: dict[str, int] = {}
+        version = -1
+        try:
+            while True:
+                current = connection.execute("pragma data_version").fetchone()[0]
+                if current != version and time.monotonic() - self._told_at >= LOOK_SECONDS:
+                    version = current
+                    await self._compare(seen)
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            connection.close()
+
+    async def _look_without_version(self) -> None:
+        seen: dict[str, int] = {}
+        while True:
+            await self._compare(seen)
+            await asyncio.sleep(10 * LOOK_SECONDS)
+
+    async def _compare(self, seen: dict[str, int]) -> None:
+        waiting = tuple(self._waiting)
+        current = await self._database.read(_sequences, waiting)
+        for job_id, sequence in current.items():
+            if seen.get(job_id) != sequence:  # also when it is new here: it may have changed before this look
+                self._tell(job_id)
+        seen.clear()
+        seen.update(current)
+
+
+async def wait_for_end(database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float) -> JobRow:
+    """The job when it has ended, or as it is after so many seconds. Raises NotFound. Holds no connection meanwhile."""
+    until = time.monotonic() + seconds
+    async with hub.subscribe(job_id) as changes:
+        while True:
+            job = await database.read(find_job, workspace_id, job_id)
+            if job is None:
+                raise NotFound(f"No job has the id {job_id!r}")
+            left = until - time.monotonic()
+            if job.ended or left <= 0:
+                return job
+            await changes.wait(min(left, READ_AGAIN_SECONDS))
+
+
+def _sequences(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for start in range(0, len(job_ids), 500):
+        rows = session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(job_ids[start : start + 500])))
+        found |= {row.id: row.last_seq for row in rows}
+    return found

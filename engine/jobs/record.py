@@ -1,0 +1,314 @@
+"""What running jobs tell about themselves, written in group commits: everything of one moment shares a transaction.
+
+A run reports to its `JobRecorder`, which only remembers; the one `Journal` of the process writes what has gathered while the
+last write was on its way. Before a step reaches outside, `settled` waits until every step that ended is on disk: so after a
+crash at most the step that was under way runs twice, and no paid model call before it (security.md L3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.clock import Clock
+from engine.errors import StorageUnavailable
+from engine.flow.node_type import Json
+from engine.jobs.bell import job_changed
+from engine.jobs.values import Redaction, cut, encoded
+from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
+from storage.database import Database
+from storage.job_changes import Claimed, Holder
+from storage.steps import NewValue, Progress, write_progress
+
+log = logging.getLogger(__name__)
+
+#: Pieces of a model's text are gathered for so many seconds.
+DELTA_SECONDS = 0.1
+#: How long a write waits before it is tried again while the disk is full.
+AGAIN_SECONDS = 0.5
+
+
+@dataclass
+class JobRecorder:
+    """The Recorder of one attempt. Called on the event loop, returns at once."""
+
+    journal: Journal
+    job: Claimed
+    holder: Holder
+    redaction: Redaction
+    clock: Clock
+    on_lost: Callable[[], None]
+    done: set[str] = field(default_factory=set)
+    items_failed: int = 0
+    closed: bool = False
+    running: dict[StepKey, int] = field(default_factory=dict)
+    _deltas: dict[StepKey, list[str]] = field(default_factory=dict)
+
+    def started(self, step: StepStarted) -> None:
+        """A step begins."""
+        self.running[step.key] = step.at
+        self._add(step)
+
+    def called(self, key: StepKey, call: Any) -> None:
+        """A model call was made; its cost counts from now on."""
+        self._add(_Call(key, call, self.clock.now()))
+
+    def delta(self, key: StepKey, text: str) -> None:
+        """A piece of a model's text."""
+        if not self._deltas:
+            asyncio.get_running_loop().call_later(DELTA_SECONDS, self._flush_deltas)
+        self._deltas.setdefault(key, []).append(text)
+
+    def ended(self, step: StepEnded) -> None:
+        """A step is over."""
+        self._flush_deltas()
+        self.running.pop(step.key, None)
+        self.done.add(step.key.node_id)
+        if step.key.index and step.error is not None:
+            self.items_failed += 1
+        self._add(step)
+
+    def close(self) -> None:
+        """What comes later (from a step that would not stop) is dropped."""
+        self.closed = True
+
+    async def settled(self) -> None:
+        """Returns when everything told so far is on disk."""
+        await self.journal.settled()
+
+    def _flush_deltas(self) -> None:
+        gathered, self._deltas = self._deltas, {}
+        for key, pieces in gathered.items():
+            self._add(_Delta(key, "".join(pieces), self.clock.now()))
+
+    def _add(self, item: _Item) -> None:
+        if not self.closed:
+            self.journal.add(self, item)
+
+
+@dataclass(frozen=True)
+class _Call:
+    key: StepKey
+    call: Any
+    at: int
+
+
+@dataclass(frozen=True)
+class _Delta:
+    key: StepKey
+    text: str
+    at: int
+
+
+_Item = StepStarted | StepEnded | _Call | _Delta
+
+
+class Journal:
+    """Writes what the recorders of a process were told, in order, one write at a time. Lives on one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[JobRecorder, _Item]] = []
+        self._told = 0
+        self._stored = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
+
+    def add(self, recorder: JobRecorder, item: _Item) -> None:
+        """Remembers an item; the write begins with the loop's next turn."""
+        self._waiting.append((recorder, item))
+        self._told += 1
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
+
+    async def settled(self) -> None:
+        """Returns when everything added so far is on disk."""
+        if self._stored == self._told:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append((self._told, done))
+        await done
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+                self._stored += len(batch)
+                self._tell_watchers()
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: list[tuple[JobRecorder, _Item]]) -> None:
+        by_job: dict[int, tuple[JobRecorder, list[_Item]]] = {}
+        for recorder, item in batch:
+            by_job.setdefault(id(recorder), (recorder, []))[1].append(item)
+        told = [
+            (recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in by_job.values()
+        ]
+        progress = await asyncio.to_thread(lambda: [_progress(*one) for one in told])
+        kept = await asyncio.gather(*(self._write_one(one) for one in progress))
+        for (recorder, *_), mine in zip(told, kept, strict=True):
+            if not mine:
+                recorder.close()
+                recorder.on_lost()
+
+    async def _write_one(self, progress: Progress) -> bool:
+        while True:
+            try:
+                return await self._database.write(_write, progress)
+            except StorageUnavailable as error:
+                log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+            except Exception:
+                log.exception("Steps of %s were not stored", progress.job_id)
+                return True
+
+    def _tell_watchers(self) -> None:
+        still = []
+        for number, done in self._watchers:
+            if number > self._stored:
+                still.append((number, done))
+            elif not done.done():
+                done.set_result(None)
+        self._watchers = still
+
+
+def _write(session: Session, progress: Progress) -> bool:
+    if not write_progress(session, progress):
+        return False
+    job_changed(session, progress.job_id)
+    return True
+
+
+def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], items_failed: int) -> Progress:
+    """Items as rows. Runs in a thread: a page's HTML as JSON takes its time. A step's end replaces its start."""
+    steps: dict[StepKey, dict[str, Any]] = {}
+    values: dict[tuple[StepKey, str], NewValue] = {}
+    calls: list[dict[str, Any]] = []
+    events: list[tuple[str, int, dict[str, Any]]] = []
+    redaction = recorder.redaction
+    for item in items:
+        match item:
+            case StepStarted():
+                steps[item.key] = _running(item, recorder.holder.attempt)
+                _put_value(values, item.key, "input", item.inputs, redaction)
+                events.append(("step.started", item.at, _where(item.key)))
+            case StepEnded():
+                steps[item.key] = _ended(item, recorder.holder.attempt, redaction)
+                if item.status == "completed":
+                    _put_value(values, item.key, "output", item.output, redaction)
+                if item.tries:
+                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
+                if item.log:
+                    _put_value(values, item.key, "log", list(item.log), redaction)
+                events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
+            case _Call():
+                calls.append(_call(item))
+            case _Delta():
+                events.append(("step.delta", item.at, {**_where(item.key), "text": redaction.text(item.text)}))
+    return Progress(
+        job_id=recorder.job.id,
+        workspace_id=recorder.job.workspace_id,
+        flow_id=recorder.job.flow_id,
+        holder=recorder.holder,
+        steps=tuple(steps.values()),
+        values=tuple(values.values()),
+        calls=tuple(calls),
+        events=tuple(events),
+        steps_done=len(done),
+        items_failed=items_failed,
+    )
+
+
+def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
+    """A step's or job's error as stored."""
+    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
+
+
+def _put_value(
+    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
+) -> None:
+    text, size = encoded(value)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
+
+
+def _where(key: StepKey) -> dict[str, Any]:
+    return {"node_id": key.node_id, "index": list(key.index)}
+
+
+def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
+    data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
+    if step.error is not None:
+        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
+    return data
+
+
+def _running(step: StepStarted, attempt: int) -> dict[str, Any]:
+    return {
+        "node_id": step.key.node_id,
+        "index_path": step.key.index_path,
+        "status": "running",
+        "attempt": attempt,
+        "tries": 0,
+        "started_at": step.at,
+        "ended_at": None,
+        "duration_ms": None,
+        "error": None,
+        "warnings": None,
+        "cost_nanos": None,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "model_calls": 0,
+        "simulated": False,
+    }
+
+
+def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any]:
+    calls = [_call(_Call(step.key, call, step.ended_at)) for call in step.calls]
+    return {
+        "node_id": step.key.node_id,
+        "index_path": step.key.index_path,
+        "status": step.status,
+        "attempt": attempt,
+        "tries": len(step.tries),
+        "started_at": step.started_at,
+        "ended_at": max(step.started_at, step.ended_at),
+        "duration_ms": step.duration_ms,
+        "error": None if step.error is None else redacted_error(step.error, redaction),
+        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
+        "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
+        "input_tokens": sum(call["input_tokens"] for call in calls),
+        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "model_calls": len(calls),
+        "simulated": step.simulated,
+    }
+
+
+def _sum_costs(costs: Iterable[int | None]) -> int | None:
+    known = list(costs)
+    return None if None in known else sum(cost or 0 for cost in known)
+
+
+def _call(item: _Call) -> dict[str, Any]:
+    """A model call as a row: `engine.outside.models.ModelCall` read by its names."""
+    call = item.call
+    return {
+        "node_id": item.key.node_id,
+        "index_path": item.key.index_path,
+        "at": item.at,
+        "connection": call.connection,
+        "model": call.model,
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "cost_nanos": call.cost_nanos,
+        "price": call.price,
+        "duration_ms": call.duration_ms,
+        "simulated": call.simulated,
+        "error": call.error,
+    }

@@ -1,0 +1,335 @@
+"""The jobs a worker process is busy with: claim, run, end. Lives on one event loop; the watchdog looks at it from outside.
+
+The task that carries a job is never cancelled. What can be cancelled is the run inside it: by its caller, by the job's time
+limit, because the job was lost to another worker, or because this process stops. So the final write always happens once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.errors import FlowInvalid, StorageUnavailable
+from engine.flow.document import Document, load_document
+from engine.flow.graph import Graph
+from engine.flow.node_type import Catalog, Json
+from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
+from engine.jobs.record import JobRecorder, Journal, redacted_error
+from engine.jobs.values import Redaction, encoded
+from engine.run.plan import Plan, compile_plan
+from engine.run.runner import RunOptions, run_flow
+from engine.run.steps import RunOutcome, Services, StepKey
+from storage.database import Database
+from storage.job_changes import Claimed, Holder
+from storage.jobs import read_value
+from storage.models import FlowVersion, Snapshot
+from storage.steps import kept_outputs
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: A result may have so many bytes.
+MAX_RESULT = 10 << 20
+#: How long a run may take to stop after it was told to.
+STOP_SECONDS = 2.0
+_KEPT_PLANS = 256
+
+Verdict = Literal["", "cancelled", "timeout", "lost", "released"]
+
+#: The job whose code is running: tasks that a run starts inherit it, so the watchdog can tell whose task it is.
+CURRENT_JOB: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_job", default=None)
+
+
+class ServicesFor(Protocol):
+    """Makes what one run may use from outside."""
+
+    def __call__(self, job: Claimed, recorder: JobRecorder) -> Services: ...
+
+
+@dataclass
+class Run:
+    """One attempt at a job in this process. `deadline` is on the monotonic clock."""
+
+    job: Claimed
+    holder: Holder
+    deadline: float
+    recorder: JobRecorder
+    verdict: Verdict = ""
+    inner: asyncio.Task[RunOutcome] | None = None
+
+    def stop(self, verdict: Verdict) -> None:
+        """Tells the run to end; the first reason counts."""
+        if not self.verdict:
+            self.verdict = verdict
+            if self.inner is not None:
+                self.inner.cancel()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    plan: Plan
+    payload: Mapping[str, Json]
+    kept: Mapping[StepKey, Json]
+    options: RunOptions
+
+
+@dataclass
+class Runs:
+    """All attempts of this process. `open` is read by the watchdog's thread."""
+
+    database: Database
+    boot_id: str
+    services_for: ServicesFor
+    catalog: Catalog
+    journal: Journal
+    open: dict[str, Run] = field(default_factory=dict)
+    stopping: bool = False
+    #: Job ids whose message was taken but that this process did not begin any more.
+    unclaimed: list[str] = field(default_factory=list)
+    _busy: set[asyncio.Task[None]] = field(default_factory=set)
+    _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
+
+    def begin(self, job_id: str, done: Callable[[], None]) -> None:
+        """Starts on a job id from the queue; `done` is called when this process is through with it."""
+        task = asyncio.get_running_loop().create_task(self.carry(job_id), name=job_id)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+        task.add_done_callback(lambda _: done())
+
+    async def carry(self, job_id: str) -> None:
+        """Claims a job and carries it to its end. Returns at once when there is nothing to claim."""
+        if self.stopping:
+            self.unclaimed.append(job_id)
+            return
+        try:
+            job = await self.database.write(claim, self.boot_id, job_id)
+        except StorageUnavailable:
+            log.warning("Job %s could not be claimed; it stays queued", job_id)
+            return
+        if job is None:
+            return
+        run = self._new_run(job)
+        self.open[job_id] = run
+        if self.stopping:
+            run.stop("released")
+        try:
+            await self._work(run)
+        except Exception:
+            log.exception("Job %s fell out of its run", job_id)
+            await self._end(run, "failed", error=_fault(run))
+        finally:
+            run.recorder.close()
+            del self.open[job_id]
+
+    def cancel(self, job_id: str) -> None:
+        """A caller wants this job to stop."""
+        if run := self.open.get(job_id):
+            run.stop("cancelled")
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claims nothing more, lets jobs end for so long, then puts the rest back into the queue."""
+        self.stopping = True
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=grace_seconds)
+        for run in list(self.open.values()):
+            run.stop("released")
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=2 * STOP_SECONDS)
+
+    def _new_run(self, job: Claimed) -> Run:
+        holder = Holder(self.boot_id, job.attempt)
+        left = max(0, job.limit_ms - job.elapsed_ms) / 1000
+        recorder = JobRecorder(
+            self.journal, job, holder, Redaction(), self.database.clock, lambda: self._lost(job.id, job.attempt)
+        )
+        return Run(job, holder, time.monotonic() + left, recorder)
+
+    def _lost(self, job_id: str, attempt: int) -> None:
+        run = self.open.get(job_id)
+        if run is not None and run.job.attempt == attempt:
+            run.stop("lost")
+
+    async def _work(self, run: Run) -> None:
+        try:
+            prepared = await self.database.read(self._prepare, run.job)
+            run.recorder.done |= {key.node_id for key in prepared.kept}
+        except FlowInvalid as error:
+            await self._end(run, "failed", error=_no_plan(error))
+            return
+        run.inner = self._start(run, prepared)
+        if run.verdict:
+            run.inner.cancel()
+        await asyncio.wait({run.inner}, timeout=max(0.0, run.deadline - time.monotonic()))
+        if not run.inner.done():
+            run.verdict = "timeout"
+            run.inner.cancel()
+            await asyncio.wait({run.inner}, timeout=STOP_SECONDS)
+        await self._conclude(run, run.inner)
+
+    def _start(self, run: Run, prepared: _Prepared) -> asyncio.Task[RunOutcome]:
+        job = run.job
+        context = contextvars.copy_context()
+        context.run(CURRENT_JOB.set, job.id)
+        return asyncio.get_running_loop().create_task(
+            run_flow(
+                prepared.plan,
+                prepared.payload,
+                system={"flow_id": job.flow_id, "flow_version": job.flow_version, "job_id": job.id},
+                services=self.services_for(job, run.recorder),
+                recorder=run.recorder,
+                kept=prepared.kept,
+                options=prepared.options,
+                clock=self.database.clock,
+            ),
+            name=f"run {job.id}",
+            context=context,
+        )
+
+    async def _conclude(self, run: Run, inner: asyncio.Task[RunOutcome]) -> None:
+        outcome = inner.result() if inner.done() and not inner.cancelled() and inner.exception() is None else None
+        if not inner.done():
+            run.recorder.close()  # it does not stop: what it still says is not written
+        if run.verdict == "timeout":
+            await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
+        elif outcome is not None and outcome.status == "completed":
+            await self._complete(run, outcome.result)
+        elif outcome is not None and outcome.error is not None and run.verdict != "cancelled":
+            await self._end(run, "failed", error=redacted_error(outcome.error, run.recorder.redaction))
+        elif run.verdict == "cancelled":
+            await self._end(run, "cancelled")
+        elif run.verdict == "released":
+            await self.journal.settled()
+            await self._written(give_back, run.job.id, run.holder)
+        elif run.verdict != "lost":
+            log.error("Job %s stopped because of a fault", run.job.id, exc_info=_why(inner))
+            await self._end(run, "failed", error=_fault(run))
+
+    async def _complete(self, run: Run, result: Json) -> None:
+        text, size = await asyncio.to_thread(_as_result, result, run.recorder.redaction)
+        if size > MAX_RESULT:
+            error = job_error(
+                "result_too_large",
+                f"The result has {size:,} bytes; it may have {MAX_RESULT:,} (10 MiB).",
+                why="Callers would have to download all of it.",
+                remedy="Return less in API Output, for example a list of parts instead of whole pages.",
+                attempts=run.job.attempt,
+            )
+            await self._end(run, "failed", error=error)
+        else:
+            await self._end(run, "completed", result=(text, size))
+
+    async def _end(
+        self, run: Run, status: str, *, error: dict[str, Any] | None = None, result: tuple[str, int] | None = None
+    ) -> None:
+        await self.journal.settled()
+        if not await self._written(finish, run.job.id, status, holder=run.holder, error=error, result=result):
+            log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
+
+    async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """A write that is tried until the disk takes it: the job is this worker's, and its lease holds."""
+        pause = 0.2
+        while True:
+            try:
+                return await self.database.write(work, *args, **kwargs)
+            except StorageUnavailable as error:
+                log.warning("The end of a job cannot be stored yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+
+    def _prepare(self, session: Session, job: Claimed) -> _Prepared:
+        options = job.run_options or {}
+        until = options.get("until")
+        kept = kept_outputs(session, job.id)
+        if job.flow_version is not None:
+            plan = self._plan_of(session, job.flow_id, job.flow_version)
+        else:
+            document = trimmed(_snapshot(session, job), until)
+            plan = compile_plan(document, self.catalog, trial=True)
+            if reused := options.get("reuse"):
+                kept = {**_before(document, options.get("from"), kept_outputs(session, reused)), **kept}
+        return _Prepared(
+            plan=plan,
+            payload=read_value(session, job.id, "payload") or {},
+            kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
+            options=RunOptions(job_id=job.id, until=until),
+        )
+
+    def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
+        key = (flow_id, number)
+        plan = self._plans.get(key)
+        if plan is None:
+            text = session.scalars(
+                select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+            ).one()
+            plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
+            while len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+
+def trimmed(document: Document, until: str | None) -> Document:
+    """The document with only the node `until` and what it needs: problems elsewhere do not matter for it."""
+    if until is None:
+        return document
+    wanted = {until, *Graph(document).ancestors(until)}
+    return document.model_copy(
+        update={
+            "nodes": tuple(node for node in document.nodes if node.id in wanted),
+            "edges": tuple(edge for edge in document.edges if edge.source in wanted and edge.target in wanted),
+        }
+    )
+
+
+def _snapshot(session: Session, job: Claimed) -> Document:
+    return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
+
+
+def _before(
+    document: Document, start: str | None, outputs: Mapping[tuple[str, str], Json]
+) -> dict[tuple[str, str], Json]:
+    """Outputs of an earlier run that a run from node `start` may use: those of nodes that do not run again."""
+    again = {start, *Graph(document).descendants(start)} if start else set()
+    return {key: output for key, output in outputs.items() if key[0] not in again}
+
+
+def _index(path: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.split("/")) if path else ()
+
+
+def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
+    text, size = encoded(result)
+    return redaction.known(text), size
+
+
+def _why(inner: asyncio.Task[RunOutcome]) -> BaseException | None:
+    return inner.exception() if inner.done() and not inner.cancelled() else None
+
+
+def _fault(run: Run) -> dict[str, Any]:
+    return job_error(
+        "node_failed",
+        "The job stopped because of a fault in Flowport.",
+        why="It is written in the server's log with this job's id.",
+        remedy="Send the request again. If it stays, report it.",
+        attempts=run.job.attempt,
+    )
+
+
+def _no_plan(error: FlowInvalid) -> dict[str, Any]:
+    first = error.problems[0]
+    return job_error(
+        "node_failed",
+        f"This version of the flow cannot run: {first.message}",
+        why="It has a problem that this Flowport does not accept.",
+        remedy="Open the flow, mend the problem and deploy it again.",
+        node=(first.node_id, first.node_id) if first.node_id else None,
+    )
