@@ -1,0 +1,116 @@
+"""The Test button of a model connection: asks the provider which models it has, and says what to do when it does not answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from engine.flow.node_type import Json
+from engine.outside.connections import ModelConnection
+from engine.outside.faults import OutboundFailed, OutboundRefused
+from engine.outside.http import Answer, Door
+from engine.outside.model_faults import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
+from engine.outside.providers import allowed_for, key_headers, models_url
+
+TEST_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """How a test went. `sentence` is for the owner and holds the fix when it failed; `models` are names to choose from."""
+
+    __test__ = False  # not a test case, whatever its name says
+
+    ok: bool
+    sentence: str
+    models: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+async def check_connection(door: Door, connection: ModelConnection) -> TestResult:
+    """Lists the provider's models. Never raises: what goes wrong is the sentence."""
+    begun = time.monotonic()
+    try:
+        sentence, models = await _models(door, connection)
+    except ModelFailed as failed:
+        return TestResult(False, failed.sentence, seconds=time.monotonic() - begun)
+    return TestResult(True, sentence, models, time.monotonic() - begun)
+
+
+async def _models(door: Door, connection: ModelConnection) -> tuple[str, tuple[str, ...]]:
+    if connection.needs_key and not connection.key:
+        raise key_missing(connection)
+    answer = await _get(door, connection, models_url(connection))
+    if answer.status in {401, 403}:
+        raise key_refused(connection, _said(answer, connection))
+    if answer.status in {404, 405}:
+        return await _without_a_list(door, connection)
+    if answer.status != 200:
+        raise _unexpected(connection, f"It answered with status {answer.status}. {_said(answer, connection)}".strip())
+    names = _names(_json(answer))
+    if names is None:
+        raise _unexpected(connection, "What it answered is no list of models.")
+    count = "1 model" if len(names) == 1 else f"{len(names)} models"
+    return f"It works: “{connection.name}” offers {count}.", names
+
+
+async def _without_a_list(door: Door, connection: ModelConnection) -> tuple[str, tuple[str, ...]]:
+    """No list at this address: often `/v1` is missing at its end."""
+    if connection.provider == "openai_compatible" and not connection.address.endswith("/v1"):
+        answer = await _get(door, connection, f"{connection.address}/v1/models")
+        if answer.status == 200 and _names(_json(answer)) is not None:
+            raise ModelFailed(
+                "node_failed",
+                "The address is not complete.",
+                why="The server answers one step further.",
+                remedy=f"Write it as {connection.address}/v1 and test again.",
+            )
+    raise _unexpected(connection, "There is no list of models at this address (status 404).")
+
+
+async def _get(door: Door, connection: ModelConnection, url: str) -> Answer:
+    try:
+        return await door.request(
+            "GET",
+            url,
+            secret_headers=key_headers(connection),
+            timeout_seconds=TEST_SECONDS,
+            follow_redirects=False,
+            allow_extra=allowed_for(connection),
+        )
+    except (OutboundRefused, OutboundFailed) as error:
+        raise model_fault(error, connection, "") from error
+
+
+def _unexpected(connection: ModelConnection, why: str) -> ModelFailed:
+    kind = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}.get(connection.provider)
+    return ModelFailed(
+        "node_failed",
+        f"“{connection.name}” does not answer like {kind or 'an OpenAI-compatible server'}.",
+        why=why,
+        remedy=f"Check the address {connection.address}"
+        + ("." if kind else "; for most servers it ends with /v1, like http://localhost:11434/v1."),
+    )
+
+
+def _json(answer: Answer) -> Json:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _names(body: Any) -> tuple[str, ...] | None:
+    """Model names, sorted: OpenAI and Anthropic have `data[].id`, Google `models[].name`, some servers a bare list."""
+    rows = body if isinstance(body, list) else body.get("data", body.get("models")) if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        return None
+    found = [row.get("id") or row.get("name") for row in rows if isinstance(row, dict)]
+    return tuple(sorted({name.removeprefix("models/") for name in found if isinstance(name, str) and name}))
+
+
+def _said(answer: Answer, connection: ModelConnection) -> str:
+    words = without_keys(provider_words(_json(answer)), connection)
+    return f"The provider said: {words[:300]}" if words else ""
