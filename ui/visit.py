@@ -18,11 +18,12 @@ from starlette.requests import Request
 from engine.actions.principal import Principal, Verb, may
 from engine.errors import Refusal
 from engine.ids import WorkspaceId
-from engine.plans import PLANS
 from storage.database import Database
+from storage.flows import list_flows
 from storage.members import Person, find_signed_in
-from storage.workspaces import get_workspace
+from storage.workspaces import get_limits
 from ui import feedback, frame
+from ui.search import Hit
 
 if TYPE_CHECKING:
     from engine.actions.sealing import Vault
@@ -73,12 +74,21 @@ class Visit:
     @property
     def frame_person(self) -> frame.Person:
         """The person as the frame shows them."""
-        plan = self.app.database.read_now(get_workspace, self.person.workspace_id).plan
-        return frame.Person(self.person.name, self.person.email, self.person.role, PLANS[plan].title)
+        limits = self.app.database.read_now(get_limits, self.person.workspace_id)
+        return frame.Person(self.person.name, self.person.email, self.person.role, limits.title)
 
     def may(self, verb: Verb) -> bool:
         """Whether to offer something; the verb itself checks again."""
         return may(self.principal, verb)
+
+    async def find_flows(self, text: str) -> list[Hit]:
+        """Flows by title, for the search of the frame."""
+        flows = await self.see(list_flows)
+        return [
+            Hit(flow.title, f"/flows/{flow.id}", flow.state)
+            for flow in flows
+            if text.casefold() in flow.title.casefold()
+        ]
 
     async def see(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the person's own workspace."""

@@ -213,6 +213,7 @@ def paste_ops(
     document: Document,
     nodes: Sequence[Mapping[str, Any]],
     edges: Sequence[Mapping[str, Any]],
+    notes: Sequence[Mapping[str, Any]] = (),
     *,
     shift: float = 40,
     at: Position | None = None,
@@ -220,6 +221,7 @@ def paste_ops(
     """New ids for copied nodes; references among them follow, references to others stay. Returns new ids and operations."""
     try:
         copies = [Node.model_validate(dict(node)) for node in nodes]
+        texts = [Note.model_validate(dict(note)) for note in notes]
     except ValidationError as error:
         raise EditRefused("What was pasted is not a part of a flow.") from error
     taken = {node.id for node in document.nodes}
@@ -227,8 +229,8 @@ def paste_ops(
     for node in copies:
         ids[node.id] = new_node_id(re.sub(r"_\d+$", "", node.id) if NODE_ID.match(node.id) else "node", taken)
         taken.add(ids[node.id])
-    left = min((node.position.x for node in copies), default=0)
-    top = min((node.position.y for node in copies), default=0)
+    left = min((part.position.x for part in [*copies, *texts]), default=0)
+    top = min((part.position.y for part in [*copies, *texts]), default=0)
     dx, dy = (at.x - left, at.y - top) if at else (shift, shift)
     ops: list[Op] = []
     for node in copies:
@@ -247,6 +249,12 @@ def paste_ops(
         for edge in edges
         if edge.get("source") in ids and edge.get("target") in ids
     ]
+    known = {note.id for note in document.notes}
+    for note in texts:
+        note_id = new_node_id("note", known)
+        known.add(note_id)
+        place = Position(x=note.position.x + dx, y=note.position.y + dy)
+        ops.append({"op": "addNote", "note": {**note.model_dump(), "id": note_id, "position": place.model_dump()}})
     return list(ids.values()), ops
 
 

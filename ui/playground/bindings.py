@@ -109,7 +109,7 @@ class Bindings:
             with ui.element("div").classes("fp-row").style("align-items: flex-start; margin-bottom: 6px"):
                 box = ui.input(value=key).props("outlined dense").style("width: 116px; flex: none")
                 box.props["aria-label"] = f"{title}: {_('name')}"
-                box.on("change", lambda _event, old=key, box=box: self._rename_key(name, old, box.value))
+                box.on("change", lambda _event, old=key, box=box: self._rename_key(name, old, box.value or ""))
                 self._field(
                     f"/inputs/{name}/{key}",
                     f"{title}: {key}",

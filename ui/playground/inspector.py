@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -13,7 +14,9 @@ from engine.flow.edits import Op, update_node
 from engine.flow.node_type import NodeType
 from engine.nodes import CATALOG
 from storage.connections import list_connections
+from ui import feedback
 from ui.code_view import value_view
+from ui.form_specs import FieldSpec, specs_of_model
 from ui.forms import Form
 from ui.markdown import markdown
 from ui.parts import icon, icon_button, pick_chip, status_badge, tile, words
@@ -118,9 +121,10 @@ class Inspector:
             )
             return
         tabs = {"set_up": _("Set up"), "input": _("Input"), "output": _("Output"), "help": _("Help")}
-        with ui.tabs(value=self.tab).props("no-caps align=left dense") as bar:
+        with ui.tabs().props("no-caps align=left dense") as bar:
             for name, title in tabs.items():
                 ui.tab(name, label=title)
+        bar.value = self.tab
         body = ui.element("div").classes("fp-ibody")
 
         async def change() -> None:
@@ -175,26 +179,23 @@ class Inspector:
         if kind.inputs.model_fields or kind.free_form:
             self.bindings = Bindings(node, kind, labels_of(self.draft.document), self._inputs_changed)
         if kind.config.model_fields:
-            self.form = Form(
-                kind.config,
-                node.config,
-                self._config_changed,
-                choices=await self._choices(kind),
-            )
+            self.form = Form(await self._specs(kind), node.config, self._config_changed)
         if self.bindings:
             self._draw_sources(node)
         self._draw_policy(node, kind)
         await self.show_last_run()
 
-    async def _choices(self, kind: NodeType) -> dict[str, dict[str, str]]:
-        """Options that only the workspace knows: the models of its connections."""
+    async def _specs(self, kind: NodeType) -> list[FieldSpec]:
+        """The fields of the settings; a model is chosen among those the workspace has."""
+        specs = list(specs_of_model(kind.config))
         if "model" not in kind.config.model_fields:
-            return {}
-        models = {"simulated": _("Simulated model (no key needed)")}
+            return specs
+        models = [("simulated", _("Simulated model (no key needed)"))]
         for connection in await self.visit.see(list_connections):
-            for name in connection.models:
-                models[f"{connection.name}:{name}"] = f"{name} {_('from')} {connection.name}"
-        return {"/model": models}
+            models += [
+                (f"{connection.name}:{name}", f"{name} {_('from')} {connection.name}") for name in connection.models
+            ]
+        return [replace(spec, kind="select", choices=tuple(models)) if spec.name == "model" else spec for spec in specs]
 
     def _draw_sources(self, node: Node) -> None:
         sources = sources_for(self.draft.document, node.id, CATALOG)
@@ -203,7 +204,7 @@ class Inspector:
                 words(_("Data from earlier steps"))
                 words("", "fp-sp")
                 raw = ui.switch(_("Raw form")).props("dense")
-                raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(event.value))
+                raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(bool(event.value)))
             if not sources:
                 words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
                 return
@@ -226,8 +227,8 @@ class Inspector:
     def _draw_policy(self, node: Node, kind: NodeType) -> None:
         if kind.group == "io":
             return
-        with ui.expansion(_("Time limit and failures")).props("dense").classes("fp-fold"):
-            Form(Policy, node.policy.model_dump(), self._policy_changed)
+        with feedback.fold(_("Time limit and failures")):
+            self.policy_form = Form(specs_of_model(Policy), node.policy.model_dump(), self._policy_changed)
 
     async def _draw_value(self, node: Node, name: str) -> None:
         value = await self.run_panel.step_value(node.id, name) if self.run_panel else None
@@ -238,7 +239,7 @@ class Inspector:
         ):
             words(_("Run the flow to see what went in and what came out here."), "fp-t2", tag="p")
             return
-        value_view(value)
+        value_view(value, label=f"{_('Output') if name == 'output' else _('Input')} {node.name}")
 
     async def _rename(self, node_id: str, label: str) -> None:
         node = self.draft.document.node(node_id)
@@ -254,9 +255,8 @@ class Inspector:
         node = self.draft.document.node(self.node_id or "")
         if node is None or self.form is None:
             return
-        config = {key: item for key, item in self.form.value.items() if item is not None}
-        if config != node.config:
-            await self.edit([update_node(node, config=config)])
+        if self.form.value != node.config:
+            await self.edit([update_node(node, config=self.form.value)])
 
     async def _policy_changed(self, pointer: str, value: Any) -> None:
         node = self.draft.document.node(self.node_id or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -22,12 +23,11 @@ from ui import feedback
 from ui.ask import ask_text
 from ui.frame import frame
 from ui.parts import button, icon, icon_button, link_button, menu_item, status_line, tile, words
-from ui.playground.canvas_element import FlowCanvas
+from ui.playground.canvas_element import FlowCanvas, Marks
 from ui.playground.draft import Drafts, OpenDraft
 from ui.playground.inspector import Inspector
 from ui.playground.palette import node_list, palette
 from ui.playground.run_panel import RunPanel
-from ui.search import find_flows
 from ui.text import _, plural
 from ui.visit import App, Visit, visit
 
@@ -79,6 +79,7 @@ class PlaygroundPage:
         self.client_id = secrets.token_hex(8)
         self.selected: list[str] = []
         self.found: list[Problem] = []
+        self.shown_marks: dict[str, Marks] = {}
 
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
@@ -91,7 +92,7 @@ class PlaygroundPage:
                 person=self.visit.frame_person,
                 rail=True,
                 h1=False,
-                search=find_flows(self.visit),
+                search=self.visit.find_flows,
             ) as self.page,
             ui.element("div").classes("fp-pg"),
         ):
@@ -247,22 +248,27 @@ class PlaygroundPage:
                     on_add_request=self._add_requested,
                     on_plus_request=self._plus_requested,
                     on_paste_request=self._paste_requested,
-                    on_note_request=self._note_requested,
                     on_open=lambda message: self._open_node(message["id"]),
                     on_run_request=lambda _message: self.run_panel.run(),
                     on_save_request=lambda _message: self._save() if self.flow.newest_version else self._save_as(),
+                    on_search_request=lambda _message: self._toggle_palette(),
                 )
                 self.canvas.classes("w-full h-full")
             self.blank = ui.element("div").classes("fp-blank")
             self.steps_list = ui.element("div").classes("fp-list")
 
     async def _canvas_ready(self, message: dict[str, Any]) -> None:
+        newest = 0
         for pending in message.get("pending") or []:
+            newest = max(newest, int(pending["seq"]))
             try:
-                await self.draft.change(self.visit, str(message.get("clientId")), pending["ops"], int(pending["seq"]))
+                await self.draft.change(self.visit, str(pending.get("clientId")), pending["ops"], int(pending["seq"]))
             except Refusal as refusal:
                 feedback.refused(refusal)
+        self.shown_marks = {}
         self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision})
+        if newest:
+            self.canvas.ack(newest, self.draft.revision)
         self._document_changed()
         if self.first_selection:
             self.canvas.focus_node(self.first_selection)
@@ -310,17 +316,10 @@ class PlaygroundPage:
         """What follows from another document: marks, problems, the input form, the list of steps, the sentence."""
         document = self.draft.document
         self.found = problems(document, CATALOG) if document.nodes else []
-        self.canvas.set_marks(
-            {
-                node_id: {
-                    "summary": mark.summary,
-                    "problems": mark.problems,
-                    "parked": mark.parked,
-                    "simulated": mark.simulated,
-                }
-                for node_id, mark in marks(document, CATALOG).items()
-            }
-        )
+        fresh: dict[str, Marks] = {node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, CATALOG).items()}
+        if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
+            self.canvas.set_marks(changed)
+        self.shown_marks = fresh
         self._draw_problems()
         self.inspector.show_problems(self.found)
         self.run_panel.document_changed()
@@ -361,9 +360,14 @@ class PlaygroundPage:
 
     async def _add_requested(self, message: dict[str, Any]) -> None:
         place = message.get("position")
+        position = Position(x=place["x"], y=place["y"]) if place else None
+        if message.get("type") == "note":
+            _note_id, ops = add_note(self.draft.document, position or Position())
+            await self._edit(ops)
+            return
         await self._add(
             str(message.get("type")),
-            position=Position(x=round(place["x"] / 20) * 20, y=round(place["y"] / 20) * 20) if place else None,
+            position=position,
             after=message.get("after"),
             port=message.get("port"),
             between=message.get("between"),
@@ -381,7 +385,14 @@ class PlaygroundPage:
         chosen = await dialog
         dialog.delete()
         if chosen:
-            await self._add(chosen, after=message.get("after"), port=message.get("port"), between=between)
+            self.canvas.request_add(
+                chosen,
+                after=message.get("after"),
+                port=message.get("port"),
+                between=between,
+                x=message.get("x"),
+                y=message.get("y"),
+            )
 
     async def _paste_requested(self, message: dict[str, Any]) -> None:
         place = message.get("position")
@@ -390,17 +401,13 @@ class PlaygroundPage:
                 self.draft.document,
                 message.get("nodes") or [],
                 message.get("edges") or [],
+                message.get("notes") or [],
                 at=Position(x=place["x"], y=place["y"]) if place else None,
             )
         except Refusal as refusal:
             feedback.refused(refusal)
             return
         await self._edit(ops, select=new)
-
-    async def _note_requested(self, message: dict[str, Any]) -> None:
-        place = message.get("position") or {"x": 0, "y": 0}
-        _note_id, ops = add_note(self.draft.document, Position(x=place["x"], y=place["y"]))
-        await self._edit(ops)
 
     async def _delete_node(self, node_id: str) -> None:
         node = self.draft.document.node(node_id)

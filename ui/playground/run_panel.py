@@ -16,6 +16,7 @@ from engine.ids import FlowId, JobId
 from storage.jobs import read_value
 from ui import feedback
 from ui.code_view import value_view
+from ui.form_specs import specs_of_schema
 from ui.forms import Form
 from ui.frame import reader
 from ui.parts import button, icon, segments, status_badge, status_line, words
@@ -54,6 +55,7 @@ class RunPanel:
         self.shown: dict[str, dict[str, Any]] = {}
         self.as_json = False
         self.fields: Any = None
+        self.form: Form | None = None
         self._draw()
 
     # What other parts of the page ask.
@@ -154,6 +156,7 @@ class RunPanel:
 
     def _draw_form(self) -> None:
         self.fields = input_fields(self.draft.document)
+        self.form = None
         self.form_box.clear()
         with self.form_box:
             with ui.element("div").classes("fp-lab"):
@@ -168,7 +171,7 @@ class RunPanel:
             if self.as_json:
                 self._draw_json()
             elif self.fields:
-                self.form = Form(payload_schema(self.fields), self.payload, self._changed)
+                self.form = Form(specs_of_schema(payload_schema(self.fields)), self.payload, self._changed, types=True)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 
@@ -193,16 +196,11 @@ class RunPanel:
         self._draw_form()
 
     def _changed(self, pointer: str, value: Any) -> None:
-        name = pointer.lstrip("/").split("/")[0].replace("~1", "/").replace("~0", "~")
-        whole = self.form.value if "/" in pointer.lstrip("/") else {name: value}
-        self.touched = True
-        if whole.get(name) is None:
-            self.payload = {key: old for key, old in self.payload.items() if key != name}
-        else:
-            self.payload = {**self.payload, name: whole[name]}
+        if self.form is not None:
+            self.payload, self.touched = self.form.value, True
 
     def _show_wrong_fields(self, refusal: PayloadInvalid) -> None:
-        if not self.as_json and hasattr(self, "form"):
+        if self.form is not None:
             self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
         feedback.refused(refusal)
 
@@ -291,7 +289,7 @@ class RunPanel:
         self.value_box.clear()
         with self.value_box:
             words(_("Result"), tag="h3")
-            value_view(result)
+            value_view(result, label=_("Result"))
 
     def _error_card(self, error: dict[str, Any]) -> None:
         label = error.get("node_label") or _("The run")
@@ -334,6 +332,6 @@ class RunPanel:
                 self._error_card(step.error)
             else:
                 words(_("Output"), "fp-lab", tag="h4")
-                value_view(value)
+                value_view(value, label=_("Output"))
             words(_("Input"), "fp-lab", tag="h4").style("margin-top: 10px")
-            value_view(given)
+            value_view(given, label=_("Input"))
