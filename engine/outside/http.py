@@ -245,12 +245,13 @@ class _HeldBody(httpx2.AsyncByteStream):
 
     def __init__(self, held: contextlib.AsyncExitStack, response: httpx2.Response, url: httpx2.URL) -> None:
         self._held = held
-        self._response = response
+        self._pieces = _pieces(response, MAX_BYTES)
         self._url = url
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Goes on where the last reader stopped: a model SDK reads the rest of a stream after its last event."""
         with in_words(self._url, None):
-            async for piece in _pieces(self._response, MAX_BYTES):
+            async for piece in self._pieces:
                 yield piece
 
     async def aclose(self) -> None:

@@ -20,7 +20,7 @@ from engine.outside.faults import OutboundFailed, OutboundRefused, TimedOut, out
 if TYPE_CHECKING:
     from engine.outside.models import ModelCall
 
-_KEY_SHAPED = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|AIza|Bearer)[-_ ]?[A-Za-z0-9*._-]{6,}")
+_KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-z0-9*._-]{4,}")
 
 
 class ModelFailed(NodeFailed):
@@ -123,7 +123,7 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             return ModelFailed(
                 "model_rate_limited",
                 f"{who} took no more requests.",
-                why="Its rate limit is reached. " + said,
+                why=f"Its rate limit is reached. {said}".strip(),
                 remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
                 passing=True,
                 retry_after=retry_after,
@@ -132,7 +132,7 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             return ModelFailed(
                 "model_rate_limited",
                 f"{who} took no more requests.",
-                why="The account's credit or quota is used up. " + said,
+                why=f"The account's credit or quota is used up. {said}".strip(),
                 remedy="Add credit or raise the limit on the provider's page.",
             )
         case seen.ModelNotFoundError():
@@ -172,11 +172,17 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             )
         case seen.ContentFilterError():
             return empty_answer(model, cut_off=False, refused=True)
+        case seen.AgentRunError() if _was_redirected(error):
+            return ModelFailed(
+                "node_failed",
+                f"{who} sent the request on to another address, and model calls are not sent on.",
+                remedy="Save the address it ends at in the connection under Settings → Models and secrets.",
+            )
         case seen.AgentRunError():
             return ModelFailed(
                 "model_unreachable",
                 f"{who} gave an answer that cannot be read.",
-                why="It does not speak the provider's protocol. " + said,
+                why=f"It does not speak the provider's protocol. {said}".strip(),
                 remedy="Check the connection's address and kind under Settings → Models and secrets.",
                 maybe_billed=True,
             )
@@ -195,6 +201,10 @@ def turned_down(error: Exception) -> bool:
 
     other = seen.ModelAuthenticationError | seen.ModelNotFoundError | seen.ModelContextWindowExceededError
     return isinstance(error, seen.ModelRequestRejectedError) and not isinstance(error, other)
+
+
+def _was_redirected(error: Exception) -> bool:
+    return 300 <= getattr(error.__cause__, "status_code", 0) < 400
 
 
 def key_refused(connection: ModelConnection, said: str = "") -> ModelFailed:

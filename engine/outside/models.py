@@ -281,7 +281,7 @@ class _Talk:
         from pydantic_ai.output import OutputObjectDefinition
         from pydantic_ai.settings import ModelSettings
 
-        settings = ModelSettings(max_retries=0, timeout=self.request.timeout_seconds)
+        settings = ModelSettings(timeout=self.request.timeout_seconds)
         if self.request.max_tokens is not None:
             settings["max_tokens"] = self.request.max_tokens
         if self.request.temperature is not None and self._takes_temperature(model):

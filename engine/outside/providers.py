@@ -51,16 +51,15 @@ def build_model(connection: ModelConnection, model_name: str, client: httpx2.Asy
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
-        return AnthropicModel(
-            model_name, provider=AnthropicProvider(api_key=key, base_url=connection.address, http_client=client)
-        )
+        anthropic = AnthropicProvider(api_key=key, base_url=connection.address, http_client=client)
+        anthropic.client.max_retries = 0
+        return AnthropicModel(model_name, provider=anthropic)
     if connection.provider == "google":
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
-        return GoogleModel(
-            model_name, provider=GoogleProvider(api_key=key, base_url=connection.address, http_client=client)
-        )
+        google = GoogleProvider(api_key=key, base_url=connection.address, http_client=client)  # never retries by itself
+        return GoogleModel(model_name, provider=google)
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
@@ -69,6 +68,8 @@ def build_model(connection: ModelConnection, model_name: str, client: httpx2.Asy
         openai = OpenAIProvider(base_url=connection.address, api_key=key, http_client=client)
     else:
         openai = OpenAICompatibleProvider(connection.name, base_url=connection.address, api_key=key, http_client=client)
+    # Set here and not per request: a request with options of its own makes a copy of the client that reads the environment.
+    openai.client.max_retries = 0
     openai.client.organization = openai.client.project = None  # OPENAI_ORG_ID and OPENAI_PROJECT_ID stay out
     return OpenAIChatModel(model_name, provider=openai)
 

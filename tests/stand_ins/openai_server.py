@@ -107,7 +107,11 @@ class OpenAIServer(LocalServer):
         if said.raw is not None:
             return Reply(200, said.raw, {"content-type": "application/json", **said.headers}, said.delay)
         if seen.path == "/v1/messages":
-            return Reply.of_json(_anthropic(body, said), delay=said.delay)
+            return (
+                _anthropic_streamed(body, said)
+                if body.get("stream")
+                else Reply.of_json(_anthropic(body, said), delay=said.delay)
+            )
         if seen.path.startswith("/v1beta/"):
             return Reply.of_json(_google(said), delay=said.delay)
         if body.get("stream"):
@@ -171,6 +175,21 @@ def _anthropic(body: dict[str, Any], said: Said) -> dict[str, Any]:
         "stop_sequence": None,
         "usage": {"input_tokens": said.input_tokens, "output_tokens": said.output_tokens},
     }
+
+
+def _anthropic_streamed(body: dict[str, Any], said: Said) -> Reply:
+    whole = _anthropic(body, said)
+    begun = {**whole, "content": [], "stop_reason": None, "usage": {**whole["usage"], "output_tokens": 0}}
+    events = [
+        {"type": "message_start", "message": begun},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": said.text}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": whole["usage"]},
+        {"type": "message_stop"},
+    ]
+    chunks = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+    return Reply(200, headers={"content-type": "text/event-stream"}, chunks=chunks, delay=said.delay)
 
 
 def _google(said: Said) -> dict[str, Any]:
