@@ -151,7 +151,8 @@ class _Tree:
             self.left -= 1
             shown += 1
             if isinstance(one, Mapping | list | tuple) and one:
-                with ui.element("details").props("open" if len(path) < 2 else ""):
+                opened = not path or (len(path) == 1 and len(items) <= 10)
+                with ui.element("details").props("open" if opened else ""):
                     with ui.element("summary"):
                         icon("chevron_right", size=14)
                         self._key(key, (*path, key))

@@ -97,7 +97,11 @@ def _toast(
     symbol: str,
     seconds: float | None,
 ) -> None:
-    with toast_area(), ui.element("div").classes("fp-toast") as toast:
+    try:
+        area = toast_area()
+    except RuntimeError:  # the page was closed while its work went on: nobody is there to be told
+        return
+    with area, ui.element("div").classes("fp-toast") as toast:
         icon(symbol, f"fp-{kind}", size=20)
         with ui.element("span").style("min-width: 0; flex: 1"):
             words(strong + " ", "fp-b")
@@ -218,7 +222,8 @@ async def confirm(
     try:
         return bool(await dialog)
     finally:
-        dialog.delete()
+        if not dialog.is_deleted:  # the page may be gone by now
+            dialog.delete()
 
 
 @contextmanager

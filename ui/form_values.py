@@ -1,7 +1,7 @@
 """The values of a form: what was typed, what is wrong with it, and changing a value by pointer. Pure: no screen here.
 
 parse(spec, "12")                       (12, "") or (ABSENT, "Write a whole number, like 12")
-problem_of(spec, value)                 "" or a sentence: needed, too small, not one of the choices, ...
+problem_of(spec, value)                 "" or a sentence: missing, too small, not one of the choices, ...
 problems_of(specs, value)               {pointer: sentence} of a whole form
 get_at(value, "/a/0"), with_value(value, "/a/0", new)     reading and changing by JSON pointer, never in place
 pointer_to("/fields", 0)                "/fields/0"
@@ -52,9 +52,9 @@ def _no_constant(name: str) -> Json:
 def problem_of(spec: FieldSpec, value: Json) -> str:
     """What is wrong with a value of this field, as a sentence; "" when nothing is."""
     if isinstance(value, Absent) or (value is None and not spec.nullable and not spec.required):
-        return _("This is needed") if spec.required and spec.default is ABSENT else ""
+        return _("This is required") if spec.required and spec.default is ABSENT else ""
     if value is None:
-        return "" if spec.nullable else _("This is needed")
+        return "" if spec.nullable else _("This is required")
     if spec.choices and value not in [choice for choice, _word in spec.choices]:
         return _("Choose one of") + " " + ", ".join(word for _value, word in spec.choices)
     if isinstance(value, str):

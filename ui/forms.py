@@ -220,7 +220,7 @@ class Form:
     def _type_text(self, spec: FieldSpec) -> str:
         if not self.types:
             return ""
-        return f"{spec.type_word}, {_('needed')}" if spec.required and spec.default is ABSENT else spec.type_word
+        return f"{spec.type_word}, {_('required')}" if spec.required and spec.default is ABSENT else spec.type_word
 
     def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> None:
         """A text box without a label above it (one line of a list); `label` is its name for screen readers."""

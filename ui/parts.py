@@ -221,7 +221,9 @@ def menu_button(label: str, *, name: str = "more_horiz") -> Iterator[ui.menu]:
 def segments(options: Mapping[str, str], value: str, on_change: Callable[[str], Any], *, label: str) -> ui.toggle:
     """A row of choices of which one is on (Tree, Text, Raw)."""
     toggle = ui.toggle(dict(options), value=value, on_change=lambda event: on_change(event.value))
-    toggle.props("unelevated no-caps :ripple=false")
+    toggle.props(
+        "unelevated no-caps :ripple=false toggle-color=fp toggle-text-color=fp"
+    )  # no such Quasar colours: ours
     toggle.props("role=group")
     toggle.props["aria-label"] = label
     return toggle
