@@ -1,0 +1,74 @@
+"""Who calls: an API key as `Authorization: Bearer ...` or `X-API-Key`. Missing, malformed, unknown, expired and revoked look the same.
+
+The key is looked up for every request, so a revoked one is refused from the next request on; a mistyped one is refused by its
+check sum without a look-up.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from api.later import Later
+from engine.errors import Unauthorized
+from engine.jobs.accept import Caller
+from engine.key_format import parse_key
+from storage.database import Database
+from storage.keys import find_caller, note_key_use
+
+_USE_NOTED_EVERY_SECONDS = 60
+
+
+class KeyUses:
+    """Notes when a key was last used: at most once a minute and never on a request's own time."""
+
+    def __init__(self, database: Database) -> None:
+        self._noted: dict[str, float] = {}
+        self._later = Later(database, _write)
+
+    def note(self, key_id: str) -> None:
+        """The key was just used."""
+        at = time.monotonic()
+        if at - self._noted.get(key_id, -_USE_NOTED_EVERY_SECONDS) >= _USE_NOTED_EVERY_SECONDS:
+            self._noted[key_id] = at
+            self._later.add(key_id)
+
+    async def flush(self) -> None:
+        """Writes what is waiting now."""
+        await self._later.flush()
+
+
+async def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
+    """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized."""
+    key_hash = parse_key(_sent_key(request))
+    row = None if key_hash is None else await database.read(find_caller, key_hash)
+    if row is None:
+        raise Unauthorized
+    uses.note(row.key_id)
+    caller = Caller(
+        workspace_id=row.workspace_id,
+        key_id=row.key_id,
+        environment=row.environment,
+        label=row.label,
+        prefix=row.prefix,
+        flow_ids=row.flow_ids,
+        concurrency=row.concurrency,
+        monthly=row.monthly,
+    )
+    request.state.caller = caller
+    return caller
+
+
+def _sent_key(request: Request) -> str:
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        return request.headers.get("x-api-key", "").strip()
+    scheme, _, key = authorization.strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _write(session: Session, key_ids: list[str]) -> None:
+    for key_id in set(key_ids):
+        note_key_use(session, key_id)

@@ -1,0 +1,63 @@
+"""What every call of the public API works with, and the waiting that several of them share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from api.auth import KeyUses, authenticate
+from api.json_body import BodyLimits
+from api.refusals import RefusalRecorder
+from engine.errors import ShuttingDown
+from engine.jobs.accept import Caller
+from engine.jobs.hub import Hub, wait_for_end
+from engine.settings import Settings
+from storage.database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every handler. `stopping` is set when the server stops: waiting calls answer at once."""
+
+    database: Database
+    hub: Hub
+    settings: Settings
+    refusals: RefusalRecorder
+    key_uses: KeyUses
+    body_limits: BodyLimits
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def caller(self, request: Request) -> Caller:
+        """Who calls. Raises Unauthorized."""
+        return await authenticate(self.database, self.key_uses, request)
+
+    def refuse_when_stopping(self) -> None:
+        """New work is not taken while the server stops. Raises ShuttingDown."""
+        if self.stopping.is_set():
+            raise ShuttingDown(retry_after=5)
+
+    async def until_ended(self, caller: Caller, job_id: str, seconds: float) -> None:
+        """Waits until the job has ended, the time is over or the server stops; the caller reads the job again."""
+        waiting = wait_for_end(self.database, self.hub, caller.workspace_id, job_id, seconds)
+        await self.unless_stopping(waiting)
+
+    async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The answer of `work`, or None as soon as the server stops."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for pending in (task, stop):
+                pending.cancel()
+
+    def base_url(self, request: Request) -> str:
+        """The front of addresses in documents: the public address, else what the caller used."""
+        return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"

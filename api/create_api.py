@@ -1,0 +1,172 @@
+"""Builds the public API: a plain ASGI app for everything under `/public` and the two health checks.
+
+It stands in front of the pages and never passes through them. Every answer carries the request's id, and whatever goes wrong is
+answered as `application/problem+json`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from api import batches, events, flows, health, jobs, parameters, submit
+from api.auth import KeyUses
+from api.context import Context
+from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
+from api.json_body import BodyLimits
+from api.openapi import BASE
+from api.refusals import RefusalRecorder
+from api.request_ids import request_id_from
+from engine.errors import ParameterInvalid, Refusal
+from engine.jobs.hub import Hub
+from engine.settings import Settings
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Context, Request], Awaitable[Response]]
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+#: (method, path, handler, what it answers with); `tests/api` holds it against the published operations.
+ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
+    ("POST", BASE + "/flows/execute/{flow_id}", submit.run_flow, JSON),
+    ("GET", BASE + "/jobs/{job_id}", jobs.read_job, JSON),
+    ("GET", BASE + "/jobs", jobs.list_own_jobs, JSON),
+    ("POST", BASE + "/jobs/{job_id}/cancel", jobs.cancel_job, JSON),
+    ("GET", BASE + "/jobs/{job_id}/events", events.stream_events, EVENT_STREAM),
+    ("GET", BASE + "/batches/{batch_id}", batches.read_batch, JSON),
+    ("GET", BASE + "/flows", flows.list_callable_flows, JSON),
+    ("GET", BASE + "/flows/{flow_id}/openapi.json", flows.flow_openapi, JSON),
+    ("GET", BASE + "/openapi.json", flows.api_openapi, JSON),
+    ("GET", "/healthz", health.healthz, JSON),
+    ("GET", "/readyz", health.readyz, JSON),
+)
+
+
+def is_public(path: str) -> bool:
+    """True for the addresses that belong to this app and not to the pages."""
+    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz"}
+
+
+class PublicApi:
+    """The ASGI app. `stop` when the server begins to stop, `close` before the database closes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._router = Router(
+            [
+                Route(path, _endpoint(context, handler, kind), methods=[method])
+                for method, path, handler, kind in ROUTES
+            ],
+            redirect_slashes=False,
+            default=_no_such_address,
+        )
+
+    def stop(self) -> None:
+        """New submits are refused with 503, waiting calls and event streams end."""
+        self._context.stopping.set()
+
+    async def close(self) -> None:
+        """Writes the notes about refused calls and used keys that are still waiting."""
+        await self._context.refusals.flush()
+        await self._context.key_uses.flush()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse_socket(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        request.state.request_id = request_id = request_id_from(request.headers.get("x-request-id"))
+        scope["app"] = self  # makes the router raise for a wrong method instead of answering in plain text
+        answer = _Answer(send, request_id)
+        try:
+            _check_head(scope)
+            await self._router(scope, receive, answer)
+        except Refusal as refusal:
+            await self._refuse(request, refusal, answer)
+        except HTTPException as error:
+            await self._refuse(request, _as_refusal(error, request), answer)
+        except ClientDisconnect:
+            log.info("%s: the caller went away while sending", request_id)
+        except Exception:
+            log.exception("%s: %s %s failed", request_id, request.method, scope["path"])
+            await self._refuse(request, Internal(), answer)
+
+    async def _refuse(self, request: Request, refusal: Refusal, answer: _Answer) -> None:
+        if answer.begun:
+            return  # an event stream breaks off; its reader goes on with Last-Event-ID
+        request_id = request.state.request_id
+        caller = getattr(request.state, "caller", None)
+        flow_id = request.scope.get("path_params", {}).get("flow_id", "")
+        self._context.refusals.record(refusal, request_id, caller, flow_id)
+        await problem_response(refusal, request_id)(request.scope, request.receive, answer)
+
+
+def create_api(
+    database: Database, hub: Hub, settings: Settings, *, body_limits: BodyLimits = BodyLimits()
+) -> PublicApi:
+    """The public API on this database. Workers are woken by the database's own bell after each commit."""
+    return PublicApi(
+        Context(
+            database=database,
+            hub=hub,
+            settings=settings,
+            refusals=RefusalRecorder(database),
+            key_uses=KeyUses(database),
+            body_limits=body_limits,
+        )
+    )
+
+
+class _Answer:
+    """Sends, with the request's id on it, and knows whether anything was sent."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message = {**message, "headers": [*message.get("headers", []), *self._headers]}
+        await self._send(message)
+
+
+def _endpoint(context: Context, handler: Handler, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        parameters.check_accept(request, kind)
+        return await handler(context, request)
+
+    return endpoint
+
+
+def _check_head(scope: Scope) -> None:
+    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > parameters.MAX_HEADER_BYTES:
+        raise ParameterInvalid("The request's headers are larger than 16 KiB")
+    if "\x00" in scope["path"]:
+        raise NoSuchAddress("An address holds no zero byte")
+
+
+async def _no_such_address(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
+
+
+def _as_refusal(error: HTTPException, request: Request) -> Refusal:
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "").split(", ")
+        return MethodNotAllowed(request.method, tuple(sorted(allowed)))
+    return NoSuchAddress() if error.status_code == 404 else Internal()
+
+
+async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000, "reason": "There is no web socket here"})

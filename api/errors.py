@@ -1,0 +1,146 @@
+"""How a refusal looks over HTTP: the one status table, and `application/problem+json` (RFC 9457) around it.
+
+The facts that only HTTP knows (method, media type) are refusals of this file; everything else is a class of `engine.errors`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from engine import errors
+from engine.errors import Refusal
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class MethodNotAllowed(Refusal):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+        super().__init__(f"{method} was sent; allowed here: {', '.join(allowed)}")
+
+
+class NoSuchAddress(errors.NotFound):
+    """There is nothing at this address."""
+
+
+class NotAcceptable(Refusal):
+    """The answer has no form that the Accept header takes."""
+
+    code = "not_acceptable"
+
+
+class UnsupportedMediaType(Refusal):
+    """The request body must be sent as application/json."""
+
+    code = "unsupported_media_type"
+    remedy = "Send JSON with the header `Content-Type: application/json`"
+
+
+class Internal(Refusal):
+    """Something went wrong inside Flowport."""
+
+    code = "internal"
+    remedy = "Try again; if it stays, give the request id to whoever runs this server: the log has the details under it"
+
+
+#: Refusal class -> HTTP status. A class that is not listed answers like its nearest listed ancestor.
+STATUSES: dict[type[Refusal], int] = {
+    Refusal: 400,
+    errors.Invalid: 400,
+    errors.Unauthorized: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    MethodNotAllowed: 405,
+    NotAcceptable: 406,
+    errors.Conflict: 409,
+    errors.Expired: 410,
+    errors.TooLarge: 413,
+    UnsupportedMediaType: 415,
+    errors.IdempotencyKeyReused: 422,
+    errors.LimitReached: 429,
+    Internal: 500,
+    errors.Unavailable: 503,
+}
+
+
+#: Every refusal the public API answers with, in the order of its reference page. A code never changes its meaning.
+PUBLISHED: tuple[type[Refusal], ...] = (
+    errors.PayloadInvalid,
+    errors.InvalidJson,
+    errors.ParameterInvalid,
+    errors.Unauthorized,
+    errors.NotAllowed,
+    errors.NotFound,
+    errors.NotDeployed,
+    MethodNotAllowed,
+    NotAcceptable,
+    errors.IdempotencyInProgress,
+    errors.JobNotCancellable,
+    errors.Expired,
+    errors.TooLarge,
+    UnsupportedMediaType,
+    errors.IdempotencyKeyReused,
+    errors.ConcurrencyLimitExceeded,
+    errors.MonthlyQuotaExceeded,
+    errors.RateLimited,
+    Internal,
+    errors.StorageUnavailable,
+    errors.ShuttingDown,
+)
+
+
+def title_of(kind: type[Refusal]) -> str:
+    """The sentence of a refusal class, without a full stop."""
+    return (inspect.getdoc(kind) or "").split("\n")[0].rstrip(".")
+
+
+def status_of(refusal: Refusal | type[Refusal]) -> int:
+    """The HTTP status of a refusal."""
+    kind = refusal if isinstance(refusal, type) else type(refusal)
+    return next(STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in STATUSES)
+
+
+def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The published problem: type, title, status, detail, code, request_id, and `errors` when fields are wrong."""
+    body: dict[str, Any] = {
+        "type": f"/docs/errors/{refusal.code}",
+        "title": refusal.title,
+        "status": status_of(refusal),
+        "detail": _detail(refusal),
+        "code": refusal.code,
+        "request_id": request_id,
+    }
+    if refusal.errors:
+        body["errors"] = [
+            {"pointer": error.pointer, "code": error.code, "detail": error.detail} for error in refusal.errors
+        ]
+    return body
+
+
+def problem_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The refusal as a response, with the headers its status asks for."""
+    status = status_of(refusal)
+    all_headers = {"Cache-Control": "no-store", **(headers or {})}
+    if status == 401:
+        all_headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, MethodNotAllowed):
+        all_headers["Allow"] = ", ".join(refusal.allowed)
+    retry_after = refusal.retry_after or (5 if status == 503 else None)
+    if retry_after is not None:
+        all_headers["Retry-After"] = str(retry_after)
+    content = json.dumps(problem_body(refusal, request_id), ensure_ascii=False, separators=(",", ":"))
+    return Response(content, status, all_headers, media_type=PROBLEM_TYPE)
+
+
+def _detail(refusal: Refusal) -> str:
+    sentences = [part.rstrip(".") for part in (refusal.detail, refusal.remedy) if part]
+    return ". ".join(sentences) or refusal.title

@@ -1,0 +1,84 @@
+"""The flows a key may call, and the OpenAPI documents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import parameters
+from api.context import Context
+from api.job_view import dump
+from api.openapi import FlowContract, api_document, flow_document
+from engine.actions.deployments import endpoint_path
+from engine.errors import NotAllowed, NotDeployed, NotFound
+from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.document import load_document
+from engine.jobs.accept import Caller
+from engine.nodes import CATALOG
+from storage.flows import find_flow, get_version, list_flows
+
+
+async def list_callable_flows(context: Context, request: Request) -> Response:
+    """`GET /flows`: deployed flows that this key may call."""
+    caller = await context.caller(request)
+    parameters.query(request)
+    flows = await context.database.read(list_flows, caller.workspace_id)
+    data = [
+        {
+            "flow_id": flow.id,
+            "title": flow.title,
+            "description": flow.description,
+            "version": flow.live_version,
+            "url": endpoint_path(flow.id),
+        }
+        for flow in flows
+        if flow.live_version is not None and (caller.flow_ids is None or flow.id in caller.flow_ids)
+    ]
+    return _json({"data": data})
+
+
+async def flow_openapi(context: Context, request: Request) -> Response:
+    """`GET /flows/{flow_id}/openapi.json`: the live version's document."""
+    caller = await context.caller(request)
+    parameters.query(request)
+    contract = await context.database.read(read_contract, caller, request.path_params["flow_id"])
+    return _json(await asyncio.to_thread(flow_document, contract, context.base_url(request)))
+
+
+async def api_openapi(context: Context, request: Request) -> Response:
+    """`GET /openapi.json`: the whole public API."""
+    await context.caller(request)
+    parameters.query(request)
+    return _json(api_document(context.base_url(request)))
+
+
+def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:
+    """What the live version takes and gives. Raises NotFound, NotAllowed, NotDeployed."""
+    flow = find_flow(session, caller.workspace_id, flow_id)
+    if flow is None:
+        raise NotFound(f"No flow has the id {flow_id!r}")
+    if caller.flow_ids is not None and flow.id not in caller.flow_ids:
+        raise NotAllowed(
+            f"The key “{caller.label}” may not call this flow",
+            remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
+        )
+    if flow.live_version is None:
+        raise NotDeployed
+    document = load_document(get_version(session, caller.workspace_id, flow.id, flow.live_version).document)
+    return FlowContract(
+        flow_id=flow.id,
+        title=flow.title,
+        description=flow.description,
+        version=flow.live_version,
+        request=payload_schema(input_fields(document)),
+        result=result_schema(document, CATALOG),
+        sample=sample_payload(document),
+    )
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(dump(body), headers={"Cache-Control": "no-store"}, media_type="application/json")

@@ -1,0 +1,83 @@
+"""A job as callers see it (api.md, Job), and its ETag."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from engine.clock import to_rfc3339
+from storage.jobs import JobRow, Json
+
+_ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
+
+
+def job_path(job_id: str) -> str:
+    """Where a job is asked for."""
+    return f"/public/v1/jobs/{job_id}"
+
+
+def job_view(job: JobRow, result: Json) -> dict[str, Any]:
+    """The published shape. While the job has not ended, `result`, `completed_at` and `execution_time_seconds` are null."""
+    view: dict[str, Any] = {
+        "job_id": job.id,
+        "status": job.status,
+        "flow_id": job.flow_id,
+        "flow_version": job.flow_version,
+        "environment": job.environment,
+        "result": result if job.status == "completed" else None,
+        "error": _error(job.error) if job.status == "failed" else None,
+        "execution_time_seconds": _execution_time(job),
+        "created_at": to_rfc3339(job.created_at),
+        "started_at": _time(job.started_at),
+        "completed_at": _time(job.completed_at),
+        "ends_by": _time(job.ends_by),
+        "attempts": job.attempts,
+        "progress": {
+            "steps_total": job.steps_total,
+            "steps_done": job.steps_done,
+            "items_failed": job.items_failed,
+        },
+        "usage": {
+            "cost_usd": None if job.cost_nanos is None else round(job.cost_nanos / 1_000_000_000, 9),
+            "input_tokens": job.input_tokens,
+            "output_tokens": job.output_tokens,
+            "model_calls": job.model_calls,
+        },
+        "simulated": job.simulated,
+        "cancel_requested_at": None if job.ended else _time(job.cancel_requested_at),
+    }
+    return view
+
+
+def dump(body: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def etag_of(content: bytes) -> str:
+    """A strong ETag: equal exactly when the bytes are."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def etag_matches(etag: str, if_none_match: str | None) -> bool:
+    """True when the caller has this already (weak comparison, RFC 9110)."""
+    if if_none_match is None:
+        return False
+    known = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
+    return etag in known or "*" in known
+
+
+def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: (error or {}).get(key) for key in _ERROR_KEYS}
+
+
+def _execution_time(job: JobRow) -> float | None:
+    if job.completed_at is None:
+        return None
+    return max(0, job.completed_at - (job.started_at or job.completed_at)) / 1000
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else to_rfc3339(at)

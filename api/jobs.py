@@ -1,0 +1,108 @@
+"""Reading, listing and cancelling jobs. A key sees the jobs of its own environment; anything else is unknown to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import parameters
+from api.context import Context
+from api.job_view import dump, etag_matches, etag_of, job_view
+from engine.actions.jobs import cancel
+from engine.errors import Expired
+from engine.jobs.accept import Caller
+from storage.job_results import small_results
+from storage.jobs import JobFilters, JobRow, Json, get_job, list_jobs, read_value
+
+#: Callers ask again after so many seconds while a job has not ended.
+ASK_AGAIN_SECONDS = 2
+CANCEL_WAIT_SECONDS = 3
+STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+
+
+async def read_job(context: Context, request: Request) -> Response:
+    """`GET /jobs/{job_id}`, with `wait` until it has ended."""
+    caller = await context.caller(request)
+    job_id: str = request.path_params["job_id"]
+    wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
+    answer, job = await job_answer(context, request, caller, job_id)
+    if wait and not job.ended:
+        await context.until_ended(caller, job_id, wait)
+        answer, _ = await job_answer(context, request, caller, job_id)
+    if wait and "prefer" in request.headers:
+        answer.headers["Preference-Applied"] = f"wait={wait}"
+    return answer
+
+
+async def list_own_jobs(context: Context, request: Request) -> Response:
+    """`GET /jobs`: a page, newest first."""
+    caller = await context.caller(request)
+    sent = parameters.query(request, "status", "flow_id", "created_after", "limit", "cursor")
+    status = sent.get("status")
+    if status is not None and status not in STATUSES:
+        raise parameters.invalid("status", f"must be one of {', '.join(STATUSES)}")
+    flow_id = sent.get("flow_id")
+    if flow_id is not None and not parameters.is_id(flow_id):
+        raise parameters.invalid("flow_id", "is not the id of a flow")
+    filters = JobFilters(
+        statuses=() if status is None else (status,),
+        environments=(caller.environment,),
+        flow_id=flow_id,
+        created_after=parameters.moment("created_after", sent["created_after"]) if "created_after" in sent else None,
+    )
+    limit = parameters.whole_number("limit", sent.get("limit", "50"), 1, 100)
+    body = await context.database.read(_read_page, caller.workspace_id, filters, limit, sent.get("cursor"))
+    content = await asyncio.to_thread(dump, body)
+    return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+async def cancel_job(context: Context, request: Request) -> Response:
+    """`POST /jobs/{job_id}/cancel`: waits up to 3 seconds for the work to stop, then answers with the job as it is."""
+    caller = await context.caller(request)
+    parameters.query(request)
+    job_id: str = request.path_params["job_id"]
+    job = await context.database.write(cancel, caller.workspace_id, job_id, caller.environment)
+    if not job.ended:
+        await context.until_ended(caller, job_id, CANCEL_WAIT_SECONDS)
+    answer, _ = await job_answer(context, request, caller, job_id, conditional=False)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+async def job_answer(
+    context: Context, request: Request, caller: Caller, job_id: str, *, conditional: bool = True
+) -> tuple[Response, JobRow]:
+    """The job as a response, and its row. 304 when the caller has it already. Raises NotFound, Expired."""
+    job, result = await context.database.read(_read_job, caller.workspace_id, job_id, caller.environment)
+    content = dump(job_view(job, result))
+    headers = {"ETag": etag_of(content), "Cache-Control": "private, no-cache"}
+    if not job.ended:
+        headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
+    if conditional and request.method == "GET" and etag_matches(headers["ETag"], request.headers.get("if-none-match")):
+        return Response(status_code=304, headers=headers), job
+    return Response(content, headers=headers, media_type="application/json"), job
+
+
+def _read_job(session: Session, workspace_id: str, job_id: str, environment: str) -> tuple[JobRow, Json]:
+    job = get_job(session, workspace_id, job_id, environment)
+    if job.status != "completed":
+        return job, None
+    if not job.has_result:
+        raise Expired("Results are kept for a limited time, and this one's is over")
+    return job, read_value(session, job_id, "result")
+
+
+def _read_page(
+    session: Session, workspace_id: str, filters: JobFilters, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    page = list_jobs(session, workspace_id, filters, limit, cursor)
+    completed = [job.id for job in page.jobs if job.status == "completed"]
+    small, large = small_results(session, workspace_id, completed)
+    data = [
+        job_view(job, small.get(job.id)) | ({"result_truncated": True} if job.id in large else {}) for job in page.jobs
+    ]
+    return {"data": data, "next_cursor": page.next_cursor}

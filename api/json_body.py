@@ -1,0 +1,168 @@
+"""Reads a JSON body with every limit of api.md checked before anything else sees it.
+
+10 MiB, 30 s to arrive, nesting 64, 10,000 keys, whole numbers up to 64 bit, no NaN or Infinity, no key twice in one object,
+valid UTF-8. An empty body is `{}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from api.errors import UnsupportedMediaType
+from engine.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge
+
+MAX_DEPTH = 64
+MAX_KEYS = 10_000
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+#: Bodies above this are parsed in a thread, so that the event loop goes on.
+_IN_THREAD = 64 * 1024
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """How large a body may be, and how long it may take to arrive."""
+
+    max_bytes: int = 10 * 1024 * 1024
+    receive_seconds: float = 30
+
+
+async def read_json(request: Request, limits: BodyLimits) -> dict[str, Any]:
+    """The body as an object. Raises UnsupportedMediaType, TooLarge, InvalidJson, PayloadInvalid; ClientDisconnect."""
+    headers = request.headers
+    announced = headers.get("content-length", "")
+    empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
+    if not empty:
+        _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+    if announced.isdigit() and int(announced) > limits.max_bytes:
+        raise _too_large(limits)
+    body = await _receive(request, limits)
+    if not body.strip():
+        return {}
+    _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+    if len(body) > _IN_THREAD:
+        return await asyncio.to_thread(parse_object, body)
+    return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The bytes as a JSON object. Raises InvalidJson, or PayloadInvalid when it is some other JSON value."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+        wrong = FieldError("", "type_error", f"expected an object, got {kind}")
+        raise PayloadInvalid("The body must be a JSON object", errors=(wrong,))
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """The bytes as a JSON value within the limits. Raises InvalidJson with a sentence that quotes no value."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"It is not valid UTF-8 at byte {error.start}") from None
+    _check_shape(body)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole_number,
+            parse_float=_number,
+            parse_constant=_no_constant,
+        )
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _too_deep() from None
+    except UnicodeEncodeError:
+        raise InvalidJson("A \\u escape names half of a character (a lone surrogate)") from None
+    except json.JSONDecodeError as error:
+        raise InvalidJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    return value
+
+
+def _check_shape(body: bytes) -> None:
+    """Nesting and number of keys, counted outside strings without building anything."""
+    bare = _STRING.sub(b"", body)
+    if (keys := bare.count(b":")) > MAX_KEYS:
+        raise InvalidJson(f"It has {keys:,} keys; {MAX_KEYS:,} are allowed")
+    brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
+    for _ in range(MAX_DEPTH):
+        if b"[]" not in brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")  # takes the innermost level away
+    if b"[]" in brackets:
+        raise _too_deep()
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson(f"It nests lists and objects more than {MAX_DEPTH} levels deep")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise InvalidJson(f"The key {json.dumps(twice[:100])} stands twice in one object")
+    return value
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20 or not _LOWEST <= (value := int(digits)) <= _HIGHEST:
+        raise InvalidJson("A whole number does not fit in 64 bit")
+    return value
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise InvalidJson("A number is too large")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise InvalidJson(f"{name} is not a JSON number")
+
+
+def _check_media_type(content_type: str | None, encoding: str | None) -> None:
+    kind, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    if kind != "application/json":
+        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
+    if any(parameter.startswith("charset=") and parameter[8:].strip('"') != "utf-8" for parameter in parameters):
+        raise UnsupportedMediaType("Only UTF-8 is read")
+    if encoding and encoding.strip().lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is not read")
+
+
+async def _receive(request: Request, limits: BodyLimits) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.receive_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.max_bytes:
+                    raise _too_large(limits)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise InvalidJson(f"It did not arrive in full within {limits.receive_seconds:g} seconds") from None
+    return b"".join(chunks)
+
+
+def _too_large(limits: BodyLimits) -> TooLarge:
+    return TooLarge(f"The body may have {limits.max_bytes // (1024 * 1024)} MiB")
+
+
+__all__ = ["BodyLimits", "ClientDisconnect", "parse_json", "parse_object", "read_json"]

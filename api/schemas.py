@@ -1,0 +1,158 @@
+"""The published bodies. They describe what the API answers (OpenAPI and tests); handlers build the same shapes as plain dicts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
+Environment = Literal["live", "test", "dev"]
+
+
+class Published(BaseModel):
+    """A body that is part of the contract: changing one breaks callers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobAccepted(Published):
+    """A job was stored and will run."""
+
+    job_id: str = Field(description="Ask for it at `url`.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
+    status: Status = Field(description="`queued`; later read it from the job.")
+    flow_id: str
+    created_at: AwareDatetime
+    url: str = Field(description="Path of the job.", examples=["/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"])
+
+
+class JobError(Published):
+    """Why a job failed."""
+
+    code: str = Field(description="One word for programs, like `timeout` or `http_status`.", examples=["http_status"])
+    message: str = Field(description="A sentence for people.")
+    node_id: str | None = Field(description="The node that failed; null when it was no single node.")
+    node_label: str | None
+    item_index: int | list[int] | None = Field(description="The item of a list it failed on.")
+    attempts: int | None = Field(description="How often it was tried.")
+
+
+class Progress(Published):
+    """How far a job is."""
+
+    steps_total: int
+    steps_done: int
+    items_failed: int
+
+
+class JobUsage(Published):
+    """What a job used of language models so far."""
+
+    cost_usd: float | None = Field(description="Null when the price of a model is not known.")
+    input_tokens: int
+    output_tokens: int
+    model_calls: int
+
+
+class Job(Published):
+    """One run of a flow. A job that has ended never changes."""
+
+    job_id: str
+    status: Status
+    flow_id: str
+    flow_version: int | None = Field(description="The version it runs.")
+    environment: Environment = Field(description="The environment of the key it was sent with.")
+    result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
+    error: JobError | None = Field(description="Set when `status` is `failed`.")
+    execution_time_seconds: float | None = Field(description="From start to end; null while it has not ended.")
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
+    ends_by: AwareDatetime | None = Field(description="The latest moment it can still be running; null while queued.")
+    attempts: int = Field(description="How often a worker took it.")
+    progress: Progress
+    usage: JobUsage
+    simulated: bool = Field(description="True when an answer came from the Simulated model.")
+    cancel_requested_at: AwareDatetime | None = Field(description="Set from a cancel until the work stops.")
+    result_truncated: bool | None = Field(
+        None, description="True in a list when the result is larger than 256 KiB: ask for the job itself."
+    )
+
+
+class JobList(Published):
+    """A page of jobs, newest first."""
+
+    data: list[Job]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+
+
+class BatchAccepted(Published):
+    """All items were stored and will run."""
+
+    batch_id: str
+    status: Literal["queued"]
+    total: int
+    job_ids: list[str] = Field(description="One per item, in the order of the items.")
+
+
+class Batch(Published):
+    """How the jobs of a batch stand."""
+
+    batch_id: str
+    total: int
+    queued: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+    next_cursor: str | None
+    job_ids: list[str] = Field(description="A page of the job ids, in a stable order.")
+
+
+class FlowSummary(Published):
+    """A flow this key may call."""
+
+    flow_id: str
+    title: str
+    description: str
+    version: int = Field(description="The version callers reach now.")
+    url: str = Field(description="Path to POST to.")
+
+
+class FlowList(Published):
+    """Every flow this key may call."""
+
+    data: list[FlowSummary]
+
+
+class WrongField(Published):
+    """One wrong field."""
+
+    pointer: str = Field(description="JSON pointer into the request body.", examples=["/max_pages"])
+    code: Literal[
+        "required",
+        "unknown_field",
+        "type_error",
+        "enum",
+        "format",
+        "minimum",
+        "maximum",
+        "min_length",
+        "max_length",
+        "min_items",
+        "max_items",
+        "pattern",
+    ]
+    detail: str
+
+
+class ProblemDetails(Published):
+    """An error as RFC 9457 asks, always as `application/problem+json`."""
+
+    type: str = Field(description="A page of this server about the error.", examples=["/docs/errors/validation_failed"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="One word for programs; it never changes its meaning.")
+    request_id: str = Field(description="Name it when you ask for help.")
+    errors: list[WrongField] | None = Field(None, description="Every wrong field at once.")

