@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
+from engine.errors import NotFound, StorageUnavailable
 from storage.database import Database
 from storage.jobs import JobRow, find_job
 from storage.models import Job
@@ -128,8 +128,10 @@ class Hub:
             await asyncio.sleep(10 * LOOK_SECONDS)
 
     async def _compare(self, seen: dict[str, int]) -> None:
-        waiting = tuple(self._waiting)
-        current = await self._database.read(_sequences, waiting)
+        try:
+            current = await self._database.read(_sequences, tuple(self._waiting))
+        except StorageUnavailable:
+            return
         for job_id, sequence in current.items():
             if seen.get(job_id) != sequence:  # also when it is new here: it may have changed before this look
                 self._tell(job_id)

@@ -307,7 +307,7 @@ def _call(item: _Call) -> dict[str, Any]:
         "input_tokens": call.input_tokens,
         "output_tokens": call.output_tokens,
         "cost_nanos": call.cost_nanos,
-        "price": call.price,
+        "price": None if call.price is None else call.price.as_json(),
         "duration_ms": call.duration_ms,
         "simulated": call.simulated,
         "error": call.error,

@@ -140,10 +140,14 @@ class Runs:
         self.stopping = True
         if self._busy:
             await asyncio.wait(self._busy, timeout=grace_seconds)
-        for run in list(self.open.values()):
-            run.stop("released")
+        self.release_all()
         if self._busy:
             await asyncio.wait(self._busy, timeout=2 * STOP_SECONDS)
+
+    def release_all(self) -> None:
+        """Stops every run and puts its job back into the queue."""
+        for run in list(self.open.values()):
+            run.stop("released")
 
     def _new_run(self, job: Claimed) -> Run:
         holder = Holder(self.boot_id, job.attempt)

@@ -1,0 +1,124 @@
+"""What a run may use from outside, in a worker: the one door, models with the owner's connections, secrets, threads.
+
+Connections and secrets are read when they are used, so a change counts from the next call. Before a call goes out, every step
+that ended is on disk: a crash repeats at most the call that was under way (security.md L3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.errors import Refusal
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.jobs.record import JobRecorder
+from engine.outside.connections import ModelConnection, split_model
+from engine.outside.http import Answer, Door
+from engine.outside.models import ModelAnswer, ModelRequest, Models
+from engine.run.steps import Services
+from storage.database import Database
+from storage.job_changes import Claimed
+
+#: Threads for CPU-heavy work of all jobs of the process.
+THREADS = 4
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the runs of one worker process share. `open_secret` and `open_connection` are queries that unseal."""
+
+    database: Database
+    door: Door
+    models: Models
+    threads: ThreadPoolExecutor
+    open_secret: Callable[[Session, str, str], str]
+    open_connection: Callable[[Session, str, str], ModelConnection | None]
+
+    def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
+        """The services of one run."""
+        return JobServices(self, job.workspace_id, recorder)
+
+    async def close(self) -> None:
+        """Closes connections; what runs in a thread is not waited for."""
+        await self.door.aclose()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class JobServices:
+    """`engine.run.steps.Services` for one attempt at a job."""
+
+    def __init__(self, outside: Outside, workspace_id: str, recorder: JobRecorder) -> None:
+        self._outside = outside
+        self._workspace_id = workspace_id
+        self._recorder = recorder
+        self.http = _SettledDoor(outside.door, recorder)
+
+    async def ask_model(
+        self,
+        question: ModelQuestion,
+        *,
+        on_call: Callable[[Any], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> ModelAnswer:
+        """Asks the model the question names. Raises NodeFailed."""
+        connection = await self._connection(question.model)
+        await self._recorder.settled()
+        return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    def secret(self, secret_id: str) -> str:
+        """A look-up by primary key. Raises NodeFailed."""
+        try:
+            value = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
+        except Refusal as refusal:
+            raise _unusable(refusal) from refusal
+        self._recorder.redaction.add(value)
+        return value
+
+    async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
+        """Runs CPU-heavy work off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._outside.threads, lambda: work(*args))
+
+    async def _connection(self, model: str) -> ModelConnection | None:
+        name, _ = split_model(model)
+        if name is None:
+            return None
+        try:
+            found = await self._outside.database.read(self._outside.open_connection, self._workspace_id, name)
+        except Refusal as refusal:
+            raise _unusable(refusal) from refusal
+        if found is None:
+            raise NodeFailed(
+                f"No model connection is called “{name}”.",
+                code="model_key_missing",
+                why="It was removed or renamed after this flow was deployed.",
+                remedy="The owner can add it under Settings, Models and secrets, or you choose another model in the node.",
+            )
+        if found.key:
+            self._recorder.redaction.add(found.key)
+        return found
+
+
+class _SettledDoor:
+    """The door, opened only when every step that ended is on disk."""
+
+    def __init__(self, door: Door, recorder: JobRecorder) -> None:
+        self._door = door
+        self._recorder = recorder
+
+    async def request(self, method: str, url: str, **options: Any) -> Answer:
+        await self._recorder.settled()
+        return await self._door.request(method, url, **options)
+
+
+def _unusable(refusal: Refusal) -> NodeFailed:
+    return NodeFailed(
+        f"A secret this step needs cannot be used: {refusal.title.lower()}.",
+        code="model_key_missing",
+        why=refusal.detail,
+        remedy=refusal.remedy or "The owner can mend it under Settings, Models and secrets.",
+    )

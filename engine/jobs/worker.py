@@ -1,0 +1,320 @@
+"""The worker process: takes jobs out of the queue and runs them. `app.py worker`, or the server's own child.
+
+Threads: this one reads signals and the supervisor's pipe and keeps house; `engine` holds the event loop with every run;
+Huey's dispatcher hands job ids over; the watchdog and the database's writer stand beside the loop. SIGTERM: nothing more is
+claimed, jobs have 20 s to end, the rest goes back into the queue at once and its attempt does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from engine.actions.connections import open_connection
+from engine.actions.sealing import open_vault
+from engine.actions.secrets import open_secret
+from engine.clock import Clock
+from engine.errors import StorageUnavailable
+from engine.flow.node_type import Catalog
+from engine.jobs.accept import forget_old_idempotency
+from engine.jobs.bell import BELL
+from engine.jobs.changes import FORGOTTEN_MS, send_forgotten
+from engine.jobs.lease import Lock, Reaper, new_boot
+from engine.jobs.queue import Dispatch, send
+from engine.jobs.record import Journal
+from engine.jobs.runs import Runs
+from engine.jobs.services import THREADS, Outside
+from engine.jobs.watchdog import Watchdog
+from engine.nodes import CATALOG
+from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.models import Models
+from engine.settings import BadSetting, Settings
+from storage.database import Database, open_database, sqlite_url
+from storage.job_changes import held_jobs
+from storage.settings import SERVER, find_setting
+from storage.workers import add_worker, beat, remove_worker
+
+log = logging.getLogger(__name__)
+
+#: Jobs in flight in one process.
+SLOTS = 1_000
+GRACE_SECONDS = 20.0
+#: When the server is gone without a word, its child does not stay long.
+ORPHAN_GRACE_SECONDS = 5.0
+HOUSE_SECONDS = 1.0
+#: Without a supervisor's pipe the queue is looked into this often; with one, this is only a net.
+POLL_SECONDS = 0.2
+POLL_WITH_PIPE_SECONDS = 2.0
+BEAT_SECONDS = 5.0
+FORGET_SECONDS = 600.0
+
+
+@dataclass
+class WorkerOptions:
+    """What tests and the supervisor set. `pipes`: commands are read from stdin, notices go to stdout."""
+
+    pipes: bool = False
+    slots: int = SLOTS
+    grace_seconds: float = GRACE_SECONDS
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
+    clock: Clock | None = None
+
+
+def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
+    """Runs until SIGTERM, SIGINT or the end of the supervisor's pipe; returns the exit code."""
+    options = options or WorkerOptions()
+    notices = _take_stdout() if options.pipes else None
+    database = open_database(settings.data, clock=options.clock)
+    boot_id, lock = new_boot(settings.data)
+    try:
+        return _Worker(settings, options, database, boot_id, lock, notices).work()
+    finally:
+        database.close()
+        lock.release()
+
+
+class _Worker:
+    """One worker process; also its bell."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: WorkerOptions,
+        database: Database,
+        boot_id: str,
+        lock: Lock,
+        notices: int | None,
+    ) -> None:
+        self.settings = settings
+        self.options = options
+        self.database = database
+        self.boot_id = boot_id
+        self.host, self.pid = socket.gethostname(), os.getpid()
+        self._notices = notices
+        self._telling = threading.Lock()
+        self._signals: list[int] = []
+        self._beaten = self._forgot = 0.0
+        self._signal_pipe = os.pipe()
+        database.info[BELL] = self
+        self.loop = _new_loop()
+        self.outside, self.runs = self._on_loop(self._build)
+        self.reaper = Reaper(database, settings.data)
+        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit)
+        self.dispatch = Dispatch(
+            _database_file(settings.data),
+            self._hand_over,
+            slots=options.slots,
+            poll_seconds=POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS,
+        )
+
+    # The bell.
+
+    def wake(self) -> None:
+        """There is something to run."""
+        self.dispatch.wake()
+
+    def cancel(self, job_id: str) -> None:
+        """A running job shall stop."""
+        self.loop.call_soon_threadsafe(self.runs.cancel, job_id)
+
+    def changed(self, job_id: str) -> None:
+        """Tells the supervisor."""
+        self._tell(f"job {job_id}\n")
+
+    # The process.
+
+    def work(self) -> int:
+        """Everything from the first claim to the last release."""
+        with self._listening_to_signals():
+            self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
+            self.watchdog.start()
+            self._keep_house(first=True)
+            self.dispatch.start()
+            log.info("Worker %s is ready", self.boot_id)
+            self._tell("ready\n")
+            grace = self._until_told_to_stop()
+            self._stop(grace)
+        return 0
+
+    def _build(self) -> tuple[Outside, Runs]:
+        """Made on the loop: the door and the models belong to it."""
+        vault = open_vault(self.settings.data, self.settings.secret_key_file)
+        door = Door(self._rules())
+        outside = Outside(
+            database=self.database,
+            door=door,
+            models=Models(door, self.database.clock),
+            threads=ThreadPoolExecutor(THREADS, thread_name_prefix="step"),
+            open_secret=lambda session, workspace_id, secret_id: open_secret(session, vault, workspace_id, secret_id),
+            open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
+        )
+        journal = Journal(self.database)
+        return outside, Runs(self.database, self.boot_id, outside.services_for, self.options.catalog, journal)
+
+    def _on_loop(self, work: Callable[[], tuple[Outside, Runs]]) -> tuple[Outside, Runs]:
+        threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
+
+        async def build() -> tuple[Outside, Runs]:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(build(), self.loop).result(timeout=30)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def _hand_over(self, job_id: str, done: Callable[[], None]) -> None:
+        self.loop.call_soon_threadsafe(self.runs.begin, job_id, done)
+
+    def _until_told_to_stop(self) -> float:
+        """Keeps house every second; returns how long jobs may take to end."""
+        sources = [self._signal_pipe[0], *([0] if self.options.pipes else [])]
+        buffer = b""
+        due = time.monotonic() + HOUSE_SECONDS
+        while True:
+            ready, _, _ = select.select(sources, [], [], max(0.0, due - time.monotonic()))
+            if self._signals:
+                log.info("Stopping: %s", signal.Signals(self._signals[0]).name)
+                return self.options.grace_seconds
+            if 0 in ready:
+                read = os.read(0, 65_536)
+                if not read:
+                    log.info("Stopping: the server is gone")
+                    return min(ORPHAN_GRACE_SECONDS, self.options.grace_seconds)
+                *lines, buffer = (buffer + read).split(b"\n")
+                self._obey(lines)
+            if time.monotonic() >= due:
+                self._keep_house()
+                due = time.monotonic() + HOUSE_SECONDS
+
+    def _obey(self, lines: list[bytes]) -> None:
+        for line in lines:
+            command, _, job_id = line.decode(errors="replace").partition(" ")
+            if command == "cancel":
+                self.cancel(job_id)
+        self.wake()
+
+    def _keep_house(self, *, first: bool = False) -> None:
+        """What is due once a second. A full disk stops none of it for good."""
+        self._tell("alive\n")
+        try:
+            self._beat(first)
+            buried = self.reaper.pass_over(self.boot_id)
+            if buried:
+                log.warning("%d jobs of a worker that is gone were taken", buried)
+            if self.dispatch.has_room:
+                self.database.write_now(send_forgotten, 0 if buried or first else FORGOTTEN_MS)
+            for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
+                if cancel_requested:
+                    self.cancel(job_id)
+            self.outside.door.replace_rules(self._rules())
+        except StorageUnavailable as error:
+            log.warning("%s", error)
+
+    def _beat(self, first: bool) -> None:  # noqa: FBT001 - private
+        at = time.monotonic()
+        if first or at - self._beaten >= BEAT_SECONDS:
+            self._beaten = at
+            self.database.write_now(beat, self.boot_id, self.host, self.pid)
+        if first or at - self._forgot >= FORGET_SECONDS:
+            self._forgot = at
+            self.database.write_now(forget_old_idempotency)
+
+    def _rules(self) -> OutboundRules:
+        """What the environment allows, and what the owner allowed on the page."""
+        try:
+            allow = parse_allow_list(self.settings.outbound_allow)
+        except ValueError as error:
+            raise BadSetting(f"FLOWPORT_OUTBOUND_ALLOW: {error}") from None
+        said = self.database.read_now(find_setting, SERVER, "outbound_allow")
+        with contextlib.suppress(ValueError):  # the page checks what it stores
+            allow += parse_allow_list(said) if isinstance(said, str) else ()
+        return OutboundRules(allow, self.settings.outbound_proxy or None)
+
+    def _stop(self, grace_seconds: float) -> None:
+        """Claims nothing more, lets jobs end, gives the rest back."""
+        self.runs.stopping = True
+        left = self.dispatch.stop()
+        stopping = asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)
+        until = time.monotonic() + grace_seconds + 10
+        while not stopping.done() and time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                stopping.result(timeout=HOUSE_SECONDS)
+            self._tell("alive\n")
+            if len(self._signals) > 1:
+                self.loop.call_soon_threadsafe(self.runs.release_all)
+            with contextlib.suppress(StorageUnavailable):
+                self._beat(first=False)
+        self.watchdog.stop()
+        with contextlib.suppress(StorageUnavailable):
+            self.database.write_now(_send_back, [*left, *self.runs.unclaimed], self.boot_id)
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self.outside.close(), self.loop).result(timeout=2)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _tell(self, line: str) -> None:
+        if self._notices is None:
+            return
+        with self._telling, contextlib.suppress(OSError):  # the server may be gone
+            os.write(self._notices, line.encode())
+
+    @contextlib.contextmanager
+    def _listening_to_signals(self) -> Iterator[None]:
+        read_end, write_end = self._signal_pipe
+        os.set_blocking(write_end, False)
+
+        def told(number: int, _frame: object) -> None:
+            self._signals.append(number)
+            with contextlib.suppress(BlockingIOError):
+                os.write(write_end, b"!")
+
+        # Ctrl-C reaches the whole group of processes; a supervised worker is told by its server.
+        earlier = {signal.SIGTERM: signal.signal(signal.SIGTERM, told)}
+        earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN if self.options.pipes else told)
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+            os.close(read_end)
+            os.close(write_end)
+
+
+def _send_back(session: Session, job_ids: list[str], boot_id: str) -> None:
+    send(session, *job_ids)
+    remove_worker(session, boot_id)
+
+
+def _take_stdout() -> int:
+    """Notices have the pipe for themselves: what a library prints goes to stderr."""
+    notices = os.dup(1)
+    os.set_blocking(notices, False)  # a server that stands still must not stop its worker
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return notices
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _database_file(data: Path) -> Path:
+    return Path(sqlite_url(data).removeprefix("sqlite:///"))
