@@ -21,6 +21,7 @@ from engine.flow.document import (
     load_document,
     parse_flow_file,
 )
+from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
 from engine.ids import FlowId, new_id
 from engine.nodes import CATALOG
@@ -56,7 +57,8 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
     require_may(principal, "edit flows")
     file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
     if file is None:
-        raise FlowInvalid(found)
+        rest = readable_part(data)
+        raise FlowInvalid(found if rest is None else [*found, *problems(rest, CATALOG)])
     found = problems(file.document, CATALOG)
     if any(problem.blocks_import for problem in found):
         raise FlowInvalid(found)
@@ -258,7 +260,7 @@ def _put_draft(session: Session, flow: Flow, document: Document) -> None:
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
     newest = session.get(FlowVersion, (flow.id, flow.newest_version)) if flow.newest_version else None
-    flow.draft_differs = newest is None or newest.document != without_parked(document).dumps()
+    flow.draft_differs = newest is None or load_document(newest.document) != without_parked(document)
 
 
 def _draft_text(document: Document) -> str:

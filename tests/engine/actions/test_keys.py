@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from engine.actions.flows import import_flow
+from engine.actions.keys import change_key, create_key, revoke_key, rotate_key
+from engine.clock import HOUR, MINUTE
+from engine.errors import Conflict, Invalid, NotAllowed, NotFound
+from engine.key_format import new_key_text, parse_key
+from storage.audit import list_entries
+from storage.keys import find_caller, find_key_of_secret, get_key, list_keys, note_key_use
+from tests.factories import as_bytes, greeting, person
+
+
+def caller(database, key):
+    return database.read_now(find_caller, parse_key(key))
+
+
+@pytest.mark.parametrize("environment", ["live", "test", "dev"])
+def test_a_key_says_its_environment_and_passes_its_own_check(environment):
+    key = new_key_text(environment)
+    assert re.fullmatch(rf"fp_{environment}_[0-9A-Za-z]{{38}}", key)
+    assert parse_key(key) is not None
+
+
+def test_no_single_mistyped_character_passes_the_check():
+    key = new_key_text("live")
+    for position in range(len(key)):
+        other = "a" if key[position] != "a" else "b"
+        assert parse_key(key[:position] + other + key[position + 1 :]) is None
+
+
+@pytest.mark.parametrize("text", ["", "fp_live_", "fp_live_" + "a" * 38, " " + new_key_text("live"), "é" * 46])
+def test_what_is_no_key_is_refused_without_a_look_up(text):
+    assert parse_key(text) is None
+
+
+def test_a_key_is_shown_once_and_only_its_hash_is_stored(database, ada, tmp_path):
+    made = database.write_now(create_key, ada, " Shop ", "live")
+    assert caller(database, made.key).label == "Shop"
+    for file in (tmp_path / "data").rglob("*"):
+        assert not file.is_file() or made.key.encode() not in file.read_bytes()
+    (row,) = database.read_now(list_keys, ada.workspace_id)
+    assert (row.prefix, row.last4, row.created_by) == ("fp_live_", made.key[-4:], "Ada")
+
+
+def test_a_revoked_key_is_refused_at_once(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(revoke_key, ada, made.id)
+    assert caller(database, made.key) is None
+    database.write_now(revoke_key, ada, made.id)
+    assert database.read_now(get_key, ada.workspace_id, made.id).status(0) == "revoked"
+
+
+def test_an_expired_key_is_refused(database, ada, clock):
+    made = database.write_now(create_key, ada, "Shop", "live", expires_at=clock.now() + HOUR)
+    assert caller(database, made.key) is not None
+    clock.offset = HOUR + MINUTE
+    assert caller(database, made.key) is None
+    assert database.read_now(get_key, ada.workspace_id, made.id).status(clock.now()) == "expired"
+
+
+def test_rotating_keeps_the_id_and_the_old_secret_for_the_overlap(database, ada, clock):
+    old = database.write_now(create_key, ada, "Shop", "live")
+    new = database.write_now(rotate_key, ada, old.id, 2)
+    assert new.id == old.id
+    assert new.key != old.key
+    assert caller(database, old.key) == caller(database, new.key)
+    clock.offset = 2 * HOUR + MINUTE
+    assert caller(database, old.key) is None
+    assert caller(database, new.key) is not None
+
+
+def test_rotating_without_overlap_refuses_the_old_secret_at_once(database, ada):
+    old = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(rotate_key, ada, old.id, 0)
+    assert caller(database, old.key) is None
+
+
+def test_a_revoked_key_cannot_be_rotated(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(revoke_key, ada, made.id)
+    with pytest.raises(Conflict):
+        database.write_now(rotate_key, ada, made.id)
+
+
+def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
+    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id], concurrency=2, monthly=50)
+    found = caller(database, made.key)
+    assert (found.flow_ids, found.concurrency, found.monthly) == ({flow_id}, 2, 50)
+    database.write_now(change_key, ada, made.id, "Till")
+    assert caller(database, made.key).flow_ids is None
+
+
+def test_a_key_cannot_be_for_a_foreign_flow(database, ada, stranger):
+    foreign = database.write_now(import_flow, stranger, as_bytes(greeting())).flow_id
+    with pytest.raises(NotFound):
+        database.write_now(create_key, ada, "Shop", "live", flow_ids=[foreign])
+
+
+def test_every_wrong_field_is_named_at_once(database, ada):
+    with pytest.raises(Invalid) as refused:
+        database.write_now(create_key, ada, " ", "prod", expires_at=1, concurrency=0, monthly=-5)
+    assert [error.pointer for error in refused.value.errors] == [
+        "/label",
+        "/environment",
+        "/expires_at",
+        "/concurrency",
+        "/monthly",
+    ]
+    assert database.read_now(list_keys, ada.workspace_id) == []
+
+
+def test_last_use_is_written_at_most_once_a_minute(database, ada, clock):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    used = lambda: database.read_now(get_key, ada.workspace_id, made.id).last_used_at  # noqa: E731
+    database.write_now(note_key_use, made.id)
+    first = used()
+    clock.offset = MINUTE // 2
+    database.write_now(note_key_use, made.id)
+    assert used() == first
+    clock.offset = 2 * MINUTE
+    database.write_now(note_key_use, made.id)
+    assert used() > first
+
+
+def test_a_foreign_key_looks_like_one_that_does_not_exist(database, ada, stranger):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    for verb, extra in ((revoke_key, ()), (rotate_key, ()), (change_key, ("x",))):
+        said = []
+        for key_id in (made.id, "key_none"):
+            with pytest.raises(NotFound) as refused:
+                database.write_now(verb, stranger, key_id, *extra)
+            said.append(str(refused.value).replace(key_id, "ID"))
+        assert said[0] == said[1]
+    assert database.read_now(list_keys, stranger.workspace_id) == []
+    assert caller(database, made.key) is not None
+
+
+def test_a_revoked_key_still_tells_whose_it_was_to_its_holder(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(revoke_key, ada, made.id)
+    assert database.read_now(find_key_of_secret, parse_key(made.key)) == (ada.workspace_id, made.id)
+
+
+def test_creating_rotating_and_revoking_stand_in_the_audit_log_without_the_key(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(rotate_key, ada, made.id)
+    database.write_now(revoke_key, ada, made.id)
+    entries = database.read_now(list_entries, ada.workspace_id)
+    assert [row.verb for row in entries[:3]] == ["revoke key", "rotate key", "create key"]
+    assert all(made.key not in row.detail for row in entries)
+
+
+def test_a_viewer_makes_no_keys(database, ada):
+    with pytest.raises(NotAllowed):
+        database.write_now(create_key, person(ada.workspace_id, "viewer"), "Shop", "live")

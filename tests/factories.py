@@ -1,0 +1,50 @@
+"""Small flows and people for tests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.actions.principal import Principal
+from engine.flow.document import Document, parse_flow_file
+
+
+def greeting(text: str = "Hello {{ api_input.out.name }}", **changes: Any) -> dict[str, Any]:
+    """A flow file that runs: API Input with `name`, then a Text Template."""
+    return {
+        "format": 1,
+        "title": "Greeting",
+        "description": "Says hello",
+        "nodes": [
+            {
+                "id": "api_input",
+                "type": "api_input",
+                "config": {"fields": [{"name": "name", "type": "string", "required": True}]},
+            },
+            {"id": "text_template", "type": "text_template", "label": "Greet", "inputs": {"template": text}},
+        ],
+        "edges": [{"id": "e1", "source": "api_input", "target": "text_template"}],
+        **changes,
+    }
+
+
+def parked_node() -> dict[str, Any]:
+    """A node that stands apart."""
+    return {"id": "set_fields", "type": "set_fields", "inputs": {"a": 1}}
+
+
+def as_bytes(file: dict[str, Any]) -> bytes:
+    """A flow file as it stands on disk."""
+    return json.dumps(file).encode()
+
+
+def document(file: dict[str, Any] | None = None) -> Document:
+    """The document of a flow file."""
+    parsed, problems = parse_flow_file(as_bytes(file or greeting()))
+    assert parsed is not None, problems
+    return parsed.document
+
+
+def person(workspace_id: str, role: str = "owner", name: str = "Ada") -> Principal:
+    """Somebody signed in."""
+    return Principal(workspace_id, f"user_{name}", name, role, "192.0.2.7")  # type: ignore[arg-type]
