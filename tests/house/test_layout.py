@@ -1,0 +1,62 @@
+"""The house rules that no linter knows: what stands at the top, who reads the environment, what files may not say."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCE = [
+    ROOT / "app.py",
+    *(path for folder in ("ui", "engine", "storage", "api") for path in (ROOT / folder).rglob("*.py")),
+]
+FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs"}
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "service", "handler", "util", "helper", "misc"}
+
+
+def tracked():
+    answer = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in answer.stdout.splitlines()]
+
+
+def test_the_top_level_holds_what_it_promised():
+    assert {path.parts[0] for path in tracked() if len(path.parts) > 1} <= FOLDERS
+
+
+def test_no_module_is_called_after_nothing():
+    assert [path for path in SOURCE if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_the_environment_is_read_in_app_only():
+    guilty = [
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCE
+        if path.name != "app.py" and re.search(r"os\.environ|getenv\(", path.read_text())
+    ]
+    assert guilty == []
+
+
+def test_every_module_says_what_it_is_for():
+    silent = [
+        path.relative_to(ROOT).as_posix() for path in SOURCE if not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert silent == []
+
+
+def test_imports_are_absolute():
+    guilty = [
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert guilty == []
+
+
+def test_only_the_markdown_file_hands_html_to_the_browser():
+    guilty = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "ui").rglob("*.py")
+        if path.name != "markdown.py" and re.search(r"\bui\.(html|markdown)\(", path.read_text())
+    ]
+    assert guilty == []

@@ -1,0 +1,131 @@
+"""A real Flowport for tests: `app.py serve` in a process of its own, on a free port, with a data folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+EMAIL = "owner@example.com"
+PASSWORD = "correct horse battery"
+READY_SECONDS = 40
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class LiveServer:
+    """`start`, `stop` or `kill` it as often as you like; the data folder stays."""
+
+    data: Path
+    port: int = field(default_factory=free_port)
+    env: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    def environment(self) -> dict[str, str]:
+        """A clean environment: PYTEST_CURRENT_TEST would change how NiceGUI listens."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
+        }
+        return {**kept, "FLOWPORT_DATA": str(self.data), "PYTHONUNBUFFERED": "1", **self.env}
+
+    def start(self, *, owner: bool = True) -> LiveServer:
+        """Starts the server and waits until it is ready; `owner` makes an owner to sign in as."""
+        env = self.environment()
+        if owner:
+            secret = self.data.parent / f"{self.data.name}.password"
+            secret.write_text(PASSWORD)
+            env |= {"FLOWPORT_ADMIN_EMAIL": EMAIL, "FLOWPORT_ADMIN_PASSWORD_FILE": str(secret)}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "app.py"), "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                cwd=ROOT,
+                env=env,
+                stdout=log,
+                stderr=log,
+            )
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Returns when /readyz says yes; fails with the log when the process ends or time is over."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"the server was not ready in {READY_SECONDS} s:\n{self.log()}")
+
+    def stop(self) -> int:
+        """SIGTERM and wait. Returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+    def kill(self) -> None:
+        """kill -9 of the server process."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    def log(self) -> str:
+        """What it wrote so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command of app.py beside the running server."""
+        answer = subprocess.run(
+            [sys.executable, str(ROOT / "app.py"), *command],
+            cwd=ROOT,
+            env=self.environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and answer.returncode:
+            raise AssertionError(f"{command} ended with {answer.returncode}:\n{answer.stdout}\n{answer.stderr}")
+        return answer
+
+
+@contextlib.contextmanager
+def live_server(data: Path, *, owner: bool = True, env: Mapping[str, str] | None = None) -> Iterator[LiveServer]:
+    """A server for the time of the `with`."""
+    server = LiveServer(data, env=env or {})
+    try:
+        server.start(owner=owner)
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.process.terminate()
+            try:
+                server.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                server.process.kill()
