@@ -153,6 +153,8 @@ class Lane:
             async with asyncio.timeout(CONNECT_SECONDS):
                 addresses = await self.backend.addresses(ask)
         except (NameNotFound, TimeoutError):
+            if ask.reachable == "allowed":
+                raise Forbidden(ask.rule) from None
             return self.through_proxy  # inside a company, names of the web are often known to the proxy only
         return self.direct if any(not is_public(address) for address in addresses) else self.through_proxy
 
