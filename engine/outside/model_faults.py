@@ -18,7 +18,7 @@ from engine.outside.connections import ModelConnection
 from engine.outside.faults import OutboundFailed, OutboundRefused, TimedOut, outbound_fault
 
 if TYPE_CHECKING:
-    from engine.outside.models import ModelCall
+    from engine.outside.model_calls import ModelCall
 
 _KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-z0-9*._-]{4,}")
 
@@ -201,6 +201,13 @@ def turned_down(error: Exception) -> bool:
 
     other = seen.ModelAuthenticationError | seen.ModelNotFoundError | seen.ModelContextWindowExceededError
     return isinstance(error, seen.ModelRequestRejectedError) and not isinstance(error, other)
+
+
+def unreadable(error: Exception) -> bool:
+    """True when the server answered, but not in the provider's protocol."""
+    from pydantic_ai.exceptions import UnexpectedModelBehavior
+
+    return isinstance(error, UnexpectedModelBehavior)
 
 
 def _was_redirected(error: Exception) -> bool:

@@ -39,7 +39,9 @@ class Said:
 
 
 class OpenAIServer(LocalServer):
-    """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do."""
+    """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do; `streams` False:
+    a stream is asked for in vain, the answer comes whole.
+    """
 
     def __init__(
         self,
@@ -48,12 +50,14 @@ class OpenAIServer(LocalServer):
         models: tuple[str, ...] = ("small-model", "large-model"),
         default: str | Said = "Hello.",
         json_mode: bool = True,
+        streams: bool = True,
     ) -> None:
         super().__init__()
         self.key = key
         self.models = models
         self.default = default
         self.json_mode = json_mode
+        self.streams = streams
         self.answer_with: Callable[[dict[str, Any]], str | Said] | None = None
         self._script: deque[Said] = deque()
 
@@ -114,7 +118,7 @@ class OpenAIServer(LocalServer):
             )
         if seen.path.startswith("/v1beta/"):
             return Reply.of_json(_google(said), delay=said.delay)
-        if body.get("stream"):
+        if body.get("stream") and self.streams:
             return _streamed(body, said)
         return Reply.of_json(_completion(body, said), headers=said.headers, delay=said.delay)
 

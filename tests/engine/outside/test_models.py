@@ -36,7 +36,8 @@ def server(running):
     """Fresh for each test; the socket stays."""
     running.requests.clear()
     running._script.clear()
-    running.key, running.json_mode, running.answer_with, running.default = None, True, None, "Hello."
+    running.key, running.json_mode, running.streams = None, True, True
+    running.answer_with, running.default = None, "Hello."
     return running
 
 
@@ -174,6 +175,15 @@ async def test_text_arrives_piece_by_piece(models, server):
     answer = await models.ask(connect(server), question(on_delta=pieces.append))
     assert pieces == ["Paris ", "is ", "large."]
     assert (answer.value, answer.input_tokens, answer.output_tokens) == ("Paris is large.", 20, 3)
+
+
+async def test_a_server_that_cannot_stream_is_asked_plainly_from_then_on(models, server):
+    server.streams = False
+    pieces: list[str] = []
+    answer = await models.ask(connect(server), question(on_delta=pieces.append))
+    assert (answer.value, pieces) == ("Hello.", ["Hello."])
+    await models.ask(connect(server), question(on_delta=pieces.append))
+    assert [bool(asked.get("stream")) for asked in server.asked] == [True, False, False]
 
 
 async def test_a_stream_that_breaks_off_is_a_passing_fault(models, server):
