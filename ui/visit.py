@@ -40,14 +40,13 @@ COOKIE = "flowport_session"
 class App:
     """What the pages stand on; built once by `app.py`.
 
-    `wake` tells the worker that something waits for it; `vault` seals what must not be read back; `public_api` is the
-    app behind `/public`, so that a page can make a real call of an endpoint.
+    `vault` seals what must not be read back; `public_api` is the app behind `/public`, so that a page can make a real call
+    of an endpoint.
     """
 
     database: Database
     hub: Hub
     settings: Settings
-    wake: Callable[[], None]
     vault: Vault
     public_api: Any
 

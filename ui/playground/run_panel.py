@@ -27,8 +27,10 @@ from ui.visit import SignedOut, Visit
 if TYPE_CHECKING:
     from ui.playground.draft import OpenDraft
 
-#: How often a running job is looked at; the canvas gets one batch of changes each time.
+#: A running job is looked at so often at most; the canvas gets one batch of changes each time.
 LOOK_SECONDS = 0.1
+#: The clock in the panel moves while nothing happens.
+TICK_SECONDS = 0.4
 
 
 class RunPanel:
@@ -94,7 +96,6 @@ class RunPanel:
             return
         finally:
             self.run_button.enable()
-        self.visit.app.wake()
         self.watch(job_id)
 
     def watch(self, job_id: JobId) -> None:
@@ -108,8 +109,7 @@ class RunPanel:
         """Cancels the run; the panel says cancelling until the work has stopped."""
         if self.job_id is not None:
             await self.visit.try_do(cancel_run, self.job_id)
-            self.visit.app.wake()
-
+    
     @property
     def running(self) -> bool:
         """True while a run goes on."""
@@ -206,21 +206,23 @@ class RunPanel:
 
     async def _follow(self, job_id: JobId) -> None:
         """Looks at the job until it ends, another run begins, or the page goes away."""
-        while self.job_id == job_id and not self.steps_box.is_deleted:
-            try:
-                look = await self.visit.see(look_at, job_id, -1 if self.look is None else self.look.job.last_seq)
-            except SignedOut:
-                return
-            if self.job_id != job_id or self.steps_box.is_deleted:
-                return
-            if look is not None:
-                self.look = look
-                self._show(look)
-                if look.job.ended:
+        async with self.visit.app.hub.subscribe(job_id) as changes:
+            while self.job_id == job_id and not self.steps_box.is_deleted:
+                try:
+                    look = await self.visit.see(look_at, job_id, -1 if self.look is None else self.look.job.last_seq)
+                except SignedOut:
                     return
-            elif self.look is not None:
-                self._show_state(self.look)
-            await asyncio.sleep(LOOK_SECONDS)
+                if self.job_id != job_id or self.steps_box.is_deleted:
+                    return
+                if look is not None:
+                    self.look = look
+                    self._show(look)
+                    if look.job.ended:
+                        return
+                elif self.look is not None:
+                    self._show_state(self.look)
+                await asyncio.sleep(LOOK_SECONDS)
+                await changes.wait(TICK_SECONDS)
 
     def _show(self, look: Look) -> None:
         fresh = statuses(look, [node.id for node in self.draft.document.nodes], self.reader)
