@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from engine.flow.node_type import Catalog, NodeType
-from engine.nodes import api_input, api_output, set_fields, text_template
+from engine.nodes import api_input, api_output, prompt, set_fields, text_template
 
 NODE_TYPES: tuple[NodeType, ...] = (
     api_input.NODE,
     api_output.NODE,
+    prompt.NODE,
     text_template.NODE,
     set_fields.NODE,
 )

@@ -1,0 +1,173 @@
+"""Ask a language model, and get text or an object with the fields you name.
+
+Write what the model should do and put data from earlier steps into it as chips. **System text** says who the model is and what
+always holds; it is optional.
+
+Without output fields the answer is the model's text. With **output fields** the answer is an object: each field has a name, a
+type and, best of all, a description that tells the model what belongs there. The answer is checked, and a model whose answer
+does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be null.
+
+Models come from connections that the owner sets up under Settings, Models and secrets. The **Simulated model** needs no
+connection: it copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Its
+answers are marked as simulated everywhere.
+
+Tokens, time and cost of every call are kept with the step. A model's answer is data: it is never run, and links in it are not
+opened unless a web node is given them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow import contract
+from engine.flow.document import Document, Node
+from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.nodes.api_input import InputField
+
+SIMULATED = "simulated"
+
+
+class Config(NodeConfig):
+    model: str = Field(
+        default="",
+        max_length=300,
+        title="Model",
+        description="A connection and one of its models, or the Simulated model.",
+        json_schema_extra={"widget": "model"},
+    )
+    temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        title="Temperature",
+        description="0 answers the same way each time, higher values vary more. Empty: the model's own.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        title="Longest answer",
+        description="In tokens; 100 tokens are about 75 words. Empty: the model's own limit.",
+    )
+    output_fields: tuple[InputField, ...] = Field(
+        default=(),
+        title="Output fields",
+        description="The fields of the answer. Without any, the answer is text.",
+        max_length=contract.MAX_FIELDS,
+        json_schema_extra={"widget": "fields"},
+    )
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        title="Attempts",
+        description="How often the model is asked until its answer fits the output fields.",
+    )
+
+
+class Inputs(NodeInputs):
+    prompt: Text = Field(
+        title="Prompt",
+        description="What the model should do, with data from earlier steps as chips.",
+        json_schema_extra={"widget": "text"},
+    )
+    system: Text = Field(
+        default="",
+        title="System text",
+        description="Who the model is and what always holds. Optional.",
+        json_schema_extra={"widget": "text"},
+    )
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The model's text, or the object of the output fields."""
+    if not _is_model(config.model):
+        raise NodeFailed("No model is chosen.", remedy="Choose one in the Prompt's settings.")
+    if not inputs.prompt.strip():
+        raise NodeFailed(
+            "The prompt is empty.",
+            code="input_missing",
+            why="There was no text in it, and the data in it was empty in this run.",
+            remedy="Write what the model should do.",
+        )
+    reply = await context.ask_model(
+        ModelQuestion(
+            model=config.model,
+            prompt=inputs.prompt,
+            system=inputs.system,
+            temperature=config.temperature,
+            max_tokens=config.max_tokens,
+            output_schema=_object_schema(config.model_dump()["output_fields"]),
+            max_attempts=config.max_attempts,
+            timeout_seconds=context.timeout_seconds,
+        )
+    )
+    for warning in getattr(reply, "warnings", ()):
+        context.warn(warning)
+    return reply.value
+
+
+def _object_schema(fields: Any) -> dict[str, Any] | None:
+    return contract.payload_schema(fields, for_output=True) if fields else None
+
+
+def _is_model(model: Any) -> bool:
+    """`CONNECTION:model-name` or `simulated`."""
+    if not isinstance(model, str):
+        return False
+    connection, colon, name = model.partition(":")
+    return model == SIMULATED or bool(connection.strip() and colon and name.strip())
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    model = node.config.get("model")
+    found = contract.output_field_problems(node)
+    if not model:
+        message = "Choose a model, or the Simulated model to try the flow without one."
+        found.append(Problem("no_model", message, node.id, "/config/model", blocks_import=False))
+    elif not _is_model(model):
+        message = "A model is written as `CONNECTION:model-name`, or `simulated`."
+        found.append(Problem("bad_model", message, node.id, "/config/model", blocks_import=False))
+    return found
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return _object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    model = config.get("model")
+    if not _is_model(model):
+        return "no model yet"
+    if model == SIMULATED:
+        return "Simulated model"
+    connection, _, name = str(model).partition(":")
+    return f"{name} ({connection})"
+
+
+NODE = NodeType(
+    type="prompt",
+    title="Prompt",
+    group="ai",
+    icon="auto_awesome",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    timeout_seconds=180.0,
+    check=_check,
+    example=(
+        {
+            "model": SIMULATED,
+            "output_fields": [
+                {"name": "summary", "type": "string", "required": True, "description": "The page in two sentences"}
+            ],
+        },
+        {"prompt": "Summarise this page.\n\n{{ page_scraper.out.text }}"},
+    ),
+)

@@ -1,0 +1,189 @@
+"""The Prompt node in a flow, asking the stand-in server or the Simulated model."""
+
+import pytest
+
+from engine.flow.document import Document
+from engine.flow.ports import out_schema
+from engine.flow.validation import problems
+from engine.nodes import CATALOG
+from engine.outside.http import Door
+from engine.outside.models import ModelConnection, ModelRequest, Models, Price, split_model
+from engine.run.plan import compile_plan
+from engine.run.runner import run_flow
+from tests.stand_ins.openai_server import OpenAIServer, Said
+
+FIELDS = [
+    {"name": "city", "type": "string", "required": True, "description": "Where it is"},
+    {"name": "people", "type": "integer"},
+]
+
+
+def flow(config, inputs, policy=None):
+    prompt = {
+        "id": "prompt",
+        "type": "prompt",
+        "config": config,
+        "inputs": inputs,
+        **({"policy": policy} if policy else {}),
+    }
+    return Document.model_validate(
+        {
+            "format": 1,
+            "nodes": [
+                {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "place", "type": "string"}]}},
+                prompt,
+            ],
+            "edges": [{"id": "e", "source": "api_input", "target": "prompt"}],
+        }
+    )
+
+
+class Notebook:
+    def __init__(self):
+        self.steps, self.calls, self.texts = {}, [], []
+
+    def started(self, step):
+        pass
+
+    def ended(self, step):
+        self.steps[step.key.node_id] = step
+
+    def called(self, key, call):
+        self.calls.append(call)
+
+    def delta(self, key, text):
+        self.texts.append(text)
+
+
+class Services:
+    """What a worker hands to a run, for one connection."""
+
+    def __init__(self, door, server):
+        self.http = door
+        self._models = Models(door)
+        own = {"small": Price(1_000_000_000, 2_000_000_000)}
+        self._connection = ModelConnection("Mine", "openai_compatible", server.url, own_prices=own)
+
+    async def ask_model(self, question, *, on_call=None, on_text=None):
+        name, _ = split_model(question.model)
+        connection = None if name is None else self._connection
+        return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    def secret(self, secret_id):
+        raise AssertionError
+
+    async def in_thread(self, work, *args):
+        return work(*args)
+
+
+@pytest.fixture
+def server():
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def ask(server):
+    """Runs a flow with one Prompt; gives the outcome and what was recorded."""
+    door = Door()
+
+    async def go(config, inputs, place="Paris", policy=None):
+        notebook = Notebook()
+        plan = compile_plan(flow(config, inputs, policy), CATALOG)
+        outcome = await run_flow(plan, {"place": place}, system={}, services=Services(door, server), recorder=notebook)
+        return outcome, notebook
+
+    yield go
+    await door.aclose()
+
+
+async def test_the_answer_is_text_and_its_call_is_kept_with_the_step(ask, server):
+    server.say(Said("It is large.", input_tokens=10, output_tokens=5))
+    outcome, notebook = await ask(
+        {"model": "Mine:small"}, {"prompt": "Is {{ api_input.out.place }} large?", "system": "Be terse."}
+    )
+    assert outcome.result == {"output": "It is large."}
+    assert [message["content"] for message in server.asked[0]["messages"]] == ["Be terse.", "Is Paris large?"]
+    step = notebook.steps["prompt"]
+    assert [(call.model, call.input_tokens, call.cost_nanos) for call in step.calls] == [("small", 10, 20_000)]
+    assert list(step.calls) == notebook.calls
+    assert "".join(notebook.texts) == "It is large."
+    assert not step.simulated
+
+
+async def test_output_fields_make_an_object(ask, server):
+    server.say('{"city": "Paris"}')
+    outcome, _ = await ask({"model": "Mine:small", "output_fields": FIELDS}, {"prompt": "Where?"})
+    assert outcome.result == {"output": {"city": "Paris", "people": None}}
+
+
+async def test_a_wrong_object_is_repaired_within_the_attempts_and_all_calls_are_kept(ask, server):
+    server.say("{}", "no", '{"city": "Paris", "people": 2}')
+    config = {"model": "Mine:small", "output_fields": FIELDS, "max_attempts": 3}
+    outcome, notebook = await ask(config, {"prompt": "Where?"})
+    assert outcome.result == {"output": {"city": "Paris", "people": 2}}
+    assert [call.error for call in notebook.steps["prompt"].calls] == ["output_invalid", "output_invalid", None]
+
+
+async def test_after_the_last_attempt_the_step_fails_and_keeps_what_it_spent(ask, server):
+    server.say("no", "no")
+    config = {"model": "Mine:small", "output_fields": FIELDS, "max_attempts": 2}
+    outcome, notebook = await ask(config, {"prompt": "Where?"}, policy={"retries": 3})
+    assert (outcome.status, outcome.error.code, outcome.error.node_id) == ("failed", "output_invalid", "prompt")
+    assert len(server.asked) == 2
+    assert sum(call.cost_nanos for call in notebook.steps["prompt"].calls) == 2 * (12 * 1000 + 7 * 2000)
+
+
+async def test_a_passing_fault_is_tried_again_by_the_runner(ask, server):
+    server.say(Said(status=429, headers={"retry-after": "0"}), "Fine.")
+    outcome, notebook = await ask({"model": "Mine:small"}, {"prompt": "Where?"}, policy={"retries": 1})
+    assert outcome.result == {"output": "Fine."}
+    assert [one.code for one in notebook.steps["prompt"].tries] == ["model_rate_limited", None]
+    assert [call.error for call in notebook.steps["prompt"].calls] == ["model_rate_limited", None]
+
+
+async def test_the_simulated_model_marks_the_step(ask, server):
+    outcome, notebook = await ask(
+        {"model": "simulated"}, {"prompt": "Say it shorter: {{ api_input.out.place }} is by the sea."}
+    )
+    assert outcome.result == {"output": "Paris is by the sea."}
+    assert notebook.steps["prompt"].simulated
+    assert notebook.steps["prompt"].calls[0].cost_nanos == 0
+    assert server.requests == []
+
+
+async def test_data_and_answers_are_never_read_as_template(ask, server):
+    server.say("{{ api_input.out.place }} {{ 7*7 }}")
+    outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "{{ api_input.out.place }}"}, place="{{ 7*7 }}")
+    assert server.asked[0]["messages"][-1]["content"] == "{{ 7*7 }}"
+    assert outcome.result == {"output": "{{ api_input.out.place }} {{ 7*7 }}"}
+
+
+async def test_an_empty_prompt_asks_nobody(ask, server):
+    outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "{{ api_input.out.place }}"}, place="  ")
+    assert (outcome.error.code, server.requests) == ("input_missing", [])
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "pointer"),
+    [
+        ({}, "no_model", "/config/model"),
+        ({"model": "gpt-5"}, "bad_model", "/config/model"),
+        ({"model": ":gpt-5"}, "bad_model", "/config/model"),
+        ({"model": "simulated", "output_fields": [{"name": ""}]}, "field_name", "/config/output_fields/0/name"),
+    ],
+)
+def test_settings_that_cannot_work_are_problems(config, code, pointer):
+    found = problems(flow(config, {"prompt": "Hi"}), CATALOG)
+    assert [(problem.code, problem.pointer) for problem in found] == [(code, pointer)]
+
+
+def test_a_prompt_without_a_model_can_be_imported_but_not_deployed():
+    assert [problem.blocks_import for problem in problems(flow({}, {"prompt": "Hi"}), CATALOG)] == [False]
+
+
+def test_the_output_fields_are_what_later_steps_may_use():
+    node = flow({"model": "simulated", "output_fields": FIELDS}, {"prompt": "Hi"}).node("prompt")
+    schema = out_schema(node, CATALOG)
+    assert schema["properties"]["people"]["type"] == ["integer", "null"]
+    assert out_schema(flow({}, {}).node("prompt"), CATALOG)["type"] == "string"
