@@ -1,0 +1,136 @@
+// New parts: the canvas says what and where, the server makes ids and defaults and answers with operations.
+import { asText, cornerOf, fromText, keep, kept } from "./clipboard.js";
+import { freePlace } from "./layout.js";
+import { COLUMN, GRID, NODE_WIDTH, PORT_Y, ROW, snapped } from "./measures.js";
+
+const MIME = "application/x-flowport-node";
+const NO_EVENT_MS = 80; // some browsers fire no clipboard event without a text selection
+
+export function adding({ editor, view, root, emit, editable, say, selection, typeOf, leaving, cut }) {
+  const { document: drawing } = editor;
+  let pasted = { text: "", times: 0 }, waiting = null;
+
+  const outer = (position) => ({ x: position.x - NODE_WIDTH / 2, y: position.y - PORT_Y });
+  const edgeAt = (x, y) => document.elementsFromPoint(x, y).map((element) => element.closest?.("[data-edge]")?.dataset.edge).find(Boolean) ?? null;
+  const ask = (type, position, { after = null, port = null, between = null } = {}) => emit("addrequest", { type, position, after, port, between });
+
+  /** + on a port or a connection, or a line let go over the empty floor: the page offers what may come there. */
+  function plus({ after = null, port = null, edge = null }, event) {
+    if (!editable()) return;
+    root.value.focus({ preventScroll: true }); // the + itself goes away
+    emit("plusrequest", { after, port, edge, x: Math.round(event.clientX), y: Math.round(event.clientY) });
+  }
+  function plusAtNode(id) {
+    const box = root.value.querySelector(`[data-node="${CSS.escape(id)}"]`).getBoundingClientRect();
+    const ports = typeOf(drawing.nodes.get(id).type).ports;
+    if (ports.length) plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
+  }
+
+  /** Finds the place for a node of this type and asks for it. Without a wish it comes after the one selected node. */
+  function requestAdd(type, { after = null, port = null, between = null, x = null, y = null } = {}) {
+    if (!editable()) return;
+    const edge = drawing.edges.get(between);
+    if (edge) {
+      const from = drawing.nodes.get(edge.source).position, to = drawing.nodes.get(edge.target).position;
+      return ask(type, freePlace(drawing, { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }), { between });
+    }
+    const { nodes } = selection();
+    const source = after ?? (x === null && nodes.length === 1 ? nodes[0] : null);
+    const ports = drawing.nodes.has(source) ? typeOf(drawing.nodes.get(source).type).ports : [];
+    if (ports.length && typeOf(type).accepts_input) {
+      const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${source} ${name}`)) ?? ports[0]);
+      const { x: left, y: top } = drawing.nodes.get(source).position;
+      const pointed = x !== null && view.at(x, y);
+      const wanted = pointed && pointed.x > left + NODE_WIDTH ? { x: pointed.x, y: pointed.y - PORT_Y } : { x: left + COLUMN, y: top + ports.indexOf(out) * ROW };
+      return ask(type, freePlace(drawing, wanted), { after: source, port: out });
+    }
+    ask(type, freePlace(drawing, outer(x !== null ? view.at(x, y) : view.middle())));
+  }
+
+  function addNote() {
+    if (editable()) emit("noterequest", { position: snapped(outer(view.middle())) });
+  }
+
+  // ---------- from the palette ----------
+  function dragOver(event, hover) {
+    if (!event.dataTransfer?.types.includes(MIME)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = editable() ? "copy" : "none";
+    const edge = editable() && edgeAt(event.clientX, event.clientY);
+    hover(edge || null);
+  }
+  function drop(event) {
+    const type = event.dataTransfer?.getData(MIME);
+    if (!type) return;
+    event.preventDefault();
+    root.value.focus({ preventScroll: true });
+    if (editable()) ask(type, snapped(outer(view.at(event.clientX, event.clientY))), { between: edgeAt(event.clientX, event.clientY) });
+  }
+
+  // ---------- copy and paste ----------
+  const selectionText = () => {
+    const { nodes, notes } = selection();
+    return asText(drawing, nodes, notes);
+  };
+  function copy() {
+    const text = selectionText();
+    if (!text) return "";
+    keep(text);
+    navigator.clipboard?.writeText(text).catch(() => {}); // not allowed here: local storage has it
+    say("Copied.");
+    return text;
+  }
+  function insert(text, place) {
+    const parts = editable() && fromText(text);
+    if (!parts) return false;
+    pasted = { text, times: pasted.text === text ? pasted.times + 1 : 1 };
+    const corner = cornerOf(parts), away = 2 * GRID * pasted.times;
+    const beside = { x: corner.x + away, y: corner.y + away };
+    emit("pasterequest", { ...parts, position: snapped(place ?? (view.sees(beside) ? beside : outer(view.middle()))) });
+    return true;
+  }
+  async function paste() {
+    let text = "";
+    try {
+      text = await navigator.clipboard.readText();
+    } catch {} // not allowed here
+    if (!insert(text) && !insert(kept())) say("There are no copied nodes to paste.");
+  }
+  function duplicate() {
+    const text = selectionText();
+    if (!text) return false;
+    const corner = cornerOf(fromText(text));
+    insert(text, { x: corner.x + 2 * GRID, y: corner.y + 2 * GRID });
+  }
+
+  const here = () => root.value?.contains(document.activeElement) && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName);
+  const without = { copy, cut: () => copy() && cut(), paste: () => insert(kept()) };
+  function expectClipboard(kind) {
+    clearTimeout(waiting);
+    waiting = setTimeout(without[kind], NO_EVENT_MS);
+  }
+  function onClipboard(event) {
+    if (!here()) return;
+    clearTimeout(waiting);
+    if (event.type === "paste") {
+      const text = event.clipboardData.getData("text/plain");
+      if (!insert(text) && !(!text && insert(kept())) && editable()) say("There are no copied nodes to paste.");
+    } else {
+      const text = selectionText();
+      if (!text) return;
+      keep(text);
+      event.clipboardData.setData("text/plain", text);
+      if (event.type === "cut") cut();
+    }
+    event.preventDefault();
+  }
+  const KINDS = ["copy", "cut", "paste"];
+  function listen() {
+    for (const kind of KINDS) document.addEventListener(kind, onClipboard);
+  }
+  function ignore() {
+    clearTimeout(waiting);
+    for (const kind of KINDS) document.removeEventListener(kind, onClipboard);
+  }
+  return { plus, plusAtNode, requestAdd, addNote, copy, paste, duplicate, expectClipboard, dragOver, drop, listen, ignore };
+}

@@ -1,0 +1,86 @@
+// Where one looks: zoom, fit, bringing nodes into view, the grid.
+import { ref, shallowRef } from "vue";
+
+const GRID_KEPT = "flowport-canvas-grid";
+const PADDING = 0.12;
+const NEAREST = 1; // fitting never magnifies
+
+export function viewing(flow, root) {
+  const { viewport, dimensions } = flow;
+  const scopes = shallowRef([]); // frames: [{ id, nodes, label }]
+  const grid = ref(recall() !== "off");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const duration = (ms) => (still.matches ? 0 : ms);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
+  /** Nodes have no size until the browser has drawn them, and fitting before that does nothing. */
+  async function measured(ids = null) {
+    for (const began = performance.now(); performance.now() - began < 5000; await frame()) {
+      const wanted = ids ? ids.map(flow.findNode).filter(Boolean) : flow.nodes.value;
+      if (wanted.every((node) => node.dimensions.width > 0)) return;
+    }
+  }
+
+  // Room at the bottom for the tools and the minimap.
+  async function fit(ms = 200) {
+    const nodes = flow.nodes.value;
+    if (!nodes.length) return;
+    const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
+    const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
+    const { width, height } = dimensions.value, tools = height > 360 ? 64 : 0;
+    const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
+    const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
+    await flow.setViewport({ x, y, zoom }, { duration: duration(ms) });
+  }
+
+  function centre(id) {
+    const node = flow.findNode(id), zoom = Math.min(1.2, Math.max(viewport.value.zoom, 0.7));
+    flow.setCenter(node.position.x + node.dimensions.width / 2, node.position.y + node.dimensions.height / 2, { zoom, duration: duration(200) });
+  }
+
+  /** Moves the view just as far as it takes to see these nodes. */
+  function show(ids) {
+    const nodes = ids.map(flow.findNode).filter(Boolean), { x, y, zoom } = viewport.value, { width, height } = dimensions.value;
+    if (!nodes.length) return;
+    const near = (low, high, size, room) => (low < room ? room - low : high > size - room ? Math.max(size - room - high, room - low) : 0);
+    const left = Math.min(...nodes.map((n) => n.position.x * zoom + x)), right = Math.max(...nodes.map((n) => (n.position.x + n.dimensions.width) * zoom + x));
+    const top = Math.min(...nodes.map((n) => n.position.y * zoom + y)), bottom = Math.max(...nodes.map((n) => (n.position.y + n.dimensions.height) * zoom + y));
+    const dx = near(left, right, width, 32), dy = near(top, bottom, height, 32);
+    if (dx || dy) flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: duration(200) });
+  }
+
+  function toggleGrid() {
+    grid.value = !grid.value;
+    try {
+      localStorage.setItem(GRID_KEPT, grid.value ? "on" : "off");
+    } catch {}
+  }
+
+  /** A flow position for a point on the screen, and the middle of what is seen. */
+  const at = (clientX, clientY) => flow.screenToFlowCoordinate({ x: clientX, y: clientY });
+  const middle = () => {
+    const box = root.value.getBoundingClientRect();
+    return at(box.left + box.width / 2, box.top + box.height / 2);
+  };
+
+  const sees = ({ x, y }) => {
+    const { x: left, y: top, zoom } = viewport.value, { width, height } = dimensions.value;
+    return x * zoom + left > 0 && x * zoom + left < width && y * zoom + top > 0 && y * zoom + top < height;
+  };
+
+  return {
+    scopes, grid, frame, measured, fit, centre, show, toggleGrid, at, middle, sees,
+    zoomIn: () => flow.zoomIn({ duration: duration(120) }),
+    zoomOut: () => flow.zoomOut({ duration: duration(120) }),
+    zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),
+  };
+}
+
+function recall() {
+  try {
+    return localStorage.getItem(GRID_KEPT);
+  } catch {
+    return null;
+  }
+}

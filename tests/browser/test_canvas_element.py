@@ -1,0 +1,495 @@
+"""The flow canvas in a real browser: what a person does on it, what the server then knows, and the other way round."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+names = count(1)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """The test page's server, a process of its own on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    environment |= {"PYTHONPATH": str(ROOT), "NICEGUI_STORAGE_PATH": str(tmp_path_factory.mktemp("nicegui"))}
+    server = subprocess.Popen([sys.executable, str(HERE / "canvas_page.py"), str(port)], env=environment, cwd=ROOT)
+    base = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{base}/document/started", timeout=5).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert server.poll() is None, "the test page did not start"
+                time.sleep(0.1)
+        yield base
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    found = os.environ.get("FLOWPORT_TEST_BROWSER") or next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=QUIET)
+        context = chromium.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
+        context.set_default_timeout(5000)
+        yield context
+        chromium.close()
+
+
+class Canvas:
+    """One tab with the canvas of one flow."""
+
+    def __init__(self, page: Page, base: str, name: str) -> None:
+        self.page, self.base, self.name = page, base, name
+        self.root = page.get_by_test_id("flow-canvas")
+
+    def open(self, query: str = "") -> Canvas:
+        self.page.goto(f"{self.base}/flow/{self.name}{query}")
+        expect(self.root).to_have_attribute("data-loaded", "true")
+        return self
+
+    def node(self, node_id: str) -> Locator:
+        return self.page.get_by_test_id(f"node-{node_id}")
+
+    def port(self, port: str) -> Locator:
+        return self.page.get_by_test_id(f"port-{port}")
+
+    @property
+    def nodes(self) -> Locator:
+        return self.page.locator("[data-node]")
+
+    @property
+    def edges(self) -> Locator:
+        return self.page.locator("[data-edge]")
+
+    def connect(self, source: str, target: str) -> None:
+        self.port(source).drag_to(self.port(target))
+
+    def keys(self, *keys: str) -> None:
+        self.root.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def server(self, method: str, *args, **options):
+        return _send(f"{self.base}/call/{self.name}", "POST", {"method": method, "args": args, "options": options})
+
+    def document(self) -> dict:
+        return _read(f"{self.base}/document/{self.name}")
+
+    def place(self, node_id: str) -> tuple[float, float]:
+        position = next(node["position"] for node in self.document()["nodes"] if node["id"] == node_id)
+        return position["x"], position["y"]
+
+    def heard(self, event: str, **wanted) -> dict:
+        """Waits for a message of this event with these values and answers it."""
+        for _ in range(100):
+            for message in reversed(_read(f"{self.base}/log/{self.name}")):
+                if message["event"] == event and wanted.items() <= message.items():
+                    return message
+            self.page.wait_for_timeout(30)
+        raise AssertionError(f"the server heard no {event} with {wanted}: {_read(f'{self.base}/log/{self.name}')[-5:]}")
+
+    def settles(self, look, wanted) -> None:
+        """Waits until `look()` of the server's document gives what is wanted."""
+        for _ in range(100):
+            if (found := look()) == wanted:
+                return
+            self.page.wait_for_timeout(30)
+        assert found == wanted
+
+
+def _read(url: str):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def _send(url: str, method: str, body: dict):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def node(node_id: str, node_type: str, x: float, y: float, label: str = "") -> dict:
+    return {
+        "id": node_id,
+        "type": node_type,
+        "type_version": 1,
+        "label": label,
+        "position": {"x": x, "y": y},
+        "config": {},
+        "inputs": {},
+    }
+
+
+def edge(source: str, target: str, port: str = "out") -> dict:
+    return {"id": f"{source}-{target}", "source": source, "source_port": port, "target": target}
+
+
+CHAIN = {
+    "nodes": [
+        node("api_input", "api_input", 0, 0),
+        node("scraper", "page_scraper", 260, 0, "Read the page"),
+        node("prompt", "prompt", 520, 0, "Summarise"),
+        node("api_output", "api_output", 520, 200),
+    ],
+    "edges": [edge("api_input", "scraper"), edge("scraper", "prompt")],
+    "notes": [],
+}
+
+
+@pytest.fixture
+def tab(address, browser) -> Iterator:
+    """Makes tabs: tab(graph) opens a new flow, tab(name=...) one more tab of it. Nothing may be written on the console."""
+    pages, complaints = [], []
+
+    def make(graph: dict | None = None, *, name: str = "", query: str = "") -> Canvas:
+        page = browser.new_page()
+        pages.append(page)
+        page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        flow = name or f"flow{next(names)}"
+        if graph is not None:
+            _send(f"{address}/document/{flow}", "PUT", graph)
+        return Canvas(page, address, flow).open(query)
+
+    yield make
+    for page in pages:
+        page.close()
+    assert complaints == []
+
+
+def test_nodes_come_from_the_palette_and_are_connected_by_hand(tab):
+    canvas = tab({})
+    floor = canvas.page.locator(".vue-flow__pane")
+    for kind, x in (("api_input", 150), ("prompt", 450), ("api_output", 750)):
+        canvas.page.get_by_test_id(f"palette-{kind}").drag_to(floor, target_position={"x": x, "y": 200})
+        expect(canvas.node(kind)).to_be_visible()
+    canvas.connect("api_input-out", "prompt-in")
+    expect(canvas.edges).to_have_count(1)
+    canvas.port("prompt-out").click()
+    canvas.port("api_output-in").click()
+    expect(canvas.edges).to_have_count(2)
+    canvas.settles(lambda: [(e["source"], e["source_port"], e["target"]) for e in canvas.document()["edges"]], [("api_input", "out", "prompt"), ("prompt", "out", "api_output")])
+    assert all(value % 20 == 0 for kind in ("api_input", "prompt", "api_output") for value in canvas.place(kind))
+    assert canvas.heard("change", reason="connect")["ops"][0]["edge"]["id"].startswith("e_")
+
+
+def test_a_line_let_go_over_a_node_connects_and_over_the_floor_offers_nodes(tab):
+    canvas = tab(CHAIN)
+    canvas.port("prompt-out").drag_to(canvas.node("api_output"), target_position={"x": 100, "y": 40})
+    expect(canvas.edges).to_have_count(3)
+    canvas.port("prompt-out").drag_to(canvas.page.locator(".vue-flow__pane"), target_position={"x": 1000, "y": 500})
+    assert canvas.heard("plus_request")["after"] == "prompt"
+
+
+def test_a_refused_connection_says_why(tab):
+    canvas = tab({**CHAIN, "edges": [*CHAIN["edges"], edge("prompt", "api_output")]})
+    canvas.connect("prompt-out", "scraper-in")
+    expect(canvas.page.get_by_test_id("refused")).to_contain_text("would make a loop")
+    expect(canvas.root.get_by_role("status")).to_have_text("Summarise already comes after Read the page: this connection would make a loop.")
+    assert canvas.heard("invalid", source="prompt", target="scraper")["code"] == "loop"
+    canvas.connect("api_input-out", "scraper-in")
+    expect(canvas.page.get_by_test_id("refused")).to_contain_text("already connected")
+    canvas.port("prompt-out").drag_to(canvas.node("api_input"), target_position={"x": 100, "y": 25})
+    expect(canvas.page.get_by_test_id("refused")).to_contain_text("takes no input")
+    canvas.server("connect", "prompt", "out", "prompt")
+    assert canvas.heard("invalid", code="self")
+    expect(canvas.port("api_input-in")).to_have_count(0)
+    expect(canvas.port("api_output-out")).to_have_count(0)
+    expect(canvas.edges).to_have_count(3)
+    assert len(canvas.document()["edges"]) == 3
+
+
+def test_a_condition_has_two_ports(tab):
+    canvas = tab({"nodes": [node("condition", "condition", 0, 100), node("a", "prompt", 320, 0), node("b", "prompt", 320, 200)]})
+    canvas.connect("condition-out-yes", "a-in")
+    canvas.connect("condition-out-no", "b-in")
+    expect(canvas.edges).to_have_count(2)
+    canvas.settles(lambda: {e["source_port"]: e["target"] for e in canvas.document()["edges"]}, {"yes": "a", "no": "b"})
+
+
+def test_moving_is_one_small_message_and_can_be_undone(tab):
+    canvas = tab(CHAIN)
+    box = canvas.node("prompt").bounding_box()
+    mouse = canvas.page.mouse
+    mouse.move(box["x"] + 90, box["y"] + 20)
+    mouse.down()
+    mouse.move(box["x"] + 133, box["y"] + 113, steps=6)
+    mouse.up()
+    moved = canvas.heard("change", reason="move")
+    assert [op["id"] for op in moved["ops"]] == ["prompt"]
+    assert set(moved["ops"][0]["after"]) == {"position"}
+    place = canvas.place("prompt")
+    assert place != (520, 0)
+    assert place[0] % 20 == place[1] % 20 == 0
+    canvas.keys("Control+z")
+    canvas.settles(lambda: canvas.place("prompt"), (520, 0))
+    canvas.keys("Control+Shift+z")
+    canvas.settles(lambda: canvas.place("prompt"), place)
+    canvas.page.get_by_role("button", name="Undo").click()
+    canvas.settles(lambda: canvas.place("prompt"), (520, 0))
+
+
+def test_deleting_takes_connections_along_and_undo_brings_all_back(tab):
+    canvas = tab(CHAIN)
+    canvas.node("scraper").click()
+    assert canvas.heard("select", nodes=["scraper"])
+    canvas.page.keyboard.press("Delete")
+    expect(canvas.nodes).to_have_count(3)
+    expect(canvas.edges).to_have_count(0)
+    canvas.page.keyboard.press("Control+z")
+    expect(canvas.edges).to_have_count(2)
+    canvas.settles(lambda: (len(canvas.document()["nodes"]), len(canvas.document()["edges"])), (4, 2))
+    canvas.page.locator("[data-edge=scraper-prompt] .fp-e-hit").click(force=True)
+    assert canvas.heard("select", edges=["scraper-prompt"])
+    canvas.page.keyboard.press("Backspace")
+    expect(canvas.edges).to_have_count(1)
+
+
+def test_copies_get_new_ids_from_the_server_and_reach_another_tab(tab):
+    canvas = tab(CHAIN)
+    canvas.keys("Control+a")
+    canvas.heard("select", nodes=["api_input", "scraper", "prompt", "api_output"])
+    canvas.keys("Control+c", "Control+v")
+    expect(canvas.nodes).to_have_count(8)
+    expect(canvas.edges).to_have_count(4)
+    asked = canvas.heard("paste_request")
+    assert asked["position"] == {"x": 40, "y": 40}
+    canvas.heard("select", nodes=["api_input_2", "page_scraper_2", "prompt_2", "api_output_2"])
+    canvas.keys("Control+z")
+    expect(canvas.nodes).to_have_count(4)
+    canvas.settles(lambda: len(canvas.document()["nodes"]), 4)
+    canvas.node("prompt").click()
+    canvas.page.keyboard.press("Control+d")
+    expect(canvas.nodes).to_have_count(5)
+    other = tab({})
+    other.keys("Control+v")
+    expect(other.nodes).to_have_count(4)
+
+
+def test_arrows_nudge_by_the_grid_as_one_step(tab):
+    canvas = tab(CHAIN)
+    canvas.node("prompt").click()
+    canvas.heard("select", nodes=["prompt"])
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Shift+ArrowLeft"):
+        canvas.page.keyboard.press(key)
+    canvas.settles(lambda: canvas.place("prompt"), (460, 20))
+    canvas.page.keyboard.press("Control+z")
+    canvas.settles(lambda: canvas.place("prompt"), (520, 0))
+
+
+def test_the_keyboard_walks_in_the_order_of_the_flow_and_opens_and_connects(tab):
+    canvas = tab({**CHAIN, "nodes": CHAIN["nodes"][::-1]})
+    page = canvas.page
+    canvas.server("set_status", {"prompt": {"state": "done", "word": "12 pages"}})
+    expect(page.get_by_role("group", name="Summarise, Prompt, 12 pages")).to_be_visible()
+    canvas.root.focus()
+    walked = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        walked.append(page.evaluate("document.activeElement.dataset.node"))
+    assert walked == ["api_input", "scraper", "prompt", "api_output"]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    assert canvas.heard("open")["id"] == "prompt"
+    page.keyboard.press("c")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(canvas.edges).to_have_count(3)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=toolbar]') !== null")
+    canvas.keys("Control+s", "Control+k", "Control+Enter")
+    assert canvas.heard("save_request")
+    assert canvas.heard("search_request")
+    assert canvas.heard("run_request")
+
+
+def test_plus_adds_after_a_node_and_in_the_middle_of_a_connection(tab):
+    canvas = tab(CHAIN)
+    page = canvas.page
+    canvas.node("prompt").hover()
+    page.get_by_test_id("plus-prompt-out").click()
+    asked = canvas.heard("plus_request", after="prompt")
+    assert asked["port"] == "out"
+    canvas.server("request_add", "set_fields", after="prompt", port="out", x=asked["x"], y=asked["y"])
+    expect(canvas.node("set_fields")).to_be_visible()
+    expect(canvas.edges).to_have_count(3)
+    page.locator("[data-edge=scraper-prompt] .fp-e-hit").hover(force=True)
+    page.get_by_test_id("plus-edge-scraper-prompt").click()
+    assert canvas.heard("plus_request", edge="scraper-prompt")
+    canvas.server("request_add", "website_mapper", between="scraper-prompt")
+    expect(canvas.node("website_mapper")).to_be_visible()
+    expect(canvas.edges).to_have_count(4)
+    page.keyboard.press("Control+z")
+    expect(canvas.node("website_mapper")).to_have_count(0)
+    canvas.settles(lambda: sorted(e["target"] for e in canvas.document()["edges"]), ["prompt", "scraper", "set_fields"])
+
+
+def test_notes_are_written_sized_and_never_html(tab):
+    canvas = tab(CHAIN)
+    page = canvas.page
+    page.get_by_role("button", name="Add a note").click()
+    field = page.get_by_role("textbox", name="Text of the note")
+    expect(field).to_be_focused()
+    field.fill("Ask Tom <img src=x onerror=alert(1)>")
+    field.press("Control+Enter")
+    note = page.get_by_test_id("note-note")
+    expect(note).to_have_text("Ask Tom <img src=x onerror=alert(1)>")
+    canvas.settles(lambda: canvas.document()["notes"][0]["text"], "Ask Tom <img src=x onerror=alert(1)>")
+    box = note.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] - 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] + 36, box["y"] + box["height"] + 36, steps=4)
+    page.mouse.up()
+    canvas.settles(lambda: canvas.document()["notes"][0]["size"], {"width": 240, "height": 120})
+    canvas.keys("Control+z", "Control+z")
+    canvas.settles(lambda: canvas.document()["notes"][0]["text"], "")
+    canvas.keys("Control+z")
+    expect(note).to_have_count(0)
+
+
+def test_layout_wraps_to_the_view_or_makes_one_row(tab):
+    chain = [node(f"n{i}", "prompt", (i % 3) * 37, i * 11) for i in range(6)]
+    canvas = tab({"nodes": chain, "edges": [edge(f"n{i}", f"n{i + 1}") for i in range(5)]})
+    page = canvas.page
+    page.get_by_role("button", name="Auto layout").click()
+    page.get_by_role("menuitem", name="Wrap to the view").click()
+    canvas.settles(lambda: [canvas.place(f"n{i}") for i in range(6)], [(0, 0), (260, 0), (520, 0), (780, 0), (0, 140), (260, 140)])
+    page.get_by_role("button", name="Auto layout").click()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    canvas.settles(lambda: [canvas.place(f"n{i}") for i in range(6)], [(260 * i, 0) for i in range(6)])
+    canvas.keys("Control+z", "Control+z")
+    canvas.settles(lambda: canvas.place("n1"), (37, 11))
+
+
+def test_a_run_and_the_servers_marks_are_shown_and_never_saved(tab):
+    canvas = tab(CHAIN)
+    page = canvas.page
+    canvas.server("set_status", {"api_input": {"state": "done", "time": "0.01 s"}, "scraper": {"state": "done"}, "prompt": {"state": "running", "done": 3, "total": 12}})
+    expect(canvas.node("prompt")).to_have_attribute("data-status", "running")
+    expect(page.get_by_test_id("status-prompt")).to_contain_text("3 of 12")
+    expect(page.locator("[data-edge=scraper-prompt] .fp-e--flow")).to_have_count(1)
+    canvas.server("set_status", {"prompt": {"done": 4}})
+    expect(page.get_by_test_id("status-prompt")).to_contain_text("4 of 12")
+    canvas.server("set_status", {"prompt": {"state": "failed", "word": "Failed, item 7"}, "api_input": None})
+    expect(page.get_by_test_id("status-prompt")).to_contain_text("Failed, item 7")
+    expect(canvas.node("api_input")).to_have_attribute("data-status", "idle")
+    expect(page.locator(".fp-e--flow")).to_have_count(0)
+    canvas.server("set_marks", {"prompt": {"summary": "gpt-4.1-mini, 2 fields", "problems": 2, "simulated": True}, "api_output": {"parked": True}})
+    expect(canvas.node("prompt")).to_contain_text("gpt-4.1-mini, 2 fields")
+    page.get_by_role("button", name="2 problems").click()
+    assert canvas.heard("open", id="prompt")["problem"] is True
+    expect(page.get_by_role("group", name="API Output, API Output, idle, not connected")).to_be_visible()
+    canvas.server("clear_status")
+    expect(canvas.node("prompt")).to_have_attribute("data-status", "idle")
+    assert not [m for m in _read(f"{canvas.base}/log/{canvas.name}") if m["event"] == "change"]
+
+
+def test_an_edit_of_the_server_is_undoable_only_where_it_was_asked_for(tab):
+    canvas = tab(CHAIN)
+    rename = {"op": "updateNode", "id": "prompt", "before": {"label": "Summarise"}, "after": {"label": "Shorten"}}
+    canvas.server("apply_ops", [rename], 5, history=False)
+    expect(canvas.node("prompt")).to_contain_text("Shorten")
+    expect(canvas.page.get_by_role("button", name="Undo")).to_be_disabled()
+    canvas.server("apply_ops", [{**rename, "before": {"label": "Shorten"}, "after": {"label": "Cut"}}], 6, history=True)
+    expect(canvas.node("prompt")).to_contain_text("Cut")
+    canvas.keys("Control+z")
+    expect(canvas.node("prompt")).to_contain_text("Shorten")
+    assert canvas.heard("change", reason="undo")["baseRev"] == 6
+
+
+def test_two_tabs_see_each_other_and_undo_only_their_own(tab):
+    one = tab(CHAIN)
+    two = tab(name=one.name)
+    one.connect("prompt-out", "api_output-in")
+    expect(two.edges).to_have_count(3)
+    two.node("prompt").click()
+    two.page.keyboard.press("ArrowDown")
+    one.settles(lambda: one.place("prompt"), (520, 20))
+    expect(two.page.get_by_role("button", name="Undo")).to_be_enabled()
+    one.keys("Control+z")
+    expect(two.edges).to_have_count(2)
+    assert one.place("prompt") == (520, 20)
+    one.keys("Control+z")
+    one.page.wait_for_timeout(100)
+    assert one.place("prompt") == (520, 20)
+
+
+def test_an_edit_the_server_did_not_acknowledge_survives_a_reload(tab):
+    deaf = {"id": "deaf", "text": "no answers", "position": {"x": 0, "y": 300}, "size": {"width": 200, "height": 60}}
+    canvas = tab({**CHAIN, "notes": [deaf]})
+    canvas.connect("prompt-out", "api_output-in")
+    sent = canvas.heard("change", reason="connect")
+    canvas.open()
+    kept = canvas.heard("ready")["pending"]
+    assert [(m["seq"], m["clientId"], m["ops"]) for m in kept] == [(sent["seq"], sent["clientId"], sent["ops"])]
+    expect(canvas.edges).to_have_count(3)
+    canvas.open()
+    canvas.settles(lambda: canvas.heard("ready")["pending"], [])
+
+
+def test_a_reader_can_look_and_select_but_not_edit(tab):
+    canvas = tab(CHAIN, query="?readonly=true")
+    expect(canvas.page.get_by_role("button", name="Undo")).to_have_count(0)
+    canvas.connect("prompt-out", "api_output-in")
+    canvas.node("prompt").click()
+    assert canvas.heard("select", nodes=["prompt"])
+    for key in ("Delete", "ArrowDown", "Control+d"):
+        canvas.page.keyboard.press(key)
+    canvas.node("prompt").dblclick()
+    assert canvas.heard("open")["id"] == "prompt"
+    expect(canvas.page.locator(".fp-port-plus")).to_have_count(0)
+    assert canvas.document()["nodes"] == CHAIN["nodes"]
+    assert len(canvas.document()["edges"]) == 2
+
+
+def test_zoom_fit_grid_and_dark(tab):
+    canvas = tab(CHAIN, query="?dark=true")
+    page = canvas.page
+    zoom = page.get_by_test_id("tool-zoom")
+    expect(zoom).to_have_text("100 %")
+    page.get_by_role("button", name="Zoom in").click()
+    expect(zoom).to_have_text("120 %")
+    page.get_by_role("button", name="Fit").click()
+    expect(zoom).to_have_text("100 %")
+    canvas.server("focus_node", "api_output")
+    expect(canvas.node("api_output")).to_be_focused()
+    page.get_by_role("button", name="Grid").click()
+    expect(page.locator(".fp-floor")).to_have_count(0)
+    assert page.evaluate("getComputedStyle(document.querySelector('.fp-node')).backgroundColor") == "rgb(29, 31, 34)"
