@@ -6,6 +6,7 @@ answered as `application/problem+json`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -20,13 +21,17 @@ from api.auth import KeyUses
 from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
 from api.json_body import BodyLimits
+from api.limit_headers import limit_headers
 from api.openapi import BASE
 from api.refusals import RefusalRecorder
 from api.request_ids import request_id_from
-from engine.errors import ParameterInvalid, Refusal
+from engine.errors import LimitReached, ParameterInvalid, Refusal
+from engine.jobs.accept import Caller
 from engine.jobs.hub import Hub
+from engine.jobs.limits import limits_now
 from engine.settings import Settings
 from storage.database import Database
+from storage.usage import Caps
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +111,16 @@ class PublicApi:
         caller = getattr(request.state, "caller", None)
         flow_id = request.scope.get("path_params", {}).get("flow_id", "")
         self._context.refusals.record(refusal, request_id, caller, flow_id)
-        await problem_response(refusal, request_id)(request.scope, request.receive, answer)
+        headers = await self._limits(caller) if isinstance(refusal, LimitReached) and caller else {}
+        await problem_response(refusal, request_id, headers)(request.scope, request.receive, answer)
+
+    async def _limits(self, caller: Caller) -> dict[str, str]:
+        """What is left, for a caller who hit a limit; without it when the store does not answer."""
+        caps = Caps(caller.concurrency, caller.monthly)
+        with contextlib.suppress(Refusal):
+            limits = await self._context.database.read(limits_now, caller.workspace_id, caller.key_id, caps)
+            return limit_headers(limits)
+        return {}
 
 
 def create_api(

@@ -1,0 +1,128 @@
+"""What tests of the public API arrange with: a workspace, flows, keys, and a client that speaks to the API in process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from api.create_api import PublicApi
+from engine.actions.deployments import deploy
+from engine.actions.flows import create_flow, save_as, save_draft, save_version
+from engine.actions.keys import NewKey, create_key
+from engine.actions.principal import Principal, command_line
+from engine.actions.workspaces import create_workspace
+from engine.clock import MovedClock
+from engine.flow.document import Document, Edge, Node
+from engine.jobs.changes import finish
+from storage.database import Database
+from storage.flows import get_draft
+from storage.job_changes import Holder, claim_job
+
+SERVER = "http://flows.test"
+JSON = "application/json"
+
+FAILED = {
+    "code": "http_status",
+    "message": "https://example.com answered 500.",
+    "node_id": "text_template",
+    "node_label": "Text Template",
+    "item_index": None,
+    "attempts": 3,
+}
+FIELDS: list[dict[str, Any]] = [
+    {"name": "url", "type": "string", "format": "uri", "required": True},
+    {"name": "max_pages", "type": "integer", "minimum": 1, "maximum": 50},
+    {"name": "tags", "type": "array", "items": {"type": "string"}, "default": []},
+]
+
+
+def echo_document(fields: list[dict[str, Any]]) -> Document:
+    """An API Input, a Text Template that writes the address, and an API Output `text`."""
+    return Document(
+        nodes=(
+            Node(id="api_input", type="api_input", label="API Input", config={"fields": fields}),
+            Node(id="text_template", type="text_template", inputs={"template": "Read {{ api_input.out.url }}"}),
+            Node(id="api_output", type="api_output", inputs={"text": "{{ text_template.out }}"}),
+        ),
+        edges=(
+            Edge(id="e1", source="api_input", target="text_template"),
+            Edge(id="e2", source="text_template", target="api_output"),
+        ),
+    )
+
+
+@dataclass
+class House:
+    """What a test arranges with: verbs as short calls, and a client that speaks to the API in process."""
+
+    database: Database
+    api: PublicApi
+    principal: Principal
+    clock: MovedClock
+    client: httpx.AsyncClient
+    key: str = ""
+    flow_id: str = ""
+
+    def new_key(self, environment: str = "live", principal: Principal | None = None, **options: Any) -> NewKey:
+        return self.database.write_now(create_key, principal or self.principal, "Key", environment, **options)
+
+    def new_flow(
+        self,
+        title: str = "Summarise a page",
+        *,
+        principal: Principal | None = None,
+        deployed: bool = True,
+        fields: list[dict[str, Any]] | None = None,
+    ) -> str:
+        owner = principal or self.principal
+        document = echo_document(FIELDS if fields is None else fields)
+        flow_id = self.database.write_now(create_flow, owner, title, document)
+        self.database.write_now(save_as, owner, flow_id, title)
+        if deployed:
+            self.database.write_now(deploy, owner, flow_id)
+        return flow_id
+
+    def change_flow(self, document: Document, *, deployed: bool = True) -> int:
+        """Puts a document on the canvas and saves it as a version, or deploys it."""
+        revision = self.database.read_now(get_draft, self.principal.workspace_id, self.flow_id).revision
+        self.database.write_now(save_draft, self.principal, self.flow_id, document, revision)
+        if deployed:
+            return self.database.write_now(deploy, self.principal, self.flow_id).version
+        return self.database.write_now(save_version, self.principal, self.flow_id)
+
+    def other_workspace(self) -> Principal:
+        return command_line(self.database.write_now(create_workspace, "Other", "pro"))
+
+    def finish(self, job_id: str, status: str = "completed", **options: Any) -> None:
+        """Does what a worker does: claims the job and ends it."""
+        self.database.write_now(claim_job, "boot_test", job_id)
+        self.end(status, job_id, "boot_test", **options)
+
+    def end(self, status: str, job_id: str, owner: str, **options: Any) -> None:
+        """Ends a job that `owner` has claimed once."""
+        if status == "completed":
+            options.setdefault("result", ('{"text":"Read it"}', 18))
+        if status == "failed":
+            options.setdefault("error", {**FAILED, "why": "", "remedy": ""})
+        assert self.database.write_now(finish, job_id, status, holder=Holder(owner, 1), **options)
+
+    async def post(self, path: str, json: Any = None, key: str | None = None, **options: Any) -> httpx.Response:
+        return await self._call("POST", path, key, **({"json": json} if json is not None else {}), **options)
+
+    async def get(self, path: str, key: str | None = None, **options: Any) -> httpx.Response:
+        return await self._call("GET", path, key, **options)
+
+    async def submit(self, payload: Any = None, **options: Any) -> httpx.Response:
+        body = {"url": "https://example.com"} if payload is None else payload
+        return await self.post(f"/flows/execute/{self.flow_id}", body, **options)
+
+    async def submit_stream(self, content: AsyncIterator[bytes]) -> httpx.Response:
+        """A submit whose body arrives in pieces, without its length."""
+        return await self.post(f"/flows/execute/{self.flow_id}", content=content, headers={"Content-Type": JSON})
+
+    async def _call(self, method: str, path: str, key: str | None, **options: Any) -> httpx.Response:
+        sent = {"Authorization": f"Bearer {self.key if key is None else key}"} | options.pop("headers", {})
+        return await self.client.request(method, f"/public/v1{path}", headers=sent, **options)
