@@ -1,0 +1,140 @@
+"""S9: one module makes every outbound request. Nothing else may import a client or open a connection of its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path
+    for part in ("app.py", "engine", "storage", "api", "ui")
+    for path in ([ROOT / part] if part.endswith(".py") else (ROOT / part).rglob("*.py"))
+    if path.exists()
+)
+
+#: The door and the rooms behind it: they may name the HTTP library.
+THE_DOOR = {
+    f"engine/outside/{name}.py"
+    for name in ("http", "hops", "connect", "addresses", "allow_list", "wording", "practice")
+}
+#: The room that builds model SDKs: it may name them and the type of the client, and must hand them the door's client.
+SDK_ROOM = "engine/outside/"
+
+CLIENTS = {
+    "aiohttp", "ftplib", "http.client", "httpcore", "httpcore2", "httpx", "httpx2", "imaplib", "niquests", "nntplib",
+    "poplib", "pycurl", "requests", "smtplib", "telnetlib", "urllib.request", "urllib3", "websocket", "websockets",
+    "xmlrpc.client",
+}  # fmt: skip
+SDKS = {"anthropic", "google.genai", "mistralai", "openai", "pydantic_ai"}
+#: Calls that open a connection without any library.
+DIALLING = {"create_connection", "urlopen", "urlretrieve", "sock_connect", "open_unix_connection", "connect_ex"}
+ASYNCIO_DIALLING = {"asyncio.open_connection", "asyncio.open_unix_connection"}
+
+
+def found_in(source: str, file: str) -> list[str]:
+    """Every way out of the process that a file has, as `file:line what`."""
+    ways: list[str] = []
+    closed = _closed_to(file)
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            last = called.rsplit(".", 1)[-1]
+            if (
+                last in DIALLING
+                or called in ASYNCIO_DIALLING
+                or (called.startswith(("httpx2.", "httpcore2.")) and file not in THE_DOOR)
+            ):
+                ways.append(f"{file}:{node.lineno} {called}()")
+            if last in {"import_module", "__import__"} and node.args and isinstance(node.args[0], ast.Constant):
+                names = [str(node.args[0].value)]
+        ways += [f"{file}:{node.lineno} {name}" for name in names if _is_in(name, closed | ASYNCIO_DIALLING)]
+    return ways
+
+
+def _closed_to(file: str) -> set[str]:
+    if file in THE_DOOR:
+        return SDKS
+    if file.startswith(SDK_ROOM):
+        return CLIENTS - {"httpx2", "httpcore2"}  # the names of their types and faults, no more
+    return CLIENTS | SDKS
+
+
+def _is_in(name: str, closed: set[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in closed)
+
+
+def test_there_is_one_way_out():
+    ways = [way for path in SOURCES for way in found_in(path.read_text(), path.relative_to(ROOT).as_posix())]
+    assert ways == []
+
+
+def test_the_door_itself_dials_in_one_place():
+    uses = [
+        path.name
+        for path in (ROOT / "engine" / "outside").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"connect_tcp", "AnyIOBackend", "AsyncConnectionPool"}
+    ]
+    assert set(uses) == {"connect.py"}
+
+
+def test_a_model_sdk_gets_the_doors_client():
+    for path in sorted((ROOT / SDK_ROOM).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and re.fullmatch(r"[A-Z]\w+Provider", ast.unparse(node.func)):
+                handed_in = {keyword.arg for keyword in node.keywords}
+                assert handed_in & {"http_client", "openai_client", "anthropic_client"}, f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import requests",
+        "import httpx as h",
+        "from httpx2 import AsyncClient",
+        "import urllib.request",
+        "from urllib import request",
+        "from urllib.request import urlopen",
+        "import http.client",
+        "from http import client",
+        "def f():\n    import aiohttp",
+        "from websockets.asyncio.client import connect",
+        "import socket\nsocket.create_connection(('a', 1))",
+        "import asyncio\nasyncio.open_connection('a', 1)",
+        "loop.create_connection(p, 'a', 1)",
+        "import importlib\nimportlib.import_module('requests')",
+        "from asyncio import open_connection",
+        "from openai import AsyncOpenAI",
+    ],
+)
+def test_the_scan_sees_every_other_client(source):
+    assert found_in(source, "engine/nodes/page_scraper.py")
+
+
+def test_the_scan_sees_a_client_made_beside_the_door():
+    assert found_in("import httpx2\nhttpx2.AsyncClient()", "engine/outside/providers.py")
+    assert found_in("from openai import AsyncOpenAI", "engine/outside/providers.py") == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from urllib.parse import urljoin",
+        "import http",
+        "from engine.outside.http import Door",
+        "request = 1",
+        "import socket",
+        "open_connection(session, vault)",
+    ],
+)
+def test_the_scan_lets_the_rest_be(source):
+    assert found_in(source, "engine/nodes/page_scraper.py") == []
