@@ -43,6 +43,7 @@ export default {
   },
   beforeUnmount() {
     this.flush();
+    this.gone = true;
     window.removeEventListener("pagehide", this.onLeave);
   },
   watch: {
@@ -60,6 +61,7 @@ export default {
     },
     draw(text) {
       const box = this.$refs.box;
+      if (!box) return;
       box.replaceChildren(...this.pieces(text ?? ""));
     },
     pieces(text) {
@@ -87,6 +89,7 @@ export default {
       return chip;
     },
     read() {
+      if (!this.$refs.box) return this.sent ?? "";
       const walk = (node) => {
         if (node.nodeType === Node.TEXT_NODE) return node.data;
         if (node.dataset?.raw) return node.dataset.raw;
@@ -103,14 +106,14 @@ export default {
     },
     flush() {
       clearTimeout(this.timer);
-      const box = this.$refs.box;
-      if (!box) return;
+      if (this.gone || !this.$refs.box) return;
       const text = this.read();
       if (text === this.sent) return;
       this.sent = text;
       this.$emit("change", text);
     },
     settle() {
+      if (this.gone) return;
       this.flush();
       this.draw(this.read());
     },

@@ -274,7 +274,6 @@ def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Itera
         yield Problem(
             "no_processing_node",
             "Nothing happens to the input: connect at least one node that reads, asks, changes or decides.",
-            start.id if start else None,
             blocks_import=False,
         )
     final = final_nodes(document)

@@ -67,13 +67,13 @@ class Config(NodeConfig):
         title="Fields",
         description="What callers send.",
         max_length=contract.MAX_FIELDS,
-        json_schema_extra={"widget": "fields"},
+        json_schema_extra={"item": "field"},
     )
     samples: tuple[Sample, ...] = Field(
         default=(),
         title="Samples",
         description="Ready-made requests for the Run panel.",
-        json_schema_extra={"widget": "samples"},
+        json_schema_extra={"item": "sample"},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from engine.errors import Problem
 from engine.flow.document import Node, Policy
@@ -81,7 +81,7 @@ class Inspector:
         if self.node_id is None or self.problems_box is None:
             return
         mine = [problem for problem in problems if problem.node_id == self.node_id]
-        by_pointer = {problem.pointer: problem.message for problem in mine}
+        by_pointer = {problem.pointer: problem.message for problem in mine if problem.blocks_import}
         if self.bindings:
             self.bindings.show_problems(by_pointer)
         if self.form:
@@ -251,18 +251,21 @@ class Inspector:
         if node is not None and inputs != node.inputs:
             await self.edit([update_node(node, inputs=inputs)])
 
-    async def _config_changed(self, pointer: str, value: Any) -> None:
+    def _config_changed(self, _pointer: str, _value: Any) -> None:
         node = self.draft.document.node(self.node_id or "")
-        if node is None or self.form is None:
-            return
-        if self.form.value != node.config:
-            await self.edit([update_node(node, config=self.form.value)])
+        if node is not None and self.form is not None and self.form.value != node.config:
+            self._edit_soon(update_node(node, config=self.form.value))
 
-    async def _policy_changed(self, pointer: str, value: Any) -> None:
+    def _policy_changed(self, _pointer: str, _value: Any) -> None:
         node = self.draft.document.node(self.node_id or "")
         if node is not None:
-            policy = {**node.policy.model_dump(), pointer.lstrip("/"): value}
-            policy = {
-                key: item for key, item in policy.items() if item is not None or key in {"default", "timeout_seconds"}
-            }
-            await self.edit([update_node(node, policy=policy)])
+            self._edit_soon(update_node(node, policy={**Policy().model_dump(), **self.policy_form.value}))
+
+    def _edit_soon(self, op: Op) -> None:
+        """A form tells its changes without waiting; the draft takes them one after another."""
+
+        async def edit() -> None:
+            with self.panel:
+                await self.edit([op])
+
+        background_tasks.create(edit(), name="inspector edit")

@@ -255,7 +255,7 @@ class PlaygroundPage:
                 )
                 self.canvas.classes("w-full h-full")
             self.blank = ui.element("div").classes("fp-blank")
-            self.steps_list = ui.element("div").classes("fp-list")
+            self.steps_list = ui.element("div").classes("fp-steps")
 
     async def _canvas_ready(self, message: dict[str, Any]) -> None:
         newest = 0

@@ -109,7 +109,7 @@ class RunPanel:
         """Cancels the run; the panel says cancelling until the work has stopped."""
         if self.job_id is not None:
             await self.visit.try_do(cancel_run, self.job_id)
-    
+
     @property
     def running(self) -> bool:
         """True while a run goes on."""
@@ -136,7 +136,7 @@ class RunPanel:
                 words(_("Run"), tag="h2")
                 self.state = ui.element("span").classes("fp-row").props("role=status")
                 words("", "fp-sp")
-                self.run_button = button(_("Run"), self.run_clicked, icon="play_arrow", kind="main", small=True)
+                self.run_button = button(_("Run"), self.run_clicked, icon="play_arrow", small=True)
                 self.run_button.props("title='Ctrl+Enter'")
                 self.stop_button = button(_("Stop"), self.stop, icon="stop", small=True)
                 self.stop_button.visible = False
