@@ -220,6 +220,7 @@ def is_storage_fault(error: DBAPIError) -> bool:
         "locked",
         "malformed",
         "not a database",
+        "no such savepoint",  # a full disk makes SQLite roll everything back, savepoints too
     )
     return isinstance(error, OperationalError) and any(sign in said for sign in signs)
 
@@ -231,8 +232,19 @@ def storage_faults() -> Iterator[None]:
         yield
     except DBAPIError as error:
         if is_storage_fault(error):
-            raise StorageUnavailable(f"The database said: {error.orig}") from error
+            raise StorageUnavailable(f"The database said: {_first_fault(error).orig}") from error
         raise
+
+
+def _first_fault(error: DBAPIError) -> DBAPIError:
+    """What went wrong first: rolling back after a full disk fails too."""
+    first = error
+    earlier = error.__context__
+    while earlier is not None:
+        if isinstance(earlier, DBAPIError):
+            first = earlier
+        earlier = earlier.__context__
+    return first
 
 
 def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None) -> Database:

@@ -1,0 +1,273 @@
+"""A small world to run jobs in: a data folder with a workspace, flows made of test nodes, and runs without a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine.actions.jobs import RunOptions, submit
+from engine.clock import Clock, month_of
+from engine.flow.document import Document
+from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
+from engine.ids import new_id
+from engine.jobs.accept import Accepted, Caller, SubmitOptions
+from engine.jobs.record import Journal
+from engine.jobs.runs import Runs
+from engine.nodes import CATALOG
+from storage.database import Database, now, open_database
+from storage.jobs import JobRow, find_job, read_value
+from storage.models import OPEN, Flow, FlowVersion, Job, Usage, Workspace
+
+
+class AnyConfig(NodeConfig):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class AnyInputs(FreeInputs):
+    pass
+
+
+async def _sleep(config: Any, inputs: Any, context: NodeContext) -> Json:
+    await asyncio.sleep(float(inputs.values.get("seconds", 0)))
+    return inputs.values.get("value")
+
+
+async def _block(config: Any, inputs: Any, context: NodeContext) -> Json:
+    time.sleep(float(inputs.values.get("seconds", 0)))
+    return "blocked"
+
+
+async def _stubborn(config: Any, inputs: Any, context: NodeContext) -> Json:
+    until = time.monotonic() + float(inputs.values.get("seconds", 0))
+    while time.monotonic() < until:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            continue
+    return "done"
+
+
+async def _fail(config: Any, inputs: Any, context: NodeContext) -> Json:
+    raise NodeFailed("It fails on purpose.", code="http_status")
+
+
+async def _write(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Appends a line to a file: a side effect that can be counted."""
+    await context.http.settle()
+    with Path(inputs.values["path"]).open("a") as file:
+        file.write(f"{inputs.values['line']}\n")
+    return inputs.values["line"]
+
+
+async def _call(config: Any, inputs: Any, context: NodeContext) -> Json:
+    answer = await context.http.request(
+        "POST",
+        inputs.values["url"],
+        headers={"Idempotency-Key": context.idempotency_key},
+        content=json.dumps(inputs.values.get("body")).encode(),
+    )
+    return answer.text()
+
+
+async def _large(config: Any, inputs: Any, context: NodeContext) -> Json:
+    return "x" * int(inputs.values["bytes"])
+
+
+async def _crash(config: Any, inputs: Any, context: NodeContext) -> Json:
+    import os
+
+    os._exit(9)
+
+
+def _node(name: str, run: Any) -> NodeType:
+    return NodeType(
+        type=name,
+        title=name,
+        group="transform",
+        icon="bolt",
+        config=AnyConfig,
+        inputs=AnyInputs,
+        run=run,
+        out_schema=lambda config, inputs: None,
+        summary=lambda config, inputs: name,
+    )
+
+
+TEST_NODES = {
+    name: _node(name, run)
+    for name, run in {
+        "test_sleep": _sleep,
+        "test_block": _block,
+        "test_stubborn": _stubborn,
+        "test_fail": _fail,
+        "test_write": _write,
+        "test_call": _call,
+        "test_large": _large,
+        "test_crash": _crash,
+    }.items()
+}
+TEST_CATALOG = {**CATALOG, **TEST_NODES}
+
+
+def document_of(*nodes: tuple[str, str, Mapping[str, Any]], fields: list[dict[str, Any]] | None = None) -> Document:
+    """An API Input and then nodes (id, type, inputs), one after the other."""
+    made: list[dict[str, Any]] = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": fields or [{"name": "n", "type": "integer"}]}}
+    ]
+    edges = []
+    for node_id, kind, inputs in nodes:
+        edges.append({"id": f"e{len(edges)}", "source": made[-1]["id"], "target": node_id})
+        made.append({"id": node_id, "type": kind, "inputs": dict(inputs)})
+    return Document.model_validate({"format": 1, "nodes": made, "edges": edges})
+
+
+ECHO = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
+
+
+class NoServices:
+    """Services without an outside; `http.settle` waits as a real call does."""
+
+    def __init__(self, recorder: Any) -> None:
+        self.http = self
+        self._recorder = recorder
+
+    async def settle(self) -> None:
+        await self._recorder.settled()
+
+    async def ask_model(self, question: Any, **rest: Any) -> Any:
+        raise AssertionError("no model here")
+
+    def secret(self, secret_id: str) -> str:
+        raise AssertionError("no secrets here")
+
+    async def in_thread(self, work: Any, *args: Any) -> Any:
+        return await asyncio.to_thread(work, *args)
+
+
+@dataclass
+class World:
+    """One data folder with a workspace, seen from one process."""
+
+    data: Path
+    database: Database
+    workspace_id: str = ""
+    boot_id: str = "boot_test"
+    _open: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.database.write_now(work, *args, **kwargs)
+
+    def read(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.database.read_now(work, *args, **kwargs)
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.workspace_id, None, "live")
+
+    def add_flow(
+        self,
+        document: Document = ECHO,
+        *,
+        live: bool = True,
+        settings: dict[str, Any] | None = None,
+        workspace_id: str | None = None,
+    ) -> str:
+        """A flow with version 1, deployed unless told otherwise. Written by hand: the test's nodes are in no catalog."""
+        return self.write(_add_flow, workspace_id or self.workspace_id, document, live, settings or {})
+
+    def submit(self, flow_id: str, payload: dict[str, Any] | None = None, **options: Any) -> Accepted:
+        return self.write(submit, self.caller, flow_id, payload or {}, SubmitOptions(**options))
+
+    def job(self, job_id: str) -> JobRow:
+        job = self.read(find_job, self.workspace_id, job_id)
+        assert job is not None
+        return job
+
+    def result(self, job_id: str) -> Any:
+        return self.read(read_value, job_id, "result")
+
+    def active(self, subject: str | None = None) -> int:
+        return self.read(lambda session: session.get(Usage, subject or self.workspace_id).active)
+
+    def runs(self, boot_id: str | None = None) -> Runs:
+        """A worker's runs on the test's own loop."""
+        journal = Journal(self.database)
+        return Runs(
+            self.database, boot_id or self.boot_id, lambda job, recorder: NoServices(recorder), TEST_CATALOG, journal
+        )
+
+
+def open_world(data: Path, *, clock: Clock | None = None, plan: str = "free") -> World:
+    """A new data folder with one workspace."""
+    database = open_database(data, clock=clock)
+    world = World(data, database)
+    world.workspace_id = world.write(add_workspace, plan)
+    return world
+
+
+def add_workspace(session: Session, plan: str = "free") -> str:
+    workspace_id = new_id("ws")
+    session.add(Workspace(id=workspace_id, name=workspace_id, plan=plan, created_at=now(session)))
+    session.flush()
+    session.add(Usage(subject=workspace_id, active=0, month=month_of(now(session)), month_count=0))
+    return workspace_id
+
+
+def _add_flow(session: Session, workspace_id: str, document: Document, live: bool, settings: dict[str, Any]) -> str:
+    flow_id, at = new_id("flow"), now(session)
+    session.add(
+        Flow(
+            id=flow_id,
+            workspace_id=workspace_id,
+            title="A flow",
+            description="",
+            draft=document.dumps(),
+            draft_revision=1,
+            draft_saved_at=at,
+            newest_version=1,
+            live_version=1 if live else None,
+            deployed_at=at if live else None,
+            ever_deployed=live,
+            settings=settings,
+            created_at=at,
+            updated_at=at,
+        )
+    )
+    session.flush()
+    session.add(
+        FlowVersion(
+            flow_id=flow_id,
+            number=1,
+            document=document.dumps(),
+            title="A flow",
+            note="",
+            created_at=at,
+            created_by="test",
+            first_deployed_at=at if live else None,
+        )
+    )
+    return flow_id
+
+
+def count_open(session: Session, workspace_id: str) -> int:
+    """Open counted jobs of a workspace, from the rows themselves."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(Job)
+            .where(Job.workspace_id == workspace_id, Job.counted, Job.status.in_(OPEN))
+        )
+        or 0
+    )
+
+
+__all__ = ["ECHO", "RunOptions", "World", "count_open", "document_of", "open_world"]
