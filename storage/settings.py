@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 from storage.models import Setting
 
 SERVER = "server"
+#: Server settings: the address the server last ran at, and the host (`name:port`) its owner opened when setting it up.
+ADDRESS = "address"
+KNOWN_HOST = "known_host"
 
 Json = Any
 

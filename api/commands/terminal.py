@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The server's own address as it last started in this folder (a server setting).
-SERVER_ADDRESS = "address"
-
 
 class Terminal:
     """One run of one command."""
@@ -82,13 +79,13 @@ class Terminal:
     @property
     def address(self) -> str:
         """The front of every link shown: FLOWPORT_PUBLIC_URL, host and port when they are set, else where the server last ran."""
-        from storage.settings import SERVER, find_setting
+        from storage.settings import ADDRESS, SERVER, find_setting
 
         default = Settings()
         said = (self.settings.host, self.settings.port) != (default.host, default.port)
         if self.settings.public_url or said:
             return self.settings.base_url
-        return self.database.read_now(find_setting, SERVER, SERVER_ADDRESS) or self.settings.base_url
+        return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
     def see(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the workspace."""

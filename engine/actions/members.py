@@ -34,6 +34,7 @@ from storage.members import (
     person_of,
 )
 from storage.models import SignIn, SignInFailure, User
+from storage.settings import KNOWN_HOST, SERVER, put_setting
 
 WINDOW = 15 * MINUTE
 FAILURES_PER_ACCOUNT = 5
@@ -45,10 +46,11 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 @dataclass(frozen=True)
 class Browser:
-    """Where somebody sits: the address that counts, and how the browser calls itself."""
+    """Where somebody sits: the address that counts, how the browser calls itself, and the host it opened (`10.0.0.5:8080`)."""
 
     address: str = ""
     name: str = ""
+    host: str = ""
 
 
 async def set_up_owner(
@@ -65,6 +67,8 @@ async def set_up_owner(
             raise LinkNotValid
         user = _add_user(session, workspace_id, name, email, "owner", hashed)
         add_entry(session, _as_principal(user, browser), "set up", user.id, email)
+        if browser.host:
+            put_setting(session, SERVER, KNOWN_HOST, browser.host)
         return _start_session(session, user, browser)
 
     return await database.write(make)

@@ -48,13 +48,18 @@ class Vault:
 def open_vault(data: Path, key_file: Path | None = None) -> Vault:
     """The vault of a data folder; makes its key the first time. A named key file must exist. Raises BadSetting."""
     path = key_file or data / KEY_FILE
-    if key_file is None and not path.exists():
-        _make_key(path)
     try:
-        text = path.read_text().strip()
+        text = path.read_text().strip() if key_file else key_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"The key file {path} cannot be read ({error}). {_HOW}") from error
     return Vault(_parse_key(path, text))
+
+
+def key_text(path: Path) -> str:
+    """32 random bytes in base64 from a file (mode 0600) that is made the first time."""
+    if not path.exists():
+        _make_key(path)
+    return path.read_text().strip()
 
 
 _HOW = "It must hold 32 random bytes in base64; `openssl rand -base64 32` makes such a text."

@@ -1,0 +1,241 @@
+"""Flowport's one program: reads the environment, builds the parts, mounts them, starts and stops.
+
+app.py                       start the server (`serve`), with a worker process of its own
+app.py worker                one more worker on the same data folder
+app.py flows import FILE     and every other command: see `app.py --help`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from api.commands.parser import main
+from engine.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+    from api.create_api import PublicApi
+    from engine.actions.sealing import Vault
+    from engine.jobs.hub import Hub
+    from storage.database import Database
+
+ROOT = Path(__file__).resolve().parent
+#: How long calls that are being answered may take when the server stops; the worker has a time of its own.
+DRAIN_SECONDS = 10
+
+
+def serve(settings: Settings) -> int:
+    """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
+    from engine.jobs.lease import AlreadyServing, serve_lock
+
+    try:
+        lock = serve_lock(settings.data)
+    except AlreadyServing as error:
+        print(error, file=sys.stderr)
+        return 1
+    with contextlib.closing(_listen(settings)) as listener, _opened(settings) as (database, vault):
+        _set_up(database, settings)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(settings, database, vault, listener))
+    lock.release()
+    return 0
+
+
+def worker(settings: Settings) -> int:
+    """Runs jobs of this data folder until SIGTERM or Ctrl+C; returns the exit code."""
+    from engine.jobs.supervisor import PIPES
+    from engine.jobs.worker import WorkerOptions, run_worker
+    from engine.log_lines import log_to_stderr
+
+    log_to_stderr()
+    return run_worker(settings, WorkerOptions(pipes=os.environ.get(PIPES) == "1"))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket, taken before anything else is touched. Raises BadSetting."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        raise BadSetting(
+            f"Flowport cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
+            f"Another program may use it: stop that one, or choose another port, like --port {settings.port + 1}."
+        ) from error
+    return listener
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
+    from engine.actions.sealing import open_vault
+    from engine.actions.secrets import open_all
+    from engine.log_lines import log_to_stderr
+    from storage.database import open_database
+
+    vault = open_vault(settings.data, settings.secret_key_file)
+    database = open_database(settings.data)
+    try:
+        log_to_stderr(database.read_now(open_all, vault))
+        yield database, vault
+    finally:
+        database.close()
+
+
+def _set_up(database: Database, settings: Settings) -> None:
+    """The first workspace and owner, the slots as the jobs say, and where the server is. Prints the set-up link when needed."""
+    from engine.actions.links import link_path, new_setup_token
+    from engine.actions.members import ensure_owner, password_hash_now
+    from engine.actions.workspaces import ensure_workspace
+    from storage.members import has_owner
+    from storage.settings import ADDRESS, SERVER, put_setting
+    from storage.usage import reconcile_usage
+
+    workspace_id = database.write_now(ensure_workspace, settings.plan)
+    database.write_now(reconcile_usage)
+    database.write_now(put_setting, SERVER, ADDRESS, settings.base_url)
+    if settings.admin_email and not database.read_now(has_owner, workspace_id):
+        hashed = password_hash_now(_admin_password(settings))
+        database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
+    if not database.read_now(has_owner, workspace_id):
+        token = database.write_now(new_setup_token, workspace_id)
+        print(f"Set-up link: {settings.base_url}{link_path(token)}", flush=True)
+
+
+def _admin_password(settings: Settings) -> str:
+    if settings.admin_password_file is None:
+        raise BadSetting(
+            "FLOWPORT_ADMIN_EMAIL is set: name the file with the password in FLOWPORT_ADMIN_PASSWORD_FILE."
+        )
+    try:
+        return settings.admin_password_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"The file FLOWPORT_ADMIN_PASSWORD_FILE names cannot be read: {error}.") from error
+
+
+async def _run(settings: Settings, database: Database, vault: Vault, listener: socket.socket) -> None:
+    """Everything that lives on the event loop, from the first call to the last."""
+    import uvicorn
+
+    from api.create_api import create_api
+    from api.wire import BoundedHttp, Server
+    from engine.jobs.bell import BELL
+    from engine.jobs.hub import Hub
+    from engine.jobs.supervisor import Supervisor
+
+    hub = Hub(database)
+    supervisor = Supervisor(_worker_command(settings), os.environ, hub)
+    database.info[BELL] = supervisor
+    supervisor.start()
+    public_api = create_api(database, hub, settings)
+    server = Server(
+        uvicorn.Config(
+            _front(settings, database, public_api, _pages(settings, database, hub, vault, public_api)),
+            http=BoundedHttp,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=_trusted(settings),
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        ),
+        ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True),
+    )
+    stopped: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if server.should_exit:
+            server.force_exit = True
+            return
+        server.should_exit = True
+        public_api.stop()
+        stopped.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await server.serve(sockets=[listener])
+        await public_api.close()
+    finally:
+        await (stopped[0] if stopped else asyncio.to_thread(supervisor.stop))
+
+
+def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:
+    """The app in front: the public API beside the pages, sockets only for pages of our own."""
+    from api.front import Front
+    from api.origins import Origins
+    from storage.settings import KNOWN_HOST, SERVER, find_setting
+
+    async def known_hosts() -> tuple[str, ...]:
+        host = await database.read(find_setting, SERVER, KNOWN_HOST)
+        return (host,) if host else ()
+
+    return Front(pages, public_api, Origins(settings), known_hosts)
+
+
+def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, public_api: PublicApi) -> FastAPI:
+    """The pages: FastAPI is the root app and NiceGUI joins it, after the plain pages and the assets."""
+    os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data / "pages")  # read when NiceGUI is imported
+
+    from fastapi import FastAPI
+    from nicegui import ui
+    from starlette.middleware.gzip import GZipMiddleware
+
+    from api.front import Assets
+    from engine.actions.sealing import key_text
+    from ui.visit import App
+
+    root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
+    root.mount("/assets", GZipMiddleware(Assets(directory=ROOT / "assets")))
+    with contextlib.suppress(ModuleNotFoundError):
+        from ui.pages import register  # pyright: ignore[reportMissingImports] - until the pages are there
+
+        register(App(database, hub, settings, vault, public_api), root)
+    ui.run_with(
+        root,
+        title="Flowport",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        reconnect_timeout=30.0,
+        binding_refresh_interval=None,
+        show_welcome_message=False,
+        storage_secret=key_text(settings.data / "pages.key"),
+        session_middleware_kwargs={"same_site": "lax", "https_only": settings.public_url.startswith("https://")},
+    )
+    return root
+
+
+def _worker_command(settings: Settings) -> list[str]:
+    return [sys.executable, str(ROOT / "app.py"), "worker", "--data", str(settings.data.resolve())]
+
+
+def _trusted(settings: Settings) -> list[str]:
+    """Whose X-Forwarded headers count; `private` stands for every private network."""
+    private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "127.0.0.0/8", "::1")
+    return [entry for said in settings.trusted_proxies for entry in (private if said == "private" else (said,))]
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ, serve=serve, worker=worker))
