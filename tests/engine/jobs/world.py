@@ -62,7 +62,8 @@ async def _fail(config: Any, inputs: Any, context: NodeContext) -> Json:
 
 async def _write(config: Any, inputs: Any, context: NodeContext) -> Json:
     """Appends a line to a file: a side effect that can be counted."""
-    await context.http.settle()
+    if isinstance(context.http, NoServices):
+        await context.http.settle()
     with Path(inputs.values["path"]).open("a") as file:
         file.write(f"{inputs.values['line']}\n")
     return inputs.values["line"]

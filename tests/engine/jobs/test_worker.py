@@ -1,0 +1,196 @@
+"""The worker process and its supervisor: real processes, killed and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.actions.jobs import cancel
+from engine.jobs.bell import BELL
+from engine.jobs.hub import Hub, wait_for_end
+from engine.jobs.lease import run_folder
+from engine.jobs.supervisor import Supervisor
+from storage.jobs import JobRow
+from storage.workers import beats
+from tests.engine.jobs.world import World, document_of
+
+SLOW = document_of(("slow", "test_sleep", {"seconds": 60}))
+
+
+def command(world: World, *more: str) -> list[str]:
+    return [sys.executable, "-m", "tests.engine.jobs.worker_entry", str(world.data), *more]
+
+
+@contextmanager
+def supervised(world: World, *more: str) -> Iterator[tuple[Supervisor, Hub, list[str]]]:
+    hub, lines = Hub(world.database), []
+    supervisor = Supervisor(command(world, *more), os.environ, hub, write_line=lines.append)
+    world.database.info[BELL] = supervisor
+    supervisor.start()
+    try:
+        assert supervisor.wait_until_ready(30), lines
+        yield supervisor, hub, lines
+    finally:
+        supervisor.stop()
+        assert supervisor.pid is None
+
+
+async def ended(world: World, hub: Hub, job_id: str, seconds: float = 40) -> JobRow:
+    job = await wait_for_end(world.database, hub, world.workspace_id, job_id, seconds)
+    assert job.ended, job
+    return job
+
+
+async def until(world: World, job_id: str, status: str) -> JobRow:
+    for _ in range(2000):
+        job = world.job(job_id)
+        if job.status == status:
+            return job
+        await asyncio.sleep(0.02)
+    raise AssertionError(world.job(job_id))
+
+
+async def until_running(world: World, job_id: str, node_id: str = "slow") -> JobRow:
+    from storage.steps import list_steps
+
+    for _ in range(2000):
+        steps = world.read(list_steps, world.workspace_id, job_id)
+        if any(step.node_id == node_id and step.status == "running" for step in steps):
+            return world.job(job_id)
+        await asyncio.sleep(0.02)
+    raise AssertionError(world.job(job_id))
+
+
+async def test_the_supervised_worker_runs_jobs_and_tells_who_waits(world: World) -> None:
+    with supervised(world) as (_, hub, lines):
+        jobs = [world.submit(world.add_flow(), {"n": number}).job_id for number in range(4)]
+        assert [(await ended(world, hub, job_id)).status for job_id in jobs] == ["completed"] * 4
+        assert [world.result(job_id) for job_id in jobs] == [{"output": {"n": number}} for number in range(4)]
+    assert world.active() == 0
+    assert all(line.startswith("worker[") for line in lines), lines
+    assert world.read(beats) == {}
+    assert [path.name for path in run_folder(world.data).iterdir() if path.name.startswith("boot_")] == []
+
+
+async def test_a_cancel_reaches_the_worker_through_the_pipe(world: World) -> None:
+    with supervised(world) as (_, hub, _lines):
+        job_id = world.submit(world.add_flow(SLOW)).job_id
+        await until_running(world, job_id)
+        world.write(cancel, world.workspace_id, job_id)
+        assert (await ended(world, hub, job_id)).status == "cancelled"
+    assert world.active() == 0
+
+
+async def test_a_killed_worker_is_replaced_and_its_job_goes_on(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    steps = document_of(
+        ("first", "test_write", {"path": str(path), "line": "first"}),
+        ("slow", "test_sleep", {"seconds": 1.5}),
+        ("last", "set_fields", {"was": "{{ first.out }}"}),
+    )
+    with supervised(world) as (supervisor, hub, lines):
+        job_id = world.submit(world.add_flow(steps)).job_id
+        await until_running(world, job_id)
+        os.kill(supervisor.pid or 0, signal.SIGKILL)
+        job = await ended(world, hub, job_id)
+    assert (job.status, job.attempts) == ("completed", 2)
+    assert world.result(job_id) == {"output": {"was": "first"}}
+    assert path.read_text() == "first\n"
+    assert any("SIGKILL" in line for line in lines)
+    assert world.active() == 0
+
+
+async def test_a_job_that_kills_its_worker_every_time_ends_as_worker_lost(world: World) -> None:
+    with supervised(world) as (_, hub, _lines):
+        job_id = world.submit(world.add_flow(document_of(("crash", "test_crash", {})))).job_id
+        job = await ended(world, hub, job_id)
+    assert job.error is not None
+    assert (job.status, job.error["code"], job.attempts) == ("failed", "worker_lost", 3)
+    assert world.active() == 0
+
+
+async def test_a_job_that_blocks_the_loop_ends_with_timeout_while_others_go_on(world: World) -> None:
+    with supervised(world) as (_, hub, lines):
+        other = world.submit(
+            world.add_flow(document_of(("slow", "test_sleep", {"seconds": 1, "value": "fine"})))
+        ).job_id
+        blocking = document_of(("block", "test_block", {"seconds": 30}))
+        await until_running(world, other)
+        job_id = world.submit(world.add_flow(blocking), cancel_after_seconds=1).job_id
+        job = await ended(world, hub, job_id)
+        assert job.error is not None
+        assert (job.status, job.error["code"]) == ("failed", "timeout")
+        assert (job.completed_at or 0) - (job.started_at or 0) < 6_000
+        went_on = await ended(world, hub, other)
+    assert (went_on.status, went_on.attempts) == ("completed", 1)
+    assert world.result(other) == {"output": "fine"}
+    assert any("blocked by job " + job_id in line for line in lines), lines
+    assert world.active() == 0
+
+
+async def test_sigterm_puts_jobs_back_at_once_and_unpunished(world: World) -> None:
+    with supervised(world) as (supervisor, _hub, _lines):
+        job_id = world.submit(world.add_flow(SLOW)).job_id
+        await until_running(world, job_id)
+        supervisor.stop()
+        job = world.job(job_id)
+        assert (job.status, job.attempts) == ("queued", 0)
+        assert world.active() == 1
+
+
+async def test_a_worker_whose_server_is_gone_ends_by_itself(world: World) -> None:
+    from engine.jobs.supervisor import PIPES
+
+    worker = subprocess.Popen(
+        command(world), env={**os.environ, PIPES: "1"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == b"alive\n"
+    worker.stdin.close()
+    assert await asyncio.to_thread(worker.wait, 30) == 0
+    worker.stdout.close()
+
+
+async def test_a_worker_without_a_pipe_finds_jobs_and_cancels_by_looking(world: World) -> None:
+    worker = subprocess.Popen(command(world), stdin=subprocess.DEVNULL)
+    hub = Hub(world.database)
+    try:
+        assert (await ended(world, hub, world.submit(world.add_flow(), {"n": 1}).job_id)).status == "completed"
+        slow = world.submit(world.add_flow(SLOW)).job_id
+        await until_running(world, slow)
+        world.write(cancel, world.workspace_id, slow)
+        assert (await ended(world, hub, slow)).status == "cancelled"
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait, 30) == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_job_goes_on_in_another_worker(world: World, stop: signal.Signals) -> None:
+    steps = document_of(("slow", "test_sleep", {"seconds": 1, "value": "done"}))
+    hub = Hub(world.database)
+    first = subprocess.Popen(command(world, "0"), stdin=subprocess.DEVNULL)
+    second = None
+    try:
+        job_id = world.submit(world.add_flow(steps)).job_id
+        await until_running(world, job_id)
+        second = subprocess.Popen(command(world), stdin=subprocess.DEVNULL)
+        first.send_signal(stop)
+        job = await ended(world, hub, job_id)
+        assert job.attempts == (2 if stop == signal.SIGKILL else 1)
+        assert world.result(job_id) == {"output": "done"}
+    finally:
+        first.kill()
+        first.wait()
+        if second is not None:
+            second.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(second.wait, 30)
