@@ -47,6 +47,14 @@
     }
   };
 
+  // Opens and closes a branch of a value's tree.
+  window.fpFold = (event) => {
+    const twist = event.target.closest("[aria-expanded]");
+    const opened = twist.getAttribute("aria-expanded") === "true";
+    twist.setAttribute("aria-expanded", String(!opened));
+    twist.parentElement.nextElementSibling.hidden = opened;
+  };
+
   // The theme is a choice of this browser: a cookie, read by the server at the next page.
   window.fpTheme = (choice) => {
     document.cookie = choice === "system" ? "fp_theme=;path=/;max-age=0;samesite=lax" : `fp_theme=${choice};path=/;max-age=31536000;samesite=lax`;

@@ -68,7 +68,7 @@ def code(text: str, language: str = "text", *, copy: bool = True, inside: bool =
     with ui.element("div").classes("fp-codebox") as box:
         with ui.element("pre").classes("fp-code").classes("fp-code--in" if inside else "").props("tabindex=0") as block:
             block.props["aria-label"] = name or _("Code")
-            block.props("role=region")
+            block.props("role=group")
             for classes, piece in tokens_of(text, language):
                 words(piece, classes)
         if copy:
@@ -92,7 +92,7 @@ def value_view(
         place.clear()
         with place:
             if way == "tree":
-                with ui.element("div").classes("fp-tree").props("tabindex=0 role=region") as tree:
+                with ui.element("div").classes("fp-tree").props("tabindex=0 role=group") as tree:
                     tree.props["aria-label"] = label
                     _Tree(on_pick, reader).draw(value)
             elif way == "text":
@@ -151,14 +151,7 @@ class _Tree:
             self.left -= 1
             shown += 1
             if isinstance(one, Mapping | list | tuple) and one:
-                opened = not path or (len(path) == 1 and len(items) <= 10)
-                with ui.element("details").props("open" if opened else ""):
-                    with ui.element("summary"):
-                        icon("chevron_right", size=14)
-                        self._key(key, (*path, key))
-                        words(self._word(one), "fp-t3")
-                    with ui.element("ul"):
-                        self.draw(one, (*path, key))
+                self._branch(key, one, (*path, key), opened=not path or (len(path) == 1 and len(items) <= 10))
             else:
                 with ui.element("div").classes("fp-leaf"):
                     self._key(key, (*path, key))
@@ -166,15 +159,30 @@ class _Tree:
         if shown < len(items):
             words(_("and") + f" {number(len(items) - shown, self.reader)} " + _("more"), "fp-t3 fp-leaf", tag="div")
 
+    def _branch(self, key: str | int, value: Any, path: tuple[str | int, ...], *, opened: bool) -> None:
+        """A group or list with its key; page.js folds it, no server needed."""
+        with ui.element("div").classes("fp-branch"):
+            with ui.element("button").classes("fp-twist").props("type=button") as twist:
+                twist.props["aria-expanded"] = "true" if opened else "false"
+                icon("chevron_right", size=14)
+                if self.on_pick is None:
+                    self._key(key, path)
+                else:
+                    words(str(key), "fp-hide")
+            if self.on_pick is not None:
+                self._key(key, path)
+            words(self._word(value), "fp-t3")
+        twist.on("click", js_handler="(event) => window.fpFold(event)")
+        with ui.element("div").classes("fp-kids").props("" if opened else "hidden"):
+            self.draw(value, path)
+
     def _key(self, key: str | int, path: tuple[str | int, ...]) -> None:
         classes = "fp-k" if isinstance(key, str) else "fp-t3"
         if self.on_pick is None:
             words(str(key), classes)
             return
         pick = self.on_pick
-        words(str(key), f"fp-key {classes}", tag="button").props("type=button").on(
-            "click.stop.prevent", lambda: pick(path), []
-        )
+        words(str(key), f"fp-key {classes}", tag="button").props("type=button").on("click", lambda: pick(path), [])
 
     def _word(self, value: Any) -> str:
         kind = _("Group") if isinstance(value, Mapping) else _("List")

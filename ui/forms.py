@@ -31,7 +31,7 @@ from nicegui import ui
 from ui.form_lists import draw_list, draw_objects, draw_pairs
 from ui.form_specs import ABSENT, Absent, FieldSpec, Json
 from ui.form_values import get_at, parse, pointer_to, problem_of, problems_of, with_value
-from ui.parts import icon, words
+from ui.parts import icon, sentence, words
 from ui.text import _
 
 OnChange = Callable[[str, Json], Any]
@@ -51,7 +51,7 @@ class Field(ui.element):
                 with self._label:
                     words(type_text, "fp-t3")
             self._place = ui.element("div")
-            self._help = words(help_text, "fp-hint", tag="p") if help_text else None
+            self._help = sentence(help_text, "fp-hint") if help_text else None
             with ui.element("p").classes("fp-hint fp-bad") as self._error:
                 icon("error", size=14)
                 self._error_text = words("")
@@ -75,13 +75,13 @@ class Field(ui.element):
         self._describe()
         return element
 
-    def error(self, sentence: str) -> None:
+    def error(self, text: str) -> None:
         """Shows a sentence under the control, or takes it away with ""."""
-        self._error_text.text = sentence
-        self._error.visible = bool(sentence)
+        self._error_text.text = text
+        self._error.visible = bool(text)
         if self._control is not None:
-            self._control.classes(add="fp-is-bad") if sentence else self._control.classes(remove="fp-is-bad")
-            self._control.props.set_bool("aria-invalid", "true" if sentence else None)
+            self._control.classes(add="fp-is-bad") if text else self._control.classes(remove="fp-is-bad")
+            self._control.props.set_bool("aria-invalid", "true" if text else None)
             self._describe()
 
     def _describe(self) -> None:
@@ -143,9 +143,9 @@ class Form:
         """Marks exactly these fields. A pointer into a part that has no field of its own marks the field around it."""
         for field in self._fields.values():
             field.error("")
-        for pointer, sentence in errors.items():
+        for pointer, text in errors.items():
             if field := self._field_around(pointer):
-                field.error(sentence)
+                field.error(text)
 
     def focus(self, pointer: str) -> None:
         """Puts the caret into a field."""
@@ -229,15 +229,15 @@ class Form:
 
     def _box(self, spec: FieldSpec, pointer: str, value: Json, field: Field | None) -> ui.input | ui.textarea:
         def typed(text: str | None) -> None:
-            parsed, sentence = parse(spec, text or "")
-            if sentence:
-                self._unread[pointer] = sentence
+            parsed, wrong = parse(spec, text or "")
+            if wrong:
+                self._unread[pointer] = wrong
             else:
                 self._unread.pop(pointer, None)
                 self.change(pointer, parsed)
-                sentence = problem_of(spec, parsed) if not isinstance(parsed, Absent) else ""
+                wrong = problem_of(spec, parsed) if not isinstance(parsed, Absent) else ""
             if field is not None:
-                field.error(sentence)
+                field.error(wrong)
 
         long = spec.kind in {"textarea", "code", "json"}
         shown = _as_text(spec, value)
@@ -285,7 +285,7 @@ class Form:
             if self.read_only:
                 toggle.disable()
             if spec.help:
-                hint = words(spec.help, "fp-hint", tag="p")
+                hint = sentence(spec.help, "fp-hint")
                 toggle.props["aria-describedby"] = hint.html_id
 
 

@@ -34,7 +34,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from ui.assets import asset_url
 from ui.feedback import toast_area
-from ui.parts import button, icon, icon_button, link, menu_item, words
+from ui.parts import button, drop_menu, icon, icon_button, link, menu_item, words
 from ui.search import Hit, Search, search_dialog
 from ui.text import ENGLISH, Reader, _
 
@@ -124,30 +124,47 @@ def frame(
     ui.add_head_html(_HEAD + _EARLY_PAINT[theme])
     dark = ui.dark_mode({"light": False, "dark": True, "system": None}[theme])
     open_search = search_dialog(search, [Hit(word, path) for word, _symbol, path in AREAS.values()])
+    client = ui.context.client
+    client.layout.classes("fp-app fp-app--rail" if rail else "fp-app")
+    client.page_container.classes("fp-page")
+    main = client.page_container.default_slot.children[0].props("tabindex=-1")  # NiceGUI's own <main>
+    with client.layout:
+        _bars(active, person, dark, open_search, rail=rail, main_id=main.html_id)
     words("", "fp-hide").props("id=fp-said role=status")  # where page.js says "Copied"
     toast_area()
-    with ui.element("div").classes("fp-app fp-app--rail" if rail else "fp-app"):
-        link(_("Skip to the content"), "#fp-main", "fp-skip")
-        with ui.dialog().props("position=left full-height") as menu, ui.card().classes("fp-menu-card"):
-            _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
-        with ui.element("header").classes("fp-mtop fp-mob"):
-            icon_button("menu", _("Menu"), menu.open, tip=False)
-            with ui.element("span").classes("fp-brand"):
-                _mark()
-                words("Flowport")
-            words("", "fp-sp")
-            icon_button("search", _("Search"), open_search, tip=False).props("data-fp-search")
-        _navigation(active, person, dark, open_search, rail=rail, name=_("Main"), classes="fp-desk")
-        with ui.element("main").classes("fp-page").props("id=fp-main tabindex=-1"):
-            if rail:
-                heading = words(title, "fp-hide", tag="h1") if h1 else None
-                aside = ui.element("div").classes("fp-hide")
-                aside.visible = False
-                yield Page(heading, aside, aside)
-            else:
-                with ui.element("div").classes("fp-wrap"):
-                    page = _head(title, crumbs, sub) if h1 else Page(None, ui.element("div"), ui.element("div"))
-                    yield page
+    if rail:
+        heading = words(title, "fp-hide", tag="h1") if h1 else None
+        aside = ui.element("div")
+        aside.visible = False
+        yield Page(heading, aside, aside)
+    else:
+        with ui.element("div").classes("fp-wrap"):
+            yield _head(title, crumbs, sub) if h1 else Page(None, ui.element("div"), ui.element("div"))
+
+
+def _bars(
+    active: Area,
+    person: Person,
+    dark: ui.dark_mode,
+    open_search: Callable[..., Any],
+    *,
+    rail: bool,
+    main_id: str,
+) -> None:
+    """What stands before the page: the way past it all, the bar of small screens with its menu, the navigation."""
+    layout = ui.context.client.layout
+    with ui.dialog().props("position=left full-height") as menu, ui.card().classes("fp-menu-card"):
+        _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
+    link(_("Skip to the content"), f"#{main_id}", "fp-skip").move(layout, 0)
+    with ui.element("header").classes("fp-mtop fp-mob") as bar:
+        icon_button("menu", _("Menu"), menu.open, tip=False)
+        with ui.element("span").classes("fp-brand"):
+            _mark()
+            words("Flowport")
+        words("", "fp-sp")
+        icon_button("search", _("Search"), open_search, tip=False).props("data-fp-search")
+    bar.move(layout, 1)
+    _navigation(active, person, dark, open_search, rail=rail, name=_("Main"), classes="fp-desk").move(layout, 2)
 
 
 def _document_title(title: str) -> str:
@@ -162,11 +179,7 @@ def _chosen_theme() -> Theme:
 
 def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None) -> Page:
     if crumbs:
-        with (
-            ui.element("nav").classes("fp-crumb").props["aria-label"]
-            if False
-            else ui.element("nav").classes("fp-crumb") as trail
-        ):
+        with ui.element("nav").classes("fp-crumb") as trail:
             trail.props["aria-label"] = _("Breadcrumbs")
             for text, path in crumbs:
                 if path is None:
@@ -195,7 +208,7 @@ def _navigation(
     rail: bool,
     name: str,
     classes: str = "",
-) -> None:
+) -> ui.element:
     with ui.element("nav").classes("fp-nav").classes(classes) as nav:
         nav.props["aria-label"] = name
         with link("", "/flows", "fp-brand") as home:
@@ -223,6 +236,7 @@ def _navigation(
                 entry.props("aria-current=page")
         words("", "fp-sp")
         _account(person, dark, rail=rail)
+    return nav
 
 
 def _tip(text: str) -> None:
@@ -231,14 +245,17 @@ def _tip(text: str) -> None:
 
 def _account(person: Person, dark: ui.dark_mode, *, rail: bool) -> None:
     with ui.element("div").classes("fp-who"):
-        with ui.element("button").classes("fp-account").props("type=button aria-haspopup=menu") as account:
-            account.props["aria-label"] = _("Account of") + f" {person.name or person.email}"
+        with ui.element("button").classes("fp-account").props("type=button aria-haspopup=dialog"):
+            words(_("Account:"), "fp-hide")
             words(person.initials, "fp-ava").props("aria-hidden=true")
-            if not rail:
+            if rail:
+                words(person.name or person.email, "fp-hide")
+            else:
                 with ui.element("span").classes("fp-cut"):
                     words(person.name or person.email, "fp-b fp-cut", tag="div")
                     words(f"{person.plan} {_('plan')}" if person.plan else person.role, "fp-t3 fp-s12", tag="div")
-            with ui.menu().props('anchor="top right" self="bottom right" :offset="[0, 6]"'):
+            with ui.menu().props('anchor="top left" self="bottom left" :offset="[0, 6]" role=dialog') as menu:
+                menu.props["aria-label"] = _("Account")
                 with ui.element("div").classes("fp-person"):
                     words(person.name, "fp-b", tag="div")
                     words(person.email, "fp-t2", tag="div")
@@ -247,8 +264,8 @@ def _account(person: Person, dark: ui.dark_mode, *, rail: bool) -> None:
                 # A plain form: signing out works even when the page's connection is gone.
                 with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
                     button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")
-        theme = icon_button("contrast", _("Theme"))
-        with theme, ui.menu().props('anchor="top right" self="bottom right" :offset="[0, 6]"'):
+        place = 'anchor="top right" self="bottom right" :offset="[0, 6]"'
+        with icon_button("contrast", _("Theme")).props("aria-haspopup=menu"), drop_menu(_("Theme"), place):
             choices: dict[Theme, tuple[str, str]] = {
                 "light": (_("Light"), "light_mode"),
                 "dark": (_("Dark"), "dark_mode"),

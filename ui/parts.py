@@ -2,6 +2,7 @@
 
 Words and icons
     words("text", "fp-t2", tag="p")       a text element (never HTML): tag span unless told
+    sentence("Like `url`.", "fp-hint")    words in which names in backticks stand as code
     link("Saved Flows", "/flows")         an anchor
     icon("schema", size=20)               Material Symbol by name; 14, 16, 18, 20 or 32 px; unseen by screen readers
     tile("web", "travel_explore")         icon tile in the colour of a node group; small=True for 26 px
@@ -12,7 +13,8 @@ Buttons (kind: main, normal, quiet, link, danger, danger_main)
     icon_button("close", "Close", close)  round, with its name for screen readers and as tooltip
     copy_button("text to copy")           label Copy; copies in the browser, says Copied
     disabled_button("Deploy API", "Connect a step to API Input first.", fix="Show me", on_fix=show)
-    menu_button("More for Web shop", [...menu entries...]); menu_item("Delete...", delete, icon="delete", danger=True)
+    with menu_button("More for Web shop"): menu_item("Rotate", rotate); menu_item("Delete...", delete, icon="delete", danger=True)
+    with button("All flows", icon="schema"), drop_menu("Flows"): menu_item(...)       a menu on any element
     segments({"tree": "Tree", "text": "Text"}, "tree", on_change) -> ui.toggle
 
 States
@@ -96,6 +98,17 @@ def words(text: str, classes: str = "", *, tag: str = "span") -> Words:
     element = Words(text, tag)
     if classes:
         element.classes(classes)
+    return element
+
+
+def sentence(text: str, classes: str = "", *, tag: str = "p") -> ui.element:
+    """Words in which `names in backticks` stand as code."""
+    if "`" not in text:
+        return words(text, classes, tag=tag)
+    with ui.element(tag).classes(classes) as element:
+        for at, piece in enumerate(text.split("`")):
+            if piece:
+                words(piece, tag="code" if at % 2 else "span")
     return element
 
 
@@ -203,7 +216,7 @@ def menu_item(
     text: str, on_click: Callable[..., Any] | None = None, *, icon: str | None = None, danger: bool = False
 ) -> ui.menu_item:
     """An entry of a `ui.menu`."""
-    item = ui.menu_item(on_click=on_click).classes("fp-bad" if danger else "")
+    item = ui.menu_item(on_click=on_click).classes("fp-bad" if danger else "").props("role=menuitem")
     with item:
         if icon:
             _icon(icon)
@@ -212,9 +225,18 @@ def menu_item(
 
 
 @contextmanager
+def drop_menu(label: str, props: str = "") -> Iterator[ui.menu]:
+    """The menu of the element we are in, opened by a click on it; enter it and put `menu_item`s inside."""
+    with ui.menu().props(f"role=dialog {props}") as menu, ui.element("div").props("role=menu") as entries:
+        menu.props["aria-label"] = label
+        entries.props["aria-label"] = label
+        yield menu
+
+
+@contextmanager
 def menu_button(label: str, *, name: str = "more_horiz") -> Iterator[ui.menu]:
     """An icon button that opens a menu; enter it and put `menu_item`s and `ui.separator()`s inside."""
-    with icon_button(name, label, tip=False).props("aria-haspopup=menu"), ui.menu() as menu:
+    with icon_button(name, label, tip=False).props("aria-haspopup=menu"), drop_menu(label) as menu:
         yield menu
 
 
@@ -255,6 +277,15 @@ def status_line(state: str, text: str = "") -> ui.element:
         else:
             _icon(symbol, size=16)
         words(text or word)
+    return element
+
+
+def status_icon(state: str) -> ui.element:
+    """Only the coloured icon of a state, with its word for screen readers: for rows whose text is a name."""
+    word, symbol, kind = STATES[state]
+    with ui.element("span").classes(f"fp-{kind}" if kind else "fp-t2") as element:
+        _icon(symbol or "circle", size=16)
+        words(word, "fp-hide")
     return element
 
 
