@@ -23,7 +23,7 @@ export default {
     <div class="fp-in fp-in--area fp-binding" :class="{ 'fp-binding--one': single, 'fp-is-bad': bad }"
          ref="box" contenteditable="plaintext-only" role="textbox" :aria-multiline="!single" :aria-label="label"
          :aria-invalid="bad" :data-placeholder="placeholder" tabindex="0" spellcheck="false"
-         @input="typed" @blur="settle" @focus="$emit('active')" @keydown="keys" @paste="paste"></div>`,
+         @input="typed" @blur="settle" @focus="$emit('active')" @keydown="keys" @keyup="note" @mouseup="note" @paste="paste"></div>`,
   props: {
     value: { type: String, default: "" },
     labels: { type: Object, default: () => ({}) },
@@ -90,17 +90,33 @@ export default {
     },
     read() {
       if (!this.$refs.box) return this.sent ?? "";
+      const text = this.rawOf(this.$refs.box);
+      return this.single ? text.replace(/\s*\n\s*/g, " ") : text;
+    },
+    rawOf(root) {
       const walk = (node) => {
         if (node.nodeType === Node.TEXT_NODE) return node.data;
         if (node.dataset?.raw) return node.dataset.raw;
         if (node.nodeName === "BR") return "\n";
         const inside = [...node.childNodes].map(walk).join("");
-        return node !== this.$refs.box && /^(DIV|P)$/.test(node.nodeName) ? "\n" + inside : inside;
+        return node !== root && /^(DIV|P)$/.test(node.nodeName) ? "\n" + inside : inside;
       };
-      const text = walk(this.$refs.box).replaceAll("\u00a0", " ");
-      return this.single ? text.replace(/\s*\n\s*/g, " ") : text;
+      return walk(root).replaceAll("\u00a0", " ");
+    },
+    // The caret as a place in the raw text: choosing a chip takes the focus away, and drawing moves the nodes.
+    note() {
+      const box = this.$refs.box;
+      const selection = getSelection();
+      if (!box || !selection.rangeCount) return;
+      const range = selection.getRangeAt(0);
+      if (!box.contains(range.endContainer)) return;
+      const before = document.createRange();
+      before.selectNodeContents(box);
+      before.setEnd(range.endContainer, range.endOffset);
+      this.caret = this.rawOf(before.cloneContents()).length;
     },
     typed() {
+      this.note();
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.flush(), 350);
     },
@@ -129,26 +145,26 @@ export default {
     // Puts a reference in: instead of the whole value in a single-value field, at the caret in text.
     insert(raw) {
       const box = this.$refs.box;
-      const selection = getSelection();
-      const inside = selection.rangeCount && box.contains(selection.getRangeAt(0).commonAncestorContainer);
-      if (this.single) {
-        this.draw(raw);
-      } else if (inside) {
-        const range = selection.getRangeAt(0);
-        range.deleteContents();
-        const pieces = this.pieces(raw);
-        for (const piece of [...pieces].reverse()) range.insertNode(piece);
-      } else {
-        const text = this.read();
-        this.draw(text + (text && !/\s$/.test(text) ? " " : "") + raw);
-      }
+      const text = this.read();
+      const at = Math.min(this.caret ?? text.length, text.length);
+      this.draw(this.single ? raw : text.slice(0, at) + raw + text.slice(at));
+      this.caret = this.single ? raw.length : at + raw.length;
       this.flush();
       box.focus();
-      const range = document.createRange();
-      range.selectNodeContents(box);
-      range.collapse(false);
-      selection.removeAllRanges();
-      selection.addRange(range);
+      this.placeCaret();
+    },
+    placeCaret() {
+      let left = this.caret;
+      for (const node of this.$refs.box.childNodes) {
+        const length = (node.dataset?.raw ?? node.textContent).length;
+        if (node.nodeType === Node.TEXT_NODE && left <= length) {
+          getSelection().collapse(node, left);
+          return;
+        }
+        left -= length;
+      }
+      getSelection().selectAllChildren(this.$refs.box);
+      getSelection().collapseToEnd();
     },
   },
 };

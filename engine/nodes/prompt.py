@@ -73,13 +73,13 @@ class Inputs(NodeInputs):
     prompt: Text = Field(
         title="Prompt",
         description="What the model should do, with data from earlier steps as chips.",
-        json_schema_extra={"widget": "text"},
+        json_schema_extra={"widget": "textarea"},
     )
     system: Text = Field(
         default="",
         title="System text",
         description="Who the model is and what always holds. Optional.",
-        json_schema_extra={"widget": "text"},
+        json_schema_extra={"widget": "textarea"},
     )
 
 

@@ -299,7 +299,7 @@ class PlaygroundPage:
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
-        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select))
+        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
         self._document_changed()
         return True
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from nicegui import background_tasks, ui
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
-from engine.errors import PayloadInvalid, Refusal
+from engine.errors import FlowInvalid, PayloadInvalid, Refusal
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.ids import FlowId, JobId
 from storage.jobs import read_value
@@ -19,7 +19,7 @@ from ui.code_view import value_view
 from ui.form_specs import specs_of_schema
 from ui.forms import Form
 from ui.frame import reader
-from ui.parts import button, icon, segments, status_badge, status_line, words
+from ui.parts import button, icon, segments, status_badge, status_icon, words
 from ui.playground.watch import Look, look_at, statuses
 from ui.text import _, cost, duration, tokens
 from ui.visit import SignedOut, Visit
@@ -42,7 +42,7 @@ class RunPanel:
         draft: OpenDraft,
         *,
         on_status: Callable[[dict[str, Any] | None], None],
-        on_open: Callable[[str], Any],
+        on_open: Callable[[str], Awaitable[None]],
     ) -> None:
         self.visit = visit
         self.draft = draft
@@ -90,6 +90,15 @@ class RunPanel:
             )
         except PayloadInvalid as refusal:
             self._show_wrong_fields(refusal)
+            return
+        except FlowInvalid as refusal:
+            first = refusal.problems[0]
+            feedback.failed(
+                _("The flow cannot run yet."),
+                first.message,
+                action=_("Show me") if first.node_id else "",
+                on_action=lambda: self.on_open(first.node_id or ""),
+            )
             return
         except Refusal as refusal:
             feedback.refused(refusal)
@@ -262,7 +271,8 @@ class RunPanel:
                 with ui.element("button").classes("fp-rs").props("type=button") as row:
                     if step.node_id == self.node_id:
                         row.classes("fp-on")
-                    status_line(step.status, labels.get(step.node_id, step.node_id)).classes("fp-cut")
+                    status_icon(step.status)
+                    words(labels.get(step.node_id, step.node_id), "fp-cut")
                     words("", "fp-sp")
                     words(
                         duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at else "",
@@ -275,7 +285,7 @@ class RunPanel:
         if self.look:
             self._show_steps(self.look)
         await self._show_value(node_id)
-        self.on_open(node_id)
+        await self.on_open(node_id)
 
     async def _show_end(self, look: Look) -> None:
         job = look.job
@@ -290,7 +300,6 @@ class RunPanel:
             return
         self.value_box.clear()
         with self.value_box:
-            words(_("Result"), tag="h3")
             value_view(result, label=_("Result"))
 
     def _error_card(self, error: dict[str, Any]) -> None:
@@ -333,7 +342,5 @@ class RunPanel:
             if step.error:
                 self._error_card(step.error)
             else:
-                words(_("Output"), "fp-lab", tag="h4")
                 value_view(value, label=_("Output"))
-            words(_("Input"), "fp-lab", tag="h4").style("margin-top: 10px")
             value_view(given, label=_("Input"))
