@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, not a package
 """Builds the flow canvas: `build_canvas.py` writes the bundle, `build_canvas.py --check` shows that the committed one is what its sources make.
 
 Needs Node 20.19 or later; only people who change the canvas need it. The first line of the bundle carries a hash of

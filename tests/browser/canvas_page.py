@@ -70,7 +70,9 @@ class Flow:
 
     def new_id(self, stem: str) -> str:
         taken = {**self.parts["Node"], **self.parts["Note"]}
-        return next(name for number in range(1, 999) if (name := stem if number == 1 else f"{stem}_{number}") not in taken)
+        return next(
+            name for number in range(1, 999) if (name := stem if number == 1 else f"{stem}_{number}") not in taken
+        )
 
     def as_json(self) -> dict:
         return {
@@ -129,7 +131,15 @@ class Watched:
             on_note_request=self._note,
             **{  # pyright: ignore[reportArgumentType]
                 f"on_{event}": lambda message, event=event: flow.log.append({"event": event, **message})
-                for event in ("select", "invalid", "open", "plus_request", "run_request", "save_request", "search_request")
+                for event in (
+                    "select",
+                    "invalid",
+                    "open",
+                    "plus_request",
+                    "run_request",
+                    "save_request",
+                    "search_request",
+                )
             },
         )
         flow.canvases.append(self.canvas)
@@ -221,7 +231,7 @@ def flow_page(name: str, dark: bool = False, readonly: bool = False) -> None:
     ui.add_head_html('<link rel="stylesheet" href="/look/theme.css">')
     ui.add_css(".stage{display:grid;grid-template-columns:160px minmax(0,1fr);height:100vh;width:100%}")
     ui.dark_mode(dark)
-    with ui.element("main").classes("stage"):
+    with ui.element("div").classes("stage"):
         with ui.element("div"):
             for node_type, about in TYPES.items():
                 ui.html(
@@ -233,7 +243,7 @@ def flow_page(name: str, dark: bool = False, readonly: bool = False) -> None:
             Watched(flows[name], name, readonly=readonly)
 
 
-ui.run_with(app, title="Canvas", storage_secret="only for the test page", show_welcome_message=False)
+ui.run_with(app, title="Canvas", storage_secret="only for the test page", show_welcome_message=False, tailwind=False)
 
 if __name__ == "__main__":
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -79,7 +79,7 @@ class Canvas:
         self.root = page.get_by_test_id("flow-canvas")
 
     def open(self, query: str = "") -> Canvas:
-        self.page.goto(f"{self.base}/flow/{self.name}{query}")
+        self.page.goto(f"{self.base}/flow/{self.name}{query}", wait_until="commit")
         expect(self.root).to_have_attribute("data-loaded", "true")
         return self
 
@@ -139,7 +139,9 @@ def _read(url: str):
 
 
 def _send(url: str, method: str, body: dict):
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
+    )
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.loads(answer.read() or "null")
 
@@ -204,7 +206,10 @@ def test_nodes_come_from_the_palette_and_are_connected_by_hand(tab):
     canvas.port("prompt-out").click()
     canvas.port("api_output-in").click()
     expect(canvas.edges).to_have_count(2)
-    canvas.settles(lambda: [(e["source"], e["source_port"], e["target"]) for e in canvas.document()["edges"]], [("api_input", "out", "prompt"), ("prompt", "out", "api_output")])
+    canvas.settles(
+        lambda: [(e["source"], e["source_port"], e["target"]) for e in canvas.document()["edges"]],
+        [("api_input", "out", "prompt"), ("prompt", "out", "api_output")],
+    )
     assert all(value % 20 == 0 for kind in ("api_input", "prompt", "api_output") for value in canvas.place(kind))
     assert canvas.heard("change", reason="connect")["ops"][0]["edge"]["id"].startswith("e_")
 
@@ -221,7 +226,9 @@ def test_a_refused_connection_says_why(tab):
     canvas = tab({**CHAIN, "edges": [*CHAIN["edges"], edge("prompt", "api_output")]})
     canvas.connect("prompt-out", "scraper-in")
     expect(canvas.page.get_by_test_id("refused")).to_contain_text("would make a loop")
-    expect(canvas.root.get_by_role("status")).to_have_text("Summarise already comes after Read the page: this connection would make a loop.")
+    expect(canvas.root.get_by_role("status")).to_have_text(
+        "Summarise already comes after Read the page: this connection would make a loop."
+    )
     assert canvas.heard("invalid", source="prompt", target="scraper")["code"] == "loop"
     canvas.connect("api_input-out", "scraper-in")
     expect(canvas.page.get_by_test_id("refused")).to_contain_text("already connected")
@@ -236,11 +243,15 @@ def test_a_refused_connection_says_why(tab):
 
 
 def test_a_condition_has_two_ports(tab):
-    canvas = tab({"nodes": [node("condition", "condition", 0, 100), node("a", "prompt", 320, 0), node("b", "prompt", 320, 200)]})
+    canvas = tab(
+        {"nodes": [node("condition", "condition", 0, 100), node("b", "prompt", 320, 0), node("a", "prompt", 320, 200)]}
+    )
     canvas.connect("condition-out-yes", "a-in")
     canvas.connect("condition-out-no", "b-in")
     expect(canvas.edges).to_have_count(2)
     canvas.settles(lambda: {e["source_port"]: e["target"] for e in canvas.document()["edges"]}, {"yes": "a", "no": "b"})
+    canvas.keys("l")
+    canvas.settles(lambda: canvas.place("a")[1] < canvas.place("b")[1], True)
 
 
 def test_moving_is_one_small_message_and_can_be_undone(tab):
@@ -377,6 +388,10 @@ def test_notes_are_written_sized_and_never_html(tab):
     page.mouse.move(box["x"] + box["width"] + 36, box["y"] + box["height"] + 36, steps=4)
     page.mouse.up()
     canvas.settles(lambda: canvas.document()["notes"][0]["size"], {"width": 240, "height": 120})
+    note.dblclick()
+    field.fill("Never mind")
+    field.press("Escape")
+    expect(note).to_contain_text("Ask Tom")
     canvas.keys("Control+z", "Control+z")
     canvas.settles(lambda: canvas.document()["notes"][0]["text"], "")
     canvas.keys("Control+z")
@@ -389,7 +404,9 @@ def test_layout_wraps_to_the_view_or_makes_one_row(tab):
     page = canvas.page
     page.get_by_role("button", name="Auto layout").click()
     page.get_by_role("menuitem", name="Wrap to the view").click()
-    canvas.settles(lambda: [canvas.place(f"n{i}") for i in range(6)], [(0, 0), (260, 0), (520, 0), (780, 0), (0, 140), (260, 140)])
+    canvas.settles(
+        lambda: [canvas.place(f"n{i}") for i in range(6)], [(0, 0), (260, 0), (520, 0), (780, 0), (0, 140), (260, 140)]
+    )
     page.get_by_role("button", name="Auto layout").click()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
@@ -401,7 +418,14 @@ def test_layout_wraps_to_the_view_or_makes_one_row(tab):
 def test_a_run_and_the_servers_marks_are_shown_and_never_saved(tab):
     canvas = tab(CHAIN)
     page = canvas.page
-    canvas.server("set_status", {"api_input": {"state": "done", "time": "0.01 s"}, "scraper": {"state": "done"}, "prompt": {"state": "running", "done": 3, "total": 12}})
+    canvas.server(
+        "set_status",
+        {
+            "api_input": {"state": "done", "time": "0.01 s"},
+            "scraper": {"state": "done"},
+            "prompt": {"state": "running", "done": 3, "total": 12},
+        },
+    )
     expect(canvas.node("prompt")).to_have_attribute("data-status", "running")
     expect(page.get_by_test_id("status-prompt")).to_contain_text("3 of 12")
     expect(page.locator("[data-edge=scraper-prompt] .fp-e--flow")).to_have_count(1)
@@ -411,7 +435,13 @@ def test_a_run_and_the_servers_marks_are_shown_and_never_saved(tab):
     expect(page.get_by_test_id("status-prompt")).to_contain_text("Failed, item 7")
     expect(canvas.node("api_input")).to_have_attribute("data-status", "idle")
     expect(page.locator(".fp-e--flow")).to_have_count(0)
-    canvas.server("set_marks", {"prompt": {"summary": "gpt-4.1-mini, 2 fields", "problems": 2, "simulated": True}, "api_output": {"parked": True}})
+    canvas.server(
+        "set_marks",
+        {
+            "prompt": {"summary": "gpt-4.1-mini, 2 fields", "problems": 2, "simulated": True},
+            "api_output": {"parked": True},
+        },
+    )
     expect(canvas.node("prompt")).to_contain_text("gpt-4.1-mini, 2 fields")
     page.get_by_role("button", name="2 problems").click()
     assert canvas.heard("open", id="prompt")["problem"] is True

@@ -1,8 +1,10 @@
-// How a connection runs: straight, with one step, or round the nodes when its target lies to the left.
+// How a connection runs: straight, with one step, as a curve over more than a gap, or round the nodes when its target lies to the left.
 import { NODE_HEIGHT, PORT_Y } from "./measures.js";
 
 const CORNER = 12;
 const OUT = 24; // how far a line leaves a port before it turns
+const LANE = 28; // half the gap between two rows
+const FAR = 150; // steps over several columns would lie upon each other
 const ABOVE = PORT_Y, BELOW = NODE_HEIGHT - PORT_Y;
 
 /** { d, x, y }: the SVG path and its middle. `named` ports keep their label clear of the turn. */
@@ -10,6 +12,10 @@ export function route(sx, sy, tx, ty, named = false) {
   const out = named ? 46 : OUT;
   if (tx - sx >= 2 * CORNER) {
     if (Math.abs(ty - sy) < 1) return { d: `M${sx} ${sy}H${tx}`, x: (sx + tx) / 2, y: sy };
+    if (tx - sx > FAR) {
+      const from = named ? sx + out : sx, middle = (from + tx) / 2;
+      return { d: `M${sx} ${sy}H${from}C${middle} ${sy} ${middle} ${ty} ${tx} ${ty}`, x: middle, y: (sy + ty) / 2 };
+    }
     const turn = named ? Math.max((sx + tx) / 2, Math.min(sx + out, tx - CORNER)) : (sx + tx) / 2;
     return { d: rounded([[sx, sy], [turn, sy], [turn, ty], [tx, ty]]), x: turn, y: (sy + ty) / 2 };
   }
@@ -21,11 +27,13 @@ export function route(sx, sy, tx, ty, named = false) {
   };
 }
 
-/** The free height between two rows of nodes, or below both. */
+/** The free height next to the source's row on the way to the target, or below both. */
 function laneBetween(sy, ty) {
   const [upper, lower] = sy < ty ? [sy, ty] : [ty, sy];
   const floor = upper + BELOW, ceiling = lower - ABOVE;
-  return ceiling - floor >= 16 ? (floor + ceiling) / 2 : lower + BELOW + 20;
+  if (ceiling - floor < 16) return lower + BELOW + 20;
+  const away = Math.min(LANE, (ceiling - floor) / 2);
+  return sy < ty ? floor + away : ceiling - away;
 }
 
 function rounded(points) {

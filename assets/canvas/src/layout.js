@@ -18,7 +18,7 @@ export function arranged(document, types, mode, width) {
     const rank = Math.round(x);
     (columns.get(rank) ?? columns.set(rank, []).get(rank)).push({ id, y });
   }
-  const ranks = [...columns.entries()].sort((a, b) => a[0] - b[0]).map(([, nodes]) => nodes);
+  const ranks = [...columns.entries()].sort((a, b) => a[0] - b[0]).map(([, nodes]) => inPortOrder(nodes, document, port));
   const perRow = mode === "row" ? ranks.length : Math.max(1, Math.floor((width - 60 + COLUMN - NODE_WIDTH) / COLUMN));
   const places = new Map();
   for (let start = 0, top = 0; start < ranks.length; start += perRow) {
@@ -28,6 +28,23 @@ export function arranged(document, types, mode, width) {
     top += Math.max(...ys) - highest + ROW;
   }
   return places;
+}
+
+/** Nodes of one column; those that come after the same node only change places until "yes" stands above "no". */
+function inPortOrder(nodes, document, port) {
+  const into = new Map();
+  for (const edge of document.edges.values()) (into.get(edge.target) ?? into.set(edge.target, []).get(edge.target)).push(edge);
+  const siblings = new Map();
+  for (const node of nodes) {
+    const edges = into.get(node.id) ?? [];
+    if (edges.length && edges.every(({ source }) => source === edges[0].source))
+      (siblings.get(edges[0].source) ?? siblings.set(edges[0].source, []).get(edges[0].source)).push({ node, rank: Math.min(...edges.map(port)) });
+  }
+  for (const group of siblings.values()) {
+    const ys = group.map(({ node }) => node.y).sort((a, b) => a - b);
+    [...group].sort((a, b) => a.rank - b.rank || a.node.y - b.node.y).forEach(({ node }, i) => (node.y = ys[i]));
+  }
+  return nodes;
 }
 
 /** Notes keep their distance to the node they stand nearest to. Note id -> {x, y}. */
