@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine.actions.links import get_link, new_reset_token, new_setup_token, renew_setup_token
+from engine.actions.members import (
+    Browser,
+    change_password,
+    change_role,
+    disable_person,
+    enable_person,
+    ensure_owner,
+    password_hash_now,
+    set_new_password,
+    set_up_owner,
+    sign_in,
+    sign_out,
+    sign_out_everywhere,
+)
+from engine.actions.principal import Principal
+from engine.clock import DAY, HOUR, MINUTE
+from engine.errors import Conflict, Invalid, LinkNotValid, NotAllowed, NotFound, RateLimited, SignInFailed
+from storage.members import find_signed_in, has_owner, list_people, note_seen
+from storage.settings import KNOWN_HOST, SERVER, find_setting
+from tests.factories import person
+
+PASSWORD = "correct horse battery"
+EMAIL = "ada@example.com"
+HERE = Browser("192.0.2.7", "Firefox", "flows.lan:8080")
+
+
+def set_up(database, workspace, password=PASSWORD):
+    token = database.write_now(new_setup_token, workspace)
+    return set_up_owner(database, token, "Ada", EMAIL, password, HERE)
+
+
+async def signed_in(database, cookie):
+    return await database.read(find_signed_in, cookie)
+
+
+async def test_a_set_up_link_makes_the_owner_and_signs_them_in(database, workspace):
+    found = await signed_in(database, await set_up(database, workspace))
+    assert (found.name, found.email, found.role, found.workspace_id) == ("Ada", EMAIL, "owner", workspace)
+    assert await database.read(has_owner, workspace)
+    assert await database.read(find_setting, SERVER, KNOWN_HOST) == "flows.lan:8080"
+
+
+async def test_a_set_up_link_works_once(database, workspace):
+    token = database.write_now(new_setup_token, workspace)
+    await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
+    with pytest.raises(LinkNotValid):
+        await set_up_owner(database, token, "Eve", "eve@example.com", PASSWORD)
+
+
+async def test_a_set_up_link_lives_15_minutes(database, workspace, clock):
+    token = database.write_now(new_setup_token, workspace)
+    assert database.read_now(get_link, token).purpose == "setup"
+    clock.offset = 15 * MINUTE + 1000
+    with pytest.raises(LinkNotValid):
+        await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
+
+
+def test_a_new_set_up_link_voids_the_one_before(database, workspace):
+    first = database.write_now(new_setup_token, workspace)
+    second = database.write_now(new_setup_token, workspace)
+    with pytest.raises(LinkNotValid):
+        database.read_now(get_link, first)
+    assert database.read_now(get_link, second)
+
+
+def test_a_visit_renews_the_set_up_link_once_a_minute(database, workspace, clock):
+    assert database.write_now(renew_setup_token, workspace) is not None
+    assert database.write_now(renew_setup_token, workspace) is None
+    clock.offset = 2 * MINUTE
+    assert database.write_now(renew_setup_token, workspace) is not None
+
+
+async def test_with_an_owner_there_is_no_set_up_link(database, workspace):
+    await set_up(database, workspace)
+    with pytest.raises(Conflict):
+        database.write_now(new_setup_token, workspace)
+    assert database.write_now(renew_setup_token, workspace) is None
+
+
+async def test_the_link_survives_a_form_that_was_filled_in_wrong(database, workspace):
+    token = database.write_now(new_setup_token, workspace)
+    for name, email, password in (("", "nobody", PASSWORD), ("Ada", EMAIL, "short")):
+        with pytest.raises(Invalid):
+            await set_up_owner(database, token, name, email, password)
+    assert await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
+
+
+async def test_no_link_token_cookie_or_password_is_stored(database, workspace, tmp_path):
+    token = database.write_now(new_setup_token, workspace)
+    cookie = await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
+    stored = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
+    for value in (token, cookie, PASSWORD):
+        assert value.encode() not in stored
+    assert b"$argon2id$v=19$m=19456,t=2,p=1$" in stored
+
+
+async def test_signing_in_takes_the_address_in_any_case(database, workspace):
+    await set_up(database, workspace)
+    cookie = await sign_in(database, "  ADA@Example.com", PASSWORD, HERE)
+    assert (await signed_in(database, cookie)).name == "Ada"
+
+
+async def test_unknown_wrong_and_disabled_look_the_same(database, workspace):
+    await set_up(database, workspace)
+    owner = person(workspace)
+    database.write_now(ensure_second, workspace)
+    (eve,) = [found for found in database.read_now(list_people, workspace) if found.name == "eve"]
+    database.write_now(disable_person, owner, eve.id)
+    said = set()
+    for email, password in ((EMAIL, "wrong"), ("nobody@example.com", PASSWORD), ("eve@example.com", PASSWORD)):
+        with pytest.raises(SignInFailed) as refused:
+            await sign_in(database, email, password)
+        said.add(str(refused.value))
+    assert len(said) == 1
+
+
+async def test_the_sixth_try_in_15_minutes_is_refused_even_with_the_right_password(database, workspace, clock):
+    await set_up(database, workspace)
+    for _ in range(5):
+        with pytest.raises(SignInFailed):
+            await sign_in(database, EMAIL, "wrong")
+    with pytest.raises(RateLimited) as refused:
+        await sign_in(database, EMAIL, PASSWORD)
+    assert 0 < refused.value.retry_after <= 15 * 60
+    clock.offset = 15 * MINUTE + 1000
+    assert await sign_in(database, EMAIL, PASSWORD)
+
+
+async def test_guesses_sent_at_once_cannot_outrun_the_count(database, workspace):
+    await set_up(database, workspace)
+    tries = await asyncio.gather(*(sign_in(database, EMAIL, "wrong") for _ in range(12)), return_exceptions=True)
+    assert sum(isinstance(answer, SignInFailed) for answer in tries) == 5
+    assert sum(isinstance(answer, RateLimited) for answer in tries) == 7
+
+
+async def test_an_address_may_fail_20_times_over_all_accounts(database, workspace):
+    await set_up(database, workspace)
+    for number in range(20):
+        with pytest.raises(SignInFailed):
+            await sign_in(database, f"nobody{number}@example.com", "wrong", HERE)
+    with pytest.raises(RateLimited):
+        await sign_in(database, EMAIL, PASSWORD, HERE)
+    assert await sign_in(database, EMAIL, PASSWORD, Browser("192.0.2.8"))
+
+
+async def test_a_success_forgets_the_failures_of_the_account(database, workspace):
+    await set_up(database, workspace)
+    for _ in range(3):
+        for _ in range(4):
+            with pytest.raises(SignInFailed):
+                await sign_in(database, EMAIL, "wrong")
+        await sign_in(database, EMAIL, PASSWORD)
+
+
+async def test_a_session_ends_after_12_idle_hours(database, workspace, clock):
+    cookie = await set_up(database, workspace)
+    clock.offset = 11 * HOUR
+    assert await signed_in(database, cookie)
+    database.write_now(note_seen, cookie)
+    clock.offset = 22 * HOUR
+    assert await signed_in(database, cookie)
+    clock.offset = 24 * HOUR
+    assert await signed_in(database, cookie) is None
+
+
+async def test_a_session_ends_after_30_days_whatever_happens(database, workspace, clock):
+    cookie = await set_up(database, workspace)
+    for hours in range(0, 30 * 24, 11):
+        clock.offset = hours * HOUR
+        database.write_now(note_seen, cookie)
+    assert await signed_in(database, cookie)
+    clock.offset = 30 * DAY + MINUTE
+    assert await signed_in(database, cookie) is None
+
+
+async def test_signing_out_ends_one_session_and_everywhere_ends_all(database, workspace):
+    one = await set_up(database, workspace)
+    two, three = [await sign_in(database, EMAIL, PASSWORD) for _ in range(2)]
+    database.write_now(sign_out, one)
+    assert [await signed_in(database, cookie) is not None for cookie in (one, two, three)] == [False, True, True]
+    ada = await signed_in(database, two)
+    database.write_now(sign_out_everywhere, Principal(workspace, ada.id, ada.name, ada.role))
+    assert [await signed_in(database, cookie) for cookie in (two, three)] == [None, None]
+
+
+async def test_a_reset_link_sets_a_password_and_ends_all_sessions(database, workspace):
+    old = await set_up(database, workspace)
+    token = database.write_now(new_reset_token, workspace, "Ada@Example.com")
+    assert database.read_now(get_link, token).email == EMAIL
+    new = await set_new_password(database, token, "another long password")
+    assert await signed_in(database, old) is None
+    assert await signed_in(database, new)
+    with pytest.raises(SignInFailed):
+        await sign_in(database, EMAIL, PASSWORD)
+    with pytest.raises(LinkNotValid):
+        await set_new_password(database, token, "once more, with feeling")
+
+
+async def test_a_reset_link_makes_no_owner_and_a_set_up_link_resets_nothing(database, workspace):
+    token = database.write_now(new_setup_token, workspace)
+    with pytest.raises(LinkNotValid):
+        await set_new_password(database, token, PASSWORD)
+    await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
+    reset = database.write_now(new_reset_token, workspace, EMAIL)
+    with pytest.raises(LinkNotValid):
+        await set_up_owner(database, reset, "Eve", "eve@example.com", PASSWORD)
+
+
+def test_a_reset_link_needs_an_account_of_the_workspace(database, workspace, stranger):
+    for email in ("nobody@example.com", ""):
+        with pytest.raises(NotFound):
+            database.write_now(new_reset_token, workspace, email)
+
+
+async def test_changing_the_password_needs_the_old_one_and_ends_other_sessions(database, workspace):
+    cookie = await set_up(database, workspace)
+    with pytest.raises(SignInFailed):
+        await change_password(database, cookie, "wrong", "a brand new password")
+    new = await change_password(database, cookie, PASSWORD, "a brand new password")
+    assert await signed_in(database, cookie) is None
+    assert await signed_in(database, new)
+    assert await sign_in(database, EMAIL, "a brand new password")
+
+
+def ensure_second(session, workspace):
+    """Eve, an editor."""
+    from engine.actions.members import _add_user
+
+    _add_user(session, workspace, "eve", "eve@example.com", "editor", password_hash_now(PASSWORD))
+
+
+async def test_a_change_of_role_ends_the_sessions_of_that_person(database, workspace):
+    await set_up(database, workspace)
+    database.write_now(ensure_second, workspace)
+    cookie = await sign_in(database, "eve@example.com", PASSWORD)
+    eve = await signed_in(database, cookie)
+    database.write_now(change_role, person(workspace), eve.id, "viewer")
+    assert await signed_in(database, cookie) is None
+    assert (await signed_in(database, await sign_in(database, "eve@example.com", PASSWORD))).role == "viewer"
+
+
+async def test_a_disabled_person_is_out_at_once_and_may_come_back(database, workspace):
+    await set_up(database, workspace)
+    database.write_now(ensure_second, workspace)
+    cookie = await sign_in(database, "eve@example.com", PASSWORD)
+    eve = await signed_in(database, cookie)
+    database.write_now(disable_person, person(workspace), eve.id)
+    assert await signed_in(database, cookie) is None
+    database.write_now(enable_person, person(workspace), eve.id)
+    assert await sign_in(database, "eve@example.com", PASSWORD)
+
+
+async def test_the_last_owner_stays_owner(database, workspace):
+    ada = await signed_in(database, await set_up(database, workspace))
+    with pytest.raises(Conflict):
+        database.write_now(change_role, person(workspace), ada.id, "editor")
+    with pytest.raises(Conflict):
+        database.write_now(disable_person, person(workspace), ada.id)
+
+
+async def test_only_an_owner_of_the_same_workspace_changes_people(database, workspace, stranger):
+    ada = await signed_in(database, await set_up(database, workspace))
+    with pytest.raises(NotAllowed):
+        database.write_now(change_role, person(workspace, "editor"), ada.id, "viewer")
+    with pytest.raises(NotFound):
+        database.write_now(disable_person, stranger, ada.id)
+
+
+async def test_the_owner_of_the_environment_is_made_once(database, workspace):
+    hashed = password_hash_now(PASSWORD)
+    assert database.write_now(ensure_owner, workspace, EMAIL, hashed)
+    assert not database.write_now(ensure_owner, workspace, "other@example.com", hashed)
+    assert (await signed_in(database, await sign_in(database, EMAIL, PASSWORD))).role == "owner"
