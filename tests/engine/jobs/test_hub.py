@@ -1,0 +1,64 @@
+"""Waiting for jobs: told by notices, by other processes' commits, and never missing the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+
+import pytest
+
+from engine.errors import NotFound
+from engine.jobs.bell import BELL
+from engine.jobs.hub import Hub, wait_for_end
+from tests.engine.jobs.world import World
+
+
+async def test_who_waits_hears_of_the_end(world: World) -> None:
+    hub = Hub(world.database)
+    world.database.info[BELL] = hub
+    job_id = world.submit(world.add_flow()).job_id
+    waiting = [
+        asyncio.create_task(wait_for_end(world.database, hub, world.workspace_id, job_id, 30)) for _ in range(50)
+    ]
+    await asyncio.sleep(0.05)
+    await world.runs().carry(job_id)
+    assert {job.status for job in await asyncio.gather(*waiting)} == {"completed"}
+    assert not hub._waiting
+
+
+async def test_waiting_ends_with_the_job_as_it_is(world: World) -> None:
+    job_id = world.submit(world.add_flow()).job_id
+    job = await wait_for_end(world.database, Hub(world.database), world.workspace_id, job_id, 0.05)
+    assert job.status == "queued"
+
+
+async def test_an_unknown_job_is_not_waited_for(world: World) -> None:
+    with pytest.raises(NotFound):
+        await wait_for_end(world.database, Hub(world.database), world.workspace_id, "job_x", 5)
+
+
+async def test_a_change_by_another_process_is_found_without_a_notice(world: World) -> None:
+    hub = Hub(world.database)
+    job_id = world.submit(world.add_flow()).job_id
+    async with hub.subscribe(job_id) as changes:
+        while await changes.wait(0.3):
+            """The first look tells once."""
+
+        def change() -> None:
+            with sqlite3.connect(world.data / "flowport.db") as connection:
+                connection.execute("update jobs set last_seq = last_seq + 1")
+            connection.close()
+
+        await asyncio.to_thread(change)
+        assert await changes.wait(20)
+
+
+async def test_notices_may_come_from_any_thread_and_before_anybody_waits(world: World) -> None:
+    hub = Hub(world.database)
+    hub.notify("job_x")
+    async with hub.subscribe("job_x") as changes:
+        thread = threading.Thread(target=hub.notify, args=("job_x",))
+        thread.start()
+        assert await changes.wait(20)
+        thread.join()
