@@ -42,6 +42,7 @@ EVENT_STREAM = "text/event-stream"
 #: (method, path, handler, what it answers with); `tests/api` holds it against the published operations.
 ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
     ("POST", BASE + "/flows/execute/{flow_id}", submit.run_flow, JSON),
+    ("POST", BASE + "/flows/execute/{flow_id}/batch", submit.run_batch, JSON),
     ("GET", BASE + "/jobs/{job_id}", jobs.read_job, JSON),
     ("GET", BASE + "/jobs", jobs.list_own_jobs, JSON),
     ("POST", BASE + "/jobs/{job_id}/cancel", jobs.cancel_job, JSON),

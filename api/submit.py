@@ -16,6 +16,7 @@ from api.limit_headers import limit_headers
 from engine.actions.jobs import SubmitOptions, submit
 from engine.clock import to_rfc3339
 from engine.jobs.accept import Accepted, Caller
+from engine.jobs.batches import accept_batch
 
 
 async def run_flow(context: Context, request: Request) -> Response:
@@ -33,6 +34,29 @@ async def run_flow(context: Context, request: Request) -> Response:
         if answer is not None:
             return answer
     return _accepted(accepted_view(accepted), headers)
+
+
+async def run_batch(context: Context, request: Request) -> Response:
+    """`POST /flows/execute/{flow_id}/batch`: all items or none; they wait for slots in `queued`."""
+    caller = await context.caller(request)
+    context.refuse_when_stopping()
+    parameters.query(request)
+    flow_id: str = request.path_params["flow_id"]
+    options = _options(request, f"/flows/execute/{flow_id}/batch")
+    body = await read_json(request, context.body_limits)
+    accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
+    headers = {
+        "Location": f"/public/v1/batches/{accepted.batch_id}",
+        **limit_headers(accepted.limits),
+        **_replayed(accepted.replayed),
+    }
+    view = {
+        "batch_id": accepted.batch_id,
+        "status": "queued",
+        "total": accepted.total,
+        "job_ids": accepted.job_ids,
+    }
+    return _accepted(view, headers)
 
 
 def accepted_view(accepted: Accepted) -> dict[str, Any]:

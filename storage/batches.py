@@ -1,16 +1,21 @@
-"""Reading batches: how many of their jobs stand where, and the job ids by cursor."""
+"""Batches: how many of their jobs stand where, the job ids by cursor, and the items that still wait for a slot."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
+from storage.database import now
 from storage.models import Batch, Job
+
+_JOBS = cast("Table", Job.__table__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,48 @@ def get_batch(
     page = tuple(found[:limit])
     more = len(found) > limit
     return BatchRow(batch_id, total, {row[0]: row[1] for row in counts}, page, _make_cursor(page[-1]) if more else None)
+
+
+def add_batch(session: Session, batch_id: str, workspace_id: str, flow_id: str, environment: str, total: int) -> None:
+    """Adds a batch; its jobs are added one by one."""
+    session.execute(
+        insert(Batch),
+        {
+            "id": batch_id,
+            "workspace_id": workspace_id,
+            "flow_id": flow_id,
+            "environment": environment,
+            "total": total,
+            "created_at": now(session),
+        },
+    )
+
+
+def waiting_items(
+    session: Session, workspace_id: str, without_keys: Collection[str], limit: int
+) -> Sequence[tuple[str, str | None]]:
+    """(job id, key id) of batch items that hold no slot yet, the oldest first."""
+    rows = session.execute(
+        select(Job.id, Job.key_id)
+        .where(_WAITING, Job.workspace_id == workspace_id, or_(Job.key_id.is_(None), Job.key_id.not_in(without_keys)))
+        .order_by(Job.created_at, Job.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def workspaces_with_waiting_items(session: Session) -> list[str]:
+    """The workspaces that have batch items without a slot."""
+    return list(session.scalars(select(Job.workspace_id).where(_WAITING).distinct()))
+
+
+def admit_item(session: Session, job_id: str) -> None:
+    """From now on the item holds a slot."""
+    session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(counted=True, enqueued_at=now(session)))
+
+
+#: Words of `ix_jobs_open`, so that only open jobs are looked at.
+_WAITING = and_(Job.status == "queued", Job.batch_id.is_not(None), ~Job.counted)
 
 
 def _make_cursor(job_id: str) -> str:

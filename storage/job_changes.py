@@ -248,6 +248,7 @@ _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
         select id from jobs waiting where status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
+           and (batch_id is null or counted)
            and (environment <> 'playground' or (
                 select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
                    and other.workspace_id = waiting.workspace_id) < :playground_slots)

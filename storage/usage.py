@@ -41,6 +41,19 @@ _TAKE = text(
     returning active, month_count
     """
 )
+_TAKE_ACTIVE = text(
+    "update usage set active = active + 1 where subject = :subject and (:concurrency < 0 or active < :concurrency)"
+    " returning active"
+)
+_COUNT = text(
+    """
+    update usage set month = :month,
+           month_count = case when month = :month then month_count + :count else :count end
+     where subject = :subject
+       and (:monthly < 0 or (case when month = :month then month_count else 0 end) + :count <= :monthly)
+    returning month_count
+    """
+)
 _RELEASE = text("update usage set active = active - 1 where subject = :subject and active > 0")
 _OPEN = text(
     "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
@@ -70,6 +83,25 @@ def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
         session.execute(_OPEN, _counted(session, subject))
         row = session.execute(_TAKE, values).one_or_none()
     return None if row is None else Used(row.active, row.month_count)
+
+
+def take_active(session: Session, subject: str, concurrency: int | None) -> bool:
+    """Takes a slot for a job that was counted before: an item of a batch that waited."""
+    limit = -1 if concurrency is None else concurrency
+    return session.execute(_TAKE_ACTIVE, {"subject": subject, "concurrency": limit}).one_or_none() is not None
+
+
+def count_requests(session: Session, subject: str, count: int, monthly: int | None) -> bool:
+    """Counts so many jobs of this month at once, or none when they do not all fit; takes no slot."""
+    if not _has_row(session, subject):
+        session.execute(_OPEN, _counted(session, subject))
+    values = {
+        "subject": subject,
+        "month": month_of(now(session)),
+        "count": count,
+        "monthly": -1 if monthly is None else monthly,
+    }
+    return session.execute(_COUNT, values).one_or_none() is not None
 
 
 def release_slot(session: Session, *subjects: str | None) -> None:

@@ -97,19 +97,19 @@ def accept(
     """Stores a job for the live version. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid,
     IdempotencyKeyReused, MonthlyQuotaExceeded, ConcurrencyLimitExceeded.
     """
-    caller = _read_key_again(session, caller)
+    caller = read_key_again(session, caller)
     scope, fingerprint = "", ""
     if options.idempotency_key is not None:
-        scope = _scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
-        fingerprint = _fingerprint(payload)
-        earlier = _find_earlier(session, scope, fingerprint)
+        scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
+        fingerprint = fingerprint_of(payload)
+        earlier = find_earlier(session, scope, fingerprint)
         if earlier is not None:
             key_caps = Caps(caller.concurrency, caller.monthly)
             limits = limits_now(session, caller.workspace_id, caller.key_id, key_caps)
             return Accepted(**earlier, replayed=True, limits=limits)
-    flow = _find_flow(session, caller, flow_id)
-    number = _choose_version(session, flow, options.version)
-    version = _read_version(session, flow.id, number)
+    flow = find_live_flow(session, caller, flow_id)
+    number = choose_version(session, flow, options.version)
+    version = read_version(session, flow.id, number)
     clean, errors = check_payload(version.fields, payload)
     if errors:
         count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
@@ -133,7 +133,7 @@ def accept(
             "environment": caller.environment,
             "key_id": caller.key_id,
             "counted": True,
-            "limit_ms": _limit_ms(flow.settings, options.cancel_after_seconds),
+            "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
             "steps_total": version.steps,
             "request_id": options.request_id,
             "traceparent": options.traceparent,
@@ -145,7 +145,7 @@ def accept(
     job_changed(session, job_id)
     accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
     if scope:
-        _remember(session, scope, fingerprint, accepted)
+        remember(session, scope, fingerprint, accepted)
     return Accepted(**accepted, replayed=False, limits=limits)
 
 
@@ -162,12 +162,14 @@ def forget_old_idempotency(session: Session) -> None:
     session.execute(delete(Idempotency).where(Idempotency.created_at < now(session) - IDEMPOTENCY_KEPT))
 
 
-def _limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
+def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
+    """How long this job may run: the flow's limit, or less when the caller says so."""
     limit = flow_limit_ms(settings)
     return limit if cancel_after_seconds is None else max(1, min(limit, round(cancel_after_seconds * SECOND)))
 
 
-def _read_key_again(session: Session, caller: Caller) -> Caller:
+def read_key_again(session: Session, caller: Caller) -> Caller:
+    """The key as it is in this transaction. Raises Unauthorized when it was revoked or has expired meanwhile."""
     if caller.key_id is None:
         return caller
     row = session.execute(
@@ -195,7 +197,8 @@ def _read_key_again(session: Session, caller: Caller) -> Caller:
     )
 
 
-def _find_flow(session: Session, caller: Caller, flow_id: str) -> Any:
+def find_live_flow(session: Session, caller: Caller, flow_id: str) -> Any:
+    """Id, live version and settings of a flow this caller may call. Raises NotFound, NotAllowed, NotDeployed."""
     flow = session.execute(
         select(Flow.id, Flow.live_version, Flow.settings).where(
             Flow.id == flow_id, Flow.workspace_id == caller.workspace_id, Flow.deleted_at.is_(None)
@@ -213,7 +216,8 @@ def _find_flow(session: Session, caller: Caller, flow_id: str) -> Any:
     return flow
 
 
-def _choose_version(session: Session, flow: Any, wanted: int | None) -> int:
+def choose_version(session: Session, flow: Any, wanted: int | None) -> int:
+    """The live version, or the wanted one when it was ever deployed. Raises NotFound."""
     if wanted is None or wanted == flow.live_version:
         return flow.live_version
     deployed = session.scalar(
@@ -229,7 +233,8 @@ _VERSIONS: OrderedDict[tuple[str, int], _Version] = OrderedDict()
 _KEPT_VERSIONS = 512
 
 
-def _read_version(session: Session, flow_id: str, number: int) -> _Version:
+def read_version(session: Session, flow_id: str, number: int) -> _Version:
+    """The fields and the number of steps of a version."""
     key = (flow_id, number)
     known = _VERSIONS.get(key)
     if known is None:
@@ -250,16 +255,19 @@ def steps_of(document: Document) -> int:
     return len(without_parked(document).nodes)
 
 
-def _scope(caller: Caller, route: str, key: str) -> str:
+def idempotency_scope(caller: Caller, route: str, key: str) -> str:
+    """Workspace, environment, route and key as one hash."""
     return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
 
 
-def _fingerprint(payload: Mapping[str, Any]) -> str:
+def fingerprint_of(payload: Mapping[str, Any]) -> str:
+    """Equal for equal bodies, whatever the order of their keys."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _find_earlier(session: Session, scope: str, fingerprint: str) -> dict[str, Any] | None:
+def find_earlier(session: Session, scope: str, fingerprint: str) -> dict[str, Any] | None:
+    """What was answered under this key within 24 hours, or None. Raises IdempotencyKeyReused."""
     row = session.execute(
         select(Idempotency.fingerprint, Idempotency.body, Idempotency.created_at).where(Idempotency.scope == scope)
     ).one_or_none()
@@ -273,7 +281,8 @@ def _find_earlier(session: Session, scope: str, fingerprint: str) -> dict[str, A
     return json.loads(row.body)
 
 
-def _remember(session: Session, scope: str, fingerprint: str, accepted: Mapping[str, Any]) -> None:
+def remember(session: Session, scope: str, fingerprint: str, accepted: Mapping[str, Any]) -> None:
+    """Keeps what was answered, in the job's own transaction."""
     session.execute(
         insert(Idempotency),
         {

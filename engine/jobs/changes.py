@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from engine.errors import JobNotCancellable
 from engine.jobs.bell import cancel_wanted, job_changed
 from engine.jobs.queue import send
+from engine.jobs.waiting import admit_all_waiting, admit_waiting
 from storage.job_changes import (
     Claimed,
     Holder,
@@ -52,7 +53,9 @@ def finish(
     if ended is None:
         return False
     job_changed(session, job_id)
-    if ended.environment == "playground" and holder is not None:
+    if ended.environment != "playground":
+        admit_waiting(session, ended.workspace_id)
+    elif holder is not None:
         waiting = next_playground_job(session, ended.workspace_id)
         if waiting is not None:
             send(session, waiting)
@@ -97,6 +100,7 @@ def bury(session: Session, owner: str) -> int:
 
 def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: int = FORGOTTEN_MOST) -> int:
     """Sends queued jobs again whose message seems to be lost. Claims make a second message harmless."""
+    admit_all_waiting(session)
     jobs = take_forgotten(session, older_than_ms=older_than_ms, most=most)
     send(session, *jobs)
     return len(jobs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 
 from api.create_api import PublicApi
 from engine.actions.deployments import deploy
@@ -126,3 +128,10 @@ class House:
     async def _call(self, method: str, path: str, key: str | None, **options: Any) -> httpx.Response:
         sent = {"Authorization": f"Bearer {self.key if key is None else key}"} | options.pop("headers", {})
         return await self.client.request(method, f"/public/v1{path}", headers=sent, **options)
+
+
+def queued_messages(database: Database) -> list[str]:
+    """The job ids in the queue's table, in order, each once."""
+    with database.reading() as session:
+        rows = session.execute(text("select data from task order by id")).scalars()
+        return list(dict.fromkeys(re.search(rb"job_[0-9A-Za-z]+", bytes(row)).group().decode() for row in rows))
