@@ -1,0 +1,210 @@
+"""Who may call what (security.md S20), and that every answer under `/public` is a published one."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from api.create_api import ROUTES, is_public
+from api.openapi import BASE
+from api.operations import OPERATIONS
+from api.schemas import ProblemDetails
+from storage.models import Value
+from tests.api.arrange import SERVER, House
+
+#: Deny by default: every route and who may call it. A new route is refused by this table until it is listed.
+WHO_MAY_CALL = {
+    ("POST", "/public/v1/flows/execute/{flow_id}"): "key",
+    ("POST", "/public/v1/flows/execute/{flow_id}/batch"): "key",
+    ("GET", "/public/v1/jobs/{job_id}"): "key",
+    ("GET", "/public/v1/jobs"): "key",
+    ("POST", "/public/v1/jobs/{job_id}/cancel"): "key",
+    ("GET", "/public/v1/jobs/{job_id}/events"): "key",
+    ("GET", "/public/v1/batches/{batch_id}"): "key",
+    ("GET", "/public/v1/flows"): "key",
+    ("GET", "/public/v1/flows/{flow_id}/openapi.json"): "key",
+    ("GET", "/public/v1/openapi.json"): "key",
+    ("GET", "/healthz"): "anybody",
+    ("GET", "/readyz"): "anybody",
+}
+
+
+def test_every_route_is_in_the_table_of_who_may_call_it():
+    assert {(method, path) for method, path, _, _ in ROUTES} == set(WHO_MAY_CALL)
+
+
+def test_every_route_of_the_api_is_published_and_the_other_way_round():
+    published = {(operation.method, BASE + operation.path) for operation in OPERATIONS}
+    assert published == {(method, path) for method, path, _, _ in ROUTES if path.startswith("/public")}
+
+
+@pytest.mark.parametrize(("method", "path"), [call for call, who in WHO_MAY_CALL.items() if who == "key"])
+async def test_a_call_without_a_key_is_refused(house: House, method: str, path: str):
+    kind = "text/event-stream" if path.endswith("/events") else "application/json"
+    address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x")
+
+    response = await house.client.request(method, address, headers={"Accept": kind})
+
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/public"),
+        ("GET", "/public/"),
+        ("GET", "/public/v1"),
+        ("GET", "/public/v2/jobs"),
+        ("GET", "/public/v1/jobs/"),
+        ("GET", "/public/v1/jobs/a/b/c"),
+        ("POST", "/public/v1/flows/execute"),
+        ("GET", "/public/v1/../v1/jobs"),
+        ("GET", "/public/v1/jobs%00"),
+        ("DELETE", "/public/v1/nothing"),
+    ],
+)
+async def test_an_address_that_is_none_is_a_problem_too(house: House, method: str, path: str):
+    response = await house.client.request(method, path)
+
+    ProblemDetails.model_validate(response.json())
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code in {401, 404}
+
+
+@pytest.mark.parametrize(("method", "path"), WHO_MAY_CALL)
+async def test_a_wrong_method_is_refused_with_those_allowed(house: House, method: str, path: str):
+    response = await house.client.request("DELETE", path)
+
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == ("GET, HEAD" if method == "GET" else "POST")
+
+
+async def test_every_problem_carries_the_id_of_its_request(house: House):
+    response = await house.get("/nothing", headers={"X-Request-Id": "mine.1"})
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "mine.1"
+
+    replaced = await house.get("/nothing", headers={"X-Request-Id": "not harmless"})
+    assert replaced.json()["request_id"] == replaced.headers["x-request-id"] != "not harmless"
+
+
+async def test_no_answer_sets_a_cookie_or_opens_the_api_to_other_sites(house: House):
+    for response in (await house.submit(), await house.get("/jobs"), await house.get("/nothing")):
+        assert "set-cookie" not in response.headers
+        assert not any(name.startswith("access-control") for name in response.headers)
+
+
+async def test_a_fault_of_ours_is_answered_without_its_details(house: House, caplog: pytest.LogCaptureFixture):
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id)
+    house.database.write_now(_spoil_result, job_id)
+
+    response = await house.get(f"/jobs/{job_id}")
+
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert "Traceback" not in response.text
+    assert "JSON" not in response.text
+    assert [record for record in caplog.records if response.json()["request_id"] in record.getMessage()]
+
+
+async def test_a_full_disk_is_answered_503_and_nothing_is_half_made(house: House):
+    await house.submit()
+    house.database.write_now(_fill_disk)
+
+    refused = await house.submit({"url": "https://example.com/" + "x" * 500_000})
+    assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    assert refused.headers["retry-after"] == "5"
+
+    house.database.write_now(_free_disk)
+    assert (await house.submit()).status_code == 202
+    assert len((await house.get("/jobs")).json()["data"]) == 2
+
+
+async def test_the_health_checks_answer_everybody(house: House):
+    for path, body in (("/healthz", {"status": "ok"}), ("/readyz", {"status": "ready"})):
+        response = await house.client.get(path)
+        assert (response.status_code, response.json()) == (200, body)
+        assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/public", True),
+        ("/public/v1/jobs", True),
+        ("/healthz", True),
+        ("/readyz", True),
+        ("/publicity", False),
+        ("/", False),
+        ("/healthz/x", False),
+    ],
+)
+def test_the_addresses_of_the_api_are_told_from_the_pages(path: str, ours: bool):
+    assert is_public(path) == ours
+
+
+# Flows and documents
+
+
+async def test_a_key_sees_the_deployed_flows_it_may_call(house: House):
+    second = house.new_flow("Second")
+    house.new_flow("Draft", deployed=False)
+    house.new_flow("Foreign", principal=house.other_workspace())
+
+    everything = (await house.get("/flows")).json()["data"]
+    some = (await house.get("/flows", house.new_key(flow_ids=[second]).key)).json()["data"]
+
+    assert {flow["title"] for flow in everything} == {"Summarise a page", "Second"}
+    assert some == [
+        {
+            "flow_id": second,
+            "title": "Second",
+            "description": "",
+            "version": 1,
+            "url": f"/public/v1/flows/execute/{second}",
+        }
+    ]
+
+
+async def test_the_document_of_a_flow_is_written_from_its_live_version(house: House):
+    document = (await house.get(f"/flows/{house.flow_id}/openapi.json")).json()
+
+    assert document["servers"] == [{"url": SERVER}]
+    call = document["paths"][f"/public/v1/flows/execute/{house.flow_id}"]["post"]
+    assert call["operationId"] == "run_summarise_a_page"
+    payload = document["components"]["schemas"]["Payload"]
+    assert payload["required"] == ["url"]
+    assert payload["properties"]["max_pages"]["maximum"] == 50
+    assert document["components"]["schemas"]["Result"]["required"] == ["text"]
+    assert (await house.submit(payload["examples"][0])).status_code == 202
+
+
+async def test_documents_of_other_flows_are_refused(house: House):
+    draft = house.new_flow("Draft", deployed=False)
+    foreign = house.new_flow("Foreign", principal=house.other_workspace())
+    key = house.new_key(flow_ids=[draft]).key
+
+    async def code(flow_id: str, key: str | None = None) -> str:
+        return (await house.get(f"/flows/{flow_id}/openapi.json", key)).json()["code"]
+
+    assert await code(draft) == "flow_not_deployed"
+    assert await code(foreign) == "not_found"
+    assert await code(house.flow_id, key) == "not_allowed"
+
+
+async def test_the_document_of_the_whole_api_is_served(house: House):
+    response = await house.get("/openapi.json")
+    assert response.json()["openapi"] == "3.1.0"
+    assert response.headers["content-type"] == "application/json"
+
+
+def _spoil_result(session: Session, job_id: str) -> None:
+    session.execute(update(Value).where(Value.job_id == job_id, Value.name == "result").values(data="{"))
+
+
+def _fill_disk(session: Session) -> None:
+    session.execute(text("pragma max_page_count = 1"))  # SQLite keeps what is there and takes no page more
+
+
+def _free_disk(session: Session) -> None:
+    session.execute(text("pragma max_page_count = 1073741823"))
