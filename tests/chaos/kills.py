@@ -1,0 +1,240 @@
+"""Kill -9 of the server, its worker or both, while jobs are accepted through the real API; and what must hold afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.live_server import LiveServer
+from tests.stand_ins.openai_server import OpenAIServer, Said
+
+#: Two paid model calls, one after the other; the second needs the first's answer.
+FLOW = {
+    "format": 1,
+    "title": "Two calls",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "config": {"fields": [{"name": "n", "type": "integer", "required": True}]},
+        },
+        {
+            "id": "first",
+            "type": "prompt",
+            "config": {"model": "counted:small-model"},
+            "inputs": {"prompt": "first {{ api_input.out.n }} nothing"},
+        },
+        {
+            "id": "second",
+            "type": "prompt",
+            "config": {"model": "counted:small-model"},
+            "inputs": {"prompt": "second {{ api_input.out.n }} {{ first.out }}"},
+        },
+        {
+            "id": "api_output",
+            "type": "api_output",
+            "inputs": {"n": "{{ api_input.out.n }}", "answer": "{{ second.out }}"},
+        },
+    ],
+    "edges": [
+        {"id": "a", "source": "api_input", "target": "first"},
+        {"id": "b", "source": "first", "target": "second"},
+        {"id": "c", "source": "second", "target": "api_output"},
+    ],
+}
+
+
+class Counted(OpenAIServer):
+    """A model whose calls are counted by job and step, and whose answers only it can have made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[tuple[int, str]] = Counter()
+        self.answer_with = self._say
+
+    def _say(self, body: dict[str, Any]) -> Said:
+        step, n, earlier = body["messages"][-1]["content"].split()
+        self.calls[int(n), step] += 1
+        return Said(f"{earlier}>{step}-{n}", delay=random.uniform(0.02, 0.3))
+
+
+@dataclass
+class Chaos:
+    """One data folder, one server at a time, clients that never give up, and a killer."""
+
+    folder: Path
+    jobs: int
+    kills: int
+    clients: int = 12
+    accepted: dict[int, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    killed: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Everything, and then every promise is checked."""
+        with Counted() as model:
+            self.model = model
+            env = {"FLOWPORT_PLAN": "enterprise"}
+            self.server = LiveServer(self.folder / "data", env=env)
+            self.server.start()
+            try:
+                self._deploy()
+                clients = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
+                for client in clients:
+                    client.start()
+                self._kill_again_and_again()
+                for client in clients:
+                    client.join(timeout=120)
+                self._until_all_ended()
+                self._check()
+                assert self.server.stop() == 0
+                self._check_no_process_is_left()
+            finally:
+                if self.server.process is not None and self.server.process.poll() is None:
+                    self.server.kill()
+
+    def _deploy(self) -> None:
+        connection = ("--provider", "openai_compatible", "--base-url", self.model.url)
+        self.server.run("models", "add", "counted", *connection)
+        flow = json.loads(self.server.run("flows", "import", "-", "--json", stdin=json.dumps(FLOW)).stdout)
+        self.flow_id = flow["flow_id"]
+        self.server.run("flows", "deploy", self.flow_id)
+        made = self.server.run("keys", "create", "--label", "Chaos", "--environment", "live", "--json").stdout
+        self.key = json.loads(made)["key"]
+
+    def _client(self, number: int) -> None:
+        """Sends every n-th job until it is accepted; the Idempotency-Key makes a lost answer harmless."""
+        for n in range(number, self.jobs, self.clients):
+            with contextlib.suppress(_GaveUpError):
+                self.accepted[n] = self._submit(n)
+            time.sleep(random.uniform(0, 0.05))
+
+    def _submit(self, n: int) -> str:
+        headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": f"job-{n}"}
+        url = f"{self.server.url}/public/v1/flows/execute/{self.flow_id}"
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            try:
+                answer = httpx.post(url, json={"n": n}, headers=headers, timeout=10)
+            except httpx.TransportError:
+                time.sleep(0.1)
+                continue
+            if answer.status_code == 202:
+                return answer.json()["job_id"]
+            if answer.status_code not in {429, 503}:
+                self.errors.append(f"{answer.status_code}: {answer.text}")
+                raise _GaveUpError
+            time.sleep(0.1)
+        self.errors.append(f"job {n} was never accepted")
+        raise _GaveUpError
+
+    def _kill_again_and_again(self) -> None:
+        kinds = ["worker", "server", "both"]
+        for number in range(self.kills):
+            self._until_nobody_is_on_the_last_attempt()
+            time.sleep(random.uniform(0.2, 1.0))
+            kind = kinds[number % len(kinds)]
+            worker = self._worker_pid()
+            if kind in {"worker", "both"} and worker is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            if kind in {"server", "both"}:
+                self.server.kill()
+                self.server.start()
+            self.killed[kind] += 1
+
+    def _until_nobody_is_on_the_last_attempt(self) -> None:
+        """Three lost workers end a job by design; what is tested is that fewer do not."""
+        self._until("select count(*) = 0 from jobs where attempts >= 2 and status in ('queued', 'processing')")
+
+    def _until_all_ended(self) -> None:
+        self._until("select count(*) = 0 from jobs where status in ('queued', 'processing')")
+
+    def _until(self, question: str) -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            if self._ask(question)[0][0]:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"still not so: {question}\n{self.server.log()[-4000:]}")
+
+    def _ask(self, question: str) -> list[Any]:
+        with contextlib.closing(sqlite3.connect(self.folder / "data" / "flowport.db", timeout=10)) as connection:
+            return connection.execute(question).fetchall()
+
+    def _worker_pid(self) -> int | None:
+        """The worker that lives: its parent is the server."""
+        assert self.server.process is not None
+        for pid, parent, _ in _processes():
+            if parent == self.server.process.pid:
+                return pid
+        return None
+
+    def _check(self) -> None:
+        assert self.errors == []
+        assert sorted(self.accepted) == list(range(self.jobs))
+        assert len(set(self.accepted.values())) == self.jobs
+        rows = {row[0]: row[1:] for row in self._ask("select id, status, attempts from jobs")}
+        assert set(rows) == set(self.accepted.values())
+        headers = {"Authorization": f"Bearer {self.key}"}
+        with httpx.Client(base_url=self.server.url, headers=headers, timeout=30) as client:
+            for n, job_id in self.accepted.items():
+                job = client.get(f"/public/v1/jobs/{job_id}").json()
+                assert job["status"] == "completed", job
+                assert job["result"] == {"n": n, "answer": f"nothing>first-{n}>second-{n}"}
+        for n, job_id in self.accepted.items():
+            attempts = rows[job_id][1]
+            first, second = self.model.calls[n, "first"], self.model.calls[n, "second"]
+            # For every crash at most the one call that was under way once more, and none that was finished.
+            assert first >= 1
+            assert second >= 1
+            assert first + second <= 2 + (attempts - 1), (job_id, attempts, first, second)
+        assert all(active == 0 for (active,) in self._ask("select active from usage"))
+        ends = self._ask(
+            "select job_id, count(*) from events where name in ('job.completed', 'job.failed', 'job.cancelled')"
+            " group by job_id having count(*) <> 1"
+        )
+        assert ends == []
+        gaps = self._ask("select job_id from events group by job_id having max(seq) <> count(*)")
+        assert gaps == []
+
+    def _check_no_process_is_left(self) -> None:
+        until = time.monotonic() + 15  # a worker whose server was killed has a few seconds to end
+        while time.monotonic() < until:
+            left = [line for _, _, line in _processes() if str(self.folder) in line]
+            if not left:
+                return
+            time.sleep(0.1)
+        raise AssertionError(left)
+
+
+class _GaveUpError(Exception):
+    pass
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    """(pid, parent, command line) of every process that is not a zombie."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            found.append((int(entry.name), int(fields[1]), line))
+    return found

@@ -1,0 +1,19 @@
+"""An accepted job is never lost, never ends twice and never runs a finished step again, whoever is killed (security.md L1-L3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.kills import Chaos
+
+
+def test_60_jobs_survive_4_kills(tmp_path: Path) -> None:
+    Chaos(tmp_path, jobs=60, kills=4).run()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(360)
+def test_300_jobs_survive_kills_again_and_again(tmp_path: Path) -> None:
+    Chaos(tmp_path, jobs=300, kills=30).run()
