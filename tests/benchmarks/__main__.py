@@ -1,0 +1,159 @@
+"""`make bench`: figures of this machine, each as a ratio to a baseline measured in the same run, or plainly as seen.
+
+Nothing here fails a test: the machines are shared. Read the ratios, not the absolute rates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+
+from tests.benchmarks.baseline import bare
+from tests.live_server import LiveServer, free_port, live_server
+
+CLIENTS = 32
+SECONDS = 4.0
+FLOW = {
+    "format": 1,
+    "title": "Three nodes",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "config": {"fields": [{"name": "name", "type": "string", "required": True}]},
+        },
+        {"id": "set_fields", "type": "set_fields", "inputs": {"who": "{{ api_input.out.name }}"}},
+        {
+            "id": "text_template",
+            "type": "text_template",
+            "inputs": {"template": "Hello {{ set_fields.out.who | upper }}"},
+        },
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "set_fields"},
+        {"id": "e2", "source": "set_fields", "target": "text_template"},
+    ],
+}
+
+
+async def rate(call: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], status: int) -> float:
+    """Answers a second with this status, from CLIENTS at once for SECONDS."""
+    done = 0
+    limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
+    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+        end = time.perf_counter() + SECONDS
+
+        async def one() -> None:
+            nonlocal done
+            while time.perf_counter() < end:
+                answer = await call(client)
+                if answer.status_code != status:
+                    raise RuntimeError(f"{answer.status_code}: {answer.text[:200]}")
+                done += 1
+
+        await asyncio.gather(*(one() for _ in range(CLIENTS)))
+    return done / SECONDS
+
+
+async def latencies(server: LiveServer, flow_id: str, headers: dict[str, str], count: int = 200) -> list[float]:
+    """Milliseconds from sending a request to the completed job, one after another."""
+    times = []
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        for number in range(count):
+            begun = time.perf_counter()
+            answer = await client.post(
+                f"/public/v1/flows/execute/{flow_id}?wait=10", headers=headers, json={"name": f"n{number}"}
+            )
+            answer.raise_for_status()
+            assert answer.json()["status"] == "completed", answer.text
+            times.append((time.perf_counter() - begun) * 1000)
+    return sorted(times)
+
+
+def memory_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def children(pid: int) -> list[int]:
+    """Processes started by this one."""
+    return [int(part) for part in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def percentile(values: list[float], share: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def wait_for_port(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
+            return
+        time.sleep(0.05)
+
+
+def main() -> None:
+    """Prints the figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        begun = time.perf_counter()
+        with live_server(data) as server:
+            cold = time.perf_counter() - begun
+            flow_file = Path(folder) / "flow.json"
+            flow_file.write_text(json.dumps(FLOW))
+            flow_id = server.run("flows", "import", str(flow_file)).stdout.strip()
+            server.run("flows", "deploy", flow_id)
+            server.run("plan", "set", "enterprise", "--concurrency", "1000000")
+            key = server.run("keys", "create", "--label", "bench", "--environment", "live").stdout.strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            time.sleep(2)
+            assert server.process is not None
+            worker = children(server.process.pid)
+            idle = (memory_mib(server.process.pid), sum(memory_mib(pid) for pid in worker))
+
+            times = asyncio.run(latencies(server, flow_id, headers))
+
+            port = free_port()
+            baseline = multiprocessing.get_context("spawn").Process(target=bare, args=(port,), daemon=True)
+            baseline.start()
+            wait_for_port(port)
+
+            async def rates() -> tuple[float, float, float]:
+                before = await rate(
+                    lambda client: client.post(f"http://127.0.0.1:{port}/noop", json={"name": "x"}), 200
+                )
+                url = f"{server.url}/public/v1/flows/execute/{flow_id}"
+                accepted = await rate(lambda client: client.post(url, json={"name": "x"}, headers=headers), 202)
+                after = await rate(lambda client: client.post(f"http://127.0.0.1:{port}/noop", json={"name": "x"}), 200)
+                return before, accepted, after
+
+            before, accepted, after = asyncio.run(rates())
+            baseline.terminate()
+            base = statistics.mean((before, after))
+            print(
+                f"POST execute, {CLIENTS} clients:   {accepted:,.0f}/s = {accepted / base:.2f} of a bare FastAPI no-op ({base:,.0f}/s),"
+            )
+            print("                              with jobs running on the same cores and one Python client for both")
+            print(
+                f"submit to completed, 3 nodes: p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms (one after another)"
+            )
+            print(f"cold start to ready:          {cold:.1f} s")
+            print(
+                f"idle memory:                  server {idle[0]:.0f} MiB, worker {idle[1]:.0f} MiB (before the first model call)"
+            )
+
+
+if __name__ == "__main__":
+    main()
