@@ -89,7 +89,7 @@ def number(value: float, reader: Reader = ENGLISH, *, places: int | None = None)
 
 def percent(share: float, reader: Reader = ENGLISH) -> str:
     """0.985 -> `98.5 %`. Never rounds up to 100 or down to 0 what is not."""
-    value = round(share * 100, 1)
+    value = round(float(share) * 100, 1)
     if share < 1 and value >= 100:
         value = 99.9
     if share > 0 and value <= 0:
