@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from ui.feedback import fold
-from ui.form_specs import FieldSpec, Json, fields_for, is_rule
+from ui.form_specs import FieldSpec, Json, fields_for, is_rule, without_other_rules
 from ui.form_values import pointer_to
 from ui.parts import button, icon, icon_button, words
 from ui.text import _, type_word
@@ -77,7 +77,7 @@ def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
 
 
 class _Block:
-    """One object of a list."""
+    """One object of a list: a head that folds it, and its fields."""
 
     def __init__(
         self,
@@ -92,8 +92,7 @@ class _Block:
     ) -> None:
         self.form, self.spec, self.at, self.opened, self.word = form, spec, at, opened, word
         self.here = pointer_to(pointer, at)
-        self.kind = self._kind()
-        with ui.element("div").classes("fp-block") as self.block:
+        with ui.element("div").classes("fp-block"):
             with ui.element("div").classes("fp-bh"):
                 with ui.element("button").classes("fp-bt").props("type=button") as self.head:
                     icon("chevron_right", size=16)
@@ -105,24 +104,17 @@ class _Block:
         self._summary()
         self._show()
 
-    def _item(self) -> Mapping[str, Json]:
-        item = self.form.at(self.here)
-        return item if isinstance(item, Mapping) else {}
-
-    def _kind(self) -> tuple[Json, Json]:
-        return self._item().get("type"), self._item().get("required")
-
     def _summary(self) -> None:
-        item = self._item()
+        item = _object_at(self.form, self.here)
+        names = {one.name for one in self.spec.fields}
         texts = [
             str(item[one.name]) for one in self.spec.fields if isinstance(item.get(one.name), str) and item[one.name]
         ]
-        name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in item else "")
+        name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
         self.name.text = name or f"{self.word.capitalize()} {self.at + 1}"
-        if "type" in {one.name for one in self.spec.fields}:
-            about = type_word(
-                {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
-            )
+        if "type" in names:
+            kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
+            about = type_word(kind)
             self.note.text = f"{about}, {_('required')}" if item.get("required") else about
         else:
             self.note.text = " ".join(text for text in texts if text != name)[:80]
@@ -136,25 +128,52 @@ class _Block:
         self.head.props["aria-expanded"] = "true" if is_open else "false"
         self.body.clear()
         self.body.visible = is_open
-        if not is_open:
-            return
-        specs = fields_for(self.spec, self._item())
-        follows_type = specs is not self.spec.fields
-        with self.body, ui.element("div").classes("fp-form"):
-            self.form.draw([one for one in specs if not (follows_type and is_rule(one))], self.here)
-            if follows_type and (rules := [one for one in specs if is_rule(one)]):
-                used = any(one.name in self._item() for one in rules)
-                with fold(_("Rules and examples"), open_at_first=used), ui.element("div").classes("fp-form"):
-                    self.form.draw(rules, self.here)
-        self.form.watch(self.here, self._changed)
+        if is_open:
+            with self.body:
+                draw_object(self.form, self.spec, self.here, self._summary)
 
-    def _changed(self) -> None:
-        if self.block.is_deleted:
+
+def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
+    """The fields of the object at `here`. Where it describes a field of the API Input, they follow its type."""
+    state = {"kind": _kind_of(_object_at(form, here))}
+    place = ui.element("div").classes("fp-form")
+
+    def show() -> None:
+        item = _object_at(form, here)
+        specs = fields_for(spec, item)
+        follows_type = specs is not spec.fields
+        place.clear()
+        with place:
+            form.draw([one for one in specs if not (follows_type and is_rule(one))], here)
+            if follows_type and (rules := [one for one in specs if is_rule(one)]):
+                used = any(one.name in item for one in rules)
+                with fold(_("Rules and examples"), open_at_first=used), ui.element("div").classes("fp-form"):
+                    form.draw(rules, here)
+
+    def edited() -> None:
+        if place.is_deleted:
             return
-        self._summary()
-        if "type" in {one.name for one in self.spec.fields} and self._kind() != self.kind:
-            self.kind = self._kind()
-            self._show()
+        item = _object_at(form, here)
+        before, state["kind"] = state["kind"], _kind_of(item)
+        if "type" in {one.name for one in spec.fields} and before != state["kind"]:
+            if before[0] != state["kind"][0]:
+                form.change(here, without_other_rules(spec, item))
+            show()
+            form.focus(pointer_to(here, "type" if before[0] != state["kind"][0] else "required"))
+        if changed is not None:
+            changed()
+
+    show()
+    form.watch(here, edited)
+
+
+def _object_at(form: Form, pointer: str) -> Mapping[str, Json]:
+    item = form.at(pointer)
+    return item if isinstance(item, Mapping) else {}
+
+
+def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:
+    return item.get("type", "string"), bool(item.get("required"))
 
 
 def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:

@@ -230,6 +230,8 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         return spec.fields
     kind = item.get("type", "string") if isinstance(item, Mapping) else "string"
     wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
+    if "name" not in names:  # what each item of a list is: an item is neither left out nor has a default
+        wanted -= {"required", "default", "example"}
     shown = []
     for one in spec.fields:
         if one.name not in wanted or (one.name == "default" and isinstance(item, Mapping) and item.get("required")):
@@ -237,6 +239,14 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         shown.append(_retyped(one, kind))
     order = {name: at for at, name in enumerate(("name", "type", "required", "description", "items", "fields"))}
     return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
+
+
+def without_other_rules(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
+    """The object after its type changed: what belonged to the old type is taken away."""
+    kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
+    return {
+        name: value for name, value in item.items() if name in kept or name not in {one.name for one in spec.fields}
+    }
 
 
 def is_rule(spec: FieldSpec) -> bool:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from nicegui import ui
 
-from ui.form_lists import draw_list, draw_objects, draw_pairs
+from ui.form_lists import draw_list, draw_object, draw_objects, draw_pairs
 from ui.form_specs import ABSENT, Absent, FieldSpec, Json
 from ui.form_values import get_at, parse, pointer_to, problem_of, problems_of, with_value
 from ui.parts import icon, sentence, words
@@ -71,7 +71,8 @@ class Field(ui.element):
         self._control = element
         element.props["for"] = f"{element.html_id}-in"
         self._label.props["for"] = f"{element.html_id}-in"
-        element.props["aria-labelledby"] = self._label.html_id
+        if not isinstance(element, ui.select):  # Quasar puts it beside the select's input; there `for` names it
+            element.props["aria-labelledby"] = self._label.html_id
         self._describe()
         return element
 
@@ -210,8 +211,8 @@ class Form:
             elif spec.kind == "pairs":
                 draw_pairs(self, spec, pointer)
             elif spec.kind == "group":
-                with ui.element("div").classes("fp-group"), ui.element("div").classes("fp-form"):
-                    self.draw(spec.fields, pointer)
+                with ui.element("div").classes("fp-group"):
+                    draw_object(self, spec, pointer)
             elif spec.kind == "select":
                 self._select(field, spec, pointer, value)
             else:

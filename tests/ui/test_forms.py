@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from engine.flow.contract import payload_schema
 from engine.nodes.api_input import Config as ApiInputConfig
-from ui.form_specs import ABSENT, FieldSpec, fields_for, is_rule, specs_of_model, specs_of_schema
+from ui.form_specs import ABSENT, FieldSpec, fields_for, is_rule, specs_of_model, specs_of_schema, without_other_rules
 from ui.form_values import get_at, parse, pointer_to, problem_of, problems_of, with_value
 
 
@@ -146,6 +146,14 @@ def test_the_default_of_an_api_input_field_has_the_fields_type() -> None:
     yes_no = _named(fields_for(fields, {"name": "x", "type": "boolean"}), "default")
 
     assert (whole.kind, yes_no.kind, yes_no.choices) == ("integer", "select", ((True, "Yes"), (False, "No")))
+
+
+def test_a_new_type_takes_the_rules_of_the_old_one_away() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    left = without_other_rules(fields, {"name": "x", "type": "array", "description": "d", "default": 12, "minimum": 1})
+
+    assert left == {"name": "x", "type": "array", "description": "d"}
 
 
 def test_name_and_type_come_first_and_finer_rules_are_folded() -> None:
