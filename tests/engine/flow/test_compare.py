@@ -1,0 +1,80 @@
+"""What a new version changes, for its designer and for callers."""
+
+import pytest
+
+from engine.flow.compare import caller_changes, compare_documents
+from engine.flow.document import Document
+from engine.nodes import CATALOG
+
+
+def flow(*fields, template="x", extra=()):
+    return Document.model_validate(
+        {
+            "format": 1,
+            "nodes": [
+                {"id": "api_input", "type": "api_input", "config": {"fields": list(fields)}},
+                {"id": "t", "type": "text_template", "label": "Letter", "inputs": {"template": template}},
+                *extra,
+            ],
+            "edges": [{"id": "e", "source": "api_input", "target": "t"}],
+        }
+    )
+
+
+A = {"name": "a", "type": "string"}
+
+CHANGES = [
+    ((A,), (A,), []),
+    ((A,), (A, {"name": "b", "required": True}), [("breaking", "b")]),
+    ((A,), (A, {"name": "b"}), [("harmless", "b")]),
+    ((A,), (), [("breaking", "a")]),
+    ((A,), ({**A, "type": "integer"},), [("breaking", "a")]),
+    (({**A, "type": "integer"},), ({**A, "type": "number"},), []),
+    ((A,), ({**A, "required": True},), [("breaking", "a")]),
+    (({**A, "required": True},), (A,), [("harmless", "a")]),
+    ((A,), ({**A, "enum": ["x"]},), [("breaking", "a")]),
+    (({**A, "enum": ["x"]},), ({**A, "enum": ["x", "y"]},), []),
+    ((A,), ({**A, "max_length": 3},), [("breaking", "a")]),
+    (({**A, "max_length": 3},), ({**A, "max_length": 5},), []),
+    ((A,), ({**A, "default": "z"},), [("careful", "a")]),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), CHANGES)
+def test_what_callers_notice(before, after, expected):
+    changes = caller_changes(flow(*before), flow(*after), CATALOG)
+    assert [(change.weight, change.field) for change in changes] == expected
+
+
+def test_a_result_field_that_goes_away_is_breaking():
+    output = {"id": "o", "type": "api_output", "inputs": {"text": "{{ t.out }}"}}
+    before = flow(A, extra=[output])
+    before = before.model_copy(
+        update={"edges": (*before.edges, before.edges[0].model_copy(update={"id": "e2", "source": "t", "target": "o"}))}
+    )
+    assert [change.sentence for change in caller_changes(before, flow(A), CATALOG)] == [
+        "The result no longer has `text`.",
+        "The result also has `output`.",
+    ]
+
+
+def test_what_the_designer_changed():
+    comparison = compare_documents(
+        flow(A), flow(A, template="y", extra=[{"id": "s", "type": "set_fields", "label": "Pack"}])
+    )
+    assert [(change.kind, change.name) for change in comparison.nodes] == [("changed", "Letter"), ("added", "Pack")]
+    assert comparison.nodes[0].differences[0].where == "inputs/template"
+    assert comparison.sentence == "1 change in Letter, Pack added"
+
+
+def test_moving_a_node_is_no_change():
+    before = flow(A)
+    moved = before.model_copy(
+        update={
+            "nodes": tuple(
+                node.model_copy(update={"position": node.position.model_copy(update={"x": 99})})
+                for node in before.nodes
+            )
+        }
+    )
+    assert compare_documents(before, moved).same
