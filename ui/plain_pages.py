@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from engine.actions.passwords import SHORTEST
 from ui.assets import asset_url
 from ui.text import _
 
@@ -131,9 +132,9 @@ def _password_field(wrong: Mapping[str, str], *, focus: bool = False) -> str:
         _("Password"),
         kind="password",
         complete="new-password",
-        hint=_("At least 10 characters. A few words you can remember are best."),
+        hint=f"{_('At least')} {SHORTEST} {_('characters. A few words you can remember are best.')}",
         error=wrong.get("password", ""),
-        least=10,
+        least=SHORTEST,
         focus=focus,
     )
 
