@@ -19,7 +19,7 @@ from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import ModelRequest, Models, split_model
-from engine.run.plan import compile_plan
+from engine.run.plan import Plan, compile_plan
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
 from engine.settings import BadSetting, Settings
@@ -34,8 +34,9 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if file is None:
         return _refuse(terminal, FlowInvalid(found))
     try:
+        plan = compile_plan(file.document, CATALOG)
         payload = _read_payload(file.document, arguments.input)
-        outcome = asyncio.run(_run(file.document, payload, terminal))
+        outcome = asyncio.run(_run(plan, payload, terminal))
     except (FlowInvalid, PayloadInvalid) as refusal:
         return _refuse(terminal, refusal)
     if outcome.status == "completed":
@@ -47,8 +48,7 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1
 
 
-async def _run(document: Document, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
-    plan = compile_plan(document, CATALOG)
+async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
     door = Door(_rules(terminal.settings))
     try:
         return await run_flow(
@@ -56,7 +56,7 @@ async def _run(document: Document, payload: dict[str, Json], terminal: Terminal)
             payload,
             system={"flow_id": "local", "flow_version": 0, "job_id": "local"},
             services=_Outside(door, terminal),
-            recorder=_Notes(document, terminal),
+            recorder=_Notes(plan.document, terminal),
         )
     finally:
         await door.aclose()

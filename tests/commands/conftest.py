@@ -1,0 +1,91 @@
+"""Runs `app.py` as a person would: another process on a data folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.factories import greeting
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def value(self) -> str:
+        """The one line on stdout of a command that was done."""
+        assert self.code == 0, self
+        assert self.out.count("\n") == 1, self
+        return self.out.strip()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Said]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """This process's environment without anything that a test runner or a person set for Flowport."""
+    left_out = ("FLOWPORT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return kept | more
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> str:
+    """Where Python keeps what it compiled, so that the second command starts as fast as it does for people."""
+    return str(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A folder that does not exist yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def command(data, compiled) -> Command:
+    """`command("flows", "list")` runs it on the data folder."""
+
+    def run(*arguments: object, stdin: str | bytes = "", folder: bool = True, **environment: str) -> Said:
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        where = ["--data", str(data)] if folder else []
+        done = subprocess.run(
+            [sys.executable, str(APP), *map(str, arguments), *where],
+            input=given,
+            capture_output=True,
+            env=clean_environment(PYTHONPYCACHEPREFIX=compiled, **environment),
+            cwd=data.parent,
+            timeout=60,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def flow_file(tmp_path) -> Path:
+    """A flow file that runs, without a title."""
+    file = tmp_path / "say hello.json"
+    value = greeting()
+    del value["title"]
+    file.write_text(json.dumps(value))
+    return file

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from tests.factories import greeting
+
+
+def cycle():
+    file = greeting()
+    file["nodes"].append({"id": "set_fields", "type": "set_fields", "inputs": {}})
+    file["edges"] += [
+        {"id": "e2", "source": "text_template", "target": "set_fields"},
+        {"id": "e3", "source": "set_fields", "target": "text_template"},
+    ]
+    return file
+
+
+def unknown_type():
+    file = greeting()
+    file["nodes"][1]["type"] = "mystery"
+    return file
+
+
+def unknown_key():
+    file = greeting()
+    file["nodes"][1]["colour"] = "red"
+    return file
+
+
+def unknown_setting():
+    file = greeting()
+    file["nodes"][0]["config"]["speed"] = 9
+    return file
+
+
+def dangling_edge():
+    file = greeting()
+    file["edges"].append({"id": "e2", "source": "text_template", "target": "gone"})
+    return file
+
+
+def several_at_once():
+    file = greeting("{{ nobody.out }}", colour="red")
+    file["nodes"].append({"id": "mystery", "type": "mystery"})
+    file["edges"].append({"id": "e2", "source": "text_template", "target": "gone"})
+    return file
+
+
+BAD = {
+    "a cycle": (json.dumps(cycle()), {"cycle"}),
+    "an unknown type": (json.dumps(unknown_type()), {"unknown_type"}),
+    "an unknown key": (json.dumps(unknown_key()), {"unknown_key"}),
+    "an unknown key at the top": (json.dumps(greeting(colour="red")), {"unknown_key"}),
+    "an unknown setting": (json.dumps(unknown_setting()), {"unknown_key"}),
+    "a dangling edge": (json.dumps(dangling_edge()), {"dangling_edge"}),
+    "2 MB": (json.dumps(greeting("x" * (2 << 20))), {"too_large"}),
+    "invalid JSON": ('{"format": 1, "nodes": [', {"invalid_json"}),
+    "no JSON at all": (b"\xff\xfe\x00\x01 not text", {"invalid_json"}),
+    "a list": ("[]", {"invalid_document"}),
+    "a wrong reference": (json.dumps(greeting("{{ nobody.out }}")), {"bad_reference"}),
+    "nonsense in braces": (json.dumps(greeting("{{ import os }}")), {"bad_reference"}),
+    "a newer format": (json.dumps(greeting(format=2)), {"unknown_format"}),
+    "several at once": (
+        json.dumps(several_at_once()),
+        {"unknown_key", "unknown_type", "dangling_edge", "bad_reference"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_every_problem_and_nothing_is_stored(command, data, name):
+    text, codes = BAD[name]
+    said = command("flows", "import", "-", "--json", stdin=text)
+    assert said.code == 1, said
+    assert said.json["flow_id"] is None
+    found = {problem["code"] for problem in said.json["problems"]}
+    assert codes <= found, found
+    for problem in said.json["problems"]:
+        assert set(problem) == {"code", "message", "node_id", "pointer"}
+        assert problem["message"] in said.err
+    with sqlite3.connect(data / "flowport.db") as connection:
+        assert connection.execute("select count(*) from flows").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_refused_import_says_nothing_on_stdout_without_json(command):
+    said = command("flows", "import", "-", stdin="{")
+    assert (said.code, said.out) == (1, "")
+    assert "invalid_json" in said.err
+
+
+def test_a_cycle_names_its_nodes(command):
+    said = command("flows", "import", "-", stdin=json.dumps(cycle()))
+    assert said.code == 1
+    assert "Greet" in said.err
+    assert "set_fields" in said.err
+
+
+def test_import_prints_the_id_and_makes_version_1_named_after_the_file(command, flow_file):
+    flow_id = command("flows", "import", flow_file).value
+    (flow,) = command("flows", "list", "--json").json
+    assert flow == {
+        "flow_id": flow_id,
+        "title": "say hello",
+        "state": "Draft",
+        "newest_version": 1,
+        "live_version": None,
+    }
+    assert command("flows", "list").out.split("\t")[0] == flow_id
+
+
+def test_import_with_json_prints_what_still_stops_a_deployment(command):
+    said = command("flows", "import", "-", "--json", stdin=json.dumps(greeting(nodes=[], edges=[])))
+    assert said.code == 0
+    assert said.json["flow_id"].startswith("flow_")
+    assert {problem["code"] for problem in said.json["problems"]} == {"no_api_input", "no_processing_node"}
+    refused = command("flows", "deploy", said.json["flow_id"])
+    assert (refused.code, refused.out) == (1, "")
+    assert "no_api_input" in refused.err
+    assert "no_processing_node" in refused.err
+
+
+def test_deploy_prints_the_url_undeploy_keeps_the_flow_and_the_url_comes_back(command, flow_file):
+    flow_id = command("flows", "import", flow_file).value
+    url = command("flows", "deploy", flow_id, FLOWPORT_PUBLIC_URL="https://flows.example.com/").value
+    assert url == f"https://flows.example.com/public/v1/flows/execute/{flow_id}"
+    undeployed = command("flows", "undeploy", flow_id)
+    assert (undeployed.code, undeployed.out) == (0, "")
+    assert command("flows", "list", "--json").json[0]["state"] == "Undeployed"
+    assert command("flows", "deploy", flow_id, FLOWPORT_PUBLIC_URL="https://flows.example.com").value == url
+
+
+def test_deploy_takes_a_version_that_exists(command, flow_file):
+    flow_id = command("flows", "import", flow_file).value
+    assert command("flows", "deploy", flow_id, "--version", 1).code == 0
+    refused = command("flows", "deploy", flow_id, "--version", 7)
+    assert (refused.code, refused.out) == (1, "")
+    assert "no version 7" in refused.err
+
+
+def test_what_export_prints_can_be_imported(command, flow_file):
+    flow_id = command("flows", "import", flow_file).value
+    exported = command("flows", "export", flow_id)
+    assert exported.json["title"] == "say hello"
+    assert exported.json == command("flows", "export", flow_id, "--draft").json
+    assert exported.json == command("flows", "export", flow_id, "--version", 1).json
+    again = command("flows", "import", "-", stdin=exported.out).value
+    assert command("flows", "export", again).out == exported.out
+
+
+@pytest.mark.parametrize("verb", ["export", "deploy", "undeploy"])
+def test_an_unknown_flow_is_refused(command, verb):
+    said = command("flows", verb, "flow_nobody")
+    assert (said.code, said.out) == (1, "")
+    assert "flow_nobody" in said.err
+
+
+def test_a_file_that_is_not_there_is_refused(command):
+    said = command("flows", "import", "nowhere.json")
+    assert (said.code, said.out) == (1, "")
+    assert "nowhere.json" in said.err
+
+
+def test_run_prints_the_result_and_touches_no_data_folder(command, flow_file, data):
+    said = command("flows", "run", flow_file, "--input", '{"name": "Ada"}')
+    assert said.json == {"output": "Hello Ada"}
+    assert "Greet: completed" in said.err
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "word"), [('{"nom": "Ada"}', "/name"), ("{", "--input"), ('["Ada"]', "--input"), ('{"name": 5}', "/name")]
+)
+def test_run_refuses_a_wrong_body(command, flow_file, body, word):
+    said = command("flows", "run", flow_file, "--input", body)
+    assert (said.code, said.out) == (1, "")
+    assert word in said.err
+
+
+def test_run_refuses_a_flow_with_problems(command):
+    said = command("flows", "run", "-", stdin=json.dumps(cycle()))
+    assert (said.code, said.out) == (1, "")
+    assert "cycle" in said.err

@@ -1,0 +1,170 @@
+"""Models, plans, workspaces, set-up links, and what all commands share."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from engine.actions.members import set_up_owner
+from storage.database import open_database
+from tests.commands.conftest import APP, clean_environment
+
+CANARY = "sk-canary-0123456789abcdef"
+
+
+def test_a_model_key_comes_from_a_variable_or_from_stdin_and_is_never_shown(command, data):
+    assert command("models", "add", "oa", "--provider", "openai", "--key-env", "MY_KEY", MY_KEY=CANARY).value == "oa"
+    said = command(
+        "models",
+        "add",
+        "box",
+        "--provider",
+        "openai_compatible",
+        "--base-url",
+        "http://localhost:11434/v1",
+        "--key-stdin",
+        stdin=CANARY + "\n",
+    )
+    assert said.value == "box"
+    assert command("models", "list", "--json").json == [
+        {
+            "name": "box",
+            "provider": "openai_compatible",
+            "base_url": "http://localhost:11434/v1",
+            "has_key": True,
+            "local": True,
+        },
+        {"name": "oa", "provider": "openai", "base_url": None, "has_key": True, "local": False},
+    ]
+    assert CANARY not in command("models", "list").out
+    assert all(b"canary" not in file.read_bytes() for file in data.rglob("*") if file.is_file())
+    assert stat.S_IMODE((data / "secret.key").stat().st_mode) == 0o600
+
+
+def test_a_model_connection_is_removed_once(command):
+    command("models", "add", "oa", "--provider", "openai")
+    assert command("models", "remove", "oa").code == 0
+    assert command("models", "remove", "oa").code == 1
+    assert command("models", "list").out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--provider", "openai_compatible"),
+        ("--provider", "openai", "--key-env", "NOT_SET_ANYWHERE"),
+        ("--provider", "openai", "--key-stdin"),
+        ("--provider", "openai", "--base-url", "localhost"),
+    ],
+)
+def test_a_model_without_address_or_key_is_refused(command, arguments):
+    said = command("models", "add", "oa", *arguments)
+    assert (said.code, said.out) == (1, "")
+    assert command("models", "list").out == ""
+
+
+def test_a_plan_is_set_and_shown(command):
+    assert command("plan", "show", "--json").json == {"plan": "free", "concurrency": 4, "monthly": 1000}
+    assert command("plan", "set", "pro").value == "Pro: 20 jobs at once, 10,000 requests a month"
+    said = command("plan", "set", "enterprise", "--concurrency", 50, "--monthly", "unlimited", "--json")
+    assert said.json == {"plan": "enterprise", "concurrency": 50, "monthly": None}
+    assert command("plan", "show", "--json").json == said.json
+
+
+@pytest.mark.parametrize("arguments", [("gold",), ("free", "--monthly", "0"), ("free", "--concurrency", "many")])
+def test_a_wrong_plan_or_limit_is_used_wrongly(command, arguments):
+    assert command("plan", "set", *arguments).code == 2
+
+
+def test_a_new_folder_begins_with_the_plan_of_the_environment(command):
+    assert command("plan", "show", "--json", FLOWPORT_PLAN="pro").json["plan"] == "pro"
+    assert command("plan", "show", "--json").json["plan"] == "pro"
+
+
+def test_a_wrong_setting_is_refused_by_its_name(command):
+    said = command("plan", "show", FLOWPORT_PLAN="gold")
+    assert (said.code, said.out) == (1, "")
+    assert "FLOWPORT_PLAN" in said.err
+
+
+def test_a_workspace_has_flows_of_its_own(command, flow_file):
+    second = command("workspaces", "create", "Second", "--plan", "pro").value
+    flow_id = command("flows", "import", flow_file, "--workspace", "Second").value
+    assert command("flows", "list").out == ""
+    assert command("flows", "list", "--json", "--workspace", second).json[0]["flow_id"] == flow_id
+    assert command("flows", "deploy", flow_id).code == 1
+    assert command("flows", "list", "--workspace", "Third").code == 1
+    assert [row["name"] for row in command("workspaces", "list", "--json").json] == ["Workspace", "Second"]
+
+
+def test_a_set_up_link_is_printed_until_there_is_an_owner_then_a_reset_link(command, data):
+    link = command("setup-link", FLOWPORT_PORT="9123").value
+    assert link.startswith("http://localhost:9123/setup/")
+    database = open_database(data)
+    token = link.rsplit("/", 1)[1]
+    asyncio.run(set_up_owner(database, token, "Ada", "ada@example.com", "correct horse battery"))
+    database.close()
+    refused = command("setup-link")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--reset" in refused.err
+    assert "/setup/" in command("setup-link", "--reset", "ada@example.com").value
+    assert command("setup-link", "--reset", "eve@example.com").code == 1
+
+
+def test_commands_that_come_at_once_to_a_new_folder_all_succeed(command):
+    with ThreadPoolExecutor(6) as threads:
+        made = list(
+            threads.map(lambda n: command("keys", "create", "--label", f"K{n}", "--environment", "live"), range(6))
+        )
+    assert [said.code for said in made] == [0] * 6
+    assert len({said.value for said in made}) == 6
+    assert len(command("workspaces", "list").out.splitlines()) == 1
+    assert len(command("keys", "list").out.splitlines()) == 6
+
+
+def test_the_data_folder_comes_from_the_environment_or_is_named_data(command, data, tmp_path):
+    other = tmp_path / "other"
+    command("plan", "show", folder=False, FLOWPORT_DATA=str(other))
+    assert (other / "flowport.db").exists()
+    command("plan", "show", folder=False)  # runs beside the folder, so `./data` is the one
+    assert (data / "flowport.db").exists()
+
+
+def test_a_folder_of_a_newer_program_is_left_alone(command, data):
+    command("plan", "show")
+    import sqlite3
+
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+    said = command("plan", "show")
+    assert (said.code, said.out) == (1, "")
+    assert "newer Flowport" in said.err
+
+
+def test_help_needs_no_heavy_library():
+    code = (
+        "import sys; from api.commands.parser import build_parser; build_parser().format_help(); "
+        "print([name for name in ('sqlalchemy', 'nicegui', 'fastapi', 'pydantic', 'huey') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        cwd=APP.parent,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_command(command):
+    said = command("--help", folder=False)
+    assert said.code == 0
+    for word in ("serve", "worker", "flows", "keys", "models", "plan", "setup-link", "workspaces"):
+        assert word in said.out
