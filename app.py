@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from api.create_api import PublicApi
+    from api.wire import Server
     from engine.actions.sealing import Vault
     from engine.jobs.hub import Hub
     from storage.database import Database
@@ -126,10 +127,7 @@ def _admin_password(settings: Settings) -> str:
 
 async def _run(settings: Settings, database: Database, vault: Vault, listener: socket.socket) -> None:
     """Everything that lives on the event loop, from the first call to the last."""
-    import uvicorn
-
     from api.create_api import create_api
-    from api.wire import BoundedHttp, Server
     from engine.jobs.bell import BELL
     from engine.jobs.hub import Hub
     from engine.jobs.supervisor import Supervisor
@@ -137,40 +135,47 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     hub = Hub(database)
     supervisor = Supervisor(_worker_command(settings), os.environ, hub)
     database.info[BELL] = supervisor
-    supervisor.start()
-    public_api = create_api(database, hub, settings)
-    server = Server(
-        uvicorn.Config(
-            _front(settings, database, public_api, _pages(settings, database, hub, vault, public_api)),
-            http=BoundedHttp,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=_trusted(settings),
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        ),
-        ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True),
-    )
-    stopped: list[asyncio.Task[None]] = []
-
-    def stop() -> None:
-        if server.should_exit:
-            server.force_exit = True
-            return
-        server.should_exit = True
-        public_api.stop()
-        stopped.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    supervisor.start()  # it starts while the pages are made
+    stopping: list[asyncio.Task[None]] = []
     try:
+        public_api = create_api(database, hub, settings)
+        pages = _pages(settings, database, hub, vault, public_api)
+        server = _server(settings, _front(settings, database, public_api, pages))
+
+        def stop() -> None:
+            if server.should_exit:
+                server.force_exit = True
+                return
+            server.should_exit = True
+            public_api.stop()
+            stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:
-        await (stopped[0] if stopped else asyncio.to_thread(supervisor.stop))
+        await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
+
+
+def _server(settings: Settings, front: ASGIApp) -> Server:
+    """One process, always: pages live in its memory."""
+    import uvicorn
+
+    from api.wire import BoundedHttp, Server
+
+    config = uvicorn.Config(
+        front,
+        http=BoundedHttp,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=_trusted(settings),
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return Server(config, ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True))
 
 
 def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:
@@ -194,12 +199,14 @@ def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, publi
     from nicegui import ui
     from starlette.middleware.gzip import GZipMiddleware
 
+    from api.docs_pages import docs_routes
     from api.front import Assets
     from engine.actions.sealing import key_text
     from ui.visit import App
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", GZipMiddleware(Assets(directory=ROOT / "assets")))
+    root.router.routes.extend(docs_routes(database, settings))
     with contextlib.suppress(ModuleNotFoundError):
         from ui.pages import register  # pyright: ignore[reportMissingImports] - until the pages are there
 

@@ -127,6 +127,21 @@ def get_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow:
     return found
 
 
+def find_public_docs_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[str, FlowRow] | None:
+    """The flow with its workspace, for its docs page: of one's own workspace, or whose owner made its docs public."""
+    row = (
+        session.execute(select(Flow.workspace_id, *_LINE).where(Flow.id == flow_id, Flow.deleted_at.is_(None)))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    values = dict(row)
+    owner = values.pop("workspace_id")
+    flow = FlowRow(**values)
+    return (owner, flow) if owner == workspace_id or flow.settings.get("public_docs") else None
+
+
 def get_draft(session: Session, workspace_id: str, flow_id: str) -> DraftRow:
     """What is on the canvas. Raises NotFound."""
     row = session.execute(

@@ -1,28 +1,10 @@
-"""Markdown as a page shows it: rendered, then cleaned by nh3. The one file that may hand HTML to the browser."""
+"""Markdown as a page shows it. The one file that may hand HTML to the browser, and only cleaned."""
 
 from __future__ import annotations
 
-import markdown2
-import nh3
 from nicegui import ui
 
-#: No images, styles or classes: text with structure, and links to web addresses.
-_TAGS = {
-    "p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "h1", "h2", "h3", "h4", "blockquote", "a", "hr",
-    "table", "thead", "tbody", "tr", "th", "td",
-}  # fmt: skip
-
-
-def clean_html(text: str) -> str:
-    """Markdown as safe HTML."""
-    rendered = markdown2.markdown(text, extras=["fenced-code-blocks", "tables", "cuddled-lists"])
-    return nh3.clean(
-        str(rendered),
-        tags=_TAGS,
-        attributes={"a": {"href"}},
-        url_schemes={"http", "https"},
-        link_rel="noopener nofollow",
-    )
+from engine.safe_markdown import clean_html
 
 
 def markdown(text: str) -> ui.html:

@@ -1,0 +1,284 @@
+"""The docs that the server ships: guides, a page for every error code, and a page per flow. Plain HTML, no session is made.
+
+Guides and error pages are open. A flow's page is for signed-in people of its workspace, and for everybody when its owner made it
+public (flow setting `public_docs`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from api.error_texts import ERROR_TEXTS
+from api.errors import PUBLISHED, problem_body, status_of, title_of
+from api.openapi import BASE, FlowContract, api_document, flow_document
+from api.operations import OPERATIONS
+from engine.actions.deployments import endpoint_path
+from engine.errors import FieldError, Refusal
+from engine.examples import code_examples
+from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.document import Document, load_document
+from engine.nodes import CATALOG
+from engine.safe_markdown import clean_html
+from engine.settings import Settings
+from storage.database import Database
+from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version, list_flows
+from storage.members import Person, find_signed_in
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+COOKIE = "flowport_session"
+
+#: Guides in reading order: file name -> title.
+GUIDES = {
+    "quick-start": "Quick start",
+    "authentication": "Authentication",
+    "jobs-and-polling": "Jobs and polling",
+    "errors": "Errors and troubleshooting",
+    "rate-limits": "Rate limits",
+    "best-practices": "Best practices",
+    "production-checklist": "Production checklist",
+}
+_TYPE_WORDS = {
+    "string": "Text",
+    "number": "Number",
+    "integer": "Whole number",
+    "boolean": "Yes or no",
+    "array": "List",
+    "object": "Group",
+    "null": "nothing",
+}
+_FORMAT_WORDS = {"uri": "Web address", "email": "E-mail address", "date-time": "Date and time"}
+_RULES = {
+    "minimum": "At least {}",
+    "maximum": "At most {}",
+    "minLength": "At least {} characters",
+    "maxLength": "At most {} characters",
+    "minItems": "At least {} items",
+    "maxItems": "At most {} items",
+    "pattern": "Must match {}",
+    "default": "Default: {}",
+}
+
+
+def docs_routes(database: Database, settings: Settings) -> list[Route]:
+    """The routes under `/docs`, for the app of the pages."""
+    docs = _Docs(database, settings)
+    return [
+        Route("/docs", docs.index),
+        Route("/docs/openapi.json", docs.openapi),
+        Route("/docs/guides/{name}", docs.guide),
+        Route("/docs/errors/{code}", docs.error),
+        Route("/docs/flows/{flow_id}", docs.flow),
+        Route("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
+    ]
+
+
+class _Docs:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+        self.templates = Environment(
+            loader=FileSystemLoader(_ASSETS / "docs"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+        )
+
+    async def index(self, request: Request) -> Response:
+        person = await self._person(request)
+        flows = await self.database.read(list_flows, person.workspace_id) if person else []
+        return await self._page(
+            request,
+            "index.html",
+            "Flowport API",
+            person,
+            guides=[(title, f"/docs/guides/{name}") for name, title in GUIDES.items()],
+            flows=[flow for flow in flows if flow.live_version is not None],
+            base=self._base(request) + BASE,
+            calls=OPERATIONS,
+            errors=_errors(),
+        )
+
+    async def guide(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in GUIDES:
+            raise HTTPException(404)
+        text = (_ASSETS / "help" / f"{name}.md").read_text()
+        return await self._page(request, "text.html", GUIDES[name], body=Markup(clean_html(text)))  # noqa: S704 - cleaned by nh3
+
+    async def error(self, request: Request) -> Response:
+        code = request.path_params["code"]
+        kind = next((kind for kind in PUBLISHED if kind.code == code), None)
+        if kind is None:
+            raise HTTPException(404)
+        why, todo = ERROR_TEXTS[code]
+        error = {
+            "code": code,
+            "title": title_of(kind),
+            "status": status_of(kind),
+            "why": why,
+            "todo": todo,
+            "example": json.dumps(problem_body(_example(kind), "req_7Qm2VxK1"), indent=2, ensure_ascii=False),
+        }
+        return await self._page(request, "error.html", code, error=error)
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(api_document(self._base(request)))
+
+    async def flow(self, request: Request) -> Response:
+        person, found = await self._flow(request)
+        if found is None:
+            return _sign_in_first(request, person)
+        flow, document = found
+        endpoint = self._base(request) + endpoint_path(flow.id)
+        sample = sample_payload(document)
+        examples = code_examples(endpoint, sample)
+        return await self._page(
+            request,
+            "flow.html",
+            flow.title,
+            person,
+            flow={
+                "id": flow.id,
+                "title": flow.title,
+                "description": flow.description,
+                "live": flow.live_version is not None,
+            },
+            endpoint=endpoint,
+            path=endpoint_path(flow.id),
+            sample=json.dumps(sample, indent=2, ensure_ascii=False),
+            fields=field_rows(payload_schema(input_fields(document))),
+            result=field_rows(result_schema(document, CATALOG)),
+            examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
+            errors=_errors(),
+        )
+
+    async def flow_openapi(self, request: Request) -> Response:
+        person, found = await self._flow(request)
+        if found is None:
+            return _sign_in_first(request, person)
+        flow, document = found
+        contract = FlowContract(
+            flow_id=flow.id,
+            title=flow.title,
+            description=flow.description,
+            version=flow.live_version or flow.newest_version,
+            request=payload_schema(input_fields(document)),
+            result=result_schema(document, CATALOG),
+            sample=sample_payload(document),
+        )
+        return JSONResponse(flow_document(contract, self._base(request)))
+
+    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document] | None]:
+        person = await self._person(request)
+        workspace_id = person.workspace_id if person else None
+        return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
+
+    async def _person(self, request: Request) -> Person | None:
+        return await self.database.read(find_signed_in, request.cookies.get(COOKIE, ""))
+
+    def _base(self, request: Request) -> str:
+        return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+
+    async def _page(
+        self, request: Request, template: str, title: str, person: Person | None = None, **values: Any
+    ) -> Response:
+        person = person or await self._person(request)
+        navigation = [
+            ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
+            ("Reference", [("The whole API", "/docs")]),
+        ]
+        text = self.templates.get_template(template).render(
+            title=title,
+            here=request.url.path,
+            navigation=navigation,
+            theme=request.cookies.get("fp_theme", ""),
+            signed_in=person is not None,
+            **values,
+        )
+        return HTMLResponse(text)
+
+
+def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, Any]]:
+    """The fields of a JSON Schema as table rows, groups opened out: name, type in words, required, description, rules."""
+    rows: list[dict[str, Any]] = []
+    required = set(schema.get("required") or ())
+    for name, field in (schema.get("properties") or {}).items():
+        rows.append(
+            {
+                "name": before + name,
+                "type": type_words(field),
+                "required": name in required,
+                "description": field.get("description", ""),
+                "rules": _rules(field),
+            }
+        )
+        rows += field_rows(field, f"{before}{name}.")
+        if isinstance(field.get("items"), Mapping):
+            rows += field_rows(field["items"], f"{before}{name}[].")
+    return rows
+
+
+def type_words(schema: Mapping[str, Any]) -> str:
+    """`Web address`, `List of Text`, `Text or nothing`, `Anything`."""
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds] if kinds else []
+    if not kinds:
+        return "Anything"
+    words = [_FORMAT_WORDS.get(str(schema.get("format"))) or _TYPE_WORDS.get(str(kind), str(kind)) for kind in kinds]
+    items = schema.get("items")
+    if "array" in kinds and isinstance(items, Mapping) and items.get("type"):
+        words[kinds.index("array")] = f"List of {type_words(items)}"
+    return " or ".join(dict.fromkeys(words))
+
+
+def _rules(field: Mapping[str, Any]) -> list[str]:
+    found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
+    if field.get("enum"):
+        found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
+def _errors() -> list[dict[str, Any]]:
+    return [{"code": kind.code, "status": status_of(kind)} for kind in dict.fromkeys(PUBLISHED)]
+
+
+def _example(kind: type[Refusal]) -> Refusal:
+    refusal = kind.__new__(kind)
+    fields: Sequence[FieldError] = (
+        (FieldError("/url", "required", "missing"),) if kind.code == "validation_failed" else ()
+    )
+    Refusal.__init__(refusal, "1 field is wrong" if fields else "", errors=tuple(fields))
+    return refusal
+
+
+def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[FlowRow, Document] | None:
+    """The flow and the document its docs describe: the live version, else the newest, else the draft."""
+    found = find_public_docs_flow(session, workspace_id, flow_id)
+    if found is None:
+        return None
+    owner, flow = found
+    number = flow.live_version or flow.newest_version
+    text = (
+        get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
+    )
+    return flow, load_document(text)
+
+
+def _sign_in_first(request: Request, person: Person | None) -> Response:
+    if person is None:
+        return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
+    raise HTTPException(404)

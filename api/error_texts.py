@@ -1,0 +1,88 @@
+"""Why each error of the public API happens and what to do: the text of its page under `/docs/errors/`."""
+
+from __future__ import annotations
+
+#: code -> (why it happens, what to do)
+ERROR_TEXTS: dict[str, tuple[str, str]] = {
+    "validation_failed": (
+        'The body does not fit the fields of the flow\'s API Input. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
+        "Compare the body with the request fields in the flow's API docs. If the field should be taken, open Jobs, Refused in Flowport and accept it into the draft, then press Update API.",
+    ),
+    "invalid_json": (
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys, or text that is not UTF-8.",
+        "Let a JSON library write the body instead of putting text together, and send UTF-8.",
+    ),
+    "invalid_parameter": (
+        "A query parameter or a header has a value that cannot be used, is unknown, or stands twice.",
+        "The detail names it. Take it out, or correct its value.",
+    ),
+    "unauthorized": (
+        "The key is missing, misspelt, unknown, expired or revoked. All of these get this one answer, so that nobody can learn which keys exist.",
+        "Send `Authorization: Bearer` and the whole key. Settings, API Keys shows which keys are valid and when each was used last.",
+    ),
+    "not_allowed": (
+        "The key is valid, but it may not do this: it is limited to other flows.",
+        "Use another key, or ask the owner to allow this flow for the key.",
+    ),
+    "not_found": (
+        "There is nothing with this id, or it belongs to somebody else or to another environment. The two look the same on purpose.",
+        "Check the id in the address. A key sees the jobs of its own environment only.",
+    ),
+    "flow_not_deployed": (
+        "The flow is yours, but its API is switched off: it was never deployed, or it was undeployed.",
+        "Press Deploy API on the flow's page. The address stays the same.",
+    ),
+    "method_not_allowed": (
+        "The address exists, but not for this method.",
+        "The header `Allow` says which methods it takes.",
+    ),
+    "not_acceptable": (
+        "The `Accept` header takes none of the forms this answer has.",
+        "Send `Accept: application/json`, or leave the header out.",
+    ),
+    "idempotency_in_progress": (
+        "Another request with this Idempotency-Key is being accepted at this moment.",
+        "Wait a second and send the same request again; you get the job of the first one.",
+    ),
+    "job_not_cancellable": (
+        "The job has ended; a job that has ended never changes.",
+        "Read the job: it has its result or its error.",
+    ),
+    "job_expired": (
+        "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",
+        "Fetch results soon after the job ends, and store what you need.",
+    ),
+    "body_too_large": (
+        "A body may have 10 MiB.",
+        "Send an address of the data instead of the data, or split the request.",
+    ),
+    "unsupported_media_type": ("These routes take JSON only.", "Send the header `Content-Type: application/json`."),
+    "idempotency_key_reused": (
+        "This Idempotency-Key was used with another body in the last 24 hours.",
+        "Use a new key for a new request, and the same key only to repeat the same one.",
+    ),
+    "concurrency_limit_exceeded": (
+        "As many jobs are queued or running as the plan or the key allows at once.",
+        "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
+    ),
+    "monthly_quota_exceeded": (
+        "The accepted requests of this UTC calendar month have reached the plan's or the key's number.",
+        "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan.",
+    ),
+    "rate_limited": (
+        "Too many requests came in a short time.",
+        "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
+    ),
+    "internal": (
+        "Something went wrong inside Flowport. That is a fault of ours, not of your request.",
+        "Send the request again. If it stays, give the `request_id` to whoever runs the server: the log has the details under it.",
+    ),
+    "storage_unavailable": (
+        "The server cannot write its data at the moment, for example because the disk is full. Nothing was half made.",
+        "Send the request again in a few seconds. Whoever runs the server finds the reason under Settings, Server.",
+    ),
+    "shutting_down": (
+        "The server is stopping or restarting. Accepted jobs are kept and go on after the restart.",
+        "Send the request again in a few seconds.",
+    ),
+}

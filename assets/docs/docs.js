@@ -1,0 +1,65 @@
+// Copy buttons and the try-it form of the docs pages. Answers are shown as text, never as markup.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    const area = Object.assign(document.createElement("textarea"), { value: button.dataset.copy });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = before), 1500);
+});
+
+const show = (box, title, text) => {
+  const heading = document.createElement("h3");
+  const block = document.createElement("pre");
+  heading.textContent = title;
+  block.textContent = text;
+  block.tabIndex = 0;
+  box.append(heading, block);
+};
+const pretty = (text) => {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+};
+
+for (const form of document.querySelectorAll(".fd-try")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const box = form.querySelector(".fd-answers");
+    const button = form.querySelector("button[type=submit]");
+    const headers = { Authorization: `Bearer ${form.querySelector("input").value.trim()}`, "Content-Type": "application/json" };
+    box.replaceChildren();
+    button.disabled = true;
+    const begun = performance.now();
+    const after = () => `after ${((performance.now() - begun) / 1000).toFixed(2)} s`;
+    try {
+      const accepted = await fetch(form.dataset.endpoint, { method: "POST", headers, body: form.querySelector("textarea").value });
+      const text = await accepted.text();
+      show(box, `${accepted.status} ${accepted.statusText}, ${after()}`, pretty(text));
+      if (accepted.status !== 202) return;
+      const url = JSON.parse(text).url;
+      for (;;) {
+        const answer = await fetch(`${url}?wait=30`, { headers });
+        const job = await answer.text();
+        if (!answer.ok || !["queued", "processing"].includes(JSON.parse(job).status)) {
+          show(box, `${answer.status} ${JSON.parse(job).status ?? ""}, ${after()}`, pretty(job));
+          return;
+        }
+      }
+    } catch (error) {
+      show(box, "No answer", `The call did not come back: ${error.message}. Is the server still running?`);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}

@@ -1,0 +1,122 @@
+"""The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
+
+import json
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from api.docs_pages import GUIDES, docs_routes, field_rows, type_words
+from api.error_texts import ERROR_TEXTS
+from api.errors import PUBLISHED
+from engine.actions.deployments import deploy
+from engine.actions.flows import change_flow_settings, import_flow
+from engine.actions.principal import command_line
+from engine.actions.workspaces import ensure_workspace
+from engine.settings import Settings
+from storage.database import open_database
+
+FLOW = {
+    "format": 1,
+    "title": "Greeting <script>",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "config": {
+                "fields": [
+                    {"name": "who", "type": "string", "required": True, "max_length": 9, "description": "Whom <b>"}
+                ]
+            },
+        },
+        {"id": "t", "type": "text_template", "inputs": {"template": "Hi {{ api_input.out.who }}"}},
+    ],
+    "edges": [{"id": "e", "source": "api_input", "target": "t"}],
+}
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = open_database(tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def flow_id(database):
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    flow_id = database.write_now(import_flow, owner, json.dumps(FLOW).encode()).flow_id
+    database.write_now(deploy, owner, flow_id)
+    database.write_now(change_flow_settings, owner, flow_id, {"public_docs": True})
+    return flow_id
+
+
+@pytest.fixture
+async def client(database):
+    app = Starlette(routes=docs_routes(database, Settings()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
+        yield client
+
+
+def test_every_published_code_has_a_text():
+    assert {kind.code for kind in PUBLISHED} == set(ERROR_TEXTS)
+
+
+@pytest.mark.parametrize("code", sorted(ERROR_TEXTS))
+async def test_every_error_code_has_a_page(client, code):
+    answer = await client.get(f"/docs/errors/{code}")
+    assert answer.status_code == 200
+    assert code in answer.text
+
+
+@pytest.mark.parametrize("name", GUIDES)
+async def test_every_guide_is_there_and_links_lead_somewhere(client, name):
+    answer = await client.get(f"/docs/guides/{name}")
+    assert answer.status_code == 200
+    assert f"<h1>{GUIDES[name]}" in answer.text
+
+
+async def test_the_flow_page_shows_schema_endpoint_and_code_as_text(client, flow_id):
+    page = (await client.get(f"/docs/flows/{flow_id}")).text
+    assert f"http://flows.test/public/v1/flows/execute/{flow_id}" in page
+    assert "At most 9 characters" in page
+    assert "FLOWPORT_API_KEY" in page
+    assert "<script>" not in page.replace('<script src="/assets/docs/docs.js" defer></script>', "")
+    assert "Whom &lt;b&gt;" in page
+
+
+async def test_the_flows_document_has_its_own_path(client, flow_id):
+    document = (await client.get(f"/docs/flows/{flow_id}/openapi.json")).json()
+    assert f"/public/v1/flows/execute/{flow_id}" in document["paths"]
+
+
+async def test_strangers_sign_in_first_unless_the_docs_are_public(client, database, flow_id):
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    database.write_now(change_flow_settings, owner, flow_id, {"public_docs": None})
+    for path in (f"/docs/flows/{flow_id}", "/docs/flows/flow_unknown"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
+
+
+async def test_an_unknown_page_is_not_found(client):
+    for path in ("/docs/guides/nope", "/docs/errors/nope"):
+        assert (await client.get(path)).status_code == 404
+
+
+def test_fields_are_told_in_words():
+    schema = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": "array", "items": {"type": "object", "properties": {"b": {"type": ["string", "null"]}}}},
+            "c": {"enum": ["x", 1], "type": "string", "default": "x"},
+        },
+    }
+    rows = field_rows(schema)
+    assert [(row["name"], row["type"], row["required"]) for row in rows] == [
+        ("a", "List of Group", True),
+        ("a[].b", "Text or nothing", False),
+        ("c", "Text", False),
+    ]
+    assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
+    assert type_words({"type": "string", "format": "uri"}) == "Web address"
