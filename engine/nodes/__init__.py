@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from engine.flow.node_type import Catalog, NodeType
-from engine.nodes import api_input, api_output, prompt, set_fields, text_template
+from engine.nodes import (
+    api_input,
+    api_output,
+    html_text_extractor,
+    http_request,
+    page_scraper,
+    prompt,
+    set_fields,
+    text_template,
+)
 
 NODE_TYPES: tuple[NodeType, ...] = (
     api_input.NODE,
     api_output.NODE,
+    page_scraper.NODE,
+    html_text_extractor.NODE,
+    http_request.NODE,
     prompt.NODE,
     text_template.NODE,
     set_fields.NODE,

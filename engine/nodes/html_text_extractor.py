@@ -1,0 +1,120 @@
+"""Take the readable text out of HTML, or out of parts of it.
+
+Use it on HTML you already have: the `html` of a Page Scraper, the `body` of an HTTP Request, or a field of your own. A
+**Selector** picks parts, like `article` or `.price`; what **Leave out** matches is removed first. Scripts and styles never
+come out. **Keep links** writes a link as `[text](address)`.
+
+`length` counts the characters of the whole text, also when **Longest text** cuts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
+from engine.nodes.page_text import SelectorUnreadable, check_selector, extract_text
+
+
+class Config(NodeConfig):
+    selector: str = Field(
+        "",
+        max_length=500,
+        title="Selector",
+        description="Take only what this CSS selector matches, like `article`. Empty: everything.",
+    )
+    drop: tuple[str, ...] = Field(
+        (),
+        max_length=50,
+        title="Leave out",
+        description="CSS selectors of what to leave out, like `nav` or `.advert`.",
+        json_schema_extra={"item": "selector"},
+    )
+    keep_links: bool = Field(False, title="Keep links", description="Write links as [text](address).")
+    max_chars: int | None = Field(
+        None, ge=1, le=10_000_000, title="Longest text", description="Cut the text after so many characters."
+    )
+
+
+class Inputs(NodeInputs):
+    html: Text = Field(
+        title="HTML", description="The HTML to take the text from.", json_schema_extra={"widget": "textarea"}
+    )
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Extracts in a thread: it is pure work that takes longer for long pages."""
+    work = partial(
+        extract_text,
+        inputs.html,
+        config.selector.strip() or None,
+        drop=config.drop,
+        keep_links=config.keep_links,
+        max_chars=config.max_chars,
+    )
+    try:
+        text, title, length = await context.in_thread(work)
+    except SelectorUnreadable as error:
+        raise NodeFailed(str(error), remedy="Write it as in a style sheet, like `.price` or `article h2`.") from error
+    except PageTooTangled as error:
+        raise NodeFailed(
+            "The HTML cannot be read: it is broken in a way that is not safe to read.",
+            why="Thousands of its elements are never closed.",
+            remedy="Use other HTML, or a smaller part of it.",
+        ) from error
+    if len(inputs.html) > LONGEST_PAGE:
+        context.warn(f"The HTML is very long: only its first {LONGEST_PAGE // 1024 // 1024} MiB were read.")
+    if config.selector and not text:
+        context.warn(f"Nothing in the HTML matches `{config.selector}`.")
+    return {"text": text, "title": title, "length": length}
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    drop = node.config.get("drop")
+    places = [("/config/selector", node.config.get("selector"))]
+    places += [
+        (f"/config/drop/{number}", one) for number, one in enumerate(drop if isinstance(drop, list | tuple) else ())
+    ]
+    found = []
+    for pointer, selector in places:
+        if not isinstance(selector, str) or (not selector.strip() and pointer == "/config/selector"):
+            continue
+        try:
+            check_selector(selector)
+        except SelectorUnreadable as error:
+            found.append(Problem("bad_selector", str(error), node.id, pointer, blocks_import=False))
+    return found
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {
+        "text": {"type": "string", "title": "Text"},
+        "title": {"type": "string", "title": "Title"},
+        "length": {"type": "integer", "title": "Length"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    return str(config.get("selector") or "all text")[:60]
+
+
+NODE = NodeType(
+    type="html_text_extractor",
+    title="HTML Text Extractor",
+    group="web",
+    icon="wysiwyg",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    check=_check,
+    example=({"drop": ["nav", "footer"]}, {"html": "{{ page_scraper.out.html }}"}),
+)

@@ -1,0 +1,162 @@
+"""Call another service over HTTP and use its answer.
+
+Choose a method and give the full address. **Query** values are added to the address, **Headers** and **Body** are sent as they
+are: an object or list becomes JSON, anything else text. Passwords and keys belong into **Secret headers**: they hold the name of
+a header and one of your secrets, and the value is never shown or stored with a job.
+
+`body` is the answer as text, `json` the same as data when it is JSON (else null), next to `status` and `headers` (their names in
+lower case). An answer of 400 or more fails the step with `http_status`, and 408, 429 and 5xx are tried again; switch off **Fail
+on an error status** to decide yourself with a Condition.
+
+A POST carries an `Idempotency-Key` that stays the same over all tries of a step, so that a service which knows it does the work
+once. Addresses inside private networks are closed until the owner opens them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import HttpAnswer, Json, NodeConfig, NodeContext, NodeInputs, NodeType, Text
+from engine.flow.references import as_text
+from engine.nodes.web_answers import status_failure
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+
+
+class Config(NodeConfig):
+    method: Method = Field(
+        "GET", title="Method", description="GET reads; POST, PUT, PATCH and DELETE change something."
+    )
+    secret_headers: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=20,
+        title="Secret headers",
+        description="Headers filled from secrets, like Authorization.",
+        json_schema_extra={"widget": "secrets", "item": "header"},
+    )
+    fail_on_status: bool = Field(
+        True,
+        title="Fail on an error status",
+        description="An answer of 400 or more fails the step.",
+    )
+
+
+class Inputs(NodeInputs):
+    url: Text = Field(title="Web address", description="The full address, like https://api.example.com/v1/items.")
+    headers: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Headers",
+        description="What is sent with the request. Keys and passwords belong into Secret headers.",
+    )
+    query: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Query",
+        description="Added to the address, like ?page=2. Empty values are left out.",
+    )
+    body: Any = Field(
+        None,
+        title="Body",
+        description="What is sent: an object or list as JSON, anything else as text.",
+        json_schema_extra={"widget": "textarea"},
+    )
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """One request with its redirects."""
+    headers = _texts(inputs.headers)
+    content, content_type = _body(inputs.body)
+    given = {name.lower() for name in (*headers, *config.secret_headers)}
+    if content_type and "content-type" not in given:
+        headers["Content-Type"] = content_type
+    if config.method == "POST" and "idempotency-key" not in given:
+        headers["Idempotency-Key"] = context.idempotency_key
+    answer = await context.http.request(
+        config.method,
+        inputs.url,
+        headers=headers,
+        secret_headers={name: context.secret(secret_id) for name, secret_id in config.secret_headers.items()},
+        query=_texts(inputs.query),
+        content=content,
+        timeout_seconds=context.timeout_seconds,
+    )
+    if config.fail_on_status and answer.status >= 400:
+        raise status_failure(answer, inputs.url)
+    return {
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "body": answer.text(),
+        "json": await context.in_thread(_json, answer),
+    }
+
+
+def _texts(values: Mapping[str, Json]) -> dict[str, str]:
+    """Without those that are null: a reference to data that was not there leaves its header or parameter out."""
+    return {name: as_text(value) for name, value in values.items() if value is not None}
+
+
+def _body(body: Json) -> tuple[bytes | None, str]:
+    if body is None or body == "":
+        return None, ""
+    if isinstance(body, str):
+        return body.encode(), "text/plain; charset=utf-8"
+    return as_text(body).encode(), "application/json"
+
+
+def _json(answer: HttpAnswer) -> Json:
+    """The answer as data; null when it is none. Numbers that JSON does not have (NaN, Infinity) make it none."""
+
+    def refuse(word: str) -> Json:
+        raise ValueError(word)
+
+    try:
+        return json.loads(answer.text(), parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    found = []
+    secrets = node.config.get("secret_headers")
+    for name, secret_id in (secrets if isinstance(secrets, dict) else {}).items():
+        if not secret_id:
+            message = f"Choose the secret for the header `{name}`."
+            found.append(Problem("no_secret", message, node.id, "/config/secret_headers", blocks_import=False))
+    return found
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {
+        "status": {"type": "integer", "title": "Status"},
+        "headers": {"type": "object", "title": "Headers", "additionalProperties": {"type": "string"}},
+        "body": {"type": "string", "title": "Body"},
+        "json": {"title": "Body as data"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    url = inputs.get("url")
+    method = str(config.get("method") or "GET")
+    return f"{method} {url}"[:60] if isinstance(url, str) and url else method
+
+
+NODE = NodeType(
+    type="http_request",
+    title="HTTP Request",
+    group="web",
+    icon="http",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    timeout_seconds=30.0,
+    check=_check,
+    example=({"method": "GET"}, {"url": "https://practice.flowport.example/prices.json"}),
+)

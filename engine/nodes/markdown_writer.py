@@ -1,0 +1,231 @@
+"""Writes a part of a page as Markdown or as plain text, for people and models to read.
+
+Headings, paragraphs, lists, tables, quotes, code and links are kept; what is not content (scripts, styles, forms' buttons) is
+not. Links become absolute. Nothing of the page is escaped except `<`, so that no text of a page turns into markup later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from selectolax.lexbor import LexborNode
+
+NOT_CONTENT = frozenset(
+    "script style noscript template svg math iframe object canvas head button select datalist dialog input".split()  # noqa: SIM905
+)
+_BLOCKS = frozenset(
+    "address article aside blockquote body center dd details dir div dl dt fieldset figcaption figure footer form h1 h2 h3 "  # noqa: SIM905
+    "h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre search section summary table tbody td tfoot th thead "
+    "tr ul caption".split()
+)
+_BLOCK_SELECTOR = ", ".join(sorted(_BLOCKS))
+_MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`", "samp": "`", "del": "~~", "s": "~~"}
+_SPACES = re.compile(r"[ \t\r\n\f\v]+")
+_DEEPEST = 150
+_MOST_NESTING = 8
+
+
+@dataclass
+class Writer:
+    """How to write: `markdown` or plain text; `links` keeps addresses of links; `base` makes them absolute."""
+
+    markdown: bool = True
+    links: bool = True
+    base: str = ""
+    _nesting: int = field(default=0, init=False, repr=False)
+    _holders: set[int] = field(default_factory=set, init=False, repr=False)
+
+    def write(self, node: LexborNode) -> str:
+        """The node and all below it; blocks are apart by an empty line."""
+        self._holders = _holders(node)
+        blocks = [*self._block(node, 0)] if node.tag in _BLOCKS else [self._tidy(self._inline(node, 0))]
+        return "\n\n".join(block for block in blocks if block.strip()).strip()
+
+    def _blocks(self, parent: LexborNode, depth: int) -> Iterator[str]:
+        """The children of a container: runs of text are paragraphs of their own."""
+        run: list[str] = []
+        for child in parent.iter(include_text=True):
+            if child.tag in NOT_CONTENT:
+                continue
+            if child.tag in _BLOCKS or (child.tag not in {"-text", "br"} and child.mem_id in self._holders):
+                if text := self._tidy("".join(run)):
+                    yield text
+                run = []
+                yield from self._block(child, depth + 1)
+            else:
+                run.append(self._inline(child, depth + 1))
+        if text := self._tidy("".join(run)):
+            yield text
+
+    def _block(self, node: LexborNode, depth: int) -> Iterator[str]:
+        tag = node.tag or ""
+        if depth > _DEEPEST:
+            yield self._tidy(node.text(deep=True))
+        elif re.fullmatch(r"h[1-6]", tag):
+            title = self._tidy(self._inline(node, depth)).replace("\n", " ")
+            yield f"{'#' * int(tag[1])} {title}" if self.markdown and title else title
+        elif tag in {"p", "summary", "figcaption", "legend", "caption"} and node.mem_id not in self._holders:
+            yield self._tidy(self._inline(node, depth))
+        elif tag in {"ul", "ol", "menu", "dir"}:
+            yield self._list(node, depth)
+        elif tag == "dl":
+            yield self._terms(node, depth)
+        elif tag == "pre":
+            yield self._code(node)
+        elif tag == "table":
+            yield from self._table(node, depth)
+        elif tag == "blockquote":
+            with self._deeper() as marked:
+                inner = "\n\n".join(self._blocks(node, depth))
+            yield re.sub(r"(?m)^", "> ", inner) if self.markdown and inner and marked else inner
+        elif tag == "hr":
+            yield "---" if self.markdown else ""
+        else:
+            yield from self._blocks(node, depth)
+
+    def _list(self, node: LexborNode, depth: int) -> str:
+        lines: list[str] = []
+        number = _whole(node.attributes.get("start"), 1)
+        for item in node.iter():
+            with self._deeper() as marked:
+                inner = "\n".join(block for block in self._blocks(item, depth + 1) if block.strip())
+            if not inner:
+                continue
+            mark = f"{number}. " if node.tag == "ol" else "- "
+            number += 1
+            lines.append(mark + (inner.replace("\n", "\n" + " " * len(mark)) if marked else inner))
+        return "\n".join(lines)
+
+    @contextmanager
+    def _deeper(self) -> Iterator[bool]:
+        """One list or quote further in; False when it is too deep to be shown by indenting every line again."""
+        self._nesting += 1
+        yield self._nesting <= _MOST_NESTING
+        self._nesting -= 1
+
+    def _terms(self, node: LexborNode, depth: int) -> str:
+        lines: list[str] = []
+        groups = [[child] if child.tag in {"dt", "dd"} else [*child.iter()] for child in node.iter()]
+        for child in (child for group in groups for child in group if child.tag in {"dt", "dd"}):
+            text = " ".join(self._blocks(child, depth + 1)).strip()
+            if child.tag == "dt":
+                lines.append(f"- **{text}**" if self.markdown else text)
+            elif lines and not lines[-1].endswith("\n"):
+                lines[-1] += f": {text}"
+        return "\n".join(lines)
+
+    def _code(self, node: LexborNode) -> str:
+        text = node.text(deep=True).strip("\n")
+        if not self.markdown or not text.strip():
+            return text
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+        return f"{fence}\n{text}\n{fence}"
+
+    def _table(self, node: LexborNode, depth: int) -> Iterator[str]:
+        rows = [row for row in ([*_cells(row)] for row in _own_rows(node)) if row]
+        if (
+            any(cell.css_first("table") is not None for row in rows for cell in row)
+            or max((len(row) for row in rows), default=0) < 2
+        ):
+            for row in rows:  # a table for layout, not for data
+                for cell in row:
+                    yield from self._blocks(cell, depth + 1)
+            return
+        for child in node.iter():
+            if child.tag == "caption":
+                yield self._tidy(self._inline(child, depth))
+        written = [[self._cell(cell, depth) for cell in row] for row in rows]
+        width = max(len(row) for row in written)
+        written = [row + [""] * (width - len(row)) for row in written]
+        if not self.markdown:
+            yield "\n".join(" | ".join(row) for row in written)
+            return
+        if not all(cell.tag == "th" for cell in rows[0]):
+            written.insert(0, [""] * width)
+        written.insert(1, ["---"] * width)
+        yield "\n".join(f"| {' | '.join(row)} |" for row in written)
+
+    def _cell(self, cell: LexborNode, depth: int) -> str:
+        text = " ".join(" ".join(self._blocks(cell, depth + 1)).split())
+        return text.replace("|", "\\|") if self.markdown else text
+
+    def _inline(self, node: LexborNode, depth: int) -> str:
+        tag = node.tag or ""
+        if tag == "-text":
+            text = _SPACES.sub(" ", node.text_content or "")
+            return text.replace("<", "\\<") if self.markdown else text
+        if tag in NOT_CONTENT or tag.startswith("-"):
+            return ""
+        if tag == "br":
+            return "\n"
+        if tag == "img":
+            alt = _SPACES.sub(" ", node.attributes.get("alt") or "").strip()
+            return f"[{alt}]" if alt else ""
+        if depth > _DEEPEST:
+            return _SPACES.sub(" ", node.text(deep=True))
+        inner = "".join(self._inline(child, depth + 1) for child in node.iter(include_text=True))
+        if tag == "a" and self.links and (url := absolute(self.base, node.attributes.get("href"))):
+            return _around(inner, "[", f"]({url})")
+        if self.markdown and tag in _MARKS:
+            return _around(inner, _MARKS[tag], _MARKS[tag])
+        return inner
+
+    @staticmethod
+    def _tidy(text: str) -> str:
+        lines = (re.sub(r" {2,}", " ", line).strip() for line in text.split("\n"))
+        return re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip()
+
+
+def absolute(base: str, href: str | None) -> str | None:
+    """A link's full address, or None when it is no link of the web (mailto, javascript, unreadable)."""
+    if not href or href.strip().startswith("#"):
+        return None
+    try:
+        url = urljoin(base, href.strip())
+    except ValueError:
+        return None
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", url) and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
+        return None
+    return re.sub(r"[\s()<>]", lambda match: f"%{ord(match[0]):02X}", url)
+
+
+def _around(text: str, before: str, after: str) -> str:
+    """Marks stand close to the words; spaces stay outside. Empty text gets no marks."""
+    inner = text.strip()
+    if not inner or "\n" in inner:
+        return text
+    start = " " if text[0].isspace() else ""
+    end = " " if text[-1].isspace() else ""
+    return f"{start}{before}{inner}{after}{end}"
+
+
+def _own_rows(table: LexborNode) -> Iterator[LexborNode]:
+    """The rows of a table, without those of tables inside it."""
+    for child in table.iter():
+        if child.tag == "tr":
+            yield child
+        elif child.tag in {"tbody", "thead", "tfoot"}:
+            yield from (row for row in child.iter() if row.tag == "tr")
+
+
+def _cells(row: LexborNode) -> Iterator[LexborNode]:
+    return (cell for cell in row.iter() if cell.tag in {"td", "th"})
+
+
+def _holders(top: LexborNode) -> set[int]:
+    """The ids of all elements below `top` that have a block somewhere inside. Each is visited once."""
+    holders: set[int] = set()
+    for node in top.css(_BLOCK_SELECTOR):
+        above = node.parent
+        while above is not None and above.mem_id not in holders:
+            holders.add(above.mem_id)
+            above = above.parent
+    return holders
+
+
+def _whole(text: str | None, otherwise: int) -> int:
+    return int(text) if text and re.fullmatch(r"-?\d{1,6}", text) else otherwise

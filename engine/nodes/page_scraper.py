@@ -1,0 +1,198 @@
+"""Read a web page: its text, title, links and more.
+
+Give it a full web address. **Main content** leaves out menus, footers and notices and is what you want for most pages;
+**Whole page** keeps everything that can be read; **Selector** takes the parts you name with a CSS selector, like `.price` or
+`article h2`, and puts the text of each into `matches`.
+
+| Field | Holds |
+|---|---|
+| `text` | the content as plain text |
+| `markdown` | the content with headings, lists, tables and links: good for prompts |
+| `title`, `description`, `language` | what the page says about itself |
+| `links` | every link of the page: `url` and `text` |
+| `matches` | with a selector: one text for each match |
+| `html` | the content as HTML |
+| `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
+
+A page that is not there fails with `page_not_found`, so you can decide under **If it fails** to skip it. The node does not read
+pages that the site's robots.txt closes to programs, and it runs no scripts: a page that draws itself in the browser has no
+text to read, and the node says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import HttpAnswer, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
+from engine.nodes.page_text import Page, SelectorUnreadable, check_selector, decode_body, needs_browser, read_page
+from engine.nodes.web_answers import ask_robots, shown, status_failure
+
+_HTML = {"text/html", "application/xhtml+xml"}
+
+
+class Config(NodeConfig):
+    content: Literal["main", "page", "selector"] = Field(
+        "main",
+        title="Content",
+        description="Which part of the page to read.",
+        json_schema_extra={"words": {"main": "Main content", "page": "Whole page", "selector": "Selector"}},
+    )
+    selector: str = Field(
+        "",
+        max_length=500,
+        title="Selector",
+        description="A CSS selector, like `.price` or `article h2`. Used when Content is Selector.",
+    )
+    respect_robots: bool = Field(
+        True,
+        title="Respect robots.txt",
+        description="Do not read pages that the site closes to programs.",
+    )
+    use_browser: bool = Field(
+        False,
+        title="Open in a browser",
+        description="For pages that scripts draw. This server has no browser yet, so leave it off.",
+        json_schema_extra={"widget": "hidden"},
+    )
+
+
+class Inputs(NodeInputs):
+    url: Text = Field(title="Web address", description="The full address of the page, like https://example.com/page.")
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Asks for the page, and reads it in a thread."""
+    if config.use_browser:
+        raise NodeFailed(
+            "The page was not opened: this server has no browser.",
+            code="page_needs_browser",
+            remedy="Switch off “Open in a browser”.",
+        )
+    url = inputs.url.strip()
+    if config.respect_robots:
+        await ask_robots(url, context)
+    answer = await context.http.request(
+        "GET",
+        url,
+        headers={"accept": "text/html,application/xhtml+xml,text/plain;q=0.8,*/*;q=0.5"},
+        timeout_seconds=context.timeout_seconds,
+    )
+    if answer.status in {404, 410}:
+        remedy = "Check the address. To go on without such pages, set “If it fails” to skip."
+        raise status_failure(answer, url, code="page_not_found", remedy=remedy)
+    if answer.status >= 400:
+        raise status_failure(answer, url)
+    page = await context.in_thread(_read, answer, config)
+    if len(answer.body) > LONGEST_PAGE:
+        context.warn(f"The page is very long: only its first {LONGEST_PAGE // 1024 // 1024} MiB were read.")
+    if config.content == "selector" and not page.matches:
+        context.warn(f"Nothing on the page matches `{config.selector}`.")
+    return {
+        "url": url,
+        "final_url": answer.url,
+        "status": answer.status,
+        "title": page.title,
+        "description": page.description,
+        "language": page.language,
+        "text": page.text,
+        "markdown": page.markdown,
+        "html": page.html,
+        "links": page.links,
+        "matches": page.matches,
+    }
+
+
+def _read(answer: HttpAnswer, config: Config) -> Page:
+    """Pure work on a whole answer. Raises NodeFailed for what is no page."""
+    kind = answer.content_type
+    written = decode_body(answer.body, answer.headers.get("content-type", ""))
+    if kind not in _HTML and not (not kind and "<" in written[:1_000]):
+        if kind and not kind.startswith("text/") and not kind.endswith(("json", "xml", "javascript")):
+            raise NodeFailed(
+                f"`{shown(answer.url)}` is not a web page but a file of the type {kind[:60]}.",
+                remedy="Use the address of a page. Files cannot be read yet.",
+            )
+        return Page(text=written, markdown=written)
+    content = partial(read_page, written, answer.url, content=config.content, selector=config.selector)
+    try:
+        page = content()
+        drawn_by_script = len(page.text) < 200 and needs_browser(written)
+    except SelectorUnreadable as error:
+        raise NodeFailed(str(error), remedy="Write it as in a style sheet, like `.price` or `article h2`.") from error
+    except PageTooTangled as error:
+        raise NodeFailed(
+            f"`{shown(answer.url)}` cannot be read: its HTML is broken in a way that is not safe to read.",
+            why="Thousands of its elements are never closed.",
+            remedy="Use another page of the site.",
+        ) from error
+    if drawn_by_script:
+        raise NodeFailed(
+            f"`{shown(answer.url)}` has no text of its own: scripts draw it in the browser.",
+            code="page_needs_browser",
+            why="Flowport reads what the server sends and runs no scripts.",
+            remedy="Look for another page with the same content, or ask the site's API with an HTTP Request node.",
+        )
+    return page
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    if node.config.get("content") != "selector":
+        return []
+    selector = node.config.get("selector")
+    if not isinstance(selector, str) or not selector.strip():
+        message = "Write the selector of what to read, or choose Main content."
+        return [Problem("no_selector", message, node.id, "/config/selector", blocks_import=False)]
+    try:
+        check_selector(selector)
+    except SelectorUnreadable as error:
+        return [Problem("bad_selector", str(error), node.id, "/config/selector", blocks_import=False)]
+    return []
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    text = {"type": "string"}
+    link = {"type": "object", "properties": {"url": {"type": "string", "format": "uri"}, "text": text}}
+    fields = {
+        "text": {**text, "title": "Text"},
+        "markdown": {**text, "title": "Markdown"},
+        "title": {**text, "title": "Title"},
+        "description": {**text, "title": "Description"},
+        "language": {**text, "title": "Language"},
+        "links": {"type": "array", "title": "Links", "items": link},
+        "matches": {"type": "array", "title": "Matches", "items": text},
+        "html": {**text, "title": "HTML"},
+        "url": {**text, "title": "Web address", "format": "uri"},
+        "final_url": {**text, "title": "Address it led to", "format": "uri"},
+        "status": {"type": "integer", "title": "Status"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    content = config.get("content", "main")
+    if content == "selector":
+        return str(config.get("selector") or "no selector yet")[:60]
+    return "whole page" if content == "page" else "main content"
+
+
+NODE = NodeType(
+    type="page_scraper",
+    title="Page Scraper",
+    group="web",
+    icon="article",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    timeout_seconds=30.0,
+    check=_check,
+    example=({"content": "main"}, {"url": "https://practice.flowport.example/"}),
+)

@@ -1,0 +1,92 @@
+"""Whether a page can be parsed safely: a small file of unclosed tags can cost gigabytes or minutes in any HTML parser.
+
+Two shapes do that. Elements nested thousands deep make a parser look up its whole stack for each. Unclosed formatting elements
+(`<font>`, `<b>`) are made again inside every following paragraph, as the HTML standard asks: 84 KB became 2 GB. Both are
+counted here in one pass over the tags, and never too low: what only looks like a closing tag does not count as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+#: Characters of a page that are parsed; what comes after is left out.
+LONGEST_PAGE = 3 * 1024 * 1024
+
+_DEEPEST = 5_000
+_MOST_REPEATED = 1_000_000
+
+_TAG = re.compile(
+    r"<(?:!--(?P<comment>-?>|)"
+    r"|(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*+)(?P<rest>"
+    # attributes as the standard reads them: a quote opens a value only after an equals sign
+    r"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+)*+)(?P<slash>[\s/]*+))"
+)
+_COMMENT_END = re.compile(r"--!?>")
+_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
+#: Elements without content, or that close themselves when the next one begins.
+_FLAT = frozenset(
+    "area base br col embed hr img input link meta source track wbr param keygen frame "  # noqa: SIM905
+    "p li dt dd tr td th tbody thead tfoot colgroup caption option optgroup rb rp rt rtc html head body".split()
+)
+#: Tags that end a drawing, or begin HTML inside it: from there on `<path/>` no longer closes itself.
+_NO_DRAWING = _FORMATTING | frozenset(
+    "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing menu meta ol p pre "  # noqa: SIM905
+    "ruby span sub sup table ul var foreignobject desc annotation-xml mi mo mn ms mtext".split()
+)
+_RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
+
+
+class PageTooTangled(ValueError):  # noqa: N818 - reads as the fact it is
+    """The page nests its elements so deeply, or leaves so many open, that reading it is not safe."""
+
+
+def check_shape(html: str) -> None:
+    """Raises PageTooTangled. Takes time in proportion to the length of the page."""
+    opened: Counter[str] = Counter()
+    formatting: list[tuple[str, str]] = []
+    depth = repeated = position = 0
+    raw, drawing = "", False
+    while match := _TAG.search(html, position):
+        position = match.end()
+        name = (match["name"] or "").lower()
+        if not name:
+            if not raw and not match["comment"]:
+                end = _COMMENT_END.search(html, position)
+                position = end.end() if end else len(html)
+            continue
+        if match["end"]:
+            if raw and name != raw:
+                continue
+            raw = ""
+            drawing = drawing and name not in {"svg", "math"}
+            if opened[name]:
+                opened[name] -= 1
+                depth -= 1
+            if name in _FORMATTING:
+                _close(formatting, name)
+            continue
+        repeated += len(formatting)
+        if raw or name in _NO_DRAWING:
+            drawing = False
+        if drawing and "/" in match["slash"]:
+            continue
+        drawing = drawing or name in {"svg", "math"}
+        if name in _FORMATTING:
+            tag = (name, match["rest"][:100])
+            if formatting.count(tag) < 3:  # the standard keeps no more than three equal ones
+                formatting.append(tag)
+        elif name not in _FLAT:
+            opened[name] += 1
+            depth += 1
+        if name in _RAW and not raw:
+            raw = name
+        if depth > _DEEPEST or repeated > _MOST_REPEATED or len(formatting) > _DEEPEST:
+            raise PageTooTangled
+
+
+def _close(formatting: list[tuple[str, str]], name: str) -> None:
+    for position in range(len(formatting) - 1, -1, -1):
+        if formatting[position][0] == name:
+            del formatting[position]
+            return

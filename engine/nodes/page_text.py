@@ -1,0 +1,286 @@
+"""Reads a web page: its title, language, links, and its main content as text and Markdown. Pure functions, no I/O.
+
+They take some milliseconds of pure work for a usual page, so nodes run them in a thread. A page's `main` or `article` element
+is its main content; without one, trafilatura looks for it; if that finds nothing, it is the page without menus and footers.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urldefrag, urljoin
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+
+from engine.nodes.markdown_writer import Writer, absolute
+from engine.nodes.page_shape import LONGEST_PAGE, check_shape
+
+Content = Literal["main", "page", "selector"]
+
+_AROUND_CONTENT = (
+    "nav, aside, footer, header, form, dialog, [role=navigation], [role=banner], [role=contentinfo], [role=search], "
+    "[role=complementary], [role=dialog], [aria-hidden=true], [hidden]"
+)
+_MOST_LINKS = 2_000
+#: trafilatura is asked up to this length; it takes seconds for more.
+_LONGEST_FOR_TRAFILATURA = 1024 * 1024
+_SHORT_PAGE = 8_000
+_SCRIPT_ROOTS = (
+    "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main-app, app-root, [ng-app], [ng-version], [data-reactroot], "
+    "[data-v-app], [q\\:container]"
+)
+_LITTLE_TEXT = 200
+
+
+class SelectorUnreadable(ValueError):  # noqa: N818 - reads as the fact it is
+    """The text is no CSS selector."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says. `html` is the part that `text` and `markdown` were made from; `links` are those of the whole page."""
+
+    title: str = ""
+    description: str = ""
+    language: str = ""
+    text: str = ""
+    markdown: str = ""
+    html: str = ""
+    links: list[dict[str, str]] = field(default_factory=list)
+    matches: list[str] = field(default_factory=list)
+
+
+def read_page(html: str, url: str, *, content: Content = "main", selector: str | None = None) -> Page:
+    """Reads a page that was found at `url`. With `content="selector"`, `matches` has the text of every match in page order.
+
+    Raises PageTooTangled for a page that is not safe to parse and SelectorUnreadable for a wrong selector. Only the first
+    LONGEST_PAGE characters are read.
+    """
+    html = html[:LONGEST_PAGE]
+    check_shape(html)
+    tree = LexborHTMLParser(html)
+    base = _base(tree, url)
+    head = {
+        "title": _title(tree),
+        "description": _meta(tree, "description") or _meta(tree, "og:description"),
+        "language": _language(tree),
+        "links": _links(tree, url, base),
+    }
+    if content == "selector":
+        chosen = _select(tree, selector or "")
+        matches = [_plain(node) for node in chosen]
+        found = _outermost(chosen)
+        markdown = "\n\n".join(filter(None, (Writer(base=base).write(node) for node in found)))
+        text = "\n\n".join(filter(None, (_plain(node) for node in found)))
+        return Page(
+            **head, text=text, markdown=markdown, html="\n".join(node.html or "" for node in found), matches=matches
+        )
+    part = tree.body if content == "page" else _main_part(tree, html)
+    if part is None:
+        return Page(**head)
+    return Page(
+        **head,
+        text=_plain(part),
+        markdown=Writer(base=base).write(part),
+        html=html if content == "page" else part.html or "",
+    )
+
+
+def extract_text(
+    html: str,
+    selector: str | None = None,
+    *,
+    drop: Iterable[str] = (),
+    keep_links: bool = False,
+    max_chars: int | None = None,
+) -> tuple[str, str, int]:
+    """Text, title and length (before it was cut to `max_chars`) of a piece of HTML.
+
+    `selector` picks parts, `drop` are selectors of what is left out, `keep_links` writes links as `[text](address)`.
+    Raises PageTooTangled and SelectorUnreadable.
+    """
+    html = html[:LONGEST_PAGE]
+    check_shape(html)
+    tree = LexborHTMLParser(html)
+    title = _title(tree)
+    for unwanted in drop:
+        _remove(tree.root, _select(tree, unwanted))
+    parts = _outermost(_select(tree, selector)) if selector else [tree.body] if tree.body else []
+    writer = Writer(markdown=False, links=keep_links)
+    text = "\n\n".join(filter(None, (writer.write(part) for part in parts)))
+    return (text if max_chars is None else text[:max_chars]), title, len(text)
+
+
+def check_selector(selector: str) -> None:
+    """Raises SelectorUnreadable for a text that is no CSS selector."""
+    _select(LexborHTMLParser("<p>"), selector)
+
+
+def needs_browser(html: str) -> bool:
+    """True for a page that holds almost no text itself, because a script would fetch and draw it."""
+    html = html[:LONGEST_PAGE]
+    check_shape(html)
+    tree = LexborHTMLParser(html)
+    if tree.body is None or not tree.css("script"):
+        return False
+    asks_for_script = any("javascript" in (node.text() or "").lower() for node in tree.css("noscript"))
+    has_root = bool(tree.css(_SCRIPT_ROOTS))
+    return (has_root or asks_for_script) and len(_plain(tree.body)) < _LITTLE_TEXT
+
+
+def decode_body(body: bytes, content_type: str = "") -> str:
+    """The bytes of a page as text. Order of trust: byte order mark, Content-Type header, `<meta charset>`, UTF-8, Windows-1252."""
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if body.startswith(mark):
+            return body[len(mark) :].decode(name, errors="replace")
+    in_header = re.search(r"charset\s*=\s*[\"']?\s*([^\s\"';]+)", content_type, re.IGNORECASE)
+    in_page = re.search(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", body[:4096], re.IGNORECASE)
+    for label in (in_header and in_header[1], in_page and in_page[1].decode("ascii", errors="replace")):
+        if label and (name := _codec(label)):
+            if name.startswith("utf-16") and label is not (in_header and in_header[1]):
+                name = "utf-8"  # a page that can say so in ASCII is not UTF-16
+            return body.decode(name, errors="replace")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body.decode("cp1252", errors="replace")
+
+
+def _codec(label: str) -> str | None:
+    """The codec browsers use for a charset's name; None for one that is unknown or not meant for pages."""
+    try:
+        name = codecs.lookup(label.strip().lower()).name
+    except (LookupError, ValueError):
+        return None
+    if name in {"idna", "punycode", "utf-7", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}:
+        return None
+    wider = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+    try:
+        b"".decode(wider.get(name, name))
+    except LookupError:  # zip, hex and others that make bytes of bytes
+        return None
+    return wider.get(name, name)
+
+
+def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
+    """The part of a page that is its content; `tree` loses what is around it."""
+    marked = _outermost(tree.css("main, [role=main]")) or _outermost(tree.css("article"))
+    if len(marked) == 1:
+        _remove(marked[0], marked[0].css(_AROUND_CONTENT))
+        if marked[0].text(deep=True).strip():
+            return marked[0]
+    whole = LexborHTMLParser(html).body
+    if whole is None:
+        return None
+    rest = LexborHTMLParser(html).body
+    assert rest is not None
+    _remove(rest, rest.css(_AROUND_CONTENT))
+    length = len(_plain(rest))
+    found = _by_trafilatura(html)
+    if found is None:
+        return rest if length else whole
+    # on a short page trafilatura drops headings and lists that are most of what it says
+    short = 0 < length <= _SHORT_PAGE and len(_plain(found)) < 0.9 * length and _share_in_links(rest, length) < 0.5
+    return rest if short else found
+
+
+def _share_in_links(part: LexborNode, length: int) -> float:
+    return sum(len(" ".join(link.text(deep=True).split())) for link in part.css("a")) / length
+
+
+def _by_trafilatura(html: str) -> LexborNode | None:
+    if len(html) > _LONGEST_FOR_TRAFILATURA:
+        return None
+    import trafilatura  # 0.2 s, and only pages without a marked main part need it
+
+    try:
+        found = trafilatura.extract(
+            html, output_format="html", include_links=True, include_formatting=True, include_tables=True
+        )
+    except Exception:  # noqa: BLE001 - whatever a strange page does to it, there is another way to read the page
+        return None
+    part = LexborHTMLParser(found).body if found else None
+    return part if part is not None and part.text(deep=True).strip() else None
+
+
+def _base(tree: LexborHTMLParser, url: str) -> str:
+    node = tree.css_first("base[href]")
+    if node is None:
+        return url
+    try:
+        return urljoin(url, (node.attributes.get("href") or "").strip())
+    except ValueError:
+        return url
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    for selector in ("head > title", "h1"):
+        node = tree.css_first(selector)
+        if node is not None and (text := " ".join(node.text(deep=True).split())):
+            return text
+    return _meta(tree, "og:title")
+
+
+def _meta(tree: LexborHTMLParser, name: str) -> str:
+    for node in tree.css("meta[content]"):
+        if name in {(node.attributes.get("name") or "").lower(), (node.attributes.get("property") or "").lower()}:
+            return " ".join((node.attributes.get("content") or "").split())
+    return ""
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    node = tree.css_first("html[lang]")
+    return (node.attributes.get("lang") or "").strip()[:35] if node is not None else ""
+
+
+def _links(tree: LexborHTMLParser, url: str, base: str) -> list[dict[str, str]]:
+    """Every address the page links to, once, in page order, with the first text that is not empty."""
+    texts: dict[str, str] = {}
+    for node in tree.css("a[href]"):
+        full = absolute(base, node.attributes.get("href"))
+        if full is None or not full.lower().startswith(("http://", "https://")):
+            continue
+        address = urldefrag(full).url
+        if address == urldefrag(url).url and "#" in full:
+            continue
+        text = " ".join(node.text(deep=True).split())
+        if not texts.get(address) and (address in texts or len(texts) < _MOST_LINKS):
+            texts[address] = text
+    return [{"url": address, "text": text} for address, text in texts.items()]
+
+
+def _select(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    try:
+        return tree.css(selector.strip())
+    except (SelectolaxError, ValueError) as error:
+        raise SelectorUnreadable(f"`{selector}` is not a CSS selector.") from error
+
+
+def _outermost(nodes: list[LexborNode]) -> list[LexborNode]:
+    """Without those that lie inside another one of the list: their text would come twice."""
+    found = {node.mem_id for node in nodes}
+    kept = []
+    for node in nodes:
+        above = node.parent
+        while above is not None and above.mem_id not in found:
+            above = above.parent
+        if above is None:
+            kept.append(node)
+    return kept
+
+
+def _remove(top: LexborNode | None, nodes: list[LexborNode]) -> None:
+    """Takes nodes out of the tree; `top` itself stays."""
+    for node in _outermost([node for node in nodes if top is None or node.mem_id != top.mem_id]):
+        node.decompose()
+
+
+def _plain(node: LexborNode) -> str:
+    return Writer(markdown=False, links=False).write(node)

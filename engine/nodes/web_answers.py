@@ -1,0 +1,93 @@
+"""What web nodes make of an answer: which statuses are faults, when another try may help, and what robots.txt allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from protego import Protego
+
+from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed
+
+#: The name that robots.txt files address us by.
+ROBOTS_NAME = "Flowport"
+
+_LONGEST_ROBOTS = 500 * 1024
+
+
+def shown(url: str) -> str:
+    """A URL as a message shows it: without query, which may hold keys."""
+    text = url.strip().split("?", 1)[0].split("#", 1)[0]
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def status_failure(answer: HttpAnswer, asked: str, *, code: str = "http_status", remedy: str = "") -> NodeFailed:
+    """The failure for an answer with an error status. 408, 425, 429 and 5xx are passing and keep the Retry-After."""
+    passing = answer.status in {408, 425, 429} or answer.status >= 500
+    said = " ".join(answer.text()[:2_000].split())[:200] if "html" not in answer.content_type else ""
+    return NodeFailed(
+        f"`{shown(asked)}` answered {answer.status}{_phrase(answer.status)}.",
+        code=code,
+        why=f"It said: {said}" if said else "",
+        remedy=remedy or ("Try again later." if passing else "Check the address and what is sent to it."),
+        passing=passing,
+        retry_after=retry_after(answer.headers) if passing else None,
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the Retry-After header asks for, written as a number or as a date."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+async def ask_robots(url: str, context: NodeContext) -> None:
+    """Raises NodeFailed (`page_blocked_by_robots`) when the site's robots.txt closes a page to programs.
+
+    A site without a readable robots.txt allows everything; one whose server fails says nothing yet, so it is a passing fault.
+    """
+    parts = urlsplit(url.strip())
+    robots = f"{parts.scheme}://{parts.netloc}/robots.txt"
+    try:
+        answer = await context.http.request("GET", robots, timeout_seconds=context.timeout_seconds)
+    except NodeFailed as failure:
+        if failure.passing:
+            raise
+        return  # the page's own request says what is wrong with the address
+    if answer.status == 429 or answer.status >= 500:
+        raise NodeFailed(
+            f"`{shown(url)}` was not read: the site's robots.txt answered {answer.status}{_phrase(answer.status)}.",
+            code="page_blocked_by_robots",
+            why="Without it nobody knows whether programs may read the page.",
+            remedy="Try again later, or switch off “Respect robots.txt” if you have the site's permission.",
+            passing=True,
+            retry_after=retry_after(answer.headers),
+        )
+    if answer.status == 200 and not await context.in_thread(_may_read, answer.text()[:_LONGEST_ROBOTS], url.strip()):
+        raise NodeFailed(
+            f"`{shown(url)}` was not read: the site's robots.txt closes it to programs.",
+            code="page_blocked_by_robots",
+            why="The owner of a site decides there which pages programs may read.",
+            remedy="Use another page, or switch off “Respect robots.txt” if you have the site's permission.",
+        )
+
+
+def _may_read(robots: str, url: str) -> bool:
+    return Protego.parse(robots).can_fetch(url, ROBOTS_NAME)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
