@@ -202,15 +202,13 @@ def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, publi
     from api.docs_pages import docs_routes
     from api.front import Assets
     from engine.actions.sealing import key_text
+    from ui.pages import register
     from ui.visit import App
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", GZipMiddleware(Assets(directory=ROOT / "assets")))
     root.router.routes.extend(docs_routes(database, settings))
-    with contextlib.suppress(ModuleNotFoundError):
-        from ui.pages import register  # pyright: ignore[reportMissingImports] - until the pages are there
-
-        register(App(database, hub, settings, vault, public_api), root)
+    register(App(database, hub, settings, vault, public_api), root)
     ui.run_with(
         root,
         title="Flowport",

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import re
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.commands.conftest import APP, clean_environment
+from tests.factories import greeting
+from tests.live_server import EMAIL, LiveServer, free_port, live_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A running server that has an owner."""
+    with live_server(tmp_path_factory.mktemp("serve") / "data") as running:
+        yield running
+
+
+def call(server: LiveServer, flow_id: str, key: str, body: object = None, **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{server.url}/public/v1/flows/execute/{flow_id}",
+        json={"name": "Ada"} if body is None else body,
+        headers={"authorization": f"Bearer {key}", **headers},
+        timeout=20,
+    )
+
+
+def deployed(server: LiveServer) -> str:
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(greeting())).stdout.strip()
+    server.run("flows", "deploy", flow_id)
+    return flow_id
+
+
+def a_key(server: LiveServer) -> str:
+    return server.run("keys", "create", "--label", "Shop", "--environment", "live").stdout.strip()
+
+
+def start_another(data, port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(APP), "serve", "--port", str(port), "--data", str(data)],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        timeout=60,
+        check=False,
+    )
+
+
+def test_commands_beside_a_running_server_count_for_the_next_request(server):
+    flow_id, key = deployed(server), a_key(server)
+    done = call(server, flow_id, key, prefer="wait=15")
+    assert (done.status_code, done.json()["result"]) == (200, {"output": "Hello Ada"})
+    server.run("flows", "undeploy", flow_id)
+    assert call(server, flow_id, key).status_code == 404
+    server.run("flows", "deploy", flow_id)
+    assert call(server, flow_id, key).status_code == 202
+    server.run("keys", "revoke", "-", stdin=key)
+    assert call(server, flow_id, key).status_code == 401
+
+
+def test_a_plan_set_beside_a_running_server_counts_for_the_next_request(server):
+    flow_id, key = deployed(server), a_key(server)
+    server.run("plan", "set", "free", "--monthly", "1")
+    call(server, flow_id, key)
+    refused = call(server, flow_id, key)
+    assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
+    server.run("plan", "set", "pro")
+    assert call(server, flow_id, key).status_code == 202
+
+
+def test_deploy_beside_a_running_server_prints_the_url_that_answers(server):
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(greeting())).stdout.strip()
+    environment = {"FLOWPORT_DATA": str(server.data)}
+    done = subprocess.run(
+        [sys.executable, str(APP), "flows", "deploy", flow_id],
+        capture_output=True,
+        text=True,
+        env=clean_environment(**environment),
+        check=True,
+    )
+    assert done.stdout.strip() == f"http://localhost:{server.port}/public/v1/flows/execute/{flow_id}"
+
+
+def test_the_ready_line_stands_once_in_what_it_prints(server):
+    assert server.log().count(f"Flowport is ready on http://localhost:{server.port}") == 1
+
+
+def test_with_an_owner_of_the_environment_no_set_up_link_is_printed(server):
+    assert "Set-up link" not in server.log()
+    assert "/setup/" in server.run("setup-link", "--reset", EMAIL).stdout
+
+
+def test_a_second_server_on_the_folder_says_so_and_ends(server):
+    said = start_another(server.data, free_port())
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "Another Flowport server is running" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_taken_port_is_told_with_a_way_out(server, tmp_path):
+    said = start_another(tmp_path / "data", server.port)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert f"port {server.port}" in said.stderr
+    assert "--port" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_keys_of_the_folder_are_for_its_owner_only(server):
+    for name in ("secret.key", "pages.key"):
+        assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600
+
+
+def test_a_page_carries_its_security_headers_and_the_api_sets_no_cookie(server):
+    page = httpx.get(f"{server.url}/sign-in")
+    policy = page.headers["content-security-policy"]
+    for rule in ("frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "object-src 'none'"):
+        assert rule in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert "strict-transport-security" not in page.headers
+    assert "set-cookie" not in httpx.get(f"{server.url}/public/v1/flows").headers
+
+
+def test_https_in_front_is_believed_from_this_machine(server):
+    page = httpx.get(f"{server.url}/sign-in", headers={"x-forwarded-proto": "https"})
+    assert "strict-transport-security" in page.headers
+
+
+def test_an_asset_with_its_hash_is_kept_for_ever_and_one_without_is_asked_for_again(server):
+    assert "immutable" in httpx.get(f"{server.url}/assets/theme.css?v=1").headers["cache-control"]
+    assert httpx.get(f"{server.url}/assets/theme.css").headers["cache-control"] == "no-cache"
+    assert httpx.get(f"{server.url}/assets/%2e%2e/app.py").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "let_in"),
+    [
+        ("http://evil.example", None, False),
+        ("http://evil.example", "evil.example", False),
+        ("null", None, False),
+        ("https://127.0.0.1:{port}", None, False),
+        ("http://127.0.0.1:{port}", None, True),
+        ("http://localhost:{port}", "localhost:{port}", True),
+        ("http://192.168.1.5:8080", "192.168.1.5:8080", True),
+    ],
+)
+def test_a_socket_opens_only_for_a_page_of_this_server(server, origin, host, let_in):
+    headers = {"origin": origin.format(port=server.port)}
+    if host:
+        headers["host"] = host.format(port=server.port)
+    asked = httpx.get(f"{server.url}/_nicegui_ws/socket.io/?EIO=4&transport=polling", headers=headers)
+    assert (asked.status_code != 403) is let_in
+
+
+def test_a_head_without_end_is_refused_on_the_wire(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as caller:
+        caller.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        answer = b""
+        try:
+            for number in range(60):
+                caller.sendall(b"x-%d: " % number + b"a" * 1000 + b"\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        try:
+            answer = caller.recv(1000)
+        except ConnectionResetError:
+            answer = b"HTTP/1.1 431"  # closed while we were still sending
+        assert answer.startswith(b"HTTP/1.1 431")
+
+
+def test_requests_sent_in_one_piece_are_all_answered(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as caller:
+        caller.sendall(2 * b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        answer = b""
+        while answer.count(b"200 OK") < 2:
+            piece = caller.recv(4000)
+            assert piece, answer
+            answer += piece
+
+
+def test_without_an_owner_one_set_up_link_is_printed_at_every_start(tmp_path):
+    links = []
+    server = LiveServer(tmp_path / "data")
+    for _ in range(2):
+        server.start(owner=False)
+        assert server.stop() == 0
+        links = re.findall(rf"^Set-up link: (http://localhost:{server.port}/setup/\S+)$", server.log(), re.MULTILINE)
+    assert len(set(links)) == 2
+
+
+def test_sigterm_ends_everything_in_order_and_keeps_what_was_accepted(tmp_path):
+    with live_server(tmp_path / "data") as server:
+        flow_id, key = deployed(server), a_key(server)
+        job_ids = [call(server, flow_id, key).json()["job_id"] for _ in range(3)]
+        assert server.stop() == 0
+        assert "Traceback" not in server.log()
+        server.start()
+        for job_id in job_ids:
+            job = httpx.get(
+                f"{server.url}/public/v1/jobs/{job_id}?wait=20", headers={"authorization": f"Bearer {key}"}, timeout=30
+            ).json()
+            assert (job["status"], job["result"]) == ("completed", {"output": "Hello Ada"})
+
+
+def test_a_stopped_server_leaves_no_process_behind(tmp_path):
+    with live_server(tmp_path / "data") as server:
+        assert server.process is not None
+        pid = server.process.pid
+        server.stop()
+        found = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+        assert not [line for line in found.splitlines() if line.split()[0] == str(pid)]
+        assert not [line for line in found.splitlines() if str(server.data) in line]
+
+
+def test_an_admin_without_a_password_file_is_refused_by_the_setting(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(APP), "--port", str(free_port()), "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        env=clean_environment(FLOWPORT_ADMIN_EMAIL="ada@example.com"),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "FLOWPORT_ADMIN_PASSWORD_FILE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_of_its_own_runs_jobs_too(tmp_path):
+    """`app.py worker` beside a server shares its queue and stops at SIGTERM."""
+    with live_server(tmp_path / "data") as server:
+        more = subprocess.Popen(
+            [sys.executable, str(APP), "worker"],
+            env=server.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert more.stderr is not None
+            until = time.monotonic() + 30
+            line = b""
+            while b"is ready" not in line and time.monotonic() < until:
+                line = more.stderr.readline()
+            flow_id, key = deployed(server), a_key(server)
+            assert call(server, flow_id, key, prefer="wait=15").json()["status"] == "completed"
+        finally:
+            more.terminate()
+            _, _ = more.communicate(timeout=40)
+        assert more.returncode == 0
