@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,14 +30,20 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Sta
             return (serve if known.command == "serve" else worker)(settings)
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
-    except (Refusal, BadSetting, OSError) as error:
+    except (Refusal, BadSetting) as error:
         return _refused(str(error))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except OSError as error:
+        return _refused(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.")
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if type(error).__name__ == "NewerData":  # its module is heavy; a word that is only compared is not
-            return _refused(str(error))
-        raise
+        said = _about_the_folder(error)
+        if said is None:
+            raise
+        return _refused(said)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,6 +81,19 @@ def _port(text: str) -> int:
 def _names_command(first: str) -> bool:
     """False for options alone (`app.py --port 9000`): they belong to `serve`."""
     return not first.startswith("-") or first in {"-h", "--help"}
+
+
+def _about_the_folder(error: Exception) -> str | None:
+    """What to say when the data folder is at fault. By name: the modules of these classes are heavy."""
+    match type(error).__name__:
+        case "NewerData":
+            return str(error)
+        case "DatabaseError" | "OperationalError":
+            return (
+                f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
+                "Check the folder and its disk, or bring back a backup (they are in its folder `backups`)."
+            )
+    return None
 
 
 def _refused(text: str) -> int:

@@ -147,6 +147,15 @@ def test_a_folder_of_a_newer_program_is_left_alone(command, data):
     assert "newer Flowport" in said.err
 
 
+def test_a_damaged_database_is_told_in_a_sentence(command, data):
+    data.mkdir()
+    (data / "flowport.db").write_bytes(b"this is no database, whatever its name says" * 100)
+    said = command("plan", "show")
+    assert (said.code, said.out) == (1, "")
+    assert "not a database" in said.err
+    assert "Traceback" not in said.err
+
+
 def test_help_needs_no_heavy_library():
     code = (
         "import sys; from api.commands.parser import build_parser; build_parser().format_help(); "
