@@ -201,7 +201,6 @@ def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, publi
 
     from api.docs_pages import docs_routes
     from api.front import Assets
-    from engine.actions.sealing import key_text
     from ui.pages import register
     from ui.visit import App
 
@@ -218,8 +217,7 @@ def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, publi
         reconnect_timeout=30.0,
         binding_refresh_interval=None,
         show_welcome_message=False,
-        storage_secret=key_text(settings.data / "pages.key"),
-        session_middleware_kwargs={"same_site": "lax", "https_only": settings.public_url.startswith("https://")},
+        storage_secret=None,  # no session storage: a stranger gets no cookie and leaves nothing behind (S29)
     )
     return root
 

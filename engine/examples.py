@@ -32,15 +32,23 @@ def code_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY
     )
 
 
-def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY) -> str:
-    """The shortest call that works: submit, and wait up to 60 seconds for the result."""
+def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, wait: int = 60) -> str:
+    """The shortest call that works: submit, and wait so many seconds for the result; 0 answers at once with the job's id."""
     return f"""\
 export FLOWPORT_API_KEY={_shell(key)}
 
-curl -sS -X POST {_shell(endpoint + "?wait=60")} \\
+curl -sS -X POST {_shell(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
   -d {_shell(_json(payload))}
+"""
+
+
+def ask_for_job(endpoint: str) -> str:
+    """The call that asks for a job of this endpoint; it answers as soon as the job ends, or after 30 seconds."""
+    return f"""\
+curl -sS "{_origin(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
+  -H "Authorization: Bearer $FLOWPORT_API_KEY"
 """
 
 

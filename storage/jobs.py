@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, or_, select
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
@@ -82,6 +82,8 @@ class JobFilters:
     created_after: int | None = None
     created_before: int | None = None
     error_code: str | None = None
+    #: A job's id, or words of its error.
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,8 @@ def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
         found.append(Job.error["code"].as_string() == filters.error_code)
+    if filters.text:
+        found.append(or_(Job.id == filters.text, cast(Job.error, Text).icontains(filters.text, autoescape=True)))
     return found
 
 

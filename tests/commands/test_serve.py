@@ -113,7 +113,7 @@ def test_a_taken_port_is_told_with_a_way_out(server, tmp_path):
 
 
 def test_keys_of_the_folder_are_for_its_owner_only(server):
-    for name in ("secret.key", "pages.key"):
+    for name in ("secret.key",):
         assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600
 
 

@@ -1,0 +1,41 @@
+"""How far somebody new has come: a run, a change, a deployment, a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from storage.jobs import PUBLIC
+from storage.models import Flow, Job
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """True for what was done at least once."""
+
+    run: bool = False
+    changed: bool = False
+    deployed: bool = False
+    called: bool = False
+
+    @property
+    def all_done(self) -> bool:
+        """True when there is nothing left to show somebody new."""
+        return self.run and self.changed and self.deployed and self.called
+
+
+def find_first_steps(session: Session, workspace_id: str) -> FirstSteps:
+    """What a workspace has done so far; flows that were deleted count."""
+    flows = exists().where(Flow.workspace_id == workspace_id)
+    jobs = exists().where(Job.workspace_id == workspace_id, Job.status == "completed")
+    row = session.execute(
+        select(
+            jobs.label("run"),
+            flows.where(Flow.draft_revision > 1).label("changed"),
+            flows.where(Flow.ever_deployed).label("deployed"),
+            jobs.where(Job.environment.in_(PUBLIC)).label("called"),
+        )
+    ).one()
+    return FirstSteps(row.run, row.changed, row.deployed, row.called)

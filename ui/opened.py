@@ -1,0 +1,75 @@
+"""What every page does first: stand in the frame with its person and search; and what it repeats while it is open.
+
+here = visit(app, request)
+with opened(here, "Saved Flows", active="flows") as page:
+    ...
+every(1.0, look_again)                     until the page is closed or the person is signed out
+times_of(here)                             how this page tells moments, durations and costs
+return nothing_here(request)               404 as a plain page: unknown, deleted and foreign look the same
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from nicegui import ui
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, Response
+
+from engine.errors import Unavailable
+from ui.assets import asset_url
+from ui.frame import Area, Page, frame, reader
+from ui.guard import NO_STORE, theme_of
+from ui.plain_pages import not_found_page
+from ui.times import Times
+from ui.visit import SignedOut, Visit
+
+
+@contextlib.contextmanager
+def opened(
+    here: Visit,
+    title: str,
+    *,
+    active: Area,
+    crumbs: Sequence[tuple[str, str | None]] = (),
+    sub: str | None = None,
+    h1: bool = True,
+) -> Iterator[Page]:
+    """The frame around a page, entered for its content."""
+    ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')
+    with frame(
+        title, active=active, person=here.frame_person, crumbs=crumbs, sub=sub, h1=h1, search=here.find_flows
+    ) as page:
+        yield page
+
+
+def times_of(here: Visit) -> Times:
+    """How this page tells time."""
+    return Times(here.app.database.clock, reader())
+
+
+def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
+    """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time."""
+    looking = False
+
+    async def once_more() -> None:
+        nonlocal looking
+        if looking:
+            return
+        looking = True
+        try:
+            with contextlib.suppress(Unavailable):
+                await look()
+        except SignedOut:
+            timer.deactivate()
+        finally:
+            looking = False
+
+    timer = ui.timer(seconds, once_more)
+    return timer
+
+
+def nothing_here(request: HTTPConnection) -> Response:
+    """404, the same for what is unknown, deleted and somebody else's."""
+    return HTMLResponse(not_found_page(theme=theme_of(request)), 404, headers=NO_STORE)

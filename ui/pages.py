@@ -1,0 +1,76 @@
+"""Every page of the product, registered once by `app.py`; and what is said when there is no page or a page breaks."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI
+from nicegui import app as nicegui_app
+from nicegui import ui
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from storage.flows import list_flows
+from ui import (
+    first_run,
+    flow_page,
+    flows,
+    job_page,
+    jobs,
+    monitoring,
+    sign_in,
+    templates,
+)
+from ui.guard import NO_STORE, Guard, theme_of
+from ui.opened import nothing_here
+from ui.plain_pages import error_page
+from ui.playground import page as playground
+from ui.settings import about, keys, limits, models
+from ui.text import _
+from ui.visit import App, SignedOut, visit
+
+log = logging.getLogger(__name__)
+
+PAGES = (first_run, flows, flow_page, templates, jobs, job_page, monitoring, keys, models, limits, about, playground)
+
+
+def register(app: App, root: FastAPI) -> None:
+    """Adds the plain pages to `root`, the guard around NiceGUI's app, and every page. Call it before `ui.run_with(root)`."""
+    sign_in.add_routes(root, app)
+    nicegui_app.add_middleware(Guard, app=app)
+    nicegui_app.add_exception_handler(404, _not_found)
+    nicegui_app.add_exception_handler(SignedOut, _signed_out)
+    nicegui_app.add_exception_handler(Exception, _broken)
+
+    @ui.page("/", language="en-US")
+    async def open_first(request: Request) -> RedirectResponse:
+        here = visit(app, request)
+        return RedirectResponse("/flows" if await here.see(list_flows) else "/start", 303)
+
+    @ui.page("/settings", language="en-US")
+    def open_settings() -> RedirectResponse:
+        return RedirectResponse("/settings/keys", 303)
+
+    for page in PAGES:
+        page.register(app)
+
+
+async def _not_found(request: Request, _error: Exception) -> Response:
+    return nothing_here(request)
+
+
+async def _signed_out(_request: Request, _error: Exception) -> Response:
+    return RedirectResponse("/sign-in", 303)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has the details, the page says what to do."""
+    log.error("The page %s failed", request.url.path, exc_info=error)
+    page = error_page(
+        _("This page did not open"),
+        happened=_("Something in Flowport failed while it made the page."),
+        why=_("It is a fault of Flowport; nothing you did is lost."),
+        todo=_("Open the page again. If it stays, send the lines of the server's log to whoever runs it."),
+        theme=theme_of(request),
+    )
+    return HTMLResponse(page, 500, headers=NO_STORE)

@@ -1,0 +1,1 @@
+"""Settings: a list at the left, one page each."""

@@ -1,0 +1,99 @@
+"""Settings, About: versions of Flowport and what it stands on, and their licences."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from nicegui import ui
+from starlette.requests import Request
+
+from ui.feedback import fold
+from ui.parts import card, key_values, table, words
+from ui.settings.places import settings_page
+from ui.text import _
+from ui.visit import App, visit
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Fonts and scripts that come with Flowport rather than as a Python package.
+_CARRIED = (
+    ("Inter", "SIL Open Font License 1.1", "assets/fonts/inter-LICENSE.txt"),
+    ("Vue Flow and the parts of the canvas", "MIT", "assets/canvas/dist/licences.txt"),
+)
+
+
+@cache
+def flowport_version() -> str:
+    """The version in `pyproject.toml`."""
+    import tomllib
+
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    except (OSError, KeyError, ValueError):
+        return _("unknown")
+    return str(project.get("version", _("unknown")))
+
+
+@cache
+def packages() -> tuple[tuple[str, str, str], ...]:
+    """(name, version, licence) of the installed packages, by name."""
+    found = {}
+    for one in metadata.distributions():
+        name = one.metadata["Name"]
+        if name:
+            found[name.lower()] = (name, one.version, _licence(one.metadata))
+    return tuple(found[name] for name in sorted(found))
+
+
+def _licence(meta: metadata.PackageMetadata) -> str:
+    said = _first(meta, "License-Expression")
+    if not said:
+        classifiers = [
+            line.rpartition(" :: ")[2] for line in meta.get_all("Classifier") or [] if line.startswith("License ::")
+        ]
+        said = ", ".join(one for one in classifiers if one != "OSI Approved")
+    if not said:
+        said = _first(meta, "License").split("\n")[0][:60]
+    return said or _("see the package")
+
+
+def _first(meta: metadata.PackageMetadata, name: str) -> str:
+    return str((meta.get_all(name) or [""])[0])
+
+
+def register(app: App) -> None:
+    """Registers `/settings/about`."""
+
+    @ui.page("/settings/about", language="en-US")
+    def open_about(request: Request) -> None:
+        here = visit(app, request)
+        with settings_page(here, "about", _("Flowport runs on this server alone; it sends nothing home.")):
+            with card(_("Versions")):
+                key_values(
+                    [
+                        ("Flowport", flowport_version()),
+                        ("Python", platform.python_version()),
+                        ("SQLite", sqlite3.sqlite_version),
+                        ("NiceGUI", metadata.version("nicegui")),
+                        (_("Data folder"), str(app.settings.data.resolve())),
+                        (_("Address"), app.settings.base_url),
+                    ]
+                    if here.person.role == "owner"
+                    else [("Flowport", flowport_version()), ("Python", platform.python_version())]
+                )
+            with card(_("Licences"), _("Flowport itself is MIT"), padded=False):
+                rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences"))
+                for name, version, licence in packages():
+                    with rows.row():
+                        rows.cell(name, "fp-b")
+                        rows.cell(version, "fp-t2")
+                        rows.cell(licence, "fp-t2 fp-wrap-text")
+            with card(_("Fonts and scripts")):
+                for name, licence, file in _CARRIED:
+                    path = ROOT / file
+                    with fold(f"{name}: {licence}"):
+                        text = path.read_text(errors="replace")[:20_000] if path.exists() else _("see its project")
+                        words(text, "fp-code fp-code--in fp-code--wrap fp-licence", tag="pre").props("tabindex=0")

@@ -1,0 +1,180 @@
+"""Settings, API Keys: make, see, rotate and revoke them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.actions.keys import revoke_key, rotate_key
+from engine.key_format import Environment
+from storage.job_documents import list_flow_titles
+from storage.keys import KeyRow, list_keys
+from ui import feedback
+from ui.key_parts import MadeKey, key_form, reveal
+from ui.opened import every, times_of
+from ui.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
+from ui.settings.places import settings_page
+from ui.text import _, plural
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class SeenKeys:
+    """What the page shows."""
+
+    keys: tuple[KeyRow, ...]
+    titles: Mapping[str, str]
+
+
+def look_at_keys(session: Session, workspace_id: str) -> SeenKeys:
+    """Every key, revoked ones last."""
+    keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
+    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id))
+
+
+def register(app: App) -> None:
+    """Registers `/settings/keys`."""
+
+    @ui.page("/settings/keys", language="en-US")
+    async def open_keys(request: Request) -> None:
+        here = visit(app, request)
+        await KeysPage(here).build()
+
+
+class KeysPage:
+    """One open page of keys."""
+
+    def __init__(self, here: Visit) -> None:
+        self.here = here
+        self.times = times_of(here)
+        self.new_id: str | None = None
+        self.may = here.may("manage keys")
+
+    async def build(self) -> None:
+        """Draws the page."""
+        self.seen = await self.here.see(look_at_keys)
+        sub = _("A key lets a program call your flows. One key per program makes it easy to stop just that one.")
+        with settings_page(self.here, "keys", sub) as page:
+            if self.may:
+                with page.actions:
+                    self.create = button(_("Create a key"), self._begin, icon="add")
+            self.making = ui.element("div")
+            self.list = ui.element("div")
+            self._draw()
+            note(_("Keep keys out of web pages, apps and repositories. A revoked key is refused within one second."))
+        every(LOOK_SECONDS, self._look)
+
+    async def _look(self) -> None:
+        fresh = await self.here.see(look_at_keys)
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw()
+
+    def _begin(self) -> None:
+        self.create.visible = False
+        self.making.clear()
+        with self.making, card(_("A new key")):
+            key_form(self.here, self._made, self._stop)
+
+    def _stop(self) -> None:
+        self.making.clear()
+        self.create.visible = True
+
+    async def _made(self, made: MadeKey) -> None:
+        self.new_id = made.new.id
+        self.making.clear()
+        with self.making:
+            reveal(made, self._stop)
+        await self._look()
+
+    def _draw(self) -> None:
+        self.list.clear()
+        with self.list, ui.element("section").classes("fp-card"):
+            if not self.seen.keys:
+                with feedback.empty("key", _("No key yet"), _("A program needs one to call a flow.")):
+                    if self.may:
+                        button(_("Create the first one"), self._begin)
+                return
+            columns = [
+                Column(_("Label")),
+                Column(_("Environment")),
+                Column(_("May call")),
+                Column(_("Last used")),
+                Column(_("Ends")),
+                Column(_("What to do"), hidden=True, right=True, width="60px"),
+            ]
+            rows = table(columns, label=_("API keys"), tall=True)
+            at = self.here.app.database.clock.now()
+            for key in self.seen.keys:
+                status = key.status(at)
+                with rows.row():
+                    with rows.cell():
+                        with ui.element("span").classes("fp-row"):
+                            words(key.label, "fp-b" if status == "active" else "fp-b fp-t3")
+                            if key.id == self.new_id:
+                                badge(_("new"), kind="ok")
+                            if status != "active":
+                                badge(_("Revoked") if status == "revoked" else _("Expired"), icon="block")
+                            if key.older_valid_until is not None and status == "active":
+                                left = self.times.spent(at, key.older_valid_until)
+                                badge(
+                                    f"{_('rotating, the old one works')} {left} {_('more')}", kind="warn", icon="sync"
+                                )
+                        words(key.masked, "fp-mono fp-t3 fp-s12", tag="div")
+                    with rows.cell():
+                        environment_badge(key.environment)
+                    rows.cell(self._may_call(key), "fp-t2")
+                    rows.cell(self.times.ago(key.last_used_at) if key.last_used_at else _("not yet"), "fp-t2")
+                    rows.cell(self.times.day(key.expires_at) if key.expires_at else _("never"), "fp-t2")
+                    with rows.cell():
+                        if self.may and status == "active":
+                            with menu_button(f"{_('More for')} {key.label}"):
+                                menu_item(_("Rotate..."), lambda key=key: self._rotate(key), icon="sync")
+                                ui.separator()
+                                menu_item(_("Revoke..."), lambda key=key: self._revoke(key), icon="block", danger=True)
+
+    def _may_call(self, key: KeyRow) -> str:
+        if key.flow_ids is None:
+            return _("all flows")
+        if len(key.flow_ids) == 1:
+            return self.seen.titles.get(next(iter(key.flow_ids)), _("1 flow"))
+        return plural(len(key.flow_ids), _("flow"), _("flows"))
+
+    async def _rotate(self, key: KeyRow) -> None:
+        sure = await feedback.confirm(
+            f"{_('Rotate')} {key.label}?",
+            _(
+                "The key gets a new text, shown once. The old text works for 24 hours more, so that you can change the program in peace."
+            ),
+            verb=_("Rotate"),
+        )
+        if not sure:
+            return
+        made = await self.here.try_do(rotate_key, key.id)
+        if made is not None:
+            environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
+            await self._made(MadeKey(key.label, environment, made))
+
+    async def _revoke(self, key: KeyRow) -> None:
+        used = f"{_('It was used')} {self.times.ago(key.last_used_at)}." if key.last_used_at else ""
+        sure = await feedback.confirm(
+            f"{_('Revoke')} {key.label}?",
+            _("Calls with this key are refused from the next one on. This cannot be taken back."),
+            verb=_("Revoke"),
+            danger=True,
+            keep=_("Keep it"),
+            note_text=used,
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(revoke_key, key.id)
+        if not outcome.refused:
+            feedback.told(f"{key.label} {_('is revoked.')}")
+            await self._look()

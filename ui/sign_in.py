@@ -1,0 +1,209 @@
+"""Sign in, sign out, set up the first owner, set a new password: plain server pages that work without a script (S29).
+
+The session is a cookie of our own: HttpOnly, SameSite=Lax, Secure on https; the database knows only its hash.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from engine.actions.links import Link, get_link
+from engine.actions.members import Browser, set_new_password, set_up_owner, sign_in, sign_out
+from engine.clock import SECOND
+from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
+from storage.members import LONGEST, find_signed_in
+from ui.guard import NO_STORE, local_path, ownerless_page, theme_of
+from ui.plain_pages import error_page, new_password_page, set_up_page, sign_in_page
+from ui.text import _
+from ui.visit import COOKIE, App
+
+#: A form of these pages has a few hundred bytes.
+MAX_FORM = 16 * 1024
+
+
+class _FormRefused(Exception):  # noqa: N818 - an answer, not a fault
+    """The form came from another site, or is far too long."""
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Adds the plain pages to the root app, before NiceGUI joins it."""
+    pages = SignInPages(app)
+    root.add_route("/sign-in", pages.show_sign_in, methods=["GET"])
+    root.add_route("/sign-in", pages.sign_in, methods=["POST"])
+    root.add_route("/sign-out", pages.sign_out, methods=["POST"])
+    root.add_route("/setup/{token}", pages.show_link, methods=["GET"])
+    root.add_route("/setup/{token}", pages.use_link, methods=["POST"])
+
+
+class SignInPages:
+    """The handlers, each a form or what a form does."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def show_sign_in(self, request: Request) -> Response:
+        if (page := await ownerless_page(self.app, request)) is not None:
+            return page
+        wanted = local_path(request.query_params.get("next", ""))
+        if self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, "")) is not None:
+            return RedirectResponse(wanted or "/", 303, headers=NO_STORE)
+        return _html(sign_in_page(next_path=wanted, theme=theme_of(request)))
+
+    async def sign_in(self, request: Request) -> Response:
+        try:
+            form = await self._form(request)
+        except _FormRefused:
+            return _foreign_form(request)
+        wanted = local_path(form.get("next", ""))
+        try:
+            cookie = await sign_in(
+                self.app.database, form.get("email", ""), form.get("password", ""), _browser(request)
+            )
+        except (SignInFailed, RateLimited) as refusal:
+            page = sign_in_page(
+                email=form.get("email", "")[:200], error=_said(refusal), next_path=wanted, theme=theme_of(request)
+            )
+            if isinstance(refusal, RateLimited):
+                return _html(page, 429, {"retry-after": str(refusal.retry_after or 60)})
+            return _html(page, 401)
+        return self._signed_in(request, cookie, wanted or "/")
+
+    async def sign_out(self, request: Request) -> Response:
+        await self.app.database.write(sign_out, request.cookies.get(COOKIE, ""))
+        answer = RedirectResponse("/sign-in", 303, headers=NO_STORE)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    async def show_link(self, request: Request) -> Response:
+        try:
+            link = await self.app.database.read(get_link, request.path_params["token"])
+        except LinkNotValid as refusal:
+            return _link_not_valid(request, refusal)
+        return _html(_link_page(request, link, {}, {}))
+
+    async def use_link(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        try:
+            form = await self._form(request)
+            link = await self.app.database.read(get_link, token)
+        except _FormRefused:
+            return _foreign_form(request)
+        except LinkNotValid as refusal:
+            return _link_not_valid(request, refusal)
+        password = form.get("password", "")
+        try:
+            if link.purpose == "setup":
+                cookie = await set_up_owner(
+                    self.app.database, token, form.get("name", ""), form.get("email", ""), password, _browser(request)
+                )
+            else:
+                cookie = await set_new_password(self.app.database, token, password, _browser(request))
+        except LinkNotValid as refusal:
+            return _link_not_valid(request, refusal)
+        except (Invalid, Conflict) as refusal:
+            return _html(_link_page(request, link, form, _wrong_fields(refusal)), 422)
+        return self._signed_in(request, cookie, "/")
+
+    async def _form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of ours. Raises _FormRefused."""
+        if not self._from_here(request):
+            raise _FormRefused
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_FORM:
+                raise _FormRefused
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+        return {name: values[0] for name, values in fields.items()}
+
+    def _from_here(self, request: Request) -> bool:
+        """A form that another site sent would sign people in as somebody else; browsers say where it stood."""
+        if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+            return False
+        origin = request.headers.get("origin")
+        if origin is None:
+            return True
+        known = {self.app.settings.public_url, *self.app.settings.allowed_origins}
+        return urlsplit(origin).netloc == request.headers.get("host") or origin in known
+
+    def _signed_in(self, request: Request, cookie: str, path: str) -> Response:
+        answer = RedirectResponse(path, 303, headers=NO_STORE)
+        answer.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=LONGEST // SECOND,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self._on_https(request),
+        )
+        return answer
+
+    def _on_https(self, request: Request) -> bool:
+        if request.url.scheme == "https":
+            return True
+        public = urlsplit(self.app.settings.public_url)
+        return public.scheme == "https" and public.netloc == request.headers.get("host")
+
+
+def _browser(request: Request) -> Browser:
+    return Browser(
+        address=request.client.host if request.client else "",
+        name=request.headers.get("user-agent", ""),
+        host=request.headers.get("host", ""),
+    )
+
+
+def _link_page(request: Request, link: Link, form: dict[str, str], errors: dict[str, str]) -> str:
+    token, theme = request.path_params["token"], theme_of(request)
+    if link.purpose == "reset":
+        return new_password_page(token, link.email or "", errors=errors, theme=theme)
+    return set_up_page(
+        token, name=form.get("name", "")[:200], email=form.get("email", "")[:200], errors=errors, theme=theme
+    )
+
+
+def _wrong_fields(refusal: Refusal) -> dict[str, str]:
+    """Field -> sentence; under "" what belongs to no field."""
+    wrong = {error.pointer.lstrip("/"): _sentence(error.detail) for error in refusal.errors}
+    return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {"": _said(refusal)}
+
+
+def _said(refusal: Refusal) -> str:
+    """A refusal as sentences: the title stands for a detail that is not there."""
+    return " ".join(_sentence(part) for part in (refusal.detail or refusal.title, refusal.remedy) if part)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
+    page = error_page(
+        _("This link does not work any more"),
+        happened=f"{refusal.title}.",
+        why=_("A link works once, for 15 minutes, and a newer one replaces it."),
+        todo=_("Run app.py setup-link on the server; it prints a new one. Or sign in, when you have an account."),
+        theme=theme_of(request),
+    )
+    return _html(page, 410)
+
+
+def _foreign_form(request: HTTPConnection) -> Response:
+    page = error_page(
+        _("This form was not sent from here"),
+        happened=_("The form was filled in on a page of another address, or is too long."),
+        why=_("Another site could sign you in as somebody else that way, so it is refused."),
+        todo=_("Open this server's own sign-in page and try again there."),
+        theme=theme_of(request),
+    )
+    return _html(page, 403)
+
+
+def _html(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return HTMLResponse(page, status, headers={**NO_STORE, **(headers or {})})
