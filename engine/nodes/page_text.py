@@ -6,8 +6,6 @@ is its main content; without one, trafilatura looks for it; if that finds nothin
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,19 +13,34 @@ from urllib.parse import urldefrag, urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from engine.charsets import decode_body
 from engine.nodes.markdown_writer import Writer, absolute
 from engine.nodes.page_shape import LONGEST_PAGE, check_shape
+
+__all__ = [
+    "Content",
+    "Page",
+    "SelectorUnreadable",
+    "check_selector",
+    "decode_body",
+    "extract_text",
+    "needs_browser",
+    "read_page",
+]
 
 Content = Literal["main", "page", "selector"]
 
 _AROUND_CONTENT = (
     "nav, aside, footer, header, form, dialog, [role=navigation], [role=banner], [role=contentinfo], [role=search], "
-    "[role=complementary], [role=dialog], [aria-hidden=true], [hidden]"
+    "[role=complementary], [role=dialog], [aria-hidden=true], [hidden], #onetrust-consent-sdk, #CybotCookiebotDialog, "
+    "[id*=cookie-banner], [class*=cookie-banner], [id*=cookie-consent], [class*=cookie-consent], [id*=cookie-notice], "
+    "[class*=cookie-notice], [id*=cookiebanner], [class*=cookiebanner]"
 )
 _MOST_LINKS = 2_000
 #: trafilatura is asked up to this length; it takes seconds for more.
 _LONGEST_FOR_TRAFILATURA = 1024 * 1024
 _SHORT_PAGE = 8_000
+_TINY_PAGE = 500
 _SCRIPT_ROOTS = (
     "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, #main-app, app-root, [ng-app], [ng-version], [data-reactroot], "
     "[data-v-app], [q\\:container]"
@@ -131,44 +144,6 @@ def needs_browser(html: str) -> bool:
     return (has_root or asks_for_script) and len(_plain(tree.body)) < _LITTLE_TEXT
 
 
-def decode_body(body: bytes, content_type: str = "") -> str:
-    """The bytes of a page as text. Order of trust: byte order mark, Content-Type header, `<meta charset>`, UTF-8, Windows-1252."""
-    for mark, name in (
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-    ):
-        if body.startswith(mark):
-            return body[len(mark) :].decode(name, errors="replace")
-    in_header = re.search(r"charset\s*=\s*[\"']?\s*([^\s\"';]+)", content_type, re.IGNORECASE)
-    in_page = re.search(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", body[:4096], re.IGNORECASE)
-    for label in (in_header and in_header[1], in_page and in_page[1].decode("ascii", errors="replace")):
-        if label and (name := _codec(label)):
-            if name.startswith("utf-16") and label is not (in_header and in_header[1]):
-                name = "utf-8"  # a page that can say so in ASCII is not UTF-16
-            return body.decode(name, errors="replace")
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body.decode("cp1252", errors="replace")
-
-
-def _codec(label: str) -> str | None:
-    """The codec browsers use for a charset's name; None for one that is unknown or not meant for pages."""
-    try:
-        name = codecs.lookup(label.strip().lower()).name
-    except (LookupError, ValueError):
-        return None
-    if name in {"idna", "punycode", "utf-7", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}:
-        return None
-    wider = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
-    try:
-        b"".decode(wider.get(name, name))
-    except LookupError:  # zip, hex and others that make bytes of bytes
-        return None
-    return wider.get(name, name)
-
-
 def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
     """The part of a page that is its content; `tree` loses what is around it."""
     marked = _outermost(tree.css("main, [role=main]")) or _outermost(tree.css("article"))
@@ -181,14 +156,14 @@ def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
         return None
     rest = LexborHTMLParser(html).body
     assert rest is not None
-    _remove(rest, rest.css(_AROUND_CONTENT))
+    around = rest.css(_AROUND_CONTENT)
+    _remove(rest, around)
     length = len(_plain(rest))
-    found = _by_trafilatura(html)
-    if found is None:
-        return rest if length else whole
-    # on a short page trafilatura drops headings and lists that are most of what it says
-    short = 0 < length <= _SHORT_PAGE and len(_plain(found)) < 0.9 * length and _share_in_links(rest, length) < 0.5
-    return rest if short else found
+    # Trafilatura is made for articles. Of a short page that marks its menu and footer, it loses headings and lists.
+    marked_or_tiny = bool(around) or length < _TINY_PAGE
+    if 0 < length <= _SHORT_PAGE and marked_or_tiny and _share_in_links(rest, length) < 0.5:
+        return rest
+    return _by_trafilatura(html) or (rest if length else whole)
 
 
 def _share_in_links(part: LexborNode, length: int) -> float:

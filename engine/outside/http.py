@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import httpcore2
 import httpx2
 
+from engine.charsets import decode_body
 from engine.outside.addresses import port_of, read_url, shown_url
 from engine.outside.allow_list import Allowed, OutboundRules, allowed_origin, parse_allow_list
 from engine.outside.connect import CONNECT_SECONDS, Lanes, Resolver
@@ -81,20 +82,10 @@ class Answer:
         """The media type, lower case, without parameters: `text/html`."""
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
-    @property
-    def charset(self) -> str | None:
-        """The charset that the Content-Type header names, if it does."""
-        for part in self.headers.get("content-type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip().lower() == "charset":
-                return value.strip().strip("\"'").lower() or None
-        return None
-
     def text(self) -> str:
-        """The body as text: in the charset of the header, else UTF-8; what cannot be read becomes a replacement mark."""
-        with contextlib.suppress(LookupError):
-            return self.body.decode(self.charset or "utf-8-sig", errors="replace")
-        return self.body.decode("utf-8-sig", errors="replace")
+        """The body as text, in the charset the answer names (`engine.charsets`)."""
+        content_type = self.headers.get("content-type", "")
+        return decode_body(self.body, content_type, is_page="html" in content_type.lower())
 
 
 class Door:
