@@ -1,8 +1,9 @@
 // Where one looks: zoom, fit, bringing nodes into view, the grid.
-import { ref, shallowRef } from "vue";
+import { computed, ref, shallowRef } from "vue";
 
 const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
+const FAR = 0.3; // text is under 4 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
 
 export function viewing(flow, root) {
@@ -70,7 +71,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, frame, measured, fit, centre, show, toggleGrid, at, middle, sees,
+    scopes, grid, far: computed(() => viewport.value.zoom < FAR), frame, measured, fit, centre, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),
