@@ -106,12 +106,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             return self._guard.loopback(ask)
         try:
             answers = await self._resolver(ask.host, ask.port)
-        except OSError as error:
-            certain = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
-            raise NameNotFound(passing=not certain) from error
-        except UnicodeError as error:  # a label that DNS cannot carry
-            raise NameNotFound(passing=False) from error
-        addresses = [ip_address(answer) for answer in answers]
+            addresses = [ip_address(answer) for answer in answers]
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label that DNS cannot carry
+            if ask.reachable == "allowed":
+                raise Forbidden(ask.rule) from error  # an inside name that nobody allowed: not even whether it exists
+            unsure = isinstance(error, OSError) and error.errno != socket.EAI_NONAME
+            raise NameNotFound(passing=unsure) from error
         if not addresses:
             raise NameNotFound(passing=False)
         self._guard.check(ask, addresses)

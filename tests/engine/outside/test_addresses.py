@@ -339,6 +339,8 @@ async def test_what_the_owner_allows_is_open(allow, url, answers, dialled):
         ("10.0.0.0/8", "http://nas.lan/", ["192.168.0.1"]),
         ("10.0.0.0/8", "http://nas.lan/", [PUBLIC]),
         ("10.0.0.0/8", "http://example.com:22/", [PUBLIC]),
+        ("10.0.0.0/8", "http://unknown.lan/", None),
+        ("10.0.0.0/8", "http://unknown/", None),
         ("10.0.0.0/8:5000", "http://10.0.0.1:5001/", None),
         ("127.0.0.1:3000", "http://localhost:3001/", None),
         ("127.0.0.1", "http://[::ffff:127.0.0.1]/", None),
