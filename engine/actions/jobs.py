@@ -18,8 +18,8 @@ from engine.jobs.accept import Accepted, Caller, SubmitOptions, accept, flow_lim
 from engine.jobs.bell import job_changed
 from engine.jobs.changes import cancel_job
 from engine.jobs.limits import LimitsView
+from engine.jobs.prepare import trimmed
 from engine.jobs.queue import send
-from engine.jobs.runs import trimmed
 from engine.jobs.values import encoded
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan

@@ -10,29 +10,20 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from engine.errors import FlowInvalid, StorageUnavailable
-from engine.flow.document import Document, load_document
-from engine.flow.graph import Graph
-from engine.flow.node_type import Catalog, Json
+from engine.flow.node_type import Json
 from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
+from engine.jobs.prepare import Prepared, Preparer
 from engine.jobs.record import JobRecorder, Journal, redacted_error
 from engine.jobs.values import Redaction, encoded
-from engine.run.plan import Plan, compile_plan
-from engine.run.runner import RunOptions, run_flow
-from engine.run.steps import RunOutcome, Services, StepKey
+from engine.run.runner import run_flow
+from engine.run.steps import RunOutcome, Services
 from storage.database import Database
 from storage.job_changes import Claimed, Holder
-from storage.jobs import read_value
-from storage.models import FlowVersion, Snapshot
-from storage.steps import kept_outputs
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,7 +32,6 @@ T = TypeVar("T")
 MAX_RESULT = 10 << 20
 #: How long a run may take to stop after it was told to.
 STOP_SECONDS = 2.0
-_KEPT_PLANS = 256
 
 Verdict = Literal["", "cancelled", "timeout", "lost", "released"]
 
@@ -74,14 +64,6 @@ class Run:
                 self.inner.cancel()
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    plan: Plan
-    payload: Mapping[str, Json]
-    kept: Mapping[StepKey, Json]
-    options: RunOptions
-
-
 @dataclass
 class Runs:
     """All attempts of this process. `open` is read by the watchdog's thread."""
@@ -89,14 +71,13 @@ class Runs:
     database: Database
     boot_id: str
     services_for: ServicesFor
-    catalog: Catalog
+    preparer: Preparer
     journal: Journal
     open: dict[str, Run] = field(default_factory=dict)
     stopping: bool = False
     #: Job ids whose message was taken but that this process did not begin any more.
     unclaimed: list[str] = field(default_factory=list)
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
-    _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
 
     def begin(self, job_id: str, done: Callable[[], None]) -> None:
         """Starts on a job id from the queue; `done` is called when this process is through with it."""
@@ -164,7 +145,7 @@ class Runs:
 
     async def _work(self, run: Run) -> None:
         try:
-            prepared = await self.database.read(self._prepare, run.job)
+            prepared = await self.database.read(self.preparer.prepare, run.job)
             run.recorder.done |= {key.node_id for key in prepared.kept}
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
@@ -179,7 +160,7 @@ class Runs:
             await asyncio.wait({run.inner}, timeout=STOP_SECONDS)
         await self._conclude(run, run.inner)
 
-    def _start(self, run: Run, prepared: _Prepared) -> asyncio.Task[RunOutcome]:
+    def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
         job = run.job
         context = contextvars.copy_context()
         context.run(CURRENT_JOB.set, job.id)
@@ -248,65 +229,6 @@ class Runs:
                 log.warning("The end of a job cannot be stored yet: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
-
-    def _prepare(self, session: Session, job: Claimed) -> _Prepared:
-        options = job.run_options or {}
-        until = options.get("until")
-        kept = kept_outputs(session, job.id)
-        if job.flow_version is not None:
-            plan = self._plan_of(session, job.flow_id, job.flow_version)
-        else:
-            document = trimmed(_snapshot(session, job), until)
-            plan = compile_plan(document, self.catalog, trial=True)
-            if reused := options.get("reuse"):
-                kept = {**_before(document, options.get("from"), kept_outputs(session, reused)), **kept}
-        return _Prepared(
-            plan=plan,
-            payload=read_value(session, job.id, "payload") or {},
-            kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
-            options=RunOptions(job_id=job.id, until=until),
-        )
-
-    def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
-        key = (flow_id, number)
-        plan = self._plans.get(key)
-        if plan is None:
-            text = session.scalars(
-                select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
-            ).one()
-            plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
-            while len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
-        return plan
-
-
-def trimmed(document: Document, until: str | None) -> Document:
-    """The document with only the node `until` and what it needs: problems elsewhere do not matter for it."""
-    if until is None:
-        return document
-    wanted = {until, *Graph(document).ancestors(until)}
-    return document.model_copy(
-        update={
-            "nodes": tuple(node for node in document.nodes if node.id in wanted),
-            "edges": tuple(edge for edge in document.edges if edge.source in wanted and edge.target in wanted),
-        }
-    )
-
-
-def _snapshot(session: Session, job: Claimed) -> Document:
-    return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
-
-
-def _before(
-    document: Document, start: str | None, outputs: Mapping[tuple[str, str], Json]
-) -> dict[tuple[str, str], Json]:
-    """Outputs of an earlier run that a run from node `start` may use: those of nodes that do not run again."""
-    again = {start, *Graph(document).descendants(start)} if start else set()
-    return {key: output for key, output in outputs.items() if key[0] not in again}
-
-
-def _index(path: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in path.split("/")) if path else ()
 
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:

@@ -24,7 +24,7 @@ PIPES = "FLOWPORT_WORKER_PIPES"
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 LIVED_SECONDS = 10.0
 #: A worker that said nothing for so many seconds (it says `alive` every second) is killed.
-SILENT_SECONDS = 30
+SILENT_SECONDS = 60
 #: Longer than the worker's own grace.
 STOP_SECONDS = 35.0
 

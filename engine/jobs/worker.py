@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.connections import open_connection
 from engine.actions.sealing import open_vault
-from engine.actions.secrets import open_secret
+from engine.actions.secrets import open_all, open_secret
 from engine.clock import Clock
 from engine.errors import StorageUnavailable
 from engine.flow.node_type import Catalog
@@ -34,11 +34,13 @@ from engine.jobs.accept import forget_old_idempotency
 from engine.jobs.bell import BELL
 from engine.jobs.changes import FORGOTTEN_MS, send_forgotten
 from engine.jobs.lease import Lock, Reaper, new_boot
+from engine.jobs.prepare import Preparer
 from engine.jobs.queue import Dispatch, send
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
 from engine.jobs.services import THREADS, Outside
 from engine.jobs.watchdog import Watchdog
+from engine.log_lines import log_to_stderr
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import Models
@@ -108,6 +110,8 @@ class _Worker:
         self._telling = threading.Lock()
         self._signals: list[int] = []
         self._beaten = self._forgot = 0.0
+        self._vault = open_vault(settings.data, settings.secret_key_file)
+        self._hidden: frozenset[str] | None = None
         self._signal_pipe = os.pipe()
         database.info[BELL] = self
         self.loop = _new_loop()
@@ -152,7 +156,7 @@ class _Worker:
 
     def _build(self) -> tuple[Outside, Runs]:
         """Made on the loop: the door and the models belong to it."""
-        vault = open_vault(self.settings.data, self.settings.secret_key_file)
+        vault = self._vault
         door = Door(self._rules())
         outside = Outside(
             database=self.database,
@@ -162,8 +166,8 @@ class _Worker:
             open_secret=lambda session, workspace_id, secret_id: open_secret(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
         )
-        journal = Journal(self.database)
-        return outside, Runs(self.database, self.boot_id, outside.services_for, self.options.catalog, journal)
+        journal, preparer = Journal(self.database), Preparer(self.options.catalog)
+        return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal)
 
     def _on_loop(self, work: Callable[[], tuple[Outside, Runs]]) -> tuple[Outside, Runs]:
         threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
@@ -230,9 +234,17 @@ class _Worker:
         if first or at - self._beaten >= BEAT_SECONDS:
             self._beaten = at
             self.database.write_now(beat, self.boot_id, self.host, self.pid)
+            self._hide_secrets()
         if first or at - self._forgot >= FORGET_SECONDS:
             self._forgot = at
             self.database.write_now(forget_old_idempotency)
+
+    def _hide_secrets(self) -> None:
+        """Log lines never show a secret, also one that was added a moment ago."""
+        secrets = frozenset(self.database.read_now(open_all, self._vault))
+        if secrets != self._hidden:
+            self._hidden = secrets
+            log_to_stderr(secrets)
 
     def _rules(self) -> OutboundRules:
         """What the environment allows, and what the owner allowed on the page."""

@@ -9,11 +9,12 @@ import pytest
 from tests.chaos.kills import Chaos
 
 
+@pytest.mark.timeout(240)
 def test_60_jobs_survive_4_kills(tmp_path: Path) -> None:
-    Chaos(tmp_path, jobs=60, kills=4).run()
+    Chaos(tmp_path, jobs=60, kills=4, seconds=60).run()
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(360)
 def test_300_jobs_survive_kills_again_and_again(tmp_path: Path) -> None:
-    Chaos(tmp_path, jobs=300, kills=30).run()
+    Chaos(tmp_path, jobs=300, kills=60, seconds=200).run()

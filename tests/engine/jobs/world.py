@@ -20,6 +20,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
 from engine.ids import new_id
 from engine.jobs.accept import Accepted, Caller, SubmitOptions
+from engine.jobs.prepare import Preparer
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
 from engine.nodes import CATALOG
@@ -83,12 +84,6 @@ async def _large(config: Any, inputs: Any, context: NodeContext) -> Json:
     return "x" * int(inputs.values["bytes"])
 
 
-async def _crash(config: Any, inputs: Any, context: NodeContext) -> Json:
-    import os
-
-    os._exit(9)
-
-
 def _node(name: str, run: Any) -> NodeType:
     return NodeType(
         type=name,
@@ -113,7 +108,6 @@ TEST_NODES = {
         "test_write": _write,
         "test_call": _call,
         "test_large": _large,
-        "test_crash": _crash,
     }.items()
 }
 TEST_CATALOG = {**CATALOG, **TEST_NODES}
@@ -203,7 +197,11 @@ class World:
         """A worker's runs on the test's own loop."""
         journal = Journal(self.database)
         return Runs(
-            self.database, boot_id or self.boot_id, lambda job, recorder: NoServices(recorder), TEST_CATALOG, journal
+            self.database,
+            boot_id or self.boot_id,
+            lambda job, recorder: NoServices(recorder),
+            Preparer(TEST_CATALOG),
+            journal,
         )
 
 

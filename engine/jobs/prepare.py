@@ -1,0 +1,101 @@
+"""What an attempt at a job begins with: the plan of its version or snapshot, its payload, and what earlier attempts kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.flow.document import Document, load_document
+from engine.flow.graph import Graph
+from engine.flow.node_type import Catalog, Json
+from engine.run.plan import Plan, compile_plan
+from engine.run.runner import RunOptions
+from engine.run.steps import StepKey
+from storage.job_changes import Claimed
+from storage.jobs import read_value
+from storage.models import FlowVersion, Snapshot
+from storage.steps import kept_outputs
+
+_KEPT_PLANS = 256
+
+Outputs = Mapping[tuple[str, str], Json]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `run_flow` is given."""
+
+    plan: Plan
+    payload: Mapping[str, Json]
+    kept: Mapping[StepKey, Json]
+    options: RunOptions
+
+
+@dataclass
+class Preparer:
+    """Reads what a run needs. Plans of versions are compiled once: versions never change. Used by several reader threads."""
+
+    catalog: Catalog
+    _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
+
+    def prepare(self, session: Session, job: Claimed) -> Prepared:
+        """A query. Raises FlowInvalid when the document cannot run any more."""
+        options = job.run_options or {}
+        until = options.get("until")
+        kept: Outputs = kept_outputs(session, job.id)
+        if job.flow_version is not None:
+            plan = self._plan_of(session, job.flow_id, job.flow_version)
+        else:
+            document = trimmed(_snapshot(session, job), until)
+            plan = compile_plan(document, self.catalog, trial=True)
+            if reused := options.get("reuse"):
+                kept = {**_before(document, options.get("from"), kept_outputs(session, reused)), **kept}
+        return Prepared(
+            plan=plan,
+            payload=read_value(session, job.id, "payload") or {},
+            kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
+            options=RunOptions(job_id=job.id, until=until),
+        )
+
+    def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
+        key = (flow_id, number)
+        plan = self._plans.get(key)
+        if plan is None:
+            text = session.scalars(
+                select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+            ).one()
+            plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+
+def trimmed(document: Document, until: str | None) -> Document:
+    """The document with only the node `until` and what it needs: problems elsewhere do not matter for it."""
+    if until is None:
+        return document
+    wanted = {until, *Graph(document).ancestors(until)}
+    return document.model_copy(
+        update={
+            "nodes": tuple(node for node in document.nodes if node.id in wanted),
+            "edges": tuple(edge for edge in document.edges if edge.source in wanted and edge.target in wanted),
+        }
+    )
+
+
+def _snapshot(session: Session, job: Claimed) -> Document:
+    return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
+
+
+def _before(document: Document, start: str | None, outputs: Outputs) -> Outputs:
+    """Outputs of an earlier run that a run from node `start` may use: those of nodes that do not run again."""
+    again = {start, *Graph(document).descendants(start)} if start else set()
+    return {key: output for key, output in outputs.items() if key[0] not in again}
+
+
+def _index(path: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.split("/")) if path else ()
