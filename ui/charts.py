@@ -85,6 +85,7 @@ def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.ele
             "yaxis": {
                 "tickvals": places,
                 "ticktext": names,
+                "tickfont": {"color": TEXT},
                 "range": [len(shown) - 0.5, -0.5],
                 "showgrid": False,
                 "zeroline": False,
@@ -154,9 +155,7 @@ _HEIGHT, _TOP, _BOTTOM, _RIGHT = 204, 12, 26, 92
 _LINE_HEIGHT = 15
 
 
-def scale(
-    highest: float, words: Callable[[float], str], *, whole: bool = False, steps: Sequence[float] = ()
-) -> Scale:
+def scale(highest: float, words: Callable[[float], str], *, whole: bool = False, steps: Sequence[float] = ()) -> Scale:
     """Three or four round steps that reach over the highest value; `steps` are those to choose from, 1, 2, 5, 10 without."""
     rough = max(highest, 3 if whole else 1e-9) / 3
     power = 10 ** math.floor(math.log10(rough))
@@ -269,7 +268,7 @@ def ranking(ranks: Sequence[Rank]) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for place, rank in zip(places, shown, strict=True):
         common = {"y": place, "showarrow": False, "xanchor": "left", "borderpad": 0}
-        name = {"x": 0, "yshift": 16, "text": plain(rank.name), "font": {"size": 12, "color": TEXT}}
+        name = {"x": 0, "yshift": 14, "text": plain(rank.name), "font": {"size": 12, "color": TEXT}}
         count = {"x": rank.count, "xshift": 8, "text": f"<b>{plain(rank.words)}</b> {plain(rank.kind)}"}
         annotations += [{**common, **name}, {**common, **count, "font": {"size": 12, "color": TEXT_2}}]
     return {
@@ -279,17 +278,17 @@ def ranking(ranks: Sequence[Rank]) -> dict[str, Any]:
                 "orientation": "h",
                 "x": [rank.count for rank in shown],
                 "y": places,
-                "width": 0.26,
+                "width": 0.27,
                 "marker": {"color": [rank.colour for rank in shown], "cornerradius": 3},
                 "hovertext": [plain(f"{rank.name}: {rank.words} {rank.kind}") for rank in shown],
                 "hoverinfo": "text",
             }
         ],
         "layout": {
-            **_layout(height=max(_HEIGHT, 12 + 44 * len(shown))),
+            **_layout(height=max(_HEIGHT, 12 + 40 * len(shown))),
             "margin": {"l": 4, "r": 8, "t": 12, "b": 0},
             "xaxis": {"range": [0, longest * 1.3], "visible": False, "fixedrange": True},
-            "yaxis": {"range": [max(len(shown), 4) - 0.6, -0.6], "visible": False, "fixedrange": True},
+            "yaxis": {"range": [max(len(shown), 5) - 0.6, -0.55], "visible": False, "fixedrange": True},
             "annotations": annotations,
         },
         "config": _CONFIG,
