@@ -24,9 +24,10 @@ from api.errors import PUBLISHED, problem_body, status_of, title_of
 from api.openapi import BASE, FlowContract, api_document, flow_document
 from api.operations import OPERATIONS
 from engine.actions.deployments import endpoint_path
+from engine.actions.samples import example_payload
 from engine.errors import FieldError, Refusal
 from engine.examples import code_examples
-from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import input_fields, payload_schema, result_schema
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG
 from engine.safe_markdown import clean_html
@@ -138,9 +139,8 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return _sign_in_first(request, person)
-        flow, document = found
+        flow, document, sample = found
         endpoint = self._base(request) + endpoint_path(flow.id)
-        sample = sample_payload(document)
         examples = code_examples(endpoint, sample)
         return await self._page(
             request,
@@ -166,7 +166,7 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return _sign_in_first(request, person)
-        flow, document = found
+        flow, document, sample = found
         contract = FlowContract(
             flow_id=flow.id,
             title=flow.title,
@@ -174,11 +174,11 @@ class _Docs:
             version=flow.live_version or flow.newest_version,
             request=payload_schema(input_fields(document)),
             result=result_schema(document, CATALOG),
-            sample=sample_payload(document),
+            sample=sample,
         )
         return JSONResponse(flow_document(contract, self._base(request)))
 
-    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document] | None]:
+    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document, dict[str, Any]] | None]:
         person = await self._person(request)
         workspace_id = person.workspace_id if person else None
         return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
@@ -265,7 +265,9 @@ def _example(kind: type[Refusal]) -> Refusal:
     return refusal
 
 
-def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[FlowRow, Document] | None:
+def _read_flow(
+    session: Session, workspace_id: str | None, flow_id: str
+) -> tuple[FlowRow, Document, dict[str, Any]] | None:
     """The flow and the document its docs describe: the live version, else the newest, else the draft."""
     found = find_public_docs_flow(session, workspace_id, flow_id)
     if found is None:
@@ -275,7 +277,8 @@ def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tupl
     text = (
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
-    return flow, load_document(text)
+    document = load_document(text)
+    return flow, document, example_payload(session, owner, flow.id, document)
 
 
 def _sign_in_first(request: Request, person: Person | None) -> Response:

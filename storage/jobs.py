@@ -168,6 +168,22 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     return {"cut": True, "size": stored.size, "beginning": stored.value} if stored.cut else stored.value
 
 
+def find_last_run_payload(session: Session, workspace_id: str, flow_id: str) -> Json:
+    """What the last completed Playground run of a whole flow was given, or None."""
+    job_id = session.scalar(
+        select(Job.id)
+        .where(
+            Job.flow_id == flow_id,
+            Job.workspace_id == workspace_id,
+            Job.environment == "playground",
+            Job.status == "completed",
+        )
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(1)
+    )
+    return None if job_id is None else read_value(session, job_id, "payload")
+
+
 def as_value(name: str, data: str, size: int) -> StoredValue:
     """A row's JSON text as a value; `size` above the cap says that the text is only its beginning."""
     cut = size > VALUE_CAP and name not in WHOLE

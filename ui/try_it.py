@@ -15,7 +15,7 @@ from nicegui import ui
 from engine.actions.deployments import endpoint_path
 from engine.actions.keys import create_key, rotate_key
 from engine.errors import Refusal
-from engine.flow.contract import input_fields, payload_schema, sample_payload
+from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
 from storage.keys import list_keys
 from ui import feedback
@@ -62,7 +62,9 @@ class TryKeys:
 class TryItNow:
     """The card with the form and the two answers."""
 
-    def __init__(self, here: Visit, keys: TryKeys, flow_id: str, document: Document, host: str) -> None:
+    def __init__(
+        self, here: Visit, keys: TryKeys, flow_id: str, document: Document, payload: dict[str, Any], host: str
+    ) -> None:
         self.here = here
         self.keys = keys
         self.flow_id = flow_id
@@ -70,9 +72,7 @@ class TryItNow:
         self.reader = times_of(here).reader
         fields = input_fields(document)
         with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")):
-            self.form = Form(
-                specs_of_schema(payload_schema(fields)), sample_payload(document), types=True, row=len(fields) <= 3
-            )
+            self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)
             with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
                 self.send_button = button(_("Send"), self.send, icon="send")
             self.send_button.set_enabled(here.may("manage keys"))
@@ -134,7 +134,9 @@ class TryItNow:
                 took = answer.seconds if seconds is None else seconds
                 words(f"{_('after')} {duration(took, self.reader)}", "fp-s12 fp-t2 fp-num")
             text = json.dumps(answer.body, ensure_ascii=False, indent=2)
-            code(text[:20_000], "json", inside=True, name=f"{_('Answer')} {answer.status}").classes("fp-answer")
+            code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
+                "fp-answer"
+            )
 
     def _show_wrong_fields(self, body: Any) -> None:
         errors = body.get("errors") if isinstance(body, dict) else None

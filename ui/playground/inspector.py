@@ -172,9 +172,9 @@ class Inspector:
         label = ui.element("div").classes("fp-f")
         with label:
             with ui.element("label").classes("fp-lab"):
-                words(_("Name"))
+                words(_("Label"))
             box = ui.input(value=node.label).props("outlined dense")
-            box.props["aria-label"] = _("Name")
+            box.props["aria-label"] = _("Label")
             box.on("change", lambda: self._rename(node.id, box.value or ""))
         if kind.inputs.model_fields or kind.free_form:
             self.bindings = Bindings(node, kind, labels_of(self.draft.document), self._inputs_changed)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
 from engine.actions.flows import create_flow, rename_flow, save_as, save_version
+from engine.actions.samples import example_payload
 from engine.errors import NotFound, Problem, Refusal
 from engine.flow.document import Document, Position
 from engine.flow.edits import Op, add_node, add_note, connect_ops, paste_ops
@@ -84,6 +85,7 @@ class PlaygroundPage:
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
+        self.payload = await self.visit.see(example_payload, self.flow.id, self.draft.document)
         self.first_selection = select
         with (
             frame(
@@ -100,7 +102,9 @@ class PlaygroundPage:
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
                 self.palette = palette(self._add_from_palette)
                 self._draw_stage()
-                self.run_panel = RunPanel(self.visit, self.draft, on_status=self._show_status, on_open=self._open_node)
+                self.run_panel = RunPanel(
+                    self.visit, self.draft, self.payload, on_status=self._show_status, on_open=self._open_node
+                )
                 self.inspector = Inspector(
                     self.visit,
                     self.draft,
@@ -280,6 +284,7 @@ class PlaygroundPage:
             revision = await self.draft.change(self.visit, self.client_id, ops, int(message["seq"]))
         except Refusal as refusal:
             feedback.refused(refusal)
+            self.canvas.ack(message["seq"], self.draft.revision)  # refused is answered: it must not be sent again
             self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision}, fit=False)
             return
         self.canvas.ack(message["seq"], revision)
@@ -362,8 +367,8 @@ class PlaygroundPage:
         place = message.get("position")
         position = Position(x=place["x"], y=place["y"]) if place else None
         if message.get("type") == "note":
-            _note_id, ops = add_note(self.draft.document, position or Position())
-            await self._edit(ops)
+            note_id, ops = add_note(self.draft.document, position or Position())
+            await self._edit(ops, select=[note_id])
             return
         await self._add(
             str(message.get("type")),

@@ -40,6 +40,7 @@ class RunPanel:
         self,
         visit: Visit,
         draft: OpenDraft,
+        payload: dict[str, Any],
         *,
         on_status: Callable[[dict[str, Any] | None], None],
         on_open: Callable[[str], Awaitable[None]],
@@ -49,7 +50,7 @@ class RunPanel:
         self.reader = reader()
         self.on_status = on_status
         self.on_open = on_open
-        self.payload: dict[str, Any] = sample_payload(draft.document)
+        self.payload: dict[str, Any] = payload
         self.touched = False
         self.job_id: JobId | None = None
         self.look: Look | None = None
