@@ -13,6 +13,18 @@ from storage.jobs import JobRow, Json
 _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
 
 
+#: The words of api.md for why a job failed; what a node calls otherwise is published as `node_failed`.
+ERROR_CODES = frozenset(
+    {
+        "timeout", "worker_lost", "budget_exceeded", "result_too_large", "address_not_allowed", "http_status",
+        "page_not_found", "page_blocked_by_robots", "page_needs_browser", "response_too_large", "not_a_list",
+        "input_missing", "reference_missing", "template_error", "model_unreachable", "model_key_missing",
+        "model_key_refused", "model_rate_limited", "output_invalid", "node_failed",
+    }
+)  # fmt: skip
+_PUBLISHED_AS = {"timed_out": "timeout"}
+
+
 def job_path(job_id: str) -> str:
     """Where a job is asked for."""
     return f"/public/v1/jobs/{job_id}"
@@ -70,7 +82,9 @@ def etag_matches(etag: str, if_none_match: str | None) -> bool:
 
 
 def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: (error or {}).get(key) for key in _ERROR_KEYS}
+    told = {key: (error or {}).get(key) for key in _ERROR_KEYS}
+    code = _PUBLISHED_AS.get(str(told["code"]), told["code"])
+    return {**told, "code": code if code in ERROR_CODES else "node_failed"}
 
 
 def _execution_time(job: JobRow) -> float | None:
