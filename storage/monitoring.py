@@ -1,8 +1,7 @@
-"""Figures about jobs: the last job of each flow, seven days at a glance, and one flow's numbers. Playground runs do not count."""
+"""Flows at a glance: the last job of each, and seven days of calls. Playground runs do not count; see also `monitoring_figures`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -12,9 +11,6 @@ from engine.clock import DAY
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, as_job, select_jobs
 from storage.models import Flow, Job
-
-#: A flow's figures are made from so many newest jobs at most.
-MOST_JOBS = 20_000
 
 
 @dataclass(frozen=True)
@@ -30,26 +26,6 @@ class Activity:
     def error_rate(self) -> float | None:
         """Failed out of ended, 0 to 1; None when nothing ended."""
         return self.failed / self.ended if self.ended else None
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Jobs since a moment. Times in milliseconds, `cost_nanos` None when any of it is unknown."""
-
-    requests: int
-    completed: int
-    failed: int
-    p50_ms: int | None
-    p95_ms: int | None
-    cost_nanos: int | None
-    last_failed: JobRow | None
-    by_day: tuple[tuple[int, dict[str, int]], ...]
-
-    @property
-    def success(self) -> float | None:
-        """Completed out of completed and failed, 0 to 1."""
-        ended = self.completed + self.failed
-        return self.completed / ended if ended else None
 
 
 def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[str, Activity]:
@@ -72,44 +48,6 @@ def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[st
         flow_id: _activity(newest.get(flow_id), counts.get(flow_id, {}), range(first, today + 1))
         for flow_id in {*counts, *newest}
     }
-
-
-def flow_figures(session: Session, workspace_id: str, flow_id: str | None, since: int) -> Figures:
-    """The numbers of one flow, or of all, for jobs that were accepted since `since`."""
-    statement = select(Job.status, Job.created_at, Job.started_at, Job.completed_at, Job.cost_nanos).where(
-        Job.workspace_id == workspace_id, Job.created_at >= since, Job.environment.in_(PUBLIC)
-    )
-    failed = select_jobs().where(
-        Job.workspace_id == workspace_id,
-        Job.created_at >= since,
-        Job.status == "failed",
-        Job.environment.in_(PUBLIC),
-    )
-    if flow_id is not None:
-        statement, failed = statement.where(Job.flow_id == flow_id), failed.where(Job.flow_id == flow_id)
-    rows = session.execute(statement.order_by(Job.created_at.desc()).limit(MOST_JOBS)).all()
-    took = sorted(
-        row.completed_at - row.started_at
-        for row in rows
-        if row.status == "completed" and row.started_at is not None and row.completed_at is not None
-    )
-    statuses = [row.status for row in rows]
-    costs = [row.cost_nanos for row in rows if row.status not in {"queued", "processing"}]
-    last = session.execute(failed.order_by(Job.created_at.desc()).limit(1)).one_or_none()
-    by_day: dict[int, dict[str, int]] = {at: {} for at in range(since // DAY * DAY, now(session) + 1, DAY)}
-    for row in rows:
-        of_day = by_day.setdefault(row.created_at // DAY * DAY, {})
-        of_day[row.status] = of_day.get(row.status, 0) + 1
-    return Figures(
-        requests=len(rows),
-        completed=statuses.count("completed"),
-        failed=statuses.count("failed"),
-        p50_ms=_percentile(took, 50),
-        p95_ms=_percentile(took, 95),
-        cost_nanos=None if None in costs else sum(cost for cost in costs if cost is not None),
-        last_failed=None if last is None else as_job(last),
-        by_day=tuple(sorted(by_day.items())),
-    )
 
 
 def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
@@ -144,10 +82,3 @@ def _activity(last_job: JobRow | None, counts: dict[tuple[int, str], int], days:
         by_status[status] = by_status.get(status, 0) + count
     failed = by_status.get("failed", 0)
     return Activity(last_job, by_day, by_status.get("completed", 0) + failed, failed)
-
-
-def _percentile(ordered: Sequence[int], percent: int) -> int | None:
-    """The nearest-rank percentile of ordered values."""
-    if not ordered:
-        return None
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -38,7 +38,10 @@ register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of a waterfall, in milliseconds from the job's start. `state` is done, failed, running or stopped."""
+    """One line of a waterfall, in milliseconds from the job's start.
+
+    `state` is done, failed, running or stopped; "" draws none.
+    """
 
     label: str
     begin_ms: float
@@ -62,10 +65,10 @@ def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.ele
                 "type": "bar",
                 "orientation": "h",
                 "base": [bar.begin_ms / 1000 for bar in shown],
-                "x": [max(bar.length_ms / 1000, longest / 160) for bar in shown],
+                "x": [max(bar.length_ms / 1000, longest / 160) if bar.state else None for bar in shown],
                 "y": places,
                 "width": 0.5,
-                "marker": {"color": [_BAR_COLOURS[bar.state] for bar in shown], "cornerradius": 4},
+                "marker": {"color": [_BAR_COLOURS.get(bar.state, QUIET) for bar in shown], "cornerradius": 4},
                 "hovertext": [f"{plain(bar.label)}: {bar.note}" for bar in shown],
                 "hoverinfo": "text",
             }
@@ -77,15 +80,14 @@ def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.ele
                 "side": "top",
                 "range": [0, longest * 1.02],
                 "ticksuffix": " s",
-                "nticks": 6,
+                "nticks": 5,
+                "tickangle": 0,
                 "gridcolor": LINE,
                 "zeroline": False,
                 "fixedrange": True,
             },
             "yaxis": {
-                "tickvals": places,
-                "ticktext": names,
-                "tickfont": {"color": TEXT},
+                "showticklabels": False,
                 "range": [len(shown) - 0.5, -0.5],
                 "showgrid": False,
                 "zeroline": False,
@@ -93,17 +95,14 @@ def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.ele
                 "ticks": "",
             },
             "annotations": [
-                {
-                    "x": 1,
-                    "xref": "paper",
-                    "xanchor": "right",
-                    "xshift": 78,
-                    "y": place,
-                    "text": bar.note,
-                    "showarrow": False,
-                    "font": {"size": 12},
-                }
-                for place, bar in zip(places, shown, strict=True)
+                *(
+                    {**_beside(place, name), "x": 0, "xanchor": "left", "xshift": -168, "font": {"color": TEXT}}
+                    for place, name in zip(places, names, strict=True)
+                ),
+                *(
+                    {**_beside(place, bar.note), "x": 1, "xanchor": "right", "xshift": 78}
+                    for place, bar in zip(places, shown, strict=True)
+                ),
             ],
         },
         "config": _CONFIG,
@@ -157,7 +156,7 @@ _LINE_HEIGHT = 15
 
 def scale(highest: float, words: Callable[[float], str], *, whole: bool = False, steps: Sequence[float] = ()) -> Scale:
     """Three or four round steps that reach over the highest value; `steps` are those to choose from, 1, 2, 5, 10 without."""
-    rough = max(highest, 3 if whole else 1e-9) / 3
+    rough = max(highest, 4 if whole else 1e-9) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(one for one in (*steps, power, 2 * power, 5 * power, 10 * power) if one >= rough * 0.999)
     if whole:
@@ -233,6 +232,8 @@ def lines(
                 },
                 "marker": {
                     "color": one.colour,
+                    "opacity": 1,
+                    "line": {"width": 0},
                     "size": [6 if place == last or place in alone else 0 for place in range(len(one.values))],
                 },
                 "hovertext": [plain(text) for text in one.said],
@@ -366,33 +367,6 @@ def _wrapped(name: str) -> list[str]:
     return rows if len(rows) <= 2 else [rows[0], f"{rows[1][:12]}…"]
 
 
-def jobs_by_day(days: Sequence[tuple[str, int, int]], *, label: str) -> ui.element:
-    """(day, completed, failed) as bars on top of each other."""
-    names = [day for day, _completed, _failed in days]
-    figure = {
-        "data": [
-            _bars(names, [completed for _day, completed, _failed in days], _("completed"), OK),
-            _bars(names, [failed for _day, _completed, failed in days], _("failed"), BAD),
-        ],
-        "layout": {
-            **_layout(height=220),
-            "barmode": "stack",
-            "bargap": 0.15,
-            "margin": {"l": 36, "r": 12, "t": 12, "b": 28},
-            "xaxis": {"fixedrange": True, "showgrid": False, "type": "category"},
-            "yaxis": {
-                "fixedrange": True,
-                "gridcolor": LINE,
-                "zeroline": False,
-                "rangemode": "tozero",
-                "tickformat": ",d",
-            },
-        },
-        "config": _CONFIG,
-    }
-    return chart(figure, label)
-
-
 def sparkline(counts: Sequence[int], *, quiet: bool = False, said: str = "") -> ui.element:
     """A small line of counts, the newest at its right end."""
     highest = max(counts) or 1
@@ -413,17 +387,6 @@ def length_note(milliseconds: float | None, reader: Reader = ENGLISH) -> str:
     return duration(None if milliseconds is None else milliseconds / 1000, reader)
 
 
-def _bars(names: Sequence[str], counts: Sequence[int], name: str, colour: str) -> dict[str, Any]:
-    return {
-        "type": "bar",
-        "name": name,
-        "x": list(names),
-        "y": list(counts),
-        "marker": {"color": colour},
-        "hovertemplate": f"%{{y}} {name}<extra></extra>",
-    }
-
-
 def _layout(*, height: int) -> dict[str, Any]:
     return {
         "height": height,
@@ -440,6 +403,11 @@ def _layout(*, height: int) -> dict[str, Any]:
 def plain(label: str) -> str:
     """Plotly reads tags and entities in labels: this text is shown as it is."""
     return html.escape(" ".join(label.split()), quote=False)
+
+
+def _beside(place: int, text: str) -> dict[str, Any]:
+    """Words at the end of a bar's line."""
+    return {"y": place, "text": text, "xref": "paper", "showarrow": False}
 
 
 def _short(label: str) -> str:

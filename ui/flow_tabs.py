@@ -8,19 +8,17 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.flows import change_flow_settings, rename_flow, restore_version
-from engine.clock import DAY, SECOND
+from engine.clock import SECOND
 from engine.errors import Refusal
 from engine.jobs.accept import LIMIT_SECONDS, flow_limit_ms
 from storage.flows import DeploymentRow, VersionLine, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
-from storage.monitoring import flow_figures
 from ui import feedback
-from ui.charts import jobs_by_day
 from ui.deploy import deploy_flow
-from ui.figures import figure_tiles
 from ui.forms import Field
 from ui.job_table import job_table
+from ui.monitoring import flow_monitoring
 from ui.opened import times_of
 from ui.parts import Column, button, card, link_button, status_badge, table, words
 from ui.text import _, duration
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from ui.flow_page import FlowPage
 
 SHOWN_JOBS = 20
-DAYS = 7
 
 
 class FlowTabs:
@@ -130,25 +127,7 @@ class FlowTabs:
             job_table(jobs.jobs, self.times, titles=None, keys=labels, label=_("Newest jobs of this flow"))
 
     async def _monitoring(self) -> None:
-        flow = self.page.flow
-        now = self.here.app.database.clock.now()
-        figures = await self.here.see(flow_figures, flow.id, now // DAY * DAY - (DAYS - 1) * DAY)
-        if not figures.requests:
-            with (
-                ui.element("section").classes("fp-card"),
-                feedback.empty(
-                    "monitoring", _("No calls in 7 days"), _("Figures appear here with the first call of the API.")
-                ),
-            ):
-                button(_("How to send one"), self._show_api, icon="code")
-            return
-        figure_tiles(figures, self.times)
-        with card(_("Jobs a day"), _("green completed, red failed, days in UTC")):
-            days = [
-                (self.times.day(at), counts.get("completed", 0), counts.get("failed", 0))
-                for at, counts in figures.by_day
-            ]
-            jobs_by_day(days, label=_("Completed and failed jobs of each of the last 7 days"))
+        await flow_monitoring(self.here, self.page.flow.id, self._show_api)
 
     def _show_api(self) -> None:
         self.page.tabs.value = "api"

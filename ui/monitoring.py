@@ -147,7 +147,7 @@ class Board:
             self.endpoints.place.visible = bool(figures.endpoints)
         self.tiles.clear()
         with self.tiles:
-            monitoring_tiles(figures, self.view.range_name, self.reader)
+            monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.narrowing.of_api)
         quiet = not figures.requests and not figures.refused
         self._show_nothing(figures, quiet=quiet)
         self.charts_place.visible = not quiet

@@ -77,7 +77,7 @@ class ChartCard:
             if not self.drawing.rows:
                 words(_("There is nothing in this time."), "fp-t2", tag="p")
                 return
-            columns = [Column(name, right=at > 0) for at, name in enumerate(self.drawing.columns)]
+            columns = [Column(name, right=at >= self.drawing.worded) for at, name in enumerate(self.drawing.columns)]
             drawn = table(columns, label=self.title).props("tabindex=0")
             for row in self.drawing.rows:
                 with drawn.row():

@@ -40,6 +40,8 @@ class Drawing:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     paths: tuple[str, ...] = ()
+    #: How many columns of the table are words; the others are numbers.
+    worded: int = 1
 
 
 class Drawings:
@@ -157,10 +159,11 @@ class Drawings:
         rest = kinds[len(shown) :]
         ranks = [self._rank(kind_word(kind), kind.count, refused=kind.refused) for kind in shown]
         paths = [self.path(kind) for kind in shown]
+        others_word = {False: _("Other failures"), True: _("Other refused calls")}
         for refused in (False, True):
             others = [kind for kind in rest if kind.refused == refused]
             if others:
-                ranks.append(self._rank(_("Others"), sum(kind.count for kind in others), refused=refused))
+                ranks.append(self._rank(others_word[refused], sum(kind.count for kind in others), refused=refused))
                 paths.append(self.path(None, refused=refused))
         return Drawing(
             charts.ranking(ranks) if ranks else None,
@@ -176,6 +179,7 @@ class Drawings:
                 for kind in kinds
             ),
             tuple(paths),
+            worded=2,
         )
 
     def at_once(self) -> Drawing:
@@ -183,12 +187,11 @@ class Drawings:
         limit = self.figures.now.concurrency if self.narrowing.of_api else None
         highest = max(self.curves.at_once)
         series = [self._series(_("At once"), BLUE, list(self.curves.at_once), self._count)]
-        near = limit is not None and limit <= max(4 * highest, 4)
         figure = charts.lines(
             self.axis,
             series,
-            charts.scale(max(highest, limit if near and limit else 1), self._count, whole=True),
-            limit=(limit, f"{_('Limit')} {self._count(limit)}") if near and limit is not None else None,
+            charts.scale(max(highest, limit or 1), self._count, whole=True),
+            limit=None if limit is None else (limit, f"{_('Limit')} {self._count(limit)}"),
             steps=True,
         )
         said = _("no limit") if limit is None else f"{_('the limit is')} {self._count(limit)}"

@@ -16,8 +16,8 @@ from ui.parts import icon, meter, words
 from ui.text import Reader, _, cost, duration, number, percent, plural
 
 
-def monitoring_tiles(figures: Figures, range_name: str, reader: Reader) -> None:
-    """Six tiles, where we are."""
+def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_api: bool) -> None:
+    """Six tiles, where we are; without `of_api` they are about Playground runs, which hold no slot."""
     with _tile(_("Requests")):
         words(number(figures.requests, reader), tag="b")
         arrow, said = change(figures.requests, figures.requests_before, reader)
@@ -36,10 +36,10 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader) -> None:
         if took is not None and before is not None:
             _slower(took.p95 - before.p95, before.p95, reader)
         else:
-            _under(_("95 of 100 jobs are faster"))
+            _under(_("of completed jobs"))
     with _tile(_("Cost")):
         _cost(figures.cost, range_name, reader)
-    _running(figures.now, reader)
+    _running(figures.now, reader, of_api=of_api)
     _quota(figures, reader)
 
 
@@ -70,10 +70,13 @@ def _slower(by: int, before: int, reader: Reader) -> None:
         _under(f"{duration(-by / 1000, reader)} {_('faster')}", symbol="south_east")
 
 
-def _running(now: Now, reader: Reader) -> None:
+def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
     held = now.running + now.waiting
     with _tile(_("Running")):
-        _of(held, now.concurrency, _("Jobs that hold a slot"), reader)
+        if of_api:
+            _of(held, now.concurrency, _("Jobs that hold a slot"), reader)
+        else:
+            words(number(held, reader), tag="b")
         waiting = now.waiting + now.outside
         _under(f"{number(waiting, reader)} {_('waiting')}" if waiting else _("none waiting"))
 
