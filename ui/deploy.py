@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -12,14 +11,14 @@ from sqlalchemy.orm import Session
 from engine.actions.deployments import Deployed, deploy
 from engine.actions.flows import save_as
 from engine.errors import Problem
-from engine.flow.contract import input_fields
+from engine.flow.compare import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from ui import feedback
-from ui.parts import button, icon, link, link_button, note, words
-from ui.text import _, plural, type_word
+from ui.parts import button, icon, link, link_button, note, sentence, words
+from ui.text import _, plural
 from ui.visit import Visit
 
 
@@ -30,7 +29,7 @@ class Checks:
     flow: FlowRow
     number: int
     problems: tuple[Problem, ...]
-    changes: tuple[str, ...]
+    changes: tuple[CallerChange, ...]
     labels: Mapping[str, str]
 
 
@@ -43,35 +42,11 @@ def look_before_deploy(session: Session, workspace_id: str, flow_id: str, versio
     else:
         number = version or flow.newest_version
         document = load_document(get_version(session, workspace_id, flow_id, number).document)
-    changes: tuple[str, ...] = ()
+    changes: tuple[CallerChange, ...] = ()
     if flow.live_version is not None:
         live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
-        changes = tuple(changes_for_callers(input_fields(live), input_fields(document)))
+        changes = caller_changes(live, document, CATALOG)
     return Checks(flow, number, tuple(deploy_problems(document, CATALOG)), changes, _labels(document))
-
-
-def changes_for_callers(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the request's fields become, in sentences; empty when every call that worked goes on working."""
-    old = {str(field["name"]): field for field in before if field.get("name")}
-    new = {str(field["name"]): field for field in after if field.get("name")}
-    found = []
-    for name, field in new.items():
-        if name not in old:
-            required = field.get("required") and "default" not in field
-            found.append(
-                f"{_('New required field')} `{name}`: {_('calls without it get 400.')}"
-                if required
-                else f"{_('New field')} `{name}`, {_('which callers may leave out.')}"
-            )
-        elif field.get("type") != old[name].get("type"):
-            found.append(
-                f"`{name}` {_('was')} {type_word(old[name])} {_('and becomes')} {type_word(field)}: "
-                + _("calls with the old type get 400.")
-            )
-        elif field.get("required") and not old[name].get("required") and "default" not in field:
-            found.append(f"`{name}` {_('becomes required: calls without it get 400.')}")
-    found += [f"`{name}` {_('is gone: calls that send it get 400.')}" for name in old if name not in new]
-    return found
 
 
 async def deploy_flow(here: Visit, flow: FlowRow, version: int | None = None) -> Deployed | None:
@@ -136,7 +111,7 @@ async def _show_problems(checks: Checks) -> None:
                     with ui.element("span").classes("fp-grow"):
                         if problem.node_id:
                             words(f"{checks.labels.get(problem.node_id, problem.node_id)}: ", "fp-b")
-                        words(problem.message)
+                        sentence(problem.message, tag="span")
                     icon("arrow_forward", "fp-t3", size=16)
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
@@ -157,23 +132,23 @@ async def _is_wanted(checks: Checks) -> bool:
         words(_what_happens(checks), tag="p")
         if live is None:
             with ui.element("ul").classes("fp-problems"):
-                for sentence in (
+                for said in (
                     _("It has an API Input and a step that works on the data."),
                     _("No problem was found."),
                 ):
                     with ui.element("li"):
                         icon("check_circle", "fp-ok")
-                        words(sentence)
+                        words(said)
         elif checks.changes:
             words(_("What changes for callers"), "fp-s13 fp-t3", tag="h3")
             with ui.element("ul").classes("fp-problems"):
-                for sentence in checks.changes:
-                    breaks = "400" in sentence
+                for change in checks.changes:
+                    symbol, kind = _WEIGHTS[change.weight]
                     with ui.element("li"):
-                        icon("warning" if breaks else "add", "fp-warn" if breaks else "fp-t3")
-                        _with_code(sentence)
+                        icon(symbol, kind)
+                        sentence(change.sentence, "fp-grow", tag="span")
         else:
-            note(_("The request's fields stay as they are: every call that works goes on working."), icon="check")
+            note(_("Request and result keep their shape: every call that works goes on working."), icon="check")
         with ui.element("div").classes("fp-acts"):
             keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
             button(keep, lambda: dialog.submit(False), kind="quiet")
@@ -181,6 +156,9 @@ async def _is_wanted(checks: Checks) -> bool:
     wanted = await dialog
     dialog.delete()
     return bool(wanted)
+
+
+_WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
 
 
 def _what_happens(checks: Checks) -> str:
@@ -191,13 +169,6 @@ def _what_happens(checks: Checks) -> str:
     return f"{_('Callers get version')} {checks.number} {_('instead of version')} {live}. {back}" + _(
         "The address stays, and running jobs finish on the version they began with."
     )
-
-
-def _with_code(sentence: str) -> None:
-    with ui.element("span").classes("fp-grow"):
-        for at, piece in enumerate(sentence.split("`")):
-            if piece:
-                words(piece, tag="code" if at % 2 else "span")
 
 
 def _labels(document: Document) -> dict[str, str]:

@@ -25,7 +25,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.errors import Refusal
-from ui.parts import button, copy_button, icon, icon_button, note, words
+from ui.parts import button, copy_button, icon, icon_button, note, sentence, words
 from ui.text import _
 
 _AREA = "fp_toasts"
@@ -104,8 +104,8 @@ def _toast(
     with area, ui.element("div").classes("fp-toast") as toast:
         icon(symbol, f"fp-{kind}", size=20)
         with ui.element("span").style("min-width: 0; flex: 1"):
-            words(strong + " ", "fp-b")
-            words(text)
+            sentence(strong + " ", "fp-b", tag="span")
+            sentence(text, tag="span")
         if action:
             button(action, on_action, kind="link" if kind == "ok" else "normal", small=True).on(
                 "click", toast.delete, []
@@ -150,7 +150,7 @@ def error_card(
                 if text:
                     with ui.element("div"):
                         words(heading, tag="h3")
-                        words(text, tag="p")
+                        sentence(text)
         card.actions = ui.element("div").classes("fp-ea")
         if technical:
             with (

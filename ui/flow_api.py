@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
+from engine.actions.samples import example_payload
 from engine.examples import YOUR_KEY, ask_for_job, code_examples, first_call
-from engine.flow.contract import sample_payload
+from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
+from engine.flow.validation import without_parked
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
 from ui.code_view import code
@@ -19,7 +22,7 @@ from ui.feedback import empty, fold
 from ui.first_calls import FirstCalls
 from ui.flow_state import newer_draft
 from ui.key_parts import MadeKey, key_form, reveal
-from ui.parts import ENVIRONMENTS, button, card, copy_button, link_button, note, words
+from ui.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
 from ui.text import _
 from ui.try_it import LABEL as TRY_LABEL
 from ui.try_it import TryItNow, TryKeys
@@ -35,6 +38,8 @@ class Endpoint:
     flow: FlowRow
     document: Document
     keys: tuple[KeyRow, ...]
+    changes: str
+    payload: dict[str, Any]
 
 
 def look_at_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -> Endpoint:
@@ -50,7 +55,17 @@ def look_at_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int
         for key in list_keys(session, workspace_id)
         if key.status(at) == "active" and (key.flow_ids is None or flow.id in key.flow_ids)
     ]
-    return Endpoint(flow, load_document(text), tuple(keys))
+    document = load_document(text)
+    payload = example_payload(session, workspace_id, flow.id, document)
+    return Endpoint(flow, document, tuple(keys), _changes(session, workspace_id, flow, document), payload)
+
+
+def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
+    """What is on the canvas and not live, in one line; "" when nothing is."""
+    if not newer_draft(flow):
+        return ""
+    draft = without_parked(load_document(get_draft(session, workspace_id, flow.id).document))
+    return compare_documents(live, draft).sentence
 
 
 class ApiTab:
@@ -78,11 +93,12 @@ class ApiTab:
                 self.code_place = ui.element("div")
                 self._draw_code()
                 host = self.base.split("://", 1)[-1]
-                TryItNow(self.here, self.try_keys, flow.id, self.seen.document, host)
+                TryItNow(self.here, self.try_keys, flow.id, self.seen.document, self.seen.payload, host)
             with ui.element("div").classes("fp-col"):
                 FirstCalls(self.here, flow.id, flow.deployed_at or 0)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
+                self._draw_docs()
 
     def _endpoint(self) -> str:
         return self.base + endpoint_path(self.seen.flow.id)
@@ -108,8 +124,9 @@ class ApiTab:
             ahead = (
                 _("The draft is ahead of version") if flow.draft_differs else _("A newer version is saved than version")
             )
+            changes = f"{self.seen.changes}. " if self.seen.changes else ""
             with note(
-                _("Nothing changes for callers before you press Update API."),
+                changes + _("Nothing changes for callers before you press Update API."),
                 kind="warn",
                 icon="edit",
                 strong=f"{ahead} {flow.live_version}:",
@@ -118,7 +135,7 @@ class ApiTab:
 
     def _draw_code(self) -> None:
         endpoint = self._endpoint()
-        payload = sample_payload(self.seen.document)
+        payload = self.seen.payload
         key = self.made.new.key if self.made is not None and self.chosen == self.made.new.id else YOUR_KEY
         ready = code_examples(endpoint, payload, key=key)
         self.code_place.clear()
@@ -206,6 +223,20 @@ class ApiTab:
                     words(ENVIRONMENTS[key.environment][0], "fp-s12 fp-t2 fp-nw")
             if len(shown) > MOST_KEYS:
                 link_button(_("All keys"), "/settings/keys", kind="link", small=True)
+
+    def _draw_docs(self) -> None:
+        path = f"/docs/flows/{self.seen.flow.id}"
+        with ui.element("section").classes("fp-card fp-lines"):
+            for name, said, symbol, place in (
+                (_("API docs"), _("schema, errors, code"), "description", path),
+                ("OpenAPI 3.1", _("of this one flow"), "data_object", f"{path}/openapi.json"),
+            ):
+                with link("", place, "fp-docs-link", new_tab=True):
+                    icon(symbol)
+                    words(name, "fp-b")
+                    words(said, "fp-t3 fp-s13")
+                    words("", "fp-sp")
+                    icon("open_in_new", "fp-t3", size=16)
 
     def _begin_key(self) -> None:
         self.making = True

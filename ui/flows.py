@@ -28,6 +28,7 @@ from ui.parts import (
     menu_button,
     menu_item,
     segments,
+    sentence,
     table,
     words,
 )
@@ -306,7 +307,7 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
                 with ui.element("li"):
                     icon("error", "fp-bad", size=16)
                     with ui.element("div").classes("fp-grow"):
-                        words(problem.message, tag="div")
+                        sentence(problem.message, tag="div")
                         place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
                         if place:
                             words(place, "fp-mono fp-s12 fp-t3", tag="div")

@@ -37,10 +37,10 @@ def opened(
     h1: bool = True,
 ) -> Iterator[Page]:
     """The frame around a page, entered for its content."""
-    ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')
     with frame(
         title, active=active, person=here.frame_person, crumbs=crumbs, sub=sub, h1=h1, search=here.find_flows
     ) as page:
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # after theme.css
         yield page
 
 

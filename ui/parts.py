@@ -319,7 +319,7 @@ def note(text: str = "", *, kind: Kind = "", icon: str = "info", strong: str = "
         with ui.element("span").style("min-width: 0; flex: 1"):
             if strong:
                 words(strong + " ", "fp-b")
-            words(text)
+            sentence(text, tag="span")
     return element
 
 

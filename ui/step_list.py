@@ -131,7 +131,7 @@ class StepList:
                 line.label,
                 line.begin_ms,
                 line.length_ms if line.step is not None else 0,
-                _BARS[line.step.status] if line.step is not None else "stopped",
+                _BARS[line.step.status] if line.step is not None else "",
                 self._note(line),
             )
             for line in self.lines[:MOST]
