@@ -11,8 +11,8 @@ from storage.monitoring_counts import Cost, Took
 from storage.monitoring_curves import Curves
 from storage.monitoring_figures import Figures, Kind
 from storage.monitoring_period import Narrowing
-from ui import charts
-from ui.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, Series, TimeAxis
+from ui.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
+from ui.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring_words import SlotWords, cost_words, kind_word, usd
 from ui.text import Reader, _, duration, number, plural
 
@@ -77,9 +77,7 @@ class Drawings:
         ]
         series = [one for one in series if any(one.values)]
         highest = max(sum(one.values()) for one in self.figures.statuses)
-        figure = (
-            charts.stacked_bars(self.axis, series, charts.scale(highest, self._count, whole=True)) if series else None
-        )
+        figure = stacked_bars(self.axis, series, scale(highest, self._count, whole=True)) if series else None
         return Drawing(
             figure,
             f"{_('Requests by status')}: {plural(self.figures.requests, _('job'), _('jobs'), self.reader)}, "
@@ -134,7 +132,7 @@ class Drawings:
         total = [sum((costs[at] for _name, costs in sums), Cost()) for at in places]
         highest = max(usd(cost.nanos) for cost in total)
         drawn = [one for one in series if any(one.values)]
-        figure = charts.stacked_bars(self.axis, drawn, charts.scale(highest, self._money)) if drawn else None
+        figure = stacked_bars(self.axis, drawn, scale(highest, self._money)) if drawn else None
         unknown = self.figures.cost.unknown
         return Drawing(
             figure,
@@ -166,7 +164,7 @@ class Drawings:
                 ranks.append(self._rank(others_word[refused], sum(kind.count for kind in others), refused=refused))
                 paths.append(self.path(None, refused=refused))
         return Drawing(
-            charts.ranking(ranks) if ranks else None,
+            ranking(ranks) if ranks else None,
             f"{_('Errors by kind')}: {'; '.join(f'{one.name}, {one.words} {one.kind}' for one in ranks)}",
             _("Nothing failed and nothing was refused in this time."),
             (_("Kind"), _("What it did"), _("How often")),
@@ -187,10 +185,10 @@ class Drawings:
         limit = self.figures.now.concurrency if self.narrowing.of_api else None
         highest = max(self.curves.at_once)
         series = [self._series(_("At once"), BLUE, list(self.curves.at_once), self._count)]
-        figure = charts.lines(
+        figure = lines(
             self.axis,
             series,
-            charts.scale(max(highest, limit or 1), self._count, whole=True),
+            scale(max(highest, limit or 1), self._count, whole=True),
             limit=None if limit is None else (limit, f"{_('Limit')} {self._count(limit)}"),
             steps=True,
         )
@@ -224,9 +222,7 @@ class Drawings:
         highest = max((took.p95 / 1000 for took in tooks if took), default=0)
         known = any(tooks)
         figure = (
-            charts.lines(
-                self.axis, series, charts.scale(highest, self._seconds, steps=_SECONDS if highest >= 3 else ())
-            )
+            lines(self.axis, series, scale(highest, self._seconds, steps=_SECONDS if highest >= 3 else ()))
             if known
             else None
         )
