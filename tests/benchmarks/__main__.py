@@ -12,16 +12,15 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
+import uvloop
 
 from tests.benchmarks.baseline import bare
+from tests.benchmarks.load import CLIENTS, rate
 from tests.live_server import LiveServer, free_port, live_server
 
-CLIENTS = 32
-SECONDS = 4.0
 FLOW = {
     "format": 1,
     "title": "Three nodes",
@@ -43,25 +42,6 @@ FLOW = {
         {"id": "e2", "source": "set_fields", "target": "text_template"},
     ],
 }
-
-
-async def rate(call: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], status: int) -> float:
-    """Answers a second with this status, from CLIENTS at once for SECONDS."""
-    done = 0
-    limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
-        end = time.perf_counter() + SECONDS
-
-        async def one() -> None:
-            nonlocal done
-            while time.perf_counter() < end:
-                answer = await call(client)
-                if answer.status_code != status:
-                    raise RuntimeError(f"{answer.status_code}: {answer.text[:200]}")
-                done += 1
-
-        await asyncio.gather(*(one() for _ in range(CLIENTS)))
-    return done / SECONDS
 
 
 async def latencies(server: LiveServer, flow_id: str, headers: dict[str, str], count: int = 200) -> list[float]:
@@ -89,7 +69,8 @@ def memory_mib(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     """Processes started by this one."""
-    return [int(part) for part in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(part) for task in tasks for part in (task / "children").read_text().split()]
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -130,22 +111,18 @@ def main() -> None:
             baseline.start()
             wait_for_port(port)
 
-            async def rates() -> tuple[float, float, float]:
-                before = await rate(
-                    lambda client: client.post(f"http://127.0.0.1:{port}/noop", json={"name": "x"}), 200
-                )
-                url = f"{server.url}/public/v1/flows/execute/{flow_id}"
-                accepted = await rate(lambda client: client.post(url, json={"name": "x"}, headers=headers), 202)
-                after = await rate(lambda client: client.post(f"http://127.0.0.1:{port}/noop", json={"name": "x"}), 200)
-                return before, accepted, after
-
-            before, accepted, after = asyncio.run(rates())
+            noop = f"http://127.0.0.1:{port}/noop"
+            endpoint = f"{server.url}/public/v1/flows/execute/{flow_id}"
+            body = b'{"name":"x"}'
+            before = uvloop.run(rate(noop, body, {}, 200))
+            accepted = uvloop.run(rate(endpoint, body, headers, 202))
+            after = uvloop.run(rate(noop, body, {}, 200))
             baseline.terminate()
             base = statistics.mean((before, after))
             print(
                 f"POST execute, {CLIENTS} clients:   {accepted:,.0f}/s = {accepted / base:.2f} of a bare FastAPI no-op ({base:,.0f}/s),"
             )
-            print("                              with jobs running on the same cores and one Python client for both")
+            print("                              with the accepted jobs running on the same two cores")
             print(
                 f"submit to completed, 3 nodes: p50 {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms (one after another)"
             )
