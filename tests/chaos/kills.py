@@ -67,7 +67,7 @@ class Counted(OpenAIServer):
     def _say(self, body: dict[str, Any]) -> Said:
         step, n, earlier = body["messages"][-1]["content"].split()
         self.calls[int(n), step] += 1
-        return Said(f"{earlier}>{step}-{n}", delay=random.uniform(0.02, 0.3))
+        return Said(f"{earlier}>{step}-{n}", delay=random.uniform(0.05, 1.0))
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Chaos:
                 clients = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
                 for client in clients:
                     client.start()
-                self._kill_again_and_again()
+                self._kill_again_and_again(clients)
                 for client in clients:
                     client.join(timeout=120)
                 self._until_all_ended()
@@ -117,11 +117,25 @@ class Chaos:
         self.key = json.loads(made)["key"]
 
     def _client(self, number: int) -> None:
-        """Sends every n-th job until it is accepted; the Idempotency-Key makes a lost answer harmless."""
+        """One job after the other: sends it until it is accepted, then waits for its end, so that every kill meets work.
+
+        The Idempotency-Key makes a lost answer harmless.
+        """
         for n in range(number, self.jobs, self.clients):
             with contextlib.suppress(_GaveUpError):
                 self.accepted[n] = self._submit(n)
-            time.sleep(random.uniform(0, 0.05))
+                self._wait(self.accepted[n])
+
+    def _wait(self, job_id: str) -> None:
+        url = f"{self.server.url}/public/v1/jobs/{job_id}?wait=5"
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.TransportError, ValueError):
+                job = httpx.get(url, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+                if job.status_code == 200 and job.json()["status"] in {"completed", "failed", "cancelled"}:
+                    return
+            time.sleep(0.05)
+        self.errors.append(f"{job_id} did not end")
 
     def _submit(self, n: int) -> str:
         headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": f"job-{n}"}
@@ -142,11 +156,11 @@ class Chaos:
         self.errors.append(f"job {n} was never accepted")
         raise _GaveUpError
 
-    def _kill_again_and_again(self) -> None:
+    def _kill_again_and_again(self, clients: list[threading.Thread]) -> None:
         kinds = ["worker", "server", "worker", "both"]
         until = time.monotonic() + self.seconds
         for number in range(self.kills):
-            if time.monotonic() > until:
+            if time.monotonic() > until or not any(client.is_alive() for client in clients):
                 break
             self._until_nobody_is_on_the_last_attempt()
             time.sleep(random.uniform(0.2, 1.0))
@@ -198,6 +212,11 @@ class Chaos:
         assert self.errors == []
         assert sorted(self.accepted) == list(range(self.jobs))
         assert len(set(self.accepted.values())) == self.jobs
+        again = self._ask("select sum(attempts) from jobs")[0][0] - self.jobs
+        print(
+            f"{self.jobs} jobs, kills {dict(self.killed)}, {again} attempts again, {sum(self.model.calls.values())} calls"
+        )
+        assert again >= 1, "the kills met no job at work"
         rows = {row[0]: row[1:] for row in self._ask("select id, status, attempts from jobs")}
         assert set(rows) == set(self.accepted.values())
         headers = {"Authorization": f"Bearer {self.key}"}
