@@ -1,0 +1,109 @@
+"""Lists by cursor, other workspaces' jobs, and the sums of model calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from engine.errors import NotFound, ParameterInvalid
+from engine.jobs.changes import claim
+from storage.events import list_events
+from storage.job_changes import Holder
+from storage.jobs import JobFilters, find_job, get_job, list_jobs
+from storage.models import Workspace
+from storage.steps import Progress, list_steps, write_progress
+from tests.engine.jobs.world import World, add_workspace, open_world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = open_world(tmp_path / "data")
+    world.write(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
+    yield world
+    world.database.close()
+
+
+def test_a_list_is_newest_first_and_stable_while_jobs_arrive(world: World) -> None:
+    flow_id = world.add_flow()
+    jobs = [world.submit(flow_id).job_id for _ in range(7)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = world.read(list_jobs, world.workspace_id, JobFilters(flow_id=flow_id), 3, cursor)
+        seen += [job.id for job in page.jobs]
+        world.submit(flow_id)
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    assert sorted(seen) == sorted(jobs)
+    created = [world.job(job_id).created_at for job_id in seen]
+    assert created == sorted(created, reverse=True)
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "%%%", "MTox\n", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6am9i", "YWJj"])
+def test_a_cursor_that_no_list_gave_is_refused(world: World, cursor: str) -> None:
+    with pytest.raises(ParameterInvalid):
+        world.read(list_jobs, world.workspace_id, JobFilters(), 10, cursor)
+
+
+def test_another_workspace_sees_nothing_of_a_job(world: World) -> None:
+    job_id = world.submit(world.add_flow()).job_id
+    other = world.write(add_workspace)
+    assert world.read(find_job, other, job_id) is None
+    assert world.read(list_events, other, job_id) == []
+    assert world.read(list_steps, other, job_id) == []
+    assert world.read(list_jobs, other).jobs == ()
+    with pytest.raises(NotFound):
+        world.read(get_job, world.workspace_id, job_id, "test")
+
+
+def test_filters_narrow_a_list(world: World) -> None:
+    one, two = world.add_flow(), world.add_flow()
+    first, second = world.submit(one).job_id, world.submit(two).job_id
+    world.write(claim, "boot_w", first)
+
+    def ids(**filters) -> set[str]:
+        return {job.id for job in world.read(list_jobs, world.workspace_id, JobFilters(**filters)).jobs}
+
+    assert ids(flow_id=one) == {first}
+    assert ids(statuses=("queued",)) == {second}
+    assert ids(environments=("test",)) == set()
+    assert ids(created_after=world.job(second).created_at) == set()
+
+
+def call(cost: int | None) -> dict:
+    return {
+        "node_id": "ask",
+        "index_path": "",
+        "at": 1,
+        "connection": "local",
+        "model": "small",
+        "input_tokens": 10,
+        "output_tokens": 2,
+        "cost_nanos": cost,
+        "price": None,
+        "duration_ms": 5,
+        "simulated": False,
+        "error": None,
+    }
+
+
+def test_cost_grows_with_each_call_and_one_unknown_price_makes_it_unknown(world: World) -> None:
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(claim, "boot_w", job_id)
+
+    def told(*calls: dict, attempt: int = 1) -> bool:
+        holder = Holder("boot_w", attempt)
+        progress = Progress(job_id, world.workspace_id, "flow", holder, (), (), calls, (("x", 1, {}),), 1, 0)
+        return world.write(write_progress, progress)
+
+    assert told(call(5), call(7))
+    assert (world.job(job_id).cost_nanos, world.job(job_id).input_tokens, world.job(job_id).model_calls) == (12, 20, 2)
+    assert told(call(None))
+    assert told(call(5))
+    assert (world.job(job_id).cost_nanos, world.job(job_id).output_tokens) == (None, 8)
+    assert not told(call(1), attempt=2)
+    assert world.job(job_id).model_calls == 4
