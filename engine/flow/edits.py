@@ -88,6 +88,32 @@ def invert(ops: Sequence[Op]) -> list[Op]:
     return inverse
 
 
+def difference_ops(before: Document, after: Document) -> list[Op]:
+    """The operations that turn one document into the other; used to put a saved version on the canvas, undoably."""
+    nodes, edges, notes = ({part.id: part for part in parts} for parts in (after.nodes, after.edges, after.notes))
+    ops: list[Op] = [
+        {"op": "removeEdge", "edge": edge.model_dump()} for edge in before.edges if edges.get(edge.id) != edge
+    ]
+    ops += [{"op": "removeNode", "node": node.model_dump()} for node in before.nodes if node.id not in nodes]
+    old = {node.id: node for node in before.nodes}
+    for node in after.nodes:
+        if node.id not in old or old[node.id].type != node.type:
+            ops += [{"op": "removeNode", "node": old[node.id].model_dump()}] if node.id in old else []
+            ops.append({"op": "addNode", "node": node.model_dump()})
+        elif node != old[node.id]:
+            values, had = node.model_dump(), old[node.id].model_dump()
+            changed = {key: value for key, value in values.items() if had[key] != value}
+            ops.append(
+                {"op": "updateNode", "id": node.id, "before": {key: had[key] for key in changed}, "after": changed}
+            )
+    kept = {edge.id for edge in before.edges if edges.get(edge.id) == edge}
+    ops += [{"op": "addEdge", "edge": edge.model_dump()} for edge in after.edges if edge.id not in kept]
+    ops += [{"op": "removeNote", "note": note.model_dump()} for note in before.notes if notes.get(note.id) != note]
+    had_notes = {note.id: note for note in before.notes}
+    ops += [{"op": "addNote", "note": note.model_dump()} for note in after.notes if had_notes.get(note.id) != note]
+    return ops
+
+
 def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[str, Note]) -> None:
     match op["op"]:
         case "addNode":

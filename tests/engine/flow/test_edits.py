@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.flow.document import Document, Position
-from engine.flow.edits import EditRefused, add_node, apply_ops, connect_ops, invert, paste_ops, update_node
+from engine.flow.edits import (
+    EditRefused,
+    add_node,
+    apply_ops,
+    connect_ops,
+    difference_ops,
+    invert,
+    paste_ops,
+    update_node,
+)
 from engine.nodes import CATALOG
 
 START = Document.model_validate(
@@ -129,6 +138,17 @@ def test_undoing_every_edit_gives_the_identical_document(words):
     for ops in reversed(done):
         document = apply_ops(document, invert(ops))
     assert document.as_json() == START.as_json() or sorted_json(document) == sorted_json(START)
+
+
+def test_the_difference_of_two_documents_turns_one_into_the_other():
+    _, ops = add_node(START, TEMPLATE, CATALOG, between="e1")
+    other = apply_ops(
+        START, [*ops, update_node(START.nodes[1], label="Else"), {"op": "addNote", "note": {"id": "n", "text": "x"}}]
+    )
+    for before, after in ((START, other), (other, START), (START, Document()), (START, START)):
+        there = difference_ops(before, after)
+        assert sorted_json(apply_ops(before, there)) == sorted_json(after)
+        assert sorted_json(apply_ops(after, invert(there))) == sorted_json(before)
 
 
 def sorted_json(document):
