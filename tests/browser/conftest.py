@@ -29,8 +29,9 @@ def chromium() -> str | None:
     return named or next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One Chromium a module: while Playwright runs, no asyncio test can, so it must be gone before the next folder begins."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
         yield launched
