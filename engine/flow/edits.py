@@ -180,6 +180,7 @@ def add_node(
 ) -> tuple[str, list[Op]]:
     """The id and operations that add a node: at a place, after a node (connected), or in the middle of an edge.
 
+    A node that takes no input stands before the one node where the flow begins, connected with it, when there is one.
     Inputs with the name of a field that an earlier node gives are bound to it, so that the usual case needs no mapping.
     """
     ops: list[Op] = []
@@ -190,6 +191,9 @@ def add_node(
     if start is not None and not (kind.accepts_input and _ports_of(start, catalog)):
         start = None
     node_id = new_node_id(kind.type, (node.id for node in document.nodes))
+    first = None if kind.accepts_input else _only_beginning(document, catalog)
+    if position is None and first is not None:
+        position = Position(x=first.position.x - STEP_X, y=first.position.y)
     place = position or _free_place(document, start)
     node = Node(id=node_id, type=kind.type, type_version=kind.version, label=_new_label(document, kind), position=place)
     if start is not None and edge is not None:
@@ -200,6 +204,8 @@ def add_node(
         ops.append({"op": "addEdge", "edge": _edge(start.id, node_id, chosen)})
         if edge is not None and kind.ports:
             ops.append({"op": "addEdge", "edge": _edge(node_id, edge.target, kind.ports[0])})
+    if first is not None and kind.ports:
+        ops.append({"op": "addEdge", "edge": _edge(node_id, first.id, kind.ports[0])})
     bound = suggest_inputs(apply_ops(document, ops), node_id, catalog)
     if bound:
         ops.append({"op": "updateNode", "id": node_id, "before": {"inputs": {}}, "after": {"inputs": bound}})
@@ -298,6 +304,14 @@ def update_node(node: Node, **after: Any) -> Op:
 
 def _edge(source: str, target: str, port: str) -> dict[str, Any]:
     return Edge(id=f"e_{secrets.token_hex(6)}", source=source, source_port=port, target=target).model_dump()
+
+
+def _only_beginning(document: Document, catalog: Catalog) -> Node | None:
+    """The one node without a connection into it, when it could have one."""
+    targets = {edge.target for edge in document.edges}
+    beginnings = [node for node in document.nodes if node.id not in targets]
+    kind = catalog.get(beginnings[0].type) if len(beginnings) == 1 else None
+    return beginnings[0] if kind is not None and kind.accepts_input else None
 
 
 def _ports_of(node: Node, catalog: Catalog) -> tuple[str, ...]:

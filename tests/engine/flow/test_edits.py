@@ -52,6 +52,23 @@ def test_a_node_added_after_another_is_connected_named_and_bound():
     assert (node.position.x, node.position.y) == (520, 0)
 
 
+def test_an_api_input_added_late_stands_at_the_start_connected():
+    flow = START.model_copy(update={"nodes": START.nodes[1:], "edges": ()})
+    node_id, ops = add_node(flow, CATALOG["api_input"], CATALOG, after="set_fields")
+    after = apply_ops(flow, ops)
+    node = after.node(node_id)
+    assert node is not None
+    assert [(edge.source, edge.target) for edge in after.edges] == [(node_id, "set_fields")]
+    assert (node.position.x, node.position.y) == (0, 0)
+
+
+def test_an_api_input_is_connected_with_nothing_when_the_flow_begins_in_two_places():
+    other = START.nodes[1].model_copy(update={"id": "set_fields_2"})
+    flow = START.model_copy(update={"nodes": (START.nodes[1], other), "edges": ()})
+    _node_id, ops = add_node(flow, CATALOG["api_input"], CATALOG)
+    assert apply_ops(flow, ops).edges == ()
+
+
 def test_a_node_added_between_two_takes_the_edge_apart():
     node_id, ops = add_node(START, TEMPLATE, CATALOG, between="e1")
     pairs = {(edge.source, edge.target) for edge in apply_ops(START, ops).edges}
