@@ -1,0 +1,233 @@
+"""Monitoring in a real browser: empty at first, then live while jobs run, narrowed by the address, the same as a table."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import update
+
+from engine.actions.connections import set_price
+from engine.actions.deployments import endpoint_path
+from engine.actions.principal import Principal
+from engine.ids import FlowId
+from storage.database import open_database
+from storage.models import Connection
+from storage.workspaces import find_first_workspace
+from tests.live_server import LiveServer, live_server
+from tests.stand_ins.openai_server import OpenAIServer, Said
+
+pytestmark = pytest.mark.browser
+
+#: One dollar for each input token, so that a call of 12 tokens costs $12 and is seen at once.
+NANOS_PER_MILLION = 1_000_000_000_000_000
+
+
+@dataclass
+class World:
+    """A server with a deployed flow of two questions to a model, and a key that may call it."""
+
+    server: LiveServer
+    model: OpenAIServer
+    flow_id: str
+    key: str
+
+    def call(self, payload: dict[str, Any]) -> httpx.Response:
+        return httpx.post(
+            f"{self.server.url}{endpoint_path(FlowId(self.flow_id))}",
+            json=payload,
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=10,
+        )
+
+
+def _flow() -> dict[str, Any]:
+    def prompt(name: str) -> dict[str, Any]:
+        text = "Answer {{ api_input.out.topic }}"
+        return {"id": name, "type": "prompt", "config": {"model": "stand:small-model"}, "inputs": {"prompt": text}}
+
+    fields = [{"name": "topic", "type": "string", "required": True}]
+    return {
+        "format": 1,
+        "title": "Two questions",
+        "nodes": [
+            {"id": "api_input", "type": "api_input", "config": {"fields": fields}},
+            prompt("first"),
+            prompt("second"),
+        ],
+        "edges": [
+            {"id": "e1", "source": "api_input", "target": "first"},
+            {"id": "e2", "source": "first", "target": "second"},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> Iterator[LiveServer]:
+    data = tmp_path_factory.mktemp("monitoring") / "data"
+    with live_server(data, env={"FLOWPORT_OUTBOUND_ALLOW": model.origin.removeprefix("http://")}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def world(server: LiveServer, model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> World:
+    file = tmp_path_factory.mktemp("flow") / "two.flow.json"
+    file.write_text(json.dumps(_flow()))
+    server.run("models", "add", "stand", "--provider", "openai_compatible", "--base-url", model.url)
+    _price(server.data)
+    flow_id = json.loads(server.run("flows", "import", str(file), "--json").stdout)["flow_id"]
+    server.run("flows", "deploy", flow_id)
+    key = json.loads(server.run("keys", "create", "--label", "Shop", "--environment", "live", "--json").stdout)["key"]
+    return World(server, model, flow_id, key)
+
+
+def _price(data: Path) -> None:
+    database = open_database(data)
+    try:
+        workspace = database.read_now(find_first_workspace)
+        assert workspace is not None
+        principal = Principal(workspace.id, "user_test", "Ada", "owner")  # type: ignore[arg-type]
+        database.write_now(set_price, principal, "stand", "small-model", NANOS_PER_MILLION, 0)
+        # A model on this machine costs nothing; this one stands in for a server elsewhere.
+        database.write_now(lambda session: session.execute(update(Connection).values(local=False)))
+    finally:
+        database.close()
+
+
+def tile(page: Page, name: str) -> Any:
+    return page.locator(".fp-tile", has_text=name).locator("b")
+
+
+def test_before_the_first_call_it_says_how_to_send_one(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+
+    expect(page.get_by_role("heading", name="No calls in the last 24 hours")).to_be_visible()
+    page.get_by_role("link", name="How to send one").click()
+
+    expect(page).to_have_url(f"{world.server.url}/flows/{world.flow_id}")
+
+
+def test_the_cost_moves_within_two_seconds_of_a_model_call_while_the_job_runs(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+    expect(tile(page, "Requests")).to_have_text("0")
+    world.model.say(Said("one"), Said("two slow words", pause=1))
+
+    assert world.call({"topic": "bread"}).status_code == 202
+    while len(world.model.asked) < 2:
+        time.sleep(0.05)
+
+    expect(tile(page, "Cost")).to_have_text("$12.00", timeout=2_500)
+    expect(tile(page, "Running")).to_have_text("1 of 4")
+    expect(tile(page, "Cost")).to_have_text("$24.00", timeout=10_000)
+    expect(tile(page, "Success")).to_have_text("100 %")
+    expect(tile(page, "Running")).to_have_text("0 of 4")
+    row = page.get_by_role("table", name="Endpoints").get_by_role("row").nth(1)
+    expect(row).to_contain_text("Two questions")
+    expect(row).to_contain_text("$24.00")
+    expect(page.locator(".fp-chart .main-svg").first).to_be_visible()
+
+
+def test_a_refused_call_is_seen_and_leads_to_the_refused_ones(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+
+    assert world.call({"topik": "bread"}).status_code == 400
+
+    expect(page.get_by_role("img", name="Errors by kind: The body did not fit, 1 refused")).to_be_visible()
+    page.get_by_text("Show as a table").nth(3).click()
+    page.get_by_role("table", name="Errors by kind").get_by_role("link", name="The body did not fit").click()
+    expect(page).to_have_url(f"{world.server.url}/jobs?tab=refused")
+
+
+def test_a_press_on_a_bar_leads_to_its_jobs(page: Page, world: World) -> None:
+    world.call({"topik": "bread"})
+    page.goto("/monitoring")
+    bar = page.locator(".fp-chart--pick .bars path").first
+    bar.wait_for(state="attached")
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    assert box is not None
+
+    page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2)
+
+    expect(page).to_have_url(f"{world.server.url}/jobs?tab=refused")
+
+
+def test_what_is_chosen_stands_in_the_address(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+    page.get_by_role("button", name="Flow: All flows").click()
+    page.get_by_role("menuitem", name="Two questions").click()
+    page.get_by_role("button", name="7 d").click()
+    page.get_by_role("button", name="Key: All keys").click()
+    page.get_by_role("menuitem", name="Shop, Production").click()
+
+    expect(page).to_have_url(re.compile(rf"/monitoring\?range=7d&flow={world.flow_id}&key=key_\w+$"))
+    page.reload()
+    expect(page.get_by_role("button", name="Flow: Two questions")).to_be_visible()
+    expect(page.get_by_role("button", name="Key: Shop, Production")).to_be_visible()
+    expect(tile(page, "Requests")).to_have_text("1")
+    page.get_by_role("button", name="Key: Shop, Production").click()
+    page.get_by_role("menuitem", name="All of Staging").click()
+    expect(page.get_by_role("heading", name="No calls in the last 7 days")).to_be_visible()
+
+
+def test_every_chart_has_a_name_and_the_same_numbers_as_a_table(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+    page.locator(".fp-chart .main-svg").first.wait_for()
+
+    names = [chart.get_attribute("aria-label") for chart in page.locator(".fp-chart").all()]
+    for place in range(6):
+        page.get_by_text("Show as a table").nth(place).click()
+
+    assert len(names) == 6
+    assert all(names)
+    expect(page.get_by_role("table", name="Requests by status")).to_contain_text("Completed")
+    expect(page.get_by_role("table", name="Cost")).to_contain_text("$24.00")
+    expect(page.locator(".fp-chart-rows table")).to_have_count(6)
+
+
+def test_charts_take_the_colours_of_the_theme_and_a_change_of_it(page: Page, world: World) -> None:
+    page.goto("/monitoring")
+    bar = page.locator(".fp-chart .bars path").first
+    bar.wait_for(state="attached")
+    colours = "element => getComputedStyle(element).fill"
+
+    light = bar.evaluate(colours)
+    page.evaluate("document.body.classList.add('body--dark')")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.fp-chart .bars path')).fill === 'rgb(138, 184, 240)'"
+    )
+
+    assert light == "rgb(31, 95, 168)"
+
+
+def test_a_flows_page_shows_its_own_figures(page: Page, world: World) -> None:
+    page.goto(f"/flows/{world.flow_id}?tab=monitoring")
+
+    expect(tile(page, "Requests")).to_have_text("1")
+    expect(page.locator(".fp-chart .main-svg").first).to_be_visible()
+    page.get_by_role("button", name="30 d").click()
+    expect(tile(page, "Cost")).to_have_text("$24.00")
+    expect(page.get_by_text("per day").first).to_be_visible()
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, world: World) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/monitoring")
+    page.locator(".fp-chart .main-svg").first.wait_for()
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(page.get_by_role("table", name="Endpoints")).to_contain_text("Two questions")
