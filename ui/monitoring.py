@@ -120,7 +120,9 @@ class Board:
             self.nothing = ui.element("section").classes("fp-card")
             self.charts_place = ui.element("div")
             with self.charts_place:
-                self.cards = ChartCards("flow" if table and not self.view.narrowing.flow_id else "model", self.reader)
+                self.cards = ChartCards(
+                    self.reader, by="model" if self.view.narrowing.flow_id else "flow", turnable=table
+                )
 
     async def look(self) -> None:
         """Reads again when something happened, and once a minute."""
@@ -160,6 +162,8 @@ class Board:
         span = f"{_('The last')} {RANGE_WORDS[self.view.range_name][1]}"
         if not self.view.narrowing.of_api:
             return f"{span} {_('of runs in the Playground. They hold no slot and do not count for the month.')}"
+        if self.endpoints is None:
+            return f"{span} {_('of calls to this API. Runs in the Playground do not count.')}"
         return f"{span} {_('of calls to your APIs. Runs in the Playground do not count.')}"
 
     def _show_nothing(self, figures: Figures, *, quiet: bool) -> None:

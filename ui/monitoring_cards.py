@@ -96,13 +96,14 @@ def _draw_cell(add: Callable[..., Any], cell: Cell) -> None:
 class ChartCards:
     """All charts of a page, drawn anew together."""
 
-    def __init__(self, by: str, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, by: str, turnable: bool) -> None:
+        """`by`: whether costs are shown by `flow` or by `model` at first; `turnable`: the reader may turn that."""
         self.by = by
         self.reader = reader
         self.drawings: Drawings | None = None
         with ui.element("div").classes("fp-charts"):
             self.cards = {name: ChartCard(title) for name, (title, _hint) in TITLES.items()}
-            if by == "flow":
+            if turnable:
                 with self.cards["costs"].head:
                     segments({"flow": _("By flow"), "model": _("By model")}, by, self._turn, label=_("Cost by"))
 
