@@ -5,6 +5,7 @@ What is chosen stands in the address (`/monitoring?range=7d&flow=flow_1&key=key_
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,7 +33,9 @@ from ui.text import Reader, _
 from ui.times import when
 from ui.visit import App, Visit, visit
 
-LOOK_SECONDS = 1.0
+#: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
+LOOK_SECONDS = 0.5
+REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def register(app: App) -> None:
             board.build(table=True)
             if seen is not None:
                 board.show(seen)
-        every(LOOK_SECONDS, board.look)
+        every(LOOK_SECONDS, board.follow)
 
 
 async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
@@ -94,7 +97,7 @@ async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] |
         board.build(table=False)
     if seen is not None:
         board.show(seen)
-    every(LOOK_SECONDS, board.look)
+    every(LOOK_SECONDS, board.follow)
 
 
 class Board:
@@ -108,6 +111,7 @@ class Board:
         self.reader = self.times.reader
         self.mark: tuple[Any, ...] | None = None
         self.sub: Any = None
+        self.drawn_at = 0.0
 
     def build(self, *, table: bool) -> None:
         """Draws the places; `show` fills them."""
@@ -123,6 +127,11 @@ class Board:
                 self.cards = ChartCards(
                     self.reader, by="model" if self.view.narrowing.flow_id else "flow", turnable=table
                 )
+
+    async def follow(self) -> None:
+        """Looks again, unless figures were drawn a moment ago."""
+        if time.monotonic() - self.drawn_at >= REST_SECONDS:
+            await self.look()
 
     async def look(self) -> None:
         """Reads again when something happened, and once a minute."""
@@ -155,6 +164,7 @@ class Board:
         self.charts_place.visible = not quiet
         if seen.curves is not None:
             self.mark = seen.mark
+            self.drawn_at = time.monotonic()
             if not quiet:
                 self.cards.show(figures, seen.curves, self.view.narrowing, self.view.range_name)
 
