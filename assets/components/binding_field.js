@@ -1,6 +1,8 @@
 // A text field in which data from earlier steps stands as chips: "Summarise › facts" instead of {{ prompt.out.facts }}.
 // Text is only ever set through textContent, so nothing in it can become markup.
 const REFERENCE = /\{\{(.*?)\}\}/gs;
+// A caret needs a text to stand in: this invisible one stands where a chip is first, last or beside another chip.
+const EDGE = "\u200b";
 const HEAD = /^\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)(.*)$/s;
 
 function chipText(inside, labels) {
@@ -71,12 +73,11 @@ export default {
       for (const match of text.matchAll(REFERENCE)) {
         const shown = chipText(match[1], this.labels);
         if (!shown) continue;
-        if (match.index > at) made.push(document.createTextNode(text.slice(at, match.index)));
+        made.push(document.createTextNode(text.slice(at, match.index) || EDGE));
         made.push(this.chip(match[0], shown.text ?? shown, shown.known === false || this.broken.includes(match[0])));
         at = match.index + match[0].length;
       }
-      if (at < text.length || !made.length) made.push(document.createTextNode(text.slice(at)));
-      else made.push(document.createTextNode(""));
+      if (at < text.length || made.length) made.push(document.createTextNode(text.slice(at) || EDGE));
       return made;
     },
     chip(raw, text, broken) {
@@ -101,7 +102,7 @@ export default {
         const inside = [...node.childNodes].map(walk).join("");
         return node !== root && /^(DIV|P)$/.test(node.nodeName) ? "\n" + inside : inside;
       };
-      return walk(root).replaceAll("\u00a0", " ");
+      return walk(root).replaceAll("\u00a0", " ").replaceAll(EDGE, "");
     },
     // The caret as a place in the raw text: choosing a chip takes the focus away, and drawing moves the nodes.
     note() {
@@ -156,9 +157,10 @@ export default {
     placeCaret() {
       let left = this.caret;
       for (const node of this.$refs.box.childNodes) {
-        const length = (node.dataset?.raw ?? node.textContent).length;
+        const edge = node.data === EDGE;
+        const length = edge ? 0 : (node.dataset?.raw ?? node.textContent).length;
         if (node.nodeType === Node.TEXT_NODE && left <= length) {
-          getSelection().collapse(node, left);
+          getSelection().collapse(node, edge ? 1 : left);
           return;
         }
         left -= length;

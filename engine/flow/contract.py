@@ -62,6 +62,13 @@ def input_fields(document: Document) -> list[dict[str, Any]]:
     return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list | tuple) else []
 
 
+def samples_of(document: Document) -> list[dict[str, Any]]:
+    """The saved samples of the API Input: `{title, payload}` each."""
+    node = api_input(document)
+    samples = node.config.get("samples") if node else None
+    return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list | tuple) else []
+
+
 def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False) -> dict[str, Any]:
     """The request body as JSON Schema (2020-12). `for_output`: the API Input's `out`, where every field is there."""
     wanted = [field for field in fields if isinstance(field, Mapping) and field.get("name")]
@@ -80,10 +87,9 @@ def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tu
 
 def sample_payload(document: Document) -> dict[str, Any]:
     """A payload that fits: the first sample, else examples, defaults and made-up values."""
-    node = api_input(document)
-    samples = node.config.get("samples") if node else None
+    samples = samples_of(document)
     fields = input_fields(document)
-    if isinstance(samples, list | tuple) and samples and isinstance(samples[0], dict):
+    if samples:
         payload = samples[0].get("payload")
         if isinstance(payload, dict) and not check_payload(fields, payload)[1]:
             return payload

@@ -106,6 +106,8 @@ class Inspector:
         given = await self.run_panel.step_value(self.node_id, "input")
         if not isinstance(given, dict) or self.bindings is None:
             return
+        if sources := self.bindings.kind.source_inputs:  # a source shows what became of it
+            given |= dict.fromkeys(sources, await self.run_panel.step_value(self.node_id, "output"))
         for name, box in self.bindings.previews.items():
             if name in given and not box.is_deleted:
                 preview(box, given[name])

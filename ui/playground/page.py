@@ -15,20 +15,23 @@ from engine.actions.flows import create_flow, rename_flow, save_as, save_version
 from engine.actions.samples import example_payload
 from engine.errors import NotFound, Problem, Refusal
 from engine.flow.document import Document, Position
-from engine.flow.edits import Op, add_node, add_note, connect_ops, paste_ops
+from engine.flow.edits import Op, add_node, add_note, connect_ops, difference_ops, paste_ops
 from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from ui import feedback
 from ui.ask import ask_text
+from ui.deploy import deploy_flow
 from ui.frame import frame
-from ui.parts import button, icon, icon_button, link_button, menu_item, status_line, tile, words
+from ui.parts import button, drop_menu, icon, icon_button, menu_item, status_line, tile, words
 from ui.playground.canvas_element import FlowCanvas, Marks
 from ui.playground.draft import Drafts, OpenDraft
 from ui.playground.inspector import Inspector
+from ui.playground.node_views import NODE_VIEWS
 from ui.playground.palette import node_list, palette
 from ui.playground.run_panel import RunPanel
+from ui.playground.versions import Versions
 from ui.text import _, plural
 from ui.visit import App, Visit, visit
 
@@ -103,7 +106,12 @@ class PlaygroundPage:
                 self.palette = palette(self._add_from_palette)
                 self._draw_stage()
                 self.run_panel = RunPanel(
-                    self.visit, self.draft, self.payload, on_status=self._show_status, on_open=self._open_node
+                    self.visit,
+                    self.draft,
+                    self.payload,
+                    on_status=self._show_status,
+                    on_open=self._open_node,
+                    on_edit=self._edit,
                 )
                 self.inspector = Inspector(
                     self.visit,
@@ -134,8 +142,23 @@ class PlaygroundPage:
             self.sentence = ui.element("div").classes("fp-live").props("role=status")
             words("", "fp-sp")
             self.problems_button = button(_("No problems"), icon="check_circle", kind="quiet", small=True)
-            with self.problems_button, ui.menu() as self.problems_menu:
+            self.problems_button.props("aria-haspopup=menu")
+            with self.problems_button, drop_menu(_("Problems")):
                 self.problems_list = ui.element("div")
+            versions_button = button(_("Versions"), icon="history", kind="quiet", small=True).props(
+                "aria-haspopup=menu"
+            )
+            with versions_button, drop_menu(_("Versions")) as menu:
+                entries = ui.element("div")
+            versions = Versions(
+                self.visit,
+                lambda: self.flow,
+                lambda: self.draft.document,
+                restore=self._restore,
+                make_live=self._make_live,
+                save_with_note=self._save_with_note,
+            )
+            menu.on_value_change(lambda event: versions.fill(entries) if event.value else None)
             self.buttons = ui.element("div").classes("fp-row")
             self._draw_buttons()
         self._draw_sentence()
@@ -148,7 +171,7 @@ class PlaygroundPage:
             button(_("Save As"), self._save_as, small=True, kind="normal" if self.flow.newest_version else "main")
             if self.flow.newest_version:
                 verb = _("Update API") if self.flow.live_version else _("Deploy API")
-                link_button(verb, f"/flows/{self.flow.id}?deploy=1", icon="rocket_launch", kind="main")
+                button(verb, self._deploy, icon="rocket_launch", kind="main")
 
     def _draw_sentence(self) -> None:
         """What is a draft and what is live, in words."""
@@ -204,6 +227,28 @@ class PlaygroundPage:
             await self._read_flow()
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
+    async def _save_with_note(self) -> None:
+        note = await ask_text(_("Save with a note"), _("What is new?"), "", _("Save"))
+        version = await self.visit.try_do(save_version, self.flow.id, note, self.flow.newest_version) if note else None
+        if version is not None:
+            await self._read_flow()
+            feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
+
+    async def _restore(self, document: Document) -> None:
+        if await self._edit(difference_ops(self.draft.document, document)):
+            await self.inspector.refresh()
+            feedback.told(_("The version is on the canvas."), _("Undo takes it back. Nothing changed for callers."))
+
+    async def _deploy(self) -> None:
+        if await deploy_flow(self.visit, self.flow) is not None:
+            ui.navigate.to(f"/flows/{self.flow.id}")
+        else:
+            await self._read_flow()
+
+    async def _make_live(self, number: int) -> None:
+        await deploy_flow(self.visit, self.flow, number)
+        await self._read_flow()
+
     async def _save_as(self) -> None:
         suggestion = "" if not self.flow.newest_version and self.flow.title == "Untitled flow" else self.flow.title
         title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
@@ -233,17 +278,7 @@ class PlaygroundPage:
                 self.canvas = FlowCanvas(
                     self.flow.id,
                     client_id=self.client_id,
-                    node_types={
-                        kind.type: {
-                            "title": kind.title,
-                            "icon": kind.icon,
-                            "group": kind.group,
-                            "tooltip": kind.tooltip,
-                            "ports": list(kind.ports),
-                            "accepts_input": kind.accepts_input,
-                        }
-                        for kind in NODE_TYPES
-                    },
+                    node_types=NODE_VIEWS,
                     readonly=not self.visit.may("edit flows"),
                     on_ready=self._canvas_ready,
                     on_change=self._canvas_changed,

@@ -11,15 +11,17 @@ from nicegui import background_tasks, ui
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.errors import FlowInvalid, PayloadInvalid, Refusal
-from engine.flow.contract import input_fields, payload_schema, sample_payload
+from engine.flow.contract import api_input, input_fields, payload_schema, sample_payload, samples_of
+from engine.flow.edits import Op, update_node
 from engine.ids import FlowId, JobId
 from storage.jobs import read_value
 from ui import feedback
+from ui.ask import ask_text
 from ui.code_view import value_view
 from ui.form_specs import specs_of_schema
 from ui.forms import Form
 from ui.frame import reader
-from ui.parts import button, icon, segments, status_badge, status_icon, words
+from ui.parts import button, icon, icon_button, segments, status_badge, status_icon, words
 from ui.playground.watch import Look, look_at, statuses
 from ui.text import _, cost, duration, tokens
 from ui.visit import SignedOut, Visit
@@ -44,12 +46,14 @@ class RunPanel:
         *,
         on_status: Callable[[dict[str, Any] | None], None],
         on_open: Callable[[str], Awaitable[None]],
+        on_edit: Callable[[list[Op]], Awaitable[Any]],
     ) -> None:
         self.visit = visit
         self.draft = draft
         self.reader = reader()
         self.on_status = on_status
         self.on_open = on_open
+        self.on_edit = on_edit
         self.payload: dict[str, Any] = payload
         self.touched = False
         self.job_id: JobId | None = None
@@ -58,6 +62,7 @@ class RunPanel:
         self.shown: dict[str, dict[str, Any]] = {}
         self.as_json = False
         self.fields: Any = None
+        self.samples: list[dict[str, Any]] = []
         self.form: Form | None = None
         self._draw()
 
@@ -66,7 +71,7 @@ class RunPanel:
     def document_changed(self) -> None:
         """The API Input's fields may have changed: the form follows, values that were typed stay."""
         fields = input_fields(self.draft.document)
-        if fields == self.fields:
+        if fields == self.fields and samples_of(self.draft.document) == self.samples:
             return
         fresh = sample_payload(self.draft.document)
         if self.touched:
@@ -178,12 +183,47 @@ class RunPanel:
                     self._switch,
                     label=_("Input as"),
                 )
+            self._draw_samples()
             if self.as_json:
                 self._draw_json()
             elif self.fields:
                 self.form = Form(specs_of_schema(payload_schema(self.fields)), self.payload, self._changed, types=True)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+
+    def _draw_samples(self) -> None:
+        """The flow's saved samples; choosing one fills the form."""
+        samples = samples_of(self.draft.document)
+        self.samples = samples
+        if not samples and not self.touched:
+            return
+        with ui.element("div").classes("fp-row").style("margin-bottom: 9px"):
+            if samples:
+                names = {
+                    number: str(sample.get("title") or f"{_('Sample')} {number + 1}")
+                    for number, sample in enumerate(samples)
+                }
+                chosen = next(
+                    (number for number, sample in enumerate(samples) if sample.get("payload") == self.payload), None
+                )
+                choice = ui.select(names, value=chosen, on_change=lambda event: self._choose_sample(event.value))
+                choice.props("outlined dense options-dense").style("flex: 1; min-width: 0")
+                choice.props["aria-label"] = _("Sample")
+            if self.visit.may("edit flows") and self.fields:
+                icon_button("bookmark_add", _("Keep this input as a sample"), self._keep_sample)
+
+    def _choose_sample(self, number: Any) -> None:
+        if isinstance(number, int) and number < len(self.samples):
+            self.payload, self.touched = dict(self.samples[number].get("payload") or {}), True
+            self._draw_form()
+
+    async def _keep_sample(self) -> None:
+        title = await ask_text(_("Keep this input"), _("Title"), f"{_('Sample')} {len(self.samples) + 1}", _("Keep"))
+        node = api_input(self.draft.document)
+        if title and node is not None:
+            samples = [*samples_of(self.draft.document), {"title": title, "payload": self.payload}]
+            await self.on_edit([update_node(node, config={**node.config, "samples": samples})])
+            self._draw_form()
 
     def _draw_json(self) -> None:
         text = ui.textarea(value=json.dumps(self.payload, indent=2, ensure_ascii=False)).props("outlined autogrow")

@@ -1,0 +1,150 @@
+"""The Flow Playground by mouse and keyboard: edit, run, save, compare, go back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+FLOW = {
+    "format": 1,
+    "title": "Letter",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [{"name": "who", "type": "string", "required": True}],
+                "samples": [{"title": "Ann", "payload": {"who": "Ann"}}, {"title": "Bob", "payload": {"who": "Bob"}}],
+            },
+        },
+        {
+            "id": "text_template",
+            "type": "text_template",
+            "label": "Letter",
+            "position": {"x": 260, "y": 0},
+            "inputs": {"template": "Dear {{ api_input.out.who }}"},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "text_template"}],
+}
+
+
+@pytest.fixture
+def flow_id(server: LiveServer) -> str:
+    return server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+
+
+@pytest.fixture
+def playground(page: Page, flow_id: str) -> Page:
+    page.goto(f"/playground/{flow_id}")
+    page.locator("[data-loaded=true]").wait_for()
+    return page
+
+
+def inspector(page: Page, name: str = "Letter"):
+    return page.get_by_role("complementary", name=name)
+
+
+def test_a_run_shows_every_step_and_the_result(playground: Page) -> None:
+    run = playground.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Completed")
+    expect(run).to_contain_text("Dear Ann")
+    expect(playground.get_by_test_id("node-text_template")).to_have_attribute("data-status", "done")
+    run.get_by_role("region", name="Steps").get_by_role("button", name="Letter").click()
+    expect(inspector(playground)).to_be_visible()
+    expect(inspector(playground)).to_contain_text("Last run: Dear Ann")
+
+
+def test_another_sample_is_run(playground: Page) -> None:
+    run = playground.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("combobox", name="Sample").click()
+    playground.get_by_role("option", name="Bob").click()
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Dear Bob")
+
+
+def test_an_edit_in_the_inspector_is_undone_and_redone_by_keyboard(playground: Page) -> None:
+    playground.get_by_test_id("node-text_template").click()
+    label = inspector(playground).get_by_role("textbox", name="Label")
+    label.fill("Greeting")
+    label.press("Tab")
+    node = playground.get_by_test_id("node-text_template")
+    expect(node).to_contain_text("Greeting")
+    playground.get_by_test_id("flow-canvas").focus()
+    playground.keyboard.press("Control+z")
+    expect(node).to_contain_text("Letter")
+    playground.keyboard.press("Control+y")
+    expect(node).to_contain_text("Greeting")
+
+
+def test_a_chip_goes_where_the_caret_was(playground: Page) -> None:
+    playground.get_by_test_id("node-text_template").click()
+    field = inspector(playground).get_by_role("textbox", name="Template")
+    field.click()
+    playground.keyboard.press("Home")
+    playground.keyboard.type("To ")
+    inspector(playground).get_by_role("button", name="Insert API Input › who").press("Enter")
+    expect(field).to_have_text("To API Input › whoDear API Input › who")
+
+
+def test_a_second_tab_sees_the_edit_at_once(playground: Page, flow_id: str) -> None:
+    other = playground.context.new_page()
+    other.goto(f"/playground/{flow_id}")
+    other.locator("[data-loaded=true]").wait_for()
+    playground.get_by_test_id("node-text_template").click()
+    label = inspector(playground).get_by_role("textbox", name="Label")
+    label.fill("Shared")
+    label.press("Tab")
+    expect(other.get_by_test_id("node-text_template")).to_contain_text("Shared")
+    other.close()
+
+
+def test_a_version_is_compared_and_put_back(playground: Page) -> None:
+    playground.get_by_test_id("node-text_template").click()
+    label = inspector(playground).get_by_role("textbox", name="Label")
+    label.fill("Changed")
+    label.press("Tab")
+    expect(playground.get_by_test_id("node-text_template")).to_contain_text("Changed")
+    playground.get_by_role("button", name="Versions").click()
+    playground.get_by_role("menuitem", name="Version 1").click()
+    dialog = playground.get_by_role("dialog", name="Version 1")
+    expect(dialog).to_contain_text("Changed changed")
+    dialog.get_by_role("button", name="Put on the canvas").click()
+    expect(playground.get_by_test_id("node-text_template").last).to_contain_text("Letter")
+
+
+def test_a_problem_leads_to_its_node(playground: Page) -> None:
+    playground.get_by_role("complementary", name="Nodes").get_by_role("button", name="HTTP Request").click()
+    expect(playground.get_by_test_id("node-http_request")).to_be_visible()
+    inspector(playground, "HTTP Request").get_by_role("button", name="Close").click()
+    playground.get_by_role("button", name="1 problem").first.click()
+    playground.get_by_role("menuitem").filter(has_text="HTTP Request").first.click()
+    expect(inspector(playground, "HTTP Request")).to_be_visible()
+
+
+def test_a_wrong_input_is_named_at_its_field(playground: Page) -> None:
+    run = playground.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("textbox", name="who").fill("")
+    run.get_by_role("textbox", name="who").press("Tab")
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("missing")
+
+
+def test_on_a_phone_the_flow_is_a_list_of_steps_to_edit_and_run(playground: Page) -> None:
+    playground.set_viewport_size({"width": 390, "height": 844})
+    playground.get_by_role("button", name="Letter Text Template").click()
+    label = inspector(playground).get_by_role("textbox", name="Label")
+    label.fill("Note")
+    label.press("Tab")
+    inspector(playground, "Letter").get_by_role("button", name="Close").click()
+    expect(playground.get_by_role("button", name="Note Text Template")).to_be_visible()
+    playground.get_by_role("region", name="Run", exact=True).get_by_role("button", name="Run", exact=True).click()
+    expect(playground.get_by_role("region", name="Run", exact=True)).to_contain_text("Dear Ann")

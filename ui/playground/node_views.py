@@ -1,0 +1,18 @@
+"""What the canvas must know of every node type, derived from the node files."""
+
+from __future__ import annotations
+
+from engine.nodes import NODE_TYPES
+from ui.playground.canvas_element import NodeTypeView
+
+NODE_VIEWS: dict[str, NodeTypeView] = {
+    kind.type: NodeTypeView(
+        title=kind.title,
+        icon=kind.icon,
+        group=kind.group,
+        tooltip=kind.tooltip,
+        ports=list(kind.ports),
+        accepts_input=kind.accepts_input,
+    )
+    for kind in NODE_TYPES
+}
