@@ -71,6 +71,14 @@ def test_another_sample_is_run(playground: Page) -> None:
     expect(run).to_contain_text("Dear Bob")
 
 
+def test_all_samples_are_run_and_compared(playground: Page) -> None:
+    run = playground.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("button", name="Run all samples").click()
+    expect(run).to_contain_text("2 of 2 samples · 2 completed")
+    expect(run).to_contain_text("Dear Ann")
+    expect(run).to_contain_text("Dear Bob")
+
+
 def test_an_edit_in_the_inspector_is_undone_and_redone_by_keyboard(playground: Page) -> None:
     playground.get_by_test_id("node-text_template").click()
     label = inspector(playground).get_by_role("textbox", name="Label")

@@ -22,6 +22,7 @@ from ui.form_specs import specs_of_schema
 from ui.forms import Form
 from ui.frame import reader
 from ui.parts import button, icon, icon_button, segments, status_badge, status_icon, words
+from ui.playground.batch import SampleBatch
 from ui.playground.watch import Look, look_at, statuses
 from ui.text import _, cost, duration, tokens
 from ui.visit import SignedOut, Visit
@@ -209,6 +210,8 @@ class RunPanel:
                 choice = ui.select(names, value=chosen, on_change=lambda event: self._choose_sample(event.value))
                 choice.props("outlined dense options-dense").style("flex: 1; min-width: 0")
                 choice.props["aria-label"] = _("Sample")
+            if len(samples) > 1:
+                icon_button("playlist_play", _("Run all samples"), self._run_samples)
             if self.visit.may("edit flows") and self.fields:
                 icon_button("bookmark_add", _("Keep this input as a sample"), self._keep_sample)
 
@@ -216,6 +219,15 @@ class RunPanel:
         if isinstance(number, int) and number < len(self.samples):
             self.payload, self.touched = dict(self.samples[number].get("payload") or {}), True
             self._draw_form()
+
+    async def _run_samples(self) -> None:
+        self.value_box.clear()
+        with self.value_box:
+            batch = SampleBatch(self.visit, self.draft.flow_id, self.draft.document, on_open=self._show_run)
+        await batch.run()
+
+    async def _show_run(self, job_id: JobId) -> None:
+        self.watch(job_id)
 
     async def _keep_sample(self) -> None:
         title = await ask_text(_("Keep this input"), _("Title"), f"{_('Sample')} {len(self.samples) + 1}", _("Keep"))
