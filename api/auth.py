@@ -40,10 +40,10 @@ class KeyUses:
         await self._later.flush()
 
 
-async def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
+def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
     """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized."""
     key_hash = parse_key(_sent_key(request))
-    row = None if key_hash is None else await database.read(find_caller, key_hash)
+    row = None if key_hash is None else database.look_up(find_caller, key_hash)
     if row is None:
         raise Unauthorized
     uses.note(row.key_id)

@@ -15,7 +15,7 @@ _COUNTED = ("queued", "processing", "completed", "failed", "cancelled")
 
 async def read_batch(context: Context, request: Request) -> Response:
     """`GET /batches/{batch_id}`: counts per status and a page of job ids."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     sent = parameters.query(request, "limit", "cursor")
     limit = parameters.whole_number("limit", sent.get("limit", "50"), 1, 100)
     batch = await context.database.read(

@@ -33,9 +33,9 @@ class Context:
     body_limits: BodyLimits
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def caller(self, request: Request) -> Caller:
+    def caller(self, request: Request) -> Caller:
         """Who calls. Raises Unauthorized."""
-        return await authenticate(self.database, self.key_uses, request)
+        return authenticate(self.database, self.key_uses, request)
 
     def refuse_when_stopping(self) -> None:
         """New work is not taken while the server stops. Raises ShuttingDown."""

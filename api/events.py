@@ -25,7 +25,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 async def stream_events(context: Context, request: Request) -> Response:
     """Everything that happened, then everything that happens; ends with the job's last event."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     parameters.query(request)
     job_id: str = request.path_params["job_id"]
     after = _last_event_id(request)

@@ -24,7 +24,7 @@ from storage.flows import find_flow, get_version, list_flows
 
 async def list_callable_flows(context: Context, request: Request) -> Response:
     """`GET /flows`: deployed flows that this key may call."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     parameters.query(request)
     flows = await context.database.read(list_flows, caller.workspace_id)
     data = [
@@ -43,7 +43,7 @@ async def list_callable_flows(context: Context, request: Request) -> Response:
 
 async def flow_openapi(context: Context, request: Request) -> Response:
     """`GET /flows/{flow_id}/openapi.json`: the live version's document."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     parameters.query(request)
     contract = await context.database.read(read_contract, caller, request.path_params["flow_id"])
     return _json(await asyncio.to_thread(flow_document, contract, context.base_url(request)))
@@ -51,7 +51,7 @@ async def flow_openapi(context: Context, request: Request) -> Response:
 
 async def api_openapi(context: Context, request: Request) -> Response:
     """`GET /openapi.json`: the whole public API."""
-    await context.caller(request)
+    context.caller(request)
     parameters.query(request)
     return _json(api_document(context.base_url(request)))
 

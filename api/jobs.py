@@ -26,7 +26,7 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 async def read_job(context: Context, request: Request) -> Response:
     """`GET /jobs/{job_id}`, with `wait` until it has ended."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     job_id: str = request.path_params["job_id"]
     wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
     answer, job = await job_answer(context, request, caller, job_id)
@@ -40,7 +40,7 @@ async def read_job(context: Context, request: Request) -> Response:
 
 async def list_own_jobs(context: Context, request: Request) -> Response:
     """`GET /jobs`: a page, newest first."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     sent = parameters.query(request, "status", "flow_id", "created_after", "limit", "cursor")
     status = sent.get("status")
     if status is not None and status not in STATUSES:
@@ -62,7 +62,7 @@ async def list_own_jobs(context: Context, request: Request) -> Response:
 
 async def cancel_job(context: Context, request: Request) -> Response:
     """`POST /jobs/{job_id}/cancel`: waits up to 3 seconds for the work to stop, then answers with the job as it is."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     parameters.query(request)
     job_id: str = request.path_params["job_id"]
     job = await context.database.write(cancel, caller.workspace_id, job_id, caller.environment)

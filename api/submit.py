@@ -21,7 +21,7 @@ from engine.jobs.batches import accept_batch
 
 async def run_flow(context: Context, request: Request) -> Response:
     """`POST /flows/execute/{flow_id}`: 202 with the job's id, or 200 with the job when it ended while the caller waited."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     context.refuse_when_stopping()
     flow_id: str = request.path_params["flow_id"]
     wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
@@ -38,7 +38,7 @@ async def run_flow(context: Context, request: Request) -> Response:
 
 async def run_batch(context: Context, request: Request) -> Response:
     """`POST /flows/execute/{flow_id}/batch`: all items or none; they wait for slots in `queued`."""
-    caller = await context.caller(request)
+    caller = context.caller(request)
     context.refuse_when_stopping()
     parameters.query(request)
     flow_id: str = request.path_params["flow_id"]

@@ -16,10 +16,11 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -29,6 +30,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import Clock, Millis, SystemClock
 from engine.errors import StorageUnavailable
+from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_SECONDS = 10
+#: How often a writer asks for the lock that another process holds. SQLite itself would soon ask every 100 ms only.
+ASK_SECONDS = 0.0005
 MAX_BATCH = 256
 READERS = 4
 
@@ -45,17 +49,43 @@ def now(session: Session) -> Millis:
     return session.info["now"]
 
 
-def after_commit(session: Session, notice: Callable[[], None]) -> None:
-    """Calls `notice` once this transaction is on disk, never when it was rolled back. It must be quick."""
-    session.info["after_commit"].append(notice)
+def after_commit(session: Session, notice: Callable[..., None], *subject: Any) -> None:
+    """Calls `notice` once this transaction is on disk, never when it was rolled back. It must be quick.
+
+    Verbs that share a transaction share a call: `notice` gets the subjects of all of them, each once.
+    """
+    session.info["after_commit"].append((notice, subject))
 
 
-@dataclass
+_Notice = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+@dataclass(slots=True)
 class _Write:
-    """One function waiting for the writer."""
+    """One function waiting for the writer. `loop` None: a thread waits."""
 
-    work: Callable[[Session], Any]
-    done: Future[Any] = field(default_factory=Future)
+    work: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    done: asyncio.Future[Any] | Future[Any]
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+@dataclass(slots=True)
+class _Answer:
+    write: _Write
+    value: Any = None
+    error: BaseException | None = None
+
+    def give(self) -> None:
+        """To whoever waits; somebody who went away does not take the write back."""
+        done = self.write.done
+        if done.done():
+            return
+        if self.error is not None:
+            done.set_exception(self.error)
+        else:
+            done.set_result(self.value)
 
 
 class Database:
@@ -69,6 +99,8 @@ class Database:
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._looking_up = threading.local()
+        self._kept: list[Connection] = []
         self._waiting: deque[_Write] = deque()
         self._arrived = threading.Semaphore(0)
         self._closing = False
@@ -85,6 +117,21 @@ class Database:
         with self.reading() as session:
             return work(session, *args, **kwargs)
 
+    def look_up(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A query of `Statement`s that find a row by its key, in this thread: quicker than the way to another one.
+
+        Each statement sees what is committed at its own moment. Never for more than a few rows: it may be the event loop.
+        """
+        if not self.url.startswith("sqlite"):
+            return self.read_now(work, *args, **kwargs)
+        connection = getattr(self._looking_up, "connection", None)
+        if connection is None:
+            connection = self._looking_up.connection = self.read_engine.connect()
+            self._kept.append(connection)
+        with storage_faults():
+            info = {"now": self.clock.now(), DRIVER: connection.connection.driver_connection}
+            return work(Session(info=info), *args, **kwargs)
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """A session on one consistent snapshot; writing through it fails."""
@@ -97,11 +144,16 @@ class Database:
 
         Cancelling the waiting task does not take the write back.
         """
-        return await asyncio.shield(asyncio.wrap_future(self._submit(lambda session: work(session, *args, **kwargs))))
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._submit(_Write(work, args, kwargs, done, loop))
+        return await done
 
     def write_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same from a thread without an event loop."""
-        return self._submit(lambda session: work(session, *args, **kwargs)).result()
+        done: Future[Any] = Future()
+        self._submit(_Write(work, args, kwargs, done))
+        return done.result()
 
     def close(self) -> None:
         """Finishes the writes that wait and closes every connection."""
@@ -109,16 +161,16 @@ class Database:
         self._arrived.release()
         self._writer.join(timeout=30)
         self._readers.shutdown(wait=True)
+        for connection in self._kept:
+            connection.close()
         self.read_engine.dispose()
         self.write_engine.dispose()
 
-    def _submit(self, work: Callable[[Session], Any]) -> Future[Any]:
+    def _submit(self, write: _Write) -> None:
         if self._closing:
             raise StorageUnavailable("The database is closing.")
-        write = _Write(work)
         self._waiting.append(write)
         self._arrived.release()
-        return write.done
 
     def _write_for_ever(self) -> None:
         while True:
@@ -135,44 +187,94 @@ class Database:
 
     def _write_together(self, batch: list[_Write]) -> None:
         """One transaction for the batch, a savepoint for each; nobody is answered before the commit."""
-        answers: list[tuple[_Write, Any, BaseException | None]] = []
-        notices: list[Callable[[], None]] = []
+        answers: list[_Answer] = []
+        notices: list[_Notice] = []
         try:
             with storage_faults(), self.write_engine.connect() as connection, connection.begin():
-                answers.extend((write, *self._write_one(connection, write, notices)) for write in batch)
+                info = self._info_of(connection)
+                answers.extend(self._write_one(connection, info, write, notices) for write in batch)
         except BaseException as error:  # noqa: BLE001 - every waiting caller must hear of it
-            answers = [(write, None, error) for write in batch]
+            answers = [_Answer(write, error=error) for write in batch]
             notices = []
-        for write, answer, error in answers:
-            if write.done.set_running_or_notify_cancel():
-                write.done.set_exception(error) if error else write.done.set_result(answer)
-        for notice in notices:
-            try:
-                notice()
-            except Exception:
-                log.exception("A notice after a commit failed")
+        _give_all(answers)
+        _tell(notices)
+
+    def _info_of(self, connection: Connection) -> dict[str, Any]:
+        info = dict(self.info)
+        if connection.dialect.name == "sqlite":
+            info[DRIVER] = connection.connection.driver_connection
+        return info
 
     def _write_one(
-        self, connection: Connection, write: _Write, notices: list[Callable[[], None]]
-    ) -> tuple[Any, BaseException | None]:
-        mine: list[Callable[[], None]] = []
-        info = {**self.info, "now": self.clock.now(), "after_commit": mine}
+        self, connection: Connection, info: dict[str, Any], write: _Write, notices: list[_Notice]
+    ) -> _Answer:
+        """A session costs more than a whole accept, so it begins its own savepoint only when the verb makes use of it."""
+        mine: list[_Notice] = []
+        info = {**info, "now": self.clock.now(), "after_commit": mine}
         try:
             with (
+                _savepoint(connection, info.get(DRIVER)),
                 Session(
                     connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info
                 ) as session,
-                session.begin(),
             ):
-                answer = write.work(session)
+                answer = write.work(session, *write.args, **write.kwargs)
+                if session.in_transaction():
+                    session.commit()
         except DBAPIError as error:
             if is_storage_fault(error):
                 raise
-            return None, error
+            return _Answer(write, error=error)
         except Exception as error:  # noqa: BLE001 - handed to the caller who asked for this write
-            return None, error
+            return _Answer(write, error=error)
         notices += mine
-        return answer, None
+        return _Answer(write, answer)
+
+
+@contextlib.contextmanager
+def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Iterator[None]:
+    """What is written inside is kept as a whole or not at all."""
+    run = connection.exec_driver_sql if driver is None else driver.execute
+    try:
+        run("savepoint verb")
+        try:
+            yield
+        except BaseException:
+            run("rollback to verb")
+            run("release verb")
+            raise
+        run("release verb")
+    except sqlite3.Error as error:
+        raise DBAPIError.instance("savepoint", None, error, sqlite3.Error) from error
+
+
+def _give_all(answers: Iterable[_Answer]) -> None:
+    """Each loop is woken once for all of its answers."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+    for answer in answers:
+        if answer.write.loop is None:
+            answer.give()
+        else:
+            by_loop.setdefault(answer.write.loop, []).append(answer)
+    for loop, mine in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
+            loop.call_soon_threadsafe(_give_each, mine)
+
+
+def _give_each(answers: list[_Answer]) -> None:
+    for answer in answers:
+        answer.give()
+
+
+def _tell(notices: list[_Notice]) -> None:
+    by_notice: dict[Callable[..., None], dict[Any, None]] = {}
+    for notice, subject in notices:
+        by_notice.setdefault(notice, {}).update(dict.fromkeys(subject))
+    for notice, subjects in by_notice.items():
+        try:
+            notice(*subjects)
+        except Exception:
+            log.exception("A notice after a commit failed")
 
 
 def make_engine(url: str, *, immediate: bool) -> Engine:
@@ -198,9 +300,31 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        if immediate:
+            _begin_immediately(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_immediately(connection: Connection) -> None:
+    """Takes the write lock. Asked for in short steps: the other process holds it for a millisecond or two."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    until = time.monotonic() + BUSY_SECONDS
+    driver.execute("pragma busy_timeout=0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
+            time.sleep(ASK_SECONDS)
+    finally:
+        driver.execute(f"pragma busy_timeout={BUSY_SECONDS * 1_000}")
 
 
 def sqlite_url(data: Path) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.models import Event, Job
+from storage.statements import insert_into, to_json
 
-_EVENTS = cast("Table", Event.__table__)
+_ADD = insert_into("events", ("job_id", "seq", "at", "name", "data"))
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tu
     if not events:
         return
     first = last_seq - len(events) + 1
-    session.execute(
-        insert(_EVENTS),
-        [
-            {"job_id": job_id, "seq": first + number, "at": at, "name": name, "data": data}
+    _ADD.run(
+        session,
+        *(
+            {"job_id": job_id, "seq": first + number, "at": at, "name": name, "data": to_json(data)}
             for number, (name, at, data) in enumerate(events)
-        ],
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
 from storage.models import Deployment, Flow, FlowVersion
+from storage.statements import Statement, from_json
 
 State = Literal["Not saved yet", "Draft", "Live", "Live with newer draft", "Undeployed"]
 
@@ -42,6 +43,15 @@ class FlowRow:
             return "Undeployed" if self.ever_deployed else "Draft"
         newer = self.draft_differs or self.live_version != self.newest_version
         return "Live with newer draft" if newer else "Live"
+
+
+@dataclass(frozen=True)
+class CalledFlow:
+    """What accepting a job needs to know of a flow."""
+
+    id: str
+    live_version: int | None
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,18 @@ def get_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow:
     if found is None:
         raise no_flow(flow_id)
     return found
+
+
+_CALLED = Statement(
+    "select id, live_version, settings from flows"
+    " where id = :id and workspace_id = :workspace_id and deleted_at is null"
+)
+
+
+def find_called_flow(session: Session, workspace_id: str, flow_id: str) -> CalledFlow | None:
+    """The same for the hot path."""
+    row = _CALLED.row(session, {"id": flow_id, "workspace_id": workspace_id})
+    return None if row is None else CalledFlow(row[0], row[1], from_json(row[2]))
 
 
 def find_public_docs_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[str, FlowRow] | None:

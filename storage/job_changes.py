@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import JSON, Table, bindparam, insert, select, text, update
+from sqlalchemy import Table, insert, select, text
 from sqlalchemy.orm import Session
 
 from engine.ids import new_id
 from storage.database import now
 from storage.events import add_events
-from storage.models import Job, Step, Value, WebhookDelivery
+from storage.models import Job, WebhookDelivery
+from storage.statements import Statement, from_json, insert_into, to_json
 from storage.usage import release_slot
 
-_JOBS = cast("Table", Job.__table__)
-_STEPS = cast("Table", Step.__table__)
-_VALUES = cast("Table", Value.__table__)
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 
 #: How many Playground runs of a workspace may run at once.
@@ -63,8 +61,22 @@ class Ended:
     environment: str
 
 
+_INSERT = Statement(
+    """
+    insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, counted, status,
+                      attempts, created_at, enqueued_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos,
+                      input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, traceparent, webhook_url,
+                      run_options)
+    values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :counted, 'queued',
+            0, :at, :at, :limit_ms, :steps_total, 0, 0, 0,
+            0, 0, 0, false, 1, :request_id, :traceparent, :webhook_url,
+            :run_options)
+    """
+)
+_OPTIONAL = dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url"))
+_PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name", "size", "data"))
 # A Playground run waits while four of its workspace run; the count is of rows, so no slot of it can leak.
-_CLAIM = text(
+_CLAIM = Statement(
     """
     update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
            started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
@@ -73,20 +85,23 @@ _CLAIM = text(
             select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
                and other.workspace_id = jobs.workspace_id) < :playground_slots)
     returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
-              steps_total, last_seq
+              steps_total, run_options, last_seq
     """
 )
-_END = text(
+_END = Statement(
     """
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
            completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
                                else :at end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
-    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, last_seq, completed_at
+    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, last_seq
     """
-).bindparams(bindparam("error", type_=JSON(none_as_null=True)))
-_REQUEUE = text(
+)
+_STOP_STEPS = Statement(
+    "update steps set status = 'cancelled', ended_at = :at where job_id = :id and status = 'running'"
+)
+_REQUEUE = Statement(
     """
     update jobs set status = 'queued', owner = null, enqueued_at = :at, last_seq = last_seq + 1,
            attempts = case when :unpunished and attempts > 0 then attempts - 1 else attempts end
@@ -96,36 +111,22 @@ _REQUEUE = text(
 )
 
 
+class _EndedRow(NamedTuple):
+    """What `_END` returns."""
+
+    workspace_id: str
+    flow_id: str
+    key_id: str | None
+    counted: bool
+    environment: str
+    webhook_url: str | None
+    last_seq: int
+
+
 def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
     """Adds a queued job with its payload (JSON text, bytes) and its first event."""
     at = now(session)
-    session.execute(
-        insert(_JOBS),
-        {
-            "snapshot_id": None,
-            "key_id": None,
-            "batch_id": None,
-            "status": "queued",
-            "owner": None,
-            "attempts": 0,
-            "created_at": at,
-            "enqueued_at": at,
-            "started_at": None,
-            "completed_at": None,
-            "cancel_requested_at": None,
-            "steps_done": 0,
-            "items_failed": 0,
-            "cost_nanos": 0,
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "model_calls": 0,
-            "simulated": False,
-            "last_seq": 1,
-            "traceparent": None,
-            "webhook_url": None,
-            **{name: value for name, value in row.items() if value is not None},
-        },
-    )
+    _INSERT.run(session, {**_OPTIONAL, **row, "run_options": to_json(row.get("run_options")), "at": at})
     put_value(session, row["id"], "payload", payload)
     add_events(session, row["id"], 1, [("job.queued", at, {})])
 
@@ -133,26 +134,19 @@ def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int
 def claim_job(session: Session, owner: str, job_id: str) -> Claimed | None:
     """Takes a queued job for a worker. None: it is taken, ended, or must wait for a Playground slot."""
     at = now(session)
-    row = session.execute(
-        _CLAIM, {"id": job_id, "owner": owner, "at": at, "playground_slots": PLAYGROUND_SLOTS}
-    ).one_or_none()
+    row = _CLAIM.row(session, {"id": job_id, "owner": owner, "at": at, "playground_slots": PLAYGROUND_SLOTS})
     if row is None:
         return None
-    add_events(session, job_id, row.last_seq, [("job.processing", at, {"attempt": row.attempts})])
-    options = session.scalar(select(Job.run_options).where(Job.id == job_id))
+    *described, attempt, limit_ms, started_at, steps_total, run_options, last_seq = row
+    add_events(session, job_id, last_seq, [("job.processing", at, {"attempt": attempt})])
     return Claimed(
-        id=row.id,
-        workspace_id=row.workspace_id,
-        flow_id=row.flow_id,
-        flow_version=row.flow_version,
-        snapshot_id=row.snapshot_id,
-        environment=row.environment,
-        attempt=row.attempts,
-        limit_ms=row.limit_ms,
-        started_at=row.started_at,
-        elapsed_ms=max(0, at - row.started_at),
-        steps_total=row.steps_total,
-        run_options=options,
+        *described,
+        attempt=attempt,
+        limit_ms=limit_ms,
+        started_at=started_at,
+        elapsed_ms=max(0, at - started_at),
+        steps_total=steps_total,
+        run_options=from_json(run_options),
     )
 
 
@@ -170,26 +164,27 @@ def end_job(
     `holder` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
     """
     at = now(session)
-    row = session.execute(
-        _END,
+    found = _END.row(
+        session,
         {
             "id": job_id,
             "status": status,
-            "error": error,
+            "error": to_json(error),
             "at": at,
             "was": "processing" if holder else "queued",
             "owner": holder.owner if holder else None,
             "attempt": holder.attempt if holder else None,
         },
-    ).one_or_none()
-    if row is None:
+    )
+    if found is None:
         return None
+    row = _EndedRow(*found)
     if row.counted:
         release_slot(session, row.workspace_id, row.key_id)
     if result is not None:
         put_value(session, job_id, "result", result)
     if holder:
-        _end_running_steps(session, job_id, at)
+        _STOP_STEPS.run(session, {"id": job_id, "at": at})
     data = {} if error is None else {"code": error["code"], "message": error["message"], "node_id": error["node_id"]}
     add_events(session, job_id, row.last_seq, [(f"job.{status}", at, data)])
     if row.webhook_url:
@@ -200,13 +195,14 @@ def end_job(
 def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bool) -> bool:
     """Puts a processing job back into the queue; `unpunished` takes the attempt back. False: it was lost before."""
     at = now(session)
-    row = session.execute(
-        _REQUEUE,
+    row = _REQUEUE.row(
+        session,
         {"id": job_id, "owner": holder.owner, "attempt": holder.attempt, "at": at, "unpunished": unpunished},
-    ).one_or_none()
+    )
     if row is None:
         return False
-    add_events(session, job_id, row.last_seq, [("job.queued", at, {"attempt": row.attempts})])
+    last_seq, attempt = row
+    add_events(session, job_id, last_seq, [("job.queued", at, {"attempt": attempt})])
     return True
 
 
@@ -224,9 +220,8 @@ def request_cancel(session: Session, job_id: str) -> None:
 def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) -> None:
     """Stores a value of the job itself (payload or result): JSON text and its bytes."""
     data, size = value
-    session.execute(
-        insert(_VALUES),
-        {"job_id": job_id, "node_id": "", "index_path": "", "name": name, "size": size, "data": data},
+    _PUT_VALUE.run(
+        session, {"job_id": job_id, "node_id": "", "index_path": "", "name": name, "size": size, "data": data}
     )
 
 
@@ -275,15 +270,7 @@ def next_playground_job(session: Session, workspace_id: str) -> str | None:
     )
 
 
-def _end_running_steps(session: Session, job_id: str, at: int) -> None:
-    session.execute(
-        update(_STEPS)
-        .where(_STEPS.c.job_id == job_id, _STEPS.c.status == "running")
-        .values(status="cancelled", ended_at=at)
-    )
-
-
-def _add_webhook(session: Session, job_id: str, status: str, row: Any, at: int) -> None:
+def _add_webhook(session: Session, job_id: str, status: str, row: _EndedRow, at: int) -> None:
     session.execute(
         insert(_WEBHOOKS),
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from engine.clock import MINUTE
 from engine.errors import NotFound
 from storage.database import now
 from storage.models import ApiKey, ApiKeySecret
+from storage.statements import Statement, from_json
 
 
 @dataclass(frozen=True)
@@ -61,41 +63,32 @@ class KeyRow:
         return f"{self.prefix}…{self.last4}"
 
 
+_FIND_CALLER = Statement(
+    """
+    select k.workspace_id, k.id, k.environment, k.label, s.prefix, k.flow_ids, k.concurrency, k.monthly
+      from api_key_secrets s join api_keys k on k.id = s.key_id
+     where s.hash = :hash and (s.valid_until is null or s.valid_until > :at)
+       and k.revoked_at is null and (k.expires_at is null or k.expires_at > :at)
+    """
+)
+_READ_CALLER = Statement(
+    """
+    select k.workspace_id, k.id, k.environment, k.label, '', k.flow_ids, k.concurrency, k.monthly
+      from api_keys k
+     where k.id = :key_id and k.workspace_id = :workspace_id
+       and k.revoked_at is null and (k.expires_at is null or k.expires_at > :at)
+    """
+)
+
+
 def find_caller(session: Session, key_hash: str) -> CallerRow | None:
     """Who calls with this key now; None when it is unknown, revoked, expired or its overlap after a rotation has ended."""
-    at = now(session)
-    row = session.execute(
-        select(
-            ApiKey.workspace_id,
-            ApiKey.id,
-            ApiKey.environment,
-            ApiKey.label,
-            ApiKeySecret.prefix,
-            ApiKey.flow_ids,
-            ApiKey.concurrency,
-            ApiKey.monthly,
-        )
-        .join(ApiKey, ApiKey.id == ApiKeySecret.key_id)
-        .where(
-            ApiKeySecret.hash == key_hash,
-            or_(ApiKeySecret.valid_until.is_(None), ApiKeySecret.valid_until > at),
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at),
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    workspace_id, key_id, environment, label, prefix, flow_ids, concurrency, monthly = row
-    return CallerRow(
-        workspace_id,
-        key_id,
-        environment,
-        label,
-        prefix,
-        None if flow_ids is None else frozenset(flow_ids),
-        concurrency,
-        monthly,
-    )
+    return _caller(_FIND_CALLER.row(session, {"hash": key_hash, "at": now(session)}))
+
+
+def read_caller(session: Session, workspace_id: str, key_id: str) -> CallerRow | None:
+    """The key as it is in this transaction, without its prefix; None when it was revoked, has expired or is gone."""
+    return _caller(_READ_CALLER.row(session, {"key_id": key_id, "workspace_id": workspace_id, "at": now(session)}))
 
 
 def note_key_use(session: Session, key_id: str) -> None:
@@ -152,6 +145,15 @@ def hold_key(session: Session, workspace_id: str, key_id: str) -> ApiKey:
             remedy="Settings, API Keys and `app.py keys list` show the ids of your keys.",
         )
     return row
+
+
+def _caller(row: Any) -> CallerRow | None:
+    if row is None:
+        return None
+    workspace_id, key_id, environment, label, prefix, stored, concurrency, monthly = row
+    flow_ids = from_json(stored)
+    allowed = None if flow_ids is None else frozenset(flow_ids)
+    return CallerRow(workspace_id, key_id, environment, label, prefix, allowed, concurrency, monthly)
 
 
 def _row(key: ApiKey, secrets: list[ApiKeySecret], at: int) -> KeyRow:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Table, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from storage.events import add_events
 from storage.job_changes import Holder
 from storage.jobs import as_value
 from storage.models import Job, ModelCall, Step, Value
+from storage.statements import Statement, insert_into, to_json
 
-_STEPS = cast("Table", Step.__table__)
-_VALUES = cast("Table", Value.__table__)
+# A step's end is written over its start.
+_PUT_STEP = insert_into(
+    "steps", [column.name for column in Step.__table__.columns], ("job_id", "node_id", "index_path")
+)
+_PUT_VALUE = insert_into(
+    "job_values",
+    ("job_id", "node_id", "index_path", "name", "size", "data"),
+    ("job_id", "node_id", "index_path", "name"),
+)
 _CALLS = cast("Table", ModelCall.__table__)
 
 
@@ -74,7 +81,7 @@ class Progress:
     items_failed: int
 
 
-_SUMS = text(
+_SUMS = Statement(
     """
     update jobs set last_seq = last_seq + :events, steps_done = :steps_done, items_failed = :items_failed,
            cost_nanos = case when :cost_known then cost_nanos + :cost else null end,
@@ -90,8 +97,8 @@ def write_progress(session: Session, progress: Progress) -> bool:
     """Stores steps, values, model calls and events, and adds them to the job's sums. False: the job was lost."""
     calls = progress.calls
     costs = [call["cost_nanos"] for call in calls]
-    row = session.execute(
-        _SUMS,
+    row = _SUMS.row(
+        session,
         {
             "id": progress.job_id,
             "owner": progress.holder.owner,
@@ -106,14 +113,14 @@ def write_progress(session: Session, progress: Progress) -> bool:
             "calls": len(calls),
             "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
         },
-    ).one_or_none()
+    )
     if row is None:
         return False
-    add_events(session, progress.job_id, row.last_seq, progress.events)
+    add_events(session, progress.job_id, row[0], progress.events)
     if progress.steps:
-        _put(session, _STEPS, [{"job_id": progress.job_id, **step} for step in progress.steps])
+        _PUT_STEP.run(session, *(_stored(progress.job_id, step) for step in progress.steps))
     if progress.values:
-        _put(session, _VALUES, [{"job_id": progress.job_id, **vars(value)} for value in progress.values])
+        _PUT_VALUE.run(session, *({"job_id": progress.job_id, **vars(value)} for value in progress.values))
     if calls:
         mine = {"job_id": progress.job_id, "workspace_id": progress.workspace_id, "flow_id": progress.flow_id}
         session.execute(insert(_CALLS), [{**mine, **call} for call in calls])
@@ -149,10 +156,5 @@ def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
     return {key: stored.value for key, stored in kept.items() if not stored.cut}
 
 
-def _put(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts rows or puts them over older ones with the same key (a step's end over its start)."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+def _stored(job_id: str, step: Mapping[str, Any]) -> dict[str, Any]:
+    return {**step, "job_id": job_id, "error": to_json(step["error"]), "warnings": to_json(step["warnings"])}

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.clock import month_of, month_start
 from storage.database import now
 from storage.models import OPEN, Job, Usage
+from storage.statements import Statement
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Used:
     month_count: int
 
 
-_TAKE = text(
+_TAKE = Statement(
     """
     update usage set active = active + 1, month = :month,
            month_count = case when month = :month then month_count + 1 else 1 end
@@ -41,11 +42,11 @@ _TAKE = text(
     returning active, month_count
     """
 )
-_TAKE_ACTIVE = text(
+_TAKE_ACTIVE = Statement(
     "update usage set active = active + 1 where subject = :subject and (:concurrency < 0 or active < :concurrency)"
     " returning active"
 )
-_COUNT = text(
+_COUNT = Statement(
     """
     update usage set month = :month,
            month_count = case when month = :month then month_count + :count else :count end
@@ -54,12 +55,16 @@ _COUNT = text(
     returning month_count
     """
 )
-_RELEASE = text("update usage set active = active - 1 where subject = :subject and active > 0")
-_OPEN = text(
+_READ = Statement(
+    "select active, case when month = :month then month_count else 0 end from usage where subject = :subject"
+)
+_HAS = Statement("select 1 from usage where subject = :subject")
+_RELEASE = Statement("update usage set active = active - 1 where subject = :subject and active > 0")
+_OPEN = Statement(
     "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
     " on conflict (subject) do nothing"
 )
-_SET = text(
+_SET = Statement(
     "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
     " on conflict (subject) do update set active = :active, month = :month,"
     " month_count = case when usage.month = :month and usage.month_count > :month_count"
@@ -78,47 +83,43 @@ def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
         "concurrency": -1 if caps.concurrency is None else caps.concurrency,
         "monthly": -1 if caps.monthly is None else caps.monthly,
     }
-    row = session.execute(_TAKE, values).one_or_none()
+    row = _TAKE.row(session, values)
     if row is None and not _has_row(session, subject):
-        session.execute(_OPEN, _counted(session, subject))
-        row = session.execute(_TAKE, values).one_or_none()
-    return None if row is None else Used(row.active, row.month_count)
+        _OPEN.run(session, _counted(session, subject))
+        row = _TAKE.row(session, values)
+    return None if row is None else Used(*row)
 
 
 def take_active(session: Session, subject: str, concurrency: int | None) -> bool:
     """Takes a slot for a job that was counted before: an item of a batch that waited."""
     limit = -1 if concurrency is None else concurrency
-    return session.execute(_TAKE_ACTIVE, {"subject": subject, "concurrency": limit}).one_or_none() is not None
+    return _TAKE_ACTIVE.row(session, {"subject": subject, "concurrency": limit}) is not None
 
 
 def count_requests(session: Session, subject: str, count: int, monthly: int | None) -> bool:
     """Counts so many jobs of this month at once, or none when they do not all fit; takes no slot."""
     if not _has_row(session, subject):
-        session.execute(_OPEN, _counted(session, subject))
+        _OPEN.run(session, _counted(session, subject))
     values = {
         "subject": subject,
         "month": month_of(now(session)),
         "count": count,
         "monthly": -1 if monthly is None else monthly,
     }
-    return session.execute(_COUNT, values).one_or_none() is not None
+    return _COUNT.row(session, values) is not None
 
 
 def release_slot(session: Session, *subjects: str | None) -> None:
     """Gives the slot of an ended job back."""
     for subject in subjects:
         if subject is not None:
-            session.execute(_RELEASE, {"subject": subject})
+            _RELEASE.run(session, {"subject": subject})
 
 
 def read_usage(session: Session, subject: str) -> Used:
     """What a workspace or key uses now."""
-    row = session.execute(
-        select(Usage.active, Usage.month, Usage.month_count).where(Usage.subject == subject)
-    ).one_or_none()
-    if row is None:
-        return Used(0, 0)
-    return Used(row.active, row.month_count if row.month == month_of(now(session)) else 0)
+    row = _READ.row(session, {"subject": subject, "month": month_of(now(session))})
+    return Used(0, 0) if row is None else Used(*row)
 
 
 def reconcile_usage(session: Session) -> int:
@@ -134,12 +135,12 @@ def reconcile_usage(session: Session) -> int:
     for subject in sorted(known):
         counted = _counted(session, subject)
         wrong += read_usage(session, subject).active != counted["active"]
-        session.execute(_SET, counted)
+        _SET.run(session, counted)
     return wrong
 
 
 def _has_row(session: Session, subject: str) -> bool:
-    return session.scalar(select(Usage.subject).where(Usage.subject == subject)) is not None
+    return _HAS.row(session, {"subject": subject}) is not None
 
 
 def _counted(session: Session, subject: str) -> dict[str, str | int]:

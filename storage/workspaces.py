@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine.errors import NotFound
 from engine.plans import PLANS
 from storage.models import Workspace
+from storage.statements import Statement
 
 #: Stored in the place of a limit: there is none, whatever the plan says.
 UNLIMITED = -1
@@ -33,6 +34,9 @@ class WorkspaceRow:
     name: str
     limits: Limits
     created_at: int
+
+
+_LIMITS = Statement("select plan, concurrency, monthly from workspaces where id = :id")
 
 
 def list_workspaces(session: Session) -> list[WorkspaceRow]:
@@ -62,7 +66,10 @@ def get_workspace(session: Session, workspace_id: str) -> WorkspaceRow:
 
 def get_limits(session: Session, workspace_id: str) -> Limits:
     """The limits that count for the next request. Raises NotFound."""
-    return get_workspace(session, workspace_id).limits
+    row = _LIMITS.row(session, {"id": workspace_id})
+    if row is None:
+        raise NotFound(f"No workspace with the id `{workspace_id}`")
+    return limits_of(*row)
 
 
 def hold_workspace(session: Session, workspace_id: str) -> Workspace:

@@ -34,8 +34,10 @@ from engine.jobs.limits import LimitsView, limits_now, take_slots
 from engine.jobs.queue import send
 from engine.jobs.values import encoded
 from storage.database import now
+from storage.flows import CalledFlow, find_called_flow
 from storage.job_changes import insert_job
-from storage.models import ApiKey, Flow, FlowVersion, Idempotency
+from storage.keys import read_caller
+from storage.models import FlowVersion, Idempotency
 from storage.usage import Caps
 
 #: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
@@ -172,18 +174,8 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
     """The key as it is in this transaction. Raises Unauthorized when it was revoked or has expired meanwhile."""
     if caller.key_id is None:
         return caller
-    row = session.execute(
-        select(
-            ApiKey.environment,
-            ApiKey.label,
-            ApiKey.flow_ids,
-            ApiKey.concurrency,
-            ApiKey.monthly,
-            ApiKey.revoked_at,
-            ApiKey.expires_at,
-        ).where(ApiKey.id == caller.key_id, ApiKey.workspace_id == caller.workspace_id)
-    ).one_or_none()
-    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now(session)):
+    row = read_caller(session, caller.workspace_id, caller.key_id)
+    if row is None:
         raise Unauthorized
     return Caller(
         workspace_id=caller.workspace_id,
@@ -191,19 +183,15 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
         environment=row.environment,
         label=row.label,
         prefix=caller.prefix,
-        flow_ids=None if row.flow_ids is None else frozenset(row.flow_ids),
+        flow_ids=row.flow_ids,
         concurrency=row.concurrency,
         monthly=row.monthly,
     )
 
 
-def find_live_flow(session: Session, caller: Caller, flow_id: str) -> Any:
+def find_live_flow(session: Session, caller: Caller, flow_id: str) -> CalledFlow:
     """Id, live version and settings of a flow this caller may call. Raises NotFound, NotAllowed, NotDeployed."""
-    flow = session.execute(
-        select(Flow.id, Flow.live_version, Flow.settings).where(
-            Flow.id == flow_id, Flow.workspace_id == caller.workspace_id, Flow.deleted_at.is_(None)
-        )
-    ).one_or_none()
+    flow = find_called_flow(session, caller.workspace_id, flow_id)
     if flow is None:
         raise NotFound(f"No flow has the id {flow_id!r}")
     if caller.flow_ids is not None and flow.id not in caller.flow_ids:
@@ -216,9 +204,10 @@ def find_live_flow(session: Session, caller: Caller, flow_id: str) -> Any:
     return flow
 
 
-def choose_version(session: Session, flow: Any, wanted: int | None) -> int:
+def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:
     """The live version, or the wanted one when it was ever deployed. Raises NotFound."""
     if wanted is None or wanted == flow.live_version:
+        assert flow.live_version is not None
         return flow.live_version
     deployed = session.scalar(
         select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow.id, FlowVersion.number == wanted)

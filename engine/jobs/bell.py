@@ -26,8 +26,8 @@ class Bell(Protocol):
         """A cancel was asked for."""
         ...
 
-    def changed(self, job_id: str) -> None:
-        """A job has a new event."""
+    def changed(self, *job_ids: str) -> None:
+        """These jobs have new events."""
         ...
 
 
@@ -49,4 +49,4 @@ def job_changed(session: Session, job_id: str) -> None:
     """After the commit, those who wait for this job read it again."""
     bell: Bell | None = session.info.get(BELL)
     if bell is not None:
-        after_commit(session, lambda: bell.changed(job_id))
+        after_commit(session, bell.changed, job_id)

@@ -76,9 +76,10 @@ class Hub:
     def cancel(self, job_id: str) -> None:
         """Nobody here runs jobs; the worker that has it looks by itself."""
 
-    def changed(self, job_id: str) -> None:
+    def changed(self, *job_ids: str) -> None:
         """The same as `notify`."""
-        self.notify(job_id)
+        for job_id in job_ids:
+            self.notify(job_id)
 
     @contextlib.asynccontextmanager
     async def subscribe(self, job_id: str) -> AsyncIterator[Changes]:

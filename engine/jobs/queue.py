@@ -22,23 +22,23 @@ from huey.consumer import BaseProcess, Consumer, Worker
 from huey.registry import Message
 from huey.serializer import Serializer
 from huey.storage import BlackHoleStorage, SqliteStorage
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.jobs.bell import wake_workers
+from storage.statements import Statement
 
 QUEUE = "jobs"
 #: Messages taken from the table in one transaction.
 TAKE = 32
 
-_SEND = text("insert into task (queue, data, priority) values (:queue, :data, 0)")
+_SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, 0)")
 
 
 def send(session: Session, *job_ids: str) -> None:
     """Puts jobs into the queue within this transaction, and wakes workers after its commit."""
     if not job_ids:
         return
-    session.execute(_SEND, [{"queue": QUEUE, "data": message(job_id)} for job_id in job_ids])
+    _SEND.run(session, *({"queue": QUEUE, "data": message(job_id)} for job_id in job_ids))
     wake_workers(session)
 
 

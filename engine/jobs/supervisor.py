@@ -95,9 +95,9 @@ class Supervisor:
         """A running job shall stop."""
         self._send(f"cancel {job_id}\n".encode())
 
-    def changed(self, job_id: str) -> None:
-        """A change made by this process."""
-        self._hub.notify(job_id)
+    def changed(self, *job_ids: str) -> None:
+        """Changes made by this process."""
+        self._hub.changed(*job_ids)
 
     def _send(self, line: bytes) -> None:
         """A full pipe means that the worker is awake anyway; it also looks for cancels by itself."""

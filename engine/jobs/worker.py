@@ -135,9 +135,9 @@ class _Worker:
         """A running job shall stop."""
         self.loop.call_soon_threadsafe(self.runs.cancel, job_id)
 
-    def changed(self, job_id: str) -> None:
+    def changed(self, *job_ids: str) -> None:
         """Tells the supervisor."""
-        self._tell(f"job {job_id}\n")
+        self._tell("".join(f"job {job_id}\n" for job_id in job_ids))
 
     # The process.
 
