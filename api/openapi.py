@@ -53,7 +53,8 @@ def api_document(server_url: str) -> dict[str, Any]:
     return _document(
         "Flowport public API",
         "Run deployed flows and read their jobs. Every call needs an API key; every error is "
-        "`application/problem+json` (RFC 9457).",
+        "`application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
+        '`"5"`.',
         VERSION,
         server_url,
         paths,
@@ -96,6 +97,25 @@ def slug_of(title: str, fallback: str) -> str:
 _OF_A_FLOW = {"run_flow", "run_flow_batch", "get_job", "cancel_job", "stream_job_events", "get_batch"}
 
 
+#: What to call with the id that a submit answered.
+_LINKS: dict[type[BaseModel], dict[str, Any]] = {
+    schemas.JobAccepted: {
+        operation_id: {"operationId": operation_id, "parameters": {"job_id": "$response.body#/job_id"}}
+        for operation_id in ("get_job", "stream_job_events", "cancel_job")
+    },
+    schemas.BatchAccepted: {
+        "get_batch": {"operationId": "get_batch", "parameters": {"batch_id": "$response.body#/batch_id"}}
+    },
+}
+
+#: A stream is no JSON value, so it has an example and no type: readers differ in whether a type is that of one event or of all.
+_EVENTS: dict[str, Any] = {
+    "schema": {},
+    "example": "id: 1\nevent: job.queued\n"
+    'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
+}
+
+
 def _document(
     title: str, description: str, version: str, server_url: str, paths: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
@@ -127,9 +147,9 @@ def _operation(operation: Operation, without: Iterable[str] = ()) -> dict[str, A
 
 def _answers(operation: Operation) -> dict[str, Any]:
     if operation.answer is None:
-        kind = "text/event-stream" if operation.operation_id == "stream_job_events" else "application/json"
-        schema: JsonSchema = {"type": "string"} if kind == "text/event-stream" else {"type": "object"}
-        return {"200": {"description": operation.summary, "content": {kind: {"schema": schema}}}}
+        stream = operation.operation_id == "stream_job_events"
+        content = {"text/event-stream": _EVENTS} if stream else {"application/json": {"schema": {"type": "object"}}}
+        return {"200": {"description": operation.summary, "content": content}}
     answers: dict[str, Any] = {}
     if operation.also_job:
         answers["200"] = _answer("The job has ended within the time asked for", schemas.Job)
@@ -138,6 +158,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         answers["202"]["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"} for name in ("Location", "Retry-After", "RateLimit")
         }
+        answers["202"]["links"] = _LINKS[operation.answer]
     if "if_none_match" in operation.parameters:
         answers["304"] = {"description": "Nothing has changed since that ETag"}
     return answers

@@ -45,7 +45,9 @@ def whole_number(name: str, text: str, lowest: int, highest: int) -> int:
 def wait_seconds(request: Request, parameters: dict[str, str]) -> int:
     """How long the caller wants to wait: `?wait=N` or `Prefer: wait=N`, at most 60. A preference we cannot read is 0."""
     if (text := parameters.get("wait")) is not None:
-        return min(whole_number("wait", text, 0, 999_999_999), MAX_WAIT_SECONDS)
+        if not re.fullmatch(r"\d+", text, re.ASCII):
+            raise invalid("wait", "must be a whole number of seconds, 0 or more")
+        return min(int(text.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)  # three digits are more than enough to tell
     preferred = _WAIT.search(",".join(request.headers.getlist("prefer")))
     return min(int(preferred.group(1)), MAX_WAIT_SECONDS) if preferred else 0
 
