@@ -17,6 +17,7 @@ from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from ui import feedback
+from ui.answer import answer_of
 from ui.parts import button, icon, link, link_button, note, sentence, words
 from ui.text import _, plural
 from ui.visit import Visit
@@ -88,8 +89,7 @@ async def _save_first(here: Visit, flow: FlowRow) -> bool:
         go.set_enabled(bool((box.value or "").strip()))
         box.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
         box.on("keydown.enter", lambda: dialog.submit((box.value or "").strip()) if (box.value or "").strip() else None)
-    chosen = await dialog
-    dialog.delete()
+    chosen = await answer_of(dialog)
     return bool(chosen) and await here.try_do(save_as, flow.id, chosen) is not None
 
 
@@ -116,8 +116,7 @@ async def _show_problems(checks: Checks) -> None:
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
             link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema", kind="main")
-    await dialog
-    dialog.delete()
+    await answer_of(dialog)
 
 
 async def _is_wanted(checks: Checks) -> bool:
@@ -153,8 +152,7 @@ async def _is_wanted(checks: Checks) -> bool:
             keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
             button(keep, lambda: dialog.submit(False), kind="quiet")
             button(verb, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
-    wanted = await dialog
-    dialog.delete()
+    wanted = await answer_of(dialog)
     return bool(wanted)
 
 

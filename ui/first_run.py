@@ -40,8 +40,12 @@ def register(app: App) -> None:
         every(LOOK_SECONDS, look)
 
 
-def cards(here: Visit, steps: FirstSteps, *, heading: str = "h1") -> None:
-    """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model."""
+def cards(here: Visit, steps: FirstSteps, *, beside: bool = False) -> None:
+    """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model.
+
+    `beside`: it stands on a page that has a title of its own.
+    """
+    heading, below = ("h2", "h3") if beside else ("h1", "h2")
     from ui.flows import import_button  # the list of flows shows these cards too
 
     with ui.element("div").classes("fp-first"):
@@ -53,7 +57,7 @@ def cards(here: Visit, steps: FirstSteps, *, heading: str = "h1") -> None:
         )
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
-                template_card(here, template, heading="h2")
+                template_card(here, template, heading=below)
         if here.may("edit flows"):
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")

@@ -90,7 +90,8 @@ class FlowPage:
         elif _shown(fresh) != _shown(self.flow):
             self.flow = fresh
             self._draw_head()
-            await self._draw_tab(self.tab)
+            if self.tab != "settings":  # somebody may be typing there
+                await self._draw_tab(self.tab)
         else:
             self.flow = fresh
 

@@ -80,7 +80,7 @@ class FlowTabs:
                         self._version_verbs(version)
         if history:
             with card(_("What was live"), padded=False):
-                rows = table([_("When"), _("What"), _("By")], label=_("What was live"))
+                rows = table([_("When"), _("What"), _("By")], label=_("What was live")).props("tabindex=0")
                 for entry in history:
                     with rows.row():
                         rows.cell(self.times.moment(entry.at), "fp-t2")

@@ -15,6 +15,7 @@ from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.monitoring import Activity, list_activity
 from ui import feedback, first_run, flow_verbs
+from ui.answer import answer_of
 from ui.charts import sparkline
 from ui.flow_state import newer_draft, state_lines
 from ui.job_words import job_line
@@ -147,7 +148,7 @@ class FlowsPage:
         self.body.clear()
         with self.body:
             if not self.library.flows:
-                first_run.cards(self.here, self.library.steps)
+                first_run.cards(self.here, self.library.steps, beside=True)
                 return
             _word, test = _KINDS[self.only]
             shown = [
@@ -277,7 +278,7 @@ def import_button(here: Visit, *, quiet: bool = False) -> ui.upload:
     upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
     upload.props("accept=.json,application/json").classes("fp-away").props("aria-hidden=true tabindex=-1")
     made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
-    made.on("click", js_handler=f"() => getElement({upload.id}).pickFiles()")
+    made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
     return upload
 
 
@@ -313,5 +314,4 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
                             words(place, "fp-mono fp-s12 fp-t3", tag="div")
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="main")
-    await dialog
-    dialog.delete()
+    await answer_of(dialog)

@@ -66,7 +66,7 @@ class RefusedCalls:
         self.seen = await self.here.see(look_at_refused)
         words(
             _("Refused calls are no jobs: they cost nothing and do not count. Values are never kept."),
-            "fp-s13 fp-t2 fp-under",
+            "fp-s13 fp-t2 fp-before",
             tag="p",
         )
         self.body = ui.element("div").classes("fp-col")

@@ -85,7 +85,7 @@ def register(app: App) -> None:
                     else [("Flowport", flowport_version()), ("Python", platform.python_version())]
                 )
             with card(_("Licences"), _("Flowport itself is MIT"), padded=False):
-                rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences"))
+                rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences")).props("tabindex=0")
                 for name, version, licence in packages():
                     with rows.row():
                         rows.cell(name, "fp-b")

@@ -12,6 +12,7 @@ from engine.outside.connections import ModelConnection
 from engine.outside.prices import Price
 from engine.providers import PROVIDERS
 from storage.connections import ConnectionRow
+from ui.answer import answer_of
 from ui.forms import Field
 from ui.parts import button, words
 from ui.text import _
@@ -139,8 +140,7 @@ async def ask_price(here: Visit, connection: str, model: str, price: Price | Non
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
             button(_("Save the price"), save, kind="main")
-    done = await dialog
-    dialog.delete()
+    done = await answer_of(dialog)
     return bool(done)
 
 

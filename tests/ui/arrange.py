@@ -1,0 +1,129 @@
+"""What tests of pages arrange with: jobs that were accepted, ended and refused; and ways to find things on a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.actions.jobs import submit
+from engine.jobs.accept import Caller
+from engine.jobs.changes import finish
+from storage.job_changes import Holder, claim_job
+from storage.refusals import Counted, RefusedRow, add_refusals
+from tests.ui.conftest import Site
+
+FAILED = {
+    "code": "http_status",
+    "message": "`https://example.com` answered 500.",
+    "why": "The server had a fault.",
+    "remedy": "Try again later.",
+    "node_id": "text_template",
+    "node_label": "Greet",
+    "item_index": None,
+    "attempts": 3,
+}
+
+
+def accepted(site: Site, flow_id: str, environment: str = "live") -> str:
+    """A job that waits."""
+    caller = Caller(
+        workspace_id=site.workspace_id,
+        key_id=None,
+        environment=environment,
+        label="Web shop",
+        prefix=f"fp_{environment}_",
+        flow_ids=None,
+        concurrency=None,
+        monthly=None,
+    )
+    return site.database.write_now(submit, caller, flow_id, {"name": "Ada"}).job_id
+
+
+def ended(site: Site, flow_id: str, status: str = "completed", environment: str = "live", **options: Any) -> str:
+    """A job that ended as a worker ends it."""
+    job_id = accepted(site, flow_id, environment)
+    site.database.write_now(claim_job, "boot_test", job_id)
+    if status == "completed":
+        options.setdefault("result", ('{"output":"Hello Ada"}', 22))
+    if status == "failed":
+        options.setdefault("error", FAILED)
+    assert site.database.write_now(finish, job_id, status, holder=Holder("boot_test", 1), **options)
+    return job_id
+
+
+def refused(site: Site, flow_id: str, *, pointer: str = "/lang", code: str = "unknown_field", times: int = 1) -> None:
+    """Calls with a wrong field."""
+    at = site.clock.now()
+    call = RefusedRow(
+        site.workspace_id, at, "req_1", "", "fp_live_", flow_id, 400, "validation_failed",
+        ({"pointer": pointer, "code": code, "detail": "the flow has no field of this name"},),
+    )  # fmt: skip
+    counted = Counted(at // 60_000, site.workspace_id, flow_id, "", "validation_failed")
+    site.database.write_now(add_refusals, {counted: times}, [call] * times)
+
+
+def texts(user: User) -> list[str]:
+    """Every text on the page, in order."""
+    assert user.client is not None
+    found = []
+    for element in user.client.elements.values():
+        text = getattr(element, "text", None)
+        if isinstance(text, str) and text and element.visible:
+            found.append(text)
+    return found
+
+
+def page_text(user: User) -> str:
+    """All of it as one text."""
+    return "\n".join(texts(user))
+
+
+def buttons(user: User) -> list[str]:
+    """The words on the buttons."""
+    assert user.client is not None
+    return [
+        element.text for element in user.client.elements.values() if isinstance(element, ui.button) and element.text
+    ]
+
+
+def newest_button(user: User, name: str) -> ui.button:
+    """The button of this name that was drawn last: the one in the dialog on top."""
+    found = [element for element in user.find(kind=ui.button, content=name).elements if element.text == name]
+    return max(found, key=lambda element: element.id)
+
+
+def press(user: User, name: str) -> None:
+    """Presses the newest button of this name."""
+    UserInteraction(user, {newest_button(user, name)}, None).click()
+
+
+def choose(user: User, name: str) -> None:
+    """Chooses an entry of a menu."""
+    assert user.client is not None
+    entry = next(
+        element
+        for element in user.client.elements.values()
+        if isinstance(element, ui.menu_item)
+        and any(getattr(child, "text", "") == name for child in element.descendants())
+    )
+    UserInteraction(user, {entry}, None).click()
+
+
+def code_block(user: User, name: str) -> str:
+    """What stands in the code block of this name."""
+    assert user.client is not None
+    block = next(
+        element
+        for element in user.client.elements.values()
+        if element.tag == "pre" and element.props.get("aria-label") == name
+    )
+    return "".join(getattr(child, "text", "") for child in block.descendants())
+
+
+def h1(user: User) -> list[str]:
+    """The page's headings of the first level; there must be one."""
+    assert user.client is not None
+    return [getattr(element, "text", "") for element in user.client.elements.values() if element.tag == "h1"]

@@ -1,0 +1,153 @@
+"""The pages of the product without a browser: a data folder, an owner who is signed in, and the apps as `app.py` joins them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from nicegui import Client, ui
+from nicegui import app as nicegui_app
+from nicegui.functions.download import download
+from nicegui.functions.navigate import Navigate
+from nicegui.functions.notify import notify
+from nicegui.testing import User
+from nicegui.testing.general import nicegui_reset_globals, prepare_simulation
+
+from api.create_api import create_api
+from engine.actions.deployments import deploy
+from engine.actions.flows import create_flow, save_as
+from engine.actions.members import ensure_owner, password_hash_now, sign_in
+from engine.actions.principal import Principal, command_line
+from engine.actions.sealing import open_vault
+from engine.actions.workspaces import ensure_workspace
+from engine.clock import MovedClock
+from engine.jobs.hub import Hub
+from engine.settings import Settings
+from storage.database import Database, open_database
+from storage.members import list_people
+from storage.models import User as UserRow
+from tests.factories import document, greeting
+
+EMAIL = "ada@example.com"
+PASSWORD = "correct horse battery"
+
+
+@functools.cache
+def hashed() -> str:
+    """The hash of the password, made once: it costs time on purpose."""
+    return password_hash_now(PASSWORD)
+
+
+@dataclass
+class Site:
+    """The pages as they are served, and short ways to arrange what stands in the store."""
+
+    database: Database
+    clock: MovedClock
+    workspace_id: str
+    root: FastAPI
+    settings: Settings
+    user: User
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def owner(self) -> Principal:
+        return command_line(self.workspace_id)
+
+    def flow(
+        self, title: str = "Greeting", *, saved: bool = True, live: bool = False, file: dict[str, Any] | None = None
+    ) -> str:
+        """A flow that says hello."""
+        flow_id = self.database.write_now(create_flow, self.owner, title, document(file or greeting()), "Says hello")
+        if saved or live:
+            self.database.write_now(save_as, self.owner, flow_id, title)
+        if live:
+            self.database.write_now(deploy, self.owner, flow_id)
+        return flow_id
+
+    def browser(self) -> httpx.AsyncClient:
+        """Somebody who is not signed in."""
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.root), base_url="http://test")
+
+    async def sign_in(self, role: str = "owner") -> User:
+        """Signs the user in, with this role."""
+        person = self.database.read_now(list_people, self.workspace_id)[0]
+        self.database.write_now(lambda session: setattr(session.get_one(UserRow, person.id), "role", role))
+        cookie = await sign_in(self.database, EMAIL, PASSWORD)
+        self.user.http_client.cookies.set("flowport_session", cookie)
+        return self.user
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path, clock: MovedClock) -> Iterator[Database]:
+    opened = open_database(tmp_path / "data", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def workspace(database: Database) -> str:
+    return database.write_now(ensure_workspace, "free")
+
+
+@pytest.fixture
+async def empty_site(tmp_path: Path, database: Database, clock: MovedClock, workspace: str) -> AsyncIterator[Site]:
+    """The pages of a server that nobody has set up."""
+    settings = Settings(data=tmp_path / "data", port=8080)
+    hub = Hub(database)
+    public_api = create_api(database, hub, settings)
+    handlers = dict(nicegui_app.exception_handlers)
+    with nicegui_reset_globals():
+        os.environ["NICEGUI_USER_SIMULATION"] = "true"
+        from ui.pages import register
+        from ui.visit import App
+
+        root = FastAPI()
+        register(App(database, hub, settings, open_vault(settings.data), public_api), root)
+        prepare_simulation()
+        ui.run_with(
+            root, title="Flowport", dark=None, tailwind=False, binding_refresh_interval=None, show_welcome_message=False
+        )
+        try:
+            async with (
+                root.router.lifespan_context(root),
+                httpx.AsyncClient(transport=httpx.ASGITransport(root), base_url="http://test") as client,
+            ):
+                yield Site(database, clock, workspace, root, settings, User(client))
+        finally:
+            await public_api.close()
+            os.environ.pop("NICEGUI_USER_SIMULATION", None)
+            nicegui_app.exception_handlers = handlers
+            ui.navigate = Navigate()
+            ui.notify = notify
+            ui.download = download
+
+
+@pytest.fixture
+async def site(empty_site: Site) -> Site:
+    """The pages of a server with an owner, Ada, who is not signed in yet."""
+    empty_site.database.write_now(ensure_owner, empty_site.workspace_id, EMAIL, hashed())
+    return empty_site
+
+
+@pytest.fixture
+async def user(site: Site) -> User:
+    """Ada, signed in."""
+    return await site.sign_in()
+
+
+def count_clients() -> int:
+    """How many NiceGUI clients there are."""
+    return len(Client.instances)

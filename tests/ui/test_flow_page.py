@@ -1,0 +1,211 @@
+"""A flow's page: deploying it, the code that is shown, keys, a real call, versions and settings."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from nicegui import ui
+from nicegui.testing import User
+
+from api.create_api import create_api
+from engine.actions.flows import create_flow, save_draft
+from engine.flow.document import Document
+from engine.jobs.hub import Hub
+from engine.key_format import parse_key
+from storage.flows import get_flow
+from storage.keys import find_caller, list_keys
+from tests.factories import document, greeting
+from tests.ui.arrange import buttons, code_block, ended, page_text, press, refused
+from tests.ui.conftest import Site
+
+
+async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}")
+    assert "/public/v1/flows/execute" not in page_text(user)
+
+    press(user, "Deploy API")
+    await user.should_see("Deploy Greeting?")
+    press(user, "Deploy API")
+    await user.should_see("Version 1 is live.")
+
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
+    assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
+    assert "Undeploy API" in buttons(user)
+
+
+async def test_a_flow_that_was_never_saved_gets_its_title_first(site: Site, user: User) -> None:
+    flow_id = site.flow("Untitled flow", saved=False)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Deploy API")
+    await user.should_see("Save the flow first")
+    user.find(kind=ui.input, content="").elements.pop()
+    box = max((one for one in user.find(kind=ui.input).elements), key=lambda one: one.id)
+    box.value = "Hello service"
+    press(user, "Save As")
+    await user.should_see("Deploy Hello service?")
+    press(user, "Deploy API")
+    await user.should_see("Version 1 is live.")
+
+    flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+    assert (flow.title, flow.live_version) == ("Hello service", 1)
+
+
+async def test_problems_stop_it_and_lead_to_their_place(site: Site, user: User) -> None:
+    flow_id = site.flow("Broken", file=greeting("Hello {{ nobody.out }}"))
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Deploy API")
+    await user.should_see("Broken cannot be deployed yet")
+
+    assert user.client is not None
+    links = [element.props.get("href") for element in user.client.elements.values() if element.tag == "a"]
+    assert f"/playground/{flow_id}?node=text_template" in links
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version is None
+
+
+async def test_an_empty_flow_says_what_is_missing(site: Site, user: User) -> None:
+    flow_id = site.database.write_now(create_flow, site.owner, "Empty", Document())
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Deploy API")
+    await user.should_see("Save the flow first")
+    press(user, "Save As")
+    await user.should_see("Empty cannot be deployed yet")
+
+    assert "API Input" in page_text(user)
+
+
+async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    changed = greeting()
+    changed["nodes"][0]["config"]["fields"].append({"name": "lang", "type": "string", "required": True})
+    site.database.write_now(save_draft, site.owner, flow_id, document(changed), 1)
+    await user.open(f"/flows/{flow_id}")
+    assert "The draft is ahead of version 1:" in page_text(user)
+
+    press(user, "Update API")
+    await user.should_see("Update Greeting?")
+    assert "calls without it get 400" in page_text(user)
+    press(user, "Update API")
+    await user.should_see("Version 2 is live.")
+
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 2
+
+
+async def test_undeploying_asks_first_and_keeps_the_flow(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Undeploy API")
+    await user.should_see("Undeploy Greeting?")
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
+    press(user, "Undeploy API")
+    await user.should_see("The API is switched off")
+
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Undeployed"
+
+
+async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
+
+    press(user, "Create a key")
+    press(user, "Create a key")
+    await user.should_see("Copy the key")
+    shown = re.search(r'export FLOWPORT_API_KEY="(fp_live_\w+)"', code_block(user, "curl"))
+
+    assert shown is not None
+    caller = site.database.read_now(find_caller, str(parse_key(shown.group(1))))
+    assert caller is not None
+    assert caller.flow_ids == frozenset({flow_id})
+    await user.open(f"/flows/{flow_id}")
+    assert shown.group(1) not in page_text(user)
+    assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
+
+
+async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Create a key")
+    press(user, "Create a key")
+    await user.should_see("Copy the key")
+    shown = code_block(user, "curl")
+    url = re.search(r'-X POST "([^"]+)"', shown)
+    key = re.search(r"fp_live_\w+", shown)
+    body = re.search(r"-d '(.*)'", shown, re.DOTALL)
+    assert url is not None
+    assert key is not None
+    assert body is not None
+
+    api = create_api(site.database, Hub(site.database), site.settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api)) as client:
+        answer = await client.post(
+            url.group(1),
+            content=body.group(1),
+            headers={"Authorization": f"Bearer {key.group()}", "Content-Type": "application/json"},
+        )
+    await api.close()
+
+    assert answer.status_code == 202
+    assert answer.json()["flow_id"] == flow_id
+
+
+async def test_try_it_now_makes_a_real_call_with_a_key_of_its_own(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Send")
+    await user.should_see("202 Accepted")
+
+    keys = site.database.read_now(list_keys, site.workspace_id)
+    assert [(key.label, key.environment) for key in keys] == [("Try it now", "dev")]
+
+
+async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    ended(site, flow_id)
+    refused(site, flow_id)
+
+    await user.should_see("watching, 2 of 5", retries=30)
+
+    assert "lang: unknown field" in page_text(user)
+
+
+async def test_versions_can_be_put_live_again(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi {{ api_input.out.name }}")), 1)
+    from engine.actions.deployments import deploy
+
+    site.database.write_now(deploy, site.owner, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press(user, "Make live")
+    await user.should_see("This goes back to an older version.")
+    press(user, "Update API")
+    await user.should_see("Version 1 is live.")
+
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
+
+
+async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+
+    for box in user.find(kind=ui.input).elements:
+        if box.value == "Greeting":
+            box.value = "Good morning"
+        if box.value == "1800":
+            box.value = "5"
+    press(user, "Save")
+    await user.should_see("Saved.")
+    press(user, "Save the limit")
+    await user.should_see("Write a whole number from 10 to 86400.")
+
+    flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+    assert flow.title == "Good morning"
+    assert dict(flow.settings) == {}

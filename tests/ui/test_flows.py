@@ -1,0 +1,88 @@
+"""Saved Flows: states in words, what a row offers, and taking a file in."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.deployments import undeploy
+from engine.actions.flows import save_draft
+from storage.flows import list_flows
+from tests.factories import as_bytes, document, greeting
+from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
+from tests.ui.conftest import Site
+
+
+async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: User) -> None:
+    site.flow("Never saved", saved=False)
+    site.flow("Only saved")
+    live = site.flow("On line", live=True)
+    off = site.flow("Switched off", live=True)
+    site.database.write_now(undeploy, site.owner, off)
+    ahead = site.flow("Ahead", live=True)
+    site.database.write_now(save_draft, site.owner, ahead, document(greeting("Hi")), 1)
+    ended(site, live, "failed")
+
+    await user.open("/flows")
+
+    said = texts(user)
+    for state in ("Not saved yet", "Draft", "Live v1", "newer draft", "Undeployed"):
+        assert state in said
+    assert "4 flows, 2 live. A click opens the page of a flow." in said
+    assert any(text.startswith("Failed, ") for text in said)
+    assert "100 %" in said
+
+
+async def test_the_list_follows_what_is_typed(site: Site, user: User) -> None:
+    site.flow("Website analyzer")
+    site.flow("Summarise a text")
+    await user.open("/flows")
+
+    user.find("Find a flow").type("summ")
+
+    assert "Summarise a text" in page_text(user)
+    await user.should_not_see("Website analyzer")
+
+
+async def test_a_deleted_live_flow_wants_its_title_typed_first(site: Site, user: User) -> None:
+    site.flow("Precious", live=True)
+    await user.open("/flows")
+
+    choose(user, "Delete...")
+    await user.should_see("Delete Precious?")
+    assert not newest_button(user, "Delete").enabled
+    press(user, "Delete")
+
+    assert [flow.title for flow in site.database.read_now(list_flows, site.workspace_id)] == ["Precious"]
+
+
+async def test_a_file_with_problems_is_refused_with_all_of_them(site: Site, user: User) -> None:
+    file = greeting()
+    file["nodes"][1]["wrong"] = 1
+    file["edges"].append({"id": "e2", "source": "nobody", "target": "text_template"})
+    await user.open("/flows")
+
+    await upload(user, "mine.json", as_bytes(file))
+    await user.should_see("mine.json was not imported")
+
+    assert "wrong" in page_text(user)
+    assert "nobody" in page_text(user)
+    assert site.database.read_now(list_flows, site.workspace_id) == []
+
+
+async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: User) -> None:
+    await user.open("/flows")
+    file = greeting()
+    del file["title"]
+
+    await upload(user, "From a friend.flow.json", as_bytes(file))
+    await user.should_see("From a friend", retries=20)
+
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert (flow.title, flow.newest_version) == ("From a friend", 1)
+
+
+async def upload(user: User, name: str, data: bytes) -> None:
+    """Hands a file to the Import button."""
+    button = min(user.find(kind=ui.upload).elements, key=lambda element: element.id)
+    await button.handle_uploads([ui.upload.SmallFileUpload(name, "application/json", data)])

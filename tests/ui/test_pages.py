@@ -1,0 +1,76 @@
+"""Every page: one heading, an empty place that says what to do, and what each role is offered."""
+
+from __future__ import annotations
+
+import pytest
+from nicegui.testing import User
+
+from tests.ui.arrange import buttons, ended, h1, page_text
+from tests.ui.conftest import Site
+
+EMPTY = {
+    "/start": ("Make your first API in a minute", "Pick one"),
+    "/flows": ("Saved Flows", "Make your first API in a minute"),
+    "/templates": ("Templates", "Page to clean text"),
+    "/jobs": ("Jobs", "No jobs yet"),
+    "/monitoring": ("Monitoring", ""),
+    "/settings/keys": ("API Keys", "No key yet"),
+    "/settings/models": ("Models", "No model connected yet"),
+    "/settings/limits": ("Limits and plan", "Free plan"),
+    "/settings/about": ("About", "Licences"),
+}
+
+
+@pytest.mark.parametrize("path", EMPTY)
+async def test_a_page_with_nothing_in_it_yet_has_its_heading_and_says_what_to_do(user: User, path: str) -> None:
+    heading, said = EMPTY[path]
+
+    await user.open(path)
+
+    assert h1(user) == [heading]
+    assert said in page_text(user)
+
+
+async def test_the_first_page_is_the_first_run_and_then_the_saved_flows(site: Site, user: User) -> None:
+    await user.open("/")
+    assert h1(user) == ["Make your first API in a minute"]
+
+    site.flow()
+    await user.open("/")
+    assert h1(user) == ["Saved Flows"]
+
+
+async def test_the_checklist_ticks_what_was_done(site: Site, user: User) -> None:
+    flow_id = site.flow(live=True)
+    ended(site, flow_id)
+
+    await user.open("/start")
+
+    assert page_text(user).count("Done:") == 3  # all but Change
+
+
+async def test_a_viewer_is_shown_everything_and_offered_nothing_that_changes(site: Site) -> None:
+    flow_id = site.flow(live=True)
+    job_id = ended(site, flow_id, "failed")
+    user = await site.sign_in("viewer")
+    offered = set()
+    for path in ("/flows", f"/flows/{flow_id}", f"/jobs/{job_id}", "/settings/keys", "/settings/models", "/templates"):
+        await user.open(path)
+        offered |= set(buttons(user))
+
+    assert not offered & {
+        "Deploy API", "Undeploy API", "Update API", "New flow", "Import", "Create a key", "Add a connection", "Run again",
+        "Use this template",
+    }  # fmt: skip
+
+
+async def test_an_editor_may_deploy_but_not_set_up_models_or_the_plan(site: Site) -> None:
+    flow_id = site.flow()
+    user = await site.sign_in("editor")
+
+    await user.open(f"/flows/{flow_id}")
+    assert "Deploy API" in buttons(user)
+    await user.open("/settings/models")
+    assert "Add a connection" not in buttons(user)
+    await user.open("/settings/limits")
+    assert "Save the plan" not in buttons(user)
