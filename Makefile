@@ -25,7 +25,7 @@ run: setup
 # Every test, a real browser included.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
-	@$(PY) -m pytest -m "not chaos and not slow"
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not chaos and not slow"
 
 # Lint, format, types and the direction of imports: what CI runs before the tests.
 check: .venv/dev.stamp
