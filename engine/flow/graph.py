@@ -11,7 +11,8 @@ SOURCES = frozenset({"api_input", "dataset_source"})
 class Graph:
     """Computed once per document; dangling edges are left out. Iterative throughout: size cannot overflow the stack.
 
-    `order` is a topological order of the nodes that lie on no cycle; `cycle` names the nodes of one cycle in their order.
+    `order` is a topological order of the nodes that neither lie on a cycle nor come after one; `cycles` names the nodes of every
+    cycle in their order (of cycles that share a node, one).
     """
 
     def __init__(self, document: Document) -> None:
@@ -27,7 +28,7 @@ class Graph:
                 self.children[edge.source].append(edge.target)
                 self.parents[edge.target].append(edge.source)
         self.order = self._sort()
-        self.cycle = self._find_cycle()
+        self.cycles = self._find_cycles()
         self._bits = {node_id: 1 << position for position, node_id in enumerate(self.ids)}
         self._ancestors = self._collect_ancestors()
         self.parked = self._find_parked({node.id for node in document.nodes if node.type in SOURCES})
@@ -64,26 +65,55 @@ class Graph:
                     ready.append(child)
         return tuple(order)
 
-    def _find_cycle(self) -> tuple[str, ...]:
-        left = set(self.ids) - set(self.order)
-        if not left:
-            return ()
+    def _find_cycles(self) -> tuple[tuple[str, ...], ...]:
+        found = []
+        left = self._waiting(set(self.ids) - set(self.order))
+        while left:
+            found.append(self._find_cycle(left))
+            left = self._waiting(left.difference(found[-1]))
+        return tuple(found)
+
+    def _find_cycle(self, left: set[str]) -> tuple[str, ...]:
         # Every node left has a parent left, so walking up must come back to where it has been.
-        path: list[str] = []
+        path: dict[str, None] = {}
         here = next(node_id for node_id in self.ids if node_id in left)
         while here not in path:
-            path.append(here)
+            path[here] = None
             here = next(parent for parent in self.parents[here] if parent in left)
-        return tuple(reversed(path[path.index(here) :]))
+        walked = list(path)
+        return tuple(reversed(walked[walked.index(here) :]))
+
+    def _waiting(self, left: set[str]) -> set[str]:
+        """Without the nodes that wait for none of the others."""
+        missing = {node_id: sum(parent in left for parent in self.parents[node_id]) for node_id in left}
+        free = [node_id for node_id in left if not missing[node_id]]
+        for node_id in free:  # grows while it is read
+            for child in self.children[node_id]:
+                if child in missing:
+                    missing[child] -= 1
+                    if not missing[child]:
+                        free.append(child)
+        return left.difference(free)
 
     def _collect_ancestors(self) -> dict[str, int]:
-        masks: dict[str, int] = {}
+        masks = dict.fromkeys(self.ids, 0)
         for node_id in self.order:
-            mask = 0
-            for parent in self.parents[node_id]:
-                mask |= self._bits[parent] | masks.get(parent, 0)
-            masks[node_id] = mask
+            masks[node_id] = self._mask(node_id, masks)
+        sorted_ids = set(self.order)
+        waiting = [node_id for node_id in self.ids if node_id not in sorted_ids]
+        while waiting:  # on and after a cycle: until nobody learns of another ancestor
+            here = waiting.pop()
+            mask = self._mask(here, masks)
+            if mask != masks[here]:
+                masks[here] = mask
+                waiting += self.children[here]
         return masks
+
+    def _mask(self, node_id: str, masks: dict[str, int]) -> int:
+        mask = 0
+        for parent in self.parents[node_id]:
+            mask |= self._bits[parent] | masks[parent]
+        return mask
 
     def _find_parked(self, sources: set[str]) -> frozenset[str]:
         reached = set(sources)

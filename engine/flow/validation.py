@@ -128,9 +128,9 @@ def _edge_problems(document: Document, graph: Graph, catalog: Catalog) -> Iterat
             yield Problem("duplicate_edge", f"{_between(edge, nodes)} are connected twice.", edge.target, pointer)
         seen.add(key)
         yield from _port_problems(edge, nodes, catalog, pointer)
-    if graph.cycle:
-        names = " → ".join(nodes[node_id].name for node_id in (*graph.cycle, graph.cycle[0]))
-        yield Problem("cycle", f"These nodes wait for each other: {names}. Remove one connection.", graph.cycle[0])
+    for cycle in graph.cycles:
+        names = " → ".join(nodes[node_id].name for node_id in (*cycle, cycle[0]))
+        yield Problem("cycle", f"These nodes wait for each other: {names}. Remove one connection.", cycle[0])
 
 
 def _between(edge: Edge, nodes: dict[str, Node]) -> str:
@@ -270,7 +270,8 @@ def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Itera
         )
     kinds = {node.id: catalog.get(node.type) for node in document.nodes}
     reached = graph.descendants(start.id) if start else set()
-    if not any((kind := kinds.get(node_id)) and kind.processing for node_id in reached):
+    # A node of an unknown type may be one; that its type is unknown is told already.
+    if not any((kind := kinds[node_id]) is None or kind.processing for node_id in reached):
         yield Problem(
             "no_processing_node",
             "Nothing happens to the input: connect at least one node that reads, asks, changes or decides.",

@@ -102,6 +102,28 @@ def test_the_nodes_of_a_cycle_are_named():
     assert "a" in found[0].message and "b" in found[0].message
 
 
+def test_every_cycle_is_named():
+    pairs = [("api_input", "a"), ("a", "b"), ("b", "a"), ("b", "c"), ("c", "d"), ("d", "c"), ("d", "e")]
+    document = flow([api_input(), *(template(name, "x") for name in "abcde")], pairs)
+    found = [problem.message for problem in problems(document, CATALOG) if problem.code == "cycle"]
+    assert len(found) == 2
+    assert "a → b → a" in found[0] or "b → a → b" in found[0]
+    assert "c → d → c" in found[1] or "d → c → d" in found[1]
+
+
+def test_nodes_on_and_after_a_cycle_are_not_told_that_their_data_is_missing():
+    text = "{{ api_input.out.url }} {{ a.out }}"
+    document = flow(
+        [api_input(), template("a", "{{ api_input.out.url }}"), template("b", text), template("c", text)],
+        [("api_input", "a"), ("a", "b"), ("b", "a"), ("b", "c")],
+    )
+    assert codes(document) == ["cycle"]
+
+
+def test_a_node_of_an_unknown_type_is_not_called_no_work():
+    assert codes(flow([api_input(), {"id": "x", "type": "rocket"}], [("api_input", "x")])) == ["unknown_type"]
+
+
 def test_all_problems_are_reported_at_once():
     document = flow(
         [api_input(), {"id": "x", "type": "rocket"}, template(text="{{ nope }} {{ gone.out }}")],
