@@ -32,7 +32,11 @@ def test_no_single_mistyped_character_passes_the_check():
         assert parse_key(key[:position] + other + key[position + 1 :]) is None
 
 
-@pytest.mark.parametrize("text", ["", "fp_live_", "fp_live_" + "a" * 38, " " + new_key_text("live"), "é" * 46])
+@pytest.mark.parametrize(
+    "text",
+    ["", "fp_live_", "fp_live_" + "a" * 38, " " + new_key_text("live"), "é" * 46],
+    ids=["empty", "prefix only", "wrong check", "space before", "not ASCII"],
+)
 def test_what_is_no_key_is_refused_without_a_look_up(text):
     assert parse_key(text) is None
 
