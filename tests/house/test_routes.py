@@ -1,0 +1,227 @@
+"""Deny by default (security.md S20): every route of the server stands in a table of who may call it, and the server keeps to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
+
+ROOT = Path(__file__).parents[2]
+NICEGUI = version("nicegui")
+
+EVERYBODY = "everybody"
+KEY = "a key"
+SIGNED_IN = "signed in"
+#: Signed in to its workspace, or everybody when the flow's docs were made public.
+DOCS_OF_A_FLOW = "signed in, or public docs"
+#: The web socket and its plain requests: closed for strangers.
+SOCKET = "signed in, socket"
+
+WHO_MAY_CALL = {
+    # The public API and its health.
+    "POST /public/v1/flows/execute/{flow_id}": KEY,
+    "POST /public/v1/flows/execute/{flow_id}/batch": KEY,
+    "GET /public/v1/jobs/{job_id}": KEY,
+    "GET /public/v1/jobs": KEY,
+    "POST /public/v1/jobs/{job_id}/cancel": KEY,
+    "GET /public/v1/jobs/{job_id}/events": KEY,
+    "GET /public/v1/batches/{batch_id}": KEY,
+    "GET /public/v1/flows": KEY,
+    "GET /public/v1/flows/{flow_id}/openapi.json": KEY,
+    "GET /public/v1/openapi.json": KEY,
+    "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    # Plain pages and files.
+    "MOUNT /assets": EVERYBODY,
+    "GET /docs": EVERYBODY,
+    "GET /docs/openapi.json": EVERYBODY,
+    "GET /docs/guides/{name}": EVERYBODY,
+    "GET /docs/errors/{code}": EVERYBODY,
+    "GET /docs/flows/{flow_id}": DOCS_OF_A_FLOW,
+    "GET /docs/flows/{flow_id}/openapi.json": DOCS_OF_A_FLOW,
+    "GET /sign-in": EVERYBODY,
+    "POST /sign-in": EVERYBODY,
+    "POST /sign-out": EVERYBODY,
+    "GET /setup/{token}": EVERYBODY,
+    "POST /setup/{token}": EVERYBODY,
+    # NiceGUI's own: what is the same for everybody carries its version in the address.
+    "MOUNT /_nicegui_ws": SOCKET,
+    "MOUNT /_nicegui/VERSION/static": EVERYBODY,
+    "GET /_nicegui/VERSION/libraries/{key:path}": EVERYBODY,
+    "GET /_nicegui/VERSION/components/{key:path}": EVERYBODY,
+    "GET /_nicegui/VERSION/resources/{key}/{path:path}": EVERYBODY,
+    "GET /_nicegui/VERSION/dynamic_resources/{name}": EVERYBODY,
+    "GET /_nicegui/VERSION/esm/{key}/{path:path}": EVERYBODY,
+    # The pages.
+    "GET /": SIGNED_IN,
+    "GET /start": SIGNED_IN,
+    "GET /flows": SIGNED_IN,
+    "GET /flows/{flow_id}": SIGNED_IN,
+    "GET /playground": SIGNED_IN,
+    "GET /playground/{flow_id}": SIGNED_IN,
+    "GET /templates": SIGNED_IN,
+    "GET /jobs": SIGNED_IN,
+    "GET /jobs/{job_id}": SIGNED_IN,
+    "GET /monitoring": SIGNED_IN,
+    "GET /settings": SIGNED_IN,
+    "GET /settings/keys": SIGNED_IN,
+    "GET /settings/models": SIGNED_IN,
+    "GET /settings/limits": SIGNED_IN,
+    "GET /settings/about": SIGNED_IN,
+}
+
+#: Builds the server's apps as `app.py` does and prints every route. NiceGUI's app is one per process, so it needs its own.
+_LIST = """
+import asyncio, json, sys
+from dataclasses import replace
+from pathlib import Path
+import app
+from engine.settings import Settings
+
+def walk(routes, before=""):
+    for route in routes:
+        path = before + route.path
+        inner = getattr(route, "routes", None)
+        if type(route).__name__ != "Mount":
+            found.extend(f"{method} {path}" for method in getattr(route, "methods", None) or ["?"] if method != "HEAD")
+        elif inner:
+            walk(inner, path)
+        else:
+            found.append(f"MOUNT {path}")
+
+async def main(settings, database, vault):
+    from api.create_api import create_api
+    from engine.jobs.hub import Hub
+    hub = Hub(database)
+    public = create_api(database, hub, settings)
+    walk(public._router.routes)
+    walk(app._pages(settings, database, hub, vault, public).routes)
+
+found = []
+settings = replace(Settings(), data=Path(sys.argv[1]))
+with app._opened(settings) as (database, vault):
+    asyncio.run(main(settings, database, vault))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("routes") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def stranger(server: LiveServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def owner(server: LiveServer) -> Iterator[httpx.Client]:
+    """Somebody signed in."""
+    with httpx.Client(base_url=server.url, timeout=20, headers={"Origin": server.url}) as client:
+        answer = client.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        yield client
+
+
+def routes(*who: str) -> list[str]:
+    return [route for route, allowed in WHO_MAY_CALL.items() if allowed in who]
+
+
+def address(route: str) -> tuple[str, str]:
+    """Method and an address of the route, with ids that nothing has."""
+    method, path = route.replace("VERSION", NICEGUI).split(" ")
+    for name in ("flow_id", "job_id", "batch_id"):
+        path = path.replace(f"{{{name}}}", f"{name.removesuffix('_id')}_0000000000000000000000")
+    return method, path
+
+
+def test_every_route_is_in_the_table_of_who_may_call_it(tmp_path: Path):
+    answer = subprocess.run(
+        [sys.executable, "-c", _LIST, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    found = [route.replace(NICEGUI, "VERSION") for route in json.loads(answer.stdout.splitlines()[-1])]
+
+    assert sorted(found) == sorted(WHO_MAY_CALL)
+
+
+@pytest.mark.parametrize("route", routes(SIGNED_IN, DOCS_OF_A_FLOW))
+def test_a_stranger_is_sent_to_sign_in(stranger: httpx.Client, route: str):
+    method, path = address(route)
+
+    answer = stranger.request(method, path)
+
+    assert answer.status_code == 303
+    assert answer.headers["location"].split("?")[0] == "/sign-in"
+    assert "set-cookie" not in answer.headers
+    assert answer.text == ""
+
+
+@pytest.mark.parametrize("route", routes(SIGNED_IN))
+def test_what_is_not_reading_a_page_is_refused(stranger: httpx.Client, route: str):
+    _, path = address(route)
+
+    assert stranger.post(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/_nicegui_ws/socket.io/?EIO=4&transport=polling", "/_nicegui/client/x/upload/1"])
+def test_the_socket_and_uploads_are_closed_for_strangers(stranger: httpx.Client, path: str):
+    assert stranger.get(path).status_code == 401
+    assert stranger.post(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/settings/nothing", "/docs/flows", "/api", "/admin", "/openapi.json"])
+def test_a_stranger_does_not_learn_which_pages_there_are(stranger: httpx.Client, path: str):
+    answer = stranger.get(path)
+
+    assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
+
+
+@pytest.mark.parametrize("route", routes(KEY))
+def test_only_a_key_opens_the_public_api(stranger: httpx.Client, owner: httpx.Client, route: str):
+    method, path = address(route)
+    accept = {"Accept": "text/event-stream" if path.endswith("/events") else "application/json"}
+
+    for client in (stranger, owner):
+        answer = client.request(method, path, headers=accept)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert "set-cookie" not in answer.headers
+
+
+def test_a_key_opens_no_page(server: LiveServer, stranger: httpx.Client):
+    made = server.run("keys", "create", "--label", "Routes", "--environment", "live", "--json")
+    key = json.loads(made.stdout)["key"]
+    assert stranger.get("/public/v1/flows", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+    for route in routes(SIGNED_IN, DOCS_OF_A_FLOW):
+        method, path = address(route)
+        for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}, {"Cookie": f"flowport_session={key}"}):
+            assert stranger.request(method, path, headers=headers).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/openapi.json", "/docs/guides/authentication", "/docs/errors/unauthorized", "/sign-in"]
+)
+def test_everybody_reads_the_open_pages_and_nothing_is_kept_of_it(stranger: httpx.Client, path: str):
+    answer = stranger.get(path)
+
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("route", routes(DOCS_OF_A_FLOW))
+def test_what_nobody_has_is_not_found_for_somebody_signed_in(owner: httpx.Client, route: str):
+    method, path = address(route)
+
+    assert owner.request(method, path).status_code == 404
