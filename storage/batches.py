@@ -8,14 +8,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import Table, and_, func, insert, or_, select, update
+from sqlalchemy import Table, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
 from storage.models import Batch, Job
+from storage.statements import Statement
 
 _JOBS = cast("Table", Job.__table__)
+#: The very words of `ix_jobs_waiting`: SQLite uses a partial index only for a condition that says the same.
+_WAITING = text("jobs.status = 'queued' and jobs.batch_id is not null and not jobs.counted")
+_HAS_WAITING = Statement(
+    "select 1 from jobs where status = 'queued' and batch_id is not null and not counted"
+    " and workspace_id = :workspace_id limit 1"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ def add_batch(session: Session, batch_id: str, workspace_id: str, flow_id: str, 
     )
 
 
+def has_waiting_items(session: Session, workspace_id: str) -> bool:
+    """True when items of this workspace wait for a slot. Quick: every job that ends asks."""
+    return _HAS_WAITING.row(session, {"workspace_id": workspace_id}) is not None
+
+
 def waiting_items(
     session: Session, workspace_id: str, without_keys: Collection[str], limit: int
 ) -> Sequence[tuple[str, str | None]]:
@@ -86,10 +98,6 @@ def workspaces_with_waiting_items(session: Session) -> list[str]:
 def admit_item(session: Session, job_id: str) -> None:
     """From now on the item holds a slot."""
     session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(counted=True, enqueued_at=now(session)))
-
-
-#: Words of `ix_jobs_open`, so that only open jobs are looked at.
-_WAITING = and_(Job.status == "queued", Job.batch_id.is_not(None), ~Job.counted)
 
 
 def _make_cursor(job_id: str) -> str:

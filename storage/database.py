@@ -211,16 +211,16 @@ class Database:
         """A session costs more than a whole accept, so it begins its own savepoint only when the verb makes use of it."""
         mine: list[_Notice] = []
         info = {**info, "now": self.clock.now(), "after_commit": mine}
+        session = Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info)
         try:
-            with (
-                _savepoint(connection, info.get(DRIVER)),
-                Session(
-                    connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info
-                ) as session,
-            ):
-                answer = write.work(session, *write.args, **write.kwargs)
-                if session.in_transaction():
-                    session.commit()
+            with _savepoint(connection, info.get(DRIVER)):
+                try:
+                    answer = write.work(session, *write.args, **write.kwargs)
+                    if session.in_transaction():
+                        session.commit()
+                finally:
+                    if session.in_transaction() or session.identity_map:
+                        session.close()
         except DBAPIError as error:
             if is_storage_fault(error):
                 raise

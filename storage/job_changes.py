@@ -6,7 +6,7 @@ A worker names itself (`owner`) and the attempt in every change: no row means th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Table, insert, select, text
@@ -20,6 +20,9 @@ from storage.statements import Statement, from_json, insert_into, to_json
 from storage.usage import release_slot
 
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
+
+#: The very words of `ix_jobs_open`: SQLite uses a partial index only for a condition that says the same.
+_OPEN = text("jobs.status in ('queued', 'processing')")
 
 #: How many Playground runs of a workspace may run at once.
 PLAYGROUND_SLOTS = 4
@@ -49,6 +52,8 @@ class Claimed:
     elapsed_ms: int
     steps_total: int
     run_options: Mapping[str, Any] | None
+    #: Its payload as JSON text when it begins for the first time and the payload is small; else it is read later.
+    payload: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ _INSERT = Statement(
     """
 )
 _OPTIONAL = dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url"))
+#: The number of the event of a first claim: only `job.queued` came before it.
+_FIRST_CLAIM = 2
 _PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name", "size", "data"))
 # A Playground run waits while four of its workspace run; the count is of rows, so no slot of it can leak.
 _CLAIM = Statement(
@@ -82,7 +89,8 @@ _CLAIM = Statement(
            started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
      where id = :id and status = 'queued' and cancel_requested_at is null
        and (environment <> 'playground' or (
-            select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
+            select count(*) from jobs other
+             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
                and other.workspace_id = jobs.workspace_id) < :playground_slots)
     returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
               steps_total, run_options, last_seq
@@ -97,6 +105,12 @@ _END = Statement(
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
     returning workspace_id, flow_id, key_id, counted, environment, webhook_url, last_seq
     """
+)
+#: Payloads up to so many bytes are handed over with the claim.
+_SMALL = 16_384
+_PAYLOAD = Statement(
+    "select data from job_values"
+    " where job_id = :id and node_id = '' and index_path = '' and name = 'payload' and size <= :small"
 )
 _STOP_STEPS = Statement(
     "update steps set status = 'cancelled', ended_at = :at where job_id = :id and status = 'running'"
@@ -147,7 +161,13 @@ def claim_job(session: Session, owner: str, job_id: str) -> Claimed | None:
         elapsed_ms=max(0, at - started_at),
         steps_total=steps_total,
         run_options=from_json(run_options),
+        payload=_small_payload(session, job_id) if last_seq == _FIRST_CLAIM else None,
     )
+
+
+def _small_payload(session: Session, job_id: str) -> str | None:
+    row = _PAYLOAD.row(session, {"id": job_id, "small": _SMALL})
+    return None if row is None else row[0]
 
 
 def end_job(
@@ -228,24 +248,27 @@ def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) 
 def held_jobs(session: Session, owner: str) -> Sequence[tuple[str, int, bool]]:
     """The jobs a worker holds: id, attempt, whether a cancel was asked for."""
     rows = session.execute(
-        select(Job.id, Job.attempts, Job.cancel_requested_at).where(Job.status == "processing", Job.owner == owner)
+        select(Job.id, Job.attempts, Job.cancel_requested_at).where(
+            _OPEN, Job.status == "processing", Job.owner == owner
+        )
     )
     return [(row.id, row.attempts, row.cancel_requested_at is not None) for row in rows]
 
 
 def owners(session: Session) -> set[str]:
     """The boot ids that hold jobs."""
-    found = session.scalars(select(Job.owner).where(Job.status == "processing").distinct())
+    found = session.scalars(select(Job.owner).where(_OPEN, Job.status == "processing").distinct())
     return {owner for owner in found if owner is not None}
 
 
 _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
-        select id from jobs waiting where status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
+        select id from jobs waiting where status in ('queued', 'processing') and status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
            and (batch_id is null or counted)
            and (environment <> 'playground' or (
-                select count(*) from jobs other where other.status = 'processing' and other.environment = 'playground'
+                select count(*) from jobs other
+             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
                    and other.workspace_id = waiting.workspace_id) < :playground_slots)
          order by enqueued_at limit :most)
     returning id
@@ -264,7 +287,7 @@ def next_playground_job(session: Session, workspace_id: str) -> str | None:
     """The Playground run that has waited longest."""
     return session.scalar(
         select(Job.id)
-        .where(Job.status == "queued", Job.environment == "playground", Job.workspace_id == workspace_id)
+        .where(_OPEN, Job.status == "queued", Job.environment == "playground", Job.workspace_id == workspace_id)
         .order_by(Job.created_at, Job.id)
         .limit(1)
     )

@@ -253,6 +253,14 @@ class Job(Base):
             postgresql_where=text("status in ('queued', 'processing')"),
         ),
         Index(
+            "ix_jobs_waiting",
+            "workspace_id",
+            "created_at",
+            "id",
+            sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
+            postgresql_where=text("status = 'queued' and batch_id is not null and not counted"),
+        ),
+        Index(
             "ix_jobs_batch",
             "batch_id",
             sqlite_where=text("batch_id is not null"),

@@ -31,14 +31,18 @@ class Statement:
 
     def row(self, session: Session, values: Values) -> Any:
         """The only row as a tuple, or None."""
+        rows = self.rows(session, values)
+        return rows[0] if rows else None
+
+    def rows(self, session: Session, values: Values) -> Sequence[Any]:
+        """All rows as tuples."""
         driver = self._driver(session)
         if driver is None:
-            return session.execute(self._text, dict(values)).one_or_none()
+            return session.execute(self._text, dict(values)).all()
         try:
-            rows = driver.execute(self.sql, values).fetchall()  # to the end: only then an update is done
+            return driver.execute(self.sql, values).fetchall()  # to the end: only then an update is done
         except sqlite3.Error as error:
             raise self._fault(error) from error
-        return rows[0] if rows else None
 
     def run(self, session: Session, *rows: Values) -> None:
         """Runs it once for each row."""

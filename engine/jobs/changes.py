@@ -22,6 +22,7 @@ from storage.job_changes import (
     take_forgotten,
 )
 from storage.jobs import JobRow, get_job
+from storage.steps import Progress, write_progress
 
 #: How often a job is begun before it is given up as `worker_lost`.
 MAX_ATTEMPTS = 3
@@ -47,8 +48,11 @@ def finish(
     holder: Holder | None,
     error: dict[str, Any] | None = None,
     result: tuple[str, int] | None = None,
+    progress: Progress | None = None,
 ) -> bool:
-    """The final write. False: the job is not the holder's any more, and nothing was written."""
+    """The final write, with what was not written yet. False: the job is not the holder's any more."""
+    if progress is not None and not write_progress(session, progress):
+        return False
     ended = end_job(session, job_id, status, holder=holder, error=error, result=result)
     if ended is None:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,13 @@ class Preparer:
 
     catalog: Catalog
     _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
+
+    def prepare_at_once(self, job: Claimed) -> Prepared | None:
+        """What a first attempt needs when nothing has to be read for it: its plan is known and its payload small."""
+        plan = None if job.flow_version is None else self._plans.get((job.flow_id, job.flow_version))
+        if plan is None or job.payload is None or job.run_options:
+            return None
+        return Prepared(plan, json.loads(job.payload), {}, RunOptions(job_id=job.id))
 
     def prepare(self, session: Session, job: Claimed) -> Prepared:
         """A query. Raises FlowInvalid when the document cannot run any more."""

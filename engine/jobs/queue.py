@@ -14,23 +14,28 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from huey.api import Huey
 from huey.consumer import BaseProcess, Consumer, Worker
 from huey.registry import Message
 from huey.serializer import Serializer
-from huey.storage import BlackHoleStorage, SqliteStorage
+from huey.storage import BaseStorage, BlackHoleStorage
 from sqlalchemy.orm import Session
 
 from engine.jobs.bell import wake_workers
+from storage.database import Database
 from storage.statements import Statement
 
 QUEUE = "jobs"
 #: Messages taken from the table in one transaction.
 TAKE = 32
 
+_HAS = Statement("select 1 from task where queue = :queue limit 1")
+_TAKE = Statement(
+    "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most)"
+    " returning id, data"
+)
 _SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, 0)")
 
 
@@ -44,7 +49,7 @@ def send(session: Session, *job_ids: str) -> None:
 
 def message(job_id: str) -> bytes:
     """A job id as Huey stores it."""
-    return _SENDER.serialize_task(_RUN_JOB.s(job_id))
+    return _PATTERN.replace(b"JOB", job_id.encode())
 
 
 class JsonSerializer(Serializer):
@@ -57,17 +62,17 @@ class JsonSerializer(Serializer):
         return Message(*json.loads(bytes(data)))
 
 
-class QueueTable(SqliteStorage):
-    """Huey's table in our own file: waits for a wake-up instead of polling, and takes several messages at once."""
+class QueueTable(BaseStorage):
+    """Huey's table in our own database: waits for a wake-up instead of polling, and takes several messages at once."""
 
     blocking = True
-    begin_sql = "begin immediate"
 
-    def __init__(self, name: str, *, filename: str, poll_seconds: float) -> None:
+    def __init__(self, name: str, *, database: Database, poll_seconds: float) -> None:
         self.awake = threading.Event()
         self.taken: deque[bytes] = deque()
+        self._database = database
         self._poll_seconds = poll_seconds
-        super().__init__(name, filename=filename, create_tables=False, timeout=10)
+        super().__init__(name)
 
     def dequeue(self) -> bytes | None:
         """The next message; waits at most one poll for it."""
@@ -87,15 +92,18 @@ class QueueTable(SqliteStorage):
         return False
 
     def _next(self) -> bytes | None:
-        if not self.taken and self.sql("select 1 from task where queue = ? limit 1", (self.name,), results=True):
-            with self.db(commit=True) as cursor:
-                rows = cursor.execute(
-                    "delete from task where id in (select id from task where queue = ? order by priority desc, id"
-                    " limit ?) returning id, data",
-                    (self.name, TAKE),
-                ).fetchall()
-            self.taken.extend(data for _, data in sorted(rows))
+        if not self.taken and self._database.look_up(_has_messages):
+            self.taken.extend(self._database.write_now(_take_messages))
         return self.taken.popleft() if self.taken else None
+
+
+def _has_messages(session: Session) -> bool:
+    return _HAS.row(session, {"queue": QUEUE}) is not None
+
+
+def _take_messages(session: Session) -> list[bytes]:
+    """In the worker's own group commits: a connection of Huey's would fight with them for the lock."""
+    return [data for _, data in sorted(_TAKE.rows(session, {"queue": QUEUE, "most": TAKE}))]
 
 
 class _Dispatcher(Worker):
@@ -131,20 +139,20 @@ class _Consumer(Consumer):
 
 
 class Dispatch:
-    """Takes job ids out of the queue of a data folder and hands them to `run`, at most `slots` at a time.
+    """Takes job ids out of the queue of a database and hands them to `run`, at most `slots` at a time.
 
     `run(job_id, done)` is called in the dispatcher's thread; it must return at once and call `done` when the job is over.
     """
 
     def __init__(
-        self, database_file: Path, run: Callable[[str, Callable[[], None]], None], *, slots: int, poll_seconds: float
+        self, database: Database, run: Callable[[str, Callable[[], None]], None], *, slots: int, poll_seconds: float
     ) -> None:
         logging.getLogger("huey").setLevel(logging.WARNING)
         self.slots = slots
         self._busy = 0
         self._lock = threading.Lock()
         self._run = run
-        self._huey: Any = _make_huey(QueueTable, filename=str(database_file), poll_seconds=poll_seconds)
+        self._huey: Any = _make_huey(QueueTable, database=database, poll_seconds=poll_seconds)
         self._huey.slots = threading.Semaphore(slots)
         self._huey.handed_over = False
         self._huey.task(name=run_job.__name__)(self._hand_over)
@@ -169,9 +177,7 @@ class Dispatch:
         self.wake()
         for _, thread in self._consumer.worker_threads:
             thread.join(timeout=15)
-        left = [self._huey.deserialize_task(data).data[0][0] for data in self._huey.storage.taken]
-        self._huey.storage.close()
-        return left
+        return [self._huey.deserialize_task(data).data[0][0] for data in self._huey.storage.taken]
 
     def _hand_over(self, job_id: str) -> None:
         self._huey.handed_over = True
@@ -195,3 +201,5 @@ def _make_huey(storage: type, **options: Any) -> Huey:
 
 _SENDER: Any = _make_huey(BlackHoleStorage)
 _RUN_JOB: Any = _SENDER.task()(run_job)
+#: Every message is the same but for the job id: written by Huey once, not for every job.
+_PATTERN: bytes = _SENDER.serialize_task(_RUN_JOB.s("JOB", id="JOB"))

@@ -1,8 +1,9 @@
 """What running jobs tell about themselves, written in group commits: everything of one moment shares a transaction.
 
-A run reports to its `JobRecorder`, which only remembers; the one `Journal` of the process writes what has gathered while the
-last write was on its way. Before a step reaches outside, `settled` waits until every step that ended is on disk: so after a
-crash at most the step that was under way runs twice, and no paid model call before it (security.md L3).
+A run reports to its `JobRecorder`, which only remembers; the one `Journal` of the process writes what has gathered for a few
+milliseconds. A job that ends before that takes its steps along into its final write. Before a step reaches outside, `settled`
+waits until every step that ended is on disk: so after a crash at most the step that was under way runs twice, and no paid
+model call before it (security.md L3).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.clock import Clock
 from engine.errors import StorageUnavailable
 from engine.flow.node_type import Json
 from engine.jobs.bell import job_changed
-from engine.jobs.values import Redaction, cut, encoded
+from engine.jobs.values import Redaction, cut, encoded, is_small
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Holder
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Pieces of a model's text are gathered for so many seconds.
 DELTA_SECONDS = 0.1
+#: How long the journal waits for more before it writes.
+GATHER_SECONDS = 0.01
 #: How long a write waits before it is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
 
@@ -46,6 +49,9 @@ class JobRecorder:
     done: set[str] = field(default_factory=set)
     items_failed: int = 0
     closed: bool = False
+    #: How many items were told, and how many of them are on disk.
+    told: int = 0
+    stored: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
     _deltas: dict[StepKey, list[str]] = field(default_factory=dict)
 
@@ -79,7 +85,7 @@ class JobRecorder:
 
     async def settled(self) -> None:
         """Returns when everything told so far is on disk."""
-        await self.journal.settled()
+        await self.journal.settled(self, self.told)
 
     def _flush_deltas(self) -> None:
         gathered, self._deltas = self._deltas, {}
@@ -113,47 +119,58 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[tuple[JobRecorder, _Item]] = []
-        self._told = 0
-        self._stored = 0
+        #: By the recorder's identity, in the order of their first items.
+        self._waiting: dict[int, tuple[JobRecorder, list[_Item]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
+        self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
     def add(self, recorder: JobRecorder, item: _Item) -> None:
-        """Remembers an item; the write begins with the loop's next turn."""
-        self._waiting.append((recorder, item))
-        self._told += 1
-        if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
+        """Remembers an item; it is written within a few milliseconds."""
+        self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
+        recorder.told += 1
+        if self._writing is None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._begin)
 
-    async def settled(self) -> None:
-        """Returns when everything added so far is on disk."""
-        if self._stored == self._told:
+    async def settled(self, recorder: JobRecorder, number: int) -> None:
+        """Returns when the first `number` items of a recorder are on disk; does not wait for more to gather."""
+        if recorder.stored >= number:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.append((self._told, done))
+        self._watchers.append((recorder, number, done))
+        self._begin()
         await done
+
+    async def take(self, recorder: JobRecorder) -> Progress | None:
+        """What has gathered of a job that ends, for its final write to store; None when all is on disk."""
+        _, items = self._waiting.pop(id(recorder), (recorder, []))
+        await self.settled(recorder, recorder.told - len(items))
+        if not items:
+            return None
+        (progress,) = await _as_progress([(recorder, items)])
+        return progress
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
 
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = list(self._waiting.values()), {}
                 await self._write(batch)
-                self._stored += len(batch)
                 self._tell_watchers()
         finally:
             self._writing = None
 
-    async def _write(self, batch: list[tuple[JobRecorder, _Item]]) -> None:
-        by_job: dict[int, tuple[JobRecorder, list[_Item]]] = {}
-        for recorder, item in batch:
-            by_job.setdefault(id(recorder), (recorder, []))[1].append(item)
-        told = [
-            (recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in by_job.values()
-        ]
-        progress = await asyncio.to_thread(lambda: [_progress(*one) for one in told])
+    async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
+        progress = await _as_progress(batch)
         kept = await asyncio.gather(*(self._write_one(one) for one in progress))
-        for (recorder, *_), mine in zip(told, kept, strict=True):
+        for (recorder, items), mine in zip(batch, kept, strict=True):
+            recorder.stored += len(items)
             if not mine:
                 recorder.close()
                 recorder.on_lost()
@@ -171,9 +188,9 @@ class Journal:
 
     def _tell_watchers(self) -> None:
         still = []
-        for number, done in self._watchers:
-            if number > self._stored:
-                still.append((number, done))
+        for recorder, number, done in self._watchers:
+            if number > recorder.stored:
+                still.append((recorder, number, done))
             elif not done.done():
                 done.set_result(None)
         self._watchers = still
@@ -186,8 +203,25 @@ def _write(session: Session, progress: Progress) -> bool:
     return True
 
 
+async def _as_progress(batch: list[tuple[JobRecorder, list[_Item]]]) -> list[Progress]:
+    """Items as rows; in a thread when it takes its time, like a page's HTML as JSON."""
+    told = [(recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in batch]
+    if all(_is_small(item) for _, items in batch for item in items):
+        return [_progress(*one) for one in told]
+    return await asyncio.to_thread(lambda: [_progress(*one) for one in told])
+
+
+def _is_small(item: _Item) -> bool:
+    match item:
+        case StepStarted():
+            return is_small(item.inputs)
+        case StepEnded():
+            return is_small(item.output) and not item.tries
+    return True
+
+
 def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], items_failed: int) -> Progress:
-    """Items as rows. Runs in a thread: a page's HTML as JSON takes its time. A step's end replaces its start."""
+    """Items as rows. A step's end replaces its start."""
     steps: dict[StepKey, dict[str, Any]] = {}
     values: dict[tuple[StepKey, str], NewValue] = {}
     calls: list[dict[str, Any]] = []

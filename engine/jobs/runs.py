@@ -19,7 +19,7 @@ from engine.flow.node_type import Json
 from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
 from engine.jobs.prepare import Prepared, Preparer
 from engine.jobs.record import JobRecorder, Journal, redacted_error
-from engine.jobs.values import Redaction, encoded
+from engine.jobs.values import Redaction, encoded, is_small
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, Services
 from storage.database import Database
@@ -145,7 +145,9 @@ class Runs:
 
     async def _work(self, run: Run) -> None:
         try:
-            prepared = await self.database.read(self.preparer.prepare, run.job)
+            prepared = self.preparer.prepare_at_once(run.job)
+            if prepared is None:
+                prepared = await self.database.read(self.preparer.prepare, run.job)
             run.recorder.done |= {key.node_id for key in prepared.kept}
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
@@ -192,14 +194,18 @@ class Runs:
         elif run.verdict == "cancelled":
             await self._end(run, "cancelled")
         elif run.verdict == "released":
-            await self.journal.settled()
+            await run.recorder.settled()
             await self._written(give_back, run.job.id, run.holder)
         elif run.verdict != "lost":
             log.error("Job %s stopped because of a fault", run.job.id, exc_info=_why(inner))
             await self._end(run, "failed", error=_fault(run))
 
     async def _complete(self, run: Run, result: Json) -> None:
-        text, size = await asyncio.to_thread(_as_result, result, run.recorder.redaction)
+        redaction = run.recorder.redaction
+        if is_small(result):
+            text, size = _as_result(result, redaction)
+        else:
+            text, size = await asyncio.to_thread(_as_result, result, redaction)
         if size > MAX_RESULT:
             error = job_error(
                 "result_too_large",
@@ -215,8 +221,10 @@ class Runs:
     async def _end(
         self, run: Run, status: str, *, error: dict[str, Any] | None = None, result: tuple[str, int] | None = None
     ) -> None:
-        await self.journal.settled()
-        if not await self._written(finish, run.job.id, status, holder=run.holder, error=error, result=result):
+        progress = await self.journal.take(run.recorder)
+        if not await self._written(
+            finish, run.job.id, status, holder=run.holder, error=error, result=result, progress=progress
+        ):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
 
     async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:

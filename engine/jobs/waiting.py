@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.jobs.queue import send
-from storage.batches import admit_item, waiting_items, workspaces_with_waiting_items
+from storage.batches import admit_item, has_waiting_items, waiting_items, workspaces_with_waiting_items
 from storage.models import ApiKey
 from storage.usage import release_slot, take_active
 from storage.workspaces import get_limits
@@ -16,6 +16,8 @@ _PAGE = 32
 
 def admit_waiting(session: Session, workspace_id: str) -> int:
     """Gives free slots of a workspace to its waiting batch items and sends them; returns how many."""
+    if not has_waiting_items(session, workspace_id):
+        return 0
     full_keys: set[str] = set()
     admitted: list[str] = []
     free = True

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -45,7 +44,7 @@ from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import Models
 from engine.settings import BadSetting, Settings
-from storage.database import Database, open_database, sqlite_url
+from storage.database import Database, open_database
 from storage.job_changes import held_jobs
 from storage.settings import SERVER, find_setting
 from storage.workers import add_worker, beat, remove_worker
@@ -119,7 +118,7 @@ class _Worker:
         self.reaper = Reaper(database, settings.data)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit)
         self.dispatch = Dispatch(
-            _database_file(settings.data),
+            database,
             self._hand_over,
             slots=options.slots,
             poll_seconds=POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS,
@@ -326,7 +325,3 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _database_file(data: Path) -> Path:
-    return Path(sqlite_url(data).removeprefix("sqlite:///"))

@@ -123,7 +123,7 @@ async def test_a_retry_goes_on_after_the_finished_steps(world: World, tmp_path: 
     job_id = world.submit(flow_id).job_id
     runs = world.runs("boot_first")
     task = await carry_until_running(world, runs, job_id)
-    await runs.journal.settled()
+    await next(iter(runs.open.values())).recorder.settled()
     world.write(bury, "boot_first")
     runs._lost(job_id, 1)
     await task
