@@ -54,7 +54,7 @@ def api_document(server_url: str) -> dict[str, Any]:
         "Flowport public API",
         "Run deployed flows and read their jobs. Every call needs an API key; every error is "
         "`application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
-        '`"5"`.',
+        '`"5"`, and fits in 64 bit.',
         VERSION,
         server_url,
         paths,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.parameters import MAX_WEB_ADDRESS, WEB_ADDRESS
+
 
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
@@ -16,8 +18,6 @@ def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any
 def _path(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
 
-
-_WEB_ADDRESS = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,3})?([/?#][!-~]*)?$"
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "flow_id": _path("flow_id", "The id of the flow."),
@@ -53,7 +53,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "x_webhook_url": _header(
         "X-Webhook-Url",
         "Call this address when the job ends (Standard Webhooks): http or https, without user or password.",
-        {"type": "string", "format": "uri", "maxLength": 2_000, "pattern": _WEB_ADDRESS},
+        {"type": "string", "format": "uri", "maxLength": MAX_WEB_ADDRESS, "pattern": WEB_ADDRESS},
     ),
     "x_request_id": _header(
         "X-Request-Id",

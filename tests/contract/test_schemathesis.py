@@ -1,0 +1,85 @@
+"""The documents are honest: schemathesis, with every check, finds no answer that they do not promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import Called
+
+HOOKS = Path(__file__).with_name("hooks.py")
+
+#: Statuses a well-formed request may meet: the state of the server decides. 422: the same Idempotency-Key with another body.
+STATES = ["2xx", "3xx", "401", "403", "404", "409", "410", "422", "429", "5xx"]
+#: The document of the whole API cannot know a flow's fields, so a body that fits it may still be refused; a flow's own can.
+ANY_FLOW = """
+[[operations]]
+include-operation-id = ["run_flow", "run_flow_batch"]
+checks.positive_data_acceptance.expected-statuses = {statuses}
+parameters."path.flow_id" = "{flow_id}"
+"""
+
+
+def attack(called: Called, folder: Path, path: str, *, examples: int, seed: int, more: str = "") -> None:
+    """Runs schemathesis against the live server, in a process of its own because it has settings of its own."""
+    document = folder / "openapi.json"
+    document.write_text(json.dumps(called.document(path)))
+    settings = f"""
+hooks = "{HOOKS}"
+base-url = "{called.server.url}"
+seed = {seed}
+continue-on-failure = true
+suppress-health-check = ["all"]
+headers.Authorization = "Bearer {called.key}"
+generation.max-examples = {examples}
+generation.database = "none"
+generation.no-shrink = true
+cache.enabled = false
+checks.positive_data_acceptance.expected-statuses = {json.dumps(STATES)}
+{more}
+"""
+    (folder / "schemathesis.toml").write_text(settings)
+    answer = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", str(document), "--checks", "all"],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        capture_output=True,
+        text=True,
+        timeout=1_500,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert re.search(r"[1-9]\d* generated, [1-9]\d* passed", answer.stdout), answer.stdout
+    assert "ERROR" not in called.server.log(), called.server.log()
+
+
+def any_flow(called: Called) -> str:
+    return ANY_FLOW.format(statuses=json.dumps([*STATES, "400"]), flow_id=called.flow_id)
+
+
+def test_the_document_of_the_whole_api_promises_what_is_answered(called: Called, tmp_path: Path):
+    attack(called, tmp_path, "/openapi.json", examples=10, seed=1, more=any_flow(called))
+
+
+def test_the_document_of_one_flow_promises_what_is_answered(called: Called, tmp_path: Path):
+    attack(called, tmp_path, f"/flows/{called.flow_id}/openapi.json", examples=10, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_document_of_the_whole_api_keeps_its_promises_for_long(called: Called, tmp_path: Path, seed: int):
+    attack(called, tmp_path, "/openapi.json", examples=150, seed=seed, more=any_flow(called))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_document_of_one_flow_keeps_its_promises_for_long(called: Called, tmp_path: Path, seed: int):
+    attack(called, tmp_path, f"/flows/{called.flow_id}/openapi.json", examples=150, seed=seed)
