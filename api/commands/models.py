@@ -17,7 +17,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     verb = verbs.add_parser("add", parents=[shared], help="add a connection; a Prompt names its model NAME:model")
     verb.add_argument("name", metavar="NAME")
-    verb.add_argument("--provider", required=True, choices=tuple(PROVIDERS))
+    verb.add_argument("--provider", required=True, choices=tuple(PROVIDERS), help="whose models they are")
     verb.add_argument("--base-url", metavar="U", help="its address; an openai_compatible server always has one")
     key = verb.add_mutually_exclusive_group()
     key.add_argument("--key-env", metavar="VAR", help="take the key from this environment variable")
