@@ -1,0 +1,55 @@
+"""Flow files that go outside."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+URL = {"name": "url", "type": "string", "format": "uri", "required": True}
+
+
+def one_node(node: dict[str, Any], *fields: dict[str, Any], title: str = "One node") -> dict[str, Any]:
+    """API Input with these fields, then the node."""
+    return in_a_row([node], *fields, title=title)
+
+
+def in_a_row(nodes: list[dict[str, Any]], *fields: dict[str, Any], title: str = "In a row") -> dict[str, Any]:
+    """API Input with these fields, then the nodes, each after the one before."""
+    row = [{"id": "api_input", "type": "api_input", "config": {"fields": list(fields)}}, *nodes]
+    edges = [
+        {"id": f"e{number}", "source": before["id"], "target": after["id"]}
+        for number, (before, after) in enumerate(itertools.pairwise(row))
+    ]
+    return {"format": 1, "title": title, "nodes": row, "edges": edges}
+
+
+def fetch(node_id: str = "http_request", url: str = "{{ api_input.out.url }}", **policy: Any) -> dict[str, Any]:
+    """An HTTP Request that waits two minutes unless `policy` says otherwise."""
+    return {
+        "id": node_id,
+        "type": "http_request",
+        "label": "Fetch",
+        "inputs": {"url": url},
+        "policy": {"timeout_seconds": 120, **policy},
+    }
+
+
+def read_page() -> dict[str, Any]:
+    """A Page Scraper of `url`."""
+    return {
+        "id": "page_scraper",
+        "type": "page_scraper",
+        "label": "Read the page",
+        "inputs": {"url": "{{ api_input.out.url }}"},
+    }
+
+
+def prompt(model: str, *fields: dict[str, Any]) -> dict[str, Any]:
+    """A Prompt about `topic`."""
+    return {
+        "id": "prompt",
+        "type": "prompt",
+        "label": "Ask",
+        "config": {"model": model, "output_fields": list(fields)},
+        "inputs": {"prompt": "Tell me about {{ api_input.out.topic }}."},
+    }

@@ -1,0 +1,121 @@
+"""The command line on an empty folder and beside a running server."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.factories import greeting
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer
+
+COMMANDS = {
+    "flows list": ("flows", "list"),
+    "flows list --json": ("flows", "list", "--json"),
+    "keys create": ("keys", "create", "--label", "Shop", "--environment", "test"),
+    "keys create --json": ("keys", "create", "--label", "Shop", "--environment", "dev", "--json"),
+    "workspaces create": ("workspaces", "create", "Second"),
+    "plan set": ("plan", "set", "pro"),
+    "models add": ("models", "add", "box", "--provider", "openai_compatible", "--base-url", "http://localhost:1/v1"),
+}
+
+
+def everything_wrong() -> dict:
+    """A cycle, an unknown type, an unknown key, a dangling edge and a wrong reference."""
+    file = greeting("{{ nobody.out }}", colour="red")
+    file["nodes"] += [{"id": "mystery", "type": "mystery"}, {"id": "set_fields", "type": "set_fields"}]
+    file["edges"] += [
+        {"id": "e2", "source": "text_template", "target": "set_fields"},
+        {"id": "e3", "source": "set_fields", "target": "text_template"},
+        {"id": "e4", "source": "set_fields", "target": "mystery"},
+        {"id": "e5", "source": "set_fields", "target": "gone"},
+    ]
+    return file
+
+
+#: What is sent, and every problem that must be listed. One by one they stand in tests/commands.
+BAD_FILES = {
+    "everything wrong": (
+        json.dumps(everything_wrong()),
+        {"unknown_key", "unknown_type", "cycle", "dangling_edge", "bad_reference"},
+    ),
+    "2 MB": (json.dumps(greeting("x" * (2 << 20))), {"too_large"}),
+    "invalid JSON": ('{"format": 1,', {"invalid_json"}),
+}
+
+
+def test_bad_files_beside_a_running_server_are_refused_with_every_problem_and_nothing_is_stored(server):
+    for name, (text, codes) in BAD_FILES.items():
+        said = server.run("flows", "import", "-", "--json", stdin=text, check=False)
+        assert said.returncode == 1, name
+        answer = json.loads(said.stdout)
+        assert answer["flow_id"] is None, name
+        assert {problem["code"] for problem in answer["problems"]} == codes, name
+        assert all(problem["message"] in said.stderr for problem in answer["problems"]), name
+    assert server.run("flows", "list", "--json").stdout.strip() == "[]"
+
+
+def check_value(name: str, stdout: str) -> None:
+    """stdout holds the value and nothing else."""
+    if name.endswith("--json"):
+        json.loads(stdout)
+    elif name == "keys create":
+        assert re.fullmatch(r"fp_test_[0-9A-Za-z]{38}\n", stdout)
+    elif not name.endswith("list"):
+        assert stdout.count("\n") == 1, stdout
+
+
+def test_commands_work_on_an_empty_folder_with_no_server(tmp_path):
+    def run(item: tuple[str, tuple[str, ...]]) -> None:
+        name, command = item
+        empty = LiveServer(tmp_path / name.replace(" ", "_") / "deep" / "data")
+        said = empty.run(*command)
+        check_value(name, said.stdout)
+        assert (empty.data / "flowport.db").exists()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(run, [(name, COMMANDS[name]) for name in ("flows list", "keys create", "models add")]))
+
+
+def test_commands_work_beside_a_running_server_even_at_once(server):
+    def run(item: tuple[str, tuple[str, ...]]) -> None:
+        check_value(item[0], server.run(*item[1]).stdout)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(run, COMMANDS.items()))
+
+
+def test_a_flow_made_before_the_server_ever_ran_is_live_when_it_starts(tmp_path):
+    """Import, deploy and a key on an empty folder; then the server."""
+    server = LiveServer(tmp_path / "data")
+    terminal = Terminal(server)
+    flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
+    assert terminal.value("flows", "deploy", flow_id).endswith(f"/public/v1/flows/execute/{flow_id}")
+    caller = terminal.caller()
+    try:
+        server.start(owner=False)
+        assert caller.run(flow_id, {"name": "Ada"})["result"] == {"output": "Hello Ada"}
+        assert "Set-up link: " in server.log()
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("flows",), ("nonsense",), ("keys", "create"), ("plan", "set", "gold"), ("flows", "deploy")]
+)
+def test_a_command_used_wrongly_ends_with_2_and_prints_no_value(server, command):
+    said = server.run(*command, check=False)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "usage" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("flows", "deploy", "flow_nobody"), ("keys", "revoke", "key_nobody"), ("models", "remove", "nobody")]
+)
+def test_a_command_that_is_refused_ends_with_1_and_prints_no_value(server, command):
+    said = server.run(*command, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.strip().endswith(".")

@@ -1,0 +1,159 @@
+"""Prompt nodes against a model server of our own: text, fields, tokens, money, and a key that is seen nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from engine.actions.connections import set_price
+from tests.factories import greeting
+from tests.live import flows
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer, live_server
+from tests.stand_ins.openai_server import OpenAIServer, Said
+
+KEY = "sk-canary-4f1d6a0b9c7e2358"
+TOPIC = {"name": "topic", "type": "string", "required": True}
+FACTS = (
+    {"name": "city", "type": "string", "required": True},
+    {"name": "people", "type": "integer", "required": True},
+)
+NOBODY_KNOWS = "http://models.example.com/v1"
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer(key=KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, model) -> Iterator[LiveServer]:
+    """The model server is allowed as an address inside, and is the proxy through which the public web is reached."""
+    env = {
+        "FLOWPORT_OUTBOUND_ALLOW": model.origin.removeprefix("http://"),
+        "FLOWPORT_OUTBOUND_PROXY": model.origin,
+    }
+    with live_server(tmp_path_factory.mktemp("models") / "data", owner=False, env=env) as running:
+        terminal = Terminal(running)
+        add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
+        assert terminal.value("models", "add", "box", *add, model.url, stdin=KEY) == "box"
+        assert terminal.value("models", "add", "far", *add, NOBODY_KNOWS, stdin=KEY) == "far"
+        yield running
+        assert "Traceback" not in running.log(), running.log()
+
+
+@pytest.fixture(autouse=True)
+def _the_key_is_nowhere(server, caller):
+    """After every test: not in a file but the sealed store, not in the log, not in what callers and owners can read."""
+    yield
+    for file in server.data.rglob("*"):
+        if file.is_file():
+            assert KEY.encode() not in file.read_bytes(), file
+    assert KEY not in server.log()
+    jobs = caller.request("GET", "/jobs").json()["data"]
+    for job in jobs:
+        assert KEY not in caller.request("GET", f"/jobs/{job['job_id']}").text
+        assert KEY not in caller.request("GET", f"/jobs/{job['job_id']}/events").text
+
+
+def ask(terminal, model_name: str, *fields: dict) -> str:
+    return terminal.flow(flows.one_node(flows.prompt(model_name, *fields), TOPIC))
+
+
+def test_a_prompt_answers_with_text_and_counts_its_tokens(terminal, caller, model):
+    model.say(Said("Oslo is in the north.", input_tokens=30, output_tokens=6))
+    job = caller.run(ask(terminal, "box:small-model"), {"topic": "Oslo"})
+    assert job["result"] == {"output": "Oslo is in the north."}
+    assert job["usage"] == {"cost_usd": 0, "input_tokens": 30, "output_tokens": 6, "model_calls": 1}
+    assert job["simulated"] is False
+    assert model.asked[-1]["model"] == "small-model"
+    assert "Tell me about Oslo." in json.dumps(model.asked[-1]["messages"])
+    assert model.last.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_prompt_with_output_fields_answers_with_an_object(terminal, caller, model):
+    model.say('{"city": "Oslo", "people": 717710}')
+    job = caller.run(ask(terminal, "box:small-model", *FACTS), {"topic": "Oslo"})
+    assert job["result"] == {"output": {"city": "Oslo", "people": 717710}}
+
+
+def test_an_answer_that_does_not_fit_is_asked_for_again_and_both_count(terminal, caller, model):
+    model.say(Said('{"city": "Oslo"}', 10, 1), Said('{"city": "Oslo", "people": 717710}', 20, 2))
+    job = caller.run(ask(terminal, "box:small-model", *FACTS), {"topic": "Oslo"})
+    assert job["result"] == {"output": {"city": "Oslo", "people": 717710}}
+    assert (job["usage"]["input_tokens"], job["usage"]["output_tokens"], job["usage"]["model_calls"]) == (30, 3, 2)
+
+
+def test_the_text_of_a_model_arrives_in_the_events(terminal, caller, model):
+    model.say("one two three")
+    job = caller.run(ask(terminal, "box:small-model"), {"topic": "Oslo"})
+    deltas = [data for _, name, data in caller.events(job["job_id"]) if name == "step.delta"]
+    assert "".join(data["text"] for data in deltas) == "one two three"
+    assert {data["node_id"] for data in deltas} == {"prompt"}
+
+
+def test_an_unknown_price_is_unknown_and_an_own_price_counts(terminal, caller, model):
+    flow_id = ask(terminal, "far:small-model")
+    job = caller.run(flow_id, {"topic": "Oslo"})
+    assert job["status"] == "completed", job
+    assert model.last.target.startswith(NOBODY_KNOWS)
+    assert job["usage"] == {"cost_usd": None, "input_tokens": 12, "output_tokens": 7, "model_calls": 1}
+
+    terminal.store.write_now(set_price, terminal.owner, "far", "small-model", 1_000_000_000, 2_000_000_000)
+    assert caller.run(flow_id, {"topic": "Oslo"})["usage"]["cost_usd"] == pytest.approx(26e-6)
+
+
+def test_the_simulated_model_is_labelled_and_needs_no_connection(terminal, caller, model):
+    before = len(model.requests)
+    for fields in ((), FACTS):
+        job = caller.run(ask(terminal, "simulated", *fields), {"topic": "Oslo"})
+        assert (job["status"], job["simulated"]) == ("completed", True)
+        assert (set(job["result"]["output"]) == {"city", "people"}) if fields else job["result"]["output"]
+    assert len(model.requests) == before
+
+
+def test_a_key_that_the_model_server_repeats_is_blacked_out(terminal, caller, model):
+    model.say(f"My key is {KEY}.")
+    job = caller.run(ask(terminal, "box:small-model"), {"topic": "keys"})
+    assert job["status"] == "completed"
+    assert KEY not in json.dumps(job)
+
+
+def test_a_refused_key_is_told_without_the_key(terminal, caller, model):
+    model.say(Said(status=401, message=f"Incorrect API key provided: {KEY}"))
+    job = caller.run(ask(terminal, "box:small-model"), {"topic": "Oslo"})
+    assert (job["status"], job["error"]["code"]) == ("failed", "model_key_refused")
+
+
+def test_a_connection_that_is_gone_is_told(terminal, caller, model):
+    add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
+    terminal.value("models", "add", "short", *add, model.url, stdin=KEY)
+    flow_id = ask(terminal, "short:small-model")
+    terminal.do("models", "remove", "short")
+    job = caller.run(flow_id, {"topic": "Oslo"})
+    assert (job["status"], job["error"]["code"]) == ("failed", "model_key_missing")
+    assert "short" in job["error"]["message"]
+
+
+def test_an_export_and_the_lists_of_the_terminal_know_no_key(server, terminal):
+    flow_id = ask(terminal, "box:small-model")
+    for command in (("flows", "export", flow_id), ("models", "list", "--json")):
+        said = server.run(*command)
+        assert "box" in said.stdout
+        assert KEY not in said.stdout + said.stderr
+
+
+def test_flows_run_at_the_terminal_uses_the_connections_of_the_folder(server, model):
+    model.say("From the terminal.")
+    file = json.dumps(flows.one_node(flows.prompt("box:small-model"), TOPIC))
+    said = server.run("flows", "run", "-", "--input", '{"topic": "Oslo"}', stdin=file)
+    assert json.loads(said.stdout) == {"output": "From the terminal."}
+    assert KEY not in said.stdout + said.stderr
+
+
+def test_a_flow_without_a_model_is_untouched_by_all_this(terminal, caller):
+    job = caller.run(terminal.flow(greeting()), {"name": "Ada"})
+    assert job["usage"] == {"cost_usd": 0, "input_tokens": 0, "output_tokens": 0, "model_calls": 0}
