@@ -14,7 +14,7 @@ from api.json_body import BodyLimits
 from api.refusals import RefusalRecorder
 from engine.errors import ShuttingDown
 from engine.jobs.accept import Caller
-from engine.jobs.hub import Hub, wait_for_end
+from engine.jobs.hub import Hub, wait_until_ended
 from engine.settings import Settings
 from storage.database import Database
 
@@ -44,7 +44,7 @@ class Context:
 
     async def until_ended(self, caller: Caller, job_id: str, seconds: float) -> None:
         """Waits until the job has ended, the time is over or the server stops; the caller reads the job again."""
-        waiting = wait_for_end(self.database, self.hub, caller.workspace_id, job_id, seconds)
+        waiting = wait_until_ended(self.database, self.hub, caller.workspace_id, job_id, seconds)
         await self.unless_stopping(waiting)
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:

@@ -124,13 +124,15 @@ class Database:
         """
         if not self.url.startswith("sqlite"):
             return self.read_now(work, *args, **kwargs)
-        connection = getattr(self._looking_up, "connection", None)
-        if connection is None:
-            connection = self._looking_up.connection = self.read_engine.connect()
-            self._kept.append(connection)
+        session = getattr(self._looking_up, "session", None)
         with storage_faults():
-            info = {"now": self.clock.now(), DRIVER: connection.connection.driver_connection}
-            return work(Session(info=info), *args, **kwargs)
+            if session is None:
+                connection = self.read_engine.connect()
+                self._kept.append(connection)
+                driver = connection.connection.driver_connection
+                session = self._looking_up.session = Session(info={DRIVER: driver})
+            session.info["now"] = self.clock.now()
+            return work(session, *args, **kwargs)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:

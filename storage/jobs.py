@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.models import ENDED, Job, Value
+from storage.statements import Statement
 
 Json = Any
 
@@ -123,6 +124,15 @@ def find_job(session: Session, workspace_id: str, job_id: str) -> JobRow | None:
     """A job of this workspace, in whatever environment."""
     row = session.execute(select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)).one_or_none()
     return None if row is None else as_job(row)
+
+
+_STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")
+
+
+def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
+    """A job's status; for those who wait and look often."""
+    row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
+    return None if row is None else row[0]
 
 
 def get_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:

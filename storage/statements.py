@@ -51,8 +51,10 @@ class Statement:
             session.execute(self._text, [dict(row) for row in rows])
             return
         try:
-            for row in rows:
-                driver.execute(self.sql, row)
+            if len(rows) == 1:
+                driver.execute(self.sql, rows[0])
+            else:
+                driver.executemany(self.sql, rows)
         except sqlite3.Error as error:
             raise self._fault(error) from error
 

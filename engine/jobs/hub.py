@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, StorageUnavailable
 from storage.database import Database
-from storage.jobs import JobRow, find_job
-from storage.models import Job
+from storage.jobs import JobRow, find_status, get_job
+from storage.models import ENDED, Job
 
 LOOK_SECONDS = 0.025
 #: Whoever waits reads again after so many seconds even when nothing was heard.
@@ -142,15 +142,21 @@ class Hub:
 
 async def wait_for_end(database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float) -> JobRow:
     """The job when it has ended, or as it is after so many seconds. Raises NotFound. Holds no connection meanwhile."""
+    await wait_until_ended(database, hub, workspace_id, job_id, seconds)
+    return await database.read(get_job, workspace_id, job_id)
+
+
+async def wait_until_ended(database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float) -> None:
+    """The same for those who read the job themselves; after each notice only its status is looked up."""
     until = time.monotonic() + seconds
     async with hub.subscribe(job_id) as changes:
         while True:
-            job = await database.read(find_job, workspace_id, job_id)
-            if job is None:
+            status = database.look_up(find_status, workspace_id, job_id)
+            if status is None:
                 raise NotFound(f"No job has the id {job_id!r}")
             left = until - time.monotonic()
-            if job.ended or left <= 0:
-                return job
+            if status in ENDED or left <= 0:
+                return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
 
 

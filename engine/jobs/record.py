@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 #: Pieces of a model's text are gathered for so many seconds.
 DELTA_SECONDS = 0.1
 #: How long the journal waits for more before it writes.
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.02
 #: How long a write waits before it is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
 
