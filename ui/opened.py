@@ -50,12 +50,16 @@ def times_of(here: Visit) -> Times:
 
 
 def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
-    """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time."""
+    """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time.
+
+    While a menu is open nothing is looked at: what changed would be drawn anew and take the menu away under the hand.
+    """
     looking = False
+    page = ui.context.client
 
     async def once_more() -> None:
         nonlocal looking
-        if looking:
+        if looking or any(isinstance(part, ui.menu) and part.value for part in page.elements.values()):
             return
         looking = True
         try:
