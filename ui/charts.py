@@ -52,13 +52,13 @@ class Bar:
 _BAR_COLOURS = {"done": OK, "failed": BAD, "running": RUNNING, "stopped": QUIET}
 
 
-def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.element:
-    """When each step ran and for how long, the first one on top; `on_pick(number)` hears of a press on a bar."""
+def waterfall(bars: Sequence[Bar]) -> dict[str, Any]:
+    """When each step ran and for how long, the first one on top."""
     shown = list(bars[:_MOST])
     longest = max((bar.begin_ms + bar.length_ms for bar in shown), default=1) / 1000 or 1
     names = [_short(bar.label) for bar in shown]
     places = list(range(len(shown)))
-    figure = {
+    return {
         "data": [
             {
                 "type": "bar",
@@ -106,7 +106,6 @@ def waterfall(bars: Sequence[Bar], *, label: str, on_pick: Any = None) -> ui.ele
         },
         "config": CONFIG,
     }
-    return chart(figure, label, on_pick)
 
 
 @dataclass(frozen=True)

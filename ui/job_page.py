@@ -140,6 +140,8 @@ class JobPage:
             await self.drawer.refresh(self.job.id, self.lines)
         else:
             self._draw_sub()
+            self.lines = step_lines(self.document, self.seen.look, self.times)
+            self.steps.grow(self.lines)
 
     def _draw(self) -> None:
         self.page.badges.clear()

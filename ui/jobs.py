@@ -17,7 +17,7 @@ from ui import feedback
 from ui.job_table import job_table
 from ui.opened import every, opened, times_of
 from ui.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
-from ui.refused_calls import RefusedCalls
+from ui.refused_calls import RefusedCalls, look_at_refused
 from ui.tab_bar import tab_bar
 from ui.text import _
 from ui.visit import App, Visit, visit
@@ -86,16 +86,16 @@ def register(app: App) -> None:
     ) -> None:
         here = visit(app, request)
         narrowed = Narrowed(status, flow, environment, q[:200].strip(), cursor)
+        jobs = await here.see(look_at_jobs, narrowed)
+        calls = await here.see(look_at_refused)
         with opened(here, _("Jobs"), active="jobs"):
             first = "refused" if tab == "refused" else "all"
             tabs = tab_bar({"all": _("All jobs"), "refused": _("Refused")}, first)
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(here, narrowed, tabs)
-                    await listed.build()
+                    listed = JobsList(here, narrowed, tabs, jobs)
                 with ui.tab_panel("refused"):
-                    refused = RefusedCalls(here, tabs)
-                    await refused.build()
+                    RefusedCalls(here, tabs, calls)
 
         def opened_tab() -> None:
             ui.navigate.history.replace("/jobs?tab=refused" if tabs.value == "refused" else listed.narrowed.path())
@@ -106,16 +106,12 @@ def register(app: App) -> None:
 class JobsList:
     """The tab with all jobs."""
 
-    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs) -> None:
+    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs, seen: Seen) -> None:
         self.here = here
         self.narrowed = narrowed
         self.tabs = tabs
         self.times = times_of(here)
-        self.seen: Seen | None = None
-
-    async def build(self) -> None:
-        """Draws the filters and the table."""
-        self.seen = await self.here.see(look_at_jobs, self.narrowed)
+        self.seen = seen
         with ui.element("div").classes("fp-filters"):
             box = ui.input(value=self.narrowed.q, placeholder=_("Job id or words of an error"))
             box.props("outlined dense clearable debounce=300").classes("fp-finder")
@@ -154,7 +150,6 @@ class JobsList:
             self._draw()
 
     def _draw(self) -> None:
-        assert self.seen is not None
         page = self.seen.page
         self.body.clear()
         with self.body:

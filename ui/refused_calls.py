@@ -55,15 +55,12 @@ def look_at_refused(session: Session, workspace_id: str) -> SeenRefusals:
 class RefusedCalls:
     """The tab's content."""
 
-    def __init__(self, here: Visit, tabs: ui.tabs) -> None:
+    def __init__(self, here: Visit, tabs: ui.tabs, seen: SeenRefusals) -> None:
         self.here = here
         self.tabs = tabs
         self.times = times_of(here)
         self.chosen: tuple[str, str, str] | None = None
-
-    async def build(self) -> None:
-        """Draws the tab."""
-        self.seen = await self.here.see(look_at_refused)
+        self.seen = seen
         words(
             _("Refused calls are no jobs: they cost nothing and do not count. Values are never kept."),
             "fp-s13 fp-t2 fp-before",

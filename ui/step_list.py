@@ -11,7 +11,7 @@ from engine.flow.document import Document
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
 from storage.steps import StepRow
-from ui.charts import Bar, length_note, waterfall
+from ui.charts import Bar, chart, length_note, waterfall
 from ui.parts import Column, Table, card, segments, status_line, table, tile, words
 from ui.playground.watch import Look
 from ui.text import _, number
@@ -72,6 +72,7 @@ class StepList:
         self.lines: Sequence[StepLine] = ()
         self.chosen: StepLine | None = None
         self.way = "waterfall"
+        self.chart: ui.plotly | None = None
         self.ended = False
         self.rows: list[tuple[StepLine, ui.element]] = []
         with card(_("Steps"), padded=False) as box:
@@ -82,10 +83,21 @@ class StepList:
             self.place = ui.element("div")
 
     def draw(self, lines: Sequence[StepLine], *, ended: bool) -> None:
-        """Draws these steps."""
+        """Draws these steps; a waterfall that is there already grows."""
         self.lines, self.ended = lines, ended
         self.count.text = self._sentence()
-        self._draw()
+        if not self.grow():
+            self._draw()
+
+    def grow(self, lines: Sequence[StepLine] | None = None) -> bool:
+        """Moves the waterfall on with the clock; False when the table is shown."""
+        if lines is not None:
+            self.lines = lines
+        if self.way != "waterfall" or self.chart is None or self.chart.is_deleted:
+            return False
+        self.chart.update_figure(waterfall(self._bars()))
+        self.chart.props["aria-label"] = self._chart_label()
+        return True
 
     def mark(self, line: StepLine | None) -> None:
         """Marks the step whose values are shown."""
@@ -125,8 +137,8 @@ class StepList:
                 self._draw_table()
         self.mark(self.chosen)
 
-    def _draw_waterfall(self) -> None:
-        bars = [
+    def _bars(self) -> list[Bar]:
+        return [
             Bar(
                 line.label,
                 line.begin_ms,
@@ -136,8 +148,13 @@ class StepList:
             )
             for line in self.lines[:MOST]
         ]
+
+    def _draw_waterfall(self) -> None:
         with ui.element("div").classes("fp-waterfall"):
-            waterfall(bars, label=f"{_('Waterfall of the steps')}: {self._sentence()}", on_pick=self._picked)
+            self.chart = chart(waterfall(self._bars()), self._chart_label(), self._picked)
+
+    def _chart_label(self) -> str:
+        return f"{_('Waterfall of the steps')}: {self._sentence()}"
 
     async def _picked(self, number_of_bar: int) -> None:
         if 0 <= number_of_bar < len(self.lines):
