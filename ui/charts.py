@@ -2,7 +2,7 @@
 
     chart(ranking([Rank("Unknown field", 11, "refused", AMBER, "11")]), "Errors by kind") -> the element;
                                                                 its `.update_figure(...)` draws it anew
-    waterfall(bars, label="Steps")                              when each step ran
+    chart(waterfall(bars), "Steps", on_pick)                    when each step ran
     sparkline([3, 5, 1])                                        a small line without Plotly
     plain(text)                                                 anybody's text, safe to be shown by Plotly
 

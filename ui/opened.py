@@ -53,6 +53,7 @@ def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
     """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time.
 
     While a menu is open nothing is looked at: what changed would be drawn anew and take the menu away under the hand.
+    Start it after the last `await` of a page: NiceGUI delivers a page as soon as a timer waits for its browser.
     """
     looking = False
     page = ui.context.client
