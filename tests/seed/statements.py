@@ -68,7 +68,7 @@ security.1 | Rotate API keys regularly. | keys_are_rotated_without_an_outage
 security.2 | Use separate API keys for dev, staging and production. | production_staging_and_development_have_separate_keys
 security.3 | Never commit API keys to version control. | nothing_that_goes_into_version_control_holds_a_key
 security.4 | Use environment variables for API keys. | the_examples_read_the_key_from_an_environment_variable
-errors.1 | Implement retry logic with exponential backoff. | retrying_with_growing_pauses_is_advised_and_done_by_the_examples
+errors.1 | Implement retry logic with exponential backoff. | retrying_with_growing_pauses_is_advised_and_the_examples_wait_as_told
 errors.2 | Handle 429 (rate limit) errors gracefully. | the_example_handles_a_429_and_gets_its_result
 errors.3 | Log failed requests for debugging. | failed_requests_are_logged_with_what_debugging_needs
 errors.4 | Set timeouts on your HTTP client (300 seconds recommended). | a_client_timeout_of_300_seconds_is_recommended_and_set

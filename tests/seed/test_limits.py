@@ -80,7 +80,7 @@ def test_after_running_jobs_have_completed_new_ones_are_accepted(world: World, p
     assert world.caller.run(world.greet, {"name": "Ada"})["status"] == "completed"
 
 
-def test_retrying_with_growing_pauses_is_advised_and_done_by_the_examples(world: World, person: Person) -> None:
+def test_retrying_with_growing_pauses_is_advised_and_the_examples_wait_as_told(world: World, person: Person) -> None:
     person.open("/docs/guides/best-practices")
     expect(
         person.page.get_by_text("Repeat on 429, 500, 503 and lost connections, with pauses that grow")
