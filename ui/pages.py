@@ -36,6 +36,9 @@ PAGES = (first_run, flows, flow_page, templates, jobs, job_page, monitoring, key
 
 def register(app: App, root: FastAPI) -> None:
     """Adds the plain pages to `root`, the guard around NiceGUI's app, and every page. Call it before `ui.run_with(root)`."""
+    nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
+        True  # a bar without a name over every page, for nothing
+    )
     sign_in.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)

@@ -60,7 +60,7 @@ def node_list(
         for group, title in GROUPS.items():
             members = [kind for kind in kinds if kind.group == group]
             if members:
-                heading = words(title, tag="h3")
+                heading = words(title, tag="h2")
                 made.append((heading, [(kind, _item(kind, add, drag=drag)) for kind in members]))
     return made
 
