@@ -16,6 +16,7 @@ from engine.actions.samples import example_payload
 from engine.errors import NotFound, Problem, Refusal
 from engine.flow.document import Document, Position
 from engine.flow.edits import Op, add_node, add_note, connect_ops, difference_ops, paste_ops
+from engine.flow.layout import with_places
 from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG, NODE_TYPES
@@ -305,7 +306,7 @@ class PlaygroundPage:
             except Refusal as refusal:
                 feedback.refused(refusal)
         self.shown_marks = {}
-        self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision})
+        self.canvas.load_graph({**with_places(self.draft.document).as_json(), "rev": self.draft.revision})
         if newest:
             self.canvas.ack(newest, self.draft.revision)
         self._document_changed()
@@ -313,9 +314,16 @@ class PlaygroundPage:
             self.canvas.focus_node(self.first_selection)
             await self._open_node(self.first_selection)
 
+    async def _store_places(self) -> None:
+        """A flow that came without places is spread out on screen; the first edit stores that too."""
+        placed = with_places(self.draft.document)
+        if placed is not self.draft.document:
+            await self.draft.change(self.visit, self.client_id, difference_ops(self.draft.document, placed))
+
     async def _canvas_changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
+            await self._store_places()
             revision = await self.draft.change(self.visit, self.client_id, ops, int(message["seq"]))
         except Refusal as refusal:
             feedback.refused(refusal)
@@ -335,6 +343,7 @@ class PlaygroundPage:
         if not ops:
             return True
         try:
+            await self._store_places()
             revision = await self.draft.change(self.visit, self.client_id, ops)
         except Refusal as refusal:
             feedback.refused(refusal)
