@@ -6,7 +6,7 @@ from __future__ import annotations
 ERROR_TEXTS: dict[str, tuple[str, str]] = {
     "validation_failed": (
         'The body does not fit the fields of the flow\'s API Input. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
-        "Compare the body with the request fields in the flow's API docs. If the field should be taken, open Jobs, Refused in Flowport and accept it into the draft, then press Update API.",
+        "Compare the body with the request fields in the flow's API docs. If the flow should take the field, add it to the API Input in the Playground and press Update API.",
     ),
     "invalid_json": (
         "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys, or text that is not UTF-8.",
@@ -79,7 +79,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "storage_unavailable": (
         "The server cannot write its data at the moment, for example because the disk is full. Nothing was half made.",
-        "Send the request again in a few seconds. Whoever runs the server finds the reason under Settings, Server.",
+        "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
     "shutting_down": (
         "The server is stopping or restarting. Accepted jobs are kept and go on after the restart.",
