@@ -61,7 +61,7 @@ def event_text(job_id: str, row: EventRow) -> bytes:
 
 def _last_event_id(request: Request) -> int:
     text = parameters.single_header(request, "Last-Event-ID")
-    if not text:
+    if text is None:
         return 0
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
         raise parameters.invalid("Last-Event-ID", "must be the number of an event")
