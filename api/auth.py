@@ -42,7 +42,7 @@ class KeyUses:
 
 def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
     """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized."""
-    key_hash = parse_key(_sent_key(request))
+    key_hash = key_hash_of(request)
     row = None if key_hash is None else database.look_up(find_caller, key_hash)
     if row is None:
         raise Unauthorized
@@ -59,6 +59,11 @@ def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
     )
     request.state.caller = caller
     return caller
+
+
+def key_hash_of(request: Request) -> str | None:
+    """The hash of the key that was sent, valid or not; None for what is no key."""
+    return parse_key(_sent_key(request))
 
 
 def _sent_key(request: Request) -> str:

@@ -17,7 +17,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from api import batches, events, flows, health, jobs, parameters, submit
-from api.auth import KeyUses
+from api.auth import KeyUses, key_hash_of
 from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
 from api.json_body import BodyLimits
@@ -111,7 +111,8 @@ class PublicApi:
         request_id = request.state.request_id
         caller = getattr(request.state, "caller", None)
         flow_id = request.scope.get("path_params", {}).get("flow_id", "")
-        self._context.refusals.record(refusal, request_id, caller, flow_id)
+        key_hash = None if caller else key_hash_of(request)
+        self._context.refusals.record(refusal, request_id, caller, flow_id, key_hash)
         headers = await self._limits(caller) if isinstance(refusal, LimitReached) and caller else {}
         await problem_response(refusal, request_id, headers)(request.scope, request.receive, answer)
 

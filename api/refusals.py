@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -12,9 +13,19 @@ from engine.clock import MINUTE
 from engine.errors import FieldError, NotDeployed, NotFound, Refusal
 from engine.jobs.accept import Caller
 from storage.database import Database
+from storage.flows import find_flow
+from storage.keys import find_owner_of_secret
 from storage.refusals import Counted, RefusedRow, add_refusals
 
 _MOST_FIELDS = 20
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A refused call; `key_hash` while it is not known whose key was sent."""
+
+    key_hash: str | None
+    call: RefusedRow
 
 
 class RefusalRecorder:
@@ -24,20 +35,28 @@ class RefusalRecorder:
         self._clock = database.clock
         self._later = Later(database, _write)
 
-    def record(self, refusal: Refusal, request_id: str, caller: Caller | None, flow_id: str) -> None:
-        """One refused call. Without a valid key it is only counted."""
+    def record(
+        self, refusal: Refusal, request_id: str, caller: Caller | None, flow_id: str, key_hash: str | None = None
+    ) -> None:
+        """One refused call. With a revoked or expired key it belongs to that key; with an unknown one it is only counted.
+
+        Whose key it was is looked up when this is written, so that every 401 takes the same time.
+        """
         unknown_flow = isinstance(refusal, NotFound) and not isinstance(refusal, NotDeployed)
         self._later.add(
-            RefusedRow(
-                workspace_id=caller.workspace_id if caller else "",
-                at=self._clock.now(),
-                request_id=request_id,
-                key_id=(caller.key_id or "") if caller else "",
-                key_prefix=caller.prefix if caller else "",
-                flow_id="" if caller is None or unknown_flow else flow_id,
-                status=status_of(refusal),
-                code=refusal.code,
-                fields=tuple(_field(error) for error in refusal.errors[:_MOST_FIELDS]),
+            _Heard(
+                key_hash,
+                RefusedRow(
+                    workspace_id=caller.workspace_id if caller else "",
+                    at=self._clock.now(),
+                    request_id=request_id,
+                    key_id=(caller.key_id or "") if caller else "",
+                    key_prefix=caller.prefix if caller else "",
+                    flow_id="" if unknown_flow else flow_id,
+                    status=status_of(refusal),
+                    code=refusal.code,
+                    fields=tuple(_field(error) for error in refusal.errors[:_MOST_FIELDS]),
+                ),
             )
         )
 
@@ -52,8 +71,24 @@ def _field(error: FieldError) -> dict[str, str]:
     return {"pointer": error.pointer[:200], "code": error.code, "detail": detail}
 
 
-def _write(session: Session, calls: list[RefusedRow]) -> None:
+def _write(session: Session, heard: list[_Heard]) -> None:
+    calls = [_owned(session, one) for one in heard]
     counts = Counter(
         Counted(call.at // MINUTE, call.workspace_id, call.flow_id, call.key_id, call.code) for call in calls
     )
     add_refusals(session, counts, [call for call in calls if call.workspace_id][-1_000:])
+
+
+def _owned(session: Session, heard: _Heard) -> RefusedRow:
+    """The call with the owner of its key. A flow is named only when it is the same owner's."""
+    call = heard.call
+    if call.workspace_id:
+        return call
+    owner = None if heard.key_hash is None else find_owner_of_secret(session, heard.key_hash)
+    if owner is None:
+        return replace(call, flow_id="")
+    workspace_id, key_id, prefix = owner
+    mine = bool(call.flow_id) and find_flow(session, workspace_id, call.flow_id) is not None
+    return replace(
+        call, workspace_id=workspace_id, key_id=key_id, key_prefix=prefix, flow_id=call.flow_id if mine else ""
+    )

@@ -86,6 +86,16 @@ def find_caller(session: Session, key_hash: str) -> CallerRow | None:
     return _caller(_FIND_CALLER.row(session, {"hash": key_hash, "at": now(session)}))
 
 
+def find_owner_of_secret(session: Session, key_hash: str) -> tuple[str, str, str] | None:
+    """Workspace, key and prefix of a secret that was ever valid, also of a revoked or expired key; None when unknown."""
+    row = session.execute(
+        select(ApiKey.workspace_id, ApiKey.id, ApiKeySecret.prefix)
+        .join(ApiKey, ApiKey.id == ApiKeySecret.key_id)
+        .where(ApiKeySecret.hash == key_hash)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
 def read_caller(session: Session, workspace_id: str, key_id: str) -> CallerRow | None:
     """The key as it is in this transaction, without its prefix; None when it was revoked, has expired or is gone."""
     return _caller(_READ_CALLER.row(session, {"key_id": key_id, "workspace_id": workspace_id, "at": now(session)}))

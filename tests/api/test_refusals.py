@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.actions.deployments import undeploy
+from engine.actions.keys import create_key, revoke_key
 from engine.clock import MINUTE
 from engine.key_format import new_key_text
 from storage.keys import get_key
@@ -67,6 +68,17 @@ async def test_calls_without_a_valid_key_are_only_counted(house: House):
 
     assert counts(house, "") == {"unauthorized": 2}
     assert house.database.read_now(list_refused_calls, "") == []
+
+
+async def test_a_call_with_a_revoked_key_is_named_to_its_owner(house: House):
+    made = house.database.write_now(create_key, house.principal, "Old shop", "live")
+    house.database.write_now(revoke_key, house.principal, made.id)
+    response = await house.submit(key=made.key)
+    await house.api.close()
+
+    (call,) = house.database.read_now(list_refused_calls, house.principal.workspace_id)
+    assert response.status_code == 401
+    assert (call.code, call.key_id, call.flow_id) == ("unauthorized", made.id, house.flow_id)
 
 
 async def test_counts_of_one_minute_are_one_row(house: House):
