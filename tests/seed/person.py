@@ -23,7 +23,10 @@ class Person:
         return self.page.get_by_role("dialog")
 
     def open(self, path: str) -> None:
+        """Opens a page and waits, as a person would, until it is alive: what is done before may arrive out of order."""
         self.page.goto(path)
+        if not path.startswith("/docs"):
+            self.page.wait_for_function("window.did_handshake === true")
 
     def menu(self, name: str) -> None:
         """A click in the sidebar."""
