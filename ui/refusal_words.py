@@ -33,7 +33,8 @@ def what_was_wrong(call: RefusedRow) -> str:
     if not call.fields:
         return refusal_word(call.code)
     first = call.fields[0]
-    name = str(first.get("pointer", "")).lstrip("/").replace("/", ".") or _("the body")
+    parts = str(first.get("pointer", "")).removeprefix("/").split("/")
+    name = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts) or _("the body")
     said = _FIELDS.get(str(first.get("code", "")), str(first.get("detail") or first.get("code", "")))
     more = len(call.fields) - 1
     return f"{name}: {said}" + (f" {_('and')} {more} {_('more')}" if more else "")

@@ -1,0 +1,345 @@
+"""Whatever a text says, it is shown as text: in titles, labels, prompts, pages, model answers and errors, on every page."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import sign_in
+from tests.browser.filled import Filled
+from tests.browser.hostile import HOSTILE
+from tests.live_server import LiveServer, live_server
+from tests.stand_ins.openai_server import OpenAIServer, Said
+from tests.stand_ins.web_site import Page as SitePage
+from tests.stand_ins.web_site import WebSite
+
+pytestmark = pytest.mark.browser
+
+SIZES = ({"width": 390, "height": 844}, {"width": 1280, "height": 900})
+#: No element that a text made, no script that it ran, nothing that sticks out of the window.
+TRACES = """() => [
+    window.__hostile === undefined ? '' : 'a script ran',
+    ...[...document.querySelectorAll('x-hostile, img[src="x"], iframe, object, base, [onload], [onerror], [onfocus], [onmouseover]')]
+        .map(element => 'made: ' + element.outerHTML.slice(0, 200)),
+    ...[...document.querySelectorAll('a[href], form[action]')]
+        .filter(element => /^\\s*(javascript|data):/i.test(element.getAttribute('href') || element.getAttribute('action')))
+        .map(element => 'leads to code: ' + element.outerHTML.slice(0, 200)),
+].filter(Boolean)"""
+#: What makes the page itself wider than its window: not what scrolls in a box of its own.
+STICKS_OUT = """() => {
+    const page = document.scrollingElement;
+    if (page.scrollWidth <= page.clientWidth) return [];
+    const held = element => {
+        for (let box = element.parentElement; box && box !== document.body; box = box.parentElement)
+            if (getComputedStyle(box).overflowX !== 'visible') return true;
+        return false;
+    };
+    const wide = [...document.body.querySelectorAll('*')]
+        .filter(element => element.getBoundingClientRect().right > page.clientWidth + 1 && !held(element));
+    return [`${page.scrollWidth} of ${page.clientWidth}`, ...wide.map(element =>
+        `${element.tagName} .${element.getAttribute('class')} ${Math.round(element.getBoundingClientRect().right)} ` +
+        element.textContent.slice(0, 40))].slice(0, 14);
+}"""
+TEXT = "() => document.body.textContent"
+
+#: Names of fields are keys of JSON: no control characters, none twice.
+NAMES = [text for text in HOSTILE if text == text.strip() and text.isprintable()][:60]
+#: A prompt with `{{` in it is a template: it would name steps that are not there.
+PROMPTS = [text for text in HOSTILE if "{{" not in text and "{%" not in text and "{#" not in text]
+
+
+def api_input(**config: Any) -> dict[str, Any]:
+    return {"id": "api_input", "type": "api_input", "label": HOSTILE[0], "config": config}
+
+
+def titled(place: int) -> dict[str, Any]:
+    """A small flow with one of the texts as title, and others in every other place that takes one."""
+    text, other = HOSTILE[place], HOSTILE[-1 - place]
+    fields = [{"name": "name", "type": "string", "description": other, "example": text}]
+    node = {
+        "id": "text",
+        "type": "text_template",
+        "label": other,
+        "inputs": {"template": PROMPTS[place % len(PROMPTS)]},
+    }
+    return {
+        "format": 1,
+        "title": text,
+        "description": other,
+        "nodes": [api_input(fields=fields, samples=[{"title": text, "payload": {"name": other}}]), node],
+        "edges": [{"id": "e", "source": "api_input", "target": "text"}],
+    }
+
+
+def ask() -> dict[str, Any]:
+    """Fields of every name, a node of every label, and a question to the model."""
+    fields = [{"name": "texts", "type": "array", "items": {"type": "string"}, "default": HOSTILE}]
+    fields += [
+        {"name": name, "type": "string", "description": name, "default": name, "enum": [name, "other"]}
+        for name in NAMES
+    ]
+    prompt = {
+        "id": "prompt",
+        "type": "prompt",
+        "label": HOSTILE[1],
+        "config": {"model": "stand:small-model"},
+        "inputs": {"prompt": "\n".join(PROMPTS), "system": "\n".join(PROMPTS[::-1])},
+        "policy": {"retries": 0},
+        "position": {"x": 280, "y": 0},
+    }
+    rest = [
+        {
+            "id": f"set_{place}",
+            "type": "set_fields",
+            "label": text,
+            "inputs": {"said": "{{ prompt.out }}"},
+            "position": {"x": 560 + 280 * (place % 8), "y": 120 * (place // 8)},
+        }
+        for place, text in enumerate(HOSTILE)
+    ]
+    notes = [{"id": "note_1", "text": "\n".join(HOSTILE)[:4_000], "position": {"x": 0, "y": 300}}]
+    edges = [{"id": "e", "source": "api_input", "target": "prompt"}]
+    edges += [{"id": f"e_{node['id']}", "source": "prompt", "target": node["id"]} for node in rest]
+    output = {
+        "id": "out",
+        "type": "api_output",
+        "inputs": {"said": "{{ prompt.out }}", "texts": "{{ api_input.out.texts }}"},
+    }
+    edges += [{"id": f"o_{node['id']}", "source": node["id"], "target": "out"} for node in rest]
+    return {
+        "format": 1,
+        "title": "Ask <x-hostile>{{ 7*7 }}",
+        "description": "\n".join(HOSTILE)[:4_000],
+        "nodes": [api_input(fields=fields), prompt, *rest, output],
+        "edges": edges,
+        "notes": notes,
+    }
+
+
+def fetch() -> dict[str, Any]:
+    node = {"id": "page", "type": "http_request", "label": HOSTILE[5], "inputs": {"url": "{{ api_input.out.url }}"}}
+    return {
+        "format": 1,
+        "title": "Fetch <x-hostile>",
+        "nodes": [api_input(fields=[{"name": "url", "type": "string", "format": "uri", "required": True}]), node],
+        "edges": [{"id": "e", "source": "api_input", "target": "page"}],
+    }
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer(default="\n".join(HOSTILE), models=("small-model", *HOSTILE[:20])) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[WebSite]:
+    pages = {
+        "/text": SitePage("\n".join(HOSTILE), content_type="text/plain; charset=utf-8"),
+        "/html": SitePage("<html><body>" + "".join(f"<p>{text}</p>" for text in HOSTILE)),
+        "/gone": SitePage("\n".join(HOSTILE), 418),
+    }
+    with WebSite(pages) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer, site: WebSite) -> Iterator[LiveServer]:
+    data = tmp_path_factory.mktemp("hostile") / "data"
+    allowed = ",".join(stand_in.origin.removeprefix("http://") for stand_in in (model, site))
+    with live_server(data, env={"FLOWPORT_OUTBOUND_ALLOW": allowed, "FLOWPORT_PLAN": "enterprise"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
+    """Every text somewhere, and jobs that were given them, answered with them and failed with them."""
+    made = Filled(server)
+    files = {f"title_{place}": titled(place) for place in range(len(HOSTILE))} | {"ask": ask(), "fetch": fetch()}
+    live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
+    made.make(files, live=live, model=model, key_label=HOSTILE[2], note="\n".join(HOSTILE)[:1_900])
+    assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
+    assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
+    assert made.run("html", "fetch", {"url": site.at("/html")})["status"] == "completed"
+    for place in range(0, len(HOSTILE), 12):
+        model.default = Said(status=400, message=" ".join(HOSTILE[place : place + 12]))
+        assert made.run(f"failed_{place}", "ask", {})["status"] == "failed"
+    model.default = "\n".join(HOSTILE)
+    assert made.run("gone", "fetch", {"url": site.at("/gone")})["status"] == "failed"
+    for text in HOSTILE:
+        assert made.call("title_0", {text: text}).status_code == 400
+    return made
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport=SIZES[1], base_url=server.url, reduced_motion="reduce")
+    made.set_default_timeout(20_000)
+    sign_in(made.new_page()).close()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dialogs(page: Page) -> list[str]:
+    """Dialogs that a script opened."""
+    opened: list[str] = []
+    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
+    return opened
+
+
+def plain(text: str) -> str:
+    """Letters alone: a browser folds spaces, and what cannot be seen cannot be compared."""
+    return "".join(letter for letter in text if unicodedata.category(letter)[0] not in "ZC")
+
+
+def harmless(page: Page) -> None:
+    """No trace of a script or an element, and nothing wider than the window."""
+    for size in SIZES:
+        page.set_viewport_size(size)
+        if page.locator(".js-plotly-plot").count():
+            page.wait_for_timeout(300)  # a chart follows its window after 100 ms
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate(TRACES) == []
+        wide = page.evaluate(STICKS_OUT)
+        assert not wide, "\n".join(wide)
+
+
+def shows(page: Page, texts: list[str]) -> None:
+    """All of these texts can be read on the page."""
+    read = plain(page.evaluate(TEXT))
+    missing = [text for text in texts if plain(text) not in read]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/flows/{ask}",
+        "/flows/{ask}?tab=versions",
+        "/flows/{ask}?tab=jobs",
+        "/flows/{ask}?tab=monitoring",
+        "/flows/{ask}?tab=settings",
+        "/flows/{title_0}",
+        "/flows/{title_8}?tab=settings",
+        "/templates",
+        "/jobs",
+        "/jobs/{asked}",
+        "/jobs/{asked}?step=prompt",
+        "/jobs/{asked}?step=api_input",
+        "/jobs/{text}?step=page",
+        "/jobs/{html}?step=page",
+        "/jobs/{gone}?step=page",
+        "/monitoring",
+        "/settings/keys",
+        "/settings/models",
+        "/settings/limits",
+        "/settings/about",
+        "/docs/flows/{ask}",
+        "/docs/flows/{title_4}",
+    ],
+)
+def test_a_page_shows_texts_and_runs_none(page: Page, dialogs: list[str], filled: Filled, path: str) -> None:
+    page.goto(path.format(**filled.flows, **filled.jobs))
+    page.get_by_role("heading", level=1).first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+    harmless(page)
+    assert dialogs == []
+
+
+def test_saved_flows_show_every_title(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/flows")
+    page.get_by_role("heading", level=1).wait_for()
+
+    shows(page, HOSTILE)
+    harmless(page)
+    assert dialogs == []
+
+
+def test_the_docs_show_every_title_that_is_live(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/docs")
+
+    shows(page, HOSTILE[::4])
+    harmless(page)
+    assert dialogs == []
+
+
+def test_refused_calls_show_the_names_that_were_sent(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/jobs?tab=refused")
+    expect(page.get_by_text("unknown field").first).to_be_visible()
+
+    shows(page, HOSTILE)
+    harmless(page)
+    assert dialogs == []
+
+
+def test_a_failed_job_shows_what_the_model_server_said(page: Page, dialogs: list[str], filled: Filled) -> None:
+    for name, job_id in filled.jobs.items():
+        if name.startswith("failed_"):
+            page.goto(f"/jobs/{job_id}?step=prompt")
+            page.get_by_role("heading", level=1).first.wait_for()
+            harmless(page)
+    assert dialogs == []
+
+
+def test_a_job_shows_what_it_was_given_and_what_the_model_said(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto(f"/jobs/{filled.jobs['asked']}?step=api_input")
+    page.get_by_role("heading", level=1).first.wait_for()
+    page.wait_for_load_state("networkidle")
+    read = plain(page.evaluate(TEXT))
+
+    assert "<script>window.__hostile=1</script>" in read
+    assert "{{7*7}}" in read
+    assert dialogs == []
+
+
+def test_the_playground_shows_labels_fields_prompts_and_a_run(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto(f"/playground/{filled.flows['ask']}")
+    page.locator("[data-loaded=true]").wait_for()
+    harmless(page)
+    for node in ("api_input", "prompt", "set_3"):
+        page.get_by_test_id(f"node-{node}").dispatch_event("click")
+        page.wait_for_timeout(300)
+        assert page.evaluate(TRACES) == []
+    harmless(page)
+    assert dialogs == []
+
+
+def test_a_run_in_the_playground_shows_the_models_answer(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto(f"/playground/{filled.flows['ask']}")
+    page.locator("[data-loaded=true]").wait_for()
+    run = page.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Completed", timeout=30_000)
+
+    assert "<script>window.__hostile=1</script>" in plain(page.evaluate(TEXT))
+    harmless(page)
+    assert dialogs == []
+
+
+def test_the_search_of_the_frame_shows_titles_as_text(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/flows")
+    page.get_by_role("heading", level=1).wait_for()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("<script")
+    page.get_by_text("<script>window.__hostile=1</script>").last.wait_for()
+
+    harmless(page)
+    assert dialogs == []
+
+
+@pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[5], "{{ 7*7 }}", "\u202egnp.exe", "x" * 3_000])
+def test_addresses_are_shown_as_text_too(page: Page, dialogs: list[str], filled: Filled, text: str) -> None:
+    for path in ("/jobs", "/monitoring", "/flows"):
+        page.goto(
+            f"{path}?" + "&".join(f"{name}={json.dumps(text)[1:-1]}" for name in ("flow", "q", "status", "key", "tab"))
+        )
+        page.get_by_role("heading", level=1).first.wait_for()
+        harmless(page)
+    assert dialogs == []
