@@ -274,17 +274,18 @@ def test_refused_calls_show_the_names_that_were_sent(page: Page, dialogs: list[s
     page.goto("/jobs?tab=refused")
     expect(page.get_by_text("unknown field").first).to_be_visible()
 
-    shows(page, HOSTILE)
+    shows(page, [text[:150] for text in HOSTILE])  # long names are kept in part
     harmless(page)
     assert dialogs == []
 
 
 def test_a_failed_job_shows_what_the_model_server_said(page: Page, dialogs: list[str], filled: Filled) -> None:
-    for name, job_id in filled.jobs.items():
-        if name.startswith("failed_"):
-            page.goto(f"/jobs/{job_id}?step=prompt")
-            page.get_by_role("heading", level=1).first.wait_for()
-            harmless(page)
+    for place in (0, 24, 60, 120):
+        page.goto(f"/jobs/{filled.jobs[f'failed_{place}']}?step=prompt")
+        page.get_by_role("heading", level=1).first.wait_for()
+        page.wait_for_load_state("networkidle")
+        shows(page, HOSTILE[place : place + 2])
+        harmless(page)
     assert dialogs == []
 
 
