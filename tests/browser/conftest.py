@@ -21,6 +21,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
+#: Generous: what is looked for must come, how fast is measured elsewhere, and machines that run tests are shared.
+expect.set_options(timeout=15_000)
+
 
 def chromium() -> str | None:
     """A Chromium of this machine; None lets Playwright take its own."""
