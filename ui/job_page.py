@@ -18,7 +18,7 @@ from engine.examples import first_call
 from engine.flow.document import Document, load_document
 from engine.flow.validation import marks
 from engine.ids import FlowId
-from engine.nodes import CATALOG, NODE_TYPES
+from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
 from ui import feedback
@@ -34,7 +34,8 @@ from ui.parts import (
     status_badge,
     words,
 )
-from ui.playground.canvas_element import FlowCanvas, Marks, NodeTypeView
+from ui.playground.canvas_element import FlowCanvas, Marks
+from ui.playground.node_views import NODE_VIEWS
 from ui.playground.watch import Look, look_at, statuses
 from ui.step_drawer import StepDrawer
 from ui.step_list import StepLine, StepList, step_lines
@@ -280,17 +281,7 @@ class JobPage:
         with card(title, padded=False), ui.element("div").classes("fp-graph"):
             self.canvas = FlowCanvas(
                 f"job {self.job.id}",
-                node_types={
-                    kind.type: NodeTypeView(
-                        title=kind.title,
-                        icon=kind.icon,
-                        group=kind.group,
-                        tooltip=kind.tooltip,
-                        ports=list(kind.ports),
-                        accepts_input=kind.accepts_input,
-                    )
-                    for kind in NODE_TYPES
-                },
+                node_types=NODE_VIEWS,
                 readonly=True,
                 on_ready=self._canvas_ready,
                 on_select=self._node_selected,
