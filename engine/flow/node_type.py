@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -186,9 +186,6 @@ class NodeContext(Protocol):
         """A line in the step's log."""
         ...
 
-
-C = TypeVar("C", bound=BaseModel)
-I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the pair reads as Config and Inputs
 
 Run = Callable[[Any, Any, NodeContext], Awaitable[Json]]
 
