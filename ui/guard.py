@@ -18,8 +18,8 @@ from engine.actions.links import link_path, renew_setup_token
 from engine.clock import MINUTE, Millis
 from storage.members import find_signed_in, has_owner, hash_token, note_seen
 from storage.workspaces import find_first_workspace
-from ui.frame import THEME_COOKIE
-from ui.plain_pages import open_link_page
+from ui.look.frame import THEME_COOKIE
+from ui.look.plain_pages import open_link_page
 from ui.visit import COOKIE, App
 
 #: NiceGUI's own scripts, styles and components: the same for everybody. Uploads and the socket are not among them.

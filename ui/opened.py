@@ -18,11 +18,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 
 from engine.errors import Unavailable
-from ui.assets import asset_url
-from ui.frame import Area, Page, frame, reader
 from ui.guard import NO_STORE, theme_of
-from ui.plain_pages import not_found_page
-from ui.times import Times
+from ui.look.assets import asset_url
+from ui.look.frame import Area, Page, frame, reader
+from ui.look.plain_pages import not_found_page
+from ui.look.times import Times
 from ui.visit import SignedOut, Visit
 
 

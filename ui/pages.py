@@ -11,22 +11,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
-from ui import (
-    first_run,
-    flow_page,
-    flows,
-    job_page,
-    jobs,
-    monitoring,
-    sign_in,
-    templates,
-)
+from ui import sign_in
+from ui.flows import first_run, flow_page, templates
+from ui.flows import saved_flows as flows
 from ui.guard import NO_STORE, Guard, theme_of
+from ui.jobs import job_page
+from ui.jobs import jobs_page as jobs
+from ui.look.plain_pages import error_page
+from ui.look.text import _
+from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
-from ui.plain_pages import error_page
 from ui.playground import page as playground
 from ui.settings import about, keys, limits, models
-from ui.text import _
 from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from engine.clock import SECOND
 from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
 from storage.members import LONGEST, find_signed_in
 from ui.guard import NO_STORE, local_path, ownerless_page, theme_of
-from ui.plain_pages import error_page, new_password_page, set_up_page, sign_in_page
-from ui.text import _
+from ui.look.plain_pages import error_page, new_password_page, set_up_page, sign_in_page
+from ui.look.text import _
 from ui.visit import COOKIE, App
 
 #: A form of these pages has a few hundred bytes.

@@ -22,8 +22,8 @@ from storage.database import Database
 from storage.flows import list_flows
 from storage.members import Person, find_signed_in
 from storage.workspaces import get_limits
-from ui import feedback, frame
-from ui.search import Hit
+from ui.look import feedback, frame
+from ui.look.search import Hit
 
 if TYPE_CHECKING:
     from engine.actions.sealing import Vault

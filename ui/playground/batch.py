@@ -16,8 +16,8 @@ from engine.flow.references import as_text
 from engine.ids import FlowId, JobId
 from engine.jobs.hub import wait_for_end
 from storage.jobs import JobRow, read_value
-from ui.parts import status_badge, table, words
-from ui.text import ENGLISH, Reader, _, duration, plural
+from ui.look.parts import status_badge, table, words
+from ui.look.text import ENGLISH, Reader, _, duration, plural
 from ui.visit import SignedOut, Visit
 
 #: A sample's row is looked at so long; a flow's own time limit ends it before.

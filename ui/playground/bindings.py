@@ -11,9 +11,9 @@ from pydantic.fields import FieldInfo
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
-from ui.parts import button, icon, icon_button, words
+from ui.look.parts import button, icon, icon_button, words
+from ui.look.text import _
 from ui.playground.binding_field import BindingField
-from ui.text import _
 
 #: Told the new inputs of the node and which input changed.
 Changed = Callable[[dict[str, Any], str], Any]

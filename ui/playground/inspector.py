@@ -14,15 +14,15 @@ from engine.flow.edits import Op, update_node
 from engine.flow.node_type import NodeType
 from engine.nodes import CATALOG
 from storage.connections import list_connections
-from ui import feedback
-from ui.code_view import value_view
-from ui.form_specs import FieldSpec, specs_of_model
-from ui.forms import Form
-from ui.markdown import markdown
-from ui.parts import icon, icon_button, pick_chip, status_badge, tile, words
+from ui.forms.form import Form
+from ui.forms.specs import FieldSpec, specs_of_model
+from ui.look import feedback
+from ui.look.code_view import value_view
+from ui.look.markdown import markdown
+from ui.look.parts import icon, icon_button, pick_chip, status_badge, tile, words
+from ui.look.text import _
 from ui.playground.bindings import Bindings, preview
 from ui.playground.data import labels_of, sources_for
-from ui.text import _
 from ui.visit import Visit
 
 if TYPE_CHECKING:

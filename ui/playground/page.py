@@ -21,11 +21,12 @@ from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
-from ui import feedback
-from ui.ask import ask_text
-from ui.deploy import deploy_flow
-from ui.frame import frame
-from ui.parts import button, drop_menu, icon, icon_button, menu_item, status_line, tile, words
+from ui.flows.deploy import deploy_flow
+from ui.look import feedback
+from ui.look.ask import ask_text
+from ui.look.frame import frame
+from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, status_line, tile, words
+from ui.look.text import _, plural
 from ui.playground.canvas_element import FlowCanvas, Marks
 from ui.playground.draft import Drafts, OpenDraft
 from ui.playground.inspector import Inspector
@@ -33,7 +34,6 @@ from ui.playground.node_views import NODE_VIEWS
 from ui.playground.palette import node_list, palette
 from ui.playground.run_panel import RunPanel
 from ui.playground.versions import Versions
-from ui.text import _, plural
 from ui.visit import App, Visit, visit
 
 _STYLE = '<link rel="stylesheet" href="/assets/playground.css">'

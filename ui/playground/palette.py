@@ -9,8 +9,8 @@ from nicegui import ui
 
 from engine.flow.node_type import GROUPS, NodeType
 from engine.nodes import NODE_TYPES
-from ui.parts import icon, words
-from ui.text import _
+from ui.look.parts import icon, words
+from ui.look.text import _
 
 #: A constant script: it carries the kind of node from the button's own data to the canvas.
 _DRAG = """(e) => {

@@ -15,16 +15,16 @@ from engine.flow.contract import api_input, input_fields, payload_schema, sample
 from engine.flow.edits import Op, update_node
 from engine.ids import FlowId, JobId
 from storage.jobs import read_value
-from ui import feedback
-from ui.ask import ask_text
-from ui.code_view import value_view
-from ui.form_specs import specs_of_schema
-from ui.forms import Form
-from ui.frame import reader
-from ui.parts import button, icon, icon_button, segments, status_badge, status_icon, words
+from ui.forms.form import Form
+from ui.forms.specs import specs_of_schema
+from ui.look import feedback
+from ui.look.ask import ask_text
+from ui.look.code_view import value_view
+from ui.look.frame import reader
+from ui.look.parts import button, icon, icon_button, segments, status_badge, status_icon, words
+from ui.look.text import _, cost, duration, tokens
 from ui.playground.batch import SampleBatch
 from ui.playground.watch import Look, look_at, statuses
-from ui.text import _, cost, duration, tokens
 from ui.visit import SignedOut, Visit
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from nicegui import ui
 from engine.flow.compare import Comparison, NodeChange, compare_documents
 from engine.flow.document import Document, load_document
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
+from ui.look.parts import button, icon, menu_item, status_badge, words
+from ui.look.text import _
 from ui.opened import times_of
-from ui.parts import button, icon, menu_item, status_badge, words
 from ui.playground.canvas_element import FlowCanvas
 from ui.playground.data import readable
 from ui.playground.node_views import NODE_VIEWS
-from ui.text import _
 from ui.visit import Visit
 
 LONGEST_SHOWN = 300

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow, get_job
 from storage.steps import StepRow, list_steps
-from ui.text import ENGLISH, Reader, _, duration
+from ui.look.text import ENGLISH, Reader, _, duration
 
 #: Step status -> state on the canvas.
 STATES = {"running": "running", "completed": "done", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}

@@ -11,10 +11,10 @@ from pathlib import Path
 from nicegui import ui
 from starlette.requests import Request
 
-from ui.feedback import fold
-from ui.parts import card, key_values, table, words
+from ui.look.feedback import fold
+from ui.look.parts import card, key_values, table, words
+from ui.look.text import _
 from ui.settings.places import settings_page
-from ui.text import _
 from ui.visit import App, visit
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,10 +12,10 @@ from engine.outside.connections import ModelConnection
 from engine.outside.prices import Price
 from engine.providers import PROVIDERS
 from storage.connections import ConnectionRow
-from ui.answer import answer_of
-from ui.forms import Field
-from ui.parts import button, words
-from ui.text import _
+from ui.forms.form import Field
+from ui.look.answer import answer_of
+from ui.look.parts import button, words
+from ui.look.text import _
 from ui.visit import Visit
 
 NANOS = 1_000_000_000

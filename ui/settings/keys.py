@@ -13,12 +13,12 @@ from engine.actions.keys import revoke_key, rotate_key
 from engine.key_format import Environment
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
-from ui import feedback
-from ui.key_parts import MadeKey, key_form, reveal
+from ui.look import feedback
+from ui.look.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
+from ui.look.text import _, plural
 from ui.opened import every, times_of
-from ui.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
+from ui.settings.key_parts import MadeKey, key_form, reveal
 from ui.settings.places import settings_page
-from ui.text import _, plural
 from ui.visit import App, Visit, visit
 
 LOOK_SECONDS = 5.0

@@ -15,12 +15,12 @@ from engine.plans import PLANS
 from storage.database import now
 from storage.usage import Used, read_usage
 from storage.workspaces import Limits, get_limits
-from ui import feedback
-from ui.forms import Field
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.parts import button, card, meter, words
+from ui.look.text import _, number
 from ui.opened import every, times_of
-from ui.parts import button, card, meter, words
 from ui.settings.places import settings_page
-from ui.text import _, number
 from ui.visit import App, Visit, visit
 
 LOOK_SECONDS = 2.0

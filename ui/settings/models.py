@@ -19,12 +19,12 @@ from engine.outside.local_servers import find_local_servers
 from engine.outside.prices import Price, find_price
 from engine.providers import PROVIDERS
 from storage.connections import ConnectionRow, PriceRow, list_connections, list_prices
-from ui import feedback
+from ui.look import feedback
+from ui.look.parts import badge, button, card, icon, note, status_badge, words
+from ui.look.text import _, cost, duration, plural
 from ui.opened import times_of
-from ui.parts import badge, button, card, icon, note, status_badge, words
 from ui.settings.connection_forms import ask_price, connection_form
 from ui.settings.places import settings_page
-from ui.text import _, cost, duration, plural
 from ui.visit import App, Visit, visit
 
 SHOWN_MODELS = 12

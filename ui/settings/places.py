@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from nicegui import ui
 
-from ui.frame import Page
+from ui.look.frame import Page
+from ui.look.parts import link, words
+from ui.look.text import _
 from ui.opened import opened
-from ui.parts import link, words
-from ui.text import _
 from ui.visit import Visit
 
 PLACES = {

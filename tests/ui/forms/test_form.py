@@ -1,0 +1,271 @@
+"""From schemas to fields, from what is typed to values: everything about forms that needs no screen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from engine.flow.contract import payload_schema
+from engine.nodes.api_input import Config as ApiInputConfig
+from ui.forms.specs import ABSENT, FieldSpec, fields_for, is_rule, specs_of_model, specs_of_schema, without_other_rules
+from ui.forms.values import get_at, parse, pointer_to, problem_of, problems_of, with_value
+
+
+class Rule(BaseModel):
+    field: str = Field(default="", title="Field")
+    operator: Literal["equals", "contains"] = Field(
+        default="equals", title="Is", json_schema_extra={"words": {"equals": "is exactly"}}
+    )
+
+
+class Settings(BaseModel):
+    url: str = Field(title="Address", description="Like `https://example.com`.", json_schema_extra={"format": "uri"})
+    prompt: str = Field(default="", title="Prompt", json_schema_extra={"widget": "code"})
+    content: Literal["main", "page"] = Field(default="main", title="Content")
+    limit: int | None = Field(default=None, ge=1, le=100, title="Limit")
+    heat: float = Field(default=0.5, title="Temperature")
+    follow: bool = Field(default=True, title="Follow links")
+    tags: tuple[str, ...] = Field(default=(), title="Tags")
+    rules: list[Rule] = Field(default=[], title="Rules", json_schema_extra={"widget": "rules", "item": "rule"})
+    headers: dict[str, str] = Field(default={}, title="Headers")
+    body: dict[str, Any] = Field(default={}, title="Body")
+    one: Rule = Field(default=Rule(), title="One rule")
+    seen: str = Field(default="", json_schema_extra={"widget": "hidden"})
+
+
+def _named(specs: tuple[FieldSpec, ...], name: str) -> FieldSpec:
+    return next(spec for spec in specs if spec.name == name)
+
+
+def test_a_model_becomes_fields_in_its_order_with_its_words() -> None:
+    specs = specs_of_model(Settings)
+
+    assert [(spec.name, spec.title, spec.kind) for spec in specs] == [
+        ("url", "Address", "text"),
+        ("prompt", "Prompt", "code"),
+        ("content", "Content", "select"),
+        ("limit", "Limit", "integer"),
+        ("heat", "Temperature", "number"),
+        ("follow", "Follow links", "switch"),
+        ("tags", "Tags", "list"),
+        ("rules", "Rules", "objects"),
+        ("headers", "Headers", "pairs"),
+        ("body", "Body", "json"),
+        ("one", "One rule", "group"),
+    ]
+
+
+def test_types_are_shown_as_words() -> None:
+    specs = specs_of_model(Settings)
+
+    words = {spec.name: spec.type_word for spec in specs}
+
+    assert words["url"] == "Web address"
+    assert words["limit"] == "Whole number"
+    assert words["heat"] == "Number"
+    assert words["follow"] == "Yes or no"
+    assert words["tags"] == "List of Text"
+    assert words["one"] == "Group"
+
+
+def test_limits_help_and_an_example_come_from_the_schema() -> None:
+    specs = specs_of_model(Settings)
+
+    limit, url = _named(specs, "limit"), _named(specs, "url")
+
+    assert (limit.minimum, limit.maximum, limit.nullable, limit.required) == (1, 100, True, False)
+    assert (url.required, url.help, url.example) == (True, "Like `https://example.com`.", "https://example.com")
+
+
+def test_choices_have_words_of_their_own() -> None:
+    rules = _named(specs_of_model(Settings), "rules")
+
+    assert rules.item_word == "rule"
+    assert _named(rules.fields, "operator").choices == (("equals", "is exactly"), ("contains", "contains"))
+
+
+def test_a_schema_that_contains_itself_ends_in_a_json_field() -> None:
+    spec = _named(specs_of_model(ApiInputConfig), "fields")
+    for _level in range(10):
+        inner = next((one for one in spec.fields if one.name == "fields"), None)
+        if inner is None:
+            break
+        spec = inner
+
+    assert spec.kind == "json"
+
+
+def test_the_form_of_a_sample_payload_follows_the_api_input() -> None:
+    schema = payload_schema(
+        [
+            {"name": "url", "type": "string", "format": "uri", "required": True, "description": "Page to read"},
+            {"name": "lang", "type": "string", "enum": ["en", "de"]},
+            {"name": "rows", "type": "array", "items": {"type": "object", "fields": [{"name": "a", "type": "number"}]}},
+        ]
+    )
+
+    url, lang, rows = specs_of_schema(schema)
+
+    assert (url.title, url.type_word, url.required, url.help) == ("url", "Web address", True, "Page to read")
+    assert [word for _value, word in lang.choices] == ["en", "de"]
+    assert (rows.kind, rows.fields[0].name, rows.fields[0].kind) == ("objects", "a", "number")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "not_shown"),
+    [
+        ("string", {"format", "pattern", "max_length"}, {"minimum", "items", "fields"}),
+        ("integer", {"minimum", "maximum", "enum"}, {"format", "pattern", "items"}),
+        ("array", {"items", "min_items"}, {"minimum", "fields", "enum"}),
+        ("object", {"fields"}, {"items", "minimum", "pattern"}),
+    ],
+)
+def test_an_api_input_field_shows_the_rules_of_its_type(kind: str, shown: set[str], not_shown: set[str]) -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    names = {one.name for one in fields_for(fields, {"name": "x", "type": kind})}
+
+    assert names >= shown | {"name", "type", "required", "description", "default"}
+    assert not names & not_shown
+
+
+def test_a_required_api_input_field_has_no_default() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    names = {one.name for one in fields_for(fields, {"name": "x", "type": "string", "required": True})}
+
+    assert "default" not in names
+
+
+def test_the_default_of_an_api_input_field_has_the_fields_type() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    whole = _named(fields_for(fields, {"name": "x", "type": "integer"}), "default")
+    yes_no = _named(fields_for(fields, {"name": "x", "type": "boolean"}), "default")
+
+    assert (whole.kind, yes_no.kind, yes_no.choices) == ("integer", "select", ((True, "Yes"), (False, "No")))
+
+
+def test_a_new_type_takes_the_rules_of_the_old_one_away() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    left = without_other_rules(fields, {"name": "x", "type": "array", "description": "d", "default": 12, "minimum": 1})
+
+    assert left == {"name": "x", "type": "array", "description": "d"}
+
+
+def test_name_and_type_come_first_and_finer_rules_are_folded() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+
+    shown = fields_for(fields, {"name": "x", "type": "string"})
+
+    assert [one.name for one in shown[:4]] == ["name", "type", "required", "description"]
+    assert [one.name for one in shown if not is_rule(one)] == ["name", "type", "required", "description"]
+
+
+def _spec(kind: str, **more: Any) -> FieldSpec:
+    return FieldSpec(name="x", title="x", kind=kind, type_word=more.pop("type_word", "Text"), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spec", "typed", "value"),
+    [
+        (_spec("integer"), " 12 ", 12),
+        (_spec("integer"), "-3", -3),
+        (_spec("number"), "0.5", 0.5),
+        (_spec("number"), "12", 12),
+        (_spec("text"), " as typed ", " as typed "),
+        (_spec("text"), "", ABSENT),
+        (_spec("text", default="abc"), "", ""),
+        (_spec("integer"), "", ABSENT),
+        (_spec("json"), '{"a": [1]}', {"a": [1]}),
+        (_spec("json"), "", ABSENT),
+    ],
+)
+def test_what_is_typed_becomes_a_value(spec: FieldSpec, typed: str, value: Any) -> None:
+    assert parse(spec, typed) == (value, "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "typed", "sentence"),
+    [
+        (_spec("integer"), "twelve", "Write a whole number, like 12"),
+        (_spec("integer"), "1.5", "Write a whole number, like 12"),
+        (_spec("number"), "1,236", "Write a number, like 0.5"),
+        (_spec("number"), "nan", "Write a number, like 0.5"),
+        (_spec("number"), "inf", "Write a number, like 0.5"),
+        (_spec("json"), "{a: 1}", "This is not JSON"),
+        (_spec("json"), "NaN", "This is not JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_an_example(spec: FieldSpec, typed: str, sentence: str) -> None:
+    value, said = parse(spec, typed)
+
+    assert value is ABSENT
+    assert said.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "sentence"),
+    [
+        (_spec("text", required=True), ABSENT, "This is required"),
+        (_spec("text", required=True, default="a"), ABSENT, ""),
+        (_spec("text"), None, ""),
+        (_spec("integer", maximum=100), 101, "At most 100"),
+        (_spec("integer", minimum=1), 0, "At least 1"),
+        (_spec("text", max_length=3), "abcd", "At most 3 characters"),
+        (_spec("select", choices=(("a", "A"), ("b", "B"))), "c", "Choose one of A, B"),
+        (_spec("text", type_word="Web address"), "example.com", "Write a web address, like https://example.com"),
+        (_spec("text", type_word="Web address"), "{{ api_input.out.url }}", ""),
+        (_spec("list", min_items=1), [], "At least 1 entries"),
+    ],
+)
+def test_a_wrong_value_is_told(spec: FieldSpec, value: Any, sentence: str) -> None:
+    assert problem_of(spec, value) == sentence
+
+
+def test_every_wrong_field_is_found_with_its_pointer() -> None:
+    specs = specs_of_schema(
+        payload_schema(
+            [
+                {"name": "url", "type": "string", "required": True},
+                {"name": "who", "type": "object", "fields": [{"name": "age", "type": "integer", "minimum": 0}]},
+                {"name": "tags", "type": "array", "items": {"type": "string", "max_length": 2}},
+                {
+                    "name": "rows",
+                    "type": "array",
+                    "items": {"type": "object", "fields": [{"name": "a", "type": "string", "required": True}]},
+                },
+            ]
+        )
+    )
+
+    found = problems_of(specs, {"who": {"age": -1}, "tags": ["ok", "long"], "rows": [{}]})
+
+    assert set(found) == {"/url", "/who/age", "/tags/1", "/rows/0/a"}
+
+
+def test_changing_by_pointer_leaves_the_old_value_as_it_was() -> None:
+    old = {"fields": [{"name": "a"}, {"name": "b"}], "other": 1}
+
+    new = with_value(old, "/fields/1/name", "c")
+
+    assert new == {"fields": [{"name": "a"}, {"name": "c"}], "other": 1}
+    assert old["fields"] == [{"name": "a"}, {"name": "b"}]
+
+
+def test_an_absent_value_takes_the_key_away() -> None:
+    assert with_value({"a": 1, "b": {"c": 2}}, "/b/c", ABSENT) == {"a": 1, "b": {}}
+
+
+def test_groups_on_the_way_are_made() -> None:
+    assert with_value({}, "/who/name", "Mara") == {"who": {"name": "Mara"}}
+
+
+def test_keys_with_slashes_and_tildes_have_pointers() -> None:
+    pointer = pointer_to("", "a/b~c")
+
+    assert get_at(with_value({}, pointer, 1), pointer) == 1
+    assert get_at({"a": [1]}, "/a/7") is ABSENT

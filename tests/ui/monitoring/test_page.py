@@ -1,0 +1,218 @@
+"""What Monitoring says and draws, without a browser: words for costs and errors, axes, names at the ends of lines."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.clock import HOUR, Millis
+from storage.monitoring_counts import Cost, Took
+from storage.monitoring_curves import Curves
+from storage.monitoring_figures import Endpoint, Figures, Kind, Now
+from storage.monitoring_period import Narrowing, Period
+from ui.look.text import ENGLISH
+from ui.monitoring.charts import Rank, plain, ranking
+from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
+from ui.monitoring.drawn_charts import Drawings
+from ui.monitoring.filters import Choices, View
+from ui.monitoring.words import SlotWords, change, cost_words, kind_word
+
+NOW = Millis(1_790_000_000_000)
+PERIOD = Period.ending(NOW, "24h")
+SLOTS = len(PERIOD.starts)
+HOSTILE = "<img src=x onerror=alert(1)> & %{x} ${y}"
+
+
+def _figures(**more: Any) -> Figures:
+    statuses: list[dict[str, int]] = [{} for _ in range(SLOTS)]
+    statuses[5] = {"completed": 4, "failed": 1}
+    statuses[-1] = {"completed": 2, "refused": 3}
+    endpoint = Endpoint("flow_1", "Greeting", 4, False, {"completed": 6, "failed": 1}, (0,) * SLOTS, None, Cost(), ())
+    whole = Figures(
+        period=PERIOD,
+        endpoints=(endpoint,),
+        by_status={"completed": 6, "failed": 1},
+        statuses=tuple(statuses),
+        took=Took(1_000, 2_000),
+        took_before=None,
+        requests_before=0,
+        costs={(5, "flow_1", "openai", "small"): Cost(2_000_000, 2, 0), (6, "flow_1", "own", "big"): Cost(0, 1, 1)},
+        now=Now(1, 0, 0, 4, 7, 1_000),
+        kinds=(Kind("validation_failed", True, 3, NOW), Kind("timeout", False, 1, NOW)),
+    )
+    return replace(whole, **more)
+
+
+def _drawings(figures: Figures, narrowing: Narrowing = Narrowing()) -> Drawings:
+    took: list[Took | None] = [None] * SLOTS
+    took[5] = Took(1_500, 20_000)
+    curves = Curves(tuple(took), tuple(took), (0,) * (SLOTS - 1) + (2,))
+    return Drawings(figures, curves, narrowing, ENGLISH)
+
+
+def _axis(count: int = 4) -> TimeAxis:
+    return TimeAxis([at * HOUR for at in range(count)], HOUR, [(0, "00:00")], 0)
+
+
+def _names(figure: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(note["text"], note["y"]) for note in figure["layout"]["annotations"]]
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (Cost(), "$0.00"),
+        (Cost(1_600_000_000, 3, 0), "$1.60"),
+        (Cost(1_600_000_000, 6, 3), "at least $1.60"),
+        (Cost(0, 3, 3), "unknown"),
+    ],
+)
+def test_an_unknown_cost_is_never_a_zero(cost: Cost, said: str) -> None:
+    assert cost_words(cost, ENGLISH) == said
+
+
+def test_errors_are_called_by_words_and_new_codes_by_their_own() -> None:
+    assert kind_word(Kind("model_rate_limited", False, 1, NOW)) == "Model rate limited"
+    assert kind_word(Kind("concurrency_limit_exceeded", True, 1, NOW)) == "All job slots were in use"
+    assert kind_word(Kind("something_new", False, 1, NOW)) == "Something new"
+
+
+@pytest.mark.parametrize(
+    ("count", "before", "said"),
+    [(5, 0, ""), (10, 10, "as before"), (15, 10, "50 %"), (5, 10, "50 %"), (200, 10, "20 times as many")],
+)
+def test_a_change_is_told_against_the_time_before(count: int, before: int, said: str) -> None:
+    assert change(count, before, ENGLISH)[1] == said
+
+
+def test_slots_are_called_by_their_time_and_the_last_tick_is_now() -> None:
+    words = SlotWords(PERIOD, ENGLISH)
+
+    assert words.whole(Millis(NOW // HOUR * HOUR)) == "21 Sep 14:00 to 15:00"
+    assert [text for _at, text in words.ticks()] == ["18:00", "00:00", "06:00", "now"]
+
+
+@pytest.mark.parametrize("highest", [1, 3, 7, 60, 165, 4_000])
+def test_an_axis_reaches_over_the_highest_value_in_whole_steps(highest: float) -> None:
+    made = scale(highest, str, whole=True)
+
+    assert made.top >= highest
+    assert 2 <= len(made.ticks) <= 6
+    assert all(float(at).is_integer() for at, _words in made.ticks)
+
+
+def test_names_at_the_ends_never_cover_each_other_and_stay_inside() -> None:
+    series = [
+        Series(name, "var(--fp-c1)", [0, 1, 1, 1], [""] * 4) for name in ("One", "Two", "Three", "A long name here")
+    ]
+    figure = stacked_bars(_axis(), series, scale(100, str))
+
+    places = sorted(y for _text, y in _names(figure))
+
+    assert all(above - below >= 0.08 for below, above in itertools.pairwise(places))
+    assert places[0] >= 0
+    assert places[-1] <= 1.05
+
+
+def test_a_line_breaks_where_nothing_is_known_and_lonely_points_are_dots() -> None:
+    figure = lines(_axis(5), [Series("p50", "var(--fp-c1)", [1, None, 2, 3, None], [""] * 5)], scale(3, str))
+
+    assert figure["data"][0]["y"] == [1, None, 2, 3, None]
+    assert figure["data"][0]["marker"]["size"] == [6, 0, 0, 6, 0]
+
+
+def test_titles_are_shown_as_text_in_every_place_of_a_chart() -> None:
+    safe = plain(HOSTILE)
+    bars = stacked_bars(_axis(), [Series(HOSTILE, "var(--fp-c1)", [1] * 4, [HOSTILE] * 4)], scale(1, str))
+    ranks = ranking([Rank(HOSTILE, 1, "failed", "var(--fp-c3)", "1")])
+
+    assert "<" not in safe
+    assert bars["data"][0]["hovertext"] == [safe] * 4
+    assert "<img" not in bars["layout"]["annotations"][0]["text"]
+    assert ranks["layout"]["annotations"][0]["text"] == safe
+    assert ranks["data"][0]["hovertext"] == [f"{safe}: 1 failed"]
+
+
+def test_every_colour_is_a_token_of_the_look() -> None:
+    drawings = _drawings(_figures())
+    figures = (drawings.requests(), drawings.run_time(), drawings.costs("flow"), drawings.errors(), drawings.at_once())
+
+    def colours(value: Any, name: str = "") -> list[str]:
+        if isinstance(value, dict):
+            return [found for key, one in value.items() for found in colours(one, key)]
+        if isinstance(value, list):
+            return [found for one in value for found in colours(one, name)]
+        return [value] if name in {"color", "gridcolor"} else []
+
+    found = {colour for one in figures for colour in colours(one.figure)}
+
+    assert found
+    assert all(colour.startswith("var(--fp-") for colour in found)
+
+
+def test_the_table_of_a_chart_has_its_numbers() -> None:
+    drawing = _drawings(_figures()).requests()
+
+    assert drawing.columns == ("Time", "Completed", "Failed", "Refused")
+    assert [[cell.text for cell in row[1:]] for row in drawing.rows] == [["4", "1", "0"], ["2", "0", "3"]]
+    assert drawing.label == "Requests by status: 7 jobs, 3 refused"
+
+
+def test_costs_are_shown_by_flow_or_by_model() -> None:
+    drawings = _drawings(_figures())
+
+    assert drawings.costs("flow").columns == ("Time", "Greeting", "Together")
+    by_model = drawings.costs("model")
+    assert by_model.columns == ("Time", "small (openai)", "big (own)", "Together")
+    assert [[cell.text for cell in row[1:]] for row in by_model.rows] == [
+        ["$0.0020", "$0.00", "$0.0020"],
+        ["$0.00", "unknown", "unknown"],
+    ]
+
+
+def test_a_press_on_an_error_leads_to_its_jobs() -> None:
+    narrowing = Narrowing(flow_id="flow_1", environment="live")
+
+    drawing = _drawings(_figures(), narrowing).errors()
+
+    assert drawing.paths == ("/jobs?tab=refused", "/jobs?status=failed&flow=flow_1&environment=live&q=timeout")
+    assert [row[0].path for row in drawing.rows] == list(drawing.paths)
+
+
+def test_many_kinds_of_errors_end_in_the_others() -> None:
+    kinds = tuple(Kind(f"kind_{at}", at % 2 == 0, 20 - at, NOW) for at in range(9))
+
+    drawing = _drawings(_figures(kinds=kinds)).errors()
+
+    assert drawing.figure is not None
+    assert sum(drawing.figure["data"][0]["x"]) == sum(kind.count for kind in kinds)
+    assert len(drawing.figure["data"][0]["x"]) == 5
+    assert len(drawing.rows) == 9
+
+
+def test_nothing_to_draw_is_said_in_a_sentence() -> None:
+    empty = _figures(statuses=tuple({} for _ in range(SLOTS)), by_status={}, costs={}, kinds=())
+    nothing = Curves((None,) * SLOTS, (None,) * SLOTS, (0,) * SLOTS)
+    drawings = Drawings(empty, nothing, Narrowing(), ENGLISH)
+
+    for drawing in (
+        drawings.requests(),
+        drawings.run_time(),
+        drawings.costs("flow"),
+        drawings.errors(),
+        drawings.waiting(),
+    ):
+        assert drawing.figure is None
+        assert drawing.empty.endswith(".")
+
+
+def test_an_address_says_what_is_shown_and_what_there_is_not_is_left_out() -> None:
+    nowhere = Choices((), ())
+
+    assert View.of({}, nowhere) == View("24h", Narrowing())
+    assert View.of({"range": "9y", "flow": "flow_x", "key": "key_x", "environment": "moon"}, nowhere) == View()
+    assert View("7d", Narrowing("flow_1", "key_2")).path() == "/monitoring?range=7d&flow=flow_1&key=key_2"
+    assert View().path() == "/monitoring"

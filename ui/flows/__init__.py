@@ -1,0 +1,1 @@
+"""Saved Flows, the page of one flow, deploying, templates and the first run."""

@@ -1,0 +1,262 @@
+"""The API tab of a flow's page: endpoint, code that runs, keys, Try it now and the first calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from engine.actions.deployments import endpoint_path
+from engine.actions.samples import example_payload
+from engine.examples import YOUR_KEY, ask_for_job, code_examples, first_call
+from engine.flow.compare import compare_documents
+from engine.flow.document import Document, load_document
+from engine.flow.validation import without_parked
+from storage.flows import FlowRow, get_draft, get_version
+from storage.keys import KeyRow, list_keys
+from ui.flows.first_calls import FirstCalls
+from ui.flows.state import newer_draft
+from ui.flows.try_it import LABEL as TRY_LABEL
+from ui.flows.try_it import TryItNow, TryKeys
+from ui.look.code_view import code
+from ui.look.feedback import empty, fold
+from ui.look.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
+from ui.look.text import _
+from ui.settings.key_parts import MadeKey, key_form, reveal
+from ui.visit import Visit
+
+MOST_KEYS = 8
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What the tab shows: the document callers reach (or would reach), and the keys that may call it."""
+
+    flow: FlowRow
+    document: Document
+    keys: tuple[KeyRow, ...]
+    changes: str
+    payload: dict[str, Any]
+
+
+def look_at_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -> Endpoint:
+    """The live version, else the newest, else the draft; and the active keys that may call this flow."""
+    number = flow.live_version or flow.newest_version
+    text = (
+        get_version(session, workspace_id, flow.id, number).document
+        if number
+        else get_draft(session, workspace_id, flow.id).document
+    )
+    keys = [
+        key
+        for key in list_keys(session, workspace_id)
+        if key.status(at) == "active" and (key.flow_ids is None or flow.id in key.flow_ids)
+    ]
+    document = load_document(text)
+    payload = example_payload(session, workspace_id, flow.id, document)
+    return Endpoint(flow, document, tuple(keys), _changes(session, workspace_id, flow, document), payload)
+
+
+def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
+    """What is on the canvas and not live, in one line; "" when nothing is."""
+    if not newer_draft(flow):
+        return ""
+    draft = without_parked(load_document(get_draft(session, workspace_id, flow.id).document))
+    return compare_documents(live, draft).sentence
+
+
+class ApiTab:
+    """The tab, drawn anew when the flow's state or its keys change."""
+
+    def __init__(self, here: Visit, keys: TryKeys, base: str, on_deploy: Callable[[], object]) -> None:
+        self.here = here
+        self.try_keys = keys
+        self.base = base
+        self.on_deploy = on_deploy
+        self.made: MadeKey | None = None
+        self.chosen: str | None = None
+        self.making = False
+
+    async def draw(self, flow: FlowRow) -> None:
+        """Draws the tab where we are."""
+        self.seen = await self.here.see(look_at_endpoint, flow, self.here.app.database.clock.now())
+        if flow.live_version is None:
+            self._draw_not_live(flow)
+            return
+        with ui.element("div").classes("fp-cols"):
+            with ui.element("div").classes("fp-col"):
+                self._draw_notes(flow)
+                self.reveal_place = ui.element("div")
+                self.code_place = ui.element("div")
+                self._draw_code()
+                host = self.base.split("://", 1)[-1]
+                TryItNow(self.here, self.try_keys, flow.id, self.seen.document, self.seen.payload, host)
+            with ui.element("div").classes("fp-col"):
+                FirstCalls(self.here, flow.id, flow.deployed_at or 0)
+                self.keys_place = ui.element("div")
+                self._draw_keys()
+                self._draw_docs()
+
+    def _endpoint(self) -> str:
+        return self.base + endpoint_path(self.seen.flow.id)
+
+    def _draw_not_live(self, flow: FlowRow) -> None:
+        if flow.ever_deployed:
+            title = _("The API is switched off")
+            said = _("Calls get 404. Deploy it again any time; the address stays the same:")
+        else:
+            title = _("Not an API yet")
+            said = _("Deploy API turns this flow into an address that programs can call. It takes a few seconds.")
+        with (
+            ui.element("section").classes("fp-card"),
+            empty("cloud_off" if flow.ever_deployed else "rocket_launch", title, said),
+        ):
+            if flow.ever_deployed:
+                words(self._endpoint(), "fp-mono fp-s13", tag="code")
+            if not flow.newest_version:
+                words(_("It was never saved: Deploy API asks for a title first."), "fp-s13 fp-t3", tag="div")
+
+    def _draw_notes(self, flow: FlowRow) -> None:
+        if newer_draft(flow):
+            ahead = (
+                _("The draft is ahead of version") if flow.draft_differs else _("A newer version is saved than version")
+            )
+            changes = f"{self.seen.changes}. " if self.seen.changes else ""
+            with note(
+                changes + _("Nothing changes for callers before you press Update API."),
+                kind="warn",
+                icon="edit",
+                strong=f"{ahead} {flow.live_version}:",
+            ):
+                link_button(_("Open in Playground"), f"/playground/{flow.id}", small=True)
+
+    def _draw_code(self) -> None:
+        endpoint = self._endpoint()
+        payload = self.seen.payload
+        key = self.made.new.key if self.made is not None and self.chosen == self.made.new.id else YOUR_KEY
+        ready = code_examples(endpoint, payload, key=key)
+        self.code_place.clear()
+        with self.code_place, ui.element("section").classes("fp-card fp-endpoint") as box:
+            box.props["aria-label"] = _("Endpoint")
+            with ui.element("div").classes("fp-ch"):
+                words("POST", "fp-verb")
+                words(endpoint, "fp-mono fp-b fp-endpoint-url")
+                words("", "fp-sp")
+                copy_button(endpoint, name=_("Copy the endpoint"))
+            with ui.element("div").classes("fp-code-head"):
+                with ui.tabs().props("no-caps dense align=left :ripple=false") as tabs:
+                    shell = ui.tab("curl")
+                    python = ui.tab("Python")
+                    javascript = ui.tab("JavaScript")
+                words("", "fp-sp")
+                self._draw_chooser()
+            with ui.tab_panels(tabs, value=shell, animated=False).classes("fp-code-panels"):
+                with ui.tab_panel(shell):
+                    code(first_call(endpoint, payload, key=key, wait=0), "shell", name="curl")
+                    with ui.element("div").classes("fp-code-more fp-col"):
+                        words(_("Then ask for the job, with the job_id of the answer:"), "fp-s13 fp-t2", tag="p")
+                        code(ask_for_job(endpoint), "shell", inside=True, name=_("asking for the job"))
+                        with fold(_("Both as a script that waits, retries and polls")):
+                            code(ready.curl, "shell", inside=True, name=_("curl script"))
+                with ui.tab_panel(python):
+                    code(ready.python, "python", name="Python")
+                with ui.tab_panel(javascript):
+                    code(ready.javascript, "javascript", name="JavaScript")
+            if key == YOUR_KEY:
+                chosen = next((one for one in self.seen.keys if one.id == self.chosen), None)
+                with ui.element("p").classes("fp-code-foot fp-s12 fp-t2"):
+                    words(
+                        f"{_('Put in the text of')} {chosen.label} ({chosen.masked}) {_('for')} {YOUR_KEY}; "
+                        f"{_('Flowport keeps no copy of it.')}"
+                        if chosen
+                        else _("Create a key to get code that runs as it is.")
+                    )
+
+    def _draw_chooser(self) -> None:
+        options = {key.id: key.label for key in self.seen.keys if key.label != TRY_LABEL}
+        if self.made is not None:
+            options = {self.made.new.id: self.made.label, **options}
+        if not options:
+            if self.here.may("manage keys"):
+                button(_("Create a key"), self._begin_key, icon="add", small=True).classes("fp-code-key")
+            return
+        if self.chosen not in options:
+            self.chosen = next(iter(options))
+        words(_("Key"), "fp-s12 fp-t3 fp-desk")
+        choice = ui.select(options, value=self.chosen, on_change=lambda event: self._choose(event.value))
+        choice.props("outlined dense options-dense").classes("fp-code-key")
+        choice.props["aria-label"] = _("Key in the code")
+
+    def _choose(self, key_id: str) -> None:
+        self.chosen = key_id
+        self._draw_code()
+
+    def _draw_keys(self) -> None:
+        self.keys_place.clear()
+        shown = [key for key in self.seen.keys if key.label != TRY_LABEL]
+        with self.keys_place, card(_("Keys that may call it")) as box:
+            with box.head:
+                if self.here.may("manage keys") and not self.making and shown:
+                    button(_("Create a key"), self._begin_key, icon="add", small=True)
+            if self.making:
+                key_form(
+                    self.here,
+                    self._key_made,
+                    self._stop_making,
+                    flow_ids=[self.seen.flow.id],
+                    label=_("First key") if not shown else "",
+                )
+            elif not shown:
+                words(
+                    _("No key yet. Every call names one, so that you can stop just that caller."),
+                    "fp-s13 fp-t2",
+                    tag="p",
+                )
+            for key in shown[:MOST_KEYS]:
+                with ui.element("div").classes("fp-key-line"):
+                    words(key.label, "fp-s13 fp-b fp-cut")
+                    words(key.masked, "fp-mono fp-t3 fp-s12 fp-cut")
+                    words("", "fp-sp")
+                    words(ENVIRONMENTS[key.environment][0], "fp-s12 fp-t2 fp-nw")
+            if len(shown) > MOST_KEYS:
+                link_button(_("All keys"), "/settings/keys", kind="link", small=True)
+
+    def _draw_docs(self) -> None:
+        path = f"/docs/flows/{self.seen.flow.id}"
+        with ui.element("section").classes("fp-card fp-lines"):
+            for name, said, symbol, place in (
+                (_("API docs"), _("schema, errors, code"), "description", path),
+                ("OpenAPI 3.1", _("of this one flow"), "data_object", f"{path}/openapi.json"),
+            ):
+                with link("", place, "fp-docs-link", new_tab=True):
+                    icon(symbol)
+                    words(name, "fp-b")
+                    words(said, "fp-t3 fp-s13")
+                    words("", "fp-sp")
+                    icon("open_in_new", "fp-t3", size=16)
+
+    def _begin_key(self) -> None:
+        self.making = True
+        self._draw_keys()
+
+    def _stop_making(self) -> None:
+        self.making = False
+        self._draw_keys()
+
+    async def _key_made(self, made: MadeKey) -> None:
+        self.making = False
+        self.made, self.chosen = made, made.new.id
+        self.seen = await self.here.see(look_at_endpoint, self.seen.flow, self.here.app.database.clock.now())
+        self._draw_code()
+        self._draw_keys()
+        self.reveal_place.clear()
+        with self.reveal_place:
+            reveal(made, self._key_is_safe)
+
+    def _key_is_safe(self) -> None:
+        self.made = None
+        self.reveal_place.clear()
+        self._draw_code()

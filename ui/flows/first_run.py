@@ -1,0 +1,99 @@
+"""First run: "Make your first API in a minute", cards to begin with and a checklist that ticks itself."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from starlette.requests import Request
+
+from storage.first_steps import FirstSteps, find_first_steps
+from ui.flows.templates import all_templates, template_card
+from ui.look.parts import icon, link, link_button, note, words
+from ui.look.text import _
+from ui.opened import every, opened
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 5.0
+MOST_CARDS = 4
+
+
+def register(app: App) -> None:
+    """Registers `/start`."""
+
+    @ui.page("/start", language="en-US")
+    async def open_start(request: Request) -> None:
+        here = visit(app, request)
+        steps = await here.see(find_first_steps)
+        with opened(here, _("Make your first API in a minute"), active="playground", h1=False):
+            body = ui.element("div")
+            with body:
+                cards(here, steps)
+
+        async def look() -> None:
+            nonlocal steps
+            fresh = await here.see(find_first_steps)
+            if fresh != steps:
+                steps = fresh
+                body.clear()
+                with body:
+                    cards(here, steps)
+
+        every(LOOK_SECONDS, look)
+
+
+def cards(here: Visit, steps: FirstSteps, *, beside: bool = False) -> None:
+    """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model.
+
+    `beside`: it stands on a page that has a title of its own.
+    """
+    heading, below = ("h2", "h3") if beside else ("h1", "h2")
+    from ui.flows.saved_flows import import_button  # the list of flows shows these cards too
+
+    with ui.element("div").classes("fp-first"):
+        words(_("Make your first API in a minute"), "fp-headline", tag=heading)
+        words(
+            _("Pick one. Each runs at once, offline, with a sample filled in and nothing to set up."),
+            "fp-lead",
+            tag="p",
+        )
+        with ui.element("div").classes("fp-cards"):
+            for template in all_templates()[:MOST_CARDS]:
+                template_card(here, template, heading=below)
+        if here.may("edit flows"):
+            with ui.element("div").classes("fp-row fp-or"):
+                words(_("Or"), "fp-t2")
+                link_button(_("start with an empty canvas"), "/playground", icon="add", kind="link")
+                import_button(here, quiet=True)
+                link(_("see all templates"), "/templates", "fp-b")
+        checklist(steps)
+        with note(
+            _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
+            kind="sim",
+            icon="science",
+            strong=_("The Simulated model"),
+        ):
+            link_button(_("Set up a model"), "/settings/models", small=True)
+
+
+def checklist(steps: FirstSteps) -> None:
+    """Run, Change, Deploy, Call; done ones are ticked, the next one is marked."""
+    entries = (
+        (_("Run"), _("Press Run. The sample is filled in."), steps.run),
+        (_("Change"), _("Change one setting and run again."), steps.changed),
+        (_("Deploy"), _("Press Deploy API. Ready in seconds."), steps.deployed),
+        (_("Call"), _("Copy the curl line into a terminal."), steps.called),
+    )
+    following = next((number for number, entry in enumerate(entries) if not entry[2]), None)
+    words(_("Four steps. They tick themselves."), "fp-over", tag="h2")
+    with ui.element("ol").classes("fp-card fp-checks"):
+        for number, (name, sentence, done) in enumerate(entries):
+            with ui.element("li"):
+                with ui.element("span").classes("fp-check") as mark:
+                    mark.classes("fp-check--done" if done else "fp-check--next" if number == following else "")
+                    if done:
+                        icon("check", size=16)
+                        words(_("Done:"), "fp-hide")
+                    else:
+                        words(str(number + 1))
+                with ui.element("div"):
+                    words(name, "fp-b", tag="div")
+                    words(sentence, "fp-s13 fp-t2", tag="div")

@@ -1,0 +1,167 @@
+"""A flow's page: title, state, Deploy API, and tabs for its API, versions, jobs, figures and settings."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import NotFound
+from storage.flows import FlowRow, find_flow, get_flow
+from ui.flows import verbs as flow_verbs
+from ui.flows.api_tab import ApiTab
+from ui.flows.deploy import deploy_flow
+from ui.flows.state import newer_draft, state_badges
+from ui.flows.tabs import FlowTabs
+from ui.flows.try_it import TryKeys
+from ui.look.parts import button, link_button, menu_button, menu_item
+from ui.look.tab_bar import tab_bar
+from ui.look.text import _
+from ui.opened import every, nothing_here, opened
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 2.0
+TABS = {
+    "api": _("API"),
+    "versions": _("Versions"),
+    "jobs": _("Jobs"),
+    "monitoring": _("Monitoring"),
+    "settings": _("Settings"),
+}
+
+
+def register(app: App) -> None:
+    """Registers `/flows/{flow_id}`."""
+    keys = TryKeys()
+
+    @ui.page("/flows/{flow_id}", language="en-US")
+    async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
+        here = visit(app, request)
+        try:
+            flow = await here.see(get_flow, flow_id)
+        except NotFound:
+            return nothing_here(request)
+        base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+        page = FlowPage(here, keys, flow, base)
+        await page.build(tab if tab in TABS else "api")
+        if deploy:
+            ui.timer(0.1, page.deploy, once=True)
+        return None
+
+
+class FlowPage:
+    """One open page of a flow."""
+
+    def __init__(self, here: Visit, keys: TryKeys, flow: FlowRow, base: str) -> None:
+        self.here = here
+        self.flow = flow
+        self.api = ApiTab(here, keys, base, self.deploy)
+        self.tabs_of_flow = FlowTabs(here, self)
+
+    async def build(self, tab: str) -> None:
+        """Draws the page."""
+        with opened(
+            self.here,
+            self.flow.title,
+            active="flows",
+            crumbs=((_("Saved Flows"), "/flows"),),
+            sub=self.flow.description or None,
+        ) as self.page:
+            self._draw_head()
+            self.tabs = tab_bar(TABS, tab, self._open_tab)
+            with ui.tab_panels(self.tabs, value=tab, animated=False):
+                self.places = {}
+                for name in TABS:
+                    with ui.tab_panel(name):
+                        self.places[name] = ui.element("div").classes("fp-col")
+            await self._draw_tab(tab)
+        every(LOOK_SECONDS, self.look)
+
+    @property
+    def tab(self) -> str:
+        """The tab that is open."""
+        return str(self.tabs.value)
+
+    async def look(self) -> None:
+        """Follows what other people and the command line do to the flow."""
+        fresh = await self.here.see(find_flow, self.flow.id)
+        if fresh is None:
+            ui.navigate.to("/flows")
+        elif _shown(fresh) != _shown(self.flow):
+            self.flow = fresh
+            self._draw_head()
+            if self.tab != "settings":  # somebody may be typing there
+                await self._draw_tab(self.tab)
+        else:
+            self.flow = fresh
+
+    async def deploy(self) -> None:
+        """Deploy API and Update API."""
+        if await deploy_flow(self.here, self.flow):
+            self.tabs.value = "api"
+        await self.look()
+
+    async def undeploy(self) -> None:
+        """Undeploy API."""
+        if await flow_verbs.undeploy_flow(self.here, self.flow):
+            await self.look()
+
+    def _draw_head(self) -> None:
+        flow = self.flow
+        self.page.title(flow.title)
+        self.page.badges.clear()
+        with self.page.badges:
+            state_badges(flow)
+        self.page.actions.clear()
+        with self.page.actions:
+            link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")
+            may_deploy = self.here.may("deploy")
+            if may_deploy and flow.live_version is not None:
+                button(_("Undeploy API"), self.undeploy, icon="cloud_off")
+            if may_deploy and flow.live_version is None:
+                button(_("Deploy API"), self.deploy, icon="rocket_launch", kind="main", big=True)
+            elif may_deploy and newer_draft(flow):
+                button(_("Update API"), self.deploy, icon="rocket_launch", kind="main", big=True)
+            with menu_button(f"{_('More for')} {flow.title}"):
+                if self.here.may("edit flows"):
+                    menu_item(_("Duplicate"), lambda: flow_verbs.duplicate(self.here, self.flow), icon="content_copy")
+                menu_item(_("Export"), lambda: flow_verbs.export(self.here, self.flow), icon="download")
+                if self.here.may("edit flows"):
+                    if not flow.newest_version:
+                        menu_item(_("Save As"), self._save_as, icon="save")
+                    ui.separator()
+                    menu_item(_("Delete..."), self._delete, icon="delete", danger=True)
+
+    async def _open_tab(self, name: str) -> None:
+        await self._draw_tab(name)
+        ui.navigate.history.replace(f"/flows/{self.flow.id}" + ("" if name == "api" else f"?tab={name}"))
+
+    async def _draw_tab(self, name: str) -> None:
+        for place in self.places.values():
+            place.clear()
+        with self.places[name]:
+            if name == "api":
+                await self.api.draw(self.flow)
+            else:
+                await self.tabs_of_flow.draw(name)
+
+    async def _save_as(self) -> None:
+        if await flow_verbs.save_flow_as(self.here, self.flow):
+            await self.look()
+
+    async def _delete(self) -> None:
+        if await flow_verbs.delete(self.here, self.flow):
+            ui.navigate.to("/flows")
+
+
+def _shown(flow: FlowRow) -> tuple[object, ...]:
+    """What the page's head and tabs depend on."""
+    return (
+        flow.title,
+        flow.description,
+        flow.draft_differs,
+        flow.newest_version,
+        flow.live_version,
+        flow.deployed_at,
+        flow.settings,
+    )

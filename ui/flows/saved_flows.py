@@ -1,0 +1,319 @@
+"""Saved Flows: every flow with its state, its last job and how it does; a row opens the flow's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nicegui import events, ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.actions.flows import import_flow
+from engine.errors import FlowInvalid, Refusal
+from storage.first_steps import FirstSteps, find_first_steps
+from storage.flows import FlowRow, list_flows
+from storage.monitoring import Activity, list_activity
+from ui.flows import first_run
+from ui.flows import verbs as flow_verbs
+from ui.flows.state import newer_draft, state_lines
+from ui.jobs.job_words import job_line
+from ui.look import feedback
+from ui.look.answer import answer_of
+from ui.look.parts import (
+    Column,
+    button,
+    icon,
+    link,
+    link_button,
+    menu_button,
+    menu_item,
+    segments,
+    sentence,
+    table,
+    words,
+)
+from ui.look.text import _, percent, plural
+from ui.monitoring.charts import sparkline
+from ui.opened import every, opened, times_of
+from ui.visit import App, Visit, visit
+
+#: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
+MAX_UPLOAD = 4 << 20
+LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Library:
+    """What the page shows."""
+
+    flows: tuple[FlowRow, ...]
+    activity: Mapping[str, Activity]
+    steps: FirstSteps
+
+
+def look_at_library(session: Session, workspace_id: str) -> Library:
+    """Every flow with its activity, in one look."""
+    return Library(
+        tuple(list_flows(session, workspace_id)),
+        list_activity(session, workspace_id),
+        find_first_steps(session, workspace_id),
+    )
+
+
+def register(app: App) -> None:
+    """Registers `/flows`."""
+
+    @ui.page("/flows", language="en-US")
+    async def open_flows(request: Request) -> None:
+        here = visit(app, request)
+        library = await here.see(look_at_library)
+        FlowsPage(here, library).build()
+
+
+class FlowsPage:
+    """One open list."""
+
+    def __init__(self, here: Visit, library: Library) -> None:
+        self.here = here
+        self.library = library
+        self.times = times_of(here)
+        self.reader = self.times.reader
+        self.text = ""
+        self.only = "all"
+
+    def build(self) -> None:
+        """Draws the page."""
+        with opened(self.here, _("Saved Flows"), active="flows", sub="") as page:
+            may_edit = self.here.may("edit flows")
+            with page.actions:
+                if may_edit:
+                    self.upload = import_button(self.here)
+                    link_button(_("New flow"), "/playground", icon="add", kind="main")
+            self.sub = words(self._sentence(), "fp-sub fp-under", tag="p")
+            with ui.element("div").classes("fp-filters") as self.filters:
+                box = ui.input(placeholder=_("Find a flow"), on_change=lambda event: self._find(event.value))
+                box.props("outlined dense clearable debounce=150").classes("fp-finder")
+                box.props["aria-label"] = _("Find a flow")
+                with box.add_slot("prepend"):
+                    icon("search", size=16)
+                self.choice = ui.element("div")
+                words("", "fp-sp")
+                words(_("Changed last comes first"), "fp-s13 fp-t3 fp-desk")
+            self.body = ui.element("div").classes("fp-col")
+            self._draw()
+        every(LOOK_SECONDS, self._look)
+
+    def _sentence(self) -> str:
+        saved = [flow for flow in self.library.flows if flow.newest_version]
+        live = sum(flow.live_version is not None for flow in saved)
+        if not self.library.flows:
+            return _("Flows you save stand here.")
+        return (
+            f"{plural(len(saved), _('flow'), _('flows'))}, {live} {_('live')}. {_('A click opens the page of a flow.')}"
+        )
+
+    async def _look(self) -> None:
+        fresh = await self.here.see(look_at_library)
+        if fresh != self.library:
+            self.library = fresh
+            self._draw()
+
+    def _find(self, text: str | None) -> None:
+        self.text = (text or "").strip().casefold()
+        self._draw_body()
+
+    def _narrow(self, only: str) -> None:
+        self.only = only
+        self._draw_body()
+
+    def _draw(self) -> None:
+        self.sub.text = self._sentence()
+        self.filters.visible = bool(self.library.flows)
+        self._draw_choice()
+        self._draw_body()
+
+    def _draw_choice(self) -> None:
+        counts = {name: sum(map(test, self.library.flows)) for name, (_word, test) in _KINDS.items()}
+        self.choice.clear()
+        with self.choice:
+            options = {
+                name: f"{word} {counts[name]}"
+                for name, (word, _test) in _KINDS.items()
+                if name == "all" or counts[name]
+            }
+            if self.only not in options:
+                self.only = "all"
+            segments(options, self.only, self._narrow, label=_("Which flows"))
+
+    def _draw_body(self) -> None:
+        self.body.clear()
+        with self.body:
+            if not self.library.flows:
+                first_run.cards(self.here, self.library.steps, beside=True)
+                return
+            _word, test = _KINDS[self.only]
+            shown = [
+                flow
+                for flow in self.library.flows
+                if test(flow) and self.text in f"{flow.title} {flow.description}".casefold()
+            ]
+            saved = [flow for flow in shown if flow.newest_version]
+            fresh = [flow for flow in shown if not flow.newest_version]
+            if saved:
+                self._table(saved, _("Saved flows"))
+            if fresh:
+                words(_("Not saved yet"), "fp-over", tag="h2")
+                self._table(fresh, _("Not saved yet"))
+            if not shown:
+                with feedback.empty("search_off", _("No flow fits"), _("Look for other words, or show all flows.")):
+                    button(_("Show all"), self._show_all)
+            if not self.library.steps.all_done:
+                first_run.checklist(self.library.steps)
+
+    def _show_all(self) -> None:
+        ui.navigate.to("/flows")
+
+    def _table(self, flows: list[FlowRow], label: str) -> None:
+        columns = [
+            Column(_("Title")),
+            Column(_("State"), width="210px"),
+            Column(_("Last job"), width="200px"),
+            Column(_("7 days"), width="116px"),
+            Column(_("Errors"), right=True, width="76px"),
+            Column(_("What to do"), hidden=True, right=True, width="178px"),
+        ]
+        with ui.element("div").classes("fp-card"):
+            rows = table(columns, label=label, tall=True).classes("fp-flows")
+            for flow in flows:
+                activity = self.library.activity.get(flow.id)
+                with rows.row(on_open=lambda flow=flow: ui.navigate.to(f"/flows/{flow.id}")):
+                    with rows.cell(classes="fp-title-cell"):
+                        link(flow.title, f"/flows/{flow.id}", "fp-row-link fp-cut")
+                        words(flow.description or self._changed(flow), "fp-s12 fp-t3 fp-cut", tag="div")
+                    with rows.cell(classes="fp-state-cell"):
+                        state_lines(flow)
+                    with rows.cell(classes="fp-last-cell"):
+                        if activity and activity.last_job:
+                            job_line(activity.last_job, self.times)
+                        else:
+                            words(_("None yet"), "fp-t3")
+                    with rows.cell(classes="fp-desk-cell"):
+                        if activity and any(activity.by_day):
+                            sparkline(activity.by_day, quiet=flow.live_version is None)
+                        else:
+                            words(_("no calls"), "fp-t3 fp-s12")
+                    rate = activity.error_rate if activity else None
+                    rows.cell(
+                        "" if rate is None else percent(rate, self.reader),
+                        f"fp-desk-cell {'fp-warn fp-b' if rate else 'fp-t2'}",
+                    )
+                    with rows.cell(classes="fp-acts-cell").on("click.stop", js_handler="() => {}"):
+                        self._actions(flow)
+
+    def _changed(self, flow: FlowRow) -> str:
+        return f"{_('Changed')} {self.times.moment(flow.updated_at)}"
+
+    def _actions(self, flow: FlowRow) -> None:
+        may_deploy = self.here.may("deploy")
+        if may_deploy and not flow.newest_version:
+            button(_("Save As"), lambda: self._save_as(flow), small=True)
+        elif may_deploy and (flow.live_version is None or newer_draft(flow)):
+            verb = _("Update API") if flow.live_version is not None else _("Deploy API")
+            link_button(verb, f"/flows/{flow.id}?deploy=1", icon="rocket_launch", small=True)
+        with menu_button(f"{_('More for')} {flow.title}"):
+            menu_item(_("Open"), lambda: ui.navigate.to(f"/flows/{flow.id}"), icon="arrow_forward")
+            menu_item(_("Open in Playground"), lambda: ui.navigate.to(f"/playground/{flow.id}"), icon="schema")
+            if self.here.may("edit flows"):
+                menu_item(_("Duplicate"), lambda: self._duplicate(flow), icon="content_copy")
+            menu_item(_("Export"), lambda: flow_verbs.export(self.here, flow), icon="download")
+            if self.here.may("edit flows"):
+                menu_item(_("Import..."), lambda: self.upload.run_method("pickFiles"), icon="upload")
+            if may_deploy and flow.newest_version:
+                ui.separator()
+                if flow.live_version is None or newer_draft(flow):
+                    verb = _("Update API") if flow.live_version is not None else _("Deploy API")
+                    menu_item(verb, lambda: ui.navigate.to(f"/flows/{flow.id}?deploy=1"), icon="rocket_launch")
+                if flow.live_version is not None:
+                    menu_item(_("Undeploy API"), lambda: self._undeploy(flow), icon="cloud_off")
+            if self.here.may("edit flows"):
+                ui.separator()
+                menu_item(_("Delete..."), lambda: self._delete(flow), icon="delete", danger=True)
+
+    async def _save_as(self, flow: FlowRow) -> None:
+        if await flow_verbs.save_flow_as(self.here, flow):
+            await self._look()
+
+    async def _duplicate(self, flow: FlowRow) -> None:
+        if await flow_verbs.duplicate(self.here, flow):
+            await self._look()
+
+    async def _undeploy(self, flow: FlowRow) -> None:
+        if await flow_verbs.undeploy_flow(self.here, flow):
+            await self._look()
+
+    async def _delete(self, flow: FlowRow) -> None:
+        if await flow_verbs.delete(self.here, flow):
+            await self._look()
+
+
+_KINDS = {
+    "all": (_("All"), lambda _flow: True),
+    "live": (_("Live"), lambda flow: flow.live_version is not None),
+    "draft": (_("Draft"), lambda flow: flow.live_version is None and not flow.ever_deployed),
+    "undeployed": (_("Undeployed"), lambda flow: flow.live_version is None and flow.ever_deployed),
+}
+
+
+def import_button(here: Visit, *, quiet: bool = False) -> ui.upload:
+    """A button that takes a flow file; the browser sends it by HTTP."""
+
+    async def received(event: events.UploadEventArguments) -> None:
+        upload.reset()
+        await take_in(here, event.file.name, await event.file.read())
+
+    def refused() -> None:
+        feedback.failed(
+            _("Not imported."), f"{_('The file is larger than a flow can be. A flow file has at most')} 1 MB."
+        )
+
+    upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
+    upload.props("accept=.json,application/json").classes("fp-away").props("aria-hidden=true tabindex=-1")
+    made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
+    made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
+    return upload
+
+
+async def take_in(here: Visit, name: str, data: bytes) -> None:
+    """Imports a file and opens the flow; every problem of a file that is refused is listed."""
+    fallback = name.removesuffix(".json").removesuffix(".flow")
+    try:
+        made = await here.do(import_flow, data, fallback)
+    except FlowInvalid as refusal:
+        await _show_problems(name, refusal)
+        return
+    except Refusal as refusal:
+        feedback.refused(refusal)
+        return
+    ui.navigate.to(f"/flows/{made.flow_id}")
+
+
+async def _show_problems(name: str, refusal: FlowInvalid) -> None:
+    count = plural(len(refusal.problems), _("problem"), _("problems"))
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        title = f"{name} {_('was not imported')}"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(f"{count}. {_('Nothing was stored. Mend the file and import it again.')}", tag="p")
+        with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
+            for problem in refusal.problems:
+                with ui.element("li"):
+                    icon("error", "fp-bad", size=16)
+                    with ui.element("div").classes("fp-grow"):
+                        sentence(problem.message, tag="div")
+                        place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
+                        if place:
+                            words(place, "fp-mono fp-s12 fp-t3", tag="div")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="main")
+    await answer_of(dialog)

@@ -1,0 +1,193 @@
+"""The other tabs of a flow's page: Versions, Jobs, Monitoring and Settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from engine.actions.flows import change_flow_settings, rename_flow, restore_version
+from engine.clock import SECOND
+from engine.errors import Refusal
+from engine.jobs.accept import LIMIT_SECONDS, flow_limit_ms
+from storage.flows import DeploymentRow, VersionLine, list_deployments, list_versions
+from storage.job_documents import list_key_labels
+from storage.jobs import JobFilters, JobPage, list_jobs
+from ui.flows.deploy import deploy_flow
+from ui.forms.form import Field
+from ui.jobs.job_table import job_table
+from ui.look import feedback
+from ui.look.parts import Column, button, card, link_button, status_badge, table, words
+from ui.look.text import _, duration
+from ui.monitoring.page import flow_monitoring
+from ui.opened import times_of
+from ui.visit import Visit
+
+if TYPE_CHECKING:
+    from ui.flows.flow_page import FlowPage
+
+SHOWN_JOBS = 20
+
+
+class FlowTabs:
+    """Draws a tab where we are; `page` is told when the flow changed."""
+
+    def __init__(self, here: Visit, page: FlowPage) -> None:
+        self.here = here
+        self.page = page
+
+    async def draw(self, name: str) -> None:
+        """`versions`, `jobs`, `monitoring` or `settings`."""
+        self.times = times_of(self.here)
+        match name:
+            case "versions":
+                await self._versions()
+            case "jobs":
+                await self._jobs()
+            case "monitoring":
+                await self._monitoring()
+            case "settings":
+                self._settings()
+
+    async def _versions(self) -> None:
+        flow = self.page.flow
+        versions, history = await self.here.see(_look_at_versions, flow.id)
+        if not versions:
+            with (
+                ui.element("section").classes("fp-card"),
+                feedback.empty(
+                    "save",
+                    _("No version yet"),
+                    _("Save As in the Playground makes version 1. A version never changes."),
+                ),
+            ):
+                link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")
+            return
+        with card(_("Versions"), _("A version never changes. The live one is what callers get."), padded=False):
+            columns = ["Version", "Note", "Saved", "By", Column(_("What to do"), hidden=True, right=True)]
+            rows = table([_(one) if isinstance(one, str) else one for one in columns], label=_("Versions"))
+            for version in versions:
+                with rows.row():
+                    with rows.cell(), ui.element("span").classes("fp-row"):
+                        words(f"{_('Version')} {version.number}", "fp-b")
+                        if version.number == flow.live_version:
+                            status_badge("live")
+                    rows.cell(version.note, "fp-t2 fp-wrap-text")
+                    rows.cell(self.times.moment(version.created_at), "fp-t2")
+                    rows.cell(version.created_by, "fp-t2")
+                    with rows.cell(), ui.element("span").classes("fp-row fp-right"):
+                        self._version_verbs(version)
+        if history:
+            with card(_("What was live"), padded=False):
+                rows = table([_("When"), _("What"), _("By")], label=_("What was live")).props("tabindex=0")
+                for entry in history:
+                    with rows.row():
+                        rows.cell(self.times.moment(entry.at), "fp-t2")
+                        rows.cell(
+                            f"{_('Version')} {entry.version} {_('went live')}" if entry.version else _("Undeployed")
+                        )
+                        rows.cell(entry.actor, "fp-t2")
+
+    def _version_verbs(self, version: VersionLine) -> None:
+        if self.here.may("edit flows"):
+            button(_("Put on the canvas"), lambda: self._restore(version.number), small=True, kind="quiet")
+        if self.here.may("deploy") and version.number != self.page.flow.live_version:
+            button(_("Make live"), lambda: self._make_live(version.number), small=True)
+
+    async def _restore(self, number: int) -> None:
+        sure = not self.page.flow.draft_differs or await feedback.confirm(
+            f"{_('Put version')} {number} {_('on the canvas?')}",
+            _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
+            verb=_("Put on the canvas"),
+        )
+        if sure and await self.here.try_do(restore_version, self.page.flow.id, number) is not None:
+            feedback.told(f"{_('Version')} {number} {_('is on the canvas.')}", _("Nothing changed for callers."))
+            await self.page.look()
+
+    async def _make_live(self, number: int) -> None:
+        await deploy_flow(self.here, self.page.flow, number)
+        await self.page.look()
+
+    async def _jobs(self) -> None:
+        flow = self.page.flow
+        jobs, labels = await self.here.see(_look_at_jobs, flow.id)
+        if not jobs.jobs:
+            with (
+                ui.element("section").classes("fp-card"),
+                feedback.empty(
+                    "inbox", _("No jobs yet"), _("Each call and each run in the Playground becomes a job here.")
+                ),
+            ):
+                link_button(_("Run it in the Playground"), f"/playground/{flow.id}", icon="play_arrow")
+            return
+        with card(_("Newest jobs"), padded=False) as box:
+            with box.head:
+                link_button(_("All jobs of this flow"), f"/jobs?flow={flow.id}", kind="link", small=True)
+            job_table(jobs.jobs, self.times, titles=None, keys=labels, label=_("Newest jobs of this flow"))
+
+    async def _monitoring(self) -> None:
+        await flow_monitoring(self.here, self.page.flow.id, self._show_api)
+
+    def _show_api(self) -> None:
+        self.page.tabs.value = "api"
+
+    def _settings(self) -> None:
+        flow = self.page.flow
+        may_edit = self.here.may("edit flows")
+        with card(_("Title and description")), ui.element("div").classes("fp-form fp-narrow"):
+            title = Field(_("Title"))
+            with title.place:
+                title_box = title.control(ui.input(value=flow.title).props("outlined dense maxlength=200"))
+            about = Field(_("Description"), help_text=_("People read it in Saved Flows, callers in the API's docs."))
+            with about.place:
+                about_box = about.control(ui.textarea(value=flow.description).props("outlined dense autogrow"))
+
+            async def rename() -> None:
+                title.error("")
+                try:
+                    await self.here.do(rename_flow, flow.id, title_box.value or "", about_box.value or "")
+                except Refusal as refusal:
+                    title.error(f"{refusal.detail}. {refusal.remedy}")
+                    return
+                feedback.told(_("Saved."))
+                await self.page.look()
+
+            with ui.element("div"):
+                button(_("Save"), rename).set_enabled(may_edit)
+        with card(_("Job limit")), ui.element("div").classes("fp-form fp-narrow"):
+            seconds = flow_limit_ms(flow.settings) // SECOND
+            least, most = LIMIT_SECONDS
+            limit = Field(
+                _("A job may run for"),
+                _("seconds"),
+                f"{_('A job that takes longer is stopped and fails. From')} {least} {_('seconds to')} {duration(most)}.",
+            )
+            with limit.place:
+                limit_box = limit.control(ui.input(value=str(seconds)).props("outlined dense inputmode=numeric"))
+
+            async def set_limit() -> None:
+                text = (limit_box.value or "").strip()
+                if not text.isdigit() or not least <= int(text) <= most:
+                    limit.error(f"{_('Write a whole number from')} {least} {_('to')} {most}.")
+                    return
+                limit.error("")
+                with feedback.refusals_told() as outcome:
+                    await self.here.do(change_flow_settings, flow.id, {"limit_seconds": int(text)})
+                if not outcome.refused:
+                    feedback.told(_("Saved."), _("It counts for the next job."))
+                    await self.page.look()
+
+            with ui.element("div"):
+                button(_("Save the limit"), set_limit).set_enabled(may_edit)
+
+
+def _look_at_versions(
+    session: Session, workspace_id: str, flow_id: str
+) -> tuple[list[VersionLine], list[DeploymentRow]]:
+    return list_versions(session, workspace_id, flow_id), list_deployments(session, workspace_id, flow_id)
+
+
+def _look_at_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str]]:
+    jobs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id), limit=SHOWN_JOBS)
+    return jobs, list_key_labels(session, workspace_id)

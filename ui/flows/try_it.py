@@ -1,0 +1,150 @@
+"""Try it now: a real call through the public endpoint, with both answers and their times.
+
+The key for it is called "Try it now" and is made when it is first needed. Its text is known to this process only; after a
+restart the key gets a new secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from nicegui import ui
+
+from engine.actions.deployments import endpoint_path
+from engine.actions.keys import create_key, rotate_key
+from engine.errors import Refusal
+from engine.flow.contract import input_fields, payload_schema
+from engine.flow.document import Document
+from storage.keys import list_keys
+from ui.flows.own_call import OwnAnswer, call_public
+from ui.forms.form import Form
+from ui.forms.specs import specs_of_schema
+from ui.look import feedback
+from ui.look.code_view import code
+from ui.look.parts import badge, button, card, icon, words
+from ui.look.text import _, duration
+from ui.opened import times_of
+from ui.visit import Visit
+
+LABEL = "Try it now"
+#: One poll waits so long for the end of the job.
+WAIT_SECONDS = 20
+_ENDED = ("completed", "failed", "cancelled")
+
+
+class TryKeys:
+    """The "Try it now" key of each workspace, as far as this process knows its text."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+        self._lock = asyncio.Lock()
+
+    async def key_for(self, here: Visit) -> str:
+        """A key that works now. Raises NotAllowed for people who may not make keys."""
+        workspace_id = here.person.workspace_id
+        async with self._lock:
+            at = here.app.database.clock.now()
+            mine = [
+                key
+                for key in await here.see(list_keys)
+                if key.label == LABEL and key.environment == "dev" and key.status(at) == "active"
+            ]
+            known = self._known.get(workspace_id)
+            if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
+                return known[1]
+            made = await (here.do(rotate_key, mine[0].id, 0) if mine else here.do(create_key, LABEL, "dev"))
+            self._known[workspace_id] = (made.id, made.key)
+            return made.key
+
+
+class TryItNow:
+    """The card with the form and the two answers."""
+
+    def __init__(
+        self, here: Visit, keys: TryKeys, flow_id: str, document: Document, payload: dict[str, Any], host: str
+    ) -> None:
+        self.here = here
+        self.keys = keys
+        self.flow_id = flow_id
+        self.host = host
+        self.reader = times_of(here).reader
+        fields = input_fields(document)
+        with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")):
+            self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)
+            with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
+                self.send_button = button(_("Send"), self.send, icon="send")
+            self.send_button.set_enabled(here.may("manage keys"))
+            if not here.may("manage keys"):
+                words(_("Editors and owners can send calls from here."), "fp-hint", tag="p")
+            self.answers = ui.element("div").classes("fp-answers").props("role=status")
+            self.answers.visible = False
+
+    async def send(self) -> None:
+        """Sends what is in the form and follows the job to its end."""
+        if self.form.problems():
+            return
+        self.send_button.disable()
+        self.answers.visible = True
+        self.answers.clear()
+        with self.answers:
+            first, second = ui.element("div"), ui.element("div")
+        try:
+            key = await self.keys.key_for(self.here)
+            accepted = await self._call("POST", endpoint_path(self.flow_id), key, self.form.value)
+            self._show(first, accepted)
+            if accepted.status == 202:
+                await self._follow(second, accepted, key)
+            else:
+                self._show_wrong_fields(accepted.body)
+        except Refusal as refusal:
+            self.answers.visible = False
+            feedback.refused(refusal)
+        finally:
+            self.send_button.enable()
+
+    async def _call(self, method: str, path: str, key: str, payload: Any = None) -> OwnAnswer:
+        return await call_public(self.here.app.public_api, method, path, key=key, host=self.host, payload=payload)
+
+    async def _follow(self, place: ui.element, accepted: OwnAnswer, key: str) -> None:
+        path = str(accepted.body["url"])
+        with place, ui.element("div").classes("fp-row fp-answer-head"):
+            icon("progress_activity", "fp-acc", size=16)
+            words(_("Running"), "fp-acc fp-b fp-s13")
+        spent = accepted.seconds
+        while not place.is_deleted:
+            answer = await self._call("GET", f"{path}?wait={WAIT_SECONDS}", key)
+            spent += answer.seconds
+            if answer.status != 200 or answer.body["status"] in _ENDED:
+                self._show(place, answer, spent)
+                return
+
+    def _show(self, place: ui.element, answer: OwnAnswer, seconds: float | None = None) -> None:
+        if place.is_deleted:
+            return
+        place.clear()
+        state = answer.body.get("status") if isinstance(answer.body, dict) else None
+        good = answer.status < 300 and state != "failed"
+        word = {202: _("Accepted"), 200: str(state or "").capitalize()}.get(answer.status, _("Refused"))
+        with place:
+            with ui.element("div").classes("fp-row fp-answer-head"):
+                badge(f"{answer.status} {word}", kind="ok" if good else "bad", icon="check" if good else "error")
+                words("", "fp-sp")
+                took = answer.seconds if seconds is None else seconds
+                words(f"{_('after')} {duration(took, self.reader)}", "fp-s12 fp-t2 fp-num")
+            text = json.dumps(answer.body, ensure_ascii=False, indent=2)
+            code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
+                "fp-answer"
+            )
+
+    def _show_wrong_fields(self, body: Any) -> None:
+        errors = body.get("errors") if isinstance(body, dict) else None
+        if isinstance(errors, list):
+            self.form.show_errors(
+                {
+                    str(error.get("pointer", "")): str(error.get("detail", ""))
+                    for error in errors
+                    if isinstance(error, dict)
+                }
+            )

@@ -1,0 +1,263 @@
+"""The fields of a form that hold many: lists of texts, lists of groups (the API Input's fields), names and values.
+
+Drawn by `ui/forms/form.py`. Adding, removing and moving tell the whole list; typing tells the one entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from ui.forms.specs import FieldSpec, Json, fields_for, is_rule, without_other_rules
+from ui.forms.values import pointer_to
+from ui.look.feedback import fold
+from ui.look.parts import button, icon, icon_button, words
+from ui.look.text import _, type_word
+
+if TYPE_CHECKING:
+    from ui.forms.form import Form
+
+_EMPTY: Mapping[str, Json] = {"number": 0, "integer": 0}
+
+
+def draw_list(form: Form, spec: FieldSpec, pointer: str) -> None:
+    """One line per entry."""
+    item = spec.item
+    if item is None:
+        return
+    word = spec.item_word or _("entry")
+
+    def show() -> None:
+        rows.clear()
+        entries = _list_at(form, pointer)
+        with rows:
+            for at in range(len(entries)):
+                with ui.element("div").classes("fp-item"):
+                    with ui.element("div").classes("fp-f"):
+                        form.draw_input(item, pointer_to(pointer, at), f"{spec.title}, {word} {at + 1}")
+                    _row_buttons(form, pointer, at, len(entries), f"{word} {at + 1}", show)
+
+    def add() -> None:
+        form.change(pointer, [*_list_at(form, pointer), _EMPTY.get(item.kind, "")])
+        show()
+
+    rows = ui.element("div").classes("fp-list")
+    show()
+    _add_button(form, word, add)
+
+
+def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
+    """One block per entry: its summary, folded, with its fields inside."""
+    word = spec.item_word or (_("field") if spec.widget == "fields" else _("entry"))
+    opened: set[int] = set()
+
+    def show() -> None:
+        blocks.clear()
+        entries = _list_at(form, pointer)
+        with blocks:
+            for at in range(len(entries)):
+                _Block(form, spec, pointer, at, len(entries), word, opened, reshaped)
+
+    def reshaped() -> None:
+        opened.clear()  # entries have other numbers now
+        show()
+
+    def add() -> None:
+        entries = _list_at(form, pointer)
+        opened.clear()
+        opened.add(len(entries))
+        form.change(pointer, [*entries, _new_item(spec)])
+        show()
+
+    blocks = ui.element("div").classes("fp-list")
+    show()
+    _add_button(form, word, add)
+
+
+class _Block:
+    """One object of a list: a head that folds it, and its fields."""
+
+    def __init__(
+        self,
+        form: Form,
+        spec: FieldSpec,
+        pointer: str,
+        at: int,
+        count: int,
+        word: str,
+        opened: set[int],
+        show_all: Callable[[], None],
+    ) -> None:
+        self.form, self.spec, self.at, self.opened, self.word = form, spec, at, opened, word
+        self.here = pointer_to(pointer, at)
+        with ui.element("div").classes("fp-block"):
+            with ui.element("div").classes("fp-bh"):
+                with ui.element("button").classes("fp-bt").props("type=button") as self.head:
+                    icon("chevron_right", size=16)
+                    self.name = words("", "fp-b fp-cut")
+                    self.note = words("", "fp-t3 fp-cut")
+                self.head.on("click", self._toggle, [])
+                _row_buttons(form, pointer, at, count, f"{word} {at + 1}", show_all)
+            self.body = ui.element("div").classes("fp-bb")
+        self._summary()
+        self._show()
+
+    def _summary(self) -> None:
+        item = _object_at(self.form, self.here)
+        names = {one.name for one in self.spec.fields}
+        texts = [
+            str(item[one.name]) for one in self.spec.fields if isinstance(item.get(one.name), str) and item[one.name]
+        ]
+        name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
+        self.name.text = name or f"{self.word.capitalize()} {self.at + 1}"
+        if "type" in names:
+            kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
+            about = type_word(kind)
+            self.note.text = f"{about}, {_('required')}" if item.get("required") else about
+        else:
+            self.note.text = " ".join(text for text in texts if text != name)[:80]
+
+    def _toggle(self) -> None:
+        self.opened.symmetric_difference_update({self.at})
+        self._show()
+
+    def _show(self) -> None:
+        is_open = self.at in self.opened
+        self.head.props["aria-expanded"] = "true" if is_open else "false"
+        self.body.clear()
+        self.body.visible = is_open
+        if is_open:
+            with self.body:
+                draw_object(self.form, self.spec, self.here, self._summary)
+
+
+def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
+    """The fields of the object at `here`. Where it describes a field of the API Input, they follow its type."""
+    state = {"kind": _kind_of(_object_at(form, here))}
+    place = ui.element("div").classes("fp-form")
+
+    def show() -> None:
+        item = _object_at(form, here)
+        specs = fields_for(spec, item)
+        follows_type = specs is not spec.fields
+        place.clear()
+        with place:
+            form.draw([one for one in specs if not (follows_type and is_rule(one))], here)
+            if follows_type and (rules := [one for one in specs if is_rule(one)]):
+                used = any(one.name in item for one in rules)
+                with fold(_("Rules and examples"), open_at_first=used), ui.element("div").classes("fp-form"):
+                    form.draw(rules, here)
+
+    def edited() -> None:
+        if place.is_deleted:
+            return
+        item = _object_at(form, here)
+        before, state["kind"] = state["kind"], _kind_of(item)
+        if "type" in {one.name for one in spec.fields} and before != state["kind"]:
+            if before[0] != state["kind"][0]:
+                form.change(here, without_other_rules(spec, item))
+            show()
+            form.focus(pointer_to(here, "type" if before[0] != state["kind"][0] else "required"))
+        if changed is not None:
+            changed()
+
+    show()
+    form.watch(here, edited)
+
+
+def _object_at(form: Form, pointer: str) -> Mapping[str, Json]:
+    item = form.at(pointer)
+    return item if isinstance(item, Mapping) else {}
+
+
+def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:
+    return item.get("type", "string"), bool(item.get("required"))
+
+
+def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:
+    """Names and values, both free."""
+    word = spec.item_word or _("entry")
+    value = form.at(pointer)
+    rows: list[list[str]] = [[str(name), str(one)] for name, one in value.items()] if isinstance(value, Mapping) else []
+
+    def tell() -> None:
+        form.change(pointer, {name: one for name, one in rows if name})
+
+    def edit(row: list[str], at: int, text: str | None) -> None:
+        row[at] = text or ""
+        tell()
+
+    def remove(row: list[str]) -> None:
+        rows.remove(row)
+        tell()
+        show()
+
+    def show() -> None:
+        place.clear()
+        with place:
+            for number, row in enumerate(rows, 1):
+                with ui.element("div").classes("fp-item"):
+                    for at, what in enumerate((_("Name"), _("Value"))):
+                        with ui.element("div").classes("fp-f"):
+                            box = ui.input(value=row[at], on_change=lambda e, row=row, at=at: edit(row, at, e.value))
+                            box.props("outlined dense debounce=250")
+                            box.props["placeholder"] = what
+                            box.props["aria-label"] = f"{spec.title}, {what} {number}"
+                            box.set_enabled(not form.read_only)
+                    if not form.read_only:
+                        icon_button("close", f"{_('Remove')} {word} {number}", lambda row=row: remove(row), tip=False)
+
+    def add() -> None:
+        rows.append(["", ""])
+        show()
+
+    place = ui.element("div").classes("fp-list")
+    show()
+    _add_button(form, word, add)
+
+
+def _list_at(form: Form, pointer: str) -> list[Json]:
+    value = form.at(pointer)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _new_item(spec: FieldSpec) -> dict[str, Json]:
+    return {"name": "", "type": "string"} if {"name", "type", "format"} <= {one.name for one in spec.fields} else {}
+
+
+def _add_button(form: Form, word: str, add: Callable[[], None]) -> None:
+    if not form.read_only:
+        button(f"{_('Add')} {_article(word)} {word}", add, icon="add", small=True)
+
+
+def _article(word: str) -> str:
+    return _("an") if word[:1].lower() in "aeiou" else _("a")
+
+
+def _row_buttons(form: Form, pointer: str, at: int, count: int, name: str, show: Callable[[], None]) -> None:
+    """Up, down and remove, by keyboard too."""
+    if form.read_only:
+        return
+
+    def put(entries: list[Json]) -> None:
+        form.change(pointer, entries)
+        show()
+
+    def move(to: int) -> None:
+        entries = _list_at(form, pointer)
+        entries.insert(to, entries.pop(at))
+        put(entries)
+
+    def remove() -> None:
+        entries = _list_at(form, pointer)
+        del entries[at]
+        put(entries)
+
+    if count > 1:
+        up = icon_button("arrow_upward", f"{_('Move up')} {name}", lambda: move(at - 1), tip=False)
+        up.set_enabled(at > 0)
+        down = icon_button("arrow_downward", f"{_('Move down')} {name}", lambda: move(at + 1), tip=False)
+        down.set_enabled(at < count - 1)
+    icon_button("close", f"{_('Remove')} {name}", remove, tip=False)

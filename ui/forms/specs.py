@@ -1,0 +1,269 @@
+"""From a JSON Schema or a Pydantic model to the fields of a form. Pure: no screen here.
+
+    specs_of_model(Config)                  the fields of a node's settings, in their order
+    specs_of_schema(payload_schema(...))    the fields of an API Input's sample payload
+    fields_for(spec, item)                  the fields of one item; for the API Input's fields they follow the item's type
+
+A field may say how it wants to be drawn: `Field(json_schema_extra={"widget": "textarea", "item": "rule", "words": {"main":
+"Main content"}})`. `widget` is one of `Kind`, a name the page draws itself (`Form(widgets=...)`), or `hidden`; `item` is the
+word on the add button; `words` are the words of the choices; `example` shows in the empty field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, cast, get_args
+
+from pydantic import BaseModel
+
+from ui.look.text import _, type_word
+
+Json = Any
+Kind = Literal[
+    "text", "textarea", "code", "number", "integer", "switch", "select", "list", "objects", "pairs", "group", "json"
+]
+_KINDS: Final = frozenset(get_args(Kind))
+#: Schemas may name themselves (a group in a group); a form stops here and offers JSON.
+_DEEPEST = 5
+
+
+class Absent:
+    """A field that is not there: leave it out, or take its default."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT: Final = Absent()
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field. `name` is its key; `fields` belong to a group or to each object of a list, `item` to each plain item."""
+
+    name: str
+    title: str
+    kind: Kind
+    type_word: str
+    widget: str = ""
+    help: str = ""
+    required: bool = False
+    default: Json = ABSENT
+    example: str = ""
+    choices: tuple[tuple[Json, str], ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    nullable: bool = False
+    secret: bool = False
+    item_word: str = ""
+    item: FieldSpec | None = None
+    fields: tuple[FieldSpec, ...] = field(default=())
+
+
+def specs_of_model(model: type[BaseModel]) -> tuple[FieldSpec, ...]:
+    """The fields of a Pydantic model, in the order they are written."""
+    return specs_of_schema(model.model_json_schema())
+
+
+def specs_of_schema(schema: Mapping[str, Any]) -> tuple[FieldSpec, ...]:
+    """The fields of a JSON Schema of an object."""
+    return _fields(_Schemas(schema.get("$defs") or {}), schema, 0)
+
+
+@dataclass(frozen=True)
+class _Schemas:
+    """The named parts of a schema."""
+
+    defs: Mapping[str, Any]
+
+    def resolve(self, schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The schema without `$ref`, `allOf` and "or nothing", and whether null is taken."""
+        whole = dict(schema)
+        nullable = False
+        for _step in range(10):
+            if ref := whole.pop("$ref", None):
+                whole = {**self.defs.get(str(ref).rsplit("/", 1)[-1], {}), **whole}
+            elif (parts := whole.get("allOf")) and len(parts) == 1:
+                del whole["allOf"]
+                whole = {**parts[0], **whole}
+            elif options := whole.get("anyOf") or whole.get("oneOf"):
+                kept = [one for one in options if one.get("type") != "null"]
+                nullable = nullable or len(kept) < len(options)
+                whole.pop("anyOf", None)
+                whole.pop("oneOf", None)
+                if len(kept) != 1:
+                    break
+                whole = {**kept[0], **whole}
+            else:
+                break
+        if isinstance(kinds := whole.get("type"), list):
+            nullable = nullable or "null" in kinds
+            rest = [one for one in kinds if one != "null"]
+            whole["type"] = rest[0] if len(rest) == 1 else None
+        return whole, nullable
+
+
+def _fields(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> tuple[FieldSpec, ...]:
+    required = set(schema.get("required") or ())
+    made = (
+        _spec(schemas, name, part, required=name in required, depth=depth)
+        for name, part in (schema.get("properties") or {}).items()
+    )
+    return tuple(one for one in made if one.widget != "hidden")
+
+
+def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: bool, depth: int) -> FieldSpec:
+    whole, nullable = schemas.resolve(schema)
+    kind = _kind(schemas, whole, depth)
+    own_title = schema.get("title")
+    spec = FieldSpec(
+        name=name,
+        title=str(own_title or name),
+        kind=kind,
+        type_word=type_word(whole),
+        widget=str(whole.get("widget") or ""),
+        help=str(schema.get("description") or whole.get("description") or ""),
+        required=required,
+        default=whole.get("default", ABSENT),
+        example=_example(whole),
+        choices=_choices(whole),
+        minimum=whole.get("minimum", whole.get("exclusiveMinimum")),
+        maximum=whole.get("maximum", whole.get("exclusiveMaximum")),
+        min_length=whole.get("minLength"),
+        max_length=whole.get("maxLength"),
+        min_items=whole.get("minItems"),
+        max_items=whole.get("maxItems"),
+        nullable=nullable,
+        secret=whole.get("format") == "password",
+        item_word=str(whole.get("item") or ""),
+    )
+    if kind == "group":
+        return replace(spec, fields=_fields(schemas, whole, depth + 1))
+    if kind in {"list", "objects"}:
+        part = whole.get("items") or {}
+        item, _null = schemas.resolve(part)
+        if kind == "objects":
+            return replace(spec, fields=_fields(schemas, item, depth + 1))
+        return replace(spec, item=_spec(schemas, "", part, required=True, depth=depth + 1))
+    return spec
+
+
+def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:
+    if (wanted := schema.get("widget")) in _KINDS:
+        return cast("Kind", wanted)
+    if "enum" in schema:
+        return "select"
+    kind = schema.get("type")
+    if kind == "string":
+        return "textarea" if (schema.get("maxLength") or 0) > 500 and schema.get("widget") != "line" else "text"
+    if kind in {"number", "integer"}:
+        return cast("Kind", kind)
+    if kind == "boolean":
+        return "switch"
+    if depth >= _DEEPEST:
+        return "json"
+    if kind == "array":
+        item, _null = schemas.resolve(schema.get("items") or {})
+        if item.get("type") == "object":
+            return "objects" if item.get("properties") else "json"
+        return "list" if item.get("type") in {"string", "number", "integer"} else "json"
+    if kind == "object":
+        if schema.get("properties"):
+            return "group"
+        values = schema.get("additionalProperties")
+        return "pairs" if isinstance(values, Mapping) and values.get("type") == "string" else "json"
+    return "json"
+
+
+def _example(schema: Mapping[str, Any]) -> str:
+    example = schema.get("example")
+    if example is None and (examples := schema.get("examples")):
+        example = examples[0]
+    if example is None:
+        return {"uri": "https://example.com", "email": "name@example.com", "date-time": "2026-01-31T09:30:00Z"}.get(
+            str(schema.get("format")), ""
+        )
+    return example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
+
+
+def _choices(schema: Mapping[str, Any]) -> tuple[tuple[Json, str], ...]:
+    own = schema.get("words") or {}
+    return tuple((value, str(own.get(str(value)) or _choice_word(value))) for value in schema.get("enum") or ())
+
+
+def _choice_word(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+# --- the API Input's own fields -------------------------------------------------------------------------------------
+
+_ALWAYS = frozenset({"name", "type", "required", "description"})
+_BY_TYPE: Mapping[str, frozenset[str]] = {
+    "string": frozenset({"default", "example", "format", "enum", "min_length", "max_length", "pattern"}),
+    "number": frozenset({"default", "example", "enum", "minimum", "maximum"}),
+    "integer": frozenset({"default", "example", "enum", "minimum", "maximum"}),
+    "boolean": frozenset({"default", "example"}),
+    "array": frozenset({"items", "default", "example", "min_items", "max_items"}),
+    "object": frozenset({"fields", "default", "example"}),
+}
+_KIND_OF_TYPE: Mapping[str, Kind] = {
+    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "json", "object": "json",
+}  # fmt: skip
+_YES_NO = ((True, _("Yes")), (False, _("No")))
+
+
+def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
+    """The fields to show for one object. Where the object describes a field (it has `type`), they follow that type."""
+    names = {one.name for one in spec.fields}
+    if not {"type", "format", "pattern"} <= names:
+        return spec.fields
+    kind = item.get("type", "string") if isinstance(item, Mapping) else "string"
+    wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
+    if "name" not in names:  # what each item of a list is: an item is neither left out nor has a default
+        wanted -= {"required", "default", "example"}
+    shown = []
+    for one in spec.fields:
+        if one.name not in wanted or (one.name == "default" and isinstance(item, Mapping) and item.get("required")):
+            continue
+        shown.append(_retyped(one, kind))
+    order = {name: at for at, name in enumerate(("name", "type", "required", "description", "items", "fields"))}
+    return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
+
+
+def without_other_rules(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
+    """The object after its type changed: what belonged to the old type is taken away."""
+    kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
+    return {
+        name: value for name, value in item.items() if name in kept or name not in {one.name for one in spec.fields}
+    }
+
+
+def is_rule(spec: FieldSpec) -> bool:
+    """True for the finer rules of an API Input field, which are folded away at first."""
+    return spec.name not in _ALWAYS | {"items", "fields"}
+
+
+def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
+    if spec.name == "type":
+        return replace(spec, choices=tuple((value, type_word(str(value))) for value, _word in spec.choices))
+    if spec.name == "format":
+        return replace(spec, choices=tuple((value, type_word({"format": value})) for value, _word in spec.choices))
+    if spec.name in {"default", "example"}:
+        choices = _YES_NO if kind == "boolean" else ()
+        return replace(spec, kind=_KIND_OF_TYPE.get(kind, "json"), type_word=type_word(kind), choices=choices)
+    if spec.name == "enum":
+        part = "text" if kind == "string" else cast("Kind", kind)
+        item = FieldSpec(name="", title="", kind=part, type_word=type_word(kind), required=True)
+        return replace(spec, kind="list", item=item, item_word=_("value"))
+    return spec

@@ -1,0 +1,149 @@
+"""The values of a form: what was typed, what is wrong with it, and changing a value by pointer. Pure: no screen here.
+
+parse(spec, "12")                       (12, "") or (ABSENT, "Write a whole number, like 12")
+problem_of(spec, value)                 "" or a sentence: missing, too small, not one of the choices, ...
+problems_of(specs, value)               {pointer: sentence} of a whole form
+get_at(value, "/a/0"), with_value(value, "/a/0", new)     reading and changing by JSON pointer, never in place
+pointer_to("/fields", 0)                "/fields/0"
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
+from ui.look.text import _, number, type_word
+
+
+def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
+    """What was typed as the field's value, and "" or the sentence that says what to write instead."""
+    kind = spec.kind
+    if kind in {"text", "textarea", "code"}:
+        keeps_empty = not spec.required and spec.default not in (ABSENT, None, "")
+        return (text, "") if text or keeps_empty else (ABSENT, "")
+    stripped = text.strip()
+    if not stripped:
+        return ABSENT, ""
+    if kind == "integer":
+        try:
+            return int(stripped), ""
+        except ValueError:
+            return ABSENT, _("Write a whole number, like 12")
+    if kind == "number":
+        try:
+            value = float(stripped)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            return ABSENT, _("Write a number, like 0.5")
+        return (int(stripped) if stripped.lstrip("-").isdigit() else value), ""
+    try:
+        return json.loads(stripped, parse_constant=_no_constant), ""
+    except (ValueError, RecursionError):
+        return ABSENT, _("This is not JSON. Texts stand in double quotes, like") + ' {"name": "value"}'
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(name)
+
+
+def problem_of(spec: FieldSpec, value: Json) -> str:
+    """What is wrong with a value of this field, as a sentence; "" when nothing is."""
+    if isinstance(value, Absent) or (value is None and not spec.nullable and not spec.required):
+        return _("This is required") if spec.required and spec.default is ABSENT else ""
+    if value is None:
+        return "" if spec.nullable else _("This is required")
+    if spec.choices and value not in [choice for choice, _word in spec.choices]:
+        return _("Choose one of") + " " + ", ".join(word for _value, word in spec.choices)
+    if isinstance(value, str):
+        return _text_problem(spec, value)
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, int | float):
+        return _between(value, spec.minimum, spec.maximum, "")
+    if isinstance(value, Sequence):
+        return _between(len(value), spec.min_items, spec.max_items, _("entries"))
+    return ""
+
+
+def problems_of(specs: Sequence[FieldSpec], value: Json, pointer: str = "") -> dict[str, str]:
+    """Every wrong field of a form with its pointer."""
+    found: dict[str, str] = {}
+    for spec in specs:
+        here = pointer_to(pointer, spec.name)
+        own = get_at(value, pointer_to("", spec.name))
+        if sentence := problem_of(spec, own):
+            found[here] = sentence
+        elif spec.kind == "group" and isinstance(own, Mapping):
+            found |= problems_of(spec.fields, own, here)
+        elif spec.kind == "objects" and isinstance(own, list | tuple):
+            for at, item in enumerate(own):
+                found |= problems_of(fields_for(spec, item), item, pointer_to(here, at))
+        elif spec.kind == "list" and spec.item is not None and isinstance(own, list | tuple):
+            for at, item in enumerate(own):
+                if sentence := problem_of(spec.item, item):
+                    found[pointer_to(here, at)] = sentence
+    return found
+
+
+def _text_problem(spec: FieldSpec, value: str) -> str:
+    if spec.type_word == type_word({"format": "uri"}) and not value.startswith(("http://", "https://", "{{")):
+        return _("Write a web address, like https://example.com")
+    if spec.type_word == type_word({"format": "email"}) and "@" not in value:
+        return _("Write an e-mail address, like name@example.com")
+    return _between(len(value), spec.min_length, spec.max_length, _("characters"))
+
+
+def _between(value: float, least: float | None, most: float | None, unit: str) -> str:
+    unit = f" {unit}" if unit else ""
+    if least is not None and value < least:
+        return _("At least") + f" {number(least)}{unit}"
+    if most is not None and value > most:
+        return _("At most") + f" {number(most)}{unit}"
+    return ""
+
+
+# --- reading and changing by pointer ---------------------------------------------------------------------------------
+
+
+def pointer_to(pointer: str, key: str | int) -> str:
+    """The pointer of a part: `/fields` and 0 -> `/fields/0`."""
+    return f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+
+
+def _parts(pointer: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def get_at(value: Json, pointer: str) -> Json:
+    """What stands at a pointer, ABSENT when nothing does."""
+    for part in _parts(pointer):
+        if isinstance(value, Mapping):
+            value = value.get(part, ABSENT)
+        elif isinstance(value, Sequence) and not isinstance(value, str) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return ABSENT
+    return value
+
+
+def with_value(value: Json, pointer: str, new: Json) -> Json:
+    """A copy with `new` at the pointer; ABSENT takes the key away. Missing groups on the way are made."""
+    parts = _parts(pointer)
+    if not parts:
+        return new
+    head, rest = parts[0], "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts[1:])
+    if isinstance(value, list | tuple):
+        items = list(value)
+        if head.isdigit() and int(head) < len(items):
+            items[int(head)] = with_value(items[int(head)], rest, new)
+        return items
+    group = dict(value) if isinstance(value, Mapping) else {}
+    changed = with_value(group.get(head, {}), rest, new)
+    if isinstance(changed, Absent):
+        group.pop(head, None)
+    else:
+        group[head] = changed
+    return group

@@ -1,0 +1,1 @@
+"""The jobs table, the page of one job, and refused calls."""

@@ -1,0 +1,349 @@
+"""A job's page: what happened, every step with its values, and the flow as it ran. Live while the job runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.actions.deployments import endpoint_path
+from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
+from engine.errors import NotFound
+from engine.examples import first_call
+from engine.flow.document import Document, load_document
+from engine.flow.validation import marks
+from engine.ids import FlowId
+from engine.nodes import CATALOG
+from storage.job_documents import JobFlow, find_job_flow
+from storage.jobs import JobRow, StoredValue, find_value, get_job
+from ui.jobs.job_words import environment_word, job_badge, job_state, job_took, version_words
+from ui.jobs.step_drawer import StepDrawer
+from ui.jobs.step_list import StepLine, StepList, step_lines
+from ui.look import feedback
+from ui.look.code_view import value_view
+from ui.look.parts import (
+    button,
+    card,
+    copy_button,
+    link_button,
+    note,
+    status_badge,
+    words,
+)
+from ui.look.text import _, tokens
+from ui.opened import every, nothing_here, opened, times_of
+from ui.playground.canvas_element import FlowCanvas, Marks
+from ui.playground.node_views import NODE_VIEWS
+from ui.playground.watch import Look, look_at, statuses
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 0.5
+#: A payload above this is not put into a curl line.
+MOST_CURL = 100_000
+
+
+@dataclass(frozen=True)
+class JobSeen:
+    """What the page begins with."""
+
+    look: Look
+    flow: JobFlow
+    payload: StoredValue | None
+    result: StoredValue | None
+
+
+def look_at_job(session: Session, workspace_id: str, job_id: str) -> JobSeen:
+    """A job with all that its page shows. Raises NotFound."""
+    job = get_job(session, workspace_id, job_id)
+    look = look_at(session, workspace_id, job_id)
+    assert look is not None, "nothing was seen before"
+    return JobSeen(
+        look,
+        find_job_flow(session, workspace_id, job),
+        find_value(session, job_id, "payload"),
+        find_value(session, job_id, "result"),
+    )
+
+
+def register(app: App) -> None:
+    """Registers `/jobs/{job_id}`."""
+
+    @ui.page("/jobs/{job_id}", language="en-US")
+    async def open_job(request: Request, job_id: str, step: str = "") -> Response | None:
+        here = visit(app, request)
+        try:
+            seen = await here.see(look_at_job, job_id)
+        except NotFound:
+            return nothing_here(request)
+        base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+        await JobPage(here, seen, base).build(step)
+        return None
+
+
+class JobPage:
+    """One open page of a job."""
+
+    def __init__(self, here: Visit, seen: JobSeen, base: str) -> None:
+        self.here = here
+        self.seen = seen
+        self.base = base
+        self.times = times_of(here)
+        self.document = load_document(seen.flow.document) if seen.flow.document else Document()
+        self.lines: list[StepLine] = []
+
+    @property
+    def job(self) -> JobRow:
+        """The job as last seen."""
+        return self.seen.look.job
+
+    async def build(self, step: str) -> None:
+        """Draws the page; `step` opens that node's step."""
+        title = self.seen.flow.title or _("Deleted flow")
+        with opened(self.here, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
+            self.sub = ui.element("div").classes("fp-job-sub fp-s13 fp-t2 fp-num")
+            self.grid = ui.element("div").classes("fp-job")
+            with self.grid:
+                with ui.element("div").classes("fp-col"):
+                    self.error_place = ui.element("div")
+                    self.steps = StepList(self.times, self._choose)
+                    self._draw_graph()
+                    self.values_place = ui.element("div").classes("fp-col")
+                self.drawer = StepDrawer(self.here, self.times, self._step_closed, self._move)
+        self._draw()
+        line = next((one for one in self.lines if one.node_id == step), None)
+        if line is None and self.job.status == "failed":
+            line = next((one for one in self.lines if one.step is not None and one.step.status == "failed"), None)
+        if line is not None:
+            await self._choose(line)
+        if not self.job.ended:
+            self.timer = every(LOOK_SECONDS, self._look)
+
+    async def _look(self) -> None:
+        """While it runs: what changed since the last look."""
+        job_id = self.job.id
+        fresh = await self.here.see(look_at, job_id, -1)
+        if fresh is None:
+            return
+        changed = fresh != self.seen.look
+        if fresh.job.ended:
+            self.seen = await self.here.see(look_at_job, job_id)
+            self.timer.deactivate()
+        else:
+            self.seen = JobSeen(fresh, self.seen.flow, self.seen.payload, self.seen.result)
+        if changed:
+            self._draw()
+            self.canvas_status()
+            await self.drawer.refresh(self.job.id, self.lines)
+        else:
+            self._draw_sub()
+            self.lines = step_lines(self.document, self.seen.look, self.times)
+            self.steps.grow(self.lines)
+
+    def _draw(self) -> None:
+        self.page.badges.clear()
+        with self.page.badges, ui.element("span").classes("fp-row").props("role=status"):
+            job_badge(self.job)
+            if self.job.simulated:
+                status_badge("simulated")
+        self._draw_actions()
+        self._draw_sub()
+        self._draw_error()
+        self.lines = step_lines(self.document, self.seen.look, self.times)
+        self.steps.draw(self.lines, ended=self.job.ended)
+        self._draw_values()
+
+    def _draw_actions(self) -> None:
+        job, flow = self.job, self.seen.flow
+        self.page.actions.clear()
+        with self.page.actions:
+            may_run = self.here.may("run flows")
+            if not job.ended and may_run:
+                stopping = job_state(job) == "cancelling"
+                button(_("Cancelling") if stopping else _("Cancel"), self._cancel, icon="stop").set_enabled(
+                    not stopping
+                )
+            if job.ended and may_run and not flow.deleted and self.document.nodes:
+                again = button(_("Run again"), self._run_again, icon="replay")
+                with again:
+                    ui.tooltip(
+                        f"{_('In the Playground, with')} {self._version()}. {_('It takes no request of the plan.')}"
+                    )
+            if not flow.deleted:
+                link_button(_("Open in Playground"), f"/playground/{job.flow_id}?job={job.id}", icon="schema")
+            if (curl := self._curl()) is not None:
+                copy_button(curl, _("Copy as curl"), small=False)
+
+    def _version(self) -> str:
+        number = self.job.flow_version
+        return f"{_('version')} {number}" if number is not None else _("the same canvas")
+
+    def _curl(self) -> str | None:
+        payload = self.seen.payload
+        if payload is None or payload.size > MOST_CURL or not isinstance(payload.value, dict):
+            return None
+        return first_call(self.base + endpoint_path(self.job.flow_id), payload.value)
+
+    def _draw_sub(self) -> None:
+        job = self.job
+        key = self.seen.flow.key_label
+        said = [
+            version_words(job),
+            f"{key}, {environment_word(job.environment)}" if key else environment_word(job.environment),
+            self.times.moment(job.started_at or job.created_at),
+            job_took(job, self.times) or _("not started yet"),
+            self.times.cost(job.cost_nanos),
+        ]
+        if job.model_calls:
+            said.append(tokens(job.input_tokens + job.output_tokens, self.times.reader))
+        if job.attempts > 1:
+            said.append(f"{_('attempt')} {job.attempts}")
+        self.sub.clear()
+        with self.sub:
+            words(" · ".join(said))
+            with ui.element("span").classes("fp-row"):
+                words(job.id, "fp-mono fp-t3", tag="code")
+                copy_button(job.id, name=_("Copy the job id"), kind="quiet")
+
+    def _draw_error(self) -> None:
+        job = self.job
+        self.error_place.clear()
+        with self.error_place:
+            if job_state(job) == "cancelling":
+                note(
+                    _("The work that is going on is being stopped; steps that ended are kept."),
+                    icon="progress_activity",
+                    strong=_("Cancelling."),
+                )
+            elif job.status == "failed":
+                self._draw_failure(job.error or {})
+
+    def _draw_failure(self, error: dict[str, Any]) -> None:
+        node_id = error.get("node_id")
+        label = str(error.get("node_label") or node_id or "")
+        code = str(error.get("code") or "")
+        message = str(error.get("message") or _("The job failed."))
+        text = json.dumps({"job_id": self.job.id, **error}, ensure_ascii=False, indent=2)
+        box = feedback.error_card(
+            f"{label} {_('failed')}" if label else _("The job failed"),
+            happened=message,
+            why=str(error.get("why") or ""),
+            todo=str(error.get("remedy") or ""),
+            code=code,
+            technical=text,
+            copy_label=_("Copy with job id"),
+            copy_text=text,
+        )
+        with box.actions:
+            if (
+                self.here.may("run flows")
+                and not self.seen.flow.deleted
+                and node_id
+                and self.document.node(str(node_id))
+            ):
+                button(
+                    f"{_('Retry from')} {label} {_('with')} {self._version()}",
+                    lambda: self._run_again(str(node_id)),
+                    icon="replay",
+                    kind="main",
+                )
+            if node_id and not self.seen.flow.deleted:
+                link_button(f"{_('Change')} {label}", f"/playground/{self.job.flow_id}?node={node_id}", icon="tune")
+
+    def _draw_values(self) -> None:
+        self.values_place.clear()
+        with self.values_place:
+            if self.seen.result is not None:
+                with card(_("Result")):
+                    self._value(self.seen.result, _("Result"))
+            if self.seen.payload is not None:
+                with card(_("Input")):
+                    self._value(self.seen.payload, _("Input"))
+
+    def _value(self, stored: StoredValue, label: str) -> None:
+        def download() -> None:
+            text = json.dumps(stored.value, ensure_ascii=False, indent=2)
+            ui.download.content(text.encode(), f"{self.job.id}-{label.lower()}.json", "application/json")
+
+        value_view(stored.value, label=label, download=download, reader=self.times.reader)
+
+    # The flow as it ran.
+
+    def _draw_graph(self) -> None:
+        self.canvas: FlowCanvas | None = None
+        if not self.document.nodes:
+            return
+        title = f"{version_words(self.job)}, {_('as it ran')}"
+        with card(title, padded=False), ui.element("div").classes("fp-graph"):
+            self.canvas = FlowCanvas(
+                f"job {self.job.id}",
+                node_types=NODE_VIEWS,
+                readonly=True,
+                on_ready=self._canvas_ready,
+                on_select=self._node_selected,
+                on_open=self._node_opened,
+            ).classes("w-full h-full")
+
+    def _canvas_ready(self, _message: dict[str, Any]) -> None:
+        assert self.canvas is not None
+        self.canvas.load_graph({**self.document.as_json(), "rev": 1})
+        summaries = marks(self.document, CATALOG)
+        self.canvas.set_marks(
+            {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}
+        )
+        self.canvas_status()
+
+    def canvas_status(self) -> None:
+        """Shows on the graph how far each node is; the failed one is marked."""
+        if self.canvas is not None:
+            node_ids = [node.id for node in self.document.nodes]
+            self.canvas.set_status(statuses(self.seen.look, node_ids, self.times.reader))  # type: ignore[arg-type]
+
+    async def _node_selected(self, message: dict[str, Any]) -> None:
+        nodes = message.get("nodes") or []
+        if len(nodes) == 1:
+            await self._choose_node(str(nodes[0]))
+
+    async def _node_opened(self, message: dict[str, Any]) -> None:
+        await self._choose_node(str(message.get("id")))
+
+    async def _choose_node(self, node_id: str) -> None:
+        line = next((one for one in self.lines if one.node_id == node_id), None)
+        if line is not None and line.step is not None:
+            await self._choose(line)
+
+    # The drawer.
+
+    async def _choose(self, line: StepLine) -> None:
+        if line.step is None:
+            return
+        self.grid.classes(add="fp-job--open")
+        self.steps.mark(line)
+        await self.drawer.show(self.job.id, line)
+
+    async def _move(self, by: int) -> None:
+        run = [line for line in self.lines if line.step is not None]
+        at = next((number for number, line in enumerate(run) if line.same(self.drawer.line)), None)
+        if at is not None and 0 <= at + by < len(run):
+            await self._choose(run[at + by])
+
+    def _step_closed(self) -> None:
+        self.grid.classes(remove="fp-job--open")
+        self.steps.mark(None)
+
+    # Verbs.
+
+    async def _cancel(self) -> None:
+        if await self.here.try_do(cancel_run, self.job.id) is not None:
+            await self._look()
+
+    async def _run_again(self, start: str | None = None) -> None:
+        payload = self.seen.payload.value if self.seen.payload is not None else {}
+        options = RunOptions(start=start, reuse=self.job.id) if start else RunOptions()
+        job_id = await self.here.try_do(run_in_playground, FlowId(self.job.flow_id), self.document, payload, options)
+        if job_id is not None:
+            ui.navigate.to(f"/jobs/{job_id}")

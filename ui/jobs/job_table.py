@@ -1,0 +1,51 @@
+"""The table of jobs: on the Jobs page and on a flow's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nicegui import ui
+
+from storage.jobs import JobRow
+from ui.jobs.job_words import job_state, job_took
+from ui.look.parts import Column, environment_badge, link, status_badge, status_line, table, words
+from ui.look.text import _
+from ui.look.times import Times
+
+
+def job_table(
+    jobs: Sequence[JobRow],
+    times: Times,
+    *,
+    titles: Mapping[str, str] | None,
+    keys: Mapping[str, str],
+    label: str,
+) -> None:
+    """Rows of jobs; `titles` None leaves out the flow."""
+    columns = [
+        Column(_("Status"), width="132px"),
+        *([Column(_("Flow and version"))] if titles is not None else [Column(_("Version"))]),
+        Column(_("Environment")),
+        Column(_("Key")),
+        Column(_("Started")),
+        Column(_("Duration"), right=True),
+        Column(_("Cost"), right=True),
+    ]
+    rows = table(columns, label=label)
+    for job in jobs:
+        with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
+            with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):
+                status_line(job_state(job)).classes("fp-b")
+            with rows.cell():
+                if titles is not None:
+                    words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
+                    words(" ")
+                words(f"v{job.flow_version}" if job.flow_version is not None else _("canvas"), "fp-t3")
+            with rows.cell(), ui.element("span").classes("fp-row"):
+                environment_badge(job.environment)
+                if job.simulated:
+                    status_badge("simulated")
+            rows.cell(keys.get(job.key_id or "", ""), "fp-t2")
+            rows.cell(times.moment(job.started_at or job.created_at), "fp-t2")
+            rows.cell(job_took(job, times), "fp-num")
+            rows.cell(times.cost(job.cost_nanos) if job.ended or job.model_calls else "", "fp-t2")

@@ -1,0 +1,45 @@
+"""A job in words: its state with the moment, its environment, its version."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from storage.jobs import JobRow
+from ui.look.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
+from ui.look.text import _
+from ui.look.times import Times
+
+
+def job_state(job: JobRow) -> str:
+    """A key of `ui.look.parts.STATES`: a job that was asked to stop is `cancelling` until it has."""
+    if job.cancel_requested_at is not None and not job.ended:
+        return "cancelling"
+    return job.status
+
+
+def job_badge(job: JobRow) -> ui.element:
+    """The state as a badge."""
+    return status_badge(job_state(job))
+
+
+def job_line(job: JobRow, times: Times) -> ui.element:
+    """`Failed, 4 min ago`, leading to the job."""
+    state = job_state(job)
+    with link("", f"/jobs/{job.id}", "fp-quiet-link") as anchor:
+        status_line(state, f"{STATES[state][0]}, {times.ago(job.completed_at or job.created_at)}")
+    return anchor
+
+
+def version_words(job: JobRow) -> str:
+    """`Version 4`, or what a Playground run ran."""
+    return f"{_('Version')} {job.flow_version}" if job.flow_version is not None else _("What was on the canvas")
+
+
+def environment_word(environment: str) -> str:
+    """`Production` for `live`."""
+    return ENVIRONMENTS[environment][0]
+
+
+def job_took(job: JobRow, times: Times) -> str:
+    """How long it ran, or has run so far; empty while it waits."""
+    return times.spent(job.started_at, job.completed_at)

@@ -1,0 +1,180 @@
+"""Jobs: every call and every run, live, narrowed by filters that stand in the address; and the calls that were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.errors import ParameterInvalid
+from storage.job_documents import list_flow_titles, list_key_labels
+from storage.jobs import JobFilters, JobPage, list_jobs
+from ui.jobs.job_table import job_table
+from ui.jobs.refused_calls import RefusedCalls, look_at_refused
+from ui.look import feedback
+from ui.look.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
+from ui.look.tab_bar import tab_bar
+from ui.look.text import _
+from ui.opened import every, opened, times_of
+from ui.visit import App, Visit, visit
+
+PAGE_SIZE = 50
+LOOK_SECONDS = 1.0
+STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+ANY = ""
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """The filters as the address says them; empty means all."""
+
+    status: str = ""
+    flow: str = ""
+    environment: str = ""
+    q: str = ""
+    cursor: str = ""
+
+    def filters(self) -> JobFilters:
+        """For the query."""
+        return JobFilters(
+            statuses=(self.status,) if self.status in STATUSES else (),
+            environments=(self.environment,) if self.environment in ENVIRONMENTS else (),
+            flow_id=self.flow or None,
+            text=self.q,
+        )
+
+    def path(self) -> str:
+        """The address of this view."""
+        said = {name: value for name, value in vars(self).items() if value}
+        return "/jobs" + (f"?{urlencode(said)}" if said else "")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page shows."""
+
+    page: JobPage
+    titles: Mapping[str, str]
+    keys: Mapping[str, str]
+
+
+def look_at_jobs(session: Session, workspace_id: str, narrowed: Narrowed) -> Seen:
+    """A page of jobs; a cursor that is not ours begins with the newest."""
+    try:
+        page = list_jobs(session, workspace_id, narrowed.filters(), PAGE_SIZE, narrowed.cursor or None)
+    except ParameterInvalid:
+        page = list_jobs(session, workspace_id, narrowed.filters(), PAGE_SIZE)
+    return Seen(page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id))
+
+
+def register(app: App) -> None:
+    """Registers `/jobs`."""
+
+    @ui.page("/jobs", language="en-US")
+    async def open_jobs(
+        request: Request,
+        status: str = "",
+        flow: str = "",
+        environment: str = "",
+        q: str = "",
+        cursor: str = "",
+        tab: str = "",
+    ) -> None:
+        here = visit(app, request)
+        narrowed = Narrowed(status, flow, environment, q[:200].strip(), cursor)
+        jobs = await here.see(look_at_jobs, narrowed)
+        calls = await here.see(look_at_refused)
+        with opened(here, _("Jobs"), active="jobs"):
+            first = "refused" if tab == "refused" else "all"
+            tabs = tab_bar({"all": _("All jobs"), "refused": _("Refused")}, first)
+            with ui.tab_panels(tabs, value=first, animated=False):
+                with ui.tab_panel("all"):
+                    listed = JobsList(here, narrowed, tabs, jobs)
+                with ui.tab_panel("refused"):
+                    RefusedCalls(here, tabs, calls)
+
+        def opened_tab() -> None:
+            ui.navigate.history.replace("/jobs?tab=refused" if tabs.value == "refused" else listed.narrowed.path())
+
+        tabs.on_value_change(opened_tab)
+
+
+class JobsList:
+    """The tab with all jobs."""
+
+    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs, seen: Seen) -> None:
+        self.here = here
+        self.narrowed = narrowed
+        self.tabs = tabs
+        self.times = times_of(here)
+        self.seen = seen
+        with ui.element("div").classes("fp-filters"):
+            box = ui.input(value=self.narrowed.q, placeholder=_("Job id or words of an error"))
+            box.props("outlined dense clearable debounce=300").classes("fp-finder")
+            box.props["aria-label"] = _("Search in jobs")
+            with box.add_slot("prepend"):
+                icon("search", size=16)
+            box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
+            statuses = {ANY: _("Any status"), **{status: STATES[status][0] for status in STATUSES}}
+            self._select(_("Status"), statuses, self.narrowed.status, "status")
+            flows = {ANY: _("All flows"), **dict(sorted(self.seen.titles.items(), key=lambda one: one[1].casefold()))}
+            self._select(_("Flow"), flows, self.narrowed.flow, "flow")
+            environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
+            self._select(_("Environment"), environments, self.narrowed.environment, "environment")
+        self.body = ui.element("div").classes("fp-col")
+        self._draw()
+        every(LOOK_SECONDS, self.look)
+
+    def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
+        choice = ui.select(options, value=value if value in options else ANY)
+        choice.props("outlined dense options-dense").classes("fp-filter")
+        choice.props["aria-label"] = label
+        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+
+    async def _narrow(self, **changes: str) -> None:
+        self.narrowed = Narrowed(**{**vars(self.narrowed), "cursor": "", **changes})
+        ui.navigate.history.replace(self.narrowed.path())
+        await self.look()
+
+    async def look(self) -> None:
+        """Reads the page of jobs again and draws it when it changed or while a job is running."""
+        if self.tabs.value != "all":
+            return
+        fresh = await self.here.see(look_at_jobs, self.narrowed)
+        if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
+            self.seen = fresh
+            self._draw()
+
+    def _draw(self) -> None:
+        page = self.seen.page
+        self.body.clear()
+        with self.body:
+            with ui.element("section").classes("fp-card"):
+                if page.jobs:
+                    job_table(page.jobs, self.times, titles=self.seen.titles, keys=self.seen.keys, label=_("Jobs"))
+                else:
+                    self._draw_empty()
+            if self.narrowed.cursor or page.next_cursor:
+                with ui.element("nav").classes("fp-row fp-pages") as pages:
+                    pages.props["aria-label"] = _("Pages of jobs")
+                    if self.narrowed.cursor:
+                        button(_("Newest"), lambda: self._narrow(cursor=""), icon="first_page")
+                    words("", "fp-sp")
+                    if page.next_cursor:
+                        cursor = page.next_cursor
+                        button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
+
+    def _draw_empty(self) -> None:
+        narrowed = self.narrowed != Narrowed()
+        if narrowed:
+            with feedback.empty("filter_alt_off", _("No job fits these filters"), _("Take one away to see more.")):
+                link_button(_("Show all jobs"), "/jobs")
+        else:
+            with feedback.empty(
+                "inbox", _("No jobs yet"), _("Each call of an API and each run in the Playground becomes a job here.")
+            ):
+                link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")

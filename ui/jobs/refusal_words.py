@@ -1,0 +1,40 @@
+"""A refused call in words: "lang: unknown field", "All slots were in use"."""
+
+from __future__ import annotations
+
+from storage.refusals import RefusedRow
+from ui.look.text import _
+
+_CODES = {
+    "unauthorized": _("Key not accepted"),
+    "not_found": _("No such flow"),
+    "flow_not_deployed": _("The flow was not deployed"),
+    "not_allowed": _("This key may not call this flow"),
+    "invalid_json": _("The body was not JSON"),
+    "validation_failed": _("The body did not fit"),
+    "concurrency_limit_exceeded": _("All job slots were in use"),
+    "monthly_quota_exceeded": _("The month's requests were used up"),
+    "rate_limited": _("Too many calls in a short time"),
+    "body_too_large": _("The body was too large"),
+    "idempotency_key_reused": _("The Idempotency-Key was used with another body"),
+    "storage_unavailable": _("The server could not write"),
+    "shutting_down": _("The server was stopping"),
+}
+_FIELDS = {"required": _("is missing"), "unknown_field": _("unknown field")}
+
+
+def refusal_word(code: str) -> str:
+    """Why a call was refused, without its fields."""
+    return _CODES.get(code, code.replace("_", " ").capitalize())
+
+
+def what_was_wrong(call: RefusedRow) -> str:
+    """The first wrong field, and how many more; else the reason."""
+    if not call.fields:
+        return refusal_word(call.code)
+    first = call.fields[0]
+    parts = str(first.get("pointer", "")).removeprefix("/").split("/")
+    name = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts) or _("the body")
+    said = _FIELDS.get(str(first.get("code", "")), str(first.get("detail") or first.get("code", "")))
+    more = len(call.fields) - 1
+    return f"{name}: {said}" + (f" {_('and')} {more} {_('more')}" if more else "")

@@ -1,0 +1,187 @@
+"""The drawer beside a job: one step's input, output, tries and log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from storage.jobs import StoredValue, find_value, get_job
+from ui.jobs.step_list import StepLine
+from ui.look.code_view import value_view
+from ui.look.parts import STATES, icon, icon_button, key_values, note, status_badge, status_line, words
+from ui.look.tab_bar import tab_bar
+from ui.look.text import _, duration, number
+from ui.look.times import Times
+from ui.visit import Visit
+
+TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """A step's stored values; None for what it does not have."""
+
+    input: StoredValue | None
+    output: StoredValue | None
+    tries: StoredValue | None
+    log: StoredValue | None
+
+
+def look_at_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StepValues:
+    """The values of a step of this workspace's job. Raises NotFound."""
+    get_job(session, workspace_id, job_id)
+    return StepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
+
+
+class StepDrawer:
+    """Shows one step; `on_move(-1 or 1)` goes to its neighbours."""
+
+    def __init__(
+        self,
+        here: Visit,
+        times: Times,
+        on_close: Callable[[], None],
+        on_move: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self.here = here
+        self.times = times
+        self.on_close = on_close
+        self.on_move = on_move
+        self.line: StepLine | None = None
+        self.job_id = ""
+        self.tab = ""
+        self.panel = ui.element("aside").classes("fp-drawer fp-card")
+        self.panel.props["aria-label"] = _("Step")
+        self.panel.visible = False
+
+    async def show(self, job_id: str, line: StepLine) -> None:
+        """Opens the drawer with this step."""
+        self.job_id, self.line = job_id, line
+        self.values = await self.here.see(look_at_step, job_id, line.node_id, line.index_path)
+        failed = line.step is not None and line.step.status == "failed"
+        self.tab = "tries" if failed and line.step is not None and line.step.tries > 1 else "output"
+        if self.tab == "output" and self.values.output is None:
+            self.tab = "input"
+        self.panel.visible = True
+        self._draw()
+
+    async def refresh(self, job_id: str, lines: Sequence[StepLine]) -> None:
+        """Follows the step while the job runs."""
+        line = next((one for one in lines if one.same(self.line)), None)
+        if self.line is not None and line is not None and line.step != self.line.step:
+            kept = self.tab
+            await self.show(job_id, line)
+            self.tab = kept if kept in {"tries", "log"} else self.tab
+            self._draw()
+
+    def _close(self) -> None:
+        self.line = None
+        self.panel.visible = False
+        self.on_close()
+
+    def _draw(self) -> None:
+        line = self.line
+        assert line is not None
+        assert line.step is not None, "only steps that ran are shown"
+        step = line.step
+        self.panel.clear()
+        with self.panel:
+            with ui.element("div").classes("fp-drawer-head"):
+                with ui.element("div").classes("fp-grow"):
+                    words(line.label, "fp-cut", tag="h2")
+                    with ui.element("div").classes("fp-row fp-s12"):
+                        status_line(step.status, self._status_words()).classes("fp-b")
+                        if step.simulated:
+                            status_badge("simulated")
+                icon_button("arrow_back", _("Step before"), lambda: self.on_move(-1), tip=False)
+                icon_button("arrow_forward", _("Step after"), lambda: self.on_move(1), tip=False)
+                icon_button("close", _("Close the step"), self._close, tip=False)
+            if step.error:
+                with ui.element("div").classes("fp-drawer-part"):
+                    note(str(step.error.get("message", "")), kind="bad", icon="error")
+            for warning in step.warnings:
+                with ui.element("div").classes("fp-drawer-part"):
+                    note(warning, kind="warn", icon="warning")
+            tabs = tab_bar(TABS, self.tab, self._remember, small=True)
+            with ui.tab_panels(tabs, value=self.tab, animated=False).classes("fp-drawer-panels"):
+                with ui.tab_panel("input"):
+                    self._value(self.values.input, f"{_('Input of')} {line.label}", _("It had no input."))
+                with ui.tab_panel("output"):
+                    self._value(self.values.output, f"{_('Output of')} {line.label}", _("It has no output."))
+                with ui.tab_panel("tries"):
+                    self._draw_tries()
+                with ui.tab_panel("log"):
+                    self._draw_log()
+            with ui.element("div").classes("fp-drawer-part"):
+                reader = self.times.reader
+                facts = [(_("Time"), duration(line.length_ms / 1000, reader))]
+                if step.model_calls:
+                    facts += [
+                        (_("Model calls"), number(step.model_calls, reader)),
+                        (
+                            _("Tokens"),
+                            f"{number(step.input_tokens, reader)} {_('in')}, {number(step.output_tokens, reader)} {_('out')}",
+                        ),
+                        (_("Cost"), self.times.cost(step.cost_nanos)),
+                    ]
+                key_values(facts)
+
+    def _remember(self, tab: str) -> None:
+        self.tab = tab
+
+    def _status_words(self) -> str:
+        assert self.line is not None
+        assert self.line.step is not None
+        step = self.line.step
+        word = STATES[step.status][0]
+        took = duration(self.line.length_ms / 1000, self.times.reader)
+        if step.tries > 1:
+            return f"{word} {_('after')} {step.tries} {_('tries')}, {took}"
+        return f"{word}, {took}"
+
+    def _value(self, stored: StoredValue | None, label: str, nothing: str) -> None:
+        if stored is None:
+            words(nothing, "fp-s13 fp-t3", tag="p")
+            return
+        value: Any = stored.value
+
+        def download() -> None:
+            text = value if stored.cut else json.dumps(value, ensure_ascii=False, indent=2)
+            ui.download.content(str(text).encode(), "value.json", "application/json")
+
+        value_view(value, label=label, download=download, reader=self.times.reader)
+        if stored.cut:
+            words(_("Only the beginning of this value was kept."), "fp-s12 fp-t3", tag="p")
+
+    def _draw_tries(self) -> None:
+        tries = self.values.tries.value if self.values.tries is not None else None
+        if not isinstance(tries, list) or not tries:
+            words(_("One try was enough."), "fp-s13 fp-t3", tag="p")
+            return
+        with ui.element("ul").classes("fp-tries"):
+            for one in tries:
+                if one.get("waited_ms"):
+                    with ui.element("li").classes("fp-t3"):
+                        icon("schedule", size=16)
+                        words(f"{_('waited')} {duration(one['waited_ms'] / 1000, self.times.reader)}, {_('then')}")
+                with ui.element("li"):
+                    failed = bool(one.get("message"))
+                    icon("error" if failed else "check_circle", "fp-bad" if failed else "fp-ok", size=16)
+                    words(f"{_('Try')} {one.get('number')}", "fp-b fp-nw")
+                    words(str(one.get("message") or _("worked")), "fp-t2 fp-grow")
+                    words(duration((one.get("duration_ms") or 0) / 1000, self.times.reader), "fp-num fp-nw")
+
+    def _draw_log(self) -> None:
+        log = self.values.log.value if self.values.log is not None else None
+        if not isinstance(log, list) or not log:
+            words(_("It logged nothing."), "fp-s13 fp-t3", tag="p")
+            return
+        with ui.element("ul").classes("fp-tries"):
+            for entry in log:
+                with ui.element("li"):
+                    words(entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False), "fp-mono fp-s12")

@@ -1,0 +1,209 @@
+"""The steps of a job: the waterfall, and the same as a table that the keyboard reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from nicegui import ui
+
+from engine.flow.document import Document
+from engine.flow.graph import Graph
+from engine.nodes import CATALOG
+from storage.steps import StepRow
+from ui.look.parts import Column, Table, card, segments, status_line, table, tile, words
+from ui.look.text import _, number
+from ui.look.times import Times
+from ui.monitoring.charts import Bar, chart, length_note, waterfall
+from ui.playground.watch import Look
+
+#: So many steps are shown; a job may have thousands.
+MOST = 300
+_BARS = {"completed": "done", "failed": "failed", "running": "running", "skipped": "stopped", "cancelled": "stopped"}
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step, or a node that was not run (`step` None)."""
+
+    node_id: str
+    node_type: str
+    label: str
+    step: StepRow | None
+    begin_ms: float = 0
+    length_ms: float = 0
+
+    def same(self, other: StepLine | None) -> bool:
+        """The same step, whatever happened to it meanwhile."""
+        return other is not None and self.node_id == other.node_id and self.index_path == other.index_path
+
+    @property
+    def index_path(self) -> str:
+        """Which item; empty outside a list."""
+        return self.step.index_path if self.step is not None else ""
+
+
+def step_lines(document: Document, look: Look, times: Times) -> list[StepLine]:
+    """Steps in the order they began, then nodes that were not run."""
+    begun = look.job.started_at or look.job.created_at
+    names = {node.id: node.name for node in document.nodes}
+    types = {node.id: node.type for node in document.nodes}
+    lines = []
+    for step in look.steps[:MOST]:
+        ended = step.ended_at if step.ended_at is not None else times.clock.now()
+        length = step.duration_ms if step.duration_ms is not None else max(0, ended - step.started_at)
+        label = names.get(step.node_id, step.node_id)
+        if step.index_path:
+            label += f", {_('item')} " + ".".join(str(part + 1) for part in step.index)
+        lines.append(
+            StepLine(step.node_id, types.get(step.node_id, ""), label, step, max(0, step.started_at - begun), length)
+        )
+    seen = {step.node_id for step in look.steps}
+    rest = [node_id for node_id in Graph(document).order if node_id not in seen]
+    return [*lines, *(StepLine(node_id, types[node_id], names[node_id], None) for node_id in rest)]
+
+
+class StepList:
+    """The card; `on_choose(line)` hears which step was pressed."""
+
+    def __init__(self, times: Times, on_choose: Callable[[StepLine], Awaitable[None]]) -> None:
+        self.times = times
+        self.on_choose = on_choose
+        self.lines: Sequence[StepLine] = ()
+        self.chosen: StepLine | None = None
+        self.way = "waterfall"
+        self.chart: ui.plotly | None = None
+        self.ended = False
+        self.rows: list[tuple[StepLine, ui.element]] = []
+        with card(_("Steps"), padded=False) as box:
+            self.count = words("", "fp-s13 fp-t3").props("role=status").move(box.head, 0)
+            with box.head:
+                ways = {"waterfall": _("Waterfall"), "table": _("Table")}
+                segments(ways, self.way, self._show, label=_("Show the steps as"))
+            self.place = ui.element("div")
+
+    def draw(self, lines: Sequence[StepLine], *, ended: bool) -> None:
+        """Draws these steps; a waterfall that is there already grows."""
+        self.lines, self.ended = lines, ended
+        self.count.text = self._sentence()
+        if not self.grow():
+            self._draw()
+
+    def grow(self, lines: Sequence[StepLine] | None = None) -> bool:
+        """Moves the waterfall on with the clock; False when the table is shown."""
+        if lines is not None:
+            self.lines = lines
+        if self.way != "waterfall" or self.chart is None or self.chart.is_deleted:
+            return False
+        self.chart.update_figure(waterfall(self._bars()))
+        self.chart.props["aria-label"] = self._chart_label()
+        return True
+
+    def mark(self, line: StepLine | None) -> None:
+        """Marks the step whose values are shown."""
+        self.chosen = line
+        for one, row in self.rows:
+            row.classes(add="fp-on") if one.same(line) else row.classes(remove="fp-on")
+
+    def _sentence(self) -> str:
+        statuses = [line.step.status for line in self.lines if line.step is not None]
+        said = [
+            f"{number(statuses.count(status), self.times.reader)} {word}"
+            for status, word in (
+                ("completed", _("done")),
+                ("running", _("running")),
+                ("failed", _("failed")),
+                ("skipped", _("skipped")),
+                ("cancelled", _("stopped")),
+            )
+            if status in statuses
+        ]
+        rest = sum(line.step is None for line in self.lines)
+        if rest:
+            said.append(f"{rest} {_('not run') if self.ended else _('waiting')}")
+        return ", ".join(said)
+
+    def _show(self, way: str) -> None:
+        self.way = way
+        self._draw()
+
+    def _draw(self) -> None:
+        self.place.clear()
+        self.rows = []
+        with self.place:
+            if self.way == "waterfall":
+                self._draw_waterfall()
+            else:
+                self._draw_table()
+        self.mark(self.chosen)
+
+    def _bars(self) -> list[Bar]:
+        return [
+            Bar(
+                line.label,
+                line.begin_ms,
+                line.length_ms if line.step is not None else 0,
+                _BARS[line.step.status] if line.step is not None else "",
+                self._note(line),
+            )
+            for line in self.lines[:MOST]
+        ]
+
+    def _draw_waterfall(self) -> None:
+        with ui.element("div").classes("fp-waterfall"):
+            self.chart = chart(waterfall(self._bars()), self._chart_label(), self._picked)
+
+    def _chart_label(self) -> str:
+        return f"{_('Waterfall of the steps')}: {self._sentence()}"
+
+    async def _picked(self, number_of_bar: int) -> None:
+        if 0 <= number_of_bar < len(self.lines):
+            await self.on_choose(self.lines[number_of_bar])
+
+    def _note(self, line: StepLine) -> str:
+        if line.step is None:
+            return _("not run") if self.ended else _("waiting")
+        if line.step.status in {"skipped", "cancelled"}:
+            return _("skipped") if line.step.status == "skipped" else _("stopped")
+        return length_note(line.length_ms, self.times.reader)
+
+    def _draw_table(self) -> None:
+        columns = [
+            Column(_("Step")),
+            Column(_("Status")),
+            Column(_("Began after"), right=True),
+            Column(_("Time"), right=True),
+            Column(_("Tries"), right=True),
+            Column(_("Tokens"), right=True),
+            Column(_("Cost"), right=True),
+        ]
+        rows = table(columns, label=_("Steps"))
+        for line in self.lines[:MOST]:
+            self._row(rows, line)
+
+    def _row(self, rows: Table, line: StepLine) -> None:
+        step = line.step
+        kind = CATALOG.get(line.node_type)
+        with rows.row(on_open=(lambda: self.on_choose(line)) if step is not None else None) as row:
+            self.rows.append((line, row))
+            with rows.cell(), ui.element("span").classes("fp-row"):
+                if kind is not None:
+                    tile(kind.group, kind.icon, small=True)
+                if step is None:
+                    words(line.label, "fp-t2")
+                else:
+                    pick = ui.element("button").classes("fp-plain-button fp-b").props("type=button")
+                    with pick:
+                        words(line.label)
+            with rows.cell():
+                if step is None:
+                    words(_("Not run") if self.ended else _("Waiting"), "fp-t3")
+                else:
+                    status_line(step.status)
+            reader = self.times.reader
+            rows.cell(length_note(line.begin_ms, reader) if step is not None else "", "fp-t2")
+            rows.cell(length_note(line.length_ms, reader) if step is not None else "")
+            rows.cell(number(step.tries, reader) if step is not None and step.tries > 1 else "", "fp-t2")
+            used = step.input_tokens + step.output_tokens if step is not None else 0
+            rows.cell(number(used, reader) if used else "", "fp-t2")
+            rows.cell(self.times.cost(step.cost_nanos) if step is not None and step.model_calls else "", "fp-t2")

@@ -1,0 +1,1 @@
+"""The Monitoring page and everything that draws charts."""

@@ -1,0 +1,214 @@
+"""Every chart of the product, as plain dicts for Plotly; and the small line in a table.
+
+    chart(ranking([Rank("Unknown field", 11, "refused", AMBER, "11")]), "Errors by kind") -> the element;
+                                                                its `.update_figure(...)` draws it anew
+    chart(waterfall(bars), "Steps", on_pick)                    when each step ran
+    sparkline([3, 5, 1])                                        a small line without Plotly
+    plain(text)                                                 anybody's text, safe to be shown by Plotly
+
+Colours are tokens of the look (`var(--fp-c1)`): our `assets/plotly` reads them from the page, again when its theme changes. At most
+300 points a trace. Charts over time are in `ui/monitoring/charts_over_time.py`.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from nicegui.dependencies import register_importmap_override
+
+from ui.look.assets import asset_url
+from ui.look.text import ENGLISH, Reader, _, duration
+
+OK, BAD, RUNNING, QUIET = "var(--fp-ok)", "var(--fp-bad)", "var(--fp-accent)", "var(--fp-line-strong)"
+BLUE, TEAL, RED, AMBER, PURPLE = (f"var(--fp-c{number})" for number in range(1, 6))
+TEXT, TEXT_2, TEXT_3, LINE = "var(--fp-text)", "var(--fp-text-2)", "var(--fp-text-3)", "var(--fp-c-grid)"
+CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": False}
+_MOST = 300
+#: Of a chart in a card, in pixels.
+HEIGHT = 204
+
+# The bundle with bars and lines only: half the bytes, and without a map library.
+register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.js"))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a waterfall, in milliseconds from the job's start.
+
+    `state` is done, failed, running or stopped; "" draws none.
+    """
+
+    label: str
+    begin_ms: float
+    length_ms: float
+    state: str
+    note: str
+
+
+_BAR_COLOURS = {"done": OK, "failed": BAD, "running": RUNNING, "stopped": QUIET}
+
+
+def waterfall(bars: Sequence[Bar]) -> dict[str, Any]:
+    """When each step ran and for how long, the first one on top."""
+    shown = list(bars[:_MOST])
+    longest = max((bar.begin_ms + bar.length_ms for bar in shown), default=1) / 1000 or 1
+    names = [_short(bar.label) for bar in shown]
+    places = list(range(len(shown)))
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "base": [bar.begin_ms / 1000 for bar in shown],
+                "x": [max(bar.length_ms / 1000, longest / 160) if bar.state else None for bar in shown],
+                "y": places,
+                "width": 0.5,
+                "marker": {"color": [_BAR_COLOURS.get(bar.state, QUIET) for bar in shown], "cornerradius": 4},
+                "hovertext": [f"{plain(bar.label)}: {bar.note}" for bar in shown],
+                "hoverinfo": "text",
+            }
+        ],
+        "layout": {
+            **plot_layout(height=44 + 28 * max(len(shown), 1)),
+            "margin": {"l": 176, "r": 84, "t": 30, "b": 6},
+            "xaxis": {
+                "side": "top",
+                "range": [0, longest * 1.02],
+                "ticksuffix": " s",
+                "nticks": 5,
+                "tickangle": 0,
+                "gridcolor": LINE,
+                "zeroline": False,
+                "fixedrange": True,
+            },
+            "yaxis": {
+                "showticklabels": False,
+                "range": [len(shown) - 0.5, -0.5],
+                "showgrid": False,
+                "zeroline": False,
+                "fixedrange": True,
+                "ticks": "",
+            },
+            "annotations": [
+                *(
+                    {**_beside(place, name), "x": 0, "xanchor": "left", "xshift": -168, "font": {"color": TEXT}}
+                    for place, name in zip(places, names, strict=True)
+                ),
+                *(
+                    {**_beside(place, bar.note), "x": 1, "xanchor": "right", "xshift": 78}
+                    for place, bar in zip(places, shown, strict=True)
+                ),
+            ],
+        },
+        "config": CONFIG,
+    }
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One bar of a ranking: what it is, how much, of what kind."""
+
+    name: str
+    count: int
+    kind: str
+    colour: str
+    words: str
+
+
+def chart(figure: dict[str, Any], label: str, on_pick: Callable[[int], Any] | None = None) -> ui.plotly:
+    """Draws a figure; `on_pick(number)` hears of a press on one of its bars."""
+    element = ui.plotly(figure).classes("fp-chart")
+    element.props("role=img")
+    element.props["aria-label"] = label
+    if on_pick is not None:
+        element.classes("fp-chart--pick")
+        element.on("plotly_click", lambda event: on_pick(int(event.args["points"][0]["pointIndex"])))
+    return element
+
+
+def ranking(ranks: Sequence[Rank]) -> dict[str, Any]:
+    """Bars from the left, the longest on top, each under its name and with its count at the end."""
+    shown = list(ranks[:_MOST])
+    longest = max((rank.count for rank in shown), default=1)
+    places = list(range(len(shown)))
+    annotations: list[dict[str, Any]] = []
+    for place, rank in zip(places, shown, strict=True):
+        common = {"y": place, "showarrow": False, "xanchor": "left", "borderpad": 0}
+        name = {"x": 0, "yshift": 14, "text": plain(rank.name), "font": {"size": 12, "color": TEXT}}
+        count = {"x": rank.count, "xshift": 8, "text": f"<b>{plain(rank.words)}</b> {plain(rank.kind)}"}
+        annotations += [{**common, **name}, {**common, **count, "font": {"size": 12, "color": TEXT_2}}]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [rank.count for rank in shown],
+                "y": places,
+                "width": 0.27,
+                "marker": {"color": [rank.colour for rank in shown], "cornerradius": 3},
+                "hovertext": [plain(f"{rank.name}: {rank.words} {rank.kind}") for rank in shown],
+                "hoverinfo": "text",
+            }
+        ],
+        "layout": {
+            **plot_layout(height=max(HEIGHT, 12 + 40 * len(shown))),
+            "margin": {"l": 4, "r": 8, "t": 12, "b": 0},
+            "xaxis": {"range": [0, longest * 1.3], "visible": False, "fixedrange": True},
+            "yaxis": {"range": [max(len(shown), 5) - 0.6, -0.55], "visible": False, "fixedrange": True},
+            "annotations": annotations,
+        },
+        "config": CONFIG,
+    }
+
+
+def sparkline(counts: Sequence[int], *, quiet: bool = False, said: str = "") -> ui.element:
+    """A small line of counts, the newest at its right end."""
+    highest = max(counts) or 1
+    step = 90 / max(len(counts) - 1, 1)
+    points = [(2 + at * step, 20 - 16 * count / highest) for at, count in enumerate(counts)]
+    with ui.element("svg").props('width=96 height=24 viewBox="0 0 96 24" fill=none role=img') as drawing:
+        drawing.classes("fp-spark fp-spark--quiet" if quiet else "fp-spark")
+        drawing.props["aria-label"] = said or f"{sum(counts)} {_('calls in 7 days')}"
+        line = ui.element("path").props("stroke=currentColor stroke-width=1.75 stroke-linejoin=round")
+        line.props["d"] = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        end = ui.element("circle").props("r=2.4 fill=currentColor")
+        end.props["cx"], end.props["cy"] = f"{points[-1][0]:.1f}", f"{points[-1][1]:.1f}"
+    return drawing
+
+
+def length_note(milliseconds: float | None, reader: Reader = ENGLISH) -> str:
+    """What stands at the end of a bar."""
+    return duration(None if milliseconds is None else milliseconds / 1000, reader)
+
+
+def plot_layout(*, height: int) -> dict[str, Any]:
+    """What all charts have in common."""
+    return {
+        "height": height,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "Inter Variable, Inter, sans-serif", "size": 12, "color": TEXT_3},
+        "showlegend": False,
+        "uirevision": "same",
+        "dragmode": False,
+        "hoverlabel": {"font": {"family": "Inter Variable, Inter, sans-serif", "size": 12}},
+    }
+
+
+def plain(label: str) -> str:
+    """Plotly reads tags and entities in labels: this text is shown as it is."""
+    return html.escape(" ".join(label.split()), quote=False)
+
+
+def _beside(place: int, text: str) -> dict[str, Any]:
+    """Words at the end of a bar's line."""
+    return {"y": place, "text": text, "xref": "paper", "showarrow": False}
+
+
+def _short(label: str) -> str:
+    """A long label would eat the bars."""
+    return plain(label if len(label) <= 24 else f"{label[:23]}…")

@@ -1,0 +1,204 @@
+"""Monitoring: how the endpoints do, in a table, tiles and charts, for a range of time, narrowed by flow and key, live.
+
+What is chosen stands in the address (`/monitoring?range=7d&flow=flow_1&key=key_2`). `flow_monitoring` draws the same for one flow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.clock import MINUTE, SECOND
+from storage.database import now
+from storage.monitoring_curves import Curves, read_curves, read_mark
+from storage.monitoring_figures import Figures, read_figures
+from storage.monitoring_period import Narrowing, Period
+from ui.look import feedback
+from ui.look.assets import asset_url
+from ui.look.parts import button, link_button, words
+from ui.look.text import Reader, _
+from ui.look.times import when
+from ui.monitoring.cards import ChartCards
+from ui.monitoring.endpoints import EndpointTable
+from ui.monitoring.filters import Filters, View, look_at_choices, range_choice
+from ui.monitoring.tiles import monitoring_tiles
+from ui.monitoring.words import RANGE_WORDS
+from ui.opened import every, opened, times_of
+from ui.visit import App, Visit, visit
+
+#: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
+LOOK_SECONDS = 0.5
+REST_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look: everything from the same moment. `curves` None: not looked at yet."""
+
+    mark: tuple[Any, ...]
+    figures: Figures
+    curves: Curves | None
+
+
+def look_at_figures(
+    session: Session,
+    workspace_id: str,
+    view: View,
+    reader: Reader,
+    mark: tuple[Any, ...] | None,
+    *,
+    curves: bool = True,
+) -> Seen | None:
+    """The figures of a view, None when nothing happened since `mark`."""
+    at = now(session)
+    fresh = (*read_mark(session, workspace_id), at // MINUTE, view)
+    if fresh == mark:
+        return None
+    ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
+    period = Period.ending(at, view.range_name, round(ahead.total_seconds() * SECOND))
+    figures = read_figures(session, workspace_id, view.narrowing, period)
+    return Seen(fresh, figures, read_curves(session, workspace_id, view.narrowing, period) if curves else None)
+
+
+def register(app: App) -> None:
+    """Registers `/monitoring`."""
+
+    @ui.page("/monitoring", language="en-US")
+    async def open_monitoring(request: Request) -> None:
+        here = visit(app, request)
+        choices = await here.see(look_at_choices)
+        board = Board(here, View.of(request.query_params, choices))
+        seen = await here.see(look_at_figures, board.view, board.reader, None, curves=False)
+        with opened(here, _("Monitoring"), active="monitoring", sub="") as page:
+            with page.actions:
+                Filters(board.view, choices, board.turn).build()
+            board.build(table=True)
+            if seen is not None:
+                board.show(seen)
+        every(LOOK_SECONDS, board.follow)
+
+
+async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
+    """Tiles and charts of one flow, where we are, live until the place is cleared. `on_how` shows how to send a call."""
+    board = Board(here, View(narrowing=Narrowing(flow_id=flow_id)), on_how=on_how)
+    seen = await here.see(look_at_figures, board.view, board.reader, None)
+    with ui.element("div").classes("fp-col"):
+        with ui.element("div").classes("fp-row"):
+            board.sub = words("", "fp-s13 fp-t2", tag="p")
+            words("", "fp-sp")
+            range_choice(board.view, board.turn_range)
+        board.build(table=False)
+    if seen is not None:
+        board.show(seen)
+    every(LOOK_SECONDS, board.follow)
+
+
+class Board:
+    """Table, tiles and charts of a view, changed where they stand when something happened."""
+
+    def __init__(self, here: Visit, view: View, on_how: Callable[[], Any] | None = None) -> None:
+        self.here = here
+        self.view = view
+        self.on_how = on_how
+        self.times = times_of(here)
+        self.reader = self.times.reader
+        self.mark: tuple[Any, ...] | None = None
+        self.sub: Any = None
+        self.drawn_at = 0.0
+
+    def build(self, *, table: bool) -> None:
+        """Draws the places; `show` fills them."""
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("monitoring.css")}">')
+        if self.sub is None:
+            self.sub = words("", "fp-sub fp-under", tag="p")
+        with ui.element("div").classes("fp-col fp-monitoring"):
+            self.endpoints = EndpointTable(self.times) if table else None
+            self.tiles = ui.element("div").classes("fp-tiles fp-tiles--six")
+            self.nothing = ui.element("section").classes("fp-card")
+            self.charts_place = ui.element("div")
+            with self.charts_place:
+                self.cards = ChartCards(
+                    self.reader, by="model" if self.view.narrowing.flow_id else "flow", turnable=table
+                )
+
+    async def follow(self) -> None:
+        """Looks again, unless figures were drawn a moment ago."""
+        if time.monotonic() - self.drawn_at >= REST_SECONDS:
+            await self.look()
+
+    async def look(self) -> None:
+        """Reads again when something happened, and once a minute."""
+        view = self.view
+        seen = await self.here.see(look_at_figures, view, self.reader, self.mark)
+        if seen is not None and view == self.view and not self.tiles.is_deleted:
+            self.show(seen)
+
+    async def turn_range(self, range_name: str) -> None:
+        """Shows another range of time."""
+        await self.turn(replace(self.view, range_name=range_name))
+
+    async def turn(self, view: View) -> None:
+        """Shows something else."""
+        self.view = view
+        await self.look()
+
+    def show(self, seen: Seen) -> None:
+        """Draws what was seen."""
+        figures = seen.figures
+        self.sub.text = self._sentence()
+        if self.endpoints is not None:
+            self.endpoints.show(figures.endpoints, self.view.range_name)
+            self.endpoints.place.visible = bool(figures.endpoints)
+        self.tiles.clear()
+        with self.tiles:
+            monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.narrowing.of_api)
+        quiet = not figures.requests and not figures.refused
+        self._show_nothing(figures, quiet=quiet)
+        self.charts_place.visible = not quiet
+        if seen.curves is not None:
+            self.mark = seen.mark
+            self.drawn_at = time.monotonic()
+            if not quiet:
+                self.cards.show(figures, seen.curves, self.view.narrowing, self.view.range_name)
+
+    def _sentence(self) -> str:
+        span = f"{_('The last')} {RANGE_WORDS[self.view.range_name][1]}"
+        if not self.view.narrowing.of_api:
+            return f"{span} {_('of runs in the Playground. They hold no slot and do not count for the month.')}"
+        if self.endpoints is None:
+            return f"{span} {_('of calls to this API. Runs in the Playground do not count.')}"
+        return f"{span} {_('of calls to your APIs. Runs in the Playground do not count.')}"
+
+    def _show_nothing(self, figures: Figures, *, quiet: bool) -> None:
+        self.nothing.visible = quiet
+        self.nothing.clear()
+        if not quiet:
+            return
+        span = RANGE_WORDS[self.view.range_name][1]
+        live = [one for one in figures.endpoints if one.live_version is not None]
+        with self.nothing:
+            if not self.view.narrowing.of_api:
+                with feedback.empty(
+                    "monitoring",
+                    f"{_('No runs in the last')} {span}",
+                    _("Run a flow in the Playground: it appears here."),
+                ):
+                    link_button(_("Open the Playground"), "/playground", icon="schema")
+                return
+            sentence = _("A call appears here a second after it was made.")
+            if not live and self.on_how is None:
+                sentence = _("Deploy a flow first: it gets an address that programs can call.")
+            with feedback.empty("monitoring", f"{_('No calls in the last')} {span}", sentence):
+                if self.on_how is not None:
+                    button(_("How to send one"), self.on_how, icon="code")
+                elif live:
+                    link_button(_("How to send one"), f"/flows/{live[0].flow_id}", icon="code")
+                else:
+                    link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")

@@ -1,0 +1,118 @@
+"""The tiles of Monitoring: requests, success, p95, cost, what runs now, the month's quota."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nicegui import ui
+
+from engine.clock import DAY, next_month
+from storage.monitoring_counts import Cost
+from storage.monitoring_figures import Figures, Now
+from storage.monitoring_period import RANGES
+from ui.look.parts import icon, meter, words
+from ui.look.text import Reader, _, cost, duration, number, percent, plural
+from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_price
+
+
+def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_api: bool) -> None:
+    """Six tiles, where we are; without `of_api` they are about Playground runs, which hold no slot."""
+    with _tile(_("Requests")):
+        words(number(figures.requests, reader), tag="b")
+        arrow, said = change(figures.requests, figures.requests_before, reader)
+        span = f" {RANGE_WORDS[range_name][2]}" if said.endswith("%") else ""
+        _under(f"{said}{span}", symbol=arrow)
+    with _tile(_("Success")):
+        words("–" if figures.success is None else percent(figures.success, reader), tag="b")
+        failed = figures.by_status.get("failed", 0)
+        if failed:
+            _under(f"{number(failed, reader)} {_('failed')}", "fp-bad")
+        else:
+            _under(_("none failed") if figures.requests else "")
+    with _tile("p95"):
+        took, before = figures.took, figures.took_before
+        words("–" if took is None else duration(took.p95 / 1000, reader), tag="b")
+        if took is not None and before is not None:
+            _slower(took.p95 - before.p95, before.p95, reader)
+        else:
+            _under(_("of completed jobs"))
+    with _tile(_("Cost")):
+        _cost(figures.cost, range_name, reader)
+    _running(figures.now, reader, of_api=of_api)
+    _quota(figures, reader)
+
+
+def _cost(spent: Cost, range_name: str, reader: Reader) -> None:
+    said = cost_words(spent, reader)
+    least = f"{_('at least')} "
+    with words("", tag="b"):
+        if said.startswith(least):
+            words(least, "fp-of")
+        words(said.removeprefix(least))
+    length = RANGES[range_name][0]
+    if spent.unknown:
+        _under(without_price(spent, reader), "fp-warn", "warning")
+    elif spent.nanos and DAY <= length < 30 * DAY:
+        _under(f"{_('about')} {cost(usd(spent.nanos) * 30 * DAY / length, reader)} {_('a month')}")
+    else:
+        _under(plural(spent.calls, _("model call"), _("model calls"), reader))
+
+
+def _slower(by: int, before: int, reader: Reader) -> None:
+    if abs(by) < max(before * 0.02, 10):
+        _under(_("as before"), symbol="arrow_forward")
+    elif by > 0:
+        _under(
+            f"{duration(by / 1000, reader)} {_('slower')}", "fp-warn" if by > before * 0.1 else "fp-t3", "north_east"
+        )
+    else:
+        _under(f"{duration(-by / 1000, reader)} {_('faster')}", symbol="south_east")
+
+
+def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
+    held = now.running + now.waiting
+    with _tile(_("Running")):
+        if of_api:
+            _of(held, now.concurrency, _("Jobs that hold a slot"), reader)
+        else:
+            words(number(held, reader), tag="b")
+        waiting = now.waiting + now.outside
+        _under(f"{number(waiting, reader)} {_('waiting')}" if waiting else _("none waiting"))
+
+
+def _quota(figures: Figures, reader: Reader) -> None:
+    now = figures.now
+    with _tile(_("Month's quota")):
+        _of(now.month_count, now.monthly, _("Requests of this month"), reader)
+        until = figures.period.until
+        days = -(-(next_month(until) - until) // DAY)
+        renews = f"{_('renews in')} {plural(days, _('day'), _('days'), reader)}"
+        if now.monthly is None:
+            _under(_("no limit"))
+            return
+        left = max(0, now.monthly - now.month_count)
+        close = now.month_count >= 0.8 * now.monthly
+        said = f"{number(left, reader)} {_('left')}, {renews}"
+        _under(said, "fp-warn fp-b" if close else "fp-t3", "warning" if close else "")
+
+
+def _of(used: int, limit: int | None, label: str, reader: Reader) -> None:
+    with words(number(used, reader), tag="b"):
+        words(f" {_('of')} {number(limit, reader)}" if limit is not None else f" {_('no limit')}", "fp-of")
+    if limit is not None:
+        meter(used, limit, label=label)
+
+
+@contextmanager
+def _tile(name: str) -> Iterator[None]:
+    with ui.element("div").classes("fp-card fp-tile"):
+        words(name)
+        yield
+
+
+def _under(text: str, classes: str = "fp-t3", symbol: str = "") -> None:
+    with ui.element("div").classes("fp-under-tile").classes(classes):
+        if symbol:
+            icon(symbol, size=14)
+        words(text)

@@ -1,0 +1,124 @@
+"""Monitoring in words: kinds of errors, money that may be partly unknown, moments of a slot, changes since the time before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.clock import DAY, HOUR, MINUTE, Millis
+from storage.monitoring_counts import Cost
+from storage.monitoring_figures import Kind
+from storage.monitoring_period import Period
+from ui.jobs.refusal_words import refusal_word
+from ui.look import text
+from ui.look.text import Reader, _, number, plural
+from ui.look.times import when
+
+#: Name of a range -> (on the button, "in the last ...", "the ... before", a slot of it).
+RANGE_WORDS = {
+    "1h": (_("1 h"), _("hour"), _("in an hour"), _("every 2 minutes")),
+    "24h": (_("24 h"), _("24 hours"), _("in a day"), _("per hour")),
+    "7d": (_("7 d"), _("7 days"), _("in a week"), _("every 6 hours")),
+    "30d": (_("30 d"), _("30 days"), _("in 30 days"), _("per day")),
+}
+FIRST_RANGE = "24h"
+
+_FAILURES = {
+    "timeout": _("Time limit passed"),
+    "worker_lost": _("Worker stopped"),
+    "budget_exceeded": _("Budget used up"),
+    "result_too_large": _("Result too large"),
+    "address_not_allowed": _("Address not allowed"),
+    "http_status": _("Website answered with an error"),
+    "page_not_found": _("Page not found"),
+    "page_blocked_by_robots": _("Page closed to robots"),
+    "page_needs_browser": _("Page needs a browser"),
+    "response_too_large": _("Answer too large"),
+    "not_a_list": _("Not a list"),
+    "input_missing": _("Value missing"),
+    "reference_missing": _("Data not found"),
+    "template_error": _("Template error"),
+    "model_unreachable": _("Model not reachable"),
+    "model_key_missing": _("Model key missing"),
+    "model_key_refused": _("Model key refused"),
+    "model_rate_limited": _("Model rate limited"),
+    "output_invalid": _("Answer did not fit"),
+    "node_failed": _("Step failed"),
+    "": _("Failed"),
+}
+
+
+def kind_word(kind: Kind) -> str:
+    """`Model rate limited`, `The body did not fit`."""
+    if kind.refused:
+        return refusal_word(kind.code)
+    return _FAILURES.get(kind.code, kind.code.replace("_", " ").capitalize())
+
+
+def usd(nanos: float) -> float:
+    """Nano-dollars in dollars."""
+    return nanos / 1_000_000_000
+
+
+def cost_words(cost: Cost, reader: Reader) -> str:
+    """`$1.60`; `at least $1.60` when some calls have no price; `unknown` when none has."""
+    if not cost.unknown:
+        return text.cost(usd(cost.nanos), reader)
+    if cost.unknown == cost.calls:
+        return text.cost(None, reader)
+    return f"{_('at least')} {text.cost(usd(cost.nanos), reader)}"
+
+
+def without_price(cost: Cost, reader: Reader) -> str:
+    """`3 calls without a price`."""
+    return plural(cost.unknown, _("call without a price"), _("calls without a price"), reader)
+
+
+@dataclass(frozen=True)
+class SlotWords:
+    """How the slots of a period are called on the reader's clock."""
+
+    period: Period
+    reader: Reader
+
+    def whole(self, start: Millis) -> str:
+        """`09:00 to 10:00`, `24 Nov 06:00 to 12:00`, `24 Nov`."""
+        begin, end = self._local(start), self._local(Millis(start + self.period.step))
+        if self.period.step >= DAY:
+            return f"{begin.day} {begin:%b}"
+        day = f"{begin.day} {begin:%b} " if self.period.until - self.period.since > 2 * HOUR else ""
+        return f"{day}{begin:%H:%M} {_('to')} {end:%H:%M}"
+
+    def ticks(self) -> list[tuple[int, str]]:
+        """Four or five moments to write below a chart; the last is `now`."""
+        length = self.period.until - self.period.since
+        every = {HOUR: 15 * MINUTE, DAY: 6 * HOUR, 7 * DAY: 2 * DAY}.get(_rounded(length), 7 * DAY)
+        end = self.period.starts[-1] + self.period.step
+        first = -(-(self.period.since + self.period.offset) // every) * every - self.period.offset
+        found: list[tuple[int, str]] = []
+        for at in range(first, end, every):
+            if end - at < (end - self.period.since) * 0.13:
+                break
+            local = self._local(Millis(at))
+            found.append((at, f"{local:%H:%M}" if every < DAY else f"{local.day} {local:%b}"))
+        return [*found, (end, _("now"))]
+
+    def _local(self, at: Millis) -> datetime:
+        return when(Millis(at + self.period.offset))
+
+
+def _rounded(length: int) -> int:
+    """The length of a period without what it was rounded out by."""
+    return length // HOUR * HOUR
+
+
+def change(count: int, before: int, reader: Reader) -> tuple[str, str]:
+    """(arrow, words) of a count against the time before: `12 % in a day` comes from the caller's range."""
+    if not before:
+        return "", ""
+    share = (count - before) / before
+    if abs(share) < 0.005:
+        return "arrow_forward", _("as before")
+    if share > 9.99:
+        return "north_east", f"{number(count / before, reader, places=0)} {_('times as many')}"
+    return ("north_east" if share > 0 else "south_east"), f"{number(abs(share) * 100, reader, places=0)} %"
