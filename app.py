@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from api.create_api import PublicApi
     from api.wire import Server
-    from engine.actions.sealing import Vault
     from engine.jobs.hub import Hub
+    from engine.vault.sealing import Vault
     from storage.database import Database
 
 ROOT = Path(__file__).resolve().parent
@@ -80,9 +80,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
-    from engine.actions.sealing import open_vault
-    from engine.actions.secrets import open_all
     from engine.log_lines import log_to_stderr
+    from engine.vault.opening import open_all
+    from engine.vault.sealing import open_vault
     from storage.database import open_database
 
     vault = open_vault(settings.data, settings.secret_key_file)

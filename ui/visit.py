@@ -26,9 +26,9 @@ from ui.look import feedback, frame
 from ui.look.search import Hit
 
 if TYPE_CHECKING:
-    from engine.actions.sealing import Vault
     from engine.jobs.hub import Hub
     from engine.settings import Settings
+    from engine.vault.sealing import Vault
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -113,7 +113,7 @@ class _Outside:
         return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
     def secret(self, secret_id: str) -> str:
-        from engine.actions.secrets import open_secret
+        from engine.vault.opening import open_secret
 
         try:
             return self._terminal.database.read_now(
@@ -126,7 +126,7 @@ class _Outside:
         return await asyncio.to_thread(work, *args)
 
     def _connection(self, name: str) -> ModelConnection:
-        from engine.actions.connections import open_connection
+        from engine.vault.opening import open_connection
 
         found = self._terminal.database.read_now(
             open_connection, self._terminal.vault, self._terminal.workspace.id, name

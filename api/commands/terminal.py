@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.actions.principal import Principal
-    from engine.actions.sealing import Vault
+    from engine.vault.sealing import Vault
     from storage.database import Database
     from storage.workspaces import WorkspaceRow
 
@@ -71,7 +71,7 @@ class Terminal:
     @functools.cached_property
     def vault(self) -> Vault:
         """Seals what this command stores."""
-        from engine.actions.sealing import open_vault
+        from engine.vault.sealing import open_vault
 
         _ = self.database  # makes the folder
         return open_vault(self.settings.data, self.settings.secret_key_file)

@@ -10,16 +10,14 @@ from urllib.parse import urlsplit
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.actions.sealing import Vault
-from engine.actions.secrets import open_secret, put_secret
+from engine.actions.secrets import put_secret
 from engine.errors import Conflict, FieldError, Invalid
 from engine.ids import new_id
-from engine.outside.connections import ModelConnection, Provider
-from engine.outside.prices import Price
 from engine.providers import PROVIDERS
+from engine.vault.sealing import Vault
 from storage import models
 from storage.audit import add_entry
-from storage.connections import find_connection, hold_connection, list_prices
+from storage.connections import find_connection, hold_connection
 from storage.database import now
 from storage.secrets import hold_secret
 
@@ -122,24 +120,6 @@ def set_price(
     add_entry(
         session, principal, "set price", f"{connection}:{model}", f"{input_nanos} and {output_nanos} nano-dollars"
     )
-
-
-def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
-    """The connection with its key and the owner's prices, for a call that is about to be made; None when there is none.
-
-    A query; raises SecretUnreadable.
-    """
-    row = find_connection(session, workspace_id, name)
-    if row is None:
-        return None
-    prices = {
-        price.model: Price(price.input_nanos, price.output_nanos)
-        for price in list_prices(session, workspace_id)
-        if price.connection == name
-    }
-    provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
-    key = open_secret(session, vault, workspace_id, row.secret_id) if row.secret_id else None
-    return ModelConnection(row.name, provider, row.base_url, key, row.local, prices)
 
 
 def is_local(base_url: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Verbs of secrets. A secret is written and replaced, never shown: only `open_secret`, for the worker, gives its value."""
+"""Verbs of secrets. A secret is written and replaced, never shown: only `engine/vault/opening.py`, for a step, gives its value."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.actions.sealing import Vault
-from engine.errors import Conflict, FieldError, Invalid, SecretUnreadable
+from engine.errors import Conflict, FieldError, Invalid
 from engine.ids import new_id
+from engine.vault.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.models import Connection, Secret
-from storage.secrets import hold_secret, list_sealed
+from storage.secrets import hold_secret
 
 MAX_NAME = 100
 MAX_VALUE = 10_000
@@ -48,22 +48,6 @@ def remove_secret(session: Session, principal: Principal, secret_id: str) -> Non
         raise Conflict(f"The model connection `{user}` uses this secret", remedy="Remove the connection first.")
     session.delete(secret)
     add_entry(session, principal, "remove secret", secret_id, secret.name)
-
-
-def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:
-    """The value, for a step that is about to send it. Raises NotFound, SecretUnreadable."""
-    return vault.open(workspace_id, secret_id, hold_secret(session, workspace_id, secret_id).sealed)
-
-
-def open_all(session: Session, vault: Vault) -> list[str]:
-    """Every value this server can open, for the filter that blacks them out in logs, errors and outputs (security.md S26)."""
-    values = []
-    for workspace_id, secret_id, sealed in list_sealed(session):
-        try:
-            values.append(vault.open(workspace_id, secret_id, sealed))
-        except SecretUnreadable:
-            continue  # sealed with another key: nothing here can print it either
-    return values
 
 
 def put_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:

@@ -23,9 +23,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from engine.actions.connections import open_connection
-from engine.actions.sealing import open_vault
-from engine.actions.secrets import open_all, open_secret
 from engine.clock import Clock
 from engine.errors import StorageUnavailable
 from engine.flow.node_type import Catalog
@@ -44,6 +41,8 @@ from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import Models
 from engine.settings import BadSetting, Settings
+from engine.vault.opening import open_all, open_connection, open_secret
+from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
 from storage.job_changes import held_jobs
 from storage.settings import SERVER, find_setting

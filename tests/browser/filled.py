@@ -14,7 +14,7 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow, save_version
 from engine.actions.keys import create_key
 from engine.actions.principal import command_line
-from engine.actions.sealing import open_vault
+from engine.vault.sealing import open_vault
 from storage.database import open_database
 from storage.workspaces import find_first_workspace
 from tests.live_server import LiveServer

@@ -25,11 +25,11 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as
 from engine.actions.members import ensure_owner, password_hash_now, sign_in
 from engine.actions.principal import Principal, command_line
-from engine.actions.sealing import open_vault
 from engine.actions.workspaces import ensure_workspace
 from engine.clock import MovedClock
 from engine.jobs.hub import Hub
 from engine.settings import Settings
+from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
 from storage.members import list_people
 from storage.models import User as UserRow

@@ -9,7 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.connections import open_connection, remember_models, remove_connection
+from engine.actions.connections import remember_models, remove_connection
 from engine.errors import Refusal
 from engine.outside.allow_list import OutboundRules, parse_allow_list
 from engine.outside.connection_check import TestResult, check_connection
@@ -18,6 +18,7 @@ from engine.outside.http import Door
 from engine.outside.local_servers import find_local_servers
 from engine.outside.prices import Price, find_price
 from engine.providers import PROVIDERS
+from engine.vault.opening import open_connection
 from storage.connections import ConnectionRow, PriceRow, list_connections, list_prices
 from ui.look import feedback
 from ui.look.parts import badge, button, card, icon, note, status_badge, words

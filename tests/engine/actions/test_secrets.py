@@ -9,15 +9,15 @@ from engine.actions.connections import (
     add_connection,
     change_connection,
     is_local,
-    open_connection,
     remember_models,
     remove_connection,
     set_price,
 )
-from engine.actions.sealing import KEY_FILE, Vault, open_vault
-from engine.actions.secrets import add_secret, open_all, open_secret, remove_secret, replace_secret
+from engine.actions.secrets import add_secret, remove_secret, replace_secret
 from engine.errors import Conflict, Invalid, NotAllowed, NotFound, SecretUnreadable
 from engine.settings import BadSetting
+from engine.vault.opening import open_all, open_connection, open_secret
+from engine.vault.sealing import KEY_FILE, Vault, open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection, list_connections
 from storage.secrets import list_secrets

@@ -1,0 +1,46 @@
+"""Opens what is sealed, for work that is about to use it. Verbs that write secrets are in `engine/actions/secrets.py`."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from engine.errors import SecretUnreadable
+from engine.outside.connections import ModelConnection, Provider
+from engine.outside.prices import Price
+from engine.vault.sealing import Vault
+from storage.connections import find_connection, list_prices
+from storage.secrets import hold_secret, list_sealed
+
+
+def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:
+    """The value, for a step that is about to send it. Raises NotFound, SecretUnreadable."""
+    return vault.open(workspace_id, secret_id, hold_secret(session, workspace_id, secret_id).sealed)
+
+
+def open_all(session: Session, vault: Vault) -> list[str]:
+    """Every value this server can open, for the filter that blacks them out in logs, errors and outputs (security.md S26)."""
+    values = []
+    for workspace_id, secret_id, sealed in list_sealed(session):
+        try:
+            values.append(vault.open(workspace_id, secret_id, sealed))
+        except SecretUnreadable:
+            continue  # sealed with another key: nothing here can print it either
+    return values
+
+
+def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
+    """The connection with its key and the owner's prices, for a call that is about to be made; None when there is none.
+
+    A query; raises SecretUnreadable.
+    """
+    row = find_connection(session, workspace_id, name)
+    if row is None:
+        return None
+    prices = {
+        price.model: Price(price.input_nanos, price.output_nanos)
+        for price in list_prices(session, workspace_id)
+        if price.connection == name
+    }
+    provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
+    key = open_secret(session, vault, workspace_id, row.secret_id) if row.secret_id else None
+    return ModelConnection(row.name, provider, row.base_url, key, row.local, prices)
