@@ -1,0 +1,180 @@
+"""The bar above the canvas: title, what is a draft and what is live, problems, versions, Save and Deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.actions.flows import rename_flow, save_as, save_version
+from engine.errors import Problem
+from engine.flow.document import Document
+from storage.flows import FlowRow, get_flow
+from ui.flows.deploy import deploy_flow
+from ui.look import feedback
+from ui.look.ask import ask_text
+from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, words
+from ui.look.text import _, plural
+from ui.playground.draft import OpenDraft
+from ui.playground.versions import Versions
+from ui.visit import Visit
+
+
+class Bar:
+    """The bar of one tab; it holds the flow's row as last read."""
+
+    def __init__(
+        self,
+        here: Visit,
+        draft: OpenDraft,
+        flow: FlowRow,
+        *,
+        toggle_palette: Callable[[], Any],
+        go_to: Callable[[Problem], Awaitable[Any]],
+        restore: Callable[[Document], Awaitable[Any]],
+        retitle: Callable[[str], Any],
+    ) -> None:
+        self.here = here
+        self.draft = draft
+        self.flow = flow
+        self.toggle_palette = toggle_palette
+        self.go_to = go_to
+        self.restore = restore
+        self.retitle = retitle
+
+    def draw(self) -> None:
+        """Draws the bar where the page is being built."""
+        with ui.element("div").classes("fp-pbar"):
+            icon_button("add", _("Add a node"), self.toggle_palette).classes("fp-more")
+            with ui.element("button").classes("fp-title").props("type=button") as title:
+                self.title = words(self.flow.title, "fp-cut", tag="h1")
+                self.title.style("font: inherit; letter-spacing: inherit")
+                icon("edit", "fp-t3", size=14)
+            title.on("click", self._rename, [])
+            words("", "fp-vl")
+            self.sentence = ui.element("div").classes("fp-live").props("role=status")
+            words("", "fp-sp")
+            self.problems_button = button(_("No problems"), icon="check_circle", kind="quiet", small=True)
+            self.problems_button.props("aria-haspopup=menu")
+            with self.problems_button, drop_menu(_("Problems")):
+                self.problems_list = ui.element("div")
+            versions_button = button(_("Versions"), icon="history", kind="quiet", small=True).props(
+                "aria-haspopup=menu"
+            )
+            with versions_button, drop_menu(_("Versions")) as menu:
+                entries = ui.element("div")
+            versions = Versions(
+                self.here,
+                lambda: self.flow,
+                lambda: self.draft.document,
+                restore=self.restore,
+                make_live=self._make_live,
+                save_with_note=self._save_with_note,
+            )
+            menu.on_value_change(lambda event: versions.fill(entries) if event.value else None)
+            self.buttons = ui.element("div").classes("fp-row")
+            self._draw_buttons()
+        self.draw_sentence()
+
+    def _draw_buttons(self) -> None:
+        self.buttons.clear()
+        with self.buttons:
+            if self.flow.newest_version:
+                button(_("Save"), self._save, small=True)
+            button(_("Save As"), self._save_as, small=True, kind="normal" if self.flow.newest_version else "main")
+            if self.flow.newest_version:
+                verb = _("Update API") if self.flow.live_version else _("Deploy API")
+                button(verb, self._deploy, icon="rocket_launch", kind="main")
+
+    def draw_sentence(self) -> None:
+        """What is a draft and what is live, in words."""
+        now = self.here.app.database.clock.now()
+        age = max(0, now - self.draft.saved_at) // 1000
+        when = (
+            _("just now")
+            if age < 5
+            else f"{age} s {_('ago')}"
+            if age < 60
+            else f"{plural(age // 60, 'min', 'min')} {_('ago')}"
+        )
+        self.sentence.clear()
+        with self.sentence:
+            icon("edit", "fp-warn", size=16)
+            with ui.element("span"):
+                words(_("Draft"), "fp-warn fp-b")
+                words(f", {_('saved')} {when}.")
+            if self.flow.live_version:
+                words("", "fp-dot fp-ok")
+                with ui.element("span"):
+                    words(f"{_('Version')} {self.flow.live_version}", "fp-ok fp-b")
+                    words(f" {_('is live')}")
+            elif not self.flow.newest_version:
+                words(_("Not in Saved Flows yet."))
+
+    def show_problems(self, found: Sequence[Problem]) -> None:
+        """The count on the button and the list behind it; a click goes to the field."""
+        count = len(found)
+        self.problems_button.text = plural(count, _("problem"), _("problems")) if count else _("No problems")
+        self.problems_button.props(f"icon={'sym_o_warning' if count else 'sym_o_check_circle'}")
+        self.problems_list.clear()
+        with self.problems_list:
+            if not count:
+                words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
+            for problem in found:
+                item = menu_item(problem.message, lambda problem=problem: self.go_to(problem), icon="warning")
+                item.style("max-width: 460px")
+
+    async def _rename(self) -> None:
+        title = await ask_text(_("Rename the flow"), _("Title"), self.flow.title, _("Rename"))
+        if title and title != self.flow.title:
+            await self.here.try_do(rename_flow, self.flow.id, title)
+            await self._read_flow()
+
+    async def save(self) -> None:
+        """Ctrl+S: a new version, or Save As when there is none yet."""
+        await (self._save() if self.flow.newest_version else self._save_as())
+
+    async def _save(self) -> None:
+        version = await self.here.try_do(save_version, self.flow.id, based_on=self.flow.newest_version)
+        if version is not None:
+            await self._read_flow()
+            feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
+
+    async def _save_with_note(self) -> None:
+        note = await ask_text(_("Save with a note"), _("What is new?"), "", _("Save"))
+        version = await self.here.try_do(save_version, self.flow.id, note, self.flow.newest_version) if note else None
+        if version is not None:
+            await self._read_flow()
+            feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
+
+    async def _deploy(self) -> None:
+        if await deploy_flow(self.here, self.flow) is not None:
+            ui.navigate.to(f"/flows/{self.flow.id}")
+        else:
+            await self._read_flow()
+
+    async def _make_live(self, number: int) -> None:
+        await deploy_flow(self.here, self.flow, number)
+        await self._read_flow()
+
+    async def _save_as(self) -> None:
+        suggestion = "" if not self.flow.newest_version and self.flow.title == "Untitled flow" else self.flow.title
+        title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
+        if not title:
+            return
+        flow_id = await self.here.try_do(save_as, self.flow.id, title)
+        if flow_id is None:
+            return
+        if flow_id != self.flow.id:
+            ui.navigate.to(f"/playground/{flow_id}")
+            return
+        await self._read_flow()
+        feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
+
+    async def _read_flow(self) -> None:
+        self.flow = await self.here.see(get_flow, self.flow.id)
+        self.title.text = self.flow.title
+        self.retitle(self.flow.title)
+        self._draw_buttons()
+        self.draw_sentence()

@@ -1,0 +1,239 @@
+"""What the canvas sends and what is done with it: edits, wishes for new parts, pasted parts, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from nicegui import ui
+
+from engine.errors import Refusal
+from engine.flow.document import Position
+from engine.flow.edits import Op, add_node, add_note, connect_ops, difference_ops, paste_ops
+from engine.flow.layout import with_places
+from engine.nodes import CATALOG, NODE_TYPES
+from ui.look import feedback
+from ui.look.parts import words
+from ui.look.text import _
+from ui.playground.canvas_element import FlowCanvas
+from ui.playground.draft import OpenDraft
+from ui.playground.node_views import NODE_VIEWS
+from ui.playground.palette import node_list
+from ui.visit import Visit
+
+
+class Around(Protocol):
+    """What the page does when the canvas asks for it."""
+
+    def document_changed(self) -> None:
+        """The draft has another document now."""
+
+    async def canvas_loaded(self) -> None:
+        """The canvas shows the draft."""
+
+    async def selected(self, nodes: list[str], edges: list[str]) -> None:
+        """Another selection on the canvas."""
+
+    async def open_node(self, node_id: str, *, tab: str | None = None) -> None:
+        """Show this node in the inspector."""
+
+    async def close_inspector(self) -> None:
+        """Nothing is inspected."""
+
+    async def refresh_inspector(self) -> None:
+        """What is inspected was changed on the canvas."""
+
+    async def run(self, mode: str, node_id: str) -> None:
+        """Run: `all`, `node` or `from`."""
+
+    async def save(self) -> None:
+        """Ctrl+S."""
+
+    def toggle_palette(self) -> None:
+        """Ctrl+K."""
+
+
+class CanvasEvents:
+    """The canvas of one tab. Every edit goes through `edit`, or comes in through the canvas."""
+
+    def __init__(self, here: Visit, draft: OpenDraft, client_id: str, around: Around) -> None:
+        self.here = here
+        self.draft = draft
+        self.client_id = client_id
+        self.around = around
+
+    def draw(self) -> FlowCanvas:
+        """The element, where the page is being built."""
+        self.canvas = FlowCanvas(
+            self.draft.flow_id,
+            client_id=self.client_id,
+            node_types=NODE_VIEWS,
+            readonly=not self.here.may("edit flows"),
+            on_ready=self._ready,
+            on_change=self._changed,
+            on_select=lambda message: self.around.selected(
+                [str(node_id) for node_id in message.get("nodes") or []],
+                [str(edge_id) for edge_id in message.get("edges") or []],
+            ),
+            on_invalid=lambda _message: None,
+            on_add_request=self._add_requested,
+            on_plus_request=self._plus_requested,
+            on_paste_request=self._paste_requested,
+            on_note_request=self._note_requested,
+            on_open=lambda message: self.around.open_node(message["id"]),
+            on_run_request=lambda message: self.around.run(
+                str(message.get("mode") or "all"), str(message.get("node") or "")
+            ),
+            on_save_request=lambda _message: self.around.save(),
+            on_search_request=lambda _message: self.around.toggle_palette(),
+        )
+        return self.canvas
+
+    # What the server does for this tab.
+
+    async def edit(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
+        """An edit made by the server for this tab: applied here, undoable here, told to the other tabs."""
+        if not ops:
+            return True
+        try:
+            await self._store_places()
+            revision = await self.draft.change(self.here, self.client_id, ops)
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return False
+        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
+        self.around.document_changed()
+        return True
+
+    async def add(
+        self,
+        kind: str,
+        *,
+        position: Position | None = None,
+        after: str | None = None,
+        port: str | None = None,
+        between: str | None = None,
+    ) -> None:
+        """A new node of this type, open in the inspector."""
+        node_type = CATALOG.get(kind)
+        if node_type is None:
+            return
+        node_id, ops = add_node(
+            self.draft.document, node_type, CATALOG, position=position, after=after, port=port, between=between
+        )
+        if await self.edit(ops, select=[node_id]):
+            await self.around.open_node(node_id, tab="set_up")
+
+    async def add_after(self, kind: str, after: str | None) -> None:
+        """A new node after this one; without one after the last node nothing comes after."""
+        document = self.draft.document
+        if after is None and document.nodes:
+            sources = {edge.source for edge in document.edges}
+            last = [node.id for node in document.nodes if node.id not in sources]
+            after = last[-1] if last else None
+        await self.add(kind, after=after)
+
+    async def delete_node(self, node_id: str) -> None:
+        """The node and its connections go."""
+        node = self.draft.document.node(node_id)
+        if node is None:
+            return
+        gone: list[Op] = [
+            {"op": "removeEdge", "edge": edge.model_dump()}
+            for edge in self.draft.document.edges
+            if node_id in {edge.source, edge.target}
+        ]
+        await self.edit([*gone, {"op": "removeNode", "node": node.model_dump()}])
+        await self.around.close_inspector()
+
+    # What the canvas sends.
+
+    async def _ready(self, message: dict[str, Any]) -> None:
+        newest = 0
+        for pending in message.get("pending") or []:
+            newest = max(newest, int(pending["seq"]))
+            try:
+                await self.draft.change(self.here, str(pending.get("clientId")), pending["ops"], int(pending["seq"]))
+            except Refusal as refusal:
+                feedback.refused(refusal)
+        self.canvas.load_graph({**with_places(self.draft.document).as_json(), "rev": self.draft.revision})
+        if newest:
+            self.canvas.ack(newest, self.draft.revision)
+        await self.around.canvas_loaded()
+
+    async def _store_places(self) -> None:
+        """A flow that came without places is spread out on screen; the first edit stores that too."""
+        placed = with_places(self.draft.document)
+        if placed is not self.draft.document:
+            await self.draft.change(self.here, self.client_id, difference_ops(self.draft.document, placed))
+
+    async def _changed(self, message: dict[str, Any]) -> None:
+        ops: list[Op] = message["ops"]
+        try:
+            await self._store_places()
+            revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            self.canvas.ack(message["seq"], self.draft.revision)  # refused is answered: it must not be sent again
+            self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision}, fit=False)
+            return
+        self.canvas.ack(message["seq"], revision)
+        self.around.document_changed()
+        drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
+        if message.get("reason") == "connect" and drawn:
+            await self.edit(connect_ops(self.draft.document, drawn[0], CATALOG))
+        if message.get("reason") in {"undo", "redo", "connect", "delete"}:
+            await self.around.refresh_inspector()
+
+    async def _add_requested(self, message: dict[str, Any]) -> None:
+        await self.add(
+            str(message.get("type")),
+            position=_place(message),
+            after=message.get("after"),
+            port=message.get("port"),
+            between=message.get("between"),
+        )
+
+    async def _note_requested(self, message: dict[str, Any]) -> None:
+        note_id, ops = add_note(self.draft.document, _place(message) or Position())
+        await self.edit(ops, select=[note_id])
+
+    async def _plus_requested(self, message: dict[str, Any]) -> None:
+        """`+` on a port or an edge: a choice of what fits there."""
+        between = message.get("edge")
+        fits = [kind for kind in NODE_TYPES if kind.accepts_input and (kind.ports or not between)]
+        if any(node.type == "api_output" for node in self.draft.document.nodes):
+            fits = [kind for kind in fits if kind.type != "api_output"]
+        with ui.dialog() as dialog, ui.card().style("width: 300px; max-height: 70vh"):
+            words(_("Add a node"), "fp-b", tag="h2")
+            node_list(fits, dialog.submit, drag=False)
+        chosen = await dialog
+        dialog.delete()
+        if chosen:
+            self.canvas.request_add(
+                chosen,
+                after=message.get("after"),
+                port=message.get("port"),
+                between=between,
+                x=message.get("x"),
+                y=message.get("y"),
+            )
+
+    async def _paste_requested(self, message: dict[str, Any]) -> None:
+        try:
+            new, ops = paste_ops(
+                self.draft.document,
+                message.get("nodes") or [],
+                message.get("edges") or [],
+                message.get("notes") or [],
+                at=_place(message),
+            )
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return
+        await self.edit(ops, select=new)
+
+
+def _place(message: dict[str, Any]) -> Position | None:
+    place = message.get("position")
+    return Position(x=place["x"], y=place["y"]) if place else None
