@@ -217,6 +217,8 @@ class NodeType:
     ports: tuple[str, ...] = ("out",)
     accepts_input: bool = True
     timeout_seconds: float = 60.0
+    #: For a type whose usual limit follows from its settings (as stored, maybe wrong): seconds, in place of the one above.
+    time_limit: Callable[[Mapping[str, Any]], float] | None = None
     source_inputs: frozenset[str] = frozenset()
     source_references: Callable[[str], Sequence[Reference | BadReference]] | None = None
     check: Callable[[Node, Document], list[Problem]] = _no_extra_problems
@@ -246,6 +248,10 @@ class NodeType:
     def required_inputs(self) -> tuple[str, ...]:
         """Inputs that must be bound."""
         return tuple(name for name, info in self.inputs.model_fields.items() if info.is_required())
+
+    def limit_for(self, config: Mapping[str, Any]) -> float:
+        """Seconds one try may take when the node sets no limit of its own."""
+        return self.timeout_seconds if self.time_limit is None else self.time_limit(config)
 
     def _doc(self) -> str:
         module = inspect.getmodule(self.run)

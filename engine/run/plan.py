@@ -24,7 +24,7 @@ class PlannedNode:
     @property
     def timeout_seconds(self) -> float:
         """One try's limit: the node's own, else its type's."""
-        return self.node.policy.timeout_seconds or self.type.timeout_seconds
+        return self.node.policy.timeout_seconds or self.type.limit_for(self.node.config)
 
 
 @dataclass(frozen=True)
