@@ -1,0 +1,120 @@
+r"""Patterns (regular expressions) that people write, in an engine whose time grows with the text and never explodes.
+
+RE2 has no look-around and no back-references, so no pattern can make it try again and again (security.md S8). What is left,
+text times pattern, is bounded too: a pattern has at most 1,000 characters and 10 KB of program, and one search takes at most
+`STEPS` steps (a few nanoseconds each). RE2 is pure: it reads nothing but the pattern and the text, which is why the core of
+the engine may use it.
+
+`\d`, `\w` and `\s` are the plain letters and digits, as in JSON Schema and JavaScript; `\p{L}` is a letter of any script.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import re2
+
+MAX_PATTERN: Final = 1_000
+MAX_GROUPS: Final = 50
+MAX_SIZE: Final = 10_000
+#: Steps of one search in the caller's own thread: at worst under a second.
+STEPS: Final = 200_000_000
+_MEMORY: Final = 2 << 20
+
+_UNICODE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WHY: Final = (
+    ("invalid perl operator: (?=", "looking ahead, `(?=...)`, is not available"),
+    ("invalid perl operator: (?!", "looking ahead, `(?!...)`, is not available"),
+    ("invalid perl operator: (?<", "looking behind, `(?<=...)` or `(?<!...)`, is not available"),
+    ("invalid named capture group", "a name in `(?P<name>...)` stands twice or has other signs than letters, digits and _"),
+    ("duplicate capture group name", "two groups have the same name"),
+    ("missing ]", "a `[` is never closed by `]`"),
+    ("missing )", "a `(` is never closed by `)`"),
+    ("unexpected )", "a `)` has no `(` before it"),
+    ("trailing \\", "it ends in a lone `\\`"),
+    ("no argument for repetition operator", "a `*`, `+`, `?` or `{...}` has nothing before it to repeat"),
+    ("bad repetition operator", "two repetitions stand side by side, like `**`"),
+    ("invalid repetition size", "a repetition in `{...}` is too large; at most 1,000 in all"),
+    ("invalid character class range", "a range in `[...]` is not one"),
+    ("pattern too large", "it is too large; shorten its repetitions"),
+    ("nesting", "its groups are nested too deep"),
+)  # fmt: skip
+
+
+class BadPattern(ValueError):  # noqa: N818 - reads as the fact it is
+    """A pattern that cannot be used; the text says why, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A readable pattern. `size` is how many steps one character of text may take at worst; `names` are its named groups."""
+
+    text: str
+    size: int
+    groups: int
+    names: tuple[str, ...]
+    #: The compiled `re2` expression. Searching lets other threads run.
+    engine: Any
+
+    @property
+    def longest_text(self) -> int:
+        """So many characters are searched at most by `found_in`."""
+        return STEPS // self.size
+
+    def found_in(self, text: str) -> bool:
+        """Whether the pattern matches anywhere in the text (in its first `longest_text` characters)."""
+        return self.engine.search(searchable(text[: self.longest_text])) is not None
+
+
+@lru_cache(maxsize=256)
+def read_pattern(text: str) -> Pattern:
+    """The pattern, ready for use. Raises BadPattern."""
+    if len(text) > MAX_PATTERN:
+        raise BadPattern(f"it has {len(text):,} characters; {MAX_PATTERN:,} are allowed")
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    try:
+        engine = cast("Any", re2.compile(_UNICODE.sub(_as_re2, text), options))
+    except UnicodeEncodeError:
+        raise BadPattern("it holds half a character, which matches nothing") from None
+    except re2.error as error:
+        raise BadPattern(_why(error)) from None
+    if engine.groups > MAX_GROUPS:
+        raise BadPattern(f"it has {engine.groups} groups in brackets; {MAX_GROUPS} are allowed")
+    if engine.programsize > MAX_SIZE:
+        raise BadPattern("it is too large; shorten its repetitions")
+    names = tuple(name for name, _ in sorted(engine.groupindex.items(), key=lambda one: one[1]))
+    return Pattern(text, max(1, engine.programsize), engine.groups, names, engine)
+
+
+def why_not(text: str) -> str:
+    """Why this is no usable pattern, as the end of a sentence; "" when it is one."""
+    try:
+        read_pattern(text)
+    except BadPattern as bad:
+        return str(bad)
+    return ""
+
+
+def searchable(text: str) -> str:
+    """The text without halves of characters (JSON can carry them), which no encoding knows. Keeps its length."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _as_re2(match: re.Match[str]) -> str:
+    return match[1] or f"\\x{{{match[2] or match[3]}}}"
+
+
+def _why(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    if re.match(r"invalid escape sequence: \\[1-9k]", text):
+        return "pointing back to an earlier group, like `\\1`, is not available"
+    if text.startswith("invalid escape sequence: "):
+        return f"`{text.rpartition(' ')[2]}` is not known here"
+    return next((why for start, why in _WHY if text.startswith(start)), text or "it cannot be read")
