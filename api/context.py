@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.auth import KeyUses, authenticate
 from api.json_body import BodyLimits
 from api.refusals import RefusalRecorder
+from api.sent_fields import SentFieldRecorder
 from engine.errors import ShuttingDown
 from engine.jobs.accept import Caller
 from engine.jobs.hub import Hub, wait_until_ended
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     refusals: RefusalRecorder
     key_uses: KeyUses
+    sent_fields: SentFieldRecorder
     body_limits: BodyLimits
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
@@ -25,15 +26,18 @@ from api.limit_headers import limit_headers
 from api.openapi import BASE
 from api.refusals import RefusalRecorder
 from api.request_ids import request_id_from
+from api.sent_fields import SentFieldRecorder
 from engine.errors import LimitReached, ParameterInvalid, Refusal
 from engine.jobs.accept import Caller
 from engine.jobs.hub import Hub
 from engine.jobs.limits import limits_now
+from engine.log_lines import EACH_CALL, known
 from engine.settings import Settings
 from storage.database import Database
 from storage.usage import Caps
 
 log = logging.getLogger(__name__)
+each_call = logging.getLogger(EACH_CALL)
 
 Handler = Callable[[Context, Request], Awaitable[Response]]
 JSON = "application/json"
@@ -83,6 +87,7 @@ class PublicApi:
         """Writes the notes about refused calls and used keys that are still waiting."""
         await self._context.refusals.flush()
         await self._context.key_uses.flush()
+        await self._context.sent_fields.flush()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,6 +109,8 @@ class PublicApi:
         except Exception:
             log.exception("%s: %s %s failed", request_id, request.method, scope["path"])
             await self._refuse(request, Internal(), answer)
+        if each_call.isEnabledFor(logging.INFO):
+            _tell(request, answer)
 
     async def _refuse(self, request: Request, refusal: Refusal, answer: _Answer) -> None:
         if answer.begun:
@@ -136,6 +143,7 @@ def create_api(
             settings=settings,
             refusals=RefusalRecorder(database),
             key_uses=KeyUses(database),
+            sent_fields=SentFieldRecorder(database),
             body_limits=body_limits,
         )
     )
@@ -148,12 +156,36 @@ class _Answer:
         self._send = send
         self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
         self.begun = False
+        self.status = 0  # 0: the caller went away before there was an answer
+        self.started = time.monotonic()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
+            self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._headers]}
         await self._send(message)
+
+
+def _tell(request: Request, answer: _Answer) -> None:
+    """The line of a call in the log. Of its address only what the router knew: a stranger's text is no line of ours."""
+    path = getattr(request.scope.get("route"), "path", "?")
+    said = {name: str(value)[:64] for name, value in request.path_params.items()}
+    caller = getattr(request.state, "caller", None)
+    each_call.info(
+        "%s %s %d",
+        request.method,
+        path,
+        answer.status,
+        extra=known(
+            request_id=request.state.request_id,
+            **said,
+            status=answer.status,
+            key_id=caller.key_id if caller else None,
+            address=request.client.host if request.client else None,
+            milliseconds=round((time.monotonic() - answer.started) * 1000, 1),
+        ),
+    )
 
 
 def _endpoint(context: Context, handler: Handler, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -66,9 +66,10 @@ class RefusalRecorder:
 
 
 def _field(error: FieldError) -> dict[str, str]:
-    """What may be kept of a wrong field: where and which rule; of a wrong type, the words for both types."""
+    """What may be kept of a wrong field: where and which rule; of a wrong type the words for both types, of an unknown field its type."""
     detail = error.detail if error.code in {"type_error", "required"} else ""
-    return {"pointer": error.pointer[:200], "code": error.code, "detail": detail}
+    kept = {"pointer": error.pointer[:200], "code": error.code, "detail": detail}
+    return {**kept, "sent": error.sent} if error.sent else kept
 
 
 def _write(session: Session, heard: list[_Heard]) -> None:

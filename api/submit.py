@@ -28,6 +28,8 @@ async def run_flow(context: Context, request: Request) -> Response:
     options = _options(request, f"/flows/execute/{flow_id}")
     payload = await read_json(request, context.body_limits)
     accepted = await context.database.write(submit, caller, flow_id, payload, options)
+    if not accepted.replayed:
+        context.sent_fields.note(caller, flow_id, [payload])
     headers = {"Location": job_path(accepted.job_id), **limit_headers(accepted.limits), **_replayed(accepted.replayed)}
     if wait:
         answer = await _ended(context, request, caller, accepted, wait, headers)
@@ -45,6 +47,8 @@ async def run_batch(context: Context, request: Request) -> Response:
     options = _options(request, f"/flows/execute/{flow_id}/batch")
     body = await read_json(request, context.body_limits)
     accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
+    if not accepted.replayed:
+        context.sent_fields.note(caller, flow_id, body["items"])
     headers = {
         "Location": f"/public/v1/batches/{accepted.batch_id}",
         **limit_headers(accepted.limits),

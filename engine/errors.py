@@ -40,11 +40,15 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field. `pointer` is a JSON pointer into what was sent, `code` a word of the public API (api.md)."""
+    """One wrong field. `pointer` is a JSON pointer into what was sent, `code` a word of the public API (api.md).
+
+    `sent` is the JSON type of an unknown field's value, so that its owner can accept it; it is not published.
+    """
 
     pointer: str
     code: str
     detail: str
+    sent: str = ""
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault

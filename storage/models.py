@@ -242,6 +242,8 @@ class Job(Base):
     webhook_url: Mapped[str | None]
     #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
     run_options: Mapped[dict | None] = mapped_column(JSON)
+    #: When retention removed its input, result, steps and events.
+    values_gone_at: Mapped[int | None]
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
         Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
@@ -259,6 +261,13 @@ class Job(Base):
             "id",
             sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
             postgresql_where=text("status = 'queued' and batch_id is not null and not counted"),
+        ),
+        Index(
+            "ix_jobs_kept_values",
+            "flow_id",
+            "completed_at",
+            sqlite_where=text("completed_at is not null and values_gone_at is null"),
+            postgresql_where=text("completed_at is not null and values_gone_at is null"),
         ),
         Index(
             "ix_jobs_batch",
@@ -390,6 +399,22 @@ class RefusedCall(Base):
     status: Mapped[int]
     code: Mapped[str]
     fields: Mapped[list] = mapped_column(JSON)
+
+
+class SentField(Base):
+    """How many accepted calls of a day (days since 1970) sent a field of the request, per flow and key.
+
+    The empty name counts the calls themselves.
+    """
+
+    __tablename__ = "sent_fields"
+    day: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    field: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    __table_args__ = (Index("ix_sent_fields_flow", "flow_id", "day"),)
 
 
 class WebhookDelivery(Base):

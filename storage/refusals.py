@@ -30,7 +30,7 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """One refused call. `fields`: `{pointer, code, detail}` of each wrong field, without values."""
+    """One refused call. `fields`: `{pointer, code, detail}` of each wrong field, without values; `sent` is an unknown field's type."""
 
     workspace_id: str
     at: int

@@ -158,7 +158,7 @@ def _check_object(
             continue
         clean[name] = _check_value(field, value[name], here, errors)
     errors += [
-        FieldError(f"{at}/{escape_pointer(name)}", "unknown_field", _unknown(name, known))
+        FieldError(f"{at}/{escape_pointer(name)}", "unknown_field", _unknown(name, known), json_type(value[name]))
         for name in value
         if name not in known
     ]
@@ -208,6 +208,24 @@ def _is_type(kind: str, value: Json) -> bool:
         case "array":
             return isinstance(value, list)
     return False
+
+
+def json_type(value: Json) -> str:
+    """The type an API Input field needs to take this value; empty for null, which fits any."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+    return "object"
 
 
 def _type_word(value: Json) -> str:

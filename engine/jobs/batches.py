@@ -119,7 +119,7 @@ def _check_items(fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]) -
             errors.append(FieldError(at, "type_error", f"expected an object, got {_type_word(item)}"))
             continue
         payload, found = check_payload(fields, item)
-        errors += [FieldError(at + error.pointer, error.code, error.detail) for error in found]
+        errors += [FieldError(at + error.pointer, error.code, error.detail, error.sent) for error in found]
         clean.append(payload)
     if errors:
         raise _wrong(errors)
