@@ -9,22 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
-
-from pydantic import StringConstraints, TypeAdapter, ValidationError
-from pydantic_core import SchemaError
 
 from engine.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
 from engine.flow.ports import ANYTHING, binding_schema, out_schema
 from engine.flow.references import Json, escape_pointer
 
 MAX_FIELDS = 100
 MAX_LEVELS = 3
+#: Steps that the patterns of one payload may take together (engine.flow.patterns): at worst a fifth of a second.
+PATTERN_STEPS = 60_000_000
 
 FieldDict = Mapping[str, Any]
 
@@ -80,9 +79,9 @@ def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False) -> 
 
 def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
     """The payload with defaults applied, and every wrong field at once with its pointer."""
-    errors: list[FieldError] = []
+    errors = _Found()
     value = _check_object(fields, payload, "", errors)
-    return value, errors
+    return value, list(errors)
 
 
 def sample_payload(document: Document) -> dict[str, Any]:
@@ -134,18 +133,13 @@ def output_field_problems(node: Node) -> list[Problem]:
     return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
 
 
-@lru_cache(maxsize=512)
-def pattern_check(pattern: str) -> TypeAdapter[str] | None:
-    """A compiled linear-time search for the pattern, or None when it is not one."""
-    try:
-        return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
-    except (SchemaError, ValueError):
-        return None
+class _Found(list[FieldError]):
+    """What is wrong so far, and what is left of the steps that patterns may take."""
+
+    steps_left = PATTERN_STEPS
 
 
-def _check_object(
-    fields: Sequence[FieldDict], value: Mapping[str, Any], at: str, errors: list[FieldError]
-) -> dict[str, Any]:
+def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str, errors: _Found) -> dict[str, Any]:
     known = {str(field.get("name")): field for field in fields}
     clean: dict[str, Any] = {}
     for name, field in known.items():
@@ -170,7 +164,7 @@ def _unknown(name: str, known: Mapping[str, FieldDict]) -> str:
     return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
 
 
-def _check_value(field: FieldDict, value: Json, at: str, errors: list[FieldError]) -> Json:
+def _check_value(field: FieldDict, value: Json, at: str, errors: _Found) -> Json:
     kind = str(field.get("type") or "string")
     if not _is_type(kind, value):
         errors.append(FieldError(at, "type_error", f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}"))
@@ -182,6 +176,7 @@ def _check_value(field: FieldDict, value: Json, at: str, errors: list[FieldError
         return value
     if kind == "string":
         errors += _text_errors(field, value, at)
+        errors += _pattern_errors(field, value, at, errors)
     elif kind in {"number", "integer"}:
         errors += _number_errors(field, value, at)
     elif kind == "array":
@@ -253,14 +248,26 @@ def _text_errors(field: FieldDict, value: str, at: str) -> list[FieldError]:
     if form and not _fits_format(str(form), value):
         word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
         errors.append(FieldError(at, "format", f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}"))
-    if pattern := field.get("pattern"):
-        check = pattern_check(str(pattern))
-        try:
-            if check:
-                check.validate_python(value)
-        except ValidationError:
-            errors.append(FieldError(at, "pattern", f"must match the pattern {pattern}"))
     return errors
+
+
+def _pattern_errors(field: FieldDict, value: str, at: str, found: _Found) -> list[FieldError]:
+    wanted = field.get("pattern")
+    if not wanted:
+        return []
+    try:
+        pattern = read_pattern(str(wanted))
+    except BadPattern:
+        return []  # a problem of the flow, told where it is designed
+    if len(value) * pattern.size > found.steps_left:
+        most = found.steps_left // pattern.size
+        return [
+            FieldError(at, "pattern", f"is too long to be checked against its pattern; {most:,} characters are left")
+        ]
+    found.steps_left -= len(value) * pattern.size
+    if pattern.engine.search(searchable(value)) is None:
+        return [FieldError(at, "pattern", f"must match the pattern {wanted}")]
+    return []
 
 
 def _number_errors(field: FieldDict, value: float, at: str) -> list[FieldError]:
@@ -378,15 +385,17 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
         if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
             found.append(Problem("contradiction", f"`{name}`: {low} is larger than {high}.", node.id, f"{here}/{low}"))
     pattern = field.get("pattern")
-    if isinstance(pattern, str) and pattern_check(pattern) is None:
-        found.append(Problem("bad_pattern", f"`{name}`: this pattern cannot be read.", node.id, f"{here}/pattern"))
+    if isinstance(pattern, str) and (why := why_not(pattern)):
+        found.append(
+            Problem("bad_pattern", f"`{name}`: this pattern cannot be used: {why}.", node.id, f"{here}/pattern")
+        )
     if isinstance(field.get("fields"), list | tuple):
         found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1)
     if isinstance(field.get("items"), Mapping):
         found += _rules_problems(node, field["items"], f"{here}/items", level + 1)
     if not found:
         for key in ("default", "example"):
-            errors: list[FieldError] = []
+            errors = _Found()
             if field.get(key) is not None:
                 _check_value(field, field[key], "", errors)
             if errors:

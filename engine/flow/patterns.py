@@ -22,7 +22,8 @@ MAX_GROUPS: Final = 50
 MAX_SIZE: Final = 10_000
 #: Steps of one search in the caller's own thread: at worst under a second.
 STEPS: Final = 200_000_000
-_MEMORY: Final = 2 << 20
+#: For one compiled pattern; with those kept by `read_pattern` at most 64 MiB, whatever is written.
+_MEMORY: Final = 1 << 20
 
 _UNICODE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,7 +71,7 @@ class Pattern:
         return self.engine.search(searchable(text[: self.longest_text])) is not None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def read_pattern(text: str) -> Pattern:
     """The pattern, ready for use. Raises BadPattern."""
     if len(text) > MAX_PATTERN:
@@ -84,6 +85,8 @@ def read_pattern(text: str) -> Pattern:
         raise BadPattern("it holds half a character, which matches nothing") from None
     except re2.error as error:
         raise BadPattern(_why(error)) from None
+    finally:
+        re2.purge()  # its own cache would keep 128 more
     if engine.groups > MAX_GROUPS:
         raise BadPattern(f"it has {engine.groups} groups in brackets; {MAX_GROUPS} are allowed")
     if engine.programsize > MAX_SIZE:
