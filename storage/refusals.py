@@ -71,13 +71,38 @@ def add_refusals(session: Session, counts: Mapping[Counted, int], calls: Sequenc
         )
 
 
+@dataclass(frozen=True)
+class RefusalFilters:
+    """What a list is narrowed to; None means all. `since` and `until` are milliseconds, both included."""
+
+    flow_id: str | None = None
+    key_id: str | None = None
+    code: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 def list_refused_calls(
-    session: Session, workspace_id: str, *, flow_id: str | None = None, limit: int = 100
+    session: Session,
+    workspace_id: str,
+    filters: RefusalFilters = RefusalFilters(),
+    *,
+    flow_id: str | None = None,
+    limit: int = 100,
 ) -> list[RefusedRow]:
     """The newest refused calls first."""
     statement = select(RefusedCall).where(RefusedCall.workspace_id == workspace_id)
-    if flow_id is not None:
-        statement = statement.where(RefusedCall.flow_id == flow_id)
+    for column, value in (
+        (RefusedCall.flow_id, flow_id if flow_id is not None else filters.flow_id),
+        (RefusedCall.key_id, filters.key_id),
+        (RefusedCall.code, filters.code),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if filters.since is not None:
+        statement = statement.where(RefusedCall.at >= filters.since)
+    if filters.until is not None:
+        statement = statement.where(RefusedCall.at <= filters.until)
     return [_row(call) for call in session.scalars(statement.order_by(RefusedCall.id.desc()).limit(limit))]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from engine.actions.flows import add_version, not_saved
 from engine.actions.principal import Principal, require_may
-from engine.errors import FlowInvalid
-from engine.flow.document import load_document
-from engine.flow.validation import deploy_problems
+from engine.errors import FlowInvalid, Problem
+from engine.flow.document import Document, load_document
+from engine.flow.validation import deploy_problems, without_parked
 from engine.ids import FlowId
 from engine.nodes import CATALOG
 from storage.audit import add_entry
+from storage.connections import list_connections
 from storage.database import now
 from storage.flows import get_version, hold_flow
 from storage.models import Deployment, Flow, FlowVersion
@@ -43,17 +45,34 @@ def deploy(session: Session, principal: Principal, flow_id: str, *, version: int
     flow = hold_flow(session, principal.workspace_id, flow_id)
     number = flow.newest_version if version is None else version
     if not flow.newest_version:
-        raise FlowInvalid([*not_saved(flow).problems, *deploy_problems(load_document(flow.draft), CATALOG)])
+        found = problems_before_deploy(session, principal.workspace_id, load_document(flow.draft))
+        raise FlowInvalid([*not_saved(flow).problems, *found])
     if version is None and flow.draft_differs:
         number = add_version(session, principal, flow, "")
-    found = deploy_problems(
-        load_document(get_version(session, principal.workspace_id, flow_id, number).document), CATALOG
-    )
+    document = load_document(get_version(session, principal.workspace_id, flow_id, number).document)
+    found = problems_before_deploy(session, principal.workspace_id, document)
     if found:
         raise FlowInvalid(found)
     if flow.live_version != number:
         _switch(session, principal, flow, number)
     return Deployed(FlowId(flow.id), number, endpoint_path(flow.id))
+
+
+def problems_before_deploy(session: Session, workspace_id: str, document: Document) -> list[Problem]:
+    """Everything that stops a deployment: what the flow says about itself, and connections that are not there."""
+    names = {connection.name for connection in list_connections(session, workspace_id)}
+    return [*deploy_problems(document, CATALOG), *unknown_connections(document, names)]
+
+
+def unknown_connections(document: Document, names: Collection[str]) -> list[Problem]:
+    """Nodes that name a model connection other than `names`, as problems that stop a deployment only."""
+    found = []
+    for node in without_parked(document).nodes:
+        name, colon, _model = str(node.config.get("model") or "").partition(":")
+        if node.type == "prompt" and colon and name.strip() and name not in names:
+            message = f"Connection `{name}` does not exist. Choose another model, or add it under Settings, Models."
+            found.append(Problem("no_connection", message, node.id, "/config/model", blocks_import=False))
+    return found
 
 
 def undeploy(session: Session, principal: Principal, flow_id: str) -> None:

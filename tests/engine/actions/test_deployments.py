@@ -126,3 +126,22 @@ def test_a_stranger_and_a_viewer_cannot_deploy(database, ada, stranger, saved):
 def test_a_version_that_does_not_exist_is_not_found(database, ada, saved):
     with pytest.raises(NotFound):
         database.write_now(deploy, ada, saved, version=9)
+
+
+def test_a_connection_that_does_not_exist_stops_a_deployment_at_its_node(database, ada):
+    asking = greeting()
+    asking["nodes"][1] = {
+        "id": "prompt",
+        "type": "prompt",
+        "config": {"model": "lost:small"},
+        "inputs": {"prompt": "Greet {{ api_input.out.name }}"},
+    }
+    asking["edges"][0]["target"] = "prompt"
+    flow_id = database.write_now(import_flow, ada, as_bytes(asking)).flow_id
+
+    with pytest.raises(FlowInvalid) as refused:
+        database.write_now(deploy, ada, flow_id)
+
+    (problem,) = refused.value.problems
+    assert (problem.code, problem.node_id, problem.pointer) == ("no_connection", "prompt", "/config/model")
+    assert "`lost` does not exist" in problem.message
