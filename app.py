@@ -58,7 +58,7 @@ def worker(settings: Settings) -> int:
     from engine.jobs.worker import WorkerOptions, run_worker
     from engine.log_lines import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr(style=settings.log)
     return run_worker(settings, WorkerOptions(pipes=os.environ.get(PIPES) == "1"))
 
 
@@ -88,7 +88,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     vault = open_vault(settings.data, settings.secret_key_file)
     database = open_database(settings.data)
     try:
-        log_to_stderr(database.read_now(open_all, vault))
+        log_to_stderr(database.read_now(open_all, vault), settings.log)
         yield database, vault
     finally:
         database.close()
@@ -131,9 +131,10 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     from engine.jobs.bell import BELL
     from engine.jobs.hub import Hub
     from engine.jobs.supervisor import Supervisor
+    from engine.log_lines import worker_line
 
     hub = Hub(database)
-    supervisor = Supervisor(_worker_command(settings), os.environ, hub)
+    supervisor = Supervisor(_worker_command(settings), os.environ, hub, worker_line=worker_line(settings.log))
     database.info[BELL] = supervisor
     supervisor.start()  # it starts while the pages are made
     stopping: list[asyncio.Task[None]] = []

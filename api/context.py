@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from api.auth import KeyUses, authenticate
+from api.call_figures import CallFigures
 from api.json_body import BodyLimits
 from api.refusals import RefusalRecorder
 from api.sent_fields import SentFieldRecorder
@@ -33,6 +34,7 @@ class Context:
     key_uses: KeyUses
     sent_fields: SentFieldRecorder
     body_limits: BodyLimits
+    calls: CallFigures = field(default_factory=CallFigures)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request) -> Caller:

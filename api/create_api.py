@@ -1,4 +1,4 @@
-"""Builds the public API: a plain ASGI app for everything under `/public` and the two health checks.
+"""Builds the public API: a plain ASGI app for everything under `/public`, the two health checks and the metrics.
 
 It stands in front of the pages and never passes through them. Every answer carries the request's id, and whatever goes wrong is
 answered as `application/problem+json`.
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from api import batches, events, flows, health, jobs, parameters, submit
+from api import batches, events, flows, health, jobs, metrics, parameters, submit
 from api.auth import KeyUses, key_hash_of
 from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
@@ -57,12 +57,13 @@ ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
     ("GET", BASE + "/openapi.json", flows.api_openapi, JSON),
     ("GET", "/healthz", health.healthz, JSON),
     ("GET", "/readyz", health.readyz, JSON),
+    ("GET", "/metrics", metrics.metrics, "text/plain"),
 )
 
 
 def is_public(path: str) -> bool:
     """True for the addresses that belong to this app and not to the pages."""
-    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz"}
+    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz", "/metrics"}
 
 
 class PublicApi:
@@ -109,8 +110,15 @@ class PublicApi:
         except Exception:
             log.exception("%s: %s %s failed", request_id, request.method, scope["path"])
             await self._refuse(request, Internal(), answer)
+        self._tell(request, answer)
+
+    def _tell(self, request: Request, answer: _Answer) -> None:
+        """Counts the call, and writes its line into the log where one is wanted."""
+        route = getattr(request.scope.get("route"), "path", "?")
+        seconds = time.monotonic() - answer.started
+        self._context.calls.count(route, answer.status, seconds)
         if each_call.isEnabledFor(logging.INFO):
-            _tell(request, answer)
+            _log_line(request, answer, route, seconds)
 
     async def _refuse(self, request: Request, refusal: Refusal, answer: _Answer) -> None:
         if answer.begun:
@@ -167,15 +175,16 @@ class _Answer:
         await self._send(message)
 
 
-def _tell(request: Request, answer: _Answer) -> None:
-    """The line of a call in the log. Of its address only what the router knew: a stranger's text is no line of ours."""
-    path = getattr(request.scope.get("route"), "path", "?")
+def _log_line(request: Request, answer: _Answer, route: str, seconds: float) -> None:
+    """The line of a call. Of its address only what the router knew: a stranger's text is no line of ours."""
     said = {name: str(value)[:64] for name, value in request.path_params.items()}
+    if job_id := getattr(request.state, "job_id", None):
+        said["job_id"] = job_id
     caller = getattr(request.state, "caller", None)
     each_call.info(
         "%s %s %d",
         request.method,
-        path,
+        route,
         answer.status,
         extra=known(
             request_id=request.state.request_id,
@@ -183,7 +192,7 @@ def _tell(request: Request, answer: _Answer) -> None:
             status=answer.status,
             key_id=caller.key_id if caller else None,
             address=request.client.host if request.client else None,
-            milliseconds=round((time.monotonic() - answer.started) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
         ),
     )
 

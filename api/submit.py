@@ -28,6 +28,7 @@ async def run_flow(context: Context, request: Request) -> Response:
     options = _options(request, f"/flows/execute/{flow_id}")
     payload = await read_json(request, context.body_limits)
     accepted = await context.database.write(submit, caller, flow_id, payload, options)
+    request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
     headers = {"Location": job_path(accepted.job_id), **limit_headers(accepted.limits), **_replayed(accepted.replayed)}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.plans import PLANS
 
@@ -38,6 +38,8 @@ class Settings:
     plan: str = "free"
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    log: Literal["text", "json"] = "text"
+    metrics_token_file: Path | None = None
 
     @property
     def local_url(self) -> str:
@@ -77,6 +79,12 @@ def _port(name: str, said: str) -> int:
     return int(said)
 
 
+def _log(name: str, said: str) -> str:
+    if said.lower() not in {"text", "json"}:
+        raise BadSetting(f"FLOWPORT_LOG is {said!r}. Set it to text (for people) or json (for programs).")
+    return said.lower()
+
+
 def _plan(name: str, said: str) -> str:
     if said.lower() not in PLANS:
         raise BadSetting(f"FLOWPORT_PLAN is {said!r}. Set it to one of {', '.join(PLANS)}.")
@@ -104,4 +112,6 @@ _READ = {
     "plan": _plan,
     "allowed_origins": _words,
     "trusted_proxies": _words,
+    "log": _log,
+    "metrics_token_file": _path,
 }

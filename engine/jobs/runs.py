@@ -20,12 +20,14 @@ from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
 from engine.jobs.prepare import Prepared, Preparer
 from engine.jobs.record import JobRecorder, Journal, redacted_error
 from engine.jobs.values import Redaction, encoded, is_small
+from engine.log_lines import CURRENT_JOB, EACH_JOB, known
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, Services
 from storage.database import Database
 from storage.job_changes import Claimed, Holder
 
 log = logging.getLogger(__name__)
+each_job = logging.getLogger(EACH_JOB)
 T = TypeVar("T")
 
 #: A result may have so many bytes.
@@ -34,9 +36,6 @@ MAX_RESULT = 10 << 20
 STOP_SECONDS = 2.0
 
 Verdict = Literal["", "cancelled", "timeout", "lost", "released"]
-
-#: The job whose code is running: tasks that a run starts inherit it, so the watchdog can tell whose task it is.
-CURRENT_JOB: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_job", default=None)
 
 
 class ServicesFor(Protocol):
@@ -226,6 +225,8 @@ class Runs:
             finish, run.job.id, status, holder=run.holder, error=error, result=result, progress=progress
         ):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
+        elif each_job.isEnabledFor(logging.INFO):
+            each_job.info("Job %s", status, extra=known(**_told(run, status, error)))
 
     async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """A write that is tried until the disk takes it: the job is this worker's, and its lease holds."""
@@ -242,6 +243,13 @@ class Runs:
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
     text, size = encoded(result)
     return redaction.known(text), size
+
+
+def _told(run: Run, status: str, error: dict[str, Any] | None) -> dict[str, Any]:
+    """What the log says of a job that ended."""
+    job = run.job
+    told = {"job_id": job.id, "flow_id": job.flow_id, "flow_version": job.flow_version, "attempt": job.attempt}
+    return {**told, "status": status, "code": error["code"] if error else None}
 
 
 def _why(inner: asyncio.Task[RunOutcome]) -> BaseException | None:

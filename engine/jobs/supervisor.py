@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 from engine.jobs.hub import Hub
+from engine.log_lines import as_text
 
 #: Set in the child's environment: `app.py worker` then talks to its parent through stdin and stdout.
 PIPES = "FLOWPORT_WORKER_PIPES"
@@ -39,6 +40,7 @@ class Supervisor:
         hub: Hub,
         *,
         write_line: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
+        worker_line: Callable[[str, str], str] = as_text,
     ) -> None:
         self._command = list(command)
         self._environment = {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"} | {
@@ -46,6 +48,7 @@ class Supervisor:
         }
         self._hub = hub
         self._write_line = write_line
+        self._worker_line = worker_line
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -115,7 +118,9 @@ class Supervisor:
                 return
             restarts = 0 if time.monotonic() - begun > LIVED_SECONDS else restarts + 1
             pause = PAUSES[min(restarts, len(PAUSES) - 1)]
-            self._write_line(f"The worker ended with {_told(code)}; another is started in {pause:g} s.")
+            self._write_line(
+                self._worker_line(f"ended with {_told(code)}; another is started in {pause:g} s.", "worker")
+            )
             self._stopping.wait(pause)
 
     def _run_once(self) -> int:
@@ -165,7 +170,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._silent_seconds += 1
                 if self._silent_seconds >= SILENT_SECONDS and self._ready.is_set():
-                    self._write_line(f"worker[{process.pid}] says nothing any more and is ended.")
+                    self._write_line(self._worker_line("says nothing any more and is ended.", f"worker[{process.pid}]"))
                     process.kill()
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:
@@ -179,7 +184,7 @@ class Supervisor:
 
     def _pass_log_on(self, process: subprocess.Popen[bytes]) -> None:
         for line in _lines(process.stderr):
-            self._write_line(f"worker[{process.pid}] {line}")
+            self._write_line(self._worker_line(line, f"worker[{process.pid}]"))
 
 
 def _lines(pipe: IO[bytes] | None) -> Iterator[str]:

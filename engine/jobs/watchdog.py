@@ -19,7 +19,8 @@ from typing import Any
 
 from engine.errors import Refusal
 from engine.jobs.changes import finish, give_back, job_error, timed_out
-from engine.jobs.runs import CURRENT_JOB, Run, Runs
+from engine.jobs.runs import Run, Runs
+from engine.log_lines import CURRENT_JOB
 from storage.database import Database
 
 log = logging.getLogger(__name__)

@@ -27,6 +27,7 @@ WHO_MAY_CALL = {
     ("GET", "/public/v1/openapi.json"): "key",
     ("GET", "/healthz"): "anybody",
     ("GET", "/readyz"): "anybody",
+    ("GET", "/metrics"): "the metrics token",
 }
 
 

@@ -39,6 +39,7 @@ WHO_MAY_CALL = {
     "GET /public/v1/openapi.json": KEY,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
+    "GET /metrics": EVERYBODY,  # 404 without a token file, 401 without the token
     # Plain pages and files.
     "MOUNT /assets": EVERYBODY,
     "GET /docs": EVERYBODY,

@@ -1,0 +1,30 @@
+"""Counts the calls of the public API for `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+
+
+class CallFigures:
+    """Counts the calls of the public API since this process started."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "flowport_api_calls", "Calls of the public API.", ["route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "flowport_api_call_seconds",
+            "From the first byte to the end of the answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
+
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """One call has been answered; `route` is the published path, `?` for an address that does not exist."""
+        self._calls.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
