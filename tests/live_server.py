@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.one_command import run_command
+
 ROOT = Path(__file__).parents[1]
 EMAIL = "owner@example.com"
 PASSWORD = "correct horse battery"
@@ -100,15 +102,9 @@ class LiveServer:
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command of app.py beside the running server."""
-        answer = subprocess.run(
-            [sys.executable, str(ROOT / "app.py"), *command],
-            cwd=ROOT,
-            env=self.environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        ended = run_command(command, stdin=(stdin or "").encode(), environment=self.environment(), folder=ROOT)
+        answer = subprocess.CompletedProcess(
+            command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
         )
         if check and answer.returncode:
             raise AssertionError(f"{command} ended with {answer.returncode}:\n{answer.stdout}\n{answer.stderr}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.factories import greeting
+from tests.one_command import run_command
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -43,15 +42,9 @@ Command = Callable[..., Said]
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without anything that a test runner or a person set for Flowport."""
-    left_out = ("FLOWPORT_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    left_out = ("FLOWPORT_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return kept | more
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory) -> str:
-    """Where Python keeps what it compiled, so that the second command starts as fast as it does for people."""
-    return str(tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture
@@ -61,20 +54,17 @@ def data(tmp_path) -> Path:
 
 
 @pytest.fixture
-def command(data, compiled) -> Command:
+def command(data) -> Command:
     """`command("flows", "list")` runs it on the data folder."""
 
     def run(*arguments: object, stdin: str | bytes = "", folder: bool = True, **environment: str) -> Said:
         given = stdin.encode() if isinstance(stdin, str) else stdin
         where = ["--data", str(data)] if folder else []
-        done = subprocess.run(
-            [sys.executable, str(APP), *map(str, arguments), *where],
-            input=given,
-            capture_output=True,
-            env=clean_environment(PYTHONPYCACHEPREFIX=compiled, **environment),
-            cwd=data.parent,
-            timeout=60,
-            check=False,
+        done = run_command(
+            [*map(str, arguments), *where],
+            stdin=given,
+            environment=clean_environment(**environment),
+            folder=data.parent,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
