@@ -242,7 +242,7 @@ class _Worker:
         secrets = frozenset(self.database.read_now(open_all, self._vault))
         if secrets != self._hidden:
             self._hidden = secrets
-            log_to_stderr(secrets)
+            log_to_stderr(secrets, self.settings.log)
 
     def _rules(self) -> OutboundRules:
         """What the environment allows, and what the owner allowed on the page."""
