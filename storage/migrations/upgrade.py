@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import sqlite3
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
+
+VERSIONS = Path(__file__).parent / "versions"
 
 
 class NewerData(Exception):  # noqa: N818 - said to the person who starts the program
@@ -20,6 +19,13 @@ class NewerData(Exception):  # noqa: N818 - said to the person who starts the pr
 
 def upgrade(url: str, data: Path) -> bool:
     """Returns True when something was migrated. Raises NewerData and leaves the folder as it is."""
+    if url.startswith("sqlite") and _is_newest(data):
+        return False
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     script = ScriptDirectory.from_config(config)
@@ -49,6 +55,18 @@ def upgrade(url: str, data: Path) -> bool:
                 if broken:
                     raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
         return True
+
+
+def _is_newest(data: Path) -> bool:
+    """Asks the table that Alembic writes: loading Alembic takes longer than most commands."""
+    newest = max(file.name for file in VERSIONS.glob("0*.py")).split("_")[0]
+    if not (data / "flowport.db").exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(data / "flowport.db", timeout=10)) as connection:
+            return connection.execute("select version_num from alembic_version").fetchall() == [(newest,)]
+    except sqlite3.Error:
+        return False
 
 
 def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect
