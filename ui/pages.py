@@ -15,7 +15,7 @@ from ui import sign_in
 from ui.flows import first_run, flow_page, templates
 from ui.flows import saved_flows as flows
 from ui.guard import NO_STORE, Guard, theme_of
-from ui.jobs import job_page
+from ui.jobs import job_page, jobs_csv
 from ui.jobs import jobs_page as jobs
 from ui.look.plain_pages import error_page
 from ui.look.text import _
@@ -36,6 +36,7 @@ def register(app: App, root: FastAPI) -> None:
         True  # a bar without a name over every page, for nothing
     )
     sign_in.add_routes(root, app)
+    jobs_csv.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)

@@ -70,6 +70,7 @@ WHO_MAY_CALL = {
     "GET /playground/{flow_id}": SIGNED_IN,
     "GET /templates": SIGNED_IN,
     "GET /jobs": SIGNED_IN,
+    "GET /jobs/export.csv": SIGNED_IN,
     "GET /jobs/{job_id}": SIGNED_IN,
     "GET /monitoring": SIGNED_IN,
     "GET /settings": SIGNED_IN,

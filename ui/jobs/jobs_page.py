@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from dataclasses import dataclass, replace
+from typing import Any
 
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -14,43 +14,21 @@ from engine.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.jobs.job_table import job_table
-from ui.jobs.refused_calls import RefusedCalls, look_at_refused
+from ui.jobs.jobs_csv import CSV_PATH
+from ui.jobs.narrowed import STATUSES, Narrowed
+from ui.jobs.refused_calls import RefusedCalls, RefusedView, look_at_refused
+from ui.jobs.span import Span, span_choice
 from ui.look import feedback
 from ui.look.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
 from ui.look.tab_bar import tab_bar
 from ui.look.text import _
 from ui.opened import every, opened, times_of
+from ui.settings.quota import quota_note
 from ui.visit import App, Visit, visit
 
 PAGE_SIZE = 50
 LOOK_SECONDS = 1.0
-STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 ANY = ""
-
-
-@dataclass(frozen=True)
-class Narrowed:
-    """The filters as the address says them; empty means all."""
-
-    status: str = ""
-    flow: str = ""
-    environment: str = ""
-    q: str = ""
-    cursor: str = ""
-
-    def filters(self) -> JobFilters:
-        """For the query."""
-        return JobFilters(
-            statuses=(self.status,) if self.status in STATUSES else (),
-            environments=(self.environment,) if self.environment in ENVIRONMENTS else (),
-            flow_id=self.flow or None,
-            text=self.q,
-        )
-
-    def path(self) -> str:
-        """The address of this view."""
-        said = {name: value for name, value in vars(self).items() if value}
-        return "/jobs" + (f"?{urlencode(said)}" if said else "")
 
 
 @dataclass(frozen=True)
@@ -62,12 +40,12 @@ class Seen:
     keys: Mapping[str, str]
 
 
-def look_at_jobs(session: Session, workspace_id: str, narrowed: Narrowed) -> Seen:
+def look_at_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> Seen:
     """A page of jobs; a cursor that is not ours begins with the newest."""
     try:
-        page = list_jobs(session, workspace_id, narrowed.filters(), PAGE_SIZE, narrowed.cursor or None)
+        page = list_jobs(session, workspace_id, filters, PAGE_SIZE, cursor or None)
     except ParameterInvalid:
-        page = list_jobs(session, workspace_id, narrowed.filters(), PAGE_SIZE)
+        page = list_jobs(session, workspace_id, filters, PAGE_SIZE)
     return Seen(page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id))
 
 
@@ -75,59 +53,68 @@ def register(app: App) -> None:
     """Registers `/jobs`."""
 
     @ui.page("/jobs", language="en-US")
-    async def open_jobs(
-        request: Request,
-        status: str = "",
-        flow: str = "",
-        environment: str = "",
-        q: str = "",
-        cursor: str = "",
-        tab: str = "",
-    ) -> None:
+    async def open_jobs(request: Request, tab: str = "") -> None:
         here = visit(app, request)
-        narrowed = Narrowed(status, flow, environment, q[:200].strip(), cursor)
-        jobs = await here.see(look_at_jobs, narrowed)
-        calls = await here.see(look_at_refused)
-        with opened(here, _("Jobs"), active="jobs"):
-            first = "refused" if tab == "refused" else "all"
+        said = dict(request.query_params)
+        first = "refused" if tab == "refused" else "all"
+        times = times_of(here)
+        narrowed = Narrowed.of(said) if first == "all" else Narrowed()
+        view = RefusedView.of(said) if first == "refused" else RefusedView()
+        now, zone = times.clock.now(), times.reader.zone
+        jobs = await here.see(look_at_jobs, narrowed.filters(now, zone), narrowed.cursor)
+        calls = await here.see(look_at_refused, view.filters(now, zone))
+        quota = await quota_note(here)
+        with opened(here, _("Jobs"), active="jobs") as page:
+            quota.draw()
             tabs = tab_bar({"all": _("All jobs"), "refused": _("Refused")}, first)
+            with page.actions:
+                csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
+                csv.props("download").set_visibility(first == "all")
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(here, narrowed, tabs, jobs)
+                    listed = JobsList(here, narrowed, tabs, jobs, csv)
                 with ui.tab_panel("refused"):
-                    RefusedCalls(here, tabs, calls)
+                    refused = RefusedCalls(here, view, tabs, calls)
+            quota.watch()
 
         def opened_tab() -> None:
-            ui.navigate.history.replace("/jobs?tab=refused" if tabs.value == "refused" else listed.narrowed.path())
+            on_refused = tabs.value == "refused"
+            csv.set_visibility(not on_refused)
+            ui.navigate.history.replace(refused.view.path() if on_refused else listed.narrowed.path())
 
         tabs.on_value_change(opened_tab)
 
 
 class JobsList:
-    """The tab with all jobs."""
+    """The tab with all jobs; `csv` is the link to the same list as a file."""
 
-    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs, seen: Seen) -> None:
+    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element) -> None:
         self.here = here
         self.narrowed = narrowed
         self.tabs = tabs
         self.times = times_of(here)
         self.seen = seen
+        self.csv = csv
         with ui.element("div").classes("fp-filters"):
-            box = ui.input(value=self.narrowed.q, placeholder=_("Job id or words of an error"))
-            box.props("outlined dense clearable debounce=300").classes("fp-finder")
-            box.props["aria-label"] = _("Search in jobs")
-            with box.add_slot("prepend"):
-                icon("search", size=16)
-            box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
-            statuses = {ANY: _("Any status"), **{status: STATES[status][0] for status in STATUSES}}
-            self._select(_("Status"), statuses, self.narrowed.status, "status")
-            flows = {ANY: _("All flows"), **dict(sorted(self.seen.titles.items(), key=lambda one: one[1].casefold()))}
-            self._select(_("Flow"), flows, self.narrowed.flow, "flow")
-            environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
-            self._select(_("Environment"), environments, self.narrowed.environment, "environment")
+            self._draw_filters()
         self.body = ui.element("div").classes("fp-col")
         self._draw()
         every(LOOK_SECONDS, self.look)
+
+    def _draw_filters(self) -> None:
+        box = ui.input(value=self.narrowed.q, placeholder=_("Job id or words of an error"))
+        box.props("outlined dense clearable debounce=300").classes("fp-finder")
+        box.props["aria-label"] = _("Search in jobs")
+        with box.add_slot("prepend"):
+            icon("search", size=16)
+        box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
+        statuses = {ANY: _("Any status"), **{status: STATES[status][0] for status in STATUSES}}
+        self._select(_("Status"), statuses, self.narrowed.status, "status")
+        self._select(_("Flow"), {ANY: _("All flows"), **by_word(self.seen.titles)}, self.narrowed.flow, "flow")
+        environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
+        self._select(_("Environment"), environments, self.narrowed.environment, "environment")
+        self._select(_("Key"), {ANY: _("All keys"), **by_word(self.seen.keys)}, self.narrowed.key, "key")
+        span_choice(self.narrowed.span, self._span)
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
         choice = ui.select(options, value=value if value in options else ANY)
@@ -135,8 +122,12 @@ class JobsList:
         choice.props["aria-label"] = label
         choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
 
-    async def _narrow(self, **changes: str) -> None:
-        self.narrowed = Narrowed(**{**vars(self.narrowed), "cursor": "", **changes})
+    async def _span(self, span: Span) -> None:
+        await self._narrow(span=span)
+
+    async def _narrow(self, **changes: Any) -> None:
+        self.narrowed = replace(self.narrowed, **{"cursor": "", **changes})
+        self.csv.props["href"] = CSV_PATH + self.narrowed.query()
         ui.navigate.history.replace(self.narrowed.path())
         await self.look()
 
@@ -144,7 +135,8 @@ class JobsList:
         """Reads the page of jobs again and draws it when it changed or while a job is running."""
         if self.tabs.value != "all":
             return
-        fresh = await self.here.see(look_at_jobs, self.narrowed)
+        filters = self.narrowed.filters(self.times.clock.now(), self.times.reader.zone)
+        fresh = await self.here.see(look_at_jobs, filters, self.narrowed.cursor)
         if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
             self.seen = fresh
             self._draw()
@@ -169,8 +161,7 @@ class JobsList:
                         button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
 
     def _draw_empty(self) -> None:
-        narrowed = self.narrowed != Narrowed()
-        if narrowed:
+        if not self.narrowed.empty or self.narrowed.cursor:
             with feedback.empty("filter_alt_off", _("No job fits these filters"), _("Take one away to see more.")):
                 link_button(_("Show all jobs"), "/jobs")
         else:
@@ -178,3 +169,8 @@ class JobsList:
                 "inbox", _("No jobs yet"), _("Each call of an API and each run in the Playground becomes a job here.")
             ):
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
+
+
+def by_word(options: Mapping[str, str]) -> dict[str, str]:
+    """Choices in the order of their words."""
+    return dict(sorted(options.items(), key=lambda one: one[1].casefold()))

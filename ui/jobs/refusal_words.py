@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.refusals import RefusedRow
 from ui.look.text import _
 
-_CODES = {
+CODES = {
     "unauthorized": _("Key not accepted"),
     "not_found": _("No such flow"),
     "flow_not_deployed": _("The flow was not deployed"),
@@ -25,7 +25,7 @@ _FIELDS = {"required": _("is missing"), "unknown_field": _("unknown field")}
 
 def refusal_word(code: str) -> str:
     """Why a call was refused, without its fields."""
-    return _CODES.get(code, code.replace("_", " ").capitalize())
+    return CODES.get(code, code.replace("_", " ").capitalize())
 
 
 def what_was_wrong(call: RefusedRow) -> str:

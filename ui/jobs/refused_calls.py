@@ -3,64 +3,116 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
+from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.refusals import RefusedRow, list_refused_calls
-from ui.jobs.refusal_words import what_was_wrong
+from storage.refusals import RefusalFilters, RefusedRow, list_refused_calls
+from ui.jobs.accepting import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
+from ui.jobs.refusal_explained import Explained, explain
+from ui.jobs.refusal_words import CODES, refusal_word, what_was_wrong
+from ui.jobs.span import Span, span_choice, span_of
 from ui.look import feedback
-from ui.look.parts import Column, Table, badge, icon_button, link_button, table, words
+from ui.look.parts import Column, Table, badge, button, link_button, table, words
 from ui.look.text import _, number
 from ui.opened import every, times_of
 from ui.visit import Visit
 
 MOST = 1_000
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+ANY = ""
+
+
+@dataclass(frozen=True)
+class RefusedView:
+    """What the tab is narrowed to, as the address says it; empty means all."""
+
+    flow: str = ""
+    key: str = ""
+    code: str = ""
+    span: Span = field(default_factory=Span)
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> RefusedView:
+        """From the query of an address."""
+        return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said))
+
+    def filters(self, now: int, zone: tzinfo) -> RefusalFilters:
+        """For the query."""
+        since, until = self.span.limits(now, zone)
+        return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until)
+
+    def path(self) -> str:
+        """The address of this view."""
+        said = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code, **self.span.said()}
+        return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Equal refusals: the newest of them, and how many there were."""
+    """Equal refusals: the newest of them, how many there were, and the field they could be accepted with."""
 
     newest: RefusedRow
     first_at: int
     times: int
+    field: UnknownField | None
+
+    @property
+    def same(self) -> tuple[str, str, str]:
+        """Names the group, whatever is added to it."""
+        return (self.newest.code, self.newest.flow_id + self.newest.key_id, what_was_wrong(self.newest))
 
 
 @dataclass(frozen=True)
 class SeenRefusals:
-    """What the tab shows."""
+    """What the tab shows; `known` are the fields of the drafts that unknown fields could go to."""
 
     refused: tuple[Refused, ...]
     titles: Mapping[str, str]
     keys: Mapping[str, str]
+    known: Mapping[str, frozenset[str]]
 
 
-def look_at_refused(session: Session, workspace_id: str) -> SeenRefusals:
+def look_at_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
     """The last refused calls of a workspace, equal ones together, the newest first."""
     groups: dict[tuple[object, ...], list[RefusedRow]] = {}
-    for call in list_refused_calls(session, workspace_id, limit=MOST):
+    for call in list_refused_calls(session, workspace_id, filters, limit=MOST):
         same = (call.status, call.code, call.flow_id, call.key_id, what_was_wrong(call))
         groups.setdefault(same, []).append(call)
+    refused = tuple(
+        Refused(calls[0], calls[-1].at, len(calls), unknown_field_of(calls[0])) for calls in groups.values()
+    )
+    flow_ids = {one.field.flow_id for one in refused if one.field is not None}
     return SeenRefusals(
-        tuple(Refused(calls[0], calls[-1].at, len(calls)) for calls in groups.values()),
+        refused,
         list_flow_titles(session, workspace_id),
         list_key_labels(session, workspace_id),
+        draft_fields(session, workspace_id, flow_ids),
     )
 
 
 class RefusedCalls:
     """The tab's content."""
 
-    def __init__(self, here: Visit, tabs: ui.tabs, seen: SeenRefusals) -> None:
+    def __init__(self, here: Visit, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
         self.here = here
+        self.view = view
         self.tabs = tabs
         self.times = times_of(here)
         self.chosen: tuple[str, str, str] | None = None
+        self.accepted: set[UnknownField] = set()
         self.seen = seen
+        with ui.element("div").classes("fp-filters"):
+            self._select(_("Flow"), {ANY: _("All flows"), **_by_word(seen.titles)}, view.flow, "flow")
+            self._select(_("Key"), {ANY: _("All keys"), **_by_word(seen.keys)}, view.key, "key")
+            reasons = {ANY: _("Every reason"), **{code: refusal_word(code) for code in CODES}}
+            self._select(_("Reason"), reasons, view.code, "code")
+            span_choice(view.span, self._span)
         words(
             _("Refused calls are no jobs: they cost nothing and do not count. Values are never kept."),
             "fp-s13 fp-t2 fp-before",
@@ -70,11 +122,26 @@ class RefusedCalls:
         self._draw()
         every(LOOK_SECONDS, self.look)
 
+    def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
+        choice = ui.select(options, value=value if value in options else ANY)
+        choice.props("outlined dense options-dense").classes("fp-filter")
+        choice.props["aria-label"] = label
+        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+
+    async def _span(self, span: Span) -> None:
+        await self._narrow(span=span)
+
+    async def _narrow(self, **changes: Any) -> None:
+        self.view = replace(self.view, **changes)
+        ui.navigate.history.replace(self.view.path())
+        await self.look()
+
     async def look(self) -> None:
         """Reads again while the tab is open."""
         if self.tabs.value != "refused":
             return
-        fresh = await self.here.see(look_at_refused)
+        filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
+        fresh = await self.here.see(look_at_refused, filters)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -83,15 +150,7 @@ class RefusedCalls:
         self.body.clear()
         with self.body:
             if not self.seen.refused:
-                with (
-                    ui.element("section").classes("fp-card"),
-                    feedback.empty(
-                        "verified",
-                        _("Nothing was refused"),
-                        _("A call with a wrong body, key or over a limit shows up here."),
-                    ),
-                ):
-                    pass
+                self._draw_empty()
                 return
             columns = [
                 Column(_("Answer"), width="92px"),
@@ -106,9 +165,26 @@ class RefusedCalls:
                 rows = table(columns, label=_("Refused calls"))
                 for one in self.seen.refused:
                     self._row(rows, one)
-            chosen = next((one for one in self.seen.refused if _same(one) == self.chosen), None)
+            chosen = next((one for one in self.seen.refused if one.same == self.chosen), None)
             if chosen is not None:
-                self._explain(chosen)
+                explain(self._explained(chosen), self.times)
+
+    def _draw_empty(self) -> None:
+        if self.view != RefusedView():
+            with feedback.empty(
+                "filter_alt_off", _("No refused call fits these filters"), _("Take one away to see more.")
+            ):
+                link_button(_("Show all refused calls"), "/jobs?tab=refused")
+            return
+        with (
+            ui.element("section").classes("fp-card"),
+            feedback.empty(
+                "verified",
+                _("Nothing was refused"),
+                _("A call with a wrong body, key or over a limit shows up here."),
+            ),
+        ):
+            pass
 
     def _row(self, rows: Table, one: Refused) -> None:
         call = one.newest
@@ -120,79 +196,51 @@ class RefusedCalls:
             rows.cell(number(one.times, self.times.reader), "fp-b")
             rows.cell(self.seen.keys.get(call.key_id) or call.key_prefix or _("unknown"), "fp-t2")
             rows.cell(self.times.moment(call.at), "fp-t2")
-            with rows.cell():
-                show = ui.button(_("Explain"), on_click=lambda: self._choose(one), color=None)
-                show.props("outline dense no-caps :ripple=false")
+            with rows.cell(), ui.element("span").classes("fp-row fp-right"):
+                self._accepting(one)
+                show = button(_("Explain"), lambda: self._choose(one), small=True)
                 show.props["aria-label"] = f"{_('Explain')}: {what_was_wrong(call)}"
 
+    def _accepting(self, one: Refused) -> None:
+        """The button in a row; a word once the draft has the field."""
+        if one.field is None:
+            return
+        there = in_draft(one.field, self.seen.known)
+        if there:
+            badge(_("In the draft"), kind="warn", icon="edit")
+        elif there is False and self.here.may("edit flows"):
+            accept = button(_("Accept this field"), lambda: self._accept(one), icon="add", small=True)
+            accept.props["aria-label"] = f"{_('Accept this field')}: {one.field.name}"
+
+    def _explained(self, one: Refused) -> Explained:
+        there = None if one.field is None else in_draft(one.field, self.seen.known)
+        return Explained(
+            call=one.newest,
+            first_at=one.first_at,
+            times=one.times,
+            key=self.seen.keys.get(one.newest.key_id) or _("unknown"),
+            field=one.field,
+            in_draft=there,
+            accept=(lambda: self._accept(one)) if there is False and self.here.may("edit flows") else None,
+            undo=(lambda: self._take_back(one)) if there and one.field in self.accepted else None,
+            close=lambda: self._choose(None),
+        )
+
     def _choose(self, one: Refused | None) -> None:
-        self.chosen = _same(one) if one is not None else None
+        self.chosen = one.same if one is not None else None
         self._draw()
 
-    def _explain(self, one: Refused) -> None:
-        call = one.newest
-        key = self.seen.keys.get(call.key_id) or _("unknown")
-        often = f"{one.times} {_('times')}" if one.times > 1 else _("once")
-        with ui.element("section").classes("fp-card fp-explain"):
-            with ui.element("div").classes("fp-row"):
-                words(f"{what_was_wrong(call)}, {often}, {_('key')} {key}", tag="h2")
-                words("", "fp-sp")
-                icon_button("close", _("Close"), lambda: self._choose(None), tip=False)
-            happened = (
-                f"{_('Calls were refused with')} {call.status} {_('since')} {self.times.moment(one.first_at)}."
-                if one.times > 1
-                else f"{_('A call was refused with')} {call.status}, {self.times.moment(call.at)}."
-            )
-            why, todo, action = _reasons(call)
-            with ui.element("div").classes("fp-thirds"):
-                for heading, text in ((_("What happened"), happened), (_("Why"), why), (_("What to do"), todo)):
-                    with ui.element("div"):
-                        words(heading, "fp-s12 fp-t3", tag="h3")
-                        words(text, "fp-s13", tag="p")
-            if call.fields:
-                with ui.element("ul").classes("fp-errlist"):
-                    for field in call.fields:
-                        with ui.element("li"):
-                            words(str(field.get("pointer") or "/"), "fp-mono fp-b")
-                            words(f" {field.get('detail', '')}")
-            with ui.element("div").classes("fp-row"):
-                if action is not None:
-                    link_button(*action)
-                words(f"{_('Request id')} {call.request_id}", "fp-mono fp-s12 fp-t3")
+    async def _accept(self, one: Refused) -> None:
+        if one.field is not None and await accept_field(self.here, one.field):
+            self.accepted.add(one.field)
+            self.chosen = one.same
+            await self.look()
+
+    async def _take_back(self, one: Refused) -> None:
+        if one.field is not None and await take_back(self.here, one.field):
+            self.accepted.discard(one.field)
+            await self.look()
 
 
-def _same(one: Refused) -> tuple[str, str, str]:
-    return (one.newest.code, one.newest.flow_id + one.newest.key_id, what_was_wrong(one.newest))
-
-
-def _reasons(call: RefusedRow) -> tuple[str, str, tuple[str, str] | None]:
-    """Why, what to do, and a place to do it."""
-    match call.code:
-        case "validation_failed":
-            return (
-                _(
-                    "The body must have the fields of the API Input, and no others: an unknown field is often a typing mistake."
-                ),
-                _("Tell the caller, or change the API Input's fields and update the API."),
-                (_("Open in Playground"), f"/playground/{call.flow_id}") if call.flow_id else None,
-            )
-        case "unauthorized":
-            return (
-                _("The key is unknown, revoked or has expired."),
-                _("Check which key the caller sends; create a new one when it is lost."),
-                (_("API Keys"), "/settings/keys"),
-            )
-        case "concurrency_limit_exceeded" | "monthly_quota_exceeded":
-            return (
-                _("The plan, or a limit of this key, was used up at that moment."),
-                _("The caller may try again after the time the answer names. Or raise the limit."),
-                (_("Limits and plan"), "/settings/limits"),
-            )
-        case "flow_not_deployed":
-            return (
-                _("The flow's API was switched off."),
-                _("Deploy it again, or tell the caller to stop."),
-                (_("Open the flow"), f"/flows/{call.flow_id}"),
-            )
-        case _other:
-            return _("The answer told the caller the reason."), _("Ask the caller for the answer they got."), None
+def _by_word(options: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(options.items(), key=lambda one: one[1].casefold()))

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from engine.actions.flows import save_draft
 from engine.errors import VersionConflict
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, apply_ops
+from storage.database import Database
 from storage.flows import get_draft
-from ui.visit import Visit
+from ui.visit import App, Visit
 
 #: Called after a change with the operations, the new revision and the tab that made it.
 Listener = Callable[[Sequence[Op], int, str], None]
@@ -89,3 +91,11 @@ class Drafts:
         draft.listeners.pop(client, None)
         if not draft.listeners:
             self._open.pop(draft.flow_id, None)
+
+
+_DRAFTS: WeakKeyDictionary[Database, Drafts] = WeakKeyDictionary()
+
+
+def drafts_of(app: App) -> Drafts:
+    """The open drafts of this server: pages other than the Playground that change a draft go through them, too."""
+    return _DRAFTS.setdefault(app.database, Drafts())

@@ -27,7 +27,7 @@ from ui.look.text import _
 from ui.playground.bar import Bar
 from ui.playground.canvas_element import Marks
 from ui.playground.canvas_events import CanvasEvents
-from ui.playground.draft import Drafts, OpenDraft
+from ui.playground.draft import Drafts, OpenDraft, drafts_of
 from ui.playground.inspector import Inspector
 from ui.playground.palette import palette
 from ui.playground.run_panel import RunPanel
@@ -41,7 +41,7 @@ RECONNECT_SECONDS = 60.0
 
 def register(app: App) -> None:
     """Registers `/playground` and `/playground/{id}`."""
-    drafts = Drafts()
+    drafts = drafts_of(app)
 
     @ui.page("/playground", language="en-US")
     async def open_new(request: Request) -> RedirectResponse:

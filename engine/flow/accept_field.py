@@ -1,0 +1,68 @@
+"""Accepting a field that callers sent and the flow did not know: an edit of its API Input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.errors import Invalid
+from engine.flow.contract import MAX_FIELDS, api_input, input_fields
+from engine.flow.document import Document
+from engine.flow.edits import Op
+
+
+def accept_field_ops(document: Document, name: str, sent: str = "") -> list[Op]:
+    """The operations that add `name` as an optional field of the type that was `sent` (Text when it is not known).
+
+    Empty when the field is there already. Raises Invalid when there is nothing to add it to.
+    """
+    node = api_input(document)
+    if node is None:
+        raise Invalid(
+            "The draft has no API Input, so there is no place for the field",
+            remedy="Add an API Input in the Playground, then accept the field.",
+        )
+    fields = [*(node.config.get("fields") or ())]
+    if has_field(document, name):
+        return []
+    if len(fields) >= MAX_FIELDS:
+        raise Invalid(
+            f"The API Input has {len(fields)} fields; more than {MAX_FIELDS} are not taken",
+            remedy="Take one away, or let callers send a group.",
+        )
+    fields.append(_field(name, sent))
+    before = dict(node.config)
+    return [
+        {
+            "op": "updateNode",
+            "id": node.id,
+            "before": {"config": before},
+            "after": {"config": {**before, "fields": fields}},
+        }
+    ]
+
+
+def take_back_ops(document: Document, name: str) -> list[Op]:
+    """The operations that take an accepted field away again, whatever else was edited since."""
+    node = api_input(document)
+    if node is None or not has_field(document, name):
+        return []
+    before = dict(node.config)
+    kept = [field for field in before.get("fields") or () if field.get("name") != name]
+    return [
+        {
+            "op": "updateNode",
+            "id": node.id,
+            "before": {"config": before},
+            "after": {"config": {**before, "fields": kept}},
+        }
+    ]
+
+
+def has_field(document: Document, name: str) -> bool:
+    """Whether the API Input has a field of this name."""
+    return any(str(field.get("name")) == name for field in input_fields(document))
+
+
+def _field(name: str, sent: str) -> dict[str, Any]:
+    kind = sent if sent in {"string", "number", "integer", "boolean", "object", "array"} else "string"
+    return {"name": name, "type": kind, "required": False}

@@ -1,0 +1,110 @@
+"""The filtered list of jobs as a CSV file, read and sent piece by piece (security.md S30).
+
+A cell that a spreadsheet would take for a formula gets an apostrophe in front. Nothing is stored: the name is only what the
+browser is told.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.clock import to_rfc3339
+from storage.job_documents import list_flow_titles, list_key_labels
+from storage.jobs import JobFilters, JobRow, list_jobs
+from storage.members import find_signed_in
+from ui.guard import NO_STORE, stranger_answer
+from ui.jobs.job_words import environment_word, job_state
+from ui.jobs.narrowed import Narrowed
+from ui.look.text import Reader
+from ui.visit import COOKIE, App
+
+CSV_PATH = "/jobs/export.csv"
+PIECE = 500
+HEAD = (
+    "job_id", "status", "flow_id", "flow", "flow_version", "environment", "key", "created_at", "started_at",
+    "completed_at", "execution_time_seconds", "attempts", "cost_usd", "input_tokens", "output_tokens", "model_calls",
+    "simulated", "error_code", "error_node", "error_message", "request_id",
+)  # fmt: skip
+#: What makes a spreadsheet read a cell as a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Registers the file; a plain route, so it keeps no page alive."""
+
+    @root.get(CSV_PATH, include_in_schema=False)
+    async def jobs_csv(request: Request) -> Response:
+        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        if person is None:
+            return await stranger_answer(app, request)
+        now = app.database.clock.now()
+        zone = Reader.of(request.headers, request.cookies).zone
+        filters = Narrowed.of(dict(request.query_params)).filters(now, zone)
+        name = f"jobs-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"
+        return StreamingResponse(
+            _rows(app, person.workspace_id, filters),
+            media_type="text/csv; charset=utf-8",
+            headers={
+                **NO_STORE,
+                "content-disposition": f'attachment; filename="{name}"',
+                "x-content-type-options": "nosniff",
+            },
+        )
+
+
+async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:
+    titles = await app.database.read(list_flow_titles, workspace_id)
+    keys = await app.database.read(list_key_labels, workspace_id)
+    yield "\ufeff" + _line(HEAD)  # the mark tells spreadsheets that it is UTF-8
+    cursor: str | None = None
+    while True:
+        page = await app.database.read(list_jobs, workspace_id, filters, PIECE, cursor)
+        yield "".join(_line(_cells(job, titles, keys)) for job in page.jobs)
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> tuple[Any, ...]:
+    error = job.error or {}
+    took = (job.completed_at - job.started_at) / 1000 if job.completed_at and job.started_at else ""
+    return (
+        job.id,
+        job_state(job),
+        job.flow_id,
+        titles.get(job.flow_id, ""),
+        job.flow_version,
+        environment_word(job.environment),
+        keys.get(job.key_id or "", ""),
+        *(to_rfc3339(at) if at else "" for at in (job.created_at, job.started_at, job.completed_at)),
+        took,
+        job.attempts,
+        "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip("."),
+        job.input_tokens,
+        job.output_tokens,
+        job.model_calls,
+        "yes" if job.simulated else "no",
+        error.get("code"),
+        error.get("node_label") or error.get("node_id"),
+        error.get("message"),
+        job.request_id,
+    )
+
+
+def _line(cells: tuple[Any, ...]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow([safe_cell(cell) for cell in cells])
+    return text.getvalue()
+
+
+def safe_cell(value: Any) -> Any:
+    """A value that no spreadsheet runs."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
