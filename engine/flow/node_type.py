@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
@@ -105,6 +106,20 @@ class HttpAnswer(Protocol):
     def text(self) -> str: ...
 
 
+class SiteRules(Protocol):
+    """What a site's robots.txt says (`engine.outside.manners`). `failed_status`: it could not be had just now."""
+
+    @property
+    def failed_status(self) -> int | None: ...
+    @property
+    def answer_headers(self) -> Mapping[str, str]: ...
+    @property
+    def crawl_delay(self) -> float: ...
+    @property
+    def sitemaps(self) -> Sequence[str]: ...
+    def may_read(self, url: str) -> bool: ...
+
+
 class Http(Protocol):
     """The outbound door as a node sees it (`engine.outside.http.Door`). Refusals and faults come as NodeFailed."""
 
@@ -119,6 +134,14 @@ class Http(Protocol):
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
     ) -> HttpAnswer: ...
+
+    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
+        """The robots.txt of a page's site, asked for once in a while. Raises NodeFailed."""
+        ...
+
+    def turn(self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10) -> AbstractAsyncContextManager[None]:
+        """Enter it around a request: it waits until the page's host may be asked again."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.jobs.record import JobRecorder
 from engine.outside.connections import ModelConnection, split_model
 from engine.outside.http import Answer, Door
+from engine.outside.manners import SiteRules
 from engine.outside.models import ModelAnswer, ModelRequest, Models
 from engine.run.steps import Services
 from storage.database import Database
@@ -113,6 +115,12 @@ class _SettledDoor:
     async def request(self, method: str, url: str, **options: Any) -> Answer:
         await self._recorder.settled()
         return await self._door.request(method, url, **options)
+
+    async def site_rules(self, url: str, **options: Any) -> SiteRules:
+        return await self._door.site_rules(url, **options)
+
+    def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
+        return self._door.turn(url, **options)
 
 
 def _unusable(refusal: Refusal) -> NodeFailed:

@@ -12,12 +12,14 @@ from engine.nodes import (
     prompt,
     set_fields,
     text_template,
+    website_mapper,
 )
 
 NODE_TYPES: tuple[NodeType, ...] = (
     api_input.NODE,
     api_output.NODE,
     page_scraper.NODE,
+    website_mapper.NODE,
     html_text_extractor.NODE,
     http_request.NODE,
     prompt.NODE,

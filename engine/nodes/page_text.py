@@ -25,6 +25,7 @@ __all__ = [
     "decode_body",
     "extract_text",
     "needs_browser",
+    "read_links",
     "read_page",
 ]
 
@@ -130,6 +131,20 @@ def extract_text(
 def check_selector(selector: str) -> None:
     """Raises SelectorUnreadable for a text that is no CSS selector."""
     _select(LexborHTMLParser("<p>"), selector)
+
+
+def read_links(html: str, url: str) -> list[str]:
+    """Every address that a page found at `url` links to, once, in page order; none when the page asks programs to follow none.
+
+    Raises PageTooTangled.
+    """
+    html = html[:LONGEST_PAGE]
+    check_shape(html)
+    tree = LexborHTMLParser(html)
+    wishes = {word.strip().lower() for word in _meta(tree, "robots").split(",")}
+    if wishes & {"nofollow", "none"}:
+        return []
+    return [link["url"] for link in _links(tree, url, _base(tree, url))]
 
 
 def needs_browser(html: str) -> bool:

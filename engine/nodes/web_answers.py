@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
-from protego import Protego
-
-from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed
-
-#: The name that robots.txt files address us by.
-ROBOTS_NAME = "Flowport"
-
-_LONGEST_ROBOTS = 500 * 1024
+from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, SiteRules
 
 
 def shown(url: str) -> str:
@@ -29,7 +21,7 @@ def status_failure(answer: HttpAnswer, asked: str, *, code: str = "http_status",
     passing = answer.status in {408, 425, 429} or answer.status >= 500
     said = " ".join(answer.text()[:2_000].split())[:200] if "html" not in answer.content_type else ""
     return NodeFailed(
-        f"`{shown(asked)}` answered {answer.status}{_phrase(answer.status)}.",
+        f"`{shown(asked)}` answered {answer.status}{phrase(answer.status)}.",
         code=code,
         why=f"It said: {said}" if said else "",
         remedy=remedy or ("Try again later." if passing else "Check the address and what is sent to it."),
@@ -51,42 +43,33 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-async def ask_robots(url: str, context: NodeContext) -> None:
-    """Raises NodeFailed (`page_blocked_by_robots`) when the site's robots.txt closes a page to programs.
+async def ask_robots(url: str, context: NodeContext) -> SiteRules:
+    """The rules of the page's site. Raises NodeFailed (`page_blocked_by_robots`) when they close the page to programs.
 
     A site without a readable robots.txt allows everything; one whose server fails says nothing yet, so it is a passing fault.
     """
-    parts = urlsplit(url.strip())
-    robots = f"{parts.scheme}://{parts.netloc}/robots.txt"
-    try:
-        answer = await context.http.request("GET", robots, timeout_seconds=context.timeout_seconds)
-    except NodeFailed as failure:
-        if failure.passing:
-            raise
-        return  # the page's own request says what is wrong with the address
-    if answer.status == 429 or answer.status >= 500:
+    rules = await context.http.site_rules(url, timeout_seconds=context.timeout_seconds)
+    if rules.failed_status is not None:
         raise NodeFailed(
-            f"`{shown(url)}` was not read: the site's robots.txt answered {answer.status}{_phrase(answer.status)}.",
+            f"`{shown(url)}` was not read: the site's robots.txt answered {rules.failed_status}{phrase(rules.failed_status)}.",
             code="page_blocked_by_robots",
             why="Without it nobody knows whether programs may read the page.",
             remedy="Try again later, or switch off “Respect robots.txt” if you have the site's permission.",
             passing=True,
-            retry_after=retry_after(answer.headers),
+            retry_after=retry_after(rules.answer_headers),
         )
-    if answer.status == 200 and not await context.in_thread(_may_read, answer.text()[:_LONGEST_ROBOTS], url.strip()):
+    if not rules.may_read(url.strip()):
         raise NodeFailed(
             f"`{shown(url)}` was not read: the site's robots.txt closes it to programs.",
             code="page_blocked_by_robots",
             why="The owner of a site decides there which pages programs may read.",
             remedy="Use another page, or switch off “Respect robots.txt” if you have the site's permission.",
         )
+    return rules
 
 
-def _may_read(robots: str, url: str) -> bool:
-    return Protego.parse(robots).can_fetch(url, ROBOTS_NAME)
-
-
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """` (Not Found)` for 404, nothing for a number without a name."""
     try:
         return f" ({HTTPStatus(status).phrase})"
     except ValueError:

@@ -36,6 +36,7 @@ from engine.outside.faults import (
     outbound_fault,
 )
 from engine.outside.hops import USER_AGENT, Hop, sendable, with_query
+from engine.outside.manners import Manners, SiteRules
 from engine.outside.practice import PRACTICE_HOST, practice_answer
 from engine.outside.wording import in_words
 
@@ -100,10 +101,22 @@ class Door:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._lanes = Lanes(rules or OutboundRules(), resolver, connector, tls)
+        self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
 
     def replace_rules(self, rules: OutboundRules) -> None:
         """The owner changed the rules: they count from the next request or redirect on."""
         self._lanes.replace_rules(rules)
+        self._manners.forget()
+
+    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
+        """What the robots.txt of a page's site says; asked for once and kept for a while. Raises NodeFailed."""
+        return await self._manners.site_rules(url, timeout_seconds)
+
+    def turn(
+        self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Enter it around a request: waits until the page's host may be asked again (`engine.outside.manners`)."""
+        return self._manners.turn(url, delay_seconds=delay_seconds, at_once=at_once)
 
     async def request(
         self,

@@ -6,56 +6,13 @@ import json
 
 import pytest
 
-from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from engine.nodes.web_answers import retry_after
-from engine.outside.http import Door, OutboundRules, parse_allow_list
-from engine.run.plan import compile_plan
-from engine.run.runner import RunOptions, run_flow
-from tests.stand_ins.network import Names
+from tests.engine.nodes.one_node import Services, flow, run_node
 from tests.stand_ins.web_server import answer, serve
 
 SITE = "https://practice.flowport.example"
-
-
-class Notebook:
-    def __init__(self):
-        self.steps = {}
-
-    def started(self, step):
-        pass
-
-    def ended(self, step):
-        self.steps[step.key.node_id] = step
-
-
-class Services:
-    """What a worker hands to a run: a door that may also reach this machine, and one secret."""
-
-    def __init__(self):
-        self.http = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
-
-    async def in_thread(self, work, *args):
-        return work(*args)
-
-    def secret(self, secret_id):
-        if secret_id != "sec_1":
-            raise NodeFailed("There is no such secret.")
-        return "swordfish"
-
-
-def flow(kind, config, inputs, policy=None):
-    node = {"id": kind, "type": kind, "config": config, "inputs": inputs, "policy": {"retries": 0, **(policy or {})}}
-    fields = [{"name": "value", "type": "object"}]
-    return Document.model_validate(
-        {
-            "format": 1,
-            "nodes": [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}, node],
-            "edges": [{"id": "e", "source": "api_input", "target": kind}],
-        }
-    )
 
 
 @pytest.fixture
@@ -64,14 +21,7 @@ async def run():
     services = Services()
 
     async def go(kind, config, inputs, payload=None, policy=None):
-        notebook = Notebook()
-        plan = compile_plan(flow(kind, config, inputs, policy), CATALOG)
-        options = RunOptions(job_id="job_1")
-        outcome = await run_flow(
-            plan, payload or {"value": None}, system={}, services=services, recorder=notebook, options=options
-        )
-        step = notebook.steps[kind]
-        return (outcome.result["output"] if outcome.error is None else outcome.error), step
+        return await run_node(services, kind, config, inputs, payload, policy)
 
     yield go
     await services.http.aclose()

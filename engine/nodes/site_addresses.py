@@ -1,0 +1,137 @@
+"""Addresses of a site's pages: one form for each, which belong to a site, and patterns that pick some. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit, urlunsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
+#: Parts of a query that count visitors and change nothing on the page.
+_TRACKING = re.compile(
+    r"^(utm_\w+|gclid|dclid|gbraid|wbraid|fbclid|msclkid|yclid|twclid|mc_cid|mc_eid|igshid|_ga|_gl)(=|$)"
+)
+_FILES = frozenset(
+    "7z apk atom avi avif bin bmp bz2 css csv dmg doc docx eot epub exe gif gz ico ics iso jar jpeg jpg js json m4a m4v "  # noqa: SIM905
+    "map mjs mkv mov mp3 mp4 mpeg mpg msi odp ods odt ogg ogv otf pdf png pps ppt pptx psd rar rss rtf svg tar tgz tif "
+    "tiff ttf txt wasm wav webm webmanifest webp wmv woff woff2 xls xlsx xml xz zip".split()
+)
+
+
+def canonical(url: str) -> str | None:
+    """The one form of an address, without fragment and visitor counters; None for what is no page's address."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return None
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
+    if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or len(url) > 4_096:
+        return None
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError:
+            return None
+    place = f"[{host}]" if ":" in host else host
+    if port and port != _DEFAULT_PORTS[scheme]:
+        place = f"{place}:{port}"
+    path = _escaped(parts.path) or "/"
+    if "/." in path:
+        path = _without_dots(path)
+    query = "&".join(part for part in _escaped(parts.query).split("&") if part and not _TRACKING.match(part))
+    return urlunsplit((scheme, place, path, query, ""))
+
+
+def page_key(url: str) -> str:
+    """What two addresses of one page have in common: all but http or https and a leading `www.`. `url` is canonical."""
+    return _without_www(url.split("://", 1)[1])
+
+
+def site_of(url: str) -> str:
+    """The site of a canonical address: its host without `www.`, and its port when it is not the usual one."""
+    return _without_www(urlsplit(url).netloc)
+
+
+def is_file(url: str) -> bool:
+    """Whether an address ends like a picture, a document or another file that is no page."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    return "." in name and name.rsplit(".", 1)[-1].lower() in _FILES
+
+
+@dataclass(frozen=True)
+class Picker:
+    """Which addresses count: those that match one of `include` (all, when it is empty) and none of `exclude`."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, include: Iterable[str], exclude: Iterable[str]) -> Picker:
+        """Without the empty lines that a form leaves."""
+        return cls(tuple(filter(None, map(str.strip, include))), tuple(filter(None, map(str.strip, exclude))))
+
+    def takes(self, url: str) -> bool:
+        """Whether a canonical address counts."""
+        if any(matches(pattern, url) for pattern in self.exclude):
+            return False
+        return not self.include or any(matches(pattern, url) for pattern in self.include)
+
+
+def matches(pattern: str, url: str) -> bool:
+    """Whether a pattern describes all that follows the host, or, when it has `://`, the whole address.
+
+    `*` stands for any characters, also none. A pattern with `/` in front and at the end means everything below it. One that
+    begins with neither `/` nor `*` may begin anywhere, and a plain word may stand anywhere. Takes time in proportion to the
+    lengths.
+    """
+    text = url
+    if "://" not in pattern:
+        text = "/" + url.split("://", 1)[1].partition("/")[2]
+        if not pattern.startswith(("/", "*")):
+            pattern = f"*{pattern}" if "*" in pattern else f"*{pattern}*"
+    if pattern.endswith("/"):
+        pattern += "*"
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    if not text.startswith(first):
+        return False
+    position = len(first)
+    for piece in rest[:-1]:
+        found = text.find(piece, position)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return len(text) - len(rest[-1]) >= position and text.endswith(rest[-1])
+
+
+def _without_dots(path: str) -> str:
+    """`/a/./b/../c` is `/a/c` (RFC 3986, 5.2.4)."""
+    kept: list[str] = []
+    pieces = path.split("/")[1:]
+    for piece in pieces:
+        if piece == "..":
+            del kept[-1:]
+        elif piece != ".":
+            kept.append(piece)
+    if pieces[-1] in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _without_www(text: str) -> str:
+    return text.removeprefix("www.")
+
+
+def _escaped(text: str) -> str:
+    """Escapes in one form: `%7e` is `~`, `%c3` is `%C3`, a space is `%20`."""
+
+    def one(match: re.Match[str]) -> str:
+        letter = chr(int(match[1], 16))
+        return letter if _UNRESERVED.match(letter) else f"%{match[1].upper()}"
+
+    return _ESCAPE.sub(one, quote(text, safe="%/:@!$&'()*+,;=?-._~[]"))

@@ -1,0 +1,306 @@
+"""The Website Mapper's search: level by level from the start page, several pages at once, in an order that never changes.
+
+The pages of a level are asked for in the order of their links and taken in that order, whoever answered first. A level is read
+in batches of as many pages as there is room for, so the limit cuts at the same page every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urljoin
+
+from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed
+from engine.nodes.page_shape import PageTooTangled
+from engine.nodes.page_text import decode_body, needs_browser, read_links
+from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
+from engine.nodes.sitemaps import read_sitemap
+from engine.nodes.web_answers import ask_robots, shown, status_failure
+
+_HTML = {"text/html", "application/xhtml+xml"}
+_ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
+_PAGE_SECONDS = 30.0
+_MOST_SITEMAPS = 10
+_SITEMAP_SECONDS = 30.0
+_MOST_LINES = 200
+#: A site may ask for a longer pause than ours; more than this is not waited.
+_LONGEST_DELAY = 30.0
+
+#: `listed`: a page. `broken`: a page, but not just now. The rest are left out.
+Fate = Literal["listed", "broken", "gone", "closed", "elsewhere", "file"]
+_SUMMARY: dict[Fate, tuple[str, str]] = {
+    "broken": (
+        "1 page is listed although it could not be read",
+        "{n} pages are listed although they could not be read",
+    ),
+    "gone": ("1 link leads to a page that is not there", "{n} links lead to pages that are not there"),
+    "closed": ("1 page was left out", "{n} pages were left out"),
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far the search goes and how it behaves."""
+
+    depth: int
+    pages: int
+    same_site: bool
+    picker: Picker
+    use_sitemap: bool
+    respect_robots: bool
+    delay_seconds: float
+    at_once: int
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """What became of one address. `url` is where it led to."""
+
+    fate: Fate
+    url: str
+    links: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Crawl:
+    """One search; used once."""
+
+    def __init__(self, limits: Limits, context: NodeContext) -> None:
+        self.limits = limits
+        self.context = context
+        self.found: dict[str, int] = {}
+        self._site = ""
+        self._delay = limits.delay_seconds
+        self._seen: set[str] = set()
+        self._listed: set[str] = set()
+        self._fates: Counter[Fate] = Counter()
+        self._first: dict[Fate, _Visit] = {}
+        self._lines = 0
+        self._requests_left = limits.pages + max(20, limits.pages // 2)
+        self._gate = asyncio.Semaphore(limits.at_once)
+        self._clock = asyncio.get_running_loop().time
+        seconds = context.timeout_seconds
+        self._deadline = self._clock() + seconds - min(5.0, seconds / 10)
+        self._out_of_time = False
+        self._more = False
+
+    async def go(self, start: str) -> dict[str, int]:
+        """The pages with their distance from the start, in order. Raises NodeFailed when the start page cannot be read."""
+        links = await self._read_start(start)
+        for level in range(1, self.limits.depth + 1):
+            if not links:
+                break
+            links = await self._read_level(links, level)
+        self._tell()
+        return self.found
+
+    async def _read_start(self, start: str) -> list[str]:
+        if self.limits.respect_robots:
+            rules = await ask_robots(start, self.context)
+            self._delay = max(self._delay, min(rules.crawl_delay, _LONGEST_DELAY))
+        async with self.context.http.turn(start, delay_seconds=self._delay, at_once=self.limits.at_once):
+            answer = await self.context.http.request("GET", start, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
+        if answer.status in {404, 410}:
+            raise status_failure(answer, start, code="page_not_found", remedy="Check the address of the start page.")
+        if answer.status >= 400:
+            raise status_failure(answer, start)
+        url = canonical(answer.url)
+        if url is None or not _is_page(answer):
+            kind = answer.content_type[:60] or "no type"
+            raise NodeFailed(
+                f"`{shown(start)}` is not a web page but a file of the type {kind}.",
+                remedy="Use the address of the site's first page.",
+            )
+        self._site = site_of(url)
+        self._seen |= {page_key(url), page_key(canonical(start) or url)}
+        if self.limits.picker.takes(url):
+            self._take(url, 0)
+        links = await self._links_of(answer, 0)
+        if not links and await self.context.in_thread(needs_browser, _text(answer)):
+            self.context.warn(f"`{shown(start)}` has no links of its own: scripts draw it in the browser.")
+        return [*links, *await self._sitemap_links(url)]
+
+    async def _read_level(self, links: list[str], level: int) -> list[str]:
+        """The links of this level's pages, after those were listed."""
+        waiting = self._new_ones(links)
+        below: list[str] = []
+        while waiting:
+            room = min(self.limits.pages - len(self.found), self._requests_left)
+            if room <= 0 or self._out_of_time:
+                self._more = True
+                break
+            batch, waiting = waiting[:room], waiting[room:]
+            self._requests_left -= len(batch)
+            for visit in await self._visit_all(batch, level):
+                below += self._settle(visit, level)
+        return below
+
+    def _new_ones(self, links: Iterable[str]) -> list[str]:
+        new = []
+        for link in links:
+            url = canonical(link)
+            if url is None or is_file(url) or (self.limits.same_site and site_of(url) != self._site):
+                continue
+            if (key := page_key(url)) not in self._seen and self.limits.picker.takes(url):
+                self._seen.add(key)
+                new.append(url)
+        return new
+
+    async def _visit_all(self, urls: list[str], level: int) -> list[_Visit]:
+        """What became of each, in their order; without those that the time did not suffice for."""
+        visits: list[_Visit | None] = [None] * len(urls)
+
+        async def visit(position: int, url: str) -> None:
+            async with self._gate:
+                visits[position] = await self._visit(url, level)
+
+        limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit, asyncio.TaskGroup() as group:
+                for position, url in enumerate(urls):
+                    group.create_task(visit(position, url))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._out_of_time = True
+        return [visit for visit in visits if visit is not None]
+
+    async def _visit(self, url: str, level: int) -> _Visit:
+        http, delay = self.context.http, self.limits.delay_seconds
+        try:
+            if self.limits.respect_robots:
+                rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS)
+                if not rules.may_read(url):
+                    failed = rules.failed_status is not None
+                    why = "the site's robots.txt failed" if failed else "robots.txt closes it to programs"
+                    return _Visit("closed", url, why=why)
+                delay = max(delay, min(rules.crawl_delay, _LONGEST_DELAY))
+            async with http.turn(url, delay_seconds=delay, at_once=self.limits.at_once):
+                answer = await http.request("GET", url, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
+        except NodeFailed as failure:
+            return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
+        if answer.status >= 400:
+            failure = status_failure(answer, url)
+            gone = answer.status in {404, 410}
+            return _Visit("gone" if gone else "broken" if failure.passing else "closed", url, why=failure.message)
+        led_to = canonical(answer.url)
+        if led_to is None or not _is_page(answer):
+            return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
+        if led_to != url:
+            if self.limits.same_site and site_of(led_to) != self._site:
+                return _Visit("elsewhere", url, why="it leads to another site")
+            if not self.limits.picker.takes(led_to):
+                return _Visit("elsewhere", url, why="it leads to an address that the patterns leave out")
+            if self.limits.respect_robots and not (await http.site_rules(led_to)).may_read(led_to):
+                return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
+        return _Visit("listed", led_to, tuple(await self._links_of(answer, level)))
+
+    async def _links_of(self, answer: HttpAnswer, level: int) -> list[str]:
+        if level >= self.limits.depth:
+            return []
+        return await self.context.in_thread(_links, _text(answer), answer.url)
+
+    def _settle(self, visit: _Visit, level: int) -> tuple[str, ...]:
+        """Lists a page, or tells why not. Gives the links to follow."""
+        if visit.fate in {"listed", "broken"}:
+            if page_key(visit.url) in self._listed:
+                return ()  # two addresses led to one page
+            self._seen.add(page_key(visit.url))
+            self._take(visit.url, level)
+        if visit.fate != "listed":
+            self._fates[visit.fate] += 1
+            self._first.setdefault(visit.fate, visit)
+            self._lines += 1
+            if self._lines <= _MOST_LINES:
+                self.context.log(f"{shown(visit.url)}: {visit.why}")
+        return visit.links
+
+    def _take(self, url: str, level: int) -> None:
+        self.found[url] = level
+        self._listed.add(page_key(url))
+
+    async def _sitemap_links(self, url: str) -> list[str]:
+        """What the site's sitemaps list, in their order."""
+        if not self.limits.use_sitemap or self.limits.depth == 0 or self.limits.pages == 1:
+            return []
+        http = self.context.http
+        try:
+            named = (await http.site_rules(url, timeout_seconds=_PAGE_SECONDS)).sitemaps
+        except NodeFailed:
+            named = ()
+        waiting = [urljoin(url, one) for one in named] or [urljoin(url, "/sitemap.xml")]
+        asked: set[str] = set()
+        pages: list[str] = []
+        limit = asyncio.timeout(_SITEMAP_SECONDS)
+        try:
+            async with limit:
+                while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
+                    if (address := waiting.pop(0)) not in asked:
+                        asked.add(address)
+                        more, found = await self._read_sitemap(address)
+                        waiting += more
+                        pages += found
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
+        return pages
+
+    async def _read_sitemap(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Further sitemaps and pages that one lists."""
+        http = self.context.http
+        try:
+            async with http.turn(address, delay_seconds=self._delay, at_once=self.limits.at_once):
+                answer = await http.request("GET", address, timeout_seconds=_PAGE_SECONDS)
+        except NodeFailed as failure:
+            self.context.log(f"Sitemap: {failure.message}")
+            return (), ()
+        if answer.status != 200:
+            self.context.log(f"Sitemap: {status_failure(answer, address).message}")
+            return (), ()
+        sitemap = await self.context.in_thread(read_sitemap, answer.body)
+        if sitemap.is_index:
+            return sitemap.addresses[:_MOST_SITEMAPS], ()
+        return (), sitemap.addresses
+
+    def _tell(self) -> None:
+        for fate, (one, many) in _SUMMARY.items():
+            if count := self._fates[fate]:
+                first = self._first[fate]
+                text = one if count == 1 else many.format(n=count)
+                self.context.warn(
+                    f"{text}: {_sentence(first.why, first.url)}{'' if count == 1 else ' The log names all.'}"
+                )
+        if self._out_of_time:
+            self.context.warn(
+                f"The time limit ended the search after {len(self.found)} pages. Raise it, or ask for fewer pages."
+            )
+        elif self._more:
+            self.context.warn(
+                f"The search ended with {len(self.found)} pages. The site has more: raise Most pages to list them."
+            )
+        if not self.found:
+            self.context.warn("No page is listed: none matches the patterns under Only and Leave out.")
+
+
+def _sentence(why: str, url: str) -> str:
+    """A failure's message names its page already."""
+    return why if "`" in why else f"`{shown(url)}`, {why}."
+
+
+def _is_page(answer: HttpAnswer) -> bool:
+    return answer.content_type in _HTML or (not answer.content_type and b"<" in answer.body[:1_000])
+
+
+def _text(answer: HttpAnswer) -> str:
+    return decode_body(answer.body, answer.headers.get("content-type", ""))
+
+
+def _links(html: str, url: str) -> list[str]:
+    try:
+        return read_links(html, url)
+    except PageTooTangled:
+        return []
