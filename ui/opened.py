@@ -44,6 +44,14 @@ def opened(
         yield page
 
 
+def base_address(here: Visit) -> str:
+    """The front of the addresses that callers use: the public one, else what this page was opened with."""
+    request = ui.context.client.request
+    if here.app.settings.public_url or request is None:
+        return here.app.settings.public_url or here.app.settings.base_url
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
 def times_of(here: Visit) -> Times:
     """How this page tells time."""
     return Times(here.app.database.clock, reader())

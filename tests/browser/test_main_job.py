@@ -89,6 +89,7 @@ def deploy(page: Page) -> None:
     page.get_by_role("link", name="Saved Flows").first.click()
     page.get_by_role("link", name="Read a story").first.click()
     page.get_by_role("button", name="Deploy API").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Next").click()
     page.get_by_role("dialog").get_by_role("button", name="Deploy API").click()
     expect(page.get_by_text("/public/v1/flows/execute/flow_").first).to_be_visible(timeout=5_000)
 

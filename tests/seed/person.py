@@ -54,6 +54,7 @@ class Person:
         if not self.page.url.endswith(f"/flows/{flow_id}"):
             self.open(f"/flows/{flow_id}")
         self.page.get_by_role("button", name=verb).first.click()
+        self.dialog.get_by_role("button", name="Next").click()
         self.dialog.get_by_role("button", name=verb).click()
         shown = self.page.locator(".fp-endpoint-url")
         expect(shown).to_contain_text("/public/v1/flows/execute/", timeout=READY_MS)

@@ -77,6 +77,7 @@ class SixSteps:
 
     def _step_5(self) -> None:
         self.page.get_by_role("button", name="Deploy API").click()
+        self.person.dialog.get_by_role("button", name="Next").click()
         self.person.dialog.get_by_role("button", name="Deploy API").click()
         expect(self.page.locator(".fp-endpoint-url")).to_be_visible(timeout=READY_MS)
 

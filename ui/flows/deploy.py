@@ -1,71 +1,172 @@
-"""Deploying from a page: a title for a flow that was never saved, the checks, what changes for callers, and the switch itself."""
+"""Deploying from a page, in three steps: the checks, limits and keys, and what callers need once it is live."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from nicegui import ui
-from sqlalchemy.orm import Session
 
 from engine.actions.deployments import Deployed, deploy
-from engine.actions.flows import save_as
-from engine.errors import Problem
-from engine.flow.compare import CallerChange, caller_changes
-from engine.flow.document import Document, load_document
-from engine.flow.validation import deploy_problems
-from engine.nodes import CATALOG
-from storage.flows import FlowRow, get_draft, get_flow, get_version
+from engine.actions.flows import change_flow_settings, save_as
+from storage.flows import FlowRow, get_flow
+from ui.flows.api_tab import ApiTab
+from ui.flows.deploy_checks import Checks, look_before_deploy
+from ui.flows.deploy_options import Allowed, DeployOptions, look_at_allowed
+from ui.flows.try_it import try_keys_of
 from ui.look import feedback
 from ui.look.answer import answer_of
-from ui.look.parts import button, icon, link, link_button, note, sentence, words
+from ui.look.parts import button, icon, icon_button, link, link_button, note, sentence, words
 from ui.look.text import _, plural
+from ui.opened import base_address
 from ui.visit import Visit
 
-
-@dataclass(frozen=True)
-class Checks:
-    """What is known before a version goes live. `number` is the version callers will get."""
-
-    flow: FlowRow
-    number: int
-    problems: tuple[Problem, ...]
-    changes: tuple[CallerChange, ...]
-    labels: Mapping[str, str]
+_WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
+OnLive = Callable[[], Awaitable[None]]
 
 
-def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
-    """Checks what is on the canvas, or a saved version. Raises NotFound."""
-    flow = get_flow(session, workspace_id, flow_id)
-    if version is None and (flow.draft_differs or not flow.newest_version):
-        number = flow.newest_version + 1
-        document = load_document(get_draft(session, workspace_id, flow_id).document)
-    else:
-        number = version or flow.newest_version
-        document = load_document(get_version(session, workspace_id, flow_id, number).document)
-    changes: tuple[CallerChange, ...] = ()
-    if flow.live_version is not None:
-        live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
-        changes = caller_changes(live, document, CATALOG)
-    return Checks(flow, number, tuple(deploy_problems(document, CATALOG)), changes, _labels(document))
+async def deploy_flow(
+    here: Visit, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
+) -> Deployed | None:
+    """Asks what must be asked, deploys, and shows the endpoint until it is closed. None when nothing went live.
 
-
-async def deploy_flow(here: Visit, flow: FlowRow, version: int | None = None) -> Deployed | None:
-    """Asks what must be asked, deploys, and says so. None when nothing went live."""
+    `version` puts an older version live again, which is one question. `on_live` hears of it before the dialog is closed.
+    """
     if not flow.newest_version and not await _save_first(here, flow):
         return None
     checks = await here.see(look_before_deploy, flow.id, version)
     if checks.problems:
         await _show_problems(checks)
         return None
-    if not await _is_wanted(checks):
+    if version is not None:
+        return await _roll(here, checks, on_live)
+    return await DeployDialog(here, checks, await here.see(look_at_allowed, checks.flow), on_live).ask()
+
+
+class DeployDialog:
+    """The three steps for what is on the canvas."""
+
+    def __init__(self, here: Visit, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
+        self.here = here
+        self.checks = checks
+        self.allowed = allowed
+        self.on_live = on_live
+        self.done: Deployed | None = None
+        self.verb = _("Deploy API") if checks.flow.live_version is None else _("Update API")
+
+    async def ask(self) -> Deployed | None:
+        """Opens it at the checks; what went live, or None."""
+        flow = self.checks.flow
+        with (
+            ui.context.client.layout,  # the page draws its buttons anew while the dialog is open
+            ui.dialog() as self.dialog,
+            ui.card().classes("fp-dlg fp-dlg--wide") as self.card,
+        ):
+            title = f"{_('Deploy') if flow.live_version is None else _('Update')} {flow.title}"
+            self.dialog.props["aria-label"] = title
+            with ui.element("div").classes("fp-row"):
+                self.title = words(title, "fp-grow", tag="h2")
+                icon_button("close", _("Close"), self.dialog.close, tip=False)
+            self.stepper = ui.element("ol").classes("fp-stepper")
+            self.body = ui.element("div").classes("fp-deploy-step").props("role=status")
+            self.acts = ui.element("div").classes("fp-acts")
+            self._check()
+        await answer_of(self.dialog)
+        return self.done
+
+    def _step(self, at: int) -> None:
+        """Marks the step and makes room for its content."""
+        self.stepper.clear()
+        with self.stepper:
+            for number, name in enumerate((_("Check"), _("Limits and keys"), _("Done")), start=1):
+                with ui.element("li").classes("fp-on" if number == at else "") as item:
+                    if number == at:
+                        item.props("aria-current=step")
+                    with ui.element("span").classes("fp-step-no"):
+                        icon("check", size=14) if number < at else words(str(number))
+                    words(name)
+        self.body.clear()
+        self.acts.clear()
+
+    def _check(self) -> None:
+        flow, number = self.checks.flow, self.checks.number
+        self._step(1)
+        with self.body:
+            _no_problems(self.checks)
+            if flow.live_version is not None:
+                _what_changes(self.checks)
+        with self.acts:
+            words(_("Ready in under 3 seconds. Roll back any time."), "fp-s13 fp-t2 fp-grow")
+            keep = _("Cancel") if flow.live_version is None else f"{_('Keep version')} {flow.live_version}"
+            button(keep, self.dialog.close, kind="quiet")
+            button(_("Next"), self._options, kind="main").props["aria-label"] = f"{_('Next')}: {_('version')} {number}"
+
+    def _options(self) -> None:
+        self._step(2)
+        with self.body:
+            self.options = DeployOptions(self.here, self.checks.flow, self.allowed)
+        with self.acts:
+            button(_("Back"), self._check, kind="quiet")
+            self.go = button(self.verb, self._deploy, icon="rocket_launch", kind="main")
+
+    async def _deploy(self) -> None:
+        flow = self.checks.flow
+        self.go.disable()
+        try:
+            with feedback.refusals_told() as outcome:
+                if changes := self.options.changes():
+                    await self.here.do(change_flow_settings, flow.id, changes)
+                self.done = await self.here.do(deploy, flow.id)
+        finally:
+            self.go.enable()
+        if outcome.refused or self.done is None:
+            return
+        if self.on_live is not None:
+            await self.on_live()
+        await self._live(self.done)
+
+    async def _live(self, done: Deployed) -> None:
+        was = self.checks.flow.live_version
+        self.dialog.props("persistent")  # a press beside it must not take a key away that is shown once
+        self.card.classes(add="fp-dlg--live")
+        self._step(3)
+        self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
+        flow = await self.here.see(get_flow, done.flow_id)
+        with self.body:
+            if was and was != done.version:
+                words(f"{_('Jobs in flight finish on version')} {was}.", "fp-s13 fp-t2 fp-before", tag="p")
+            with ui.element("div").classes("fp-col"):
+                await ApiTab(self.here, try_keys_of(self.here.app), base_address(self.here), lambda: None).draw(flow)
+        with self.acts:
+            words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
+            link_button(_("Open the flow's page"), f"/flows/{flow.id}", kind="quiet")
+            button(_("Done"), self.dialog.close, kind="main")
+
+
+async def _roll(here: Visit, checks: Checks, on_live: OnLive | None) -> Deployed | None:
+    """One question before a saved version goes live."""
+    flow, live = checks.flow, checks.flow.live_version
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        title = f"{_('Make version')} {checks.number} {_('of')} {flow.title} {_('live?')}"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_what_happens(checks), tag="p")
+        _no_problems(checks)
+        if live is not None:
+            _what_changes(checks)
+        with ui.element("div").classes("fp-acts"):
+            keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
+            button(keep, lambda: dialog.submit(False), kind="quiet")
+            go = f"{_('Make version')} {checks.number} {_('live')}"
+            button(go, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
+    if not await answer_of(dialog):
         return None
-    done = await here.try_do(deploy, flow.id, version=version)
+    done = await here.try_do(deploy, flow.id, version=checks.number)
     if done is not None:
-        was = checks.flow.live_version
+        if on_live is not None:
+            await on_live()
         feedback.told(
             f"{_('Version')} {done.version} {_('is live.')}",
-            f"{_('Jobs in flight finish on version')} {was}." if was and was != done.version else "",
+            f"{_('Jobs in flight finish on version')} {live}." if live and live != done.version else "",
         )
     return done
 
@@ -119,55 +220,40 @@ async def _show_problems(checks: Checks) -> None:
     await answer_of(dialog)
 
 
-async def _is_wanted(checks: Checks) -> bool:
-    """Shows what happens, and asks."""
-    flow = checks.flow
-    live = flow.live_version
-    verb = _("Deploy API") if live is None else _("Update API")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        title = f"{_('Deploy') if live is None else _('Update')} {flow.title}?"
-        dialog.props["aria-label"] = title
-        words(title, tag="h2")
-        words(_what_happens(checks), tag="p")
-        if live is None:
-            with ui.element("ul").classes("fp-problems"):
-                for said in (
-                    _("It has an API Input and a step that works on the data."),
-                    _("No problem was found."),
-                ):
-                    with ui.element("li"):
-                        icon("check_circle", "fp-ok")
-                        words(said)
-        elif checks.changes:
-            words(_("What changes for callers"), "fp-s13 fp-t3", tag="h3")
-            with ui.element("ul").classes("fp-problems"):
-                for change in checks.changes:
-                    symbol, kind = _WEIGHTS[change.weight]
-                    with ui.element("li"):
-                        icon(symbol, kind)
-                        sentence(change.sentence, "fp-grow", tag="span")
-        else:
-            note(_("Request and result keep their shape: every call that works goes on working."), icon="check")
-        with ui.element("div").classes("fp-acts"):
-            keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
-            button(keep, lambda: dialog.submit(False), kind="quiet")
-            button(verb, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
-    wanted = await answer_of(dialog)
-    return bool(wanted)
+def _no_problems(checks: Checks) -> None:
+    flow, number = checks.flow, checks.number
+    if flow.live_version is None:
+        said = f"{_('It has an API Input and a step that works on the data. Version')} {number} " + _(
+            "goes live at an address that never changes; only programs with a key can call it."
+        )
+    elif number > flow.newest_version:
+        said = f"{_('Your draft becomes version')} {number} {_('and goes live under the same address.')}"
+    else:
+        said = f"{_('Version')} {number} {_('goes live under the same address.')}"
+    note(said, kind="ok", icon="check_circle", strong=_("No problems."))
 
 
-_WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
+def _what_changes(checks: Checks) -> None:
+    if not checks.changes:
+        note(_("Request and result keep their shape: every call that works goes on working."), icon="check")
+        return
+    words(_("What changes for callers"), "fp-s13 fp-b fp-over", tag="h3")
+    with ui.element("ul").classes("fp-problems"):
+        for noticed in checks.changes:
+            symbol, kind = _WEIGHTS[noticed.change.weight]
+            with ui.element("li"):
+                icon(symbol, kind)
+                with ui.element("div").classes("fp-grow"):
+                    sentence(noticed.change.sentence, "fp-b" if noticed.hits else "")
+                    if noticed.keys:
+                        sentence(noticed.keys, "fp-bad fp-s13" if noticed.hits else "fp-t2 fp-s13")
 
 
 def _what_happens(checks: Checks) -> str:
     live = checks.flow.live_version
     if live is None:
-        return f"{_('Version')} {checks.number} {_('goes live in a few seconds, at an address that never changes. Only programs with a key can call it.')}"
+        return f"{_('Callers get version')} {checks.number}."
     back = _("This goes back to an older version. ") if checks.number < live else ""
     return f"{_('Callers get version')} {checks.number} {_('instead of version')} {live}. {back}" + _(
         "The address stays, and running jobs finish on the version they began with."
     )
-
-
-def _labels(document: Document) -> dict[str, str]:
-    return {node.id: node.name for node in document.nodes}

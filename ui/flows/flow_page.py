@@ -13,11 +13,12 @@ from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
 from ui.flows.state import newer_draft, state_badges
 from ui.flows.tabs import FlowTabs
-from ui.flows.try_it import TryKeys
+from ui.flows.try_it import try_keys_of
 from ui.look.parts import button, link_button, menu_button, menu_item
 from ui.look.tab_bar import tab_bar
 from ui.look.text import _
-from ui.opened import every, nothing_here, opened
+from ui.opened import base_address, every, nothing_here, opened
+from ui.settings.quota import QuotaNote, quota_note
 from ui.visit import App, Visit, visit
 
 LOOK_SECONDS = 2.0
@@ -32,7 +33,6 @@ TABS = {
 
 def register(app: App) -> None:
     """Registers `/flows/{flow_id}`."""
-    keys = TryKeys()
 
     @ui.page("/flows/{flow_id}", language="en-US")
     async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
@@ -41,8 +41,7 @@ def register(app: App) -> None:
             flow = await here.see(get_flow, flow_id)
         except NotFound:
             return nothing_here(request)
-        base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
-        page = FlowPage(here, keys, flow, base)
+        page = FlowPage(here, flow, await quota_note(here))
         await page.build(tab if tab in TABS else "api")
         if deploy:
             ui.timer(0.1, page.deploy, once=True)
@@ -52,10 +51,12 @@ def register(app: App) -> None:
 class FlowPage:
     """One open page of a flow."""
 
-    def __init__(self, here: Visit, keys: TryKeys, flow: FlowRow, base: str) -> None:
+    def __init__(self, here: Visit, flow: FlowRow, quota: QuotaNote) -> None:
         self.here = here
         self.flow = flow
-        self.api = ApiTab(here, keys, base, self.deploy)
+        self.quota = quota
+        self.deploying = False
+        self.api = ApiTab(here, try_keys_of(here.app), base_address(here), self.deploy)
         self.tabs_of_flow = FlowTabs(here, self)
 
     async def build(self, tab: str) -> None:
@@ -68,6 +69,7 @@ class FlowPage:
             sub=self.flow.description or None,
         ) as self.page:
             self._draw_head()
+            self.quota.draw()
             self.tabs = tab_bar(TABS, tab, self._open_tab)
             with ui.tab_panels(self.tabs, value=tab, animated=False):
                 self.places = {}
@@ -76,6 +78,7 @@ class FlowPage:
                         self.places[name] = ui.element("div").classes("fp-col")
             await self._draw_tab(tab)
         every(LOOK_SECONDS, self.look)
+        self.quota.watch()
 
     @property
     def tab(self) -> str:
@@ -96,10 +99,21 @@ class FlowPage:
             self.flow = fresh
 
     async def deploy(self) -> None:
-        """Deploy API and Update API."""
-        if await deploy_flow(self.here, self.flow):
+        """Deploy API and Update API. While its dialog shows the endpoint, the page does not show it a second time."""
+        self.deploying = True
+        try:
+            done = await deploy_flow(self.here, self.flow, on_live=self._went_live)
+        finally:
+            self.deploying = False
+        if done is not None:
             self.tabs.value = "api"
         await self.look()
+        await self._draw_tab(self.tab)
+
+    async def _went_live(self) -> None:
+        self.flow = await self.here.see(get_flow, self.flow.id)
+        self._draw_head()
+        await self._draw_tab(self.tab)
 
     async def undeploy(self) -> None:
         """Undeploy API."""
@@ -140,6 +154,8 @@ class FlowPage:
         for place in self.places.values():
             place.clear()
         with self.places[name]:
+            if name == "api" and self.deploying and self.flow.live_version is not None:
+                return
             if name == "api":
                 await self.api.draw(self.flow)
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from nicegui import ui
 
@@ -17,6 +18,7 @@ from engine.actions.keys import create_key, rotate_key
 from engine.errors import Refusal
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
+from storage.database import Database
 from storage.keys import list_keys
 from ui.flows.own_call import OwnAnswer, call_public
 from ui.forms.form import Form
@@ -26,7 +28,7 @@ from ui.look.code_view import code
 from ui.look.parts import badge, button, card, icon, words
 from ui.look.text import _, duration
 from ui.opened import times_of
-from ui.visit import Visit
+from ui.visit import App, Visit
 
 LABEL = "Try it now"
 #: One poll waits so long for the end of the job.
@@ -57,6 +59,14 @@ class TryKeys:
             made = await (here.do(rotate_key, mine[0].id, 0) if mine else here.do(create_key, LABEL, "dev"))
             self._known[workspace_id] = (made.id, made.key)
             return made.key
+
+
+_KEYS: WeakKeyDictionary[Database, TryKeys] = WeakKeyDictionary()
+
+
+def try_keys_of(app: App) -> TryKeys:
+    """The keys of this server: every page that calls the API for somebody takes them from here."""
+    return _KEYS.setdefault(app.database, TryKeys())
 
 
 class TryItNow:

@@ -13,7 +13,7 @@
         h1       False when the page writes its own h1; nothing of the title is then drawn
         search   (text) -> Sequence[Hit] or an awaitable of it: flows by title, for Ctrl+K
     page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
-    page.title("...")                         changes the h1 and the document's title
+    page.title("...")                         changes the h1, the last breadcrumb and the document's title
     Hit(title, path, note="")                 one find of the search
     reader() -> Reader                        how the person at this page reads numbers and times (ui/look/text.py)
 
@@ -88,15 +88,19 @@ class Person:
 class Page:
     """What a page can still change about its frame."""
 
-    def __init__(self, heading: TextElement | None, badges: ui.element, actions: ui.element) -> None:
+    def __init__(
+        self, heading: TextElement | None, badges: ui.element, actions: ui.element, crumb: TextElement | None = None
+    ) -> None:
         self._heading = heading
+        self._crumb = crumb
         self.badges = badges
         self.actions = actions
 
     def title(self, text: str) -> None:
-        """Changes the h1 and the document's title."""
-        if self._heading is not None:
-            self._heading.text = text
+        """Changes the h1, the last breadcrumb and the document's title."""
+        for place in (self._heading, self._crumb):
+            if place is not None:
+                place.text = text
         ui.page_title(_document_title(text))
 
 
@@ -178,6 +182,7 @@ def _chosen_theme() -> Theme:
 
 
 def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None) -> Page:
+    crumb = None
     if crumbs:
         with ui.element("nav").classes("fp-crumb") as trail:
             trail.props["aria-label"] = _("Breadcrumbs")
@@ -187,7 +192,8 @@ def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None)
                 else:
                     link(text, path)
                 icon("chevron_right", size=14)
-            words(title, "fp-cut").props("aria-current=page")
+            crumb = words(title, "fp-cut")
+            crumb.props("aria-current=page")
     with ui.element("div").classes("fp-head"):
         with ui.element("div").classes("fp-titles"):
             with ui.element("div").classes("fp-named"):
@@ -196,7 +202,7 @@ def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None)
             if sub is not None:
                 words(sub, "fp-sub", tag="p")
         actions = ui.element("div").classes("fp-acts")
-    return Page(heading, badges, actions)
+    return Page(heading, badges, actions, crumb)
 
 
 def _navigation(

@@ -31,6 +31,7 @@ from ui.monitoring.filters import Filters, View, look_at_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
 from ui.opened import every, opened, times_of
+from ui.settings.quota import quota_note
 from ui.visit import App, Visit, visit
 
 #: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
@@ -76,13 +77,16 @@ def register(app: App) -> None:
         choices = await here.see(look_at_choices)
         board = Board(here, View.of(request.query_params, choices))
         seen = await here.see(look_at_figures, board.view, board.reader, None, curves=False)
+        quota = await quota_note(here)
         with opened(here, _("Monitoring"), active="monitoring", sub="") as page:
+            quota.draw()
             with page.actions:
                 Filters(board.view, choices, board.turn).build()
             board.build(table=True)
             if seen is not None:
                 board.show(seen)
         every(LOOK_SECONDS, board.follow)
+        quota.watch()
 
 
 async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:

@@ -149,10 +149,8 @@ class Bar:
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _deploy(self) -> None:
-        if await deploy_flow(self.here, self.flow) is not None:
-            ui.navigate.to(f"/flows/{self.flow.id}")
-        else:
-            await self._read_flow()
+        await deploy_flow(self.here, self.flow, on_live=self._read_flow)
+        await self._read_flow()
 
     async def _make_live(self, number: int) -> None:
         await deploy_flow(self.here, self.flow, number)

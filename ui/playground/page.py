@@ -21,6 +21,7 @@ from engine.ids import JobId
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from ui.look import feedback
+from ui.look.assets import asset_url
 from ui.look.frame import frame
 from ui.look.parts import tile, words
 from ui.look.text import _
@@ -34,7 +35,9 @@ from ui.playground.run_panel import RunPanel
 from ui.playground.steps_list import StepsList
 from ui.visit import App, Visit, visit
 
-_STYLE = '<link rel="stylesheet" href="/assets/playground.css">'
+_STYLE = "".join(
+    f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
+)  # what the deploy dialog shows is drawn as on a flow's page
 #: Seconds a page may be without its connection and still be the same page (canvas.md trap 8).
 RECONNECT_SECONDS = 60.0
 

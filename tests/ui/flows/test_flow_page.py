@@ -26,11 +26,15 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     assert "/public/v1/flows/execute" not in page_text(user)
 
     press(user, "Deploy API")
-    await user.should_see("Deploy Greeting?")
+    await user.should_see("Deploy Greeting")
+    press(user, "Next")
+    await user.should_see("jobs at once")
+    assert "No key yet." in page_text(user)
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.")
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
+    assert "watching, 0 of 5" in page_text(user)
     assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
     assert "Undeploy API" in buttons(user)
 
@@ -45,7 +49,8 @@ async def test_a_flow_that_was_never_saved_gets_its_title_first(site: Site, user
     box = max((one for one in user.find(kind=ui.input).elements), key=lambda one: one.id)
     box.value = "Hello service"
     press(user, "Save As")
-    await user.should_see("Deploy Hello service?")
+    await user.should_see("Deploy Hello service")
+    press(user, "Next")
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.")
 
@@ -87,8 +92,9 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
     assert "The draft is ahead of version 1:" in page_text(user)
 
     press(user, "Update API")
-    await user.should_see("Update Greeting?")
+    await user.should_see("Update Greeting")
     assert "calls without it get 400" in page_text(user)
+    press(user, "Next")
     press(user, "Update API")
     await user.should_see("Version 2 is live.")
 
@@ -186,7 +192,7 @@ async def test_versions_can_be_put_live_again(site: Site, user: User) -> None:
 
     press(user, "Make live")
     await user.should_see("This goes back to an older version.")
-    press(user, "Update API")
+    press(user, "Make version 1 live")
     await user.should_see("Version 1 is live.")
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1

@@ -1,0 +1,100 @@
+"""What is known before a version goes live: problems, what changes for callers, and which keys that will hit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.actions.deployments import problems_before_deploy
+from engine.errors import Problem
+from engine.flow.accept_field import has_field
+from engine.flow.compare import CallerChange, caller_changes
+from engine.flow.document import Document, load_document
+from engine.nodes import CATALOG
+from storage.database import now
+from storage.flows import FlowRow, get_draft, get_flow, get_version
+from storage.keys import list_keys
+from storage.sent_fields import CALLS, count_sent_fields
+from ui.flows.try_it import LABEL as TRY_LABEL
+from ui.look.text import _, plural
+
+DAYS = 7
+#: So many keys are named; of more only the number is said.
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """A change that callers notice, and a sentence about the keys it will hit ("" when that is not known)."""
+
+    change: CallerChange
+    keys: str
+    hits: bool
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is known before a version goes live. `number` is the version callers will get."""
+
+    flow: FlowRow
+    number: int
+    problems: tuple[Problem, ...]
+    changes: tuple[Noticed, ...]
+    labels: Mapping[str, str]
+
+
+def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
+    """Checks what is on the canvas, or a saved version. Raises NotFound."""
+    flow = get_flow(session, workspace_id, flow_id)
+    if version is None and (flow.draft_differs or not flow.newest_version):
+        number = flow.newest_version + 1
+        document = load_document(get_draft(session, workspace_id, flow_id).document)
+    else:
+        number = version or flow.newest_version
+        document = load_document(get_version(session, workspace_id, flow_id, number).document)
+    changes: tuple[Noticed, ...] = ()
+    if flow.live_version is not None:
+        live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
+        found = caller_changes(live, document, CATALOG)
+        changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
+    problems = tuple(problems_before_deploy(session, workspace_id, document))
+    return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes})
+
+
+def _noticed(
+    session: Session, workspace_id: str, flow_id: str, document: Document, changes: tuple[CallerChange, ...]
+) -> list[Noticed]:
+    """Keys that can no longer call are left out, and so is ours: it always sends what fits."""
+    at = now(session)
+    labels = {
+        key.id: key.label
+        for key in list_keys(session, workspace_id)
+        if key.status(at) == "active" and not (key.label == TRY_LABEL and key.environment == "dev")
+    }
+    sent = {
+        labels[key_id]: fields
+        for key_id, fields in count_sent_fields(session, workspace_id, flow_id, DAYS).items()
+        if key_id in labels
+    }
+    return [_hit(change, document, sent) for change in changes]
+
+
+def _hit(change: CallerChange, document: Document, sent: Mapping[str, Mapping[str, int]]) -> Noticed:
+    name = change.field
+    if name is None or not (change.sent_now_refused or change.missing_now_refused):
+        return Noticed(change, "", hits=False)
+    if change.missing_now_refused:
+        keys = [label for label, fields in sent.items() if fields.get(name, 0) < fields.get(CALLS, 0)]
+        did = f"{_('called without')} `{name}`"
+    else:
+        keys = [label for label, fields in sent.items() if fields.get(name)]
+        did = f"{_('sent')} `{name}`"
+    if not keys:
+        return Noticed(change, f"{_('No key')} {did} {_('in the last 7 days.')}", hits=False)
+    sure = change.missing_now_refused or not has_field(document, name)
+    then = _("will get 400") if sure else _("may get 400")
+    named = f": {', '.join(sorted(keys))}." if len(keys) <= MOST_NAMED else "."
+    said = f"{plural(len(keys), _('key'), _('keys'))} {did} {_('in the last 7 days and')} {then}{named}"
+    return Noticed(change, said, hits=True)

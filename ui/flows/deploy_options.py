@@ -1,0 +1,114 @@
+"""Step 2 of deploying: what limits count, which keys may call, and who may read the docs.
+
+What is switched here is kept with the flow's settings when it goes live. Another option is a row more in `DeployOptions`, with
+its change in `changes()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from engine.clock import SECOND
+from engine.jobs.accept import flow_limit_ms
+from storage.database import now
+from storage.flows import FlowRow
+from storage.keys import KeyRow, list_keys
+from storage.usage import Used, read_usage
+from storage.workspaces import Limits, get_limits
+from ui.flows.try_it import LABEL as TRY_LABEL
+from ui.look.parts import environment_badge, link_button, words
+from ui.look.text import _, duration, number, plural
+from ui.opened import times_of
+from ui.visit import Visit
+
+MOST_KEYS = 6
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Who may call the flow, and how much."""
+
+    limits: Limits
+    used: Used
+    keys: tuple[KeyRow, ...]
+
+
+def look_at_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
+    """Limits, use and the active keys that may call this flow."""
+    at = now(session)
+    keys = tuple(
+        key
+        for key in list_keys(session, workspace_id)
+        if key.status(at) == "active" and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
+    )
+    return Allowed(get_limits(session, workspace_id), read_usage(session, workspace_id), keys)
+
+
+class DeployOptions:
+    """The rows, where we are."""
+
+    def __init__(self, here: Visit, flow: FlowRow, allowed: Allowed) -> None:
+        self.flow = flow
+        reader = times_of(here).reader
+        limits, used = allowed.limits, allowed.used
+        with ui.element("dl").classes("fp-options"):
+            with _row(_("Limits")):
+                most = number(limits.concurrency, reader) if limits.concurrency is not None else _("any number of")
+                month = number(limits.monthly, reader) if limits.monthly is not None else _("any number of")
+                words(
+                    f"{limits.title} {_('plan')}: {most} {_('jobs at once')}, {month} {_('requests a month.')}", tag="p"
+                )
+                words(
+                    f"{number(used.month_count, reader)} {_('are used this month. A call above a limit gets 429.')}",
+                    "fp-t2 fp-s13",
+                    tag="p",
+                )
+                seconds = flow_limit_ms(flow.settings) // SECOND
+                words(f"{_('A job may run for')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
+                link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
+            with _row(_("Keys")):
+                self._keys(allowed.keys)
+            with _row(_("API docs")):
+                self.public_docs = ui.switch(
+                    _("Anybody may read the API docs"), value=bool(flow.settings.get("public_docs"))
+                )
+                words(
+                    _("Off: only people who are signed in here. Calling the API always takes a key."),
+                    "fp-hint",
+                    tag="p",
+                )
+
+    def _keys(self, keys: tuple[KeyRow, ...]) -> None:
+        if not keys:
+            words(_("No key yet. You create the first one in the next step, with code that uses it."), tag="p")
+            return
+        words(f"{plural(len(keys), _('key'), _('keys'))} {_('may call it.')}", tag="p")
+        with ui.element("ul").classes("fp-lines fp-s13"):
+            for key in keys[:MOST_KEYS]:
+                with ui.element("li").classes("fp-key-line"):
+                    words(key.label, "fp-b fp-cut")
+                    words(key.masked, "fp-mono fp-t3 fp-s12 fp-cut")
+                    words("", "fp-sp")
+                    environment_badge(key.environment)
+        if len(keys) > MOST_KEYS:
+            words(f"{_('and')} {len(keys) - MOST_KEYS} {_('more')}", "fp-t2 fp-s13", tag="p")
+
+    def changes(self) -> dict[str, Any]:
+        """What was switched, as changes of the flow's settings."""
+        wanted = bool(self.public_docs.value)
+        return {} if wanted == bool(self.flow.settings.get("public_docs")) else {"public_docs": wanted or None}
+
+
+@contextmanager
+def _row(name: str) -> Iterator[None]:
+    """A name and what belongs to it; entered for its content."""
+    with ui.element("div").classes("fp-option"):
+        words(name, "fp-b", tag="dt")
+        with ui.element("dd"):
+            yield
