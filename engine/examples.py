@@ -1,7 +1,8 @@
 """Ready-to-run code for one endpoint in curl, Python and JavaScript: pure text from its address and a sample payload.
 
-Each one sends the request with an Idempotency-Key, waits as told when the endpoint is busy (429, 503), asks for the job until it
-has ended and prints the result. The key is read from `FLOWPORT_API_KEY`, never written into code.
+Each one sends the request with an Idempotency-Key. When the endpoint is busy (429) or cannot be reached, it waits as long as it
+is told, longer each time, with some chance in it, and tries again. It asks for the job until it has ended and prints the result.
+The key is read from `FLOWPORT_API_KEY`, never written into code.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ def _curl(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 export FLOWPORT_API_KEY={_shell(key)}
 
-# Submit. While too many jobs are running (429), curl waits as the answer says and tries again.
+# Submit. While too many jobs are running (429), curl waits as the answer says, else longer each time, and tries again.
 rm -f answer.json
-curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 -o answer.json \\
+curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 --retry-connrefused -o answer.json \\
   -X POST {_shell(endpoint)} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
@@ -70,7 +71,7 @@ job=$(sed -n 's/^{{"job_id":"\\([^"]*\\)".*/\\1/p' answer.json)
 # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
 for attempt in $(seq 60); do
   grep -Eq '^\\{{"job_id":"[^"]*","status":"(queued|processing)"' answer.json || break
-  curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 -o answer.json \\
+  curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 --retry-connrefused -o answer.json \\
     "{jobs}/$job?wait=30" \\
     -H "Authorization: Bearer $FLOWPORT_API_KEY" || sleep 2
 done
@@ -82,7 +83,9 @@ def _python(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f'''\
 # Before: pip install requests
 # The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
+import itertools
 import os
+import random
 import time
 import uuid
 from urllib.parse import urljoin
@@ -97,17 +100,22 @@ session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]
 
 
 def call(method, url, **options):
-    """One request. A busy endpoint (429) or a restarting server (503) is tried again after the time it asks for."""
+    """One request. A busy (429) or restarting server gets it again: not before it asks for it, and later each time."""
     deadline = time.monotonic() + 300
-    while True:
-        response = session.request(method, url, timeout=300, **options)
-        pause = int(response.headers.get("Retry-After", 2))
-        if response.status_code not in (429, 503) or time.monotonic() + pause > deadline:
-            break
+    for attempt in itertools.count():
+        try:
+            response = session.request(method, url, timeout=300, **options)
+            if response.ok:
+                return response
+            problem = f"HTTP {{response.status_code}}: {{response.text}}"
+            again = response.status_code in (429, 502, 503, 504)
+            asked = int(response.headers.get("Retry-After", 0))
+        except requests.ConnectionError as error:
+            problem, again, asked = error, True, 0
+        pause = max(asked, min(2**attempt, 30)) * random.uniform(1, 1.5)
+        if not again or time.monotonic() + pause > deadline:
+            raise SystemExit(problem)
         time.sleep(pause)
-    if not response.ok:
-        raise SystemExit(f"HTTP {{response.status_code}}: {{response.text}}")
-    return response
 
 
 def run_flow(payload, give_up_after=1800):
@@ -140,15 +148,17 @@ const PAYLOAD = {_json(payload)};
 const HEADERS = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }};
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-// One request. A busy endpoint (429) or a restarting server (503) is tried again after the time it asks for.
+// One request. A busy (429) or restarting server gets it again: not before it asks for it, and later each time.
 async function call(url, options) {{
   const deadline = Date.now() + 300_000;
-  for (;;) {{
-    const response = await fetch(url, {{ ...options, signal: AbortSignal.timeout(300_000) }});
-    const pause = Number(response.headers.get("Retry-After") ?? 2);
-    if (![429, 503].includes(response.status) || Date.now() + pause * 1000 > deadline) {{
-      if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{await response.text()}}`);
-      return response.json();
+  for (let attempt = 0; ; attempt++) {{
+    const response = await fetch(url, {{ ...options, signal: AbortSignal.timeout(300_000) }}).catch((error) => error);
+    if (response.ok) return response.json();
+    const again = [undefined, 429, 502, 503, 504].includes(response.status); // undefined: no connection
+    const asked = Number(response.headers?.get("Retry-After") ?? 0);
+    const pause = Math.max(asked, Math.min(2 ** attempt, 30)) * (1 + Math.random() / 2);
+    if (!again || Date.now() + pause * 1000 > deadline) {{
+      throw new Error(response.status ? `HTTP ${{response.status}}: ${{await response.text()}}` : `${{response.cause ?? response}}`);
     }}
     await sleep(pause);
   }}

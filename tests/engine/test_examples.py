@@ -33,11 +33,13 @@ class Endpoint(ThreadingHTTPServer):
     """Answers like the public API: 429 first, then 202; the job is processing once, then as `ends` says."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
+        self.server_bind()  # until it listens, a connection is refused
         self.submits: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.idempotency_keys: list[str] = []
         self.polls = 0
+        self.busy_seconds = 1
         self.ends = "completed"
 
     @property
@@ -55,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
         self.server.submits.append(json.loads(body))
         if len(self.server.submits) == 1:
-            self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": "1"})
+            self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": str(self.server.busy_seconds)})
             return
         job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
@@ -84,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     server = Endpoint()
+    server.server_activate()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -121,6 +124,39 @@ def test_an_example_waits_while_busy_and_prints_the_result(language: str, endpoi
     assert len(set(endpoint.idempotency_keys)) == 1, "a repeated submit is the same request"
     assert endpoint.polls == 2
     assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_path: Path):
+    endpoint = Endpoint()
+    endpoint.submits.append({})
+    endpoint.polls = 1
+
+    def be_there() -> None:
+        endpoint.server_activate()
+        endpoint.serve_forever()
+
+    later = threading.Timer(0.7, be_there)
+    later.start()
+    done = run_example(language, endpoint, tmp_path)
+    endpoint.shutdown()
+    later.join()
+    endpoint.server_close()
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [PAYLOAD]
+    assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_an_example_does_not_wait_for_the_next_month(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.busy_seconds = 86_400
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert "429" in done.stderr
+    assert len(endpoint.submits) == 1
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
