@@ -106,7 +106,7 @@ def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
         properties = {name: binding_schema(binding, document, catalog) for name, binding in output.inputs.items()}
     else:
         final = [document.node(node_id) for node_id in final_nodes(document)]
-        properties = {"output": out_schema(final[0], catalog) if len(final) == 1 and final[0] else ANYTHING}
+        properties = {"output": out_schema(final[0], catalog, document) if len(final) == 1 and final[0] else ANYTHING}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -90,6 +90,14 @@ class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
         self.retry_after = retry_after
 
 
+@dataclass(frozen=True)
+class Routed:
+    """What a node with several ports returns: `out` is `value`, and the flow goes on by `port` only."""
+
+    port: str
+    value: Json
+
+
 class HttpAnswer(Protocol):
     """What the outbound door answers."""
 
@@ -104,6 +112,17 @@ class HttpAnswer(Protocol):
     @property
     def content_type(self) -> str: ...
     def text(self) -> str: ...
+
+
+class DrawnPage(Protocol):
+    """A page after its scripts ran (`engine.outside.browser`). `refused`: how many of its requests were not answered."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def html(self) -> str: ...
+    @property
+    def refused(self) -> int: ...
 
 
 class SiteRules(Protocol):
@@ -137,6 +156,10 @@ class Http(Protocol):
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
         """The robots.txt of a page's site, asked for once in a while. Raises NodeFailed."""
+        ...
+
+    async def draw(self, answer: Any, *, timeout_seconds: float = 30.0) -> DrawnPage:
+        """Draws the page of an answer in a browser. Raises NodeFailed, also when there is none (`page_needs_browser`)."""
         ...
 
     def turn(self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10) -> AbstractAsyncContextManager[None]:
@@ -192,6 +215,11 @@ class NodeContext(Protocol):
         """What references may see; for inputs that are source and render themselves."""
         ...
 
+    @property
+    def bindings(self) -> Mapping[str, Json]:
+        """The inputs as the designer wrote them; for messages that name a reference."""
+        ...
+
     async def ask_model(self, question: ModelQuestion) -> ModelReply: ...
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         """Runs CPU-heavy pure work off the event loop."""
@@ -224,6 +252,9 @@ class NodeType:
     `out_schema` is a pure function from the node's config and inputs (as stored, maybe wrong) to the JSON Schema of `out`, or
     None when anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings; `source_references` finds the
     references in such a source.
+    `out_from` is for types that pass data on: it is also given the schemas of the values bound to the inputs. `source_input` is
+    the input that, while unbound, takes the `out` of the node before it (`all_sources`: a list, of every node before it that
+    ran). Of a list in `without_skipped`, entries that use a skipped node are left out.
     `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
     """
 
@@ -244,6 +275,12 @@ class NodeType:
     time_limit: Callable[[Mapping[str, Any]], float] | None = None
     source_inputs: frozenset[str] = frozenset()
     source_references: Callable[[str], Sequence[Reference | BadReference]] | None = None
+    out_from: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, JsonSchema]], JsonSchema | None] | None = (
+        None
+    )
+    source_input: str | None = None
+    all_sources: bool = False
+    without_skipped: frozenset[str] = frozenset()
     check: Callable[[Node, Document], list[Problem]] = _no_extra_problems
     example: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
 

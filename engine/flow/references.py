@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,23 +51,42 @@ class Missing:
 
 
 class Scope:
-    """What references may see while one node runs: outputs by node id, and system values."""
+    """What references may see while one node runs: outputs by node id, and system values.
+
+    Inside a list each item has a scope of its own: `items` holds `(index, total)` by Splitter id, `outer` is the scope around it.
+    """
+
+    __slots__ = ("items", "outer", "outputs", "skipped", "system")
 
     def __init__(
-        self, outputs: Mapping[str, Json], system: Mapping[str, Json], skipped: frozenset[str] = frozenset()
+        self,
+        outputs: Mapping[str, Json],
+        system: Mapping[str, Json],
+        skipped: AbstractSet[str] = frozenset(),
+        *,
+        items: Mapping[str, tuple[int, int]] | None = None,
+        outer: Scope | None = None,
     ) -> None:
         self.outputs = outputs
         self.system = system
         self.skipped = skipped
+        self.items = items or {}
+        self.outer = outer
 
     def find(self, reference: Reference) -> Json | Missing:
         """The value named, or Missing."""
-        if reference.node_id == SYSTEM:
-            value: Any = self.system.get(reference.root)
-        elif reference.root != "out" or reference.node_id not in self.outputs:
-            return Missing(reference)
+        node_id, root = reference.node_id, reference.root
+        if node_id == SYSTEM:
+            value: Any = self.system.get(root)
+        elif root == "out":
+            scope = self
+            while node_id not in scope.outputs:
+                if scope.outer is None:
+                    return Missing(reference)
+                scope = scope.outer
+            value = scope.outputs[node_id]
         else:
-            value = self.outputs[reference.node_id]
+            return self._place(reference)
         for part in reference.path:
             if isinstance(part, str) and isinstance(value, dict) and part in value:
                 value = value[part]
@@ -75,6 +95,23 @@ class Scope:
             else:
                 return Missing(reference)
         return value
+
+    def is_skipped(self, node_id: str) -> bool:
+        """Whether the node was skipped here."""
+        scope: Scope | None = self
+        while scope is not None:
+            if node_id in scope.skipped:
+                return True
+            scope = scope.outer
+        return False
+
+    def _place(self, reference: Reference) -> Json | Missing:
+        scope: Scope | None = self
+        while scope is not None:
+            if reference.node_id in scope.items:
+                return scope.items[reference.node_id][0 if reference.root == "index" else 1]
+            scope = scope.outer
+        return Missing(reference)
 
 
 def parse_reference(text: str) -> Reference | BadReference:
@@ -137,6 +174,37 @@ def render(binding: Json, scope: Scope, missing: list[Missing]) -> Json:
     if isinstance(binding, list):
         return [render(item, scope, missing) for item in binding]
     return binding
+
+
+#: A binding that was read once: gives its value in a scope; references that name nothing are added to the list.
+Rendering = Callable[["Scope", list[Missing]], Json]
+
+
+def prepare_binding(binding: Json) -> Rendering:
+    """Reads a binding once, for rendering it often. The same values as `render`."""
+    if isinstance(binding, str):
+        return _prepare_text(binding)
+    if isinstance(binding, dict):
+        fields = [(key, prepare_binding(item)) for key, item in binding.items()]
+        return lambda scope, missing: {key: rendering(scope, missing) for key, rendering in fields}
+    if isinstance(binding, list):
+        items = [prepare_binding(item) for item in binding]
+        return lambda scope, missing: [rendering(scope, missing) for rendering in items]
+    return lambda _scope, _missing: binding
+
+
+def _prepare_text(text: str) -> Rendering:
+    pieces = [
+        piece if not isinstance(piece, BadReference) else "{{ " + piece.text + " }}" for piece in split_text(text)
+    ]
+    if len(pieces) == 1 and isinstance(reference := pieces[0], Reference):
+        return lambda scope, missing: _look_up(reference, scope, missing)
+    if not any(isinstance(piece, Reference) for piece in pieces):
+        whole = "".join(piece for piece in pieces if isinstance(piece, str))
+        return lambda _scope, _missing: whole
+    return lambda scope, missing: "".join(
+        piece if isinstance(piece, str) else as_text(_look_up(piece, scope, missing)) for piece in pieces
+    )
 
 
 def rename_node(binding: Json, old: str, new: str) -> Json:

@@ -15,6 +15,7 @@ from engine.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
+from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
@@ -33,10 +34,11 @@ class Mark:
 def problems(document: Document, catalog: Catalog) -> list[Problem]:
     """Every problem. `Problem.blocks_import` is False for those that only stop a deployment."""
     graph = Graph(document)
+    scopes = ListScopes(document, graph)
     found = [*_id_problems(document), *_edge_problems(document, graph, catalog)]
     for node in document.nodes:
-        found += _node_problems(node, document, graph, catalog)
-    return [*found, *_whole_problems(document, graph, catalog)]
+        found += _node_problems(node, document, graph, scopes, catalog)
+    return [*found, *list_problems(document, graph, scopes), *_whole_problems(document, graph, catalog)]
 
 
 def deploy_problems(document: Document, catalog: Catalog) -> list[Problem]:
@@ -152,7 +154,9 @@ def _port_problems(edge: Edge, nodes: dict[str, Node], catalog: Catalog, pointer
         )
 
 
-def _node_problems(node: Node, document: Document, graph: Graph, catalog: Catalog) -> Iterator[Problem]:
+def _node_problems(
+    node: Node, document: Document, graph: Graph, scopes: ListScopes, catalog: Catalog
+) -> Iterator[Problem]:
     kind = catalog.get(node.type)
     if kind is None:
         yield Problem("unknown_type", f"There is no kind of node called `{node.type}`.", node.id, "/type")
@@ -172,7 +176,7 @@ def _node_problems(node: Node, document: Document, graph: Graph, catalog: Catalo
                 yield Problem("unknown_key", f"{kind.title} has no input `{name}`.", node.id, f"/inputs/{name}")
     yield from kind.check(node, document)
     parked = node.id in graph.parked
-    yield from _reference_problems(node, kind, document, graph, catalog, parked=parked)
+    yield from _reference_problems(node, kind, document, graph, scopes, catalog, parked=parked)
     if not parked:
         yield from _missing_inputs(node, kind)
 
@@ -194,7 +198,14 @@ def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) ->
 
 
 def _reference_problems(
-    node: Node, kind: NodeType, document: Document, graph: Graph, catalog: Catalog, *, parked: bool
+    node: Node,
+    kind: NodeType,
+    document: Document,
+    graph: Graph,
+    scopes: ListScopes,
+    catalog: Catalog,
+    *,
+    parked: bool,
 ) -> Iterator[Problem]:
     for pointer, reference in _references_of(node, kind):
         if isinstance(reference, BadReference):
@@ -205,7 +216,7 @@ def _reference_problems(
                 pointer,
             )
         elif not parked and reference.node_id != SYSTEM:
-            problem = _target_problem(node, reference, pointer, document, graph, catalog)
+            problem = _target_problem(node, reference, pointer, document, graph, scopes, catalog)
             if problem:
                 yield problem
 
@@ -219,7 +230,13 @@ def _references_of(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference 
 
 
 def _target_problem(
-    node: Node, reference: Reference, pointer: str, document: Document, graph: Graph, catalog: Catalog
+    node: Node,
+    reference: Reference,
+    pointer: str,
+    document: Document,
+    graph: Graph,
+    scopes: ListScopes,
+    catalog: Catalog,
 ) -> Problem | None:
     target = document.node(reference.node_id)
     if target is None:
@@ -231,13 +248,15 @@ def _target_problem(
             node.id,
             pointer,
         )
+    if why := across_list(node, target, document, scopes):
+        return Problem("across_list", why, node.id, pointer)
     if reference.root != "out":
-        if target.type != "array_splitter":
+        if target.type != SPLITTER:
             return Problem(
                 "bad_reference", f"`{reference}`: only an Array Splitter has `{reference.root}`.", node.id, pointer
             )
         return None
-    if schema_at(out_schema(target, catalog), reference.path) is None:
+    if schema_at(out_schema(target, catalog, document), reference.path) is None:
         shown = ".".join(str(part) for part in reference.path)
         return Problem("unknown_field", f"{target.name} has no `{shown}`.", node.id, pointer)
     return None

@@ -1,0 +1,119 @@
+"""Which nodes run once per item, and of which lists (product.md section 3). Array Splitter opens a list, Array Flatten closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.graph import Graph
+from engine.flow.node_type import Json, NodeFailed
+from engine.flow.references import Reference, split_text
+
+SPLITTER = "array_splitter"
+FLATTEN = "array_flatten"
+#: Lists in lists in lists: so many Splitters may stand around a node.
+DEEPEST = 8
+
+#: The Splitters around something, outermost first.
+Lists = tuple[str, ...]
+
+_WORDS = {dict: "an object", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "nothing"}
+
+
+class ListScopes:
+    """`around`: the lists a node's inputs stand in; `gives`: those its `out` stands in. `mixed`: nodes between two lists."""
+
+    def __init__(self, document: Document, graph: Graph) -> None:
+        self.around: dict[str, Lists] = dict.fromkeys(graph.ids, ())
+        self.gives: dict[str, Lists] = dict.fromkeys(graph.ids, ())
+        self.mixed: dict[str, tuple[Lists, Lists]] = {}
+        nodes = {node.id: node for node in document.nodes}
+        for node_id in graph.order:
+            inside: Lists = ()
+            for parent in graph.parents[node_id]:
+                given = self.gives[parent]
+                if given[: len(inside)] == inside:
+                    inside = given
+                elif inside[: len(given)] != given:
+                    self.mixed.setdefault(node_id, (inside, given))
+            self.around[node_id] = inside
+            self.gives[node_id] = _given(nodes[node_id], inside)
+
+    def closes(self, node_id: str) -> bool:
+        """True for a Flatten that ends a list."""
+        return len(self.gives[node_id]) < len(self.around[node_id])
+
+    def sees(self, node_id: str, other: str) -> bool:
+        """Whether a node may use the data of another: its lists are around this one too."""
+        given = self.gives[other]
+        return self.around[node_id][: len(given)] == given
+
+
+def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Iterator[Problem]:
+    """What is wrong with the lists of a flow."""
+    nodes = {node.id: node for node in document.nodes}
+    has_output = any(node.type == "api_output" for node in document.nodes)
+    for node_id, (one, other) in scopes.mixed.items():
+        names = f"{nodes[one[-1]].name} and {nodes[other[-1]].name}"
+        yield Problem(
+            "mixed_lists",
+            f"{nodes[node_id].name} would run for the items of two lists, {names}, that have nothing to do with each other."
+            " Put an Array Flatten after one of them.",
+            node_id,
+        )
+    for node_id in graph.order:
+        if graph.children[node_id] or node_id in graph.parked or not (inside := scopes.gives[node_id]):
+            continue
+        if nodes[node_id].type == "dataset_sink" and has_output:
+            continue  # it keeps a row for each item, and callers get the API Output
+        yield Problem(
+            "final_in_list",
+            f"{nodes[node_id].name} ends the flow inside the list of {nodes[inside[-1]].name}."
+            " Add an Array Flatten after it, which makes one list of all items.",
+            node_id,
+            blocks_import=False,
+        )
+    deep = next((node_id for node_id in graph.order if len(scopes.gives[node_id]) > DEEPEST), None)
+    if deep is not None:
+        yield Problem("lists_too_deep", f"Array Splitters may stand in each other {DEEPEST} deep.", deep)
+
+
+def across_list(node: Node, target: Node, document: Document, scopes: ListScopes) -> str | None:
+    """Why `node` cannot use the data of an earlier node, in a sentence; None when it can."""
+    if scopes.sees(node.id, target.id):
+        return None
+    splitter = document.node(scopes.gives[target.id][-1])
+    of = f" of {splitter.name}" if splitter else ""
+    what = "has one value" if target.type == SPLITTER else "runs once"
+    return (
+        f"{node.name} uses data of {target.name}, which {what} for each item{of}, but does not run for each item itself."
+        f" Use the data of an Array Flatten between them."
+    )
+
+
+def not_a_list(name: str, binding: Json, value: Json) -> NodeFailed:
+    """What a node that needs a list says: the reference and the type found."""
+    shown = f"`{binding.strip()}`" if isinstance(binding, str) and _is_reference(binding) else name
+    hint = ""
+    if isinstance(value, dict):
+        lists = [f"`{key}`" for key, item in value.items() if isinstance(item, list)][:5]
+        hint = f" Its fields that are lists: {', '.join(lists)}." if lists else ""
+    return NodeFailed(
+        f"{shown} is {_WORDS.get(type(value), 'something else')}, not a list.",
+        code="not_a_list",
+        why="The data bound to it was no list in this run." + hint,
+        remedy="Bind it to a list. The step before shows in its output which of its data are lists.",
+    )
+
+
+def _is_reference(text: str) -> bool:
+    return any(isinstance(piece, Reference) for piece in split_text(text))
+
+
+def _given(node: Node, inside: Lists) -> Lists:
+    if node.type == SPLITTER:
+        return (*inside, node.id)
+    if node.type == FLATTEN:
+        return () if node.config.get("levels") == "all" else inside[:-1]
+    return inside
