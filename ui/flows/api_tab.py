@@ -25,7 +25,8 @@ from ui.look.code_view import code
 from ui.look.feedback import empty, fold
 from ui.look.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
 from ui.look.text import _
-from ui.settings.key_parts import MadeKey, key_form, reveal
+from ui.settings.key_form import KeyForm
+from ui.settings.key_parts import MadeKey, reveal
 from ui.visit import Visit
 
 MOST_KEYS = 8
@@ -202,10 +203,11 @@ class ApiTab:
                 if self.here.may("manage keys") and not self.making and shown:
                     button(_("Create a key"), self._begin_key, icon="add", small=True)
             if self.making:
-                key_form(
+                KeyForm(
                     self.here,
                     self._key_made,
                     self._stop_making,
+                    flows={self.seen.flow.id: self.seen.flow.title},
                     flow_ids=[self.seen.flow.id],
                     label=_("First key") if not shown else "",
                 )

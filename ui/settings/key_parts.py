@@ -1,26 +1,18 @@
-"""API keys on pages: the form that makes one, and the one time its text is shown."""
+"""API keys on pages: the one time a key's text is shown, and how long the old one works when it is rotated."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nicegui import ui
 
-from engine.actions.keys import NewKey, create_key
-from engine.errors import Refusal
+from engine.actions.keys import NewKey
 from engine.key_format import Environment
 from ui.forms.form import Field
-from ui.look.parts import ENVIRONMENTS, button, copy_button, environment_badge, icon, words
+from ui.look.answer import answer_of
+from ui.look.parts import button, copy_button, environment_badge, icon, words
 from ui.look.text import _
-from ui.visit import Visit
-
-#: Word on screen -> environment.
-WORDS: dict[str, Environment] = {
-    ENVIRONMENTS["live"][0]: "live",
-    ENVIRONMENTS["test"][0]: "test",
-    ENVIRONMENTS["dev"][0]: "dev",
-}
 
 
 @dataclass(frozen=True)
@@ -30,42 +22,6 @@ class MadeKey:
     label: str
     environment: Environment
     new: NewKey
-
-
-def key_form(
-    here: Visit,
-    on_made: Callable[[MadeKey], Awaitable[None] | None],
-    on_cancel: Callable[[], None],
-    *,
-    flow_ids: Sequence[str] | None = None,
-    label: str = "",
-) -> ui.element:
-    """Label and environment; `flow_ids` limits the key to these flows."""
-
-    async def make() -> None:
-        environment = WORDS[choice.value]
-        try:
-            new = await here.do(create_key, box.value or "", environment, flow_ids=flow_ids)
-        except Refusal as refusal:
-            named.error(refusal.errors[0].detail if refusal.errors else refusal.detail or refusal.title)
-            named.focus()
-            return
-        told = on_made(MadeKey((box.value or "").strip(), environment, new))
-        if told is not None:
-            await told
-
-    with ui.element("div").classes("fp-form fp-key-form") as form:
-        named = Field(_("Label"), help_text=_("Which program uses it, like Web shop."))
-        with named.place:
-            box = named.control(ui.input(value=label).props("outlined dense autofocus maxlength=100 autocomplete=off"))
-            box.on("keydown.enter", make)
-        kind = Field(_("Environment"), help_text=_("Keys of different environments do not see each other's jobs."))
-        with kind.place:
-            choice = kind.control(ui.select(list(WORDS), value=next(iter(WORDS))).props("outlined dense options-dense"))
-        with ui.element("div").classes("fp-row"):
-            button(_("Create a key"), make, icon="key", kind="main")
-            button(_("Cancel"), on_cancel, kind="quiet")
-    return form
 
 
 def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
@@ -94,3 +50,59 @@ def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
                 done.disable()
                 safe.on_value_change(lambda event: done.set_enabled(bool(event.value)))
     return card
+
+
+OWN = "own"
+#: Choice -> word, and hours.
+OVERLAPS: dict[str, tuple[str, float]] = {
+    "0": (_("Not at all: it stops now"), 0),
+    "1": (_("1 hour"), 1),
+    "24": (_("24 hours"), 24),
+    "168": (_("7 days"), 168),
+    OWN: (_("Another time"), 0),
+}
+LONGEST_HOURS = 720
+
+
+async def ask_overlap(label: str) -> float | None:
+    """Asks how many hours the old text of a key works on; None when it is not rotated."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        title = f"{_('Rotate')} {label}?"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_("The key gets a new text, shown once. Its label, its history and what it may call stay."), tag="p")
+        with ui.element("div").classes("fp-form"):
+            longer = Field(
+                _("The old text works on for"), help_text=_("Long enough to change every program that has it.")
+            )
+            with longer.place:
+                choice = longer.control(
+                    ui.select({name: word for name, (word, _hours) in OVERLAPS.items()}, value="24").props(
+                        "outlined dense options-dense"
+                    )
+                )
+            own = Field(_("Hours"), help_text=_("At most 720: 30 days."))
+            with own.place:
+                hours = own.control(ui.input(value="48").props("outlined dense inputmode=decimal autocomplete=off"))
+            own.visible = False
+            choice.on_value_change(lambda event: own.set_visibility(event.value == OWN))
+
+        def rotate() -> None:
+            wanted = OVERLAPS[str(choice.value)][1] if choice.value != OWN else _hours(hours.value)
+            if wanted is None:
+                own.error(_("Write a number of hours from 0 to 720."))
+                return
+            dialog.submit(wanted)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            button(_("Rotate"), rotate, kind="main")
+    return await answer_of(dialog)
+
+
+def _hours(text: str | None) -> float | None:
+    try:
+        hours = float((text or "").strip().replace(",", "."))
+    except ValueError:
+        return None
+    return hours if 0 <= hours <= LONGEST_HOURS else None

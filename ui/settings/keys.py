@@ -1,4 +1,4 @@
-"""Settings, API Keys: make, see, rotate and revoke them."""
+"""Settings, API Keys: make, see, change, rotate and revoke them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from starlette.requests import Request
 
 from engine.actions.keys import revoke_key, rotate_key
 from engine.key_format import Environment
+from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
 from ui.look import feedback
 from ui.look.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
-from ui.look.text import _, plural
+from ui.look.text import _, number, plural
 from ui.opened import every, times_of
-from ui.settings.key_parts import MadeKey, key_form, reveal
+from ui.settings.key_form import KeyForm
+from ui.settings.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.places import settings_page
 from ui.visit import App, Visit, visit
 
@@ -30,12 +32,14 @@ class SeenKeys:
 
     keys: tuple[KeyRow, ...]
     titles: Mapping[str, str]
+    flows: Mapping[str, str]
 
 
 def look_at_keys(session: Session, workspace_id: str) -> SeenKeys:
     """Every key, revoked ones last."""
     keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
-    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id))
+    flows = {flow.id: flow.title for flow in list_flows(session, workspace_id)}
+    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id), flows)
 
 
 def register(app: App) -> None:
@@ -80,7 +84,7 @@ class KeysPage:
         self.create.visible = False
         self.making.clear()
         with self.making, card(_("A new key")):
-            key_form(self.here, self._made, self._stop)
+            KeyForm(self.here, self._made, self._stop, flows=self.seen.flows)
 
     def _stop(self) -> None:
         self.making.clear()
@@ -126,15 +130,19 @@ class KeysPage:
                                 badge(
                                     f"{_('rotating, the old one works')} {left} {_('more')}", kind="warn", icon="sync"
                                 )
-                        words(key.masked, "fp-mono fp-t3 fp-s12", tag="div")
+                        with ui.element("div").classes("fp-s12 fp-t3"):
+                            words(key.masked, "fp-mono")
+                            if own := self._own_limits(key):
+                                words(f" · {own}")
                     with rows.cell():
                         environment_badge(key.environment)
                     rows.cell(self._may_call(key), "fp-t2")
                     rows.cell(self.times.ago(key.last_used_at) if key.last_used_at else _("not yet"), "fp-t2")
-                    rows.cell(self.times.day(key.expires_at) if key.expires_at else _("never"), "fp-t2")
+                    rows.cell(self._ends(key), "fp-t2")
                     with rows.cell():
                         if self.may and status == "active":
                             with menu_button(f"{_('More for')} {key.label}"):
+                                menu_item(_("Change..."), lambda key=key: self._change(key), icon="edit")
                                 menu_item(_("Rotate..."), lambda key=key: self._rotate(key), icon="sync")
                                 ui.separator()
                                 menu_item(_("Revoke..."), lambda key=key: self._revoke(key), icon="block", danger=True)
@@ -146,17 +154,37 @@ class KeysPage:
             return self.seen.titles.get(next(iter(key.flow_ids)), _("1 flow"))
         return plural(len(key.flow_ids), _("flow"), _("flows"))
 
+    def _ends(self, key: KeyRow) -> str:
+        """When it ends, or ended."""
+        if key.revoked_at is not None:
+            return f"{_('revoked')} {self.times.day(key.revoked_at)}"
+        return self.times.day(key.expires_at) if key.expires_at else _("never")
+
+    def _own_limits(self, key: KeyRow) -> str:
+        reader = self.times.reader
+        said = []
+        if key.concurrency is not None:
+            said.append(f"{number(key.concurrency, reader)} {_('at once')}")
+        if key.monthly is not None:
+            said.append(f"{number(key.monthly, reader)} {_('a month')}")
+        return ", ".join(said)
+
+    def _change(self, key: KeyRow) -> None:
+        self.create.visible = False
+        self.making.clear()
+        with self.making, card(f"{_('Change')} {key.label}"):
+            KeyForm(self.here, self._changed, self._stop, flows=self.seen.flows, key=key)
+
+    async def _changed(self, made: MadeKey) -> None:
+        feedback.told(f"{made.label} {_('is changed.')}", _("It counts for the next call."))
+        self._stop()
+        await self._look()
+
     async def _rotate(self, key: KeyRow) -> None:
-        sure = await feedback.confirm(
-            f"{_('Rotate')} {key.label}?",
-            _(
-                "The key gets a new text, shown once. The old text works for 24 hours more, so that you can change the program in peace."
-            ),
-            verb=_("Rotate"),
-        )
-        if not sure:
+        hours = await ask_overlap(key.label)
+        if hours is None:
             return
-        made = await self.here.try_do(rotate_key, key.id)
+        made = await self.here.try_do(rotate_key, key.id, hours)
         if made is not None:
             environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
             await self._made(MadeKey(key.label, environment, made))

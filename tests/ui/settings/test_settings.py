@@ -9,6 +9,7 @@ from nicegui import ui
 from nicegui.testing import User
 
 from engine.actions.keys import create_key
+from engine.clock import DAY, HOUR
 from storage.connections import list_connections
 from storage.keys import list_keys
 from storage.workspaces import get_limits
@@ -74,6 +75,62 @@ async def test_revoking_asks_first(site: Site, user: User) -> None:
     await user.should_see("Revoked")
 
     assert site.database.read_now(list_keys, site.workspace_id)[0].revoked_at is not None
+
+
+async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.flow("Other", live=True)
+    await user.open("/settings/keys")
+    press(user, "Create a key")
+    box(user, "Label").value = "Reports"
+    box(user, "May call").value = "some"
+    press(user, "Create a key")
+    await user.should_see("Choose at least one flow")
+    box(user, "Flows").value = [flow_id]
+    box(user, "Ends").value = "90"
+    for label, value in (("Jobs at once", "many"), ("Requests a month", "500")):
+        box(user, label).value = value
+    press(user, "Create a key")
+    await user.should_see("Write a whole number of 1 or more")
+    box(user, "Jobs at once").value = "2"
+    press(user, "Create a key")
+    await user.should_see('Copy the key "Reports" now')
+    await user.should_see("2 at once, 500 a month", retries=20)
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    assert (key.flow_ids, key.concurrency, key.monthly) == (frozenset({flow_id}), 2, 500)
+    assert key.expires_at is not None
+    assert 89 * DAY < key.expires_at - site.clock.now() <= 90 * DAY
+
+    choose(user, "Change...")
+    await user.should_see("Change Reports")
+    box(user, "Label").value = "Weekly reports"
+    box(user, "May call").value = "all"
+    box(user, "Ends").value = "never"
+    press(user, "Save")
+    await user.should_see("Weekly reports is changed.")
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    assert (key.label, key.flow_ids, key.expires_at, key.concurrency) == ("Weekly reports", None, None, 2)
+
+
+@pytest.mark.parametrize(("chosen", "hours"), [("0", None), ("1", 1), ("168", 168), ("own", 48)])
+async def test_the_overlap_of_a_rotation_is_chosen(site: Site, user: User, chosen: str, hours: int | None) -> None:
+    site.database.write_now(create_key, site.owner, "Reports", "live")
+    await user.open("/settings/keys")
+
+    choose(user, "Rotate...")
+    await user.should_see("The old text works on for")
+    box(user, "The old text works on for").value = chosen
+    press(user, "Rotate")
+    await user.should_see('Copy the key "Reports" now')
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    if hours is None:
+        assert key.older_valid_until is None
+    else:
+        assert key.older_valid_until is not None
+        assert abs(key.older_valid_until - site.clock.now() - hours * HOUR) < HOUR / 2
 
 
 async def test_a_rotated_key_is_shown_and_the_old_one_works_on(site: Site, user: User) -> None:

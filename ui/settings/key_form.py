@@ -1,0 +1,230 @@
+"""The form of an API key: label, environment, which flows it may call, when it ends, and limits of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, time, timedelta, tzinfo
+
+from nicegui import ui
+
+from engine.actions.keys import NewKey, change_key, create_key
+from engine.clock import DAY
+from engine.errors import Refusal
+from engine.key_format import Environment
+from storage.keys import KeyRow
+from ui.forms.form import Field
+from ui.look.feedback import fold
+from ui.look.parts import ENVIRONMENTS, button
+from ui.look.text import _
+from ui.look.times import when
+from ui.opened import times_of
+from ui.settings.key_parts import MadeKey
+from ui.visit import Visit
+
+#: Word on screen -> environment.
+WORDS: dict[str, Environment] = {
+    ENVIRONMENTS["live"][0]: "live",
+    ENVIRONMENTS["test"][0]: "test",
+    ENVIRONMENTS["dev"][0]: "dev",
+}
+ALL, SOME = "all", "some"
+NEVER, ON_A_DAY = "never", "day"
+#: Choice -> (word, days from now).
+ENDS: dict[str, tuple[str, int]] = {
+    NEVER: (_("Never"), 0),
+    "30": (_("In 30 days"), 30),
+    "90": (_("In 90 days"), 90),
+    "365": (_("In a year"), 365),
+    ON_A_DAY: (_("On a day"), 0),
+}
+Told = Callable[[MadeKey], Awaitable[None] | None]
+
+
+class KeyForm:
+    """Makes a key, or changes `key`. `flows` are the ones to choose from (id -> title), `flow_ids` those chosen at first."""
+
+    def __init__(
+        self,
+        here: Visit,
+        on_made: Told,
+        on_cancel: Callable[[], None],
+        *,
+        flows: Mapping[str, str],
+        flow_ids: Sequence[str] | None = None,
+        label: str = "",
+        key: KeyRow | None = None,
+    ) -> None:
+        self.here = here
+        self.on_made = on_made
+        self.key = key
+        self.flows = flows
+        self.times = times_of(here)
+        if key is not None:
+            label = key.label
+            flow_ids = None if key.flow_ids is None else sorted(key.flow_ids)
+        with ui.element("div").classes("fp-form fp-key-form"):
+            self._draw_who(label)
+            self._draw_flows(flow_ids)
+            more = key is not None and (key.expires_at, key.concurrency, key.monthly) != (None, None, None)
+            with fold(_("Expiry and own limits"), open_at_first=more), ui.element("div").classes("fp-form"):
+                self._draw_end()
+                self._draw_limits()
+            with ui.element("div").classes("fp-row"):
+                button(_("Save") if key else _("Create a key"), self._send, icon=None if key else "key", kind="main")
+                button(_("Cancel"), on_cancel, kind="quiet")
+
+    def _draw_who(self, label: str) -> None:
+        self.label = Field(_("Label"), help_text=_("Which program uses it, like Web shop."))
+        with self.label.place:
+            box = ui.input(value=label).props("outlined dense autofocus maxlength=100 autocomplete=off")
+            self.label_box = self.label.control(box)
+            self.label_box.on("keydown.enter", self._send)
+        if self.key is not None:
+            return
+        kind = Field(_("Environment"), help_text=_("Keys of different environments do not see each other's jobs."))
+        with kind.place:
+            choice = ui.select(list(WORDS), value=next(iter(WORDS))).props("outlined dense options-dense")
+            self.environment = kind.control(choice)
+
+    def _draw_flows(self, flow_ids: Sequence[str] | None) -> None:
+        field = Field(_("May call"), help_text=_("A key for one program needs the flows of that program only."))
+        one = len(self.flows) == 1
+        words = {ALL: _("All flows"), SOME: _("Only this flow") if one else _("Only these flows")}
+        with field.place:
+            self.which = field.control(
+                ui.select(words, value=ALL if flow_ids is None else SOME).props("outlined dense options-dense")
+            )
+        self.chosen = Field(_("Flows"))
+        with self.chosen.place:
+            known = [flow_id for flow_id in flow_ids or () if flow_id in self.flows]
+            box = ui.select(dict(self.flows), value=known, multiple=True)
+            self.chosen_box = self.chosen.control(box.props("outlined dense options-dense use-chips"))
+        self.chosen.visible = flow_ids is not None and not one
+        self.which.on_value_change(lambda event: self.chosen.set_visibility(event.value == SOME and not one))
+
+    def _draw_end(self) -> None:
+        at = self.key.expires_at if self.key is not None else None
+        field = Field(_("Ends"), help_text=_("From then on calls with it get 401."))
+        with field.place:
+            choice = ui.select(
+                {name: word for name, (word, _days) in ENDS.items()}, value=NEVER if at is None else ON_A_DAY
+            )
+            self.ends = field.control(choice.props("outlined dense options-dense"))
+        self.day = Field(_("Last day"))
+        with self.day.place:
+            shown = "" if at is None else f"{when(at).astimezone(self.times.reader.zone):%Y-%m-%d}"
+            self.day_box = self.day.control(ui.input(value=shown).props("outlined dense type=date"))
+        self.day.visible = at is not None
+        self.ends.on_value_change(lambda event: self.day.set_visibility(event.value == ON_A_DAY))
+
+    def _draw_limits(self) -> None:
+        hint = _("Empty: only the plan's limit counts. A key can have less than the plan, never more.")
+        self.concurrency = Field(_("Jobs at once"), _("own limit"), hint)
+        with self.concurrency.place:
+            self.concurrency_box = self.concurrency.control(_number_box(self.key.concurrency if self.key else None))
+        self.monthly = Field(_("Requests a month"), _("own limit"), hint)
+        with self.monthly.place:
+            self.monthly_box = self.monthly.control(_number_box(self.key.monthly if self.key else None))
+
+    async def _send(self) -> None:
+        """Checks what only this form knows, then lets the verb decide."""
+        fields = {
+            "/label": self.label,
+            "/expires_at": self.day,
+            "/concurrency": self.concurrency,
+            "/monthly": self.monthly,
+            "/flow_ids": self.chosen,
+        }
+        for field in fields.values():
+            field.error("")
+        wrong, concurrency = _limit(self.concurrency_box.value)
+        self.concurrency.error(wrong)
+        also_wrong, monthly = _limit(self.monthly_box.value)
+        self.monthly.error(also_wrong)
+        flow_ids = self._flow_ids()
+        if flow_ids == []:
+            self.chosen.error(_("Choose at least one flow, or all flows."))
+        no_day = self.ends.value == ON_A_DAY and not self.day_box.value
+        if no_day:
+            self.day.error(_("Choose the last day on which the key works."))
+        if wrong or also_wrong or no_day or flow_ids == []:
+            return
+        try:
+            made = await self._store(flow_ids, self._expires_at(), concurrency, monthly)
+        except Refusal as refusal:
+            for error in refusal.errors:
+                fields.get(error.pointer, self.label).error(error.detail)
+            if not refusal.errors:
+                self.label.error(refusal.detail or refusal.title)
+            self.label.focus()
+            return
+        told = self.on_made(made)
+        if told is not None:
+            await told
+
+    async def _store(
+        self, flow_ids: list[str] | None, expires_at: int | None, concurrency: int | None, monthly: int | None
+    ) -> MadeKey:
+        label = (self.label_box.value or "").strip()
+        if self.key is not None:
+            await self.here.do(
+                change_key,
+                self.key.id,
+                label,
+                flow_ids=flow_ids,
+                expires_at=expires_at,
+                concurrency=concurrency,
+                monthly=monthly,
+            )
+            environment: Environment = self.key.environment  # type: ignore[assignment] - checked when it was stored
+            return MadeKey(label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
+        environment = WORDS[str(self.environment.value)]
+        new = await self.here.do(
+            create_key,
+            label,
+            environment,
+            flow_ids=flow_ids,
+            expires_at=expires_at,
+            concurrency=concurrency,
+            monthly=monthly,
+        )
+        return MadeKey(label, environment, new)
+
+    def _flow_ids(self) -> list[str] | None:
+        if self.which.value == ALL:
+            return None
+        return list(self.flows) if len(self.flows) == 1 else list(self.chosen_box.value or ())
+
+    def _expires_at(self) -> int | None:
+        now = self.times.clock.now()
+        chosen = str(self.ends.value)
+        if chosen == ON_A_DAY:
+            return end_of_day(str(self.day_box.value or ""), self.times.reader.zone)
+        days = ENDS[chosen][1]
+        return now + days * DAY if days else None
+
+
+def end_of_day(text: str, zone: tzinfo) -> int | None:
+    """The last millisecond of a day like `2026-12-31` on the reader's clock; None when it is none."""
+    try:
+        day = datetime.fromisoformat(text).date()
+        after = datetime.combine(day + timedelta(days=1), time(), zone)
+        return int(after.timestamp() * 1000) - 1
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number_box(value: int | None) -> ui.input:
+    return ui.input(value="" if value is None else str(value)).props(
+        "outlined dense inputmode=numeric autocomplete=off"
+    )
+
+
+def _limit(text: str | None) -> tuple[str, int | None]:
+    """(what is wrong, the limit)."""
+    text = (text or "").strip()
+    if not text:
+        return "", None
+    if text.isdigit() and 0 < int(text) < 1 << 31:
+        return "", int(text)
+    return _("Write a whole number of 1 or more, or nothing."), None
