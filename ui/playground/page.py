@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from nicegui import background_tasks, ui
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from engine.actions.deployments import unknown_connections
 from engine.actions.flows import create_flow
 from engine.actions.samples import example_payload
 from engine.errors import NotFound, Problem
@@ -19,12 +21,15 @@ from engine.flow.edits import Op, difference_ops
 from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG
+from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
+from storage.jobs import find_job, read_value
 from ui.look import feedback
 from ui.look.assets import asset_url
 from ui.look.frame import frame
 from ui.look.parts import tile, words
 from ui.look.text import _
+from ui.opened import every
 from ui.playground.bar import Bar
 from ui.playground.canvas_element import Marks
 from ui.playground.canvas_events import CanvasEvents
@@ -40,6 +45,7 @@ _STYLE = "".join(
 )  # what the deploy dialog shows is drawn as on a flow's page
 #: Seconds a page may be without its connection and still be the same page (canvas.md trap 8).
 RECONNECT_SECONDS = 60.0
+LOOK_SECONDS = 10.0
 
 
 def register(app: App) -> None:
@@ -64,6 +70,20 @@ def register(app: App) -> None:
         await PlaygroundPage(here, drafts, draft, flow).build(select=node, job=job)
 
 
+def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
+    """What a job of this flow was given, so that it can be tried again; None when it is not kept or none of its jobs."""
+    job = find_job(session, workspace_id, job_id)
+    if job is None or job.flow_id != flow_id:
+        return None
+    payload = read_value(session, job_id, "payload")
+    return payload if isinstance(payload, dict) else {}
+
+
+def connection_names(session: Session, workspace_id: str) -> frozenset[str]:
+    """The model connections a Prompt may name."""
+    return frozenset(connection.name for connection in list_connections(session, workspace_id))
+
+
 async def _empty_draft(here: Visit) -> str:
     """A flow that was never touched is opened again; else a new one is made."""
     for flow in await here.see(list_flows):
@@ -86,11 +106,14 @@ class PlaygroundPage:
         self.selection: list[str] = []
         self.found: list[Problem] = []
         self.shown_marks: dict[str, Marks] = {}
+        self.connections: frozenset[str] = frozenset()
 
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
         payload = await self.visit.see(example_payload, self.draft.flow_id, self.draft.document)
+        self.connections = await self.visit.see(connection_names)
+        given = await self.visit.see(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
             frame(
@@ -124,7 +147,7 @@ class PlaygroundPage:
                 self.run_panel = RunPanel(
                     self.visit,
                     self.draft,
-                    payload,
+                    payload if given is None else given,
                     on_status=self._show_status,
                     on_open=self.open_node,
                     on_edit=self.events.edit,
@@ -137,19 +160,29 @@ class PlaygroundPage:
                     on_delete=self.events.delete_node,
                 )
                 self.inspector.run_panel = self.run_panel
+        self.run_panel.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
-        ui.timer(10.0, self.bar.draw_sentence)
         self.document_changed()
-        if job:
+        every(LOOK_SECONDS, self._look)
+        if given is not None:
             self.run_panel.watch(JobId(job))
+
+    async def _look(self) -> None:
+        """The draft grows older, and a connection may have been made or removed in Settings."""
+        self.bar.draw_sentence()
+        names = await self.visit.see(connection_names)
+        if names != self.connections:
+            self.connections = names
+            self.document_changed()
 
     # The document.
 
     def document_changed(self) -> None:
         """What follows from another document: marks, problems, the input form, the list of steps, the sentence."""
         document = self.draft.document
-        self.found = problems(document, CATALOG) if document.nodes else []
+        lost = unknown_connections(document, self.connections)
+        self.found = [*problems(document, CATALOG), *lost] if document.nodes else []
         fresh: dict[str, Marks] = {node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, CATALOG).items()}
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
