@@ -153,12 +153,12 @@ def rule_problem(operator: Any, right: Json) -> str:
 
 
 def value_at(item: Json, path: str) -> Json:
-    """What a path like `author.name`, `tags[0]` or `["a key"]` names in an item; "" is the item itself, null when nothing.
+    """What a path like `author.name`, `tags[0]` or `["a key"]` names in an item; "" or "." is the item, null when nothing.
 
     A key that is written with dots itself is found first.
     """
     path = path.strip()
-    if not path:
+    if path in {"", "."}:
         return item
     if isinstance(item, dict) and path in item:
         return item[path]

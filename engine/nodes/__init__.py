@@ -6,11 +6,15 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import (
     api_input,
     api_output,
+    extract_pattern,
+    filter_list,
     html_text_extractor,
     http_request,
     page_scraper,
+    parse_json,
     prompt,
     set_fields,
+    sort_limit,
     text_template,
     website_mapper,
 )
@@ -23,8 +27,12 @@ NODE_TYPES: tuple[NodeType, ...] = (
     html_text_extractor.NODE,
     http_request.NODE,
     prompt.NODE,
+    filter_list.NODE,
+    sort_limit.NODE,
     text_template.NODE,
     set_fields.NODE,
+    parse_json.NODE,
+    extract_pattern.NODE,
 )
 
 CATALOG: Catalog = {node.type: node for node in NODE_TYPES}

@@ -1,0 +1,163 @@
+r"""Find text by a pattern: numbers, codes, addresses, dates.
+
+**Pattern** is a regular expression. Some to begin with:
+
+| Pattern | Finds |
+|---|---|
+| `\d+` | digits |
+| `[A-Z]{2}-\d{4}` | codes like `AB-1234` |
+| `[\w.+-]+@[\w-]+(\.[\w-]+)+` | e-mail addresses |
+| `(?P<day>\d{4}-\d{2}-\d{2})` | dates, as an object with `day` |
+| `(?i)price:\s*(\d+\.\d\d)` | the amount after "price:", capitals or not |
+
+What a match is depends on the brackets in the pattern:
+
+* no brackets: the text that was found
+* one pair `( )`: the text inside it
+* several pairs: a list of their texts
+* names, `(?P<name> )`: an object with these names
+
+`matches` holds them all in their order, `count` says how many, and `first` is the first one, or null. Switch **Find all** off
+to stop at the first. `\d`, `\w` and `\s` are plain letters and digits; `\p{L}` is a letter of any script. Looking around,
+`(?= )`, and pointing back, `\1`, do not exist here: that keeps every search quick.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, read_pattern, searchable, why_not
+
+MOST_MATCHES = 10_000
+#: Seconds a search may take between two matches and in all.
+LONGEST = 2.0
+
+
+class Config(NodeConfig):
+    pattern: str = Field(
+        "",
+        max_length=MAX_PATTERN,
+        title="Pattern",
+        description="A regular expression, like `[A-Z]{2}-\\d{4}`. Brackets pick parts of what is found.",
+        json_schema_extra={"widget": "code", "example": "[A-Z]{2}-\\d{4}"},
+    )
+    all: bool = Field(True, title="Find all", description="Switch this off to stop at the first match.")
+
+
+class Inputs(NodeInputs):
+    text: Text = Field(title="Text", description="The text to search.", json_schema_extra={"widget": "textarea"})
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Searches in a thread; the engine lets others run meanwhile."""
+    try:
+        pattern = read_pattern(config.pattern)
+    except BadPattern as bad:
+        raise NodeFailed(
+            f"The pattern cannot be used: {bad}.", remedy="Mend the pattern in the node's settings."
+        ) from bad
+    matches, cut = await context.in_thread(find, pattern, inputs.text, MOST_MATCHES if config.all else 1)
+    if cut and config.all:
+        context.warn(f"There are more matches: only the first {MOST_MATCHES:,} are here.")
+    if len(inputs.text) > pattern.longest_text:
+        context.warn(
+            f"The text is very long for this pattern: only its first {pattern.longest_text:,} characters were searched."
+        )
+    return {"matches": matches, "count": len(matches), "first": matches[0] if matches else None}
+
+
+def find(pattern: Pattern, text: str, most: int) -> tuple[list[Json], bool]:
+    """The matches, at most so many, and whether there are more. Empty matches count for nothing. Raises NodeFailed."""
+    until = time.monotonic() + LONGEST
+    found: list[Json] = []
+    for match in pattern.engine.finditer(searchable(text[: pattern.longest_text])):
+        if time.monotonic() > until:
+            raise NodeFailed(
+                f"The search took longer than {LONGEST:g} seconds.",
+                why=f"The pattern looks far ahead for each match; {len(found):,} were found by then.",
+                remedy="Make the pattern simpler, for example `[^,]*` instead of `.*`, or search a shorter text.",
+            )
+        if match.start() == match.end():
+            continue
+        if len(found) == most:
+            return found, True
+        found.append(_shape(pattern, match))
+    return found, False
+
+
+def _shape(pattern: Pattern, match: Any) -> Json:
+    if pattern.names:
+        return {name: match.group(name) for name in pattern.names}
+    if pattern.groups == 1:
+        return match.group(1)
+    return list(match.groups()) if pattern.groups else match.group(0)
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    pattern = node.config.get("pattern", "")
+    if not isinstance(pattern, str):
+        return []
+    if not pattern:
+        return [
+            Problem(
+                "no_pattern",
+                "The pattern is empty: write what to find.",
+                node.id,
+                "/config/pattern",
+                blocks_import=False,
+            )
+        ]
+    why = why_not(pattern)
+    return (
+        [Problem("bad_pattern", f"The pattern cannot be used: {why}.", node.id, "/config/pattern", blocks_import=False)]
+        if why
+        else []
+    )
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    item = _item(config.get("pattern"))
+    fields = {
+        "matches": {"type": "array", "title": "Matches", "items": item},
+        "count": {"type": "integer", "title": "Count"},
+        "first": {**item, "type": [item["type"], "null"], "title": "First match"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _item(text: Any) -> dict[str, Any]:
+    try:
+        pattern = read_pattern(text if isinstance(text, str) else "")
+    except BadPattern:
+        return {"type": "string"}
+    part = {"type": ["string", "null"]}
+    if pattern.names:
+        return {"type": "object", "properties": dict.fromkeys(pattern.names, part), "required": list(pattern.names)}
+    return {"type": "array", "items": part} if pattern.groups > 1 else {"type": "string"}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    pattern = config.get("pattern")
+    return pattern[:60] if isinstance(pattern, str) and pattern else "no pattern yet"
+
+
+NODE = NodeType(
+    type="extract_pattern",
+    title="Extract Pattern",
+    group="transform",
+    icon="manage_search",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    check=_check,
+    example=({"pattern": "\\d+\\.\\d\\d"}, {"text": "{{ page_scraper.out.text }}"}),
+)

@@ -1,0 +1,196 @@
+"""Read text as JSON, so that later steps can use its fields.
+
+Bind **Text** to the text that holds JSON: the answer of a model, the `body` of an HTTP Request, a field of your own. The
+result is the value itself: an object, a list, a number.
+
+JSON is also found inside a Markdown fence, as models like to answer:
+
+    Here you are:
+    ```json
+    {"title": "Bread"}
+    ```
+
+and in one line of words around an object or a list. When the text cannot be read, the error says in which line and column,
+and shows the place. Data that is an object or a list already passes through as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from engine.flow.document import MAX_DEPTH, deeper_than
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+
+#: Fences looked at, from the first.
+_MOST_FENCES = 20
+_OPENING = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE)
+
+
+class Config(NodeConfig):
+    """No settings."""
+
+
+class Inputs(NodeInputs):
+    text: Any = Field(title="Text", description="The text that holds JSON.", json_schema_extra={"widget": "textarea"})
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Reads in a thread: megabytes of JSON take a while."""
+    if not isinstance(inputs.text, str):
+        return inputs.text
+    return await context.in_thread(read_json, inputs.text)
+
+
+def read_json(text: str) -> Json:
+    """The JSON value in the text. Raises NodeFailed with the place of the first fault."""
+    whole = text.strip("\ufeff \t\r\n")
+    if not whole:
+        raise NodeFailed(
+            "The text is empty, so there is no JSON in it.",
+            code="invalid_json",
+            remedy="Bind Text to data that is there.",
+        )
+    try:
+        value = _DECODER.decode(whole)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        value = _found_inside(whole, error)
+    if deeper_than(value, MAX_DEPTH):
+        raise _too_deep()
+    return value
+
+
+def _found_inside(text: str, error: ValueError) -> Json:
+    """JSON in a fence or between words; raises what is wrong with the likeliest piece."""
+    fault = _Fault.of(text, error, 0)
+    for start, end in _fences(text):
+        try:
+            return _DECODER.decode(text[start:end].strip())
+        except RecursionError:
+            raise _too_deep() from None
+        except ValueError as inner:
+            if text[start:end].lstrip()[:1] in {"{", "["}:
+                indent = len(text[start:end]) - len(text[start:end].lstrip())
+                fault = _Fault.of(text, inner, start + indent)
+                break
+    opening = re.search(r"[{\[]", text)
+    if opening:
+        try:
+            value, end = _DECODER.raw_decode(text, opening.start())
+        except RecursionError:
+            raise _too_deep() from None
+        except ValueError as inner:
+            if text[: opening.start()].strip() and not re.search(r"^[ \t]{0,3}(```|~~~)", text, re.MULTILINE):
+                fault = _Fault.of(text, inner, 0)
+        else:
+            # Words may stand around it, another value may not: which one is meant?
+            if not re.search(r"[{}\[\]]", text[end:]):
+                return value
+    raise fault.told(text)
+
+
+class _Fault:
+    """What is wrong, and where in the whole text."""
+
+    def __init__(self, what: str, at: int) -> None:
+        self.what = what
+        self.at = at
+
+    @classmethod
+    def of(cls, text: str, error: ValueError, start: int) -> _Fault:
+        if isinstance(error, json.JSONDecodeError):
+            return cls(_WORDS.get(error.msg, error.msg), min(start + error.pos, len(text)))
+        return cls(str(error), start)
+
+    def told(self, text: str) -> NodeFailed:
+        line = text.count("\n", 0, self.at) + 1
+        begin = text.rfind("\n", 0, self.at) + 1
+        column = self.at - begin + 1
+        shown = text[max(begin, self.at - 30) : self.at + 30].partition("\n")[0].strip()
+        place = f" near `{shown}`" if shown else ""
+        return NodeFailed(
+            f"The text is no valid JSON: line {line}, column {column}{place}.",
+            code="invalid_json",
+            why=f"{self.what[:1].upper()}{self.what[1:]}.",
+            remedy="Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON.",
+        )
+
+
+_WORDS = {
+    "Expecting value": "a value is expected here: an object, a list, a text in double quotes, a number, true, false or null",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is expected here; JSON has no comma after the last entry",
+    "Illegal trailing comma before end of object": "there is a comma after the last entry",
+    "Illegal trailing comma before end of array": "there is a comma after the last item",
+    "Expecting ':' delimiter": "a `:` is missing between a name and its value",
+    "Expecting ',' delimiter": "a `,` is missing between two entries, or a closing bracket",
+    "Unterminated string starting at": "this text in double quotes never ends",
+    "Invalid control character at": "a line break or another control character stands inside a text; it is written `\\n`",
+    "Invalid \\escape": "there is a `\\` that begins nothing known; a backslash itself is written `\\\\`",
+    "Extra data": "the JSON ends before this, but the text goes on",
+}
+
+
+def _fences(text: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    at = 0
+    while len(found) < _MOST_FENCES and (opening := _OPENING.search(text, at)):
+        end = text.find(f"\n{opening[1]}", opening.end())
+        end = len(text) if end < 0 else end
+        found.append((opening.end(), end))
+        at = end + 1 + len(opening[1])
+        if end == len(text):
+            break
+    return found
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"`{name}` is not a JSON number")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"`{text[:20]}` is larger than any number can be here")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_float)
+
+
+def _too_deep() -> NodeFailed:
+    return NodeFailed(
+        f"The JSON is nested deeper than {MAX_DEPTH} levels.",
+        code="invalid_json",
+        why="Values in a flow may be nested so deep and no deeper.",
+        remedy="Use a part of it.",
+    )
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    return None
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    text = inputs.get("text")
+    return " ".join(text.split())[:60] if isinstance(text, str) and text.strip() else "no text yet"
+
+
+NODE = NodeType(
+    type="parse_json",
+    title="Parse JSON",
+    group="transform",
+    icon="data_object",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    example=({}, {"text": "{{ page_scraper.out.text }}"}),
+)

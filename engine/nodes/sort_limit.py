@@ -1,0 +1,113 @@
+"""Put a list in order, and keep only the first items.
+
+Bind **Items** to a list. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
+sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the list.
+
+* Numbers come before texts, and numbers in text count as numbers: `"9"` stands before `"10"`.
+* Texts are sorted without looking at capitals. Dates like `2026-01-31` come in the order of time.
+* Items without the field come last, in both directions. Items that are equal keep their order.
+* **Keep at most** cuts the list after sorting: sort by `score`, largest first, keep 3, and you have the best three.
+
+`items` is the list, `count` how many are left, `total_count` how many came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType, as_text
+from engine.flow.rules import as_number, value_at
+from engine.nodes.list_input import ITEMS, items_of
+
+
+class Config(NodeConfig):
+    by: str = Field(
+        "",
+        max_length=500,
+        title="Sort by",
+        description="The field to sort by, like `price` or `author.name`. A dot `.` means the items themselves. "
+        "Empty: the order is kept.",
+        json_schema_extra={"widget": "line", "example": "price"},
+    )
+    descending: bool = Field(
+        False,
+        title="Largest first",
+        description="9 to 1, Z to A, newest first. Without a field: the list from its end.",
+    )
+    limit: int | None = Field(
+        None, ge=0, le=1_000_000, title="Keep at most", description="So many items, the first ones. Empty: all."
+    )
+
+
+class Inputs(NodeInputs):
+    items: Any = ITEMS
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Sorts in a thread: lists may be long."""
+    items = items_of(inputs.items)
+    by = config.by.strip()
+    if by:
+        ordered = await context.in_thread(ordered_by, items, by, config.descending)
+    else:
+        ordered = items[::-1] if config.descending else items
+    kept = ordered if config.limit is None else ordered[: config.limit]
+    if by and items and all(value_at(item, by) is None for item in items):
+        context.warn(f"No item has a `{by}`, so the order is as it was.")
+    return {"items": kept, "count": len(kept), "total_count": len(items)}
+
+
+def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
+    """The items in order: numbers, then texts, then yes/no, then lists and objects; missing and null last, always. Stable."""
+    keyed = [(value_at(item, path), item) for item in items]
+    there = [(_key(value), item) for value, item in keyed if value is not None]
+    there.sort(key=lambda pair: pair[0], reverse=descending)
+    return [item for _, item in there] + [item for value, item in keyed if value is None]
+
+
+def _key(value: Json) -> tuple[int, Any]:
+    if (number := as_number(value)) is not None:
+        return (0, number)
+    if isinstance(value, str):
+        return (1, value.casefold())
+    if isinstance(value, bool):
+        return (2, value)
+    return (3, as_text(value))
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {
+        "items": {"type": "array", "title": "Items"},
+        "count": {"type": "integer", "title": "Count"},
+        "total_count": {"type": "integer", "title": "Count before"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    order = ""
+    if config.get("by"):
+        by = "item" if config["by"] == "." else config["by"]
+        order = f"by {by}{', largest first' if config.get('descending') else ''}"
+    elif config.get("descending"):
+        order = "from the end"
+    limit = config.get("limit")
+    cut = f"first {limit}" if isinstance(limit, int) else ""
+    return ", ".join(part for part in (order, cut) if part)[:60] or "as it is"
+
+
+NODE = NodeType(
+    type="sort_limit",
+    title="Sort and Limit",
+    group="lists",
+    icon="sort",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    example=({"by": "text", "limit": 5}, {"items": "{{ page_scraper.out.links }}"}),
+)
