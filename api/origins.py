@@ -24,7 +24,7 @@ class Origins:
         """Whether a page from `origin` may talk to the server that was called as `scheme://host`.
 
         Named origins always may. Others must be the called address itself, and that must be localhost, an IP address, the
-        host of a named origin or one of `known_hosts` (`name:port` as the owner opened it).
+        host of a named origin or one of `known_hosts` (`name:port` as the owner opened it, or `name` for every port).
         """
         said = _origin(origin)
         if said in self._named:
@@ -33,7 +33,7 @@ class Origins:
             return False
         name = urlsplit(f"//{host}").hostname or ""
         hosts = {urlsplit(address).netloc for address in self._named} | set(known_hosts)
-        return name in LOOPBACK or name.endswith(".localhost") or _is_ip(name) or host in hosts
+        return name in LOOPBACK or name.endswith(".localhost") or _is_ip(name) or host in hosts or name in hosts
 
 
 def _origin(address: str) -> str:

@@ -13,6 +13,12 @@ SERVER = "server"
 #: Server settings: the address the server last ran at, and the host (`name:port`) its owner opened when setting it up.
 ADDRESS = "address"
 KNOWN_HOST = "known_host"
+#: What the owner sets on the pages Server and Data: further names (`name` or `name:port`) the server may be opened by, the public
+#: address, private addresses flows may reach (a text like FLOWPORT_OUTBOUND_ALLOW), and the sealed passphrase of backups.
+KNOWN_NAMES = "known_names"
+PUBLIC_URL = "public_url"
+OUTBOUND_ALLOW = "outbound_allow"
+BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 
 Json = Any
 
@@ -29,3 +35,17 @@ def put_setting(session: Session, scope: str, name: str, value: Json) -> None:
         session.execute(delete(Setting).where(Setting.scope == scope, Setting.name == name))
     else:
         session.merge(Setting(scope=scope, name=name, value={"value": value}))
+
+
+def known_names(session: Session) -> tuple[str, ...]:
+    """The hosts (`name:port`) this server may be opened by: the one it was set up at, and those the owner added."""
+    found = session.execute(
+        select(Setting.name, Setting.value).where(
+            Setting.scope == SERVER, Setting.name.in_((KNOWN_HOST, KNOWN_NAMES, PUBLIC_URL))
+        )
+    )
+    said = {name: value["value"] for name, value in found}
+    names = [said.get(KNOWN_HOST), *(said.get(KNOWN_NAMES) or ())]
+    if isinstance(address := said.get(PUBLIC_URL), str):
+        names.append(address.partition("://")[2])
+    return tuple(dict.fromkeys(name for name in names if name))

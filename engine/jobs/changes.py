@@ -17,12 +17,14 @@ from storage.job_changes import (
     end_job,
     held_jobs,
     next_playground_job,
+    owners,
     request_cancel,
     requeue_job,
     take_forgotten,
 )
 from storage.jobs import JobRow, get_job
 from storage.steps import Progress, write_progress
+from storage.workers import beats, remove_worker
 
 #: How often a job is begun before it is given up as `worker_lost`.
 MAX_ATTEMPTS = 3
@@ -100,6 +102,15 @@ def bury(session: Session, owner: str) -> int:
         else:
             give_back(session, job_id, holder, unpunished=False)
     return len(held)
+
+
+def bury_all(session: Session) -> int:
+    """The same for every worker: in a folder that was just restored none of them lives."""
+    taken = 0
+    for owner in owners(session) | set(beats(session)):
+        taken += bury(session, owner)
+        remove_worker(session, owner)
+    return taken
 
 
 def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: int = FORGOTTEN_MOST) -> int:

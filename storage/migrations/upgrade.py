@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import sqlite3
 from pathlib import Path
@@ -10,7 +9,13 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from storage.backup import DATABASE, copy_database, schema_of
+
 VERSIONS = Path(__file__).parent / "versions"
+
+
+#: Copies made before migrations that are kept.
+COPIES_KEPT = 3
 
 
 class NewerData(Exception):  # noqa: N818 - said to the person who starts the program
@@ -19,33 +24,29 @@ class NewerData(Exception):  # noqa: N818 - said to the person who starts the pr
 
 def upgrade(url: str, data: Path) -> bool:
     """Returns True when something was migrated. Raises NewerData and leaves the folder as it is."""
-    if url.startswith("sqlite") and _is_newest(data):
-        return False
+    if url.startswith("sqlite"):
+        current = schema_of(data / DATABASE)
+        _refuse_newer(data, current)
+        if current == newest_schema():  # loading Alembic takes longer than most commands
+            return False
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    script = ScriptDirectory.from_config(config)
     with (data / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         engine = create_engine(url, poolclass=NullPool)
         if url.startswith("sqlite"):
             _own_transactions(engine)
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = MigrationContext.configure(connection).get_current_revision() or ""
             connection.rollback()
-        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-            raise NewerData(
-                f"The data in {data} was written by a newer Flowport (schema {current}). "
-                f"This program knows schema {script.get_current_head()} and has changed nothing. "
-                "Start the newer program, or restore a backup made with this one."
-            )
-        if current == script.get_current_head():
+        _refuse_newer(data, current)
+        if current == newest_schema():
             return False
-        if current is not None and url.startswith("sqlite"):
+        if current and url.startswith("sqlite"):
             _back_up(data, current)
         with engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -57,16 +58,22 @@ def upgrade(url: str, data: Path) -> bool:
         return True
 
 
-def _is_newest(data: Path) -> bool:
-    """Asks the table that Alembic writes: loading Alembic takes longer than most commands."""
-    newest = max(file.name for file in VERSIONS.glob("0*.py")).split("_")[0]
-    if not (data / "flowport.db").exists():
-        return False
-    try:
-        with contextlib.closing(sqlite3.connect(data / "flowport.db", timeout=10)) as connection:
-            return connection.execute("select version_num from alembic_version").fetchall() == [(newest,)]
-    except sqlite3.Error:
-        return False
+def newest_schema() -> str:
+    """The revision this program knows last: versions are numbered in their order."""
+    return max(_known())
+
+
+def _known() -> set[str]:
+    return {file.name.split("_")[0] for file in VERSIONS.glob("0*.py")}
+
+
+def _refuse_newer(data: Path, current: str) -> None:
+    if current and current not in _known():
+        raise NewerData(
+            f"The data in {data} was written by a newer Flowport (schema {current}). "
+            f"This program knows schema {newest_schema()} and has changed nothing. "
+            "Start the newer program, or restore a backup made with this one."
+        )
 
 
 def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect
@@ -86,12 +93,17 @@ def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialec
 
 
 def _back_up(data: Path, current: str) -> None:
+    """A plain copy of the database, for its owner only: going back means putting it in the place of `flowport.db`."""
     backups = data / "backups"
-    backups.mkdir(exist_ok=True)
-    with (
-        sqlite3.connect(data / "flowport.db") as source,
-        sqlite3.connect(backups / f"before-migration-from-{current}.db") as target,
-    ):
-        source.backup(target)
-    source.close()
-    target.close()
+    backups.mkdir(mode=0o700, exist_ok=True)
+    target = backups / f"{_COPY}{current}.db"
+    draft = target.with_suffix(".part")
+    draft.unlink(missing_ok=True)
+    copy_database(data, draft)
+    draft.replace(target)
+    copies = sorted(backups.glob(f"{_COPY}*.db"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in copies[COPIES_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+_COPY = "before-migration-from-"

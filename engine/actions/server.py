@@ -1,0 +1,118 @@
+"""What the owner of the server sets for all of it: its address and names, private addresses flows may reach, how long things are kept."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.errors import FieldError, Invalid, NotAllowed
+from engine.jobs.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
+from engine.outside.allow_list import parse_allow_list
+from engine.vault.backups import check_passphrase
+from engine.vault.passphrase import seal_passphrase
+from engine.vault.sealing import Vault
+from storage.audit import add_entry
+from storage.settings import BACKUP_PASSPHRASE, KNOWN_NAMES, OUTBOUND_ALLOW, PUBLIC_URL, SERVER, put_setting
+from storage.workspaces import find_first_workspace
+
+_NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?$")
+_URL = re.compile(r"^https?://[^\s/@?#]+$")
+MAX_NAMES = 50
+
+
+def require_server_owner(session: Session, principal: Principal) -> None:
+    """The server belongs to the owner of its first workspace; other tenants must not see or change it. Raises NotAllowed."""
+    require_may(principal, "change the server")
+    first = find_first_workspace(session)
+    if first is None or first.id != principal.workspace_id:
+        raise NotAllowed("Only the owner of this server's first workspace looks after the server")
+
+
+def set_public_url(session: Session, principal: Principal, url: str) -> None:
+    """The address links and endpoints are shown with; "" takes it away. Raises Invalid."""
+    require_server_owner(session, principal)
+    url = url.strip().rstrip("/")
+    if url and not _URL.match(url):
+        raise Invalid(
+            f"`{url[:200]}` is not an address",
+            remedy="Write it in full, with nothing behind the name, like https://flows.example.com.",
+            errors=(FieldError("/url", "format", "a web address"),),
+        )
+    put_setting(session, SERVER, PUBLIC_URL, url or None)
+    add_entry(session, principal, "set public address", SERVER, url or "none")
+
+
+def set_known_names(session: Session, principal: Principal, text: str) -> tuple[str, ...]:
+    """Further names the server may be opened by, one a line or with commas; returns them. Raises Invalid."""
+    require_server_owner(session, principal)
+    names = tuple(dict.fromkeys(piece.strip().lower() for piece in re.split(r"[,\s]+", text) if piece.strip()))
+    for name in names:
+        if not _NAME.match(name):
+            raise Invalid(
+                f"`{name[:200]}` is not a name",
+                remedy="Write names as they stand in the browser's address bar, like flows.lan or flows.lan:8080.",
+                errors=(FieldError("/names", "format", "names"),),
+            )
+    if len(names) > MAX_NAMES:
+        raise Invalid(f"{len(names)} names are too many", remedy=f"Keep it to {MAX_NAMES}.")
+    put_setting(session, SERVER, KNOWN_NAMES, list(names) or None)
+    add_entry(session, principal, "set names of the server", SERVER, ", ".join(names) or "none")
+    return names
+
+
+def set_outbound_allow(session: Session, principal: Principal, text: str) -> str:
+    """Private addresses flows may reach; counts for the next request. Returns the list as it is kept. Raises Invalid."""
+    require_server_owner(session, principal)
+    try:
+        entries = parse_allow_list(text)
+    except ValueError as error:
+        raise Invalid(
+            str(error).rstrip("."), remedy="", errors=(FieldError("/addresses", "format", str(error)),)
+        ) from None
+    kept = ", ".join(str(entry) for entry in entries)
+    put_setting(session, SERVER, OUTBOUND_ALLOW, kept or None)
+    add_entry(session, principal, "set allowed addresses", SERVER, kept or "none")
+    return kept
+
+
+def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
+    """How long values and rows are kept, and the cap. Raises Invalid."""
+    require_server_owner(session, principal)
+    for name, value, least, most, unit in (
+        ("values", rules.values_days, 1, 3_650, "days"),
+        ("rows", rules.rows_months, 1, 120, "months"),
+    ):
+        if not least <= value <= most:
+            raise Invalid(
+                f"{value} {unit} are not possible",
+                remedy=f"Write {least} to {most:,} {unit}.",
+                errors=(FieldError(f"/{name}", "minimum", f"{least} to {most}"),),
+            )
+    if rules.cap_gb and not 0.05 <= rules.cap_gb <= 100_000:
+        raise Invalid(
+            f"A cap of {rules.cap_gb:g} GB is not possible",
+            remedy="Write 0.05 GB or more, or 0 for no cap.",
+            errors=(FieldError("/cap", "minimum", "0.05 or more"),),
+        )
+    for name, value in ((VALUES_DAYS, rules.values_days), (ROWS_MONTHS, rules.rows_months), (CAP_GB, rules.cap_gb)):
+        put_setting(session, SERVER, name, value)
+    cap = f"{rules.cap_gb:g} GB" if rules.cap_gb else "no cap"
+    add_entry(
+        session, principal, "set retention", SERVER, f"{rules.values_days} days, {rules.rows_months} months, {cap}"
+    )
+
+
+def set_backup_passphrase(session: Session, principal: Principal, vault: Vault, passphrase: str) -> None:
+    """The passphrase of nightly backups, kept sealed; "" takes it away. Raises Invalid."""
+    require_server_owner(session, principal)
+    sealed = seal_passphrase(vault, check_passphrase(passphrase)) if passphrase else None
+    put_setting(session, SERVER, BACKUP_PASSPHRASE, sealed)
+    add_entry(session, principal, "set backup passphrase", SERVER, "" if sealed else "taken away")
+
+
+def note_backup(session: Session, principal: Principal, verb: str, name: str) -> None:
+    """Somebody is about to make, download or delete a backup. Raises NotAllowed."""
+    require_server_owner(session, principal)
+    add_entry(session, principal, verb, name)

@@ -1,0 +1,219 @@
+"""Takes away what is old, in writes of a few milliseconds with pauses between them, and gives the room back to the disk.
+
+Values (input, result, steps, events) go after 30 days, or as their flow says; a job's line in Jobs and Monitoring, refusals and the
+audit log after 13 months; and when the database grows above its cap, the oldest values go earlier, never those of the last hour.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from engine.clock import DAY, HOUR
+from storage.backup import DATABASE
+from storage.database import Database
+from storage.retention import (
+    LOG_TABLES,
+    KeptFlow,
+    Room,
+    due_jobs,
+    due_values,
+    list_kept_flows,
+    oldest_values,
+    read_room,
+    release_pages,
+    remove_jobs,
+    remove_log_rows,
+    remove_values,
+)
+from storage.settings import SERVER, find_setting
+
+log = logging.getLogger(__name__)
+
+GIB = 1 << 30
+#: What a write of retention may take, and how long it leaves the database to others afterwards, as a multiple of that.
+AIM_SECONDS = 0.003
+REST = 4.0
+FEWEST, MOST = 20, 2_000
+#: Jobs looked up at a time.
+JOBS = 50
+MONTH_DAYS = 30.44
+#: Unused room below this stays in the file: it is used again soon.
+SLACK_BYTES = 8 << 20
+#: Where the rules are kept (`storage.settings`, scope SERVER).
+VALUES_DAYS, ROWS_MONTHS, CAP_GB = "keep_values_days", "keep_rows_months", "keep_cap_gb"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long things are kept, and how large the database may grow. `cap_gb` 0: no cap."""
+
+    values_days: int = 30
+    rows_months: int = 13
+    cap_gb: float = 5.0
+
+    @property
+    def cap_bytes(self) -> int:
+        return round(self.cap_gb * GIB)
+
+
+@dataclass
+class Report:
+    """What one pass did."""
+
+    values: int = 0
+    jobs: int = 0
+    log_rows: int = 0
+    over_cap: int = 0
+    released: int = 0
+
+    def __str__(self) -> str:
+        parts = (
+            (self.values + self.over_cap, "jobs lost their values"),
+            (self.jobs, "jobs were removed"),
+            (self.log_rows, "lines of logs were removed"),
+            (self.released >> 20, "MB were given back to the disk"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+def read_rules(session: Session) -> Rules:
+    """The rules as the owner set them."""
+    usual = Rules()
+    return Rules(
+        values_days=find_setting(session, SERVER, VALUES_DAYS) or usual.values_days,
+        rows_months=find_setting(session, SERVER, ROWS_MONTHS) or usual.rows_months,
+        cap_gb=usual.cap_gb if (cap := find_setting(session, SERVER, CAP_GB)) is None else cap,
+    )
+
+
+@dataclass
+class Retention:
+    """One pass at a time, in a thread of its own. `stop` ends it between two writes."""
+
+    database: Database
+    stop: threading.Event = field(default_factory=threading.Event)
+    _rows: int = 200
+
+    def run(self, rules: Rules | None = None) -> Report:
+        """Everything that is due now. Raises StorageUnavailable; what was removed until then stays removed."""
+        rules = rules or self.database.read_now(read_rules)
+        at = self.database.clock.now()
+        report = Report()
+        flows = self.database.read_now(list_kept_flows)
+        rows_before = at - round(rules.rows_months * MONTH_DAYS * DAY)
+        for flow in flows:
+            self._old_values(flow, at - (flow.keep_days or rules.values_days) * DAY, report)
+            self._old_jobs(flow, rows_before, report)
+        self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
+        if rules.cap_bytes:
+            self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
+        self._give_back(report)
+        return report
+
+    def _old_values(self, flow: KeptFlow, before: int, report: Report) -> None:
+        while not self.stop.is_set():
+            jobs = self.database.read_now(due_values, flow.id, before, JOBS)
+            if not jobs:
+                return
+            report.values += self._remove_values(jobs)
+
+    def _old_jobs(self, flow: KeptFlow, before: int, report: Report) -> None:
+        while not self.stop.is_set():
+            jobs = self.database.read_now(due_jobs, flow.id, before, JOBS)
+            if not jobs:
+                return
+            self._remove_values(jobs)
+            few = max(1, self._rows // 20)
+            for first in range(0, len(jobs), few):
+                report.jobs += self._write(remove_jobs, jobs[first : first + few])
+
+    def _old_log_rows(self, before: int, values_before: int, report: Report) -> None:
+        for table in LOG_TABLES:
+            gone = self._rows
+            while gone >= self._rows and not self.stop.is_set():
+                gone = self._write(remove_log_rows, table, before=before, values_before=values_before, most=self._rows)
+                report.log_rows += gone
+
+    def _above_cap(self, flows: list[KeptFlow], cap: int, before: int, report: Report) -> None:
+        if self._room().used <= cap:
+            return
+        enough = cap * 95 // 100
+        flow_ids = [flow.id for flow in flows]
+        while self._room().used > enough and not self.stop.is_set():
+            oldest = self.database.read_now(oldest_values, flow_ids)
+            until = min(before, oldest[1][0] + 1) if len(oldest) > 1 else before
+            jobs = self.database.read_now(due_values, oldest[0][1], until, JOBS) if oldest else []
+            if not jobs:
+                log.warning(
+                    "The database is above its cap of %d MB, and there are no older values to remove.", cap >> 20
+                )
+                return
+            while jobs and self._room().used > enough and not self.stop.is_set():
+                done = self._remove_some(jobs)
+                report.over_cap += done
+                jobs = jobs[done:]
+
+    def _give_back(self, report: Report) -> None:
+        before = room = self._room()
+        pages = 200
+        while room.unused > max(SLACK_BYTES, room.file // 50) and not self.stop.is_set():
+            for _ in range(10):
+                took = self._timed(release_pages, pages)
+                pages = _next_size(pages, took, 50, 2_000)
+            room = self._room()
+        report.released = before.file - room.file
+        if report.released:
+            _checkpoint(self.database)
+
+    def _remove_values(self, jobs: list[str]) -> int:
+        left = list(jobs)
+        while left and not self.stop.is_set():
+            left = left[self._remove_some(left) :]
+        return len(jobs) - len(left)
+
+    def _remove_some(self, jobs: list[str]) -> int:
+        return self._write(remove_values, jobs, self._rows)
+
+    def _write(self, verb: Callable[..., int], *args: object, **kwargs: object) -> int:
+        """One small write and a rest; the next one is larger or smaller by what this one took."""
+        done: list[int] = []
+        took = self._timed(lambda session: done.append(verb(session, *args, **kwargs)))
+        self._rows = _next_size(self._rows, took, FEWEST, MOST)
+        return done[-1]
+
+    def _timed(self, verb: Callable[..., None], *args: object) -> float:
+        begun = time.perf_counter()
+        self.database.write_now(verb, *args)
+        took = time.perf_counter() - begun
+        self.stop.wait(took * REST)
+        return took
+
+    def _room(self) -> Room:
+        return self.database.read_now(read_room)
+
+
+def _next_size(size: int, took: float, fewest: int, most: int) -> int:
+    if took > AIM_SECONDS * 1.5:
+        return max(fewest, size * 2 // 3)
+    return min(most, size * 5 // 4) if took < AIM_SECONDS else size
+
+
+def _checkpoint(database: Database) -> None:
+    """Moves the log into the file, as far as readers allow: only then is the file shorter. The next commit does the rest."""
+    if not database.url.startswith("sqlite"):
+        return
+    path = database.url.removeprefix("sqlite:///")
+    connection = sqlite3.connect(path, timeout=1)
+    try:
+        connection.execute("pragma wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        log.info("The log of %s was not moved into the file yet: %s", DATABASE, error)
+    finally:
+        connection.close()

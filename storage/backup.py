@@ -1,0 +1,84 @@
+"""A copy of the database while it is in use, whether a database is sound, and which schema it has."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import StorageUnavailable
+
+DATABASE = "flowport.db"
+#: Of a large file as much is looked at as this takes; faults show up early, where most pages are.
+CHECK_SECONDS = 5.0
+
+
+class DatabaseDamaged(Exception):  # noqa: N818 - said to the person who starts the program
+    """The database file is damaged."""
+
+
+def copy_database(data: Path, target: Path) -> None:
+    """One consistent copy, as of now. Readers and the writer go on meanwhile (WAL). Raises StorageUnavailable."""
+    source = sqlite3.connect(data / DATABASE, timeout=10)
+    copy = sqlite3.connect(target)
+    target.chmod(0o600)
+    try:
+        copy.execute("pragma synchronous=OFF")
+        source.backup(copy, pages=-1)  # in one step: with several, each write of others would begin it anew
+        copy.execute("pragma journal_mode=DELETE")
+    except sqlite3.Error as error:
+        raise StorageUnavailable(f"The database could not be copied: {error}") from error
+    finally:
+        copy.close()
+        source.close()
+
+
+def require_sound(data: Path, *, seconds: float = CHECK_SECONDS) -> None:
+    """Looks through the database for faults, for a bounded time; writes nothing. Raises DatabaseDamaged."""
+    fault = find_fault(data / DATABASE, seconds=seconds)
+    if fault:
+        raise DatabaseDamaged(
+            f"The database {data / DATABASE} is damaged ({fault}). Flowport has not started and has changed nothing. "
+            "Keep a copy of the folder, then bring back a backup: `app.py restore FILE --data NEW_FOLDER` makes a new folder from "
+            f"one; the nightly ones are in {data / 'backups'}."
+        )
+
+
+def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
+    """What is wrong with a database file, "" when nothing was found in this time or there is no file yet."""
+    if not path.exists() or path.stat().st_size == 0:
+        return ""
+    until = time.monotonic() + seconds
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+    try:
+        connection.set_progress_handler(lambda: time.monotonic() > until, 20_000)
+        found = [str(row[0]) for row in connection.execute("pragma quick_check(3)")]
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            return ""  # out of time, or the disk does not take our connection: opening it will say so
+        return str(error)
+    finally:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+    return "" if found == ["ok"] else "; ".join(found)[:300]
+
+
+def schema_of(path: Path) -> str:
+    """The revision of the tables in a database file, "" without any."""
+    if not path.exists():
+        return ""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+        try:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+        except sqlite3.Error:
+            return ""
+    return row[0] if row else ""
+
+
+def read_pieces(path: Path, size: int) -> Iterator[bytes]:
+    """A file in pieces of `size` bytes."""
+    with path.open("rb") as file:
+        while piece := file.read(size):
+            yield piece

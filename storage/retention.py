@@ -1,0 +1,207 @@
+"""What retention looks for and removes: values first, rows of jobs much later. Every statement touches few rows and uses an index.
+
+A job's values are its input and result, its steps with theirs, and its events. The input and the result go in the transaction
+that marks the job, so the public API answers 410 from then on and never with half a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from engine.clock import DAY
+from storage.database import now
+from storage.statements import Statement
+
+#: The flow setting with the days its jobs' values are kept; a flow without it follows the server.
+KEEP_DAYS = "keep_days"
+
+
+@dataclass(frozen=True)
+class KeptFlow:
+    """A flow with jobs, and how many days their values are kept when it says so itself."""
+
+    id: str
+    keep_days: int | None
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes in the database file: all of it, and those of it that hold nothing."""
+
+    file: int
+    unused: int
+
+    @property
+    def used(self) -> int:
+        return self.file - self.unused
+
+
+def list_kept_flows(session: Session) -> list[KeptFlow]:
+    """All flows, deleted ones too: their jobs stay until retention."""
+    rows = session.execute(text("select id, settings from flows"))
+    return [KeptFlow(row[0], _keep_days(row[1])) for row in rows]
+
+
+_DUE_VALUES = Statement(
+    """
+    select id from jobs
+     where flow_id = :flow_id and completed_at is not null and values_gone_at is null and completed_at < :before
+     order by completed_at limit :most
+    """
+)
+_OLDEST = Statement(
+    """
+    select min(completed_at) from jobs
+     where flow_id = :flow_id and completed_at is not null and values_gone_at is null
+    """
+)
+_DUE_JOBS = Statement(
+    """
+    select id from jobs
+     where flow_id = :flow_id and created_at < :before and status in ('completed', 'failed', 'cancelled')
+     order by created_at limit :most
+    """
+)
+
+
+def due_values(session: Session, flow_id: str, before: int, most: int) -> list[str]:
+    """Jobs of a flow that ended before a time and still have their values, the oldest first."""
+    return [row[0] for row in _DUE_VALUES.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
+
+
+def oldest_values(session: Session, flow_ids: Sequence[str]) -> list[tuple[int, str]]:
+    """(when its oldest job with values ended, flow id) of each flow that has one, the oldest first."""
+    found = ((_OLDEST.row(session, {"flow_id": flow_id}), flow_id) for flow_id in flow_ids)
+    return sorted((row[0], flow_id) for row, flow_id in found if row is not None and row[0] is not None)
+
+
+def due_jobs(session: Session, flow_id: str, before: int, most: int) -> list[str]:
+    """Ended jobs of a flow that came in before a time, the oldest first."""
+    return [row[0] for row in _DUE_JOBS.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
+
+
+_STEP_VALUES = Statement(
+    """
+    delete from job_values where rowid in (
+        select rowid from job_values where job_id = :id and node_id <> '' limit :most)
+    """
+)
+_EVENTS = Statement(
+    "delete from events where job_id = :id and seq in (select seq from events where job_id = :id order by seq limit :most)"
+)
+_STEPS = Statement(
+    """
+    delete from steps where job_id = :id and (node_id, index_path) in (
+        select node_id, index_path from steps where job_id = :id limit :most)
+    """
+)
+_LAST_VALUES = Statement("delete from job_values where job_id = :id")
+_SNAPSHOT = Statement("delete from snapshots where id = (select snapshot_id from jobs where id = :id)")
+_MARK = Statement("update jobs set values_gone_at = :at where id = :id")
+_CHANGES = Statement("select changes()")
+
+
+def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
+    """Removes values of these jobs, about `most` rows and then no more. Returns how many jobs are done: the first ones."""
+    at, left = now(session), most
+    for done, job_id in enumerate(job_ids):
+        for statement in (_STEP_VALUES, _EVENTS, _STEPS):
+            statement.run(session, {"id": job_id, "most": left})
+            left -= _CHANGES.row(session, {})[0]
+            if left <= 0:
+                return done
+        _LAST_VALUES.run(session, {"id": job_id})
+        _SNAPSHOT.run(session, {"id": job_id})
+        _MARK.run(session, {"id": job_id, "at": at})
+        left -= 3
+        if left <= 0:
+            return done + 1
+    return len(job_ids)
+
+
+_OF_A_JOB = tuple(
+    Statement(sql)
+    for sql in (
+        "delete from job_values where job_id = :id",
+        "delete from events where job_id = :id",
+        "delete from steps where job_id = :id",
+        "delete from model_calls where job_id = :id",
+        "delete from snapshots where id = (select snapshot_id from jobs where id = :id)",
+        """delete from batches where id = (select batch_id from jobs where id = :id)
+           and not exists (select 1 from jobs other where other.batch_id = batches.id and other.id <> :id)""",
+        "delete from jobs where id = :id",
+    )
+)
+
+
+def remove_jobs(session: Session, job_ids: Sequence[str]) -> int:
+    """Removes ended jobs with all that hangs on them."""
+    for job_id in job_ids:
+        for statement in _OF_A_JOB:
+            statement.run(session, {"id": job_id})
+    return len(job_ids)
+
+
+#: Logs by their age, a few rows at a time: table, its key, and what is too old.
+_LOGS: tuple[tuple[str, str], ...] = (
+    ("refusal_counts", "minute < :before / 60000"),
+    ("refused_calls", "at < :values_before"),
+    ("audit", "at < :before"),
+    ("webhook_deliveries", "created_at < :before and status <> 'waiting'"),
+    ("sent_fields", "day < :before / 86400000"),
+    ("sign_in_failures", "at < :yesterday"),
+    ("setup_tokens", "expires_at < :yesterday"),
+    ("sessions", "created_at < :month_ago"),
+)
+LOG_TABLES = tuple(name for name, _ in _LOGS)
+
+
+def remove_log_rows(session: Session, table: str, *, before: int, values_before: int, most: int) -> int:
+    """Removes up to `most` rows of a log that are too old; returns how many."""
+    condition = dict(_LOGS)[table]
+    at = now(session)
+    times = {
+        "before": before,
+        "values_before": values_before,
+        "yesterday": at - DAY,
+        "month_ago": at - 31 * DAY,
+        "most": most,
+    }
+    gone: Any = session.execute(
+        text(f"delete from {table} where rowid in (select rowid from {table} where {condition} limit :most)"),  # noqa: S608 - names of ours
+        {name: value for name, value in times.items() if f":{name}" in condition or name == "most"},
+    )
+    return gone.rowcount
+
+
+def read_room(session: Session) -> Room:
+    """How large the database file is, and how much of it is unused."""
+    size = session.scalar(text("select page_size from pragma_page_size")) or 0
+    pages = session.scalar(text("select page_count from pragma_page_count")) or 0
+    unused = session.scalar(text("select freelist_count from pragma_freelist_count")) or 0
+    return Room(pages * size, unused * size)
+
+
+_RELEASE = Statement("pragma incremental_vacuum(1)")
+
+
+def release_pages(session: Session, pages: int) -> None:
+    """Gives unused pages at the end of the file back to the disk; the file shrinks with the next checkpoint.
+
+    One by one: the driver takes a single step of a statement without columns, and SQLite frees one page a step.
+    """
+    for _ in range(pages):
+        _RELEASE.run(session, {})
+
+
+def _keep_days(settings: Any) -> int | None:
+    import json
+
+    known = json.loads(settings) if isinstance(settings, str) else settings
+    said = known.get(KEEP_DAYS) if isinstance(known, dict) else None
+    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else None
