@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.flow.json_values import as_number, same, value_at
 from engine.flow.patterns import BadPattern, read_pattern, why_not
 from engine.flow.references import Json, as_text
 
@@ -57,9 +58,6 @@ MATCH_TITLES: Final[Mapping[Match, str]] = {"all": "All of them", "any": "Any of
 #: Operators that look at one value only.
 ALONE: Final[frozenset[str]] = frozenset({"is_empty", "is_not_empty", "is_true", "is_false"})
 MAX_RULES: Final = 100
-#: Fields are named `a.b[0].c`, at most so deep.
-_PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
-_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?")
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 
@@ -150,69 +148,6 @@ def rule_problem(operator: Any, right: Json) -> str:
         return "The rule has no pattern yet."
     why = why_not(right)
     return f"The pattern cannot be used: {why}." if why else ""
-
-
-def value_at(item: Json, path: str) -> Json:
-    """What a path like `author.name`, `tags[0]` or `["a key"]` names in an item; "" or "." is the item, null when nothing.
-
-    A key that is written with dots itself is found first.
-    """
-    path = path.strip()
-    if path in {"", "."}:
-        return item
-    if isinstance(item, dict) and path in item:
-        return item[path]
-    at, value = 0, item
-    while at < len(path):
-        part = _PART.match(path, at)
-        if part is None:
-            return None
-        name, position, key = part.groups()
-        value = _step(value, name if name is not None else position or re.sub(r"\\(.)", r"\1", key or ""))
-        if value is None:
-            return None
-        at = part.end()
-    return value
-
-
-def as_number(value: Json) -> int | float | None:
-    """The number that a value is or reads as; None for everything else (yes/no are no numbers)."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return None if value != value or value in (float("inf"), float("-inf")) else value  # noqa: PLR0124 - not a number
-    if not isinstance(value, str) or len(value) > 100 or not _NUMBER.fullmatch(text := value.strip()):
-        return None
-    number = float(text) if re.search(r"[.eE]", text) else int(text)
-    return None if number in (float("inf"), float("-inf")) else number
-
-
-def same(left: Json, right: Json) -> bool:
-    """Whether two JSON values are the same by type and content; `1` and `1.0` are, `1` and `true` are not. Iterative."""
-    waiting = [(left, right)]
-    while waiting:
-        one, other = waiting.pop()
-        if isinstance(one, dict) and isinstance(other, dict):
-            if one.keys() != other.keys():
-                return False
-            waiting += [(value, other[key]) for key, value in one.items()]
-        elif isinstance(one, list) and isinstance(other, list):
-            if len(one) != len(other):
-                return False
-            waiting += zip(one, other, strict=True)
-        elif isinstance(one, dict | list) or isinstance(other, dict | list):
-            return False
-        elif isinstance(one, bool) != isinstance(other, bool) or one != other:
-            return False
-    return True
-
-
-def _step(value: Json, part: str) -> Json:
-    if isinstance(value, dict):
-        return value.get(part)
-    if isinstance(value, list) and part.isdecimal() and part.isascii() and int(part) < len(value):
-        return value[int(part)]
-    return None
 
 
 def _equals(left: Json, right: Json) -> bool:

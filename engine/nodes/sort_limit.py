@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.flow.json_values import as_number, value_at
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType, as_text
-from engine.flow.rules import as_number, value_at
 from engine.nodes.list_input import ITEMS, items_of
 
 
