@@ -22,6 +22,9 @@ Refusal
 ├── SignInFailed                a wrong e-mail address or password: always the same answer
 ├── LinkNotValid                a set-up or reset link that is used up, too old or unknown
 ├── SecretUnreadable            a sealed value and the server's key do not belong together
+├── BackupUnreadable            a backup that is cut off, damaged, or no backup at all
+├── PassphraseWrong             a backup and the passphrase (or key) given for it do not belong together
+├── FolderNotEmpty              a backup is only restored into an empty data folder
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
 └── Unavailable                 not now: the store cannot be written or the server is stopping
@@ -216,6 +219,25 @@ class SecretUnreadable(Refusal):
 
     code = "secret_unreadable"
     remedy = "Bring back the `secret.key` it was sealed with, or enter the secret again."
+
+
+class BackupUnreadable(Refusal):
+    """This backup cannot be read."""
+
+    code = "backup_unreadable"
+
+
+class PassphraseWrong(Refusal):
+    """The passphrase is wrong."""
+
+    code = "passphrase_wrong"
+    remedy = "Check it and try again. Nothing was changed, and there is no other way to open this backup."
+
+
+class FolderNotEmpty(Refusal):
+    """The data folder is not empty."""
+
+    code = "folder_not_empty"
 
 
 class Expired(Refusal):

@@ -40,6 +40,8 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     log: Literal["text", "json"] = "text"
     metrics_token_file: Path | None = None
+    backup_passphrase: str = dataclasses.field(default="", repr=False)
+    backup_passphrase_file: Path | None = None
 
     @property
     def local_url(self) -> str:
@@ -114,4 +116,6 @@ _READ = {
     "trusted_proxies": _words,
     "log": _log,
     "metrics_token_file": _path,
+    "backup_passphrase": _text,
+    "backup_passphrase_file": _path,
 }
