@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from api.commands import flows, keys, models, people, plan, workspaces
+from api.commands import backup, check, flows, keys, models, people, plan, restore, workspaces
 from api.commands.terminal import open_terminal
 from engine.errors import Refusal
 from engine.settings import BadSetting, Settings, from_environment
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_start(commands, shared, "serve", "start the server (the default)")
     _add_start(commands, shared, "worker", "start one more worker on this data folder")
-    for module in (flows, keys, models, plan, people, workspaces):
+    for module in (flows, keys, models, plan, people, workspaces, backup, restore, check):
         module.add_to(commands, shared)
     return parser
 
@@ -86,12 +86,12 @@ def _names_command(first: str) -> bool:
 def _about_the_folder(error: Exception) -> str | None:
     """What to say when the data folder is at fault. By name: the modules of these classes are heavy."""
     match type(error).__name__:
-        case "NewerData":
+        case "NewerData" | "DatabaseDamaged":
             return str(error)
         case "DatabaseError" | "OperationalError":
             return (
                 f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
-                "Check the folder and its disk, or bring back a backup (they are in its folder `backups`)."
+                "Check the folder and its disk, or bring back a backup: `app.py restore FILE` (nightly ones are in its folder `backups`)."
             )
     return None
 

@@ -1,0 +1,40 @@
+"""`backup FILE`: the database and its key in one file that a passphrase seals, also beside a running server."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.commands.passphrase import read_passphrase
+from api.commands.terminal import Terminal
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the command."""
+    text = "write everything into one file that a passphrase seals; the server may be running"
+    command = commands.add_parser("backup", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("file", type=Path, metavar="FILE", help="the file to write, like /mnt/usb/flowport.fpbackup")
+    command.set_defaults(run=_back_up)
+
+
+def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.errors import NotFound
+    from engine.vault.backups import check_passphrase, write_backup
+    from storage.backup import DATABASE
+
+    settings = terminal.settings
+    if not (settings.data / DATABASE).exists():
+        raise NotFound(f"There is no Flowport in {settings.data}", remedy="Name its folder with --data.")
+    passphrase = check_passphrase(read_passphrase(settings, twice=True))
+    database = terminal.database
+    write_backup(
+        settings.data,
+        arguments.file,
+        at=database.clock.now(),
+        passphrase=passphrase,
+        key_file=settings.secret_key_file,
+    )
+    terminal.note("Keep the passphrase: without it nobody can open this file.")
+    terminal.value(str(arguments.file))

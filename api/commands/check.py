@@ -1,0 +1,58 @@
+"""`check`: looks at the server from all sides; each line says what to do. Ends with 1 when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from api.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.check.lines import Line
+
+_MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "bad": "BAD "}
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the command."""
+    text = "look at the server from all sides and say what to do"
+    command = commands.add_parser("check", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("--offline", action="store_true", help="leave out what needs a request to the outside")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
+    from engine.errors import NotFound
+    from storage.backup import DATABASE, require_sound
+
+    data = terminal.settings.data
+    if not (data / DATABASE).exists():
+        raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data.")
+    require_sound(data)
+    return check_folder(terminal, outside=not arguments.offline, as_json=arguments.json)
+
+
+def check_folder(
+    terminal: Terminal, *, running: bool | None = None, outside: bool = True, as_json: bool = False
+) -> int:
+    """Prints the lines; 1 when one of them is bad."""
+    lines = asyncio.run(_lines(terminal, running, outside))
+    if as_json:
+        terminal.json([{"name": one.name, "state": one.state, "found": one.found, "fix": one.fix} for one in lines])
+    else:
+        width = max(len(one.name) for one in lines)
+        for one in lines:
+            terminal.value(f"{_MARKS[one.state]}  {one.name.ljust(width)}  {one.found}")
+            if one.fix and one.state != "ok":
+                terminal.value(f"{'':6}{'':{width}}  -> {one.fix}")
+    return int(any(one.state == "bad" for one in lines))
+
+
+async def _lines(terminal: Terminal, running: bool | None, outside: bool) -> list[Line]:  # noqa: FBT001 - private
+    from engine.check.server import check_server
+
+    work = check_server(terminal.settings, terminal.database, terminal.vault, running=running, outside=outside)
+    return [line async for line in work]

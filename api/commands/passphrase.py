@@ -1,0 +1,25 @@
+"""The passphrase of a backup: from the settings, or asked for at the terminal."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+
+from engine.errors import Invalid
+from engine.settings import Settings
+from engine.vault.passphrase import named_passphrase
+
+
+def read_passphrase(settings: Settings, *, twice: bool) -> str:
+    """The passphrase; typed `twice` when a new backup is made with it. Raises BadSetting, Invalid."""
+    if named := named_passphrase(settings):
+        return named
+    if not sys.stdin.isatty():
+        raise Invalid(
+            "The passphrase of the backup is not given, and there is nobody at this terminal to ask",
+            remedy="Put it into FLOWPORT_BACKUP_PASSPHRASE, or name a file with it in FLOWPORT_BACKUP_PASSPHRASE_FILE.",
+        )
+    typed = getpass.getpass("Passphrase of the backup: ")
+    if twice and getpass.getpass("The same once more: ") != typed:
+        raise Invalid("The two are not the same", remedy="Start again.")
+    return typed

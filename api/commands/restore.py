@@ -1,0 +1,46 @@
+"""`restore FILE`: a backup back into an empty folder, and then a look whether all is well there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.commands.check import check_folder
+from api.commands.passphrase import read_passphrase
+from api.commands.terminal import Terminal
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the command."""
+    text = "unpack a backup into an empty data folder, then check it"
+    command = commands.add_parser("restore", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("file", type=Path, metavar="FILE", help="the backup")
+    command.add_argument(
+        "--key", type=Path, metavar="FILE", help="the `secret.key` of the old server, for a backup without a passphrase"
+    )
+    command.set_defaults(run=_restore)
+
+
+def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
+    from engine.jobs.changes import bury_all
+    from engine.vault.backups import restore_backup
+    from engine.vault.sealed_file import read_head
+
+    settings = terminal.settings
+    with arguments.file.open("rb") as file:
+        sealed_with = read_head(file).sealed_with
+    passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
+    restored = restore_backup(arguments.file, settings.data, passphrase=passphrase, key_file=arguments.key)
+    terminal.note(
+        f"Restored into {settings.data}: the backup of {restored.made_at}, made by Flowport {restored.version}."
+    )
+    if settings.secret_key_file is not None:
+        terminal.note(
+            f"FLOWPORT_SECRET_KEY_FILE is set: put the restored key {settings.data / 'secret.key'} there, or unset it."
+        )
+    waiting = terminal.database.write_now(bury_all)
+    if waiting:
+        terminal.note(f"{waiting} jobs that were running go on when the server starts.")
+    return check_folder(terminal, running=False, outside=False)
