@@ -46,15 +46,19 @@ PLAYGROUND = "playground"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`until`: only this node and what it needs. `start` and `reuse`: from this node on, with outputs of that job."""
+    """`until`: only this node and what it needs. `start` and `reuse`: from this node on, with outputs of that job.
+
+    `again`: the job whose document and payload are run once more, for people to find their way back.
+    """
 
     until: str | None = None
     start: str | None = None
     reuse: str | None = None
+    again: str | None = None
 
     def as_json(self) -> dict[str, str] | None:
         """As stored with the job; None when nothing is asked for."""
-        said = {"until": self.until, "from": self.start, "reuse": self.reuse}
+        said = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
         return {name: value for name, value in said.items() if value} or None
 
 
@@ -100,8 +104,8 @@ def run_in_playground(
     if errors and input_fields(wanted):
         count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
         raise PayloadInvalid(count, errors=tuple(errors))
-    if run_options.reuse:
-        get_job(session, principal.workspace_id, run_options.reuse)
+    for earlier in filter(None, (run_options.reuse, run_options.again)):
+        get_job(session, principal.workspace_id, earlier)
     snapshot_id, job_id = new_id("snap"), JobId(new_id("job"))
     session.execute(
         insert(Snapshot),

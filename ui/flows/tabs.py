@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.flows import change_flow_settings, rename_flow, restore_version
-from engine.clock import SECOND
-from engine.errors import Refusal
-from engine.jobs.accept import LIMIT_SECONDS, flow_limit_ms
+from engine.actions.flows import restore_version
 from storage.flows import DeploymentRow, VersionLine, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.flows.deploy import deploy_flow
-from ui.forms.form import Field
+from ui.flows.settings_tab import draw_settings
 from ui.jobs.job_table import job_table
 from ui.look import feedback
 from ui.look.parts import Column, button, card, link_button, status_badge, table, words
-from ui.look.text import _, duration
+from ui.look.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.opened import times_of
 from ui.visit import Visit
@@ -48,7 +45,7 @@ class FlowTabs:
             case "monitoring":
                 await self._monitoring()
             case "settings":
-                self._settings()
+                draw_settings(self.here, self.page.flow, self.page.look)
 
     async def _versions(self) -> None:
         flow = self.page.flow
@@ -131,55 +128,6 @@ class FlowTabs:
 
     def _show_api(self) -> None:
         self.page.tabs.value = "api"
-
-    def _settings(self) -> None:
-        flow = self.page.flow
-        may_edit = self.here.may("edit flows")
-        with card(_("Title and description")), ui.element("div").classes("fp-form fp-narrow"):
-            title = Field(_("Title"))
-            with title.place:
-                title_box = title.control(ui.input(value=flow.title).props("outlined dense maxlength=200"))
-            about = Field(_("Description"), help_text=_("People read it in Saved Flows, callers in the API's docs."))
-            with about.place:
-                about_box = about.control(ui.textarea(value=flow.description).props("outlined dense autogrow"))
-
-            async def rename() -> None:
-                title.error("")
-                try:
-                    await self.here.do(rename_flow, flow.id, title_box.value or "", about_box.value or "")
-                except Refusal as refusal:
-                    title.error(f"{refusal.detail}. {refusal.remedy}")
-                    return
-                feedback.told(_("Saved."))
-                await self.page.look()
-
-            with ui.element("div"):
-                button(_("Save"), rename).set_enabled(may_edit)
-        with card(_("Job limit")), ui.element("div").classes("fp-form fp-narrow"):
-            seconds = flow_limit_ms(flow.settings) // SECOND
-            least, most = LIMIT_SECONDS
-            limit = Field(
-                _("A job may run for"),
-                _("seconds"),
-                f"{_('A job that takes longer is stopped and fails. From')} {least} {_('seconds to')} {duration(most)}.",
-            )
-            with limit.place:
-                limit_box = limit.control(ui.input(value=str(seconds)).props("outlined dense inputmode=numeric"))
-
-            async def set_limit() -> None:
-                text = (limit_box.value or "").strip()
-                if not text.isdigit() or not least <= int(text) <= most:
-                    limit.error(f"{_('Write a whole number from')} {least} {_('to')} {most}.")
-                    return
-                limit.error("")
-                with feedback.refusals_told() as outcome:
-                    await self.here.do(change_flow_settings, flow.id, {"limit_seconds": int(text)})
-                if not outcome.refused:
-                    feedback.told(_("Saved."), _("It counts for the next job."))
-                    await self.page.look()
-
-            with ui.element("div"):
-                button(_("Save the limit"), set_limit).set_enabled(may_edit)
 
 
 def _look_at_versions(

@@ -30,6 +30,8 @@ from ui.look.parts import (
     button,
     card,
     copy_button,
+    icon,
+    link,
     link_button,
     note,
     status_badge,
@@ -171,10 +173,12 @@ class JobPage:
                 again = button(_("Run again"), self._run_again, icon="replay")
                 with again:
                     ui.tooltip(
-                        f"{_('In the Playground, with')} {self._version()}. {_('It takes no request of the plan.')}"
+                        f"{_('A run in the Playground with')} {self._version()} {_('and this input. It takes no request of the plan.')}"
                     )
             if not flow.deleted:
-                link_button(_("Open in Playground"), f"/playground/{job.flow_id}?job={job.id}", icon="schema")
+                link_button(
+                    _("Open in Playground with this input"), f"/playground/{job.flow_id}?job={job.id}", icon="schema"
+                )
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
 
@@ -205,9 +209,22 @@ class JobPage:
         self.sub.clear()
         with self.sub:
             words(" · ".join(said))
+            self._draw_origin(job.run_options or {})
             with ui.element("span").classes("fp-row"):
                 words(job.id, "fp-mono fp-t3", tag="code")
                 copy_button(job.id, name=_("Copy the job id"), kind="quiet")
+
+    def _draw_origin(self, options: dict[str, Any]) -> None:
+        """Which job this one runs again, and from where."""
+        earlier = options.get("again") or options.get("reuse")
+        if not earlier:
+            return
+        node = self.document.node(str(options.get("from") or ""))
+        said = f"{_('Retry from')} {node.name} {_('of')}" if node is not None else _("Run again of")
+        with ui.element("span").classes("fp-row"):
+            icon("replay", "fp-t3", size=14)
+            words(said)
+            link(_("an earlier job"), f"/jobs/{earlier}")
 
     def _draw_error(self) -> None:
         job = self.job
@@ -238,13 +255,14 @@ class JobPage:
             copy_label=_("Copy with job id"),
             copy_text=text,
         )
+        can_retry = (
+            self.here.may("run flows")
+            and not self.seen.flow.deleted
+            and bool(node_id)
+            and self.document.node(str(node_id)) is not None
+        )
         with box.actions:
-            if (
-                self.here.may("run flows")
-                and not self.seen.flow.deleted
-                and node_id
-                and self.document.node(str(node_id))
-            ):
+            if can_retry:
                 button(
                     f"{_('Retry from')} {label} {_('with')} {self._version()}",
                     lambda: self._run_again(str(node_id)),
@@ -253,6 +271,19 @@ class JobPage:
                 )
             if node_id and not self.seen.flow.deleted:
                 link_button(f"{_('Change')} {label}", f"/playground/{self.job.flow_id}?node={node_id}", icon="tune")
+        if can_retry:
+            with box:
+                words(self._about_retry(), "fp-hint fp-retry-hint", tag="p")
+
+    def _about_retry(self) -> str:
+        """What a retry is, before somebody presses it."""
+        kept = _("What the steps before it gave is kept; it and the steps after it run again.")
+        if self.job.environment == "playground":
+            return f"{_('The retry is a new run of the same canvas.')} {kept}"
+        return (
+            f"{_('The retry is a run in the Playground with')} {self._version()}: "
+            f"{_('the caller does not get its result, this job stays failed, and it takes no request of the plan.')} {kept}"
+        )
 
     def _draw_values(self) -> None:
         self.values_place.clear()
@@ -343,7 +374,7 @@ class JobPage:
 
     async def _run_again(self, start: str | None = None) -> None:
         payload = self.seen.payload.value if self.seen.payload is not None else {}
-        options = RunOptions(start=start, reuse=self.job.id) if start else RunOptions()
+        options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
         job_id = await self.here.try_do(run_in_playground, FlowId(self.job.flow_id), self.document, payload, options)
         if job_id is not None:
             ui.navigate.to(f"/jobs/{job_id}")

@@ -32,9 +32,9 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     assert "No key yet." in page_text(user)
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.")
+    await user.should_see("watching, 0 of 5")
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
-    assert "watching, 0 of 5" in page_text(user)
     assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
     assert "Undeploy API" in buttons(user)
 

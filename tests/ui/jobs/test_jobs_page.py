@@ -139,7 +139,7 @@ async def test_a_job_of_a_deleted_flow_is_still_shown(site: Site, user: User) ->
     await user.open(f"/jobs/{job_id}")
 
     assert "Greet failed" in page_text(user)
-    assert not {"Run again", "Open in Playground"} & set(buttons(user))
+    assert not {"Run again", "Open in Playground with this input"} & set(buttons(user))
 
 
 async def test_a_job_of_another_workspace_is_not_there(site: Site) -> None:
