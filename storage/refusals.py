@@ -121,6 +121,13 @@ def count_refusals(
     return {code: int(count) for code, count in rows}
 
 
+def count_unknown_keys(session: Session, filters: RefusalFilters = RefusalFilters()) -> int:
+    """Calls to this server whose key nobody has; none fit when `filters` ask for a flow, a key or another code."""
+    if filters.flow_id or filters.key_id or filters.code not in {None, "unauthorized"}:
+        return 0
+    return count_refusals(session, "", filters.since or 0, filters.until or 1 << 53).get("unauthorized", 0)
+
+
 def _row(call: RefusedCall) -> RefusedRow:
     return RefusedRow(
         call.workspace_id,

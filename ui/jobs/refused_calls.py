@@ -12,13 +12,13 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.refusals import RefusalFilters, RefusedRow, list_refused_calls
+from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
 from ui.jobs.accepting import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
 from ui.jobs.refusal_explained import Explained, explain
 from ui.jobs.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.jobs.span import Span, span_choice, span_of
 from ui.look import feedback
-from ui.look.parts import Column, Table, badge, button, link_button, table, words
+from ui.look.parts import Column, Table, badge, button, link_button, note, table, words
 from ui.look.text import _, number
 from ui.opened import every, times_of
 from ui.visit import Visit
@@ -76,6 +76,8 @@ class SeenRefusals:
     titles: Mapping[str, str]
     keys: Mapping[str, str]
     known: Mapping[str, frozenset[str]]
+    #: Calls of the same time whose key was never made here: they belong to nobody and are only counted.
+    unknown_keys: int = 0
 
 
 def look_at_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
@@ -93,6 +95,7 @@ def look_at_refused(session: Session, workspace_id: str, filters: RefusalFilters
         list_flow_titles(session, workspace_id),
         list_key_labels(session, workspace_id),
         draft_fields(session, workspace_id, flow_ids),
+        count_unknown_keys(session, filters),
     )
 
 
@@ -149,6 +152,7 @@ class RefusedCalls:
     def _draw(self) -> None:
         self.body.clear()
         with self.body:
+            self._draw_unknown_keys()
             if not self.seen.refused:
                 self._draw_empty()
                 return
@@ -168,6 +172,17 @@ class RefusedCalls:
             chosen = next((one for one in self.seen.refused if one.same == self.chosen), None)
             if chosen is not None:
                 explain(self._explained(chosen), self.times)
+
+    def _draw_unknown_keys(self) -> None:
+        """For whoever looks after the server: somebody may be guessing, or a program has a key of another server."""
+        count = self.seen.unknown_keys
+        if not count or not self.here.may("change the server"):
+            return
+        said = _("call had") if count == 1 else _("calls had")
+        note(
+            _("no key, or one that was never made here, and got 401. They are only counted."),
+            strong=f"{number(count, self.times.reader)} {said}",
+        )
 
     def _draw_empty(self) -> None:
         if self.view != RefusedView():

@@ -7,6 +7,7 @@ from nicegui.testing import User
 from engine.actions.flows import delete_flow
 from engine.actions.workspaces import create_workspace
 from storage.jobs import find_job, list_jobs
+from storage.refusals import Counted, add_refusals
 from tests.ui.arrange import accepted, buttons, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
 
@@ -77,6 +78,21 @@ async def test_refused_calls_are_put_together_and_explained(site: Site, user: Us
     await user.should_see("lang: unknown field, 3 times, key unknown")
 
     assert "What to do" in texts(user)
+
+
+async def test_calls_with_a_key_that_nobody_has_are_only_counted_for_the_owner(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True))
+    counted = Counted(site.clock.now() // 60_000, "", "", "", "unauthorized")
+    site.database.write_now(add_refusals, {counted: 1_204}, [])
+    said = "1,204 calls had"
+
+    await user.open("/jobs?tab=refused")
+    assert said in page_text(user)
+    await user.open("/jobs?tab=refused&code=validation_failed")
+    assert said not in page_text(user)
+    await (await site.sign_in("editor")).open("/jobs?tab=refused")
+    assert "lang: unknown field" in texts(user)
+    assert said not in page_text(user)
 
 
 async def test_a_failed_job_says_what_happened_why_and_what_to_do(site: Site, user: User) -> None:
