@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from engine.errors import Refusal
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.jobs.record import JobRecorder
+from engine.outside.browser import Drawn
 from engine.outside.connections import ModelConnection, split_model
 from engine.outside.http import Answer, Door
 from engine.outside.manners import SiteRules
@@ -118,6 +119,9 @@ class _SettledDoor:
 
     async def site_rules(self, url: str, **options: Any) -> SiteRules:
         return await self._door.site_rules(url, **options)
+
+    async def draw(self, answer: Answer, **options: Any) -> Drawn:
+        return await self._door.draw(answer, **options)
 
     def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
         return self._door.turn(url, **options)

@@ -15,12 +15,14 @@ Give it a full web address. **Main content** leaves out menus, footers and notic
 | `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
 
 A page that is not there fails with `page_not_found`, so you can decide under **If it fails** to skip it. The node does not read
-pages that the site's robots.txt closes to programs, and it runs no scripts: a page that draws itself in the browser has no
-text to read, and the node says so.
+pages that the site's robots.txt closes to programs. It runs no scripts: a page that draws itself in the browser has no text to
+read, and the node says so (`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of
+milliseconds and needs a Chromium on the server. Scripts of a page reach only the page's own host and the public web.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
@@ -29,12 +31,24 @@ from pydantic import Field
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import HttpAnswer, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_type import (
+    DrawnPage,
+    HttpAnswer,
+    Json,
+    NodeConfig,
+    NodeContext,
+    NodeFailed,
+    NodeInputs,
+    NodeType,
+    Text,
+)
 from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
 from engine.nodes.page_text import Page, SelectorUnreadable, check_selector, decode_body, needs_browser, read_page
 from engine.nodes.web_answers import ask_robots, shown, status_failure
 
 _HTML = {"text/html", "application/xhtml+xml"}
+#: Pages of one host that are read at the same time, by all steps of an engine process.
+_AT_ONCE = 10
 
 
 class Config(NodeConfig):
@@ -58,8 +72,7 @@ class Config(NodeConfig):
     use_browser: bool = Field(
         False,
         title="Open in a browser",
-        description="For pages that scripts draw. This server has no browser yet, so leave it off.",
-        json_schema_extra={"widget": "hidden"},
+        description="Draw the page in a browser first, for pages that scripts make. Slower; the server needs a Chromium.",
     )
 
 
@@ -69,34 +82,36 @@ class Inputs(NodeInputs):
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Asks for the page, and reads it in a thread."""
-    if config.use_browser:
-        raise NodeFailed(
-            "The page was not opened: this server has no browser.",
-            code="page_needs_browser",
-            remedy="Switch off “Open in a browser”.",
-        )
     url = inputs.url.strip()
     if config.respect_robots:
         await ask_robots(url, context)
-    answer = await context.http.request(
-        "GET",
-        url,
-        headers={"accept": "text/html,application/xhtml+xml,text/plain;q=0.8,*/*;q=0.5"},
-        timeout_seconds=context.timeout_seconds,
-    )
+    began = asyncio.get_running_loop().time()
+    async with context.http.turn(url, at_once=_AT_ONCE):
+        answer = await context.http.request(
+            "GET",
+            url,
+            headers={"accept": "text/html,application/xhtml+xml,text/plain;q=0.8,*/*;q=0.5"},
+            timeout_seconds=context.timeout_seconds,
+        )
     if answer.status in {404, 410}:
         remedy = "Check the address. To go on without such pages, set “If it fails” to skip."
         raise status_failure(answer, url, code="page_not_found", remedy=remedy)
     if answer.status >= 400:
         raise status_failure(answer, url)
-    page = await context.in_thread(_read, answer, config)
-    if len(answer.body) > LONGEST_PAGE:
+    drawn: DrawnPage | None = None
+    if config.use_browser and _is_page(answer):
+        left = context.timeout_seconds - (asyncio.get_running_loop().time() - began)
+        drawn = await context.http.draw(answer, timeout_seconds=max(1.0, left - 2.0))
+        if drawn.refused:
+            context.log(f"The page asked for {drawn.refused} more things that were not loaded, like pictures.")
+    page = await context.in_thread(_read, answer, config, drawn)
+    if len(drawn.html if drawn else answer.body) > LONGEST_PAGE:
         context.warn(f"The page is very long: only its first {LONGEST_PAGE // 1024 // 1024} MiB were read.")
     if config.content == "selector" and not page.matches:
         context.warn(f"Nothing on the page matches `{config.selector}`.")
     return {
         "url": url,
-        "final_url": answer.url,
+        "final_url": drawn.url if drawn else answer.url,
         "status": answer.status,
         "title": page.title,
         "description": page.description,
@@ -109,21 +124,27 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     }
 
 
-def _read(answer: HttpAnswer, config: Config) -> Page:
-    """Pure work on a whole answer. Raises NodeFailed for what is no page."""
+def _is_page(answer: HttpAnswer) -> bool:
+    return answer.content_type in _HTML or (not answer.content_type and b"<" in answer.body[:1_000])
+
+
+def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None) -> Page:
+    """Pure work on a whole answer, and on what a browser made of it. Raises NodeFailed for what is no page."""
     kind = answer.content_type
-    written = decode_body(answer.body, answer.headers.get("content-type", ""))
-    if kind not in _HTML and not (not kind and "<" in written[:1_000]):
+    written = drawn.html if drawn else decode_body(answer.body, answer.headers.get("content-type", ""))
+    if not drawn and not _is_page(answer):
         if kind and not kind.startswith("text/") and not kind.endswith(("json", "xml", "javascript")):
             raise NodeFailed(
                 f"`{shown(answer.url)}` is not a web page but a file of the type {kind[:60]}.",
                 remedy="Use the address of a page. Files cannot be read yet.",
             )
         return Page(text=written, markdown=written)
-    content = partial(read_page, written, answer.url, content=config.content, selector=config.selector)
+    content = partial(
+        read_page, written, drawn.url if drawn else answer.url, content=config.content, selector=config.selector
+    )
     try:
         page = content()
-        drawn_by_script = len(page.text) < 200 and needs_browser(written)
+        drawn_by_script = not drawn and len(page.text) < 200 and needs_browser(written)
     except SelectorUnreadable as error:
         raise NodeFailed(str(error), remedy="Write it as in a style sheet, like `.price` or `article h2`.") from error
     except PageTooTangled as error:
@@ -136,8 +157,8 @@ def _read(answer: HttpAnswer, config: Config) -> Page:
         raise NodeFailed(
             f"`{shown(answer.url)}` has no text of its own: scripts draw it in the browser.",
             code="page_needs_browser",
-            why="Flowport reads what the server sends and runs no scripts.",
-            remedy="Look for another page with the same content, or ask the site's API with an HTTP Request node.",
+            why="Without a browser, Flowport reads what the server sends and runs no scripts.",
+            remedy="Switch on “Open in a browser” in this node, or ask the site's API with an HTTP Request node.",
         )
     return page
 
@@ -193,6 +214,7 @@ NODE = NodeType(
     out_schema=_out,
     summary=_summary,
     timeout_seconds=30.0,
+    time_limit=lambda config: 60.0 if config.get("use_browser") is True else 30.0,
     check=_check,
     example=({"content": "main"}, {"url": "https://practice.flowport.example/"}),
 )

@@ -36,8 +36,6 @@ from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, Nod
 from engine.nodes.site_addresses import Picker
 from engine.nodes.site_crawl import Crawl, Limits
 
-_PATTERNS = {"item": "pattern"}
-
 
 class Config(NodeConfig):
     max_depth: int = Field(
@@ -56,14 +54,14 @@ class Config(NodeConfig):
         max_length=50,
         title="Only",
         description="List only pages whose address matches one of these, like /blog/*. Empty: all.",
-        json_schema_extra=_PATTERNS,
+        json_schema_extra={"item": "pattern"},
     )
     exclude: tuple[str, ...] = Field(
         (),
         max_length=50,
         title="Leave out",
         description="Do not read pages whose address matches one of these, like /login or *?page=*.",
-        json_schema_extra=_PATTERNS,
+        json_schema_extra={"item": "pattern"},
     )
     use_sitemap: bool = Field(True, title="Use sitemap.xml", description="Also list what the site's sitemap names.")
     respect_robots: bool = Field(

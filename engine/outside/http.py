@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpcore2
 import httpx2
@@ -20,6 +20,7 @@ import httpx2
 from engine.charsets import decode_body
 from engine.outside.addresses import port_of, read_url, shown_url
 from engine.outside.allow_list import Allowed, OutboundRules, allowed_origin, parse_allow_list
+from engine.outside.browser import Browser, Drawn
 from engine.outside.connect import CONNECT_SECONDS, Lanes, Resolver
 from engine.outside.decoding import ACCEPTED_ENCODINGS, unpacked
 from engine.outside.faults import (
@@ -37,6 +38,7 @@ from engine.outside.faults import (
 )
 from engine.outside.hops import USER_AGENT, Hop, sendable, with_query
 from engine.outside.manners import Manners, SiteRules
+from engine.outside.page_requests import PageRequests
 from engine.outside.practice import PRACTICE_HOST, practice_answer
 from engine.outside.wording import in_words
 
@@ -100,12 +102,18 @@ class Door:
         *,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._lanes = Lanes(rules or OutboundRules(), resolver, connector, tls)
+        self._made_of = (rules or OutboundRules(), resolver, connector, tls)
+        self._lanes = Lanes(*self._made_of)
+        self._public: Door | None = None
+        self._browser = Browser(PageRequests(self, self._public_door))
         self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
 
     def replace_rules(self, rules: OutboundRules) -> None:
         """The owner changed the rules: they count from the next request or redirect on."""
+        self._made_of = (rules, *self._made_of[1:])
         self._lanes.replace_rules(rules)
+        if self._public is not None:
+            self._public.replace_rules(replace(rules, allow=()))
         self._manners.forget()
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
@@ -169,9 +177,25 @@ class Door:
             timeout=httpx2.Timeout(180.0, connect=CONNECT_SECONDS),
         )
 
+    async def draw(self, answer: Answer, *, timeout_seconds: float = 30.0) -> Drawn:
+        """The page of an answer after its scripts ran in a browser; all they ask for goes through this door too.
+
+        Raises NodeFailed, with `page_needs_browser` when this server has no browser.
+        """
+        return await self._browser.draw(answer, timeout_seconds)
+
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Closes every connection, and the browser."""
+        await self._browser.aclose()
         await self._lanes.aclose()
+        if self._public is not None:
+            await self._public.aclose()
+
+    def _public_door(self) -> Door:
+        if self._public is None:
+            rules, resolver, connector, tls = self._made_of
+            self._public = Door(replace(rules, allow=()), resolver, connector, tls=tls)
+        return self._public
 
     async def _follow(
         self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...]

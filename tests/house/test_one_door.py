@@ -21,12 +21,14 @@ THE_DOOR = {
     f"engine/outside/{name}.py"
     for name in ("http", "hops", "connect", "addresses", "allow_list", "wording", "practice")
 }
+#: The room that drives a browser. Its pages have no network: what they ask for is answered by the door.
+BROWSER_ROOM = {f"engine/outside/{name}.py" for name in ("browser", "browser_page", "browser_room")}
 #: The room that builds model SDKs: it may name them and the type of the client, and must hand them the door's client.
 SDK_ROOM = "engine/outside/"
 
 CLIENTS = {
     "aiohttp", "ftplib", "http.client", "httpcore", "httpcore2", "httpx", "httpx2", "imaplib", "niquests", "nntplib",
-    "poplib", "pycurl", "requests", "smtplib", "telnetlib", "urllib.request", "urllib3", "websocket", "websockets",
+    "playwright", "poplib", "pycurl", "requests", "selenium", "smtplib", "telnetlib", "urllib.request", "urllib3", "websocket", "websockets",
     "xmlrpc.client",
 }  # fmt: skip
 SDKS = {"anthropic", "google.genai", "mistralai", "openai", "pydantic_ai"}
@@ -63,6 +65,8 @@ def found_in(source: str, file: str) -> list[str]:
 def _closed_to(file: str) -> set[str]:
     if file in THE_DOOR:
         return SDKS
+    if file in BROWSER_ROOM:
+        return (CLIENTS - {"playwright"}) | SDKS
     if file.startswith(SDK_ROOM):
         return CLIENTS - {"httpx2", "httpcore2"}  # the names of their types and faults, no more
     return CLIENTS | SDKS
@@ -85,6 +89,18 @@ def test_the_door_itself_dials_in_one_place():
         if isinstance(node, ast.Attribute) and node.attr in {"connect_tcp", "AnyIOBackend", "AsyncConnectionPool"}
     ]
     assert set(uses) == {"connect.py"}
+
+
+def test_a_drawn_page_is_answered_by_the_door_alone():
+    """Playwright's own ways to let a request through, and its own client, are used nowhere."""
+    through = {"continue_", "fallback", "connect_to_server", "connect_over_cdp", "fetch", "APIRequestContext"}
+    rooms = [path for path in SOURCES if path.relative_to(ROOT).as_posix() in BROWSER_ROOM]
+    assert len(rooms) == len(BROWSER_ROOM)
+    for path in rooms:
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.Attribute) and node.attr in through), f"{path.name}:{node.lineno}"
+    room = (ROOT / "engine/outside/browser_room.py").read_text()
+    assert "MAP * ~NOTFOUND" in room and 'service_workers="block"' in room and "proxy=" in room
 
 
 def test_a_model_sdk_gets_the_doors_client():
@@ -114,6 +130,7 @@ def test_a_model_sdk_gets_the_doors_client():
         "import importlib\nimportlib.import_module('requests')",
         "from asyncio import open_connection",
         "from openai import AsyncOpenAI",
+        "from playwright.async_api import async_playwright",
     ],
 )
 def test_the_scan_sees_every_other_client(source):

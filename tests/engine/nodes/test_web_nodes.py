@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -126,7 +127,7 @@ class TestPageScraper:
         async with serve(serving({"/page": page})) as web:
             error, _ = await run("page_scraper", {}, {"url": web.url("/page")})
         assert error.code == "page_needs_browser"
-        assert "API" in error.remedy
+        assert "“Open in a browser”" in error.remedy
 
     async def test_a_short_page_with_a_selector_is_no_page_drawn_by_scripts(self, run):
         page = html(f'<body><div id="root"><b class="price">5</b> {"Words. " * 60}</div><script>1</script></body>')
@@ -175,9 +176,14 @@ class TestPageScraper:
         error, _ = await run("page_scraper", {}, {"url": url})
         assert error.code == code
 
-    async def test_a_browser_is_not_there(self, run):
-        error, _ = await run("page_scraper", {"use_browser": True}, {"url": SITE})
-        assert error.code == "page_needs_browser"
+    async def test_many_steps_share_robots_txt_and_connections(self, run):
+        pages = {"/robots.txt": answer(200, b"User-agent: *\nDisallow: /no"), "/page": html("<main>Words</main>")}
+        async with serve(serving(pages)) as web:
+            for _ in range(3):
+                found = await asyncio.gather(*(run("page_scraper", {}, {"url": web.url("/page")}) for _ in range(30)))
+                assert all(out["text"] == "Words" for out, _ in found)
+            assert [asked.target for asked in web.asked].count("/robots.txt") == 1
+            assert web.connections <= 10, "no more than ten at once, and kept for the next"
 
     @pytest.mark.parametrize(
         ("config", "code"),

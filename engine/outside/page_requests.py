@@ -1,0 +1,61 @@
+"""What the scripts of a drawn page may ask for: their own origin as the flow may, and beyond it only the public web.
+
+The owner's list opens addresses inside a network to flows. A page of the public web must not make use of that, neither
+directly nor by a redirect of its own server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+from urllib.parse import urljoin
+
+from engine.outside.addresses import read_url
+from engine.outside.browser_page import DoorAnswer
+from engine.outside.hops import origin_of
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_STAY_HOME = frozenset({"authorization", "cookie"})
+
+
+class _Door(Protocol):
+    @property
+    def request(self) -> Callable[..., Awaitable[Any]]: ...
+
+
+class PageRequests:
+    """A `browser_page.Fetch`. `flows` is the door with the owner's list, `public` gives one without."""
+
+    def __init__(self, flows: _Door, public: Callable[[], _Door]) -> None:
+        self._flows = flows
+        self._public = public
+
+    async def __call__(
+        self,
+        page: str,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        seconds: float,
+        most: int,
+    ) -> DoorAnswer:
+        """An answer for a page at `page`. Raises NodeFailed."""
+        home = origin_of(read_url(page))
+        options: dict[str, Any] = {"timeout_seconds": seconds, "max_bytes": most}
+        for _ in range(_MOST_REDIRECTS):
+            if origin_of(read_url(url)) != home:
+                break
+            answer = await self._flows.request(
+                method, url, headers=headers, content=content, follow_redirects=False, **options
+            )
+            location = answer.headers.get("location", "").strip()
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            url = urljoin(url, location)
+            if answer.status not in {307, 308}:
+                method, content = "HEAD" if method == "HEAD" else "GET", None
+            if origin_of(read_url(url)) != home:
+                headers = {name: value for name, value in headers.items() if name not in _STAY_HOME}
+        return await self._public().request(method, url, headers=headers, content=content, **options)
