@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
+
+from engine.flow.references import as_text
 
 Json = Any
 
@@ -44,6 +47,24 @@ def as_number(value: Json) -> int | float | None:
         return None
     number = float(text) if re.search(r"[.eE]", text) else int(text)
     return None if number in (float("inf"), float("-inf")) else number
+
+
+def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
+    """The items in order: numbers, texts, yes/no, lists and objects; missing and null last, always. Equal ones stay."""
+    keyed = [(value_at(item, path), item) for item in items]
+    there = [(_key(value), item) for value, item in keyed if value is not None]
+    there.sort(key=lambda pair: pair[0], reverse=descending)
+    return [item for _, item in there] + [item for value, item in keyed if value is None]
+
+
+def _key(value: Json) -> tuple[int, Any]:
+    if (number := as_number(value)) is not None:
+        return (0, number)
+    if isinstance(value, str):
+        return (1, value.casefold())
+    if isinstance(value, bool):
+        return (2, value)
+    return (3, as_text(value))
 
 
 def same(left: Json, right: Json) -> bool:

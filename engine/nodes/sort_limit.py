@@ -13,13 +13,13 @@ sort the items themselves, like a list of words. Leave it empty to keep the orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
-from engine.flow.json_values import as_number, value_at
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType, as_text
+from engine.flow.json_values import ordered_by, value_at
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
 from engine.nodes.list_input import ITEMS, items_of
 
 
@@ -58,24 +58,6 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if by and items and all(value_at(item, by) is None for item in items):
         context.warn(f"No item has a `{by}`, so the order is as it was.")
     return {"items": kept, "count": len(kept), "total_count": len(items)}
-
-
-def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
-    """The items in order: numbers, then texts, then yes/no, then lists and objects; missing and null last, always. Stable."""
-    keyed = [(value_at(item, path), item) for item in items]
-    there = [(_key(value), item) for value, item in keyed if value is not None]
-    there.sort(key=lambda pair: pair[0], reverse=descending)
-    return [item for _, item in there] + [item for value, item in keyed if value is None]
-
-
-def _key(value: Json) -> tuple[int, Any]:
-    if (number := as_number(value)) is not None:
-        return (0, number)
-    if isinstance(value, str):
-        return (1, value.casefold())
-    if isinstance(value, bool):
-        return (2, value)
-    return (3, as_text(value))
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

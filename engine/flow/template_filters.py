@@ -1,0 +1,171 @@
+"""The filters of a Text Template: pure functions on JSON values, the same in the quick path and in the evaluator.
+
+None of them can make a text or list much longer than what it was given: results over `MAX_TEXT` are refused before they are
+made. They raise TypeError or ValueError with a sentence for what they cannot work on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from engine.flow.json_values import Json, as_number, ordered_by, value_at
+from engine.flow.references import as_text
+
+MAX_TEXT: Final = 10 << 20
+
+
+def _truncate(value: Json, length: int = 255) -> str:
+    text = as_text(value)
+    return text if len(text) <= length else text[: max(0, int(length) - 1)] + "…"
+
+
+def _length(value: Json) -> int:
+    return len(value) if isinstance(value, str | list | dict) else len(as_text(value))
+
+
+def _first(value: Json) -> Json:
+    return value[0] if isinstance(value, list | str) and value else None
+
+
+def _last(value: Json) -> Json:
+    return value[-1] if isinstance(value, list | str) and value else None
+
+
+def _join(value: Json, separator: str = ", ") -> str:
+    if not isinstance(value, list):
+        return as_text(value)
+    between, texts = as_text(separator), [as_text(item) for item in value]
+    _bounded(sum(map(len, texts)) + len(between) * len(texts))
+    return between.join(texts)
+
+
+def _replace(value: Json, old: str, new: str) -> str:
+    text, old, new = as_text(value), as_text(old), as_text(new)
+    _bounded(len(text) + max(0, len(new) - len(old)) * text.count(old))
+    return text.replace(old, new)
+
+
+def _round(value: Json, digits: int = 0) -> Json:
+    rounded = round(float(_number(value)), max(-300, min(300, int(digits))))
+    return int(rounded) if not digits else rounded
+
+
+def _number(value: Json) -> int | float:
+    number = as_number(value)
+    if number is None:
+        raise TypeError("it is not a number")
+    return number
+
+
+def _list(value: Json) -> list[Json]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise TypeError("it is not a list")
+    return value
+
+
+def _sort(value: Json, by: str = "", descending: Any = False) -> list[Json]:  # noqa: FBT002 - a filter's argument
+    return ordered_by(_list(value), as_text(by), bool(descending))
+
+
+def _unique(value: Json, by: str = "") -> list[Json]:
+    seen: dict[str, Json] = {}
+    for item in _list(value):
+        seen.setdefault(json.dumps(value_at(item, as_text(by)), sort_keys=True), item)
+    return list(seen.values())
+
+
+def _numbers(value: Json, by: str) -> list[int | float]:
+    return [number for item in _list(value) if (number := as_number(value_at(item, as_text(by)))) is not None]
+
+
+def _split(value: Json, separator: str = ",") -> list[str]:
+    text = as_text(value)
+    pieces = text.split(as_text(separator)) if as_text(separator) else text.split()
+    return [piece.strip() for piece in pieces]
+
+
+def _json(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _object(value: Json) -> Mapping[str, Json]:
+    if not isinstance(value, dict):
+        raise TypeError("it is not an object")
+    return value
+
+
+def _bounded(size: int) -> None:
+    if size > MAX_TEXT:
+        raise ValueError(f"the text would have {size:,} characters")
+
+
+FILTERS: Final[Mapping[str, Callable[..., Json]]] = {
+    "upper": lambda value: as_text(value).upper(),
+    "lower": lambda value: as_text(value).lower(),
+    "title": lambda value: as_text(value).title(),
+    "capitalize": lambda value: as_text(value).capitalize(),
+    "trim": lambda value: as_text(value).strip(),
+    "length": _length,
+    "first": _first,
+    "last": _last,
+    "join": _join,
+    "default": lambda value, other="": other if value is None or value in ("", [], {}) else value,
+    "truncate": _truncate,
+    "replace": _replace,
+    "round": _round,
+    "json": _json,
+    "tojson": _json,
+    "int": lambda value: int(_number(value)),
+    "float": lambda value: float(_number(value)),
+    "abs": lambda value: abs(_number(value)),
+    "sort": _sort,
+    "reverse": lambda value: _list(value)[::-1],
+    "unique": _unique,
+    "sum": lambda value, by="": sum(_numbers(value, by)),
+    "min": lambda value, by="": min(_numbers(value, by), default=None),
+    "max": lambda value, by="": max(_numbers(value, by), default=None),
+    "map": lambda value, by: [value_at(item, as_text(by)) for item in _list(value)],
+    "keys": lambda value: list(_object(value)),
+    "values": lambda value: list(_object(value).values()),
+    "items": lambda value: [[name, item] for name, item in _object(value).items()],
+    "split": _split,
+    "wordcount": lambda value: len(re.findall(r"\w+", as_text(value))),
+    "urlencode": lambda value: quote(as_text(value), safe="", errors="replace"),
+}
+#: The most and fewest values a filter takes in its brackets.
+ARGUMENTS: Final[Mapping[str, tuple[int, int]]] = {
+    "join": (0, 1), "default": (0, 1), "truncate": (0, 1), "replace": (2, 2), "round": (0, 1), "sort": (0, 2),
+    "unique": (0, 1), "sum": (0, 1), "min": (0, 1), "max": (0, 1), "map": (1, 1), "split": (0, 1),
+}  # fmt: skip
+
+
+def filter_problem(name: str, arguments: int) -> str:
+    """Why a filter cannot be used so, as a sentence; "" when it can."""
+    if name not in FILTERS:
+        return f"There is no filter `{name}`. There are: {', '.join(FILTERS)}."
+    fewest, most = ARGUMENTS.get(name, (0, 0))
+    if fewest <= arguments <= most:
+        return ""
+    wanted = (
+        "no value"
+        if not most
+        else f"{fewest} value{'s' * (fewest != 1)}"
+        if fewest == most
+        else f"{fewest} to {most} values"
+    )
+    return f"The filter `{name}` takes {wanted} in its brackets, not {arguments}."
+
+
+def apply_filter(name: str, value: Json, arguments: list[Json]) -> Json:
+    """What the filter makes of the value. Raises ValueError with a sentence."""
+    try:
+        return FILTERS[name](value, *arguments)
+    except (TypeError, ValueError, IndexError, ArithmeticError, RecursionError) as error:
+        shown = as_text(value)[:40]
+        raise ValueError(f"The filter `{name}` cannot work on {shown!r}: {error}.") from error

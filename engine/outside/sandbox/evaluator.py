@@ -1,0 +1,84 @@
+"""The evaluator process: reads a template and JSON data on stdin, writes the text on stdout, again and again.
+
+Started by `pool.py` as `python -I -S -B <this file> <project folder> <folder of jinja2>` with an empty environment, in `/`, with
+no descriptors but its three. It gives up, for good, what it will not need: memory over the limit, writing files, core dumps
+and opening anything at all, files and sockets included. A rendering that takes too long ends the process from inside (timer
+and CPU limit), so nothing is left when the one who asked is gone; the end of stdin ends it too.
+
+One byte says that it is ready. Frames, both ways: four bytes of length, then JSON. Asked: `{"template", "data"}`. Answered: `{"text"}` or `{"wrong", "line"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import Any, BinaryIO
+
+
+def main() -> None:
+    """Answers until stdin ends."""
+    sys.path[:0] = sys.argv[1:]
+    from engine.outside.sandbox import limits
+    from engine.outside.sandbox.rendering import Renderer
+
+    renderer = Renderer(limits.OUTPUT)
+    renderer.render("{% for x in [1] %}{{ x | json }}{% endfor %}", {})  # everything is imported now
+    lock_up(limits.MEMORY)
+    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    answers.write(b"!")  # ready
+    answers.flush()
+    while (frame := _read(asked)) is not None:
+        _give_up_after(limits.SECONDS)
+        answer = json.dumps(_answer(renderer, frame)).encode("ascii")
+        del frame
+        answers.write(struct.pack(">I", len(answer)) + answer)
+        answers.flush()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def lock_up(memory: int) -> None:
+    """What cannot be undone by this process."""
+    os.environ.clear()
+    os.umask(0o777)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    if hasattr(resource, "RLIMIT_NPROC"):
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def _give_up_after(seconds: float) -> None:
+    """The default action of both signals ends the process, also inside C code. The pool kills a little earlier."""
+    signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, resource.RLIM_INFINITY))
+
+
+def _answer(renderer: Any, frame: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(frame)
+        return {"text": renderer.render(asked["template"], asked["data"])}
+    except MemoryError:
+        return {"wrong": "It needs more memory than a template may use.", "line": 0}
+    except RecursionError:
+        return {"wrong": "It is nested too deep.", "line": 0}
+    except Exception as error:  # noqa: BLE001 - whatever a template does, the answer is a sentence
+        return {"wrong": str(error)[:500], "line": getattr(error, "line", 0)}
+
+
+def _read(stream: BinaryIO) -> bytes | None:
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    size = struct.unpack(">I", head)[0]
+    body = stream.read(size)
+    return body if len(body) == size else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""A few evaluator processes of one worker: started when first needed, killed when late, replaced after 500 calls.
+
+    sandbox = Sandbox()
+    text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
+    await sandbox.close()
+
+A rendering that is cancelled kills its process. The process ends by itself when this one is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from engine.outside.sandbox import limits
+
+Json = Any
+
+_PROJECT: Final = Path(__file__).resolve().parents[3]
+_PROGRAM: Final = Path(__file__).with_name("evaluator.py")
+#: A process reads its modules in so many seconds even on a machine that is very busy.
+_START_SECONDS: Final = 30.0
+#: Two are enough: each uses a whole core while it works.
+SIZE: Final = 2
+
+
+class RenderFailed(Exception):  # noqa: N818 - reads as the fact it is
+    """The template could not be rendered: what, why and what to do, for the designer."""
+
+    def __init__(self, message: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.code = "template_error"
+        self.message = message
+        self.why = why
+        self.remedy = remedy
+
+
+class Sandbox:
+    """Evaluators for one process. Safe to use from one event loop."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="evaluator")
+        self._free: list[_Evaluator] = []
+        self._busy: set[_Evaluator] = set()
+        self._turns = asyncio.Semaphore(size)
+        self._closed = False
+
+    async def render(self, template: str, data: Mapping[str, Json]) -> str:
+        """The text. `data` is `{node id: {"out": value}}`, as JSON. Waits for its turn; raises RenderFailed."""
+        async with self._turns:
+            if self._closed:
+                raise RenderFailed("The template was not rendered: Flowport is stopping.", remedy="Run it again.")
+            evaluator = self._free.pop() if self._free else _Evaluator()
+            self._busy.add(evaluator)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.render, template, data)
+            work.add_done_callback(lambda done: self._keep(evaluator, done))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                evaluator.kill()
+                raise
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [pid for one in (*self._free, *self._busy) if (pid := one.pid) is not None]
+
+    async def close(self) -> None:
+        """Ends every process."""
+        self._closed = True
+        for evaluator in self._busy:
+            evaluator.kill()  # its thread notices and closes it
+        while self._free:
+            self._free.pop().close()
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[str]) -> None:
+        """Its thread is done with it, whoever still waits for the text."""
+        done.cancelled() or done.exception()  # seen, also when nobody waits any more
+        self._busy.discard(evaluator)
+        if evaluator.usable and not self._closed:
+            self._free.append(evaluator)
+        else:
+            evaluator.close()
+
+
+class _Evaluator:
+    """One process and its pipes; used by one thread at a time. `kill` may come from another."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._changing = threading.Lock()
+        self._killed = False
+        self._calls = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def usable(self) -> bool:
+        """False when it was killed or has done its calls."""
+        return not self._killed and self._calls < limits.CALLS
+
+    def render(self, template: str, data: Mapping[str, Json]) -> str:
+        """Blocks; for a thread."""
+        try:
+            asked = json.dumps({"template": template, "data": data}, allow_nan=False).encode("ascii")
+        except (ValueError, RecursionError):
+            raise RenderFailed("The data of the template is nested too deep to be used.") from None
+        if len(asked) > limits.INPUT:
+            raise RenderFailed(
+                f"The data that the template names is too large: {len(asked):,} bytes as JSON.",
+                why=f"A template with `{{% %}}` may use {limits.INPUT // 1024 // 1024} MiB.",
+                remedy="Name the part you need, like `page_scraper.out.title` instead of `page_scraper.out`.",
+            )
+        process = self._running()
+        self._calls += 1
+        until = time.monotonic() + limits.SECONDS
+        try:
+            _write(process, struct.pack(">I", len(asked)) + asked, until)
+            size = struct.unpack(">I", _read(process, 4, until))[0]
+            if size > 8 * limits.OUTPUT:  # text as ASCII JSON is at most six times as long
+                raise _Gone
+            answer = json.loads(_read(process, size, until))
+        except TimeoutError:
+            self.kill()
+            raise _too_long() from None
+        except (_Gone, OSError, ValueError):
+            late = time.monotonic() > until
+            self.kill()
+            raise _too_long() if late else _broke() from None
+        return _checked(answer)
+
+    def kill(self) -> None:
+        """Ends the process now. A thread that waits for it notices."""
+        with self._changing:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process and lets go of its pipes; only when no thread uses it."""
+        self.kill()
+        if self._process is not None:
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        with self._changing:
+            if self._killed:
+                raise _broke()
+            if self._process is None:
+                self._process = _start()
+            else:
+                return self._process
+        # The first answer comes when its modules are read: that time is not the template's.
+        with contextlib.suppress(TimeoutError):
+            _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
+            if _read(self._process, 1, time.monotonic() + 1) == b"!":
+                return self._process
+        self.kill()
+        raise _broke()
+
+
+class _Gone(Exception):  # noqa: N818 - private
+    """The process ended."""
+
+
+_READ: Final = select.POLLIN
+_WRITE: Final = select.POLLOUT
+
+
+def _start() -> subprocess.Popen[bytes]:
+    import jinja2
+
+    libraries = str(Path(jinja2.__file__).resolve().parents[1])
+    process = subprocess.Popen(  # noqa: S603 - our own program; nothing of a flow is in its arguments
+        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), str(_PROJECT), libraries],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={},
+        close_fds=True,
+        start_new_session=True,
+        bufsize=0,
+    )
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        os.set_blocking(pipe.fileno(), False)
+    return process
+
+
+def _wait(pipe: Any, what: int, until: float) -> None:
+    poll = select.poll()
+    poll.register(pipe.fileno(), what)
+    if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+        raise TimeoutError
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes, until: float) -> None:
+    assert process.stdin is not None
+    rest = memoryview(data)
+    while rest:
+        _wait(process.stdin, _WRITE, until)
+        rest = rest[os.write(process.stdin.fileno(), rest) :]
+
+
+def _read(process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
+    assert process.stdout is not None
+    pieces: list[bytes] = []
+    while size:
+        _wait(process.stdout, _READ, until)
+        piece = os.read(process.stdout.fileno(), min(size, 1 << 20))
+        if not piece:
+            raise _Gone
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _checked(answer: Any) -> str:
+    """Nothing is believed: it is a text of the allowed length, or a sentence."""
+    if isinstance(answer, dict) and isinstance(text := answer.get("text"), str):
+        if len(text.encode("utf-8", "surrogatepass")) <= limits.OUTPUT:
+            return text
+        raise _broke()
+    if isinstance(answer, dict) and isinstance(wrong := answer.get("wrong"), str):
+        remedy = "Mend the template in the node, or look at the data it got."
+        raise RenderFailed(f"The template failed. {wrong[:500]}", remedy=remedy)
+    raise _broke()
+
+
+def _too_long() -> RenderFailed:
+    return RenderFailed(
+        f"The template took longer than {limits.SECONDS:g} seconds.",
+        why="It was stopped, so that other work can go on.",
+        remedy="Use fewer loops inside each other, or shorter lists.",
+    )
+
+
+def _broke() -> RenderFailed:
+    return RenderFailed(
+        "The template was stopped.",
+        why=f"It used more than {limits.MEMORY >> 20} MB of memory or its process ended.",
+        remedy="Use less data or a simpler template, and run it again.",
+    )
