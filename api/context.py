@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.auth import KeyUses, authenticate
 from api.call_figures import CallFigures
 from api.json_body import BodyLimits
+from api.readiness import Readiness
 from api.refusals import RefusalRecorder
 from api.sent_fields import SentFieldRecorder
 from engine.errors import ShuttingDown
@@ -35,6 +36,7 @@ class Context:
     sent_fields: SentFieldRecorder
     body_limits: BodyLimits
     calls: CallFigures = field(default_factory=CallFigures)
+    readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request) -> Caller:

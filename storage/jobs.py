@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, or_
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
+from storage.database import now
 from storage.models import ENDED, Job, Value
 from storage.statements import Statement
 
@@ -133,6 +134,20 @@ def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
     """A job's status; for those who wait and look often."""
     row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
     return None if row is None else row[0]
+
+
+_LONGEST_WAIT = Statement(
+    """
+    select min(enqueued_at) from jobs
+     where status in ('queued', 'processing') and status = 'queued' and counted
+    """
+)
+
+
+def longest_wait_ms(session: Session) -> int:
+    """How long the oldest accepted job that has a slot waits for a worker, 0 when none does."""
+    row = _LONGEST_WAIT.row(session, {})
+    return 0 if row is None or row[0] is None else max(0, now(session) - row[0])
 
 
 def get_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:

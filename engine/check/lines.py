@@ -20,6 +20,8 @@ class Line:
 
 
 def megabytes(count: float) -> str:
-    """`412 MB` or `5.2 GB`."""
+    """`410 kB`, `412 MB` or `5.2 GB`."""
+    if count < 1_000_000:
+        return f"{count / 1_000:,.0f} kB"
     mega = count / 1_000_000
     return f"{mega:,.0f} MB" if mega < 1_000 else f"{mega / 1_000:,.1f} GB"

@@ -28,7 +28,7 @@ MAGIC = b"FLOWPORT BACKUP 1\n"
 PIECE = 1 << 20
 #: 128 MiB and about half a second for each guess.
 SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
-_MOST_MEMORY = 256 << 20
+_MOST_MEMORY = 1 << 30
 _HEAD_MOST = 4_096
 _CHUNK_MOST = 2 * PIECE
 _LENGTH = struct.Struct(">I")
@@ -172,10 +172,10 @@ def _keys(how: dict[str, Any], passphrase: str, server_key: bytes) -> tuple[byte
     """The key of the chunks, and what tells that it is the right one."""
     salt = base64.b64decode(how["salt"], validate=True)
     if how["sealed_with"] == "passphrase":
-        if how["n"] > SCRYPT["n"] * 8 or how["r"] > 16 or how["p"] > 4:
+        if how["n"] > SCRYPT["n"] * 4 or how["r"] > SCRYPT["r"] or how["p"] > 4:
             raise ValueError("asks for more work than any backup of ours")
         both = hashlib.scrypt(
-            passphrase.encode(), salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_MOST_MEMORY * 8, dklen=64
+            passphrase.encode(), salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_MOST_MEMORY, dklen=64
         )
     else:
         both = hashlib.sha512(b"flowport backup\0" + salt + server_key).digest()
