@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -38,13 +39,16 @@ DRAIN_SECONDS = 10
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
     from engine.jobs.lease import AlreadyServing, serve_lock
+    from storage.backup import require_sound
 
     try:
         lock = serve_lock(settings.data)
     except AlreadyServing as error:
         print(error, file=sys.stderr)
         return 1
+    require_sound(settings.data)
     with contextlib.closing(_listen(settings)) as listener, _opened(settings) as (database, vault):
+        settings = _with_stored_address(settings, database)
         _set_up(database, settings)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(settings, database, vault, listener))
@@ -94,6 +98,14 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
         database.close()
 
 
+def _with_stored_address(settings: Settings, database: Database) -> Settings:
+    """The public address from Settings, Server, when FLOWPORT_PUBLIC_URL does not say one."""
+    from storage.settings import PUBLIC_URL, SERVER, find_setting
+
+    stored = database.read_now(find_setting, SERVER, PUBLIC_URL)
+    return settings if settings.public_url or not stored else dataclasses.replace(settings, public_url=stored)
+
+
 def _set_up(database: Database, settings: Settings) -> None:
     """The first workspace and owner, the slots as the jobs say, and where the server is. Prints the set-up link when needed."""
     from engine.actions.links import link_path, new_setup_token
@@ -131,12 +143,15 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     from engine.jobs.bell import BELL
     from engine.jobs.hub import Hub
     from engine.jobs.supervisor import Supervisor
+    from engine.jobs.upkeep import Upkeep
     from engine.log_lines import worker_line
 
     hub = Hub(database)
     supervisor = Supervisor(_worker_command(settings), os.environ, hub, worker_line=worker_line(settings.log))
     database.info[BELL] = supervisor
     supervisor.start()  # it starts while the pages are made
+    upkeep = Upkeep(database, settings, vault)
+    upkeep.start()
     stopping: list[asyncio.Task[None]] = []
     try:
         public_api = create_api(database, hub, settings)
@@ -149,6 +164,7 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
                 return
             server.should_exit = True
             public_api.stop()
+            upkeep.end()
             stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -156,6 +172,7 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:
+        await asyncio.to_thread(upkeep.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
 
 
@@ -183,13 +200,22 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     """The app in front: the public API beside the pages, sockets only for pages of our own."""
     from api.front import Front
     from api.origins import Origins
-    from storage.settings import KNOWN_HOST, SERVER, find_setting
+    from storage.settings import known_names
+    from ui.look.plain_pages import socket_refused_page
+    from ui.visit import COOKIE
 
     async def known_hosts() -> tuple[str, ...]:
-        host = await database.read(find_setting, SERVER, KNOWN_HOST)
-        return (host,) if host else ()
+        return await database.read(known_names)
 
-    return Front(pages, public_api, Origins(settings), known_hosts)
+    return Front(
+        pages,
+        public_api,
+        Origins(settings),
+        known_hosts,
+        refused_page=socket_refused_page,
+        known_url=settings.base_url,
+        cookie=COOKIE,
+    )
 
 
 def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, public_api: PublicApi) -> FastAPI:
