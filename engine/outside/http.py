@@ -288,9 +288,12 @@ class _HeldBody(httpx2.AsyncByteStream):
 
 async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
     body = bytearray()
-    async for piece in _pieces(response, max_bytes):
-        body += piece
-    return bytes(body)
+    try:
+        async for piece in _pieces(response, max_bytes):
+            body += piece
+        return bytes(body)
+    finally:
+        body.clear()  # an error's traceback would hold what came so far
 
 
 def _pieces(response: httpx2.Response, max_bytes: int) -> AsyncIterator[bytes]:
