@@ -19,6 +19,7 @@ from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import ModelRequest, Models, split_model
+from engine.outside.sandbox.pool import Sandbox
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
@@ -50,16 +51,18 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
     door = Door(_rules(terminal.settings))
+    services = _Outside(door, terminal)
     try:
         return await run_flow(
             plan,
             payload,
             system={"flow_id": "local", "flow_version": 0, "job_id": "local"},
-            services=_Outside(door, terminal),
+            services=services,
             recorder=_Notes(plan.document, terminal),
         )
     finally:
         await door.aclose()
+        await services.close()
 
 
 def _rules(settings: Settings) -> OutboundRules:
@@ -106,6 +109,14 @@ class _Outside:
         self.http = door
         self._models = Models(door)
         self._terminal = terminal
+        self._sandbox = Sandbox()
+
+    async def close(self) -> None:
+        """Ends the processes that rendered templates."""
+        await self._sandbox.close()
+
+    async def render_template(self, template: str, data: Any) -> str:
+        return await self._sandbox.render(template, data)
 
     async def ask_model(self, question: ModelQuestion, *, on_call: Any = None, on_text: Any = None) -> ModelAnswer:
         name, _ = split_model(question.model)

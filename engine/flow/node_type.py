@@ -225,6 +225,10 @@ class NodeContext(Protocol):
         """Runs CPU-heavy pure work off the event loop."""
         ...
 
+    async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
+        """A template with `{% %}` as text, rendered in a process that can be killed; `data` is `{node id: {"out": value}}`."""
+        ...
+
     def secret(self, secret_id: str) -> str:
         """The value of a secret of this workspace. Raises NodeFailed when there is none."""
         ...

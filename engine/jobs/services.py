@@ -7,10 +7,10 @@ that ended is on disk: a crash repeats at most the call that was under way (secu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from engine.outside.connections import ModelConnection, split_model
 from engine.outside.http import Answer, Door
 from engine.outside.manners import SiteRules
 from engine.outside.models import ModelAnswer, ModelRequest, Models
+from engine.outside.sandbox.pool import Sandbox
 from engine.run.steps import Services
 from storage.database import Database
 from storage.job_changes import Claimed
@@ -41,6 +42,7 @@ class Outside:
     threads: ThreadPoolExecutor
     open_secret: Callable[[Session, str, str], str]
     open_connection: Callable[[Session, str, str], ModelConnection | None]
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
         """The services of one run."""
@@ -49,6 +51,7 @@ class Outside:
     async def close(self) -> None:
         """Closes connections; what runs in a thread is not waited for."""
         await self.door.aclose()
+        await self.sandbox.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -85,6 +88,10 @@ class JobServices:
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
         """Runs CPU-heavy work off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._outside.threads, lambda: work(*args))
+
+    async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
+        """Renders in an evaluator process. Raises RenderFailed; a cancelled step kills its process."""
+        return await self._outside.sandbox.render(template, data)
 
     async def _connection(self, model: str) -> ModelConnection | None:
         name, _ = split_model(model)

@@ -1,28 +1,47 @@
-"""Write a text from data of earlier steps, with simple filters.
+"""Write a text from data of earlier steps, with filters, conditions and loops.
 
-Write text and put data in with chips. A filter changes how a value is written: `{{ prompt.out.title | upper }}`.
-Filters can follow each other, and some take a value in brackets: `{{ api_input.out.name | default("friend") }}`.
+Write text and put data in with chips. A **filter** changes how a value is written: `{{ prompt.out.title | upper }}`. Filters can
+follow each other, and some take values in brackets: `{{ api_input.out.name | default("friend") }}`.
+
+A **condition** writes a part only when something is true, and a **loop** writes a part for each item of a list:
+
+    {% if api_input.out.language == "de" %}
+    Hallo!
+    {% else %}
+    Hello!
+    {% endif %}
+    {% for link in page_scraper.out.links %}
+    {{ loop.index }}. {{ link.text | default(link.url) }}
+    {% endfor %}
+
+A line that holds only `{% %}` leaves no empty line. Inside a loop, `loop.index` counts from 1, and `loop.first` and `loop.last`
+are true at its ends. `{% set name = value %}` gives a name to a value. Values can be compared (`==`, `<`, `in`, `and`, `or`,
+`not`), joined with `~` and asked what they are: `{% if x is empty %}`, also `defined`, `string`, `number`, `list`, `object`.
 
 | Filter | Does |
 |---|---|
 | `upper`, `lower`, `title`, `capitalize`, `trim` | change the letters |
-| `length` | counts characters or items |
-| `first`, `last` | the first or last item |
-| `join(", ")` | a list as one text |
+| `truncate(100)`, `replace("a", "b")` | cuts after so many characters; replaces text |
 | `default("text")` | used when the value is empty |
-| `truncate(100)` | cuts after so many characters |
-| `replace("a", "b")` | replaces text |
-| `round(2)` | rounds a number |
-| `json` | the value as JSON |
+| `length`, `wordcount` | counts characters or items; words |
+| `first`, `last`, `reverse` | of a list |
+| `sort`, `sort("price")`, `sort("price", true)` | puts a list in order, by a field, largest first |
+| `unique`, `map("name")` | without doubles; one field of each item |
+| `sum`, `min`, `max` | of numbers, or of a field: `sum("price")` |
+| `join(", ")`, `split(",")` | a list as one text, a text as a list |
+| `keys`, `values`, `items` | of an object |
+| `round(2)`, `abs`, `int`, `float` | numbers |
+| `json`, `urlencode` | the value as JSON, or for a web address |
 
-Values that are not text are written as JSON. The result is always text.
+Values that are not text are written as JSON. The result is always text. A template with `{% %}` may also calculate
+(`{{ item.price * 2 }}`); it may take two seconds, use 400 MB and write 1 MiB.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -31,10 +50,11 @@ from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, as_text
 from engine.flow.references import BadReference, Missing, Reference, Scope, parse_reference
+from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
+from engine.flow.template_language import template_facts
 
-_PIECE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_BLOCK = re.compile(r"\{%.*?%\}", re.DOTALL)
-_FILTER = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*$", re.DOTALL)
+_FILTER = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_REMEDY = "Mend the template in the node; its Help page shows what can be written."
 
 
 class Config(NodeConfig):
@@ -50,28 +70,44 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Renders the template once against the scope that the runner hands over in `context`."""
-    return render_template(inputs.template, context.scope)
+    """Renders once: references and filters here, everything else in a process that can be killed."""
+    if is_simple(inputs.template):
+        if "|" in inputs.template:  # a filter may take a while with a long text or list
+            return await context.in_thread(render_template, inputs.template, context.scope)
+        return render_template(inputs.template, context.scope)
+    wrong, references = template_facts(inputs.template)
+    if wrong is not None:
+        raise NodeFailed(f"The template cannot be used. {wrong}", code="template_error", remedy=_REMEDY)
+    data: dict[str, dict[str, Json]] = {}
+    for one in references:
+        if isinstance(one, BadReference):
+            raise _no_reference(one)
+        value = context.scope.find(Reference(one.node_id, one.root))
+        data.setdefault(one.node_id, {})[one.root] = None if isinstance(value, Missing) else value
+    return await context.render_template(inputs.template, data)
+
+
+def is_simple(template: str) -> bool:
+    """Whether it may hold references and filters only, which need no evaluator: it has no `{%`."""
+    return "{%" not in template
 
 
 def render_template(template: str, scope: Scope) -> str:
-    """The template as text. Data is put in as it is and never read as template. Raises NodeFailed."""
-
-    def put_in(match: re.Match[str]) -> str:
-        reference, filters = split_filters(match.group(1))
-        if isinstance(reference, BadReference):
-            raise NodeFailed(f"`{{{{ {reference.text} }}}}` is not a reference to data.", code="template_error")
-        value = scope.find(reference)
-        value = None if isinstance(value, Missing) else value
-        for name, arguments in filters:
-            value = _apply(name, value, arguments)
-        return as_text(value)
-
-    if block := _BLOCK.search(template):
-        raise NodeFailed(
-            f"`{block.group(0)}` is not available: this node knows data and filters.", code="template_error"
-        )
-    return _PIECE.sub(put_in, template)
+    """A simple template as text. Data is put in as it is and never read as template. Raises NodeFailed."""
+    if not is_simple(template):
+        raise NodeFailed("A template with `{% %}` is written when the flow runs.", code="template_error")
+    written: list[str] = []
+    size = at = 0
+    for start, end in _places(template):
+        text = _written(template[start + 2 : end - 2], scope)
+        written += [template[at:start], text]
+        at = end
+        size += len(text)
+        if size > MAX_TEXT:
+            raise NodeFailed(
+                f"The text is longer than {MAX_TEXT // 1024 // 1024} MiB.", code="template_error", remedy=_REMEDY
+            )
+    return "".join([*written, template[at:]])
 
 
 def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str, list[Json]]]]:
@@ -79,46 +115,71 @@ def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str
     first, *rest = _split_pipes(inside)
     filters = []
     for text in rest:
-        match = _FILTER.match(text)
-        if match is None or match.group(1) not in FILTERS:
-            return BadReference(inside.strip()), []
-        arguments = _arguments(match.group(2) or "")
-        if arguments is None:
+        match = _FILTER.fullmatch(text)
+        arguments = _arguments(match.group(2) or "") if match else None
+        if match is None or arguments is None or filter_problem(match.group(1), len(arguments)):
             return BadReference(inside.strip()), []
         filters.append((match.group(1), arguments))
     return parse_reference(first), filters
 
 
 def template_references(template: str) -> list[Reference | BadReference]:
-    """Every reference of a template, filters taken off."""
-    return [split_filters(match.group(1))[0] for match in _PIECE.finditer(template)]
+    """Every reference of a template, filters taken off; none of one that cannot be read, which `check` tells."""
+    if is_simple(template):
+        return [split_filters(inside)[0] for inside in _insides(template)]
+    return list(template_facts(template)[1])
+
+
+def _written(inside: str, scope: Scope) -> str:
+    reference, filters = split_filters(inside)
+    if isinstance(reference, BadReference):
+        raise _no_reference(reference)
+    value = scope.find(reference)
+    value = None if isinstance(value, Missing) else value
+    for name, arguments in filters:
+        try:
+            value = apply_filter(name, value, arguments)
+        except ValueError as error:
+            raise NodeFailed(str(error), code="template_error", remedy=_REMEDY) from error
+    return as_text(value)
+
+
+def _no_reference(reference: BadReference) -> NodeFailed:
+    return NodeFailed(
+        f"`{{{{ {reference.text} }}}}` is not a reference to data.", code="template_error", remedy=_REMEDY
+    )
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
     template = node.inputs.get("template")
-    if not isinstance(template, str) or not (block := _BLOCK.search(template)):
+    if not isinstance(template, str) or is_simple(template):
         return []
-    return [
-        Problem(
-            "template_error",
-            f"`{block.group(0)}` is not available: this node knows data and filters.",
-            node.id,
-            "/inputs/template",
-        )
-    ]
+    wrong, _ = template_facts(template)
+    return [Problem("template_error", str(wrong), node.id, "/inputs/template")] if wrong else []
+
+
+def _places(template: str) -> list[tuple[int, int]]:
+    """Where `{{ }}` begin and end."""
+    found, at = [], 0
+    while (start := template.find("{{", at)) >= 0 and (end := template.find("}}", start + 2)) >= 0:
+        found.append((start, end + 2))
+        at = end + 2
+    return found
+
+
+def _insides(template: str) -> list[str]:
+    return [template[start + 2 : end - 2] for start, end in _places(template)]
 
 
 def _split_pipes(inside: str) -> list[str]:
-    pieces, quoted, current = [], False, ""
+    pieces, quoted, begin = [], False, 0
     for position, letter in enumerate(inside):
         if letter == '"' and inside[position - 1 : position] != "\\":
             quoted = not quoted
         if letter == "|" and not quoted:
-            pieces.append(current)
-            current = ""
-        else:
-            current += letter
-    return [*pieces, current]
+            pieces.append(inside[begin:position])
+            begin = position + 1
+    return [*pieces, inside[begin:]]
 
 
 def _arguments(text: str) -> list[Json] | None:
@@ -126,64 +187,8 @@ def _arguments(text: str) -> list[Json] | None:
         return []
     try:
         return json.loads(f"[{text}]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-
-
-def _apply(name: str, value: Json, arguments: list[Json]) -> Json:
-    try:
-        return FILTERS[name](value, *arguments)
-    except (TypeError, ValueError, IndexError) as error:
-        shown = as_text(value)[:40]
-        raise NodeFailed(
-            f"The filter `{name}` cannot work on {shown!r}.", code="template_error", why=str(error)
-        ) from error
-
-
-def _truncate(value: Json, length: int = 255) -> str:
-    text = as_text(value)
-    return text if len(text) <= length else text[: max(0, int(length) - 1)] + "…"
-
-
-def _length(value: Json) -> int:
-    return len(value) if isinstance(value, str | list | dict) else len(as_text(value))
-
-
-def _first(value: Json) -> Json:
-    return value[0] if isinstance(value, list | str) and value else None
-
-
-def _last(value: Json) -> Json:
-    return value[-1] if isinstance(value, list | str) and value else None
-
-
-def _join(value: Json, separator: str = ", ") -> str:
-    return as_text(separator).join(as_text(item) for item in value) if isinstance(value, list) else as_text(value)
-
-
-def _round(value: Json, digits: int = 0) -> Json:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError("not a number")
-    rounded = round(float(value), int(digits))
-    return int(rounded) if not digits else rounded
-
-
-FILTERS: dict[str, Callable[..., Json]] = {
-    "upper": lambda value: as_text(value).upper(),
-    "lower": lambda value: as_text(value).lower(),
-    "title": lambda value: as_text(value).title(),
-    "capitalize": lambda value: as_text(value).capitalize(),
-    "trim": lambda value: as_text(value).strip(),
-    "length": _length,
-    "first": _first,
-    "last": _last,
-    "join": _join,
-    "default": lambda value, other="": other if value is None or value in ("", [], {}) else value,
-    "truncate": _truncate,
-    "replace": lambda value, old, new: as_text(value).replace(as_text(old), as_text(new)),
-    "round": _round,
-    "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
-}
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     template = inputs.get("template")
-    return " ".join(template.split())[:60] if isinstance(template, str) and template.strip() else "no text yet"
+    return " ".join(template[:1_000].split())[:60] if isinstance(template, str) and template.strip() else "no text yet"
 
 
 NODE = NodeType(
@@ -208,5 +213,10 @@ NODE = NodeType(
     source_inputs=frozenset({"template"}),
     source_references=template_references,
     check=_check,
-    example=({}, {"template": "Title: {{ page_scraper.out.title | upper }}"}),
+    example=(
+        {},
+        {
+            "template": "# {{ page_scraper.out.title | upper }}\n{% for link in page_scraper.out.links %}\n- {{ link.text }}\n{% endfor %}\n"
+        },
+    ),
 )
