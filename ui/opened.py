@@ -17,11 +17,14 @@ from nicegui import ui
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 
+from engine.check.disk import read_disk
 from engine.errors import Unavailable
 from ui.guard import NO_STORE, theme_of
 from ui.look.assets import asset_url
 from ui.look.frame import Area, Page, frame, reader
+from ui.look.parts import link, note
 from ui.look.plain_pages import not_found_page
+from ui.look.text import _, size
 from ui.look.times import Times
 from ui.visit import SignedOut, Visit
 
@@ -41,6 +44,7 @@ def opened(
         title, active=active, person=here.frame_person, crumbs=crumbs, sub=sub, h1=h1, search=here.find_flows
     ) as page:
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # after theme.css
+        warn_of_low_disk(here)
         yield page
 
 
@@ -50,6 +54,20 @@ def base_address(here: Visit) -> str:
     if here.app.settings.public_url or request is None:
         return here.app.settings.public_url or here.app.settings.base_url
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def warn_of_low_disk(here: Visit) -> None:
+    """A strip on every page of whoever can do something about it: a full disk stops every call."""
+    if not here.may("change the server"):
+        return
+    try:
+        disk = read_disk(here.app.settings.data)
+    except OSError:
+        return
+    if disk.state != "ok":
+        strong = f"{_('The disk is nearly full:')} {size(disk.free, reader())} {_('are free.')}"
+        with note(_("When it is full, calls are answered with 503."), kind="warn", icon="warning", strong=strong):
+            link(_("See Data"), "/settings/data")
 
 
 def times_of(here: Visit) -> Times:

@@ -22,12 +22,12 @@ from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
 from ui.playground import page as playground
-from ui.settings import about, keys, limits, models
+from ui.settings import about, data, keys, limits, models, server
 from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)
 
-PAGES = (first_run, flows, flow_page, templates, jobs, job_page, monitoring, keys, models, limits, about, playground)
+PAGES = (first_run, flows, flow_page, templates, jobs, job_page, monitoring, keys, models, limits, data, server, about, playground)
 
 
 def register(app: App, root: FastAPI) -> None:

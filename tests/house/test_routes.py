@@ -77,6 +77,9 @@ WHO_MAY_CALL = {
     "GET /settings/keys": SIGNED_IN,
     "GET /settings/models": SIGNED_IN,
     "GET /settings/limits": SIGNED_IN,
+    "GET /settings/data": SIGNED_IN,
+    "GET /settings/data/backups/{name}": SIGNED_IN,
+    "GET /settings/server": SIGNED_IN,
     "GET /settings/about": SIGNED_IN,
 }
 

@@ -17,6 +17,8 @@ PLACES = {
     "keys": _("API Keys"),
     "models": _("Models"),
     "limits": _("Limits and plan"),
+    "data": _("Data"),
+    "server": _("Server"),
     "about": _("About"),
 }
 

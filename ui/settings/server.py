@@ -1,0 +1,218 @@
+"""Settings, Server: its addresses, what flows may reach beyond the public web, and Check this server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.actions.server import set_known_names, set_outbound_allow, set_public_url
+from engine.check.lines import Line, State
+from engine.check.server import check_server
+from engine.check.way_in import Opened
+from engine.errors import Refusal
+from storage.settings import KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, PUBLIC_URL, SERVER, find_setting
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.parts import button, card, icon, note, words
+from ui.look.text import _, plural
+from ui.opened import times_of
+from ui.settings.places import settings_page
+from ui.settings.server_owner import is_server_owner
+from ui.visit import App, Visit, visit
+
+#: State -> (icon, class, word for those who do not see the icon).
+MARKS: dict[State, tuple[str, str, str]] = {
+    "ok": ("check_circle", "fp-ok", _("All right:")),
+    "note": ("info", "fp-t3", _("Good to know:")),
+    "warn": ("warning", "fp-warn", _("Look at this:")),
+    "bad": ("error", "fp-bad", _("Wrong:")),
+}
+
+
+@dataclass(frozen=True)
+class SeenServer:
+    """What the owner set. `known_host` is the one the server was set up at."""
+
+    public_url: str
+    known_host: str
+    known_names: tuple[str, ...]
+    outbound_allow: str
+
+
+def look_at_server(session: Session, workspace_id: str) -> SeenServer | None:
+    """None for those who do not look after this server."""
+    if not is_server_owner(session, workspace_id):
+        return None
+    said = {name: find_setting(session, SERVER, name) for name in (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW)}
+    return SeenServer(
+        said[PUBLIC_URL] or "", said[KNOWN_HOST] or "", tuple(said[KNOWN_NAMES] or ()), said[OUTBOUND_ALLOW] or ""
+    )
+
+
+def register(app: App) -> None:
+    """Registers `/settings/server`."""
+
+    @ui.page("/settings/server", language="en-US")
+    async def open_server(request: Request) -> None:
+        await ServerPage(visit(app, request), request).build()
+
+
+class ServerPage:
+    """One open page."""
+
+    def __init__(self, here: Visit, request: Request) -> None:
+        self.here = here
+        self.settings = here.app.settings
+        self.reader = times_of(here).reader
+        client = request.client.host if request.client else ""
+        self.opened = Opened(request.url.scheme, request.headers.get("host", ""), client, dict(request.headers))
+
+    async def build(self) -> None:
+        """Draws the page."""
+        seen = await self.here.see(look_at_server) if self.here.may("change the server") else None
+        with settings_page(self.here, "server", _("How this server is reached, and what it may reach.")) as page:
+            if seen is None:
+                note(_("The owner of this server sets this up."), icon="lock")
+                return
+            with page.actions:
+                self.check_button = button(_("Check this server"), self._check, icon="troubleshoot", kind="main")
+            self.checked = ui.element("div").classes("fp-col").props("role=status")
+            self._draw_addresses(seen)
+            self._draw_allowed(seen)
+
+    # Check this server.
+
+    async def _check(self) -> None:
+        if await self.here.see(look_at_server) is None or not self.here.may("change the server"):
+            return
+        self.check_button.disable()
+        self.checked.clear()
+        with self.checked, card(_("Check this server"), padded=False) as one:
+            with one.head:
+                told = words(_("Looking ..."), "fp-s13 fp-t2")
+            lines = ui.element("div").classes("fp-checks")
+        found: list[State] = []
+        try:
+            app = self.here.app
+            async for line in check_server(
+                self.settings, app.database, app.vault, opened=await self._opened(), running=True
+            ):
+                found.append(line.state)
+                with lines:
+                    draw_line(line)
+        except Refusal as refusal:
+            feedback.refused(refusal)
+        finally:
+            self.check_button.enable()
+        told.text = self._sum(found)
+
+    def _sum(self, found: list[State]) -> str:
+        bad, warn = found.count("bad"), found.count("warn")
+        if not bad and not warn:
+            return _("All is well.")
+        parts = [
+            plural(bad, _("thing is wrong"), _("things are wrong"), self.reader) if bad else "",
+            plural(warn, _("thing to look at"), _("things to look at"), self.reader) if warn else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    async def _opened(self) -> Opened:
+        """With the address the browser shows."""
+        try:
+            origin: Any = await ui.run_javascript("window.location.origin", timeout=3.0)
+        except TimeoutError:
+            origin = ""
+        one = self.opened
+        return Opened(one.scheme, one.host, one.client, one.headers, origin if isinstance(origin, str) else "")
+
+    # What the owner sets.
+
+    def _draw_addresses(self, seen: SeenServer) -> None:
+        fixed = self.settings.public_url if self.settings.public_url != seen.public_url else ""
+        with card(_("Addresses")), ui.element("div").classes("fp-form fp-narrow"):
+            field = Field(
+                _("Public address"),
+                _("optional"),
+                _("FLOWPORT_PUBLIC_URL sets it; change it there.")
+                if fixed
+                else _(
+                    "Links and endpoints are shown with it, like https://flows.example.com. Pages open there at once; links follow when the server starts again."
+                ),
+            )
+            with field.place:
+                box = field.control(
+                    ui.input(value=fixed or seen.public_url).props("outlined dense autocomplete=off spellcheck=false")
+                )
+                if fixed:
+                    box.props("readonly")
+            if not fixed:
+                self._save_button(field, lambda: self.here.do(set_public_url, box.value or ""), _("Save the address"))
+            usual = _("localhost and IP addresses always work")
+            host = f"{usual}, {_('and so does')} {seen.known_host}." if seen.known_host else f"{usual}."
+            names = Field(
+                _("Further names"),
+                _("one a line"),
+                f"{_('Names this server may be opened by, like flows.lan:8080:')} {host}",
+            )
+            with names.place:
+                area = names.control(
+                    ui.textarea(value="\n".join(seen.known_names)).props("outlined dense autogrow spellcheck=false")
+                )
+            self._save_button(names, lambda: self.here.do(set_known_names, area.value or ""), _("Save the names"))
+
+    def _draw_allowed(self, seen: SeenServer) -> None:
+        with (
+            card(_("Allowed addresses"), _("They count for the next request")),
+            ui.element("div").classes("fp-form fp-narrow"),
+        ):
+            words(
+                _(
+                    "Flows may read the public web. Addresses inside your network are refused unless they stand here: a name, *.name, an IP address or a network, each with or without a port."
+                ),
+                "fp-s13 fp-t2",
+                tag="p",
+            )
+            if self.settings.outbound_allow:
+                note(f"{_('FLOWPORT_OUTBOUND_ALLOW also allows')} {self.settings.outbound_allow}.", icon="info")
+            field = Field(
+                _("Allowed"), _("one a line"), _("Like intranet.example.com, *.corp.example or 10.0.0.5:8080.")
+            )
+            with field.place:
+                area = field.control(
+                    ui.textarea(value=seen.outbound_allow.replace(", ", "\n")).props(
+                        "outlined dense autogrow spellcheck=false"
+                    )
+                )
+            self._save_button(field, lambda: self.here.do(set_outbound_allow, area.value or ""), _("Save the list"))
+
+    def _save_button(self, field: Field, save: Callable[[], Awaitable[Any]], verb: str) -> None:
+        async def pressed() -> None:
+            field.error("")
+            try:
+                await save()
+            except Refusal as refusal:
+                field.error(" ".join(f"{part.rstrip('.')}." for part in (refusal.detail, refusal.remedy) if part))
+                return
+            feedback.told(_("Saved."))
+
+        with ui.element("div"):
+            button(verb, pressed)
+
+
+def draw_line(line: Line) -> None:
+    """One line of the check."""
+    symbol, kind, word = MARKS[line.state]
+    with ui.element("div").classes("fp-check"):
+        icon(symbol, kind, size=20)
+        with ui.element("div"):
+            with ui.element("p"):
+                words(word + " ", "fp-hide")
+                words(line.name, "fp-b")
+            words(line.found, "fp-s13 fp-t2 fp-wrap-text", tag="p")
+            if line.fix and line.state != "ok":
+                words(line.fix, "fp-s13 fp-wrap-text", tag="p")
