@@ -1,172 +1,267 @@
-// A text field in which data from earlier steps stands as chips: "Summarise › facts" instead of {{ prompt.out.facts }}.
-// Text is only ever set through textContent, so nothing in it can become markup.
-const REFERENCE = /\{\{(.*?)\}\}/gs;
-// A caret needs a text to stand in: this invisible one stands where a chip is first, last or beside another chip.
-const EDGE = "\u200b";
-const HEAD = /^\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)(.*)$/s;
+// A text in which data from earlier steps stands as chips: "Summarise › facts" instead of {{ prompt.out.facts }}.
+// CodeMirror holds the text; a chip is drawn over its reference and moves, copies and dies as one letter does.
+// Text of a flow is only ever set through textContent, so nothing in it can become markup.
+import * as CM from "nicegui-codemirror";
 
-function chipText(inside, labels) {
+const REFERENCE = /\{\{([^\n]*?)\}\}/g;
+const HEAD = /^\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)(.*)$/s;
+const PART = /\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d+)\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\]/g;
+export const DRAGGED = "application/x-flowport-reference";
+const SETTLE_MS = 350;
+
+// What the fields of a page share: the field that takes the next chip, and the data on offer.
+const shared = (window.fpFields ??= { last: null, data: [] });
+
+function readChip(inside, nodes) {
   const match = HEAD.exec(inside);
   if (!match) return null;
   const [, node, root, rest] = match;
-  const path = rest.split("|")[0].trim();
-  const filters = rest.includes("|") ? " | " + rest.slice(rest.indexOf("|") + 1).trim() : "";
-  const parts = [...path.matchAll(/\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d+)\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\]/g)].map(
-    (part) => part[1] ?? (part[2] !== undefined ? `item ${Number(part[2]) + 1}` : part[3]),
-  );
-  if (node === "system") return `Job › ${root}`;
-  const known = Object.hasOwn(labels, node);
+  const [path, ...filters] = rest.split("|");
+  const parts = [...path.matchAll(PART)].map((part) => part[1] ?? (part[2] !== undefined ? `item ${Number(part[2]) + 1}` : part[3]));
+  if (node === "system") return { text: `Job › ${root}`, icon: "info", known: true };
+  const known = Object.hasOwn(nodes, node);
   const names = root === "out" ? parts : [root, ...parts];
-  return { text: [known ? labels[node] : node, ...names].join(" › ") + filters, known };
+  const text = [known ? nodes[node].label : node, ...names].join(" › ");
+  return { text: [text, ...filters.map((one) => one.trim())].join(" | "), icon: known ? nodes[node].icon : "link_off", known };
 }
 
+class Chip extends CM.WidgetType {
+  constructor(raw, shown, broken) {
+    super();
+    Object.assign(this, { raw, shown, broken });
+  }
+  eq(other) {
+    return other.raw === this.raw && other.broken === this.broken && other.shown.text === this.shown.text && other.shown.icon === this.shown.icon;
+  }
+  toDOM() {
+    const chip = document.createElement("span");
+    chip.className = this.broken ? "fp-chip fp-chip--bad" : "fp-chip";
+    const icon = document.createElement("i");
+    icon.className = "fp-chip-i";
+    icon.ariaHidden = "true";
+    icon.dataset.icon = this.broken ? "link_off" : this.shown.icon;
+    chip.append(icon, this.shown.text);
+    const value = shared.data.find((one) => one.raw === this.raw)?.value;
+    chip.title = this.broken ? "This data cannot be found. Choose it again from the list below." : value ? `Last run: ${value}` : this.raw;
+    return chip;
+  }
+  ignoreEvent() {
+    return false;
+  }
+}
+
+/** The chips of what can be seen; a reference never spans lines. */
+const chips = (field) => {
+  const draw = (view) => {
+    if (field.raw) return CM.Decoration.none;
+    const made = [];
+    for (const { from, to } of view.visibleRanges) {
+      const start = view.state.doc.lineAt(from).from;
+      for (const match of view.state.doc.sliceString(start, view.state.doc.lineAt(to).to).matchAll(REFERENCE)) {
+        const shown = readChip(match[1], field.nodes);
+        if (!shown) continue;
+        const widget = new Chip(match[0], shown, !shown.known || field.broken.includes(match[0]));
+        made.push(CM.Decoration.replace({ widget }).range(start + match.index, start + match.index + match[0].length));
+      }
+    }
+    return CM.Decoration.set(made, true);
+  };
+  return CM.ViewPlugin.fromClass(
+    class {
+      constructor(view) {
+        this.decorations = draw(view);
+      }
+      update(update) {
+        const redrawn = update.transactions.some((one) => one.effects.some((effect) => effect.is(REDRAW)));
+        if (update.docChanged || update.viewportChanged || redrawn) this.decorations = draw(update.view);
+      }
+    },
+    {
+      decorations: (plugin) => plugin.decorations,
+      provide: (plugin) => CM.EditorView.atomicRanges.of((view) => view.plugin(plugin)?.decorations ?? CM.Decoration.none),
+    },
+  );
+};
+const REDRAW = CM.StateEffect.define();
+
+/** After "{{", or at Ctrl+Space: the data of earlier steps by name. */
+function complete(context) {
+  const before = context.matchBefore(/\{\{[^{}\n]*/);
+  if (!before && !context.explicit) return null;
+  const opened = before ? before.from : context.pos;
+  const from = before ? before.from + /^\{\{\s*/.exec(before.text)[0].length : context.pos;
+  const options = shared.data.map((one) => ({
+    label: one.label,
+    detail: one.type,
+    info: one.value ? `Last run: ${one.value}` : undefined,
+    apply(view, _completion, _from, to) {
+      const after = /^[^{}\n]*?\}\}/.exec(view.state.sliceDoc(to, to + 80));
+      const end = before && after && /^\s*\}\}$/.test(after[0]) ? to + after[0].length : to;
+      view.dispatch({ changes: { from: opened, to: end, insert: one.raw }, selection: { anchor: opened + one.raw.length }, userEvent: "input.complete" });
+    },
+  }));
+  return options.length ? { from, options, validFor: /^[^{}\n]*$/ } : null;
+}
+
+/** The one place where two texts differ, in UTF-16 units: what travels instead of the whole text. */
+export function difference(old, now) {
+  let from = 0;
+  const shorter = Math.min(old.length, now.length);
+  while (from < shorter && old[from] === now[from]) from += 1;
+  let tail = 0;
+  while (tail < shorter - from && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail += 1;
+  return { from, to: old.length - tail, text: now.slice(from, now.length - tail), length: now.length };
+}
+
+const oneLine = (text) => text.replace(/\s*\n\s*/g, " ");
+
 export default {
-  template: `
-    <div class="fp-in fp-in--area fp-binding" :class="{ 'fp-binding--one': single, 'fp-is-bad': bad }"
-         ref="box" contenteditable="plaintext-only" role="textbox" :aria-multiline="!single" :aria-label="label"
-         :aria-invalid="bad" :data-placeholder="placeholder" tabindex="0" spellcheck="false"
-         @input="typed" @blur="settle" @focus="$emit('active')" @keydown="keys" @keyup="note" @mouseup="note" @paste="paste"></div>`,
+  template: `<div class="fp-in fp-in--area fp-binding" :class="{ 'fp-binding--one': single, 'fp-binding--code': language, 'fp-is-bad': bad }"></div>`,
   props: {
     value: { type: String, default: "" },
-    labels: { type: Object, default: () => ({}) },
+    nodes: { type: Object, default: () => ({}) },
     broken: { type: Array, default: () => [] },
     single: { type: Boolean, default: false },
     raw: { type: Boolean, default: false },
     bad: { type: Boolean, default: false },
+    readonly: { type: Boolean, default: false },
     label: { type: String, default: "" },
+    describedby: { type: String, default: "" },
     placeholder: { type: String, default: "" },
+    language: { type: String, default: "" },
   },
   emits: ["change", "active"],
   mounted() {
     this.sent = this.value;
-    this.draw(this.value);
+    this.attributes = new CM.Compartment();
+    this.syntax = new CM.Compartment();
+    this.view = new CM.EditorView({ doc: this.value, parent: this.$el, extensions: this.extensions() });
+    if (this.language) {
+      const known = CM.languages.find((one) => one.name.toLowerCase() === this.language);
+      known?.load().then((loaded) => this.view?.dispatch({ effects: this.syntax.reconfigure(loaded) }));
+    }
     this.onLeave = () => this.flush();
     window.addEventListener("pagehide", this.onLeave);
   },
   beforeUnmount() {
     this.flush();
-    this.gone = true;
     window.removeEventListener("pagehide", this.onLeave);
+    if (shared.last === this) shared.last = null;
+    this.view.destroy();
+    this.view = null;
   },
   watch: {
     value(text) {
-      if (text !== this.read() && document.activeElement !== this.$refs.box) this.draw(text);
+      if (!this.view) return;
+      if (!this.view.hasFocus) this.put(text);
       this.sent = text;
     },
-    labels: { deep: true, handler() { this.redraw(); } },
+    nodes: { deep: true, handler() { this.redraw(); } },
     broken: { deep: true, handler() { this.redraw(); } },
-    raw() { this.draw(this.read()); },
+    raw() { this.redraw(); },
+    bad() { this.name(); },
+    label() { this.name(); },
+    describedby() { this.name(); },
   },
   methods: {
+    extensions() {
+      const { EditorView, EditorState } = CM;
+      const brackets = this.language ? [] : [EditorState.languageData.of(() => [{ closeBrackets: { brackets: [] } }])];
+      return [
+        CM.Prec.highest(EditorView.domEventHandlers({
+          keydown: (event) => this.keys(event),
+          focus: () => { shared.last = this; this.$emit("active"); },
+          blur: () => { this.flush(); },
+          dragover: (event) => { if (event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
+          drop: (event) => this.drop(event),
+        })),
+        brackets,
+        EditorState.languageData.of(() => [{ autocomplete: complete }]),
+        CM.basicSetup,
+        this.syntax.of([]),
+        chips(this),
+        EditorView.lineWrapping,
+        this.placeholder ? CM.placeholder(this.placeholder) : [],
+        this.single ? EditorState.transactionFilter.of((one) => (one.newDoc.lines > 1 ? [one, { changes: this.joined(one.newDoc), sequential: true }] : one)) : [],
+        EditorState.readOnly.of(this.readonly),
+        this.attributes.of(this.attributesNow()),
+        EditorView.updateListener.of((update) => { if (update.docChanged) this.typed(); }),
+      ];
+    },
+    attributesNow() {
+      const named = { "aria-label": this.label, "aria-multiline": String(!this.single), spellcheck: "false" };
+      if (this.bad) named["aria-invalid"] = "true";
+      if (this.describedby) named["aria-describedby"] = this.describedby;
+      return CM.EditorView.contentAttributes.of(named);
+    },
+    name() {
+      this.view?.dispatch({ effects: this.attributes.reconfigure(this.attributesNow()) });
+    },
     redraw() {
-      if (document.activeElement !== this.$refs.box) this.draw(this.read());
+      this.view?.dispatch({ effects: REDRAW.of(null) });
     },
-    draw(text) {
-      const box = this.$refs.box;
-      if (!box) return;
-      box.replaceChildren(...this.pieces(text ?? ""));
-    },
-    pieces(text) {
-      if (this.raw) return [document.createTextNode(text)];
-      const made = [];
-      let at = 0;
-      for (const match of text.matchAll(REFERENCE)) {
-        const shown = chipText(match[1], this.labels);
-        if (!shown) continue;
-        made.push(document.createTextNode(text.slice(at, match.index) || EDGE));
-        made.push(this.chip(match[0], shown.text ?? shown, shown.known === false || this.broken.includes(match[0])));
-        at = match.index + match[0].length;
-      }
-      if (at < text.length || made.length) made.push(document.createTextNode(text.slice(at) || EDGE));
-      return made;
-    },
-    chip(raw, text, broken) {
-      const chip = document.createElement("span");
-      chip.className = broken ? "fp-chip fp-chip--bad" : "fp-chip";
-      chip.contentEditable = "false";
-      chip.dataset.raw = raw;
-      chip.textContent = text;
-      chip.title = broken ? "This data cannot be found. Choose it again from the list below." : raw;
-      return chip;
+    joined(doc) {
+      const changes = [];
+      for (let line = 1; line < doc.lines; line += 1) changes.push({ from: doc.line(line).to, to: doc.line(line + 1).from, insert: " " });
+      return changes;
     },
     read() {
-      if (!this.$refs.box) return this.sent ?? "";
-      const text = this.rawOf(this.$refs.box);
-      return this.single ? text.replace(/\s*\n\s*/g, " ") : text;
+      return this.view ? this.view.state.doc.toString() : this.sent;
     },
-    rawOf(root) {
-      const walk = (node) => {
-        if (node.nodeType === Node.TEXT_NODE) return node.data;
-        if (node.dataset?.raw) return node.dataset.raw;
-        if (node.nodeName === "BR") return "\n";
-        const inside = [...node.childNodes].map(walk).join("");
-        return node !== root && /^(DIV|P)$/.test(node.nodeName) ? "\n" + inside : inside;
-      };
-      return walk(root).replaceAll("\u00a0", " ").replaceAll(EDGE, "");
-    },
-    // The caret as a place in the raw text: choosing a chip takes the focus away, and drawing moves the nodes.
-    note() {
-      const box = this.$refs.box;
-      const selection = getSelection();
-      if (!box || !selection.rangeCount) return;
-      const range = selection.getRangeAt(0);
-      if (!box.contains(range.endContainer)) return;
-      const before = document.createRange();
-      before.selectNodeContents(box);
-      before.setEnd(range.endContainer, range.endOffset);
-      this.caret = this.rawOf(before.cloneContents()).length;
+    put(text) {
+      const change = difference(this.read(), text);
+      if (change.from === change.to && !change.text) return;
+      this.quiet = true;
+      this.view.dispatch({ changes: { from: change.from, to: change.to, insert: change.text } });
+      this.quiet = false;
     },
     typed() {
-      this.note();
+      if (this.quiet) return;
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.flush(), 350);
+      this.timer = setTimeout(() => this.flush(), SETTLE_MS);
     },
     flush() {
       clearTimeout(this.timer);
-      if (this.gone || !this.$refs.box) return;
+      if (!this.view) return;
       const text = this.read();
       if (text === this.sent) return;
+      const change = difference(this.sent, text);
       this.sent = text;
-      this.$emit("change", text);
+      this.$emit("change", change);
     },
-    settle() {
-      if (this.gone) return;
-      this.flush();
-      this.draw(this.read());
-    },
+    // Keys of a field are not keys of the canvas; running and saving are everybody's, after the text is on its way.
     keys(event) {
-      if (event.key === "Enter" && this.single) event.preventDefault();
-      event.stopPropagation();
-    },
-    paste(event) {
-      event.preventDefault();
-      const text = event.clipboardData.getData("text/plain");
-      document.execCommand("insertText", false, this.single ? text.replace(/\s*\n\s*/g, " ") : text);
-    },
-    // Puts a reference in: instead of the whole value in a single-value field, at the caret in text.
-    insert(raw) {
-      const box = this.$refs.box;
-      const text = this.read();
-      const at = Math.min(this.caret ?? text.length, text.length);
-      this.draw(this.single ? raw : text.slice(0, at) + raw + text.slice(at));
-      this.caret = this.single ? raw.length : at + raw.length;
-      this.flush();
-      box.focus();
-      this.placeCaret();
-    },
-    placeCaret() {
-      let left = this.caret;
-      for (const node of this.$refs.box.childNodes) {
-        const edge = node.data === EDGE;
-        const length = edge ? 0 : (node.dataset?.raw ?? node.textContent).length;
-        if (node.nodeType === Node.TEXT_NODE && left <= length) {
-          getSelection().collapse(node, edge ? 1 : left);
-          return;
-        }
-        left -= length;
+      const everybodys = (event.ctrlKey || event.metaKey) && ["Enter", "s", "k"].includes(event.key);
+      if (everybodys) {
+        this.flush();
+        return event.key === "Enter";
       }
-      getSelection().selectAllChildren(this.$refs.box);
-      getSelection().collapseToEnd();
+      event.stopPropagation();
+      return event.key === "Enter" && this.single && !this.view.dom.querySelector(".cm-tooltip-autocomplete") ? (event.preventDefault(), true) : false;
+    },
+    drop(event) {
+      const raw = event.dataTransfer.getData(DRAGGED);
+      if (!raw) return false;
+      event.preventDefault();
+      event.stopPropagation();
+      this.insert(raw, this.view.posAtCoords({ x: event.clientX, y: event.clientY }, false), true);
+      return true;
+    },
+    // Puts a reference in: instead of the whole value in a single-value field, at the caret (or a place) in text.
+    // `apart`: with a space to a word beside it, as when a word is dropped.
+    insert(raw, place = null, apart = false) {
+      if (!this.view || this.readonly) return;
+      const { doc } = this.view.state;
+      const { main } = this.view.state.selection;
+      const at = this.single ? { from: 0, to: doc.length } : place === null ? { from: main.from, to: main.to } : { from: place, to: place };
+      const spaced = (text) => (apart && !this.single && !this.language && /^[\p{L}\p{N}]$/u.test(text) ? " " : "");
+      const insert = spaced(doc.sliceString(at.from - 1, at.from)) + raw + spaced(doc.sliceString(at.to, at.to + 1));
+      this.view.dispatch({ changes: { ...at, insert }, selection: { anchor: at.from + insert.length }, userEvent: "input.paste", scrollIntoView: true });
+      this.view.focus();
+      this.flush();
+    },
+    focus() {
+      this.view?.focus();
     },
   },
 };

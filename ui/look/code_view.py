@@ -168,7 +168,7 @@ class _Tree:
                 if self.on_pick is None:
                     self._key(key, path)
                 else:
-                    words(str(key), "fp-hide")
+                    words(f"{_('Inside')} {key}", "fp-hide")
             if self.on_pick is not None:
                 self._key(key, path)
             words(self._word(value), "fp-t3")

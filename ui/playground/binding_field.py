@@ -1,21 +1,33 @@
-"""The field that shows references as chips (`assets/components/binding_field.js`)."""
+"""The text field of the Playground: CodeMirror with references as chips (`assets/components/binding_field.js`).
+
+It saves by small edits: the browser sends where the text changed and what stands there now, never the whole text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import nicegui.elements.codemirror  # noqa: F401 - puts CodeMirror into the import map of pages
+from nicegui import background_tasks
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 _COMPONENT = Path(__file__).parents[2] / "assets" / "components" / "binding_field.js"
 
 
-class BindingField(Element, component=_COMPONENT):
-    """A text with references.
+class NodeName(TypedDict):
+    """How a chip shows a node."""
 
-    `on_change` gets the raw text (with `{{ }}`), `on_active` says that this field takes the next chip.
+    label: str
+    icon: str
+
+
+class BindingField(Element, component=_COMPONENT):
+    """A text with references. `on_change` gets the raw text (with `{{ }}`).
+
+    `single`: one value, one line; a chip replaces it. `language`: coloured as this language (`json`).
     """
 
     def __init__(
@@ -23,32 +35,78 @@ class BindingField(Element, component=_COMPONENT):
         value: str,
         *,
         label: str,
-        labels: dict[str, str],
+        nodes: Mapping[str, NodeName],
         on_change: Callable[[str], Any],
-        on_active: Callable[[], Any],
         single: bool = False,
         placeholder: str = "",
+        language: str = "",
+        readonly: bool = False,
     ) -> None:
         super().__init__()
-        self._props.update(value=value, label=label, labels=labels, single=single, placeholder=placeholder)
+        self.on_change = on_change
+        self._props.update(
+            value=value, label=label, nodes=dict(nodes), single=single, placeholder=placeholder, language=language
+        )
+        self._props["readonly"] = readonly
+        self.on("change", self._changed)
 
-        def changed(event: GenericEventArguments) -> Any:
-            self._props["value"] = event.args
-            return on_change(event.args)
-
-        self.on("change", changed)
-        self.on("active", lambda _: on_active())
+    @property
+    def text(self) -> str:
+        """The raw text as the server knows it."""
+        return str(self._props["value"])
 
     def insert(self, raw: str) -> None:
         """Puts a reference in."""
         self.run_method("insert", raw)
 
-    def show(self, value: str, *, bad: bool, broken: list[str]) -> None:
-        """Another value from outside, and whether it has a problem."""
-        self._props.update(value=value, bad=bad, broken=broken)
-        self.update()
+    def put(self, value: str) -> None:
+        """Another value from outside; nothing is told."""
+        if value != self.text:
+            self._props["value"] = value
+            self.update()
+
+    def mark(self, *, bad: bool, broken: Sequence[str]) -> None:
+        """Whether the value has a problem, and which of its references (with their braces) cannot be found."""
+        if (bad, list(broken)) != (self._props.get("bad", False), self._props.get("broken", [])):
+            self._props.update(bad=bad, broken=list(broken))
+            self.update()
+
+    def describe(self, element_id: str) -> None:
+        """Ties a help or error text to the field."""
+        self._props["describedby"] = element_id
 
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
         """The raw form with `{{ }}` instead of chips."""
         self._props["raw"] = raw
         self.update()
+
+    def focus(self) -> None:
+        """Puts the caret in."""
+        self.run_method("focus")
+
+    def _changed(self, event: GenericEventArguments) -> Any:
+        text = with_change(self.text, event.args)
+        if text is None:
+            background_tasks.create(self._ask_whole(), name="whole text of a field")
+            return None
+        self._props["value"] = text
+        return self.on_change(text)
+
+    async def _ask_whole(self) -> None:
+        """The browser knows another text than the server (a lost message): it is asked for all of it."""
+        with self:
+            text = str(await self.run_method("read", timeout=5))
+            self._props["value"] = text
+            done = self.on_change(text)
+            if hasattr(done, "__await__"):
+                await done
+
+
+def with_change(text: str, change: Mapping[str, Any]) -> str | None:
+    """The text after `{from, to, text, length}` in UTF-16 units; None when it does not fit (length is of the result)."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    start, end = int(change["from"]) * 2, int(change["to"]) * 2
+    if not 0 <= start <= end <= len(units):
+        return None
+    changed = units[:start] + str(change["text"]).encode("utf-16-le", "surrogatepass") + units[end:]
+    return changed.decode("utf-16-le", "surrogatepass") if len(changed) == int(change["length"]) * 2 else None

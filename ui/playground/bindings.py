@@ -1,68 +1,146 @@
-"""Editing a node's inputs: one field per binding, rows for free-form names, keys and lists."""
+"""Editing a node's inputs: one field per binding, rows for free-form names, keys and lists; errors, offers and previews at the field."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from nicegui import ui
 from pydantic.fields import FieldInfo
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
-from ui.look.parts import button, icon, icon_button, words
+from ui.look.parts import button, icon, icon_button, sentence, words
 from ui.look.text import _
-from ui.playground.binding_field import BindingField
+from ui.playground.binding_field import BindingField, NodeName
+from ui.playground.binding_rows import draw_free, draw_list, draw_rows
+from ui.playground.suggestions import Suggestion
 
 #: Told the new inputs of the node and which input changed.
 Changed = Callable[[dict[str, Any], str], Any]
 
 
+@dataclass
+class Place:
+    """One field with what stands under it."""
+
+    pointer: str
+    field: BindingField
+    trouble: ui.element
+
+
 class Bindings:
     """The inputs of one node as fields. The field that had the focus last takes the next chip."""
 
-    def __init__(self, node: Node, kind: NodeType, labels: Mapping[str, str], on_change: Changed) -> None:
+    def __init__(
+        self,
+        node: Node,
+        kind: NodeType,
+        nodes: Mapping[str, NodeName],
+        on_change: Changed,
+        *,
+        readonly: bool = False,
+    ) -> None:
         self.node = node
         self.kind = kind
-        self.labels = dict(labels)
+        self.nodes = dict(nodes)
         self.inputs: dict[str, Any] = dict(node.inputs)
         self.on_change = on_change
-        self.active: BindingField | None = None
-        self.fields: list[tuple[str, BindingField]] = []
+        self.readonly = readonly
+        self.raw = False
+        self.places: list[Place] = []
         self.previews: dict[str, ui.element] = {}
+        self.offers: dict[str, ui.element] = {}
+        self.errors: dict[str, str] = {}
+        self.broken: Callable[[str], list[str]] = lambda _text: []
+        self.on_drawn: Callable[[], Any] | None = None
         self.box = ui.element("div").classes("fp-stack")
-        self._draw()
+        self.draw()
 
-    def insert(self, raw: str) -> bool:
-        """Puts a reference into the field that had the focus last, else the first. False when there is no field."""
-        field = self.active or (self.fields[0][1] if self.fields else None)
-        if field is None:
-            return False
-        field.insert(raw)
-        return True
+    # What the inspector asks.
 
-    def show_problems(self, problems: Mapping[str, str]) -> None:
-        """Marks fields by pointer (`/inputs/url`)."""
-        for pointer, field in self.fields:
-            field.props["bad"] = any(found.startswith(pointer) for found in problems)
+    def take(self, raw: str, name: str) -> Any:
+        """A chip that no field took: into the first field, or a new one of this name where the designer names them."""
+        if not self.kind.free_form:
+            if self.places:
+                self.places[0].field.insert(raw)
+            return None
+        return self.put_anew({**self.inputs, self.free_name(name): raw}, name)
+
+    def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
+        """Marks fields by pointer (`/inputs/url`): the sentence, and whether it is wrong (True) or only missing."""
+        for place in self.places:
+            mine = next(
+                (found for pointer, found in problems.items() if _within(pointer, place.pointer)),
+                None,
+            )
+            place.field.mark(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
+            place.trouble.clear()
+            if mine is None:
+                continue
+            with place.trouble, ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
+                icon("error" if mine[1] else "warning", size=14)
+                sentence(mine[0], tag="span")
+
+    def has_field(self, pointer: str) -> bool:
+        """Whether a problem of this place is told at a field."""
+        return any(_within(pointer, place.pointer) for place in self.places)
 
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
         """Chips or `{{ }}`."""
-        for _pointer, field in self.fields:
-            field.show_raw(raw)
+        self.raw = raw
+        for place in self.places:
+            place.field.show_raw(raw)
 
-    def _draw(self) -> None:
+    def show_offers(self, offers: Sequence[Suggestion], take: Callable[[Suggestion], Any]) -> None:
+        """One-click offers under the fields they would fill."""
+        for box in self.offers.values():
+            box.clear()
+        for offer in offers:
+            if (box := self.offers.get(offer.name)) is not None:
+                with box:
+                    made = button(offer.sentence, lambda offer=offer: take(offer), icon="add_link", small=True)
+                    made.classes("fp-offer")
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field of a problem."""
+        for place in self.places:
+            if _within(pointer, place.pointer):
+                place.field.focus()
+                return
+
+    def follow(self, node: Node) -> bool:
+        """Shows the node's inputs as somebody else left them; False when other fields are needed."""
+        if list(node.inputs) != list(self.inputs) and self.kind.free_form:
+            return False
+        for name, value in node.inputs.items():
+            if isinstance(value, dict | list) and value != self.inputs.get(name):
+                return False
+        self.node, self.inputs = node, dict(node.inputs)
+        for place in self.places:
+            value = _at(self.inputs, place.pointer)
+            if isinstance(value, str) or value is None:
+                place.field.put(value or "")
+        return True
+
+    # Drawing.
+
+    def draw(self) -> None:
+        """All fields anew."""
         self.box.clear()
-        self.fields.clear()
+        self.places.clear()
         self.previews.clear()
-        self.active = None
+        self.offers.clear()
         with self.box:
             if self.kind.free_form:
-                self._draw_free()
-                return
+                draw_free(self)
             for name, info in self.kind.inputs.model_fields.items():
                 self._draw_input(name, info)
+        if self.on_drawn is not None:
+            self.on_drawn()
 
     def _draw_input(self, name: str, info: FieldInfo) -> None:
         value = self.inputs.get(name)
@@ -74,165 +152,118 @@ class Bindings:
                     words(_("optional"), "fp-t3")
             kinds = _kinds(info)
             if isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
-                self._draw_rows(name, value or {}, title)
+                draw_rows(self, name, value or {}, title)
             elif isinstance(value, list) or (value is None and "array" in kinds and "string" not in kinds):
-                self._draw_list(name, value or [], title)
+                draw_list(self, name, value or [], title)
             else:
                 single = _widget(info) not in {"textarea", "code"}
-                self._field(f"/inputs/{name}", title, value, lambda text: self._put(name, text), single=single)
+                field = self.field(f"/inputs/{name}", title, value, lambda new: self.put(name, new), single=single)
+                if not info.is_required():
+                    field.classes("fp-binding--short")
+            self.offers[name] = ui.element("div")
             self.previews[name] = ui.element("div")
             if info.description:
-                words(info.description, "fp-hint", tag="p")
+                sentence(info.description, "fp-hint")
 
-    def _draw_free(self) -> None:
-        for name in list(self.inputs):
-            with ui.element("div").classes("fp-f"):
-                with ui.element("div").classes("fp-row").style("margin-bottom: 5px"):
-                    label = ui.input(value=name).props("outlined dense").style("flex: 1")
-                    label.props["aria-label"] = _("Field name")
-                    label.on("change", lambda _event, old=name, box=label: self._rename(old, box))
-                    icon_button("delete", f"{_('Remove')} {name}", lambda name=name: self._remove(name))
-                self._field(
-                    f"/inputs/{name}",
-                    name,
-                    self.inputs[name],
-                    lambda text, name=name: self._put(name, text),
-                    single=False,
-                )
-                self.previews[name] = ui.element("div")
-        if not self.inputs:
-            words(_("No fields yet. Add one for each value."), "fp-t2", tag="p")
-        button(_("Add a field"), self._add, icon="add", small=True)
+    def field(
+        self, pointer: str, label: str, value: Any, on_change: Callable[[Any], Any], *, single: bool
+    ) -> BindingField:
+        """One field. A literal that is no text is written as JSON and stays what it is."""
+        literal = value is not None and not isinstance(value, str)
+        text = "" if value is None else json.dumps(value, ensure_ascii=False, indent=2) if literal else value
 
-    def _draw_rows(self, name: str, value: dict[str, Any], title: str) -> None:
-        for key in list(value):
-            with ui.element("div").classes("fp-row").style("align-items: flex-start; margin-bottom: 6px"):
-                box = ui.input(value=key).props("outlined dense").style("width: 116px; flex: none")
-                box.props["aria-label"] = f"{title}: {_('name')}"
-                box.on("change", lambda _event, old=key, box=box: self._rename_key(name, old, box.value or ""))
-                self._field(
-                    f"/inputs/{name}/{key}",
-                    f"{title}: {key}",
-                    value[key],
-                    lambda text, key=key: self._put(name, {**(self.inputs.get(name) or {}), key: text}),
-                    single=True,
-                )
-                icon_button("delete", f"{_('Remove')} {key}", lambda key=key: self._drop_key(name, key))
-        button(_("Add"), lambda: self._add_key(name), icon="add", small=True).props["aria-label"] = (
-            f"{_('Add to')} {title}"
-        )
+        def changed(new: str) -> Any:
+            if not literal:
+                return on_change(new)
+            try:
+                parsed = json.loads(new)
+            except ValueError:
+                field.mark(bad=True, broken=[])
+                return None
+            field.mark(bad=False, broken=[])
+            return on_change(parsed)
 
-    def _draw_list(self, name: str, value: list[Any], title: str) -> None:
-        for position, item in enumerate(value):
-            with ui.element("div").classes("fp-row").style("margin-bottom: 6px"):
-                self._field(
-                    f"/inputs/{name}/{position}",
-                    f"{title} {position + 1}",
-                    item,
-                    lambda text, position=position: self._put_item(name, position, text),
-                    single=True,
-                )
-                icon_button(
-                    "delete",
-                    f"{_('Remove')} {title} {position + 1}",
-                    lambda position=position: self._drop_item(name, position),
-                )
-        button(_("Add"), lambda: self._redraw_with(name, [*(self.inputs.get(name) or []), ""]), icon="add", small=True)
-
-    def _field(self, pointer: str, label: str, value: Any, on_change: Callable[[str], Any], *, single: bool) -> None:
-        text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
-        place = len(self.fields)
         field = BindingField(
             text,
             label=label,
-            labels=self.labels,
-            on_change=on_change,
-            on_active=lambda: self._activate(place),
-            single=single,
-            placeholder=_("Type, or choose data below"),
+            nodes=self.nodes,
+            on_change=changed,
+            single=single and not isinstance(value, dict | list),
+            language="json" if literal else "",
+            placeholder="" if self.readonly else _("Type, or drag data here"),
+            readonly=self.readonly,
         )
-        self.fields.append((pointer, field))
+        if self.raw:
+            field.show_raw(self.raw)
+        trouble = ui.element("div")
+        field.describe(trouble.html_id)
+        self.places.append(Place(pointer, field, trouble))
+        return field
 
-    def _activate(self, place: int) -> None:
-        self.active = self.fields[place][1]
+    # Changing.
 
-    def _put(self, name: str, value: Any) -> Any:
+    def put(self, name: str, value: Any) -> Any:
+        """Another value of one input; an empty one is taken away where the names are given."""
         self.inputs = {**self.inputs, name: value}
         if value == "" and not self.kind.free_form:
             self.inputs.pop(name)
         return self.on_change(dict(self.inputs), name)
 
-    def _redraw_with(self, name: str, value: Any) -> Any:
-        done = self._put(name, value)
-        self._draw()
+    def put_anew(self, inputs: dict[str, Any], name: str) -> Any:
+        """Other inputs, drawn anew."""
+        self.inputs = inputs
+        done = self.on_change(dict(inputs), name)
+        self.draw()
         return done
 
-    def _put_item(self, name: str, position: int, text: str) -> Any:
-        items = list(self.inputs.get(name) or [])
-        items[position] = text
-        return self._put(name, items)
+    def free_name(self, wish: str) -> str:
+        """A name no field has yet."""
+        wish = "".join(letter if letter.isalnum() else "_" for letter in wish.lower()).strip("_") or "field"
+        name, number = wish, 2
+        while name in self.inputs:
+            name, number = f"{wish}_{number}", number + 1
+        return name
 
-    def _drop_item(self, name: str, position: int) -> Any:
-        items = list(self.inputs.get(name) or [])
-        return self._redraw_with(name, items[:position] + items[position + 1 :])
-
-    def _add_key(self, name: str) -> Any:
-        value = dict(self.inputs.get(name) or {})
-        number = 1
-        while f"name_{number}" in value:
-            number += 1
-        return self._redraw_with(name, {**value, f"name_{number}": ""})
-
-    def _drop_key(self, name: str, key: str) -> Any:
-        return self._redraw_with(
-            name, {old: value for old, value in (self.inputs.get(name) or {}).items() if old != key}
-        )
-
-    def _rename_key(self, name: str, old: str, new: str) -> Any:
-        value = self.inputs.get(name) or {}
-        if not new.strip() or new in value:
-            return None
-        return self._redraw_with(name, {new.strip() if key == old else key: item for key, item in value.items()})
-
-    def _add(self) -> Any:
-        number = len(self.inputs) + 1
-        while f"field_{number}" in self.inputs:
-            number += 1
-        name = f"field_{number}"
-        self.inputs = {**self.inputs, name: ""}
-        done = self.on_change(dict(self.inputs), name)
-        self._draw()
-        return done
-
-    def _remove(self, name: str) -> Any:
-        self.inputs = {old: value for old, value in self.inputs.items() if old != name}
-        done = self.on_change(dict(self.inputs), name)
-        self._draw()
-        return done
-
-    def _rename(self, old: str, box: ui.input) -> Any:
-        new = (box.value or "").strip()
-        if new == old:
-            return None
-        if not new or new in self.inputs:
-            reason = _("A field needs a name.") if not new else _("Another field has this name.")
-            box.props(f"error error-message={json.dumps(reason)}")
-            return None
-        self.inputs = {new if name == old else name: value for name, value in self.inputs.items()}
-        done = self.on_change(dict(self.inputs), new)
-        self._draw()
-        return done
+    def row_buttons(
+        self, name: str, at: int, count: int, move: Callable[[int], Any], remove: Callable[[], Any]
+    ) -> None:
+        """Up, down and remove, by keyboard too."""
+        if self.readonly:
+            return
+        if count > 1:
+            up = icon_button("arrow_upward", f"{_('Move up')} {name}", lambda: move(at - 1), tip=False)
+            up.set_enabled(at > 0)
+            down = icon_button("arrow_downward", f"{_('Move down')} {name}", lambda: move(at + 1), tip=False)
+            down.set_enabled(at < count - 1)
+        icon_button("close", f"{_('Remove')} {name}", remove, tip=False)
 
 
-def preview(box: ui.element, value: Any) -> None:
-    """The value of the last run under a field."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
+    """The value of the last run under a field; `item` is which one of a list, from 0."""
     box.clear()
     with box, ui.element("div").classes("fp-pv"):
-        icon("visibility", size=14)
+        icon("error" if trouble else "visibility", "fp-bad" if trouble else "", size=14)
         with ui.element("span"):
-            words(_("Last run:") + " ", "fp-b")
-            words(text[:400] if text else _("(empty)"))
+            when = _("Last run:") if item is None else f"{_('Last run, item')} {item + 1}:"
+            words(f"{when} ", "fp-b")
+            words(trouble or text or _("(empty)"))
+
+
+def _within(pointer: str, around: str) -> bool:
+    return pointer == around or pointer.startswith(f"{around}/")
+
+
+def _at(inputs: Mapping[str, Any], pointer: str) -> Any:
+    value: Any = inputs
+    for part in pointer.removeprefix("/inputs").split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
 
 
 def _widget(info: FieldInfo) -> str:
@@ -242,14 +273,7 @@ def _widget(info: FieldInfo) -> str:
 
 def _kinds(info: FieldInfo) -> set[str]:
     """The JSON types an input takes, as far as its annotation says."""
-    parts = [info.annotation, *getattr(info.annotation, "__args__", ())]
-    found = set()
-    for part in parts:
-        origin = get_origin(part) or part
-        if origin in {dict, Mapping}:
-            found.add("object")
-        elif origin in {list, tuple}:
-            found.add("array")
-        elif origin is str:
-            found.add("string")
-    return found
+    whole = info.annotation
+    parts = get_args(whole) if get_origin(whole) in {Union, UnionType} else (whole,)
+    names = {dict: "object", Mapping: "object", list: "array", tuple: "array", str: "string"}
+    return {names[origin] for part in parts if (origin := get_origin(part) or part) in names}

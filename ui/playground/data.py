@@ -1,34 +1,47 @@
-"""Data from earlier steps: what a node may use, as chips with a name and a type in words. No NiceGUI here."""
+"""Data from earlier steps: what a node may use, as chips with a name, a type in words and the value of the last run. No NiceGUI here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
+from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog
-from engine.flow.ports import out_schema
-from engine.flow.references import BadReference, Reference, split_text
+from engine.flow.ports import out_schema, schema_at
+from engine.flow.references import SYSTEM, BadReference, Reference, parse_reference, split_text
+from ui.look.text import _, type_word
 
-TYPE_WORDS = {
-    "string": "Text",
-    "number": "Number",
-    "integer": "Whole number",
-    "boolean": "Yes or no",
-    "array": "List",
-    "object": "Group",
-}
+#: A value beside a chip is cut after so many characters.
+SHOWN_VALUE = 140
+#: Groups in groups are opened so far, and so many entries of a group nobody described.
+DEEPEST = 4
+MOST_ENTRIES = 40
+
+_BRACES = re.compile(r"\{\{([^\n]*?)\}\}")
+_WITH_INDEX = frozenset({"array_splitter"})
+
+
+class NotRun:
+    """There is no value: the node did not run."""
+
+
+NOT_RUN: Final = NotRun()
 
 
 @dataclass(frozen=True)
 class Datum:
-    """One chip: what is inserted, what is read, and its type in words."""
+    """One chip: what is inserted, its name, its type in words, the beginning of its last value, and what is inside."""
 
     raw: str
     name: str
     type_word: str
+    value: str = ""
+    inside: tuple[Datum, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,26 +52,62 @@ class Source:
     data: tuple[Datum, ...]
 
 
-def sources_for(document: Document, node_id: str, catalog: Catalog) -> list[Source]:
-    """The nodes before this one, nearest first, with what they give."""
-    graph = Graph(document)
+def sources_for(
+    document: Document, node_id: str, catalog: Catalog, values: Mapping[str, Any] | None = None
+) -> list[Source]:
+    """The nodes before this one, nearest first, with what they give; `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
-    earlier = [nodes[other] for other in reversed(graph.ancestors(node_id))]
-    return [Source(node, _data(node, catalog)) for node in earlier]
+    return [
+        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN))
+        for other in earlier_nodes(document, node_id)
+    ]
 
 
-def type_word(schema: Mapping[str, Any]) -> str:
-    """A schema's type as people say it; `Any` when it is not known."""
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "string" and schema.get("format") == "uri":
-        return "Web address"
-    return TYPE_WORDS.get(str(kind), "Any")
+def earlier_nodes(document: Document, node_id: str) -> list[str]:
+    """The nodes whose data this one may use, nearest first: before it, and not inside a list that has ended."""
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    return [other for other in reversed(graph.ancestors(node_id)) if scopes.sees(node_id, other)]
+
+
+def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN) -> Source:
+    """What one node gives. Where its schema says nothing, the value of the last run does."""
+    schema = out_schema(node, catalog)
+    data = list(_inside(node.id, (), schema, value, 1))
+    if node.type in _WITH_INDEX:
+        data += [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
+    whole = _("everything") if data else _("result")
+    return Source(node, (*data, Datum(str(Reference(node.id, "out")), whole, type_word(schema), shown_value(value))))
+
+
+def flat(source: Source) -> Iterator[Datum]:
+    """Every chip of a node, the inner ones after the one around them."""
+    waiting = list(reversed(source.data))
+    while waiting:
+        datum = waiting.pop()
+        yield datum
+        waiting += reversed(datum.inside)
+
+
+def shown_value(value: Any) -> str:
+    """The beginning of a value on one line, "" when there is none."""
+    if isinstance(value, NotRun):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text[: SHOWN_VALUE * 2].split())
+    return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…"
 
 
 def labels_of(document: Document) -> dict[str, str]:
     """Node id -> label, as chips show it."""
     return {node.id: node.name for node in document.nodes}
+
+
+def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
+    """`Summarise › facts › item 1`."""
+    names = [] if reference.root == "out" else [reference.root]
+    parts = [part if isinstance(part, str) else f"{_('item')} {part + 1}" for part in reference.path]
+    return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
 
 
 def readable(text: str, document: Document) -> str:
@@ -69,27 +118,82 @@ def readable(text: str, document: Document) -> str:
         if isinstance(piece, str)
         else "{{ " + piece.text + " }}"
         if isinstance(piece, BadReference)
-        else _in_words(piece, labels)
+        else in_words(piece, labels)
         for piece in split_text(text)
     )
 
 
-def _in_words(reference: Reference, labels: Mapping[str, str]) -> str:
-    names = [] if reference.root == "out" else [reference.root]
-    parts = [part if isinstance(part, str) else f"item {part + 1}" for part in reference.path]
-    return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
+def broken_references(text: str, document: Document, node_id: str, catalog: Catalog) -> list[str]:
+    """The references of a text, with their braces, that cannot resolve: red before running."""
+    usable = set(earlier_nodes(document, node_id))
+    found = []
+    for match in _BRACES.finditer(text):
+        reference = parse_reference(match.group(1).split("|")[0])
+        if isinstance(reference, Reference) and not _resolves(reference, document, usable, catalog):
+            found.append(match.group(0))
+    return list(dict.fromkeys(found))
 
 
-def _data(node: Node, catalog: Catalog) -> tuple[Datum, ...]:
-    schema = out_schema(node, catalog)
-    found = [
-        Datum(str(Reference(node.id, "out", (name,))), name, type_word(inner if isinstance(inner, dict) else {}))
-        for name, inner in (schema.get("properties") or {}).items()
-    ]
-    if node.type == "array_splitter":
-        found += [
-            Datum(str(Reference(node.id, "index")), "index", "Whole number"),
-            Datum(str(Reference(node.id, "total")), "total", "Whole number"),
-        ]
-    whole = "everything" if found else "result"
-    return (*found, Datum(str(Reference(node.id, "out")), whole, type_word(schema)))
+def _resolves(reference: Reference, document: Document, usable: set[str], catalog: Catalog) -> bool:
+    if reference.node_id == SYSTEM:
+        return True
+    node = document.node(reference.node_id)
+    if node is None or node.id not in usable:
+        return False
+    if reference.root != "out":
+        return node.type in _WITH_INDEX
+    return schema_at(out_schema(node, catalog), reference.path) is not None
+
+
+def _inside(
+    node_id: str, path: tuple[str | int, ...], schema: Mapping[str, Any], value: Any, depth: int
+) -> Iterator[Datum]:
+    """The parts of a group, and the first item of a list of groups."""
+    if depth > DEEPEST:
+        return
+    if _is_list(schema, value):
+        items = schema.get("items")
+        item = items if isinstance(items, Mapping) else {}
+        first = value[0] if isinstance(value, list) and value else NOT_RUN
+        if depth > 1 and (item.get("properties") or isinstance(first, dict)):
+            yield _datum(node_id, (*path, 0), _("item 1"), item, first, depth)
+        return
+    properties = schema.get("properties")
+    known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
+    if isinstance(value, dict):
+        known |= {name: {} for name in list(value)[:MOST_ENTRIES] if name not in known}
+    for name, part in known.items():
+        inner = value.get(name, NOT_RUN) if isinstance(value, dict) else NOT_RUN
+        yield _datum(node_id, (*path, name), name, part if isinstance(part, Mapping) else {}, inner, depth)
+
+
+def _datum(
+    node_id: str, path: tuple[str | int, ...], name: str, schema: Mapping[str, Any], value: Any, depth: int
+) -> Datum:
+    word = type_word(schema) if schema.get("type") or schema.get("format") else type_word(schema_of(value))
+    inside = tuple(_inside(node_id, path, schema, value, depth + 1))
+    return Datum(str(Reference(node_id, "out", path)), name, word, shown_value(value), inside)
+
+
+def _is_list(schema: Mapping[str, Any], value: Any) -> bool:
+    kind = schema.get("type")
+    kinds: Sequence[Any] = kind if isinstance(kind, list) else [kind]
+    return "array" in kinds or (kind is None and isinstance(value, list))
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    """A value's type as a schema; `{}` for what did not run and for nothing."""
+    match value:
+        case bool():
+            return {"type": "boolean"}
+        case int():
+            return {"type": "integer"}
+        case float():
+            return {"type": "number"}
+        case str():
+            return {"type": "string", "format": "uri"} if re.match(r"https?://\S+$", value) else {"type": "string"}
+        case list():
+            return {"type": "array"}
+        case dict():
+            return {"type": "object"}
+    return {}

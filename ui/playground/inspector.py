@@ -1,28 +1,25 @@
-"""The inspector: the selected node's settings, its values in the last run, and its help."""
+"""The inspector: the selected node with its settings, its values in the last run and its help; or the mapping of a connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 
 from engine.errors import Problem
-from engine.flow.document import Node, Policy
+from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import NodeType
 from engine.nodes import CATALOG
-from storage.connections import list_connections
-from ui.forms.form import Form
-from ui.forms.specs import FieldSpec, specs_of_model
-from ui.look import feedback
-from ui.look.code_view import value_view
+from ui.look.assets import asset_url
 from ui.look.markdown import markdown
-from ui.look.parts import icon, icon_button, pick_chip, status_badge, tile, words
+from ui.look.parts import icon, icon_button, link, menu_button, menu_item, status_badge, tile, words
 from ui.look.text import _
-from ui.playground.bindings import Bindings, preview
-from ui.playground.data import labels_of, sources_for
+from ui.playground.last_run import LastRun
+from ui.playground.mapping import EdgeMapping
+from ui.playground.set_up import SetUp
+from ui.playground.values_tab import ValuesTab
 from ui.visit import Visit
 
 if TYPE_CHECKING:
@@ -30,11 +27,11 @@ if TYPE_CHECKING:
     from ui.playground.run_panel import RunPanel
 
 #: Applies operations as this person's edit (undoable on the canvas).
-Edit = Callable[[list[Op]], Any]
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class Inspector:
-    """Shows one node at a time; `edit` applies what was changed."""
+    """Shows one node or one connection at a time; `edit` applies what was changed."""
 
     def __init__(
         self,
@@ -50,67 +47,106 @@ class Inspector:
         self.edit = edit
         self.on_close = on_close
         self.on_delete = on_delete
-        self.run_panel: RunPanel | None = None
+        self.on_open: Callable[[str], Any] | None = None
+        self.last_run = LastRun(visit, draft.flow_id)
         self.node_id: str | None = None
+        self.edge_id: str | None = None
         self.tab = "set_up"
-        self.bindings: Bindings | None = None
-        self.form: Form | None = None
-        self.problems_box: ui.element | None = None
+        self.item = 0
+        self.found: Sequence[Problem] = ()
+        self.set_up: SetUp | None = None
+        self.values: ValuesTab | None = None
+        self.mapping: EdgeMapping | None = None
+        self.title: ui.input | None = None
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp")
         self.panel.visible = False
+
+    @property
+    def run_panel(self) -> RunPanel | None:
+        """Where runs are started and shown."""
+        return self.last_run.panel
+
+    @run_panel.setter
+    def run_panel(self, panel: RunPanel) -> None:
+        self.last_run.panel = panel
 
     async def show(self, node_id: str | None, *, tab: str | None = None) -> None:
         """Shows a node, or nothing."""
         node = self.draft.document.node(node_id) if node_id else None
         self.tab = tab or self.tab
-        self.node_id = node.id if node else None
-        self.panel.visible = node is not None
-        self.panel.clear()
-        self.bindings = self.form = None
+        if node is None or node.id != self.node_id:
+            self.item = 0
+        self._clear(node.id if node else None, None)
         if node is not None:
             self.panel.props["aria-label"] = node.name
             with self.panel:
                 await self._draw(node)
 
-    async def refresh(self) -> None:
-        """Draws the same node again, after somebody else changed it."""
-        await self.show(self.node_id)
-
-    def show_problems(self, problems: list[Problem]) -> None:
-        """Marks the fields that have a problem and lists the sentences."""
-        if self.node_id is None or self.problems_box is None:
+    async def show_edge(self, edge_id: str) -> None:
+        """Shows what flows over a connection."""
+        edge = next((one for one in self.draft.document.edges if one.id == edge_id), None)
+        self._clear(None, edge.id if edge else None)
+        if edge is None:
             return
-        mine = [problem for problem in problems if problem.node_id == self.node_id]
-        by_pointer = {problem.pointer: problem.message for problem in mine if problem.blocks_import}
-        if self.bindings:
-            self.bindings.show_problems(by_pointer)
-        if self.form:
-            self.form.show_errors(
-                {
-                    pointer.removeprefix("/config"): text
-                    for pointer, text in by_pointer.items()
-                    if pointer.startswith("/config")
-                }
+        self.panel.props["aria-label"] = _("Connection")
+        with self.panel:
+            self.mapping = EdgeMapping(
+                self.draft,
+                edge,
+                last_run=self.last_run,
+                edit=self.edit,
+                open_node=self.on_open or self.show,
+                on_close=self.on_close,
+                readonly=not self.visit.may("edit flows"),
             )
-        self.problems_box.clear()
-        with self.problems_box:
-            for problem in mine:
-                with ui.element("div").classes("fp-note fp-note--warn"):
-                    icon("warning", "fp-warn")
-                    words(problem.message)
+            await self.mapping.draw()
+        self.show_problems(self.found)
+
+    async def refresh(self) -> None:
+        """Somebody else, or undo, changed what is shown: fields follow where they can, else it is drawn again."""
+        if self.edge_id is not None:
+            await self.show_edge(self.edge_id)
+            return
+        node = self.draft.document.node(self.node_id) if self.node_id else None
+        if node is not None and self.set_up is not None and self.set_up.follow():
+            if self.title is not None and self.title.value != node.label:
+                self.title.value = node.label
+            self.panel.props["aria-label"] = node.name
+            await self.set_up.look_again()
+            self.show_problems(self.found)
+            return
+        await self.show(self.node_id)
+        self.show_problems(self.found)
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """Marks the fields that have a problem; what has no field is told above them."""
+        self.found = problems
+        if self.set_up is not None:
+            self.set_up.show_problems(problems)
+        if self.mapping is not None:
+            self.mapping.show_problems(problems)
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field a problem is about (a click on the problem)."""
+        if self.set_up is not None:
+            self.set_up.focus(pointer)
 
     async def show_last_run(self) -> None:
-        """Values of the last run under each field."""
-        if self.run_panel is None or self.node_id is None or self.bindings is None:
+        """Previews, data on offer and values follow a run."""
+        if self.panel.is_deleted:
             return
-        given = await self.run_panel.step_value(self.node_id, "input")
-        if not isinstance(given, dict) or self.bindings is None:
-            return
-        if sources := self.bindings.kind.source_inputs:  # a source shows what became of it
-            given |= dict.fromkeys(sources, await self.run_panel.step_value(self.node_id, "output"))
-        for name, box in self.bindings.previews.items():
-            if name in given and not box.is_deleted:
-                preview(box, given[name])
+        with self.panel:
+            if self.set_up is not None:
+                await self.set_up.look_again()
+            if self.values is not None:
+                await self.values.draw()
+
+    def _clear(self, node_id: str | None, edge_id: str | None) -> None:
+        self.node_id, self.edge_id = node_id, edge_id
+        self.panel.visible = bool(node_id or edge_id)
+        self.panel.clear()
+        self.set_up = self.values = self.mapping = self.title = None
 
     async def _draw(self, node: Node) -> None:
         kind = CATALOG.get(node.type)
@@ -137,137 +173,79 @@ class Inspector:
         await self._draw_tab(body, node.id, kind)
 
     def _draw_head(self, node: Node, kind: NodeType | None) -> None:
+        may_edit = self.visit.may("edit flows")
         with ui.element("div").classes("fp-ih"):
             tile(kind.group if kind else "transform", kind.icon if kind else "help")
             with ui.element("div").style("min-width: 0; flex: 1"):
-                words(node.name, tag="h2")
-                words(kind.title if kind else node.type, "fp-s12 fp-t3", tag="div")
-            if kind and node.config.get("model") == "simulated":
-                status_badge("simulated")
-            if kind and kind.type != "api_input" and self.run_panel:
+                words(node.name, "fp-hide", tag="h2")
+                with ui.element("div").classes("fp-ititle"):
+                    self.title = box = ui.input(value=node.label, placeholder=node.id).props(
+                        "borderless dense maxlength=200"
+                    )
+                    box.props["aria-label"] = _("Label")
+                    box.on("change", lambda: self._rename(node.id, box.value or ""))
+                    box.on("keydown.enter", js_handler="(event) => event.target.blur()")
+                    box.set_enabled(may_edit)
+                    icon("edit", "fp-t3", size=16)
+                with ui.element("div").classes("fp-s12 fp-t3 fp-itype"):
+                    words(kind.title if kind else node.type)
+                    if kind and node.config.get("model") == "simulated":
+                        status_badge("simulated")
+            if kind and kind.type != "api_input" and self.run_panel and self.visit.may("run flows"):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
-            icon_button("delete", _("Delete this node"), lambda: self.on_delete(node.id))
+            if may_edit:
+                with menu_button(f"{_('More for')} {node.name}"):
+                    if kind and kind.type != "api_input" and hasattr(self.run_panel, "run_from"):
+                        menu_item(_("Run from here"), self._run_from, icon="resume")
+                    menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
 
     async def _run_node(self) -> None:
         if self.run_panel and self.node_id:
             await self.run_panel.run(until=self.node_id)
 
+    async def _run_from(self) -> None:
+        run_from = getattr(self.run_panel, "run_from", None)
+        if run_from is not None and self.node_id:
+            await run_from(self.node_id)
+
     async def _draw_tab(self, body: ui.element, node_id: str, kind: NodeType) -> None:
         node = self.draft.document.node(node_id)
         if node is None:
             return
         body.clear()
-        self.bindings = self.form = None
+        self.set_up = self.values = None
         with body:
             match self.tab:
                 case "set_up":
-                    await self._draw_set_up(node, kind)
+                    self.set_up = made = SetUp(
+                        self.visit, self.draft, node, kind, last_run=self.last_run, edit=self.edit
+                    )
+                    made.item = self.item
+                    await made.draw()
+                    self.show_problems(self.found)
                 case "help":
                     words(kind.tooltip, "fp-b", tag="p")
                     markdown(kind.help)
+                    link(_("The reference of this node"), f"/docs/nodes/{kind.type}", new_tab=True)
                 case name:
-                    await self._draw_value(node, name)
+                    self.values = tab = ValuesTab(
+                        node,
+                        name,
+                        draft=self.draft,
+                        last_run=self.last_run,
+                        item=self.item,
+                        on_item=self._choose_item,
+                        run=self._run_node if kind.type != "api_input" and self.run_panel else None,
+                        edit=self.edit if self.visit.may("edit flows") else None,
+                    )
+                    await tab.draw()
 
-    async def _draw_set_up(self, node: Node, kind: NodeType) -> None:
-        self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
-        label = ui.element("div").classes("fp-f")
-        with label:
-            with ui.element("label").classes("fp-lab"):
-                words(_("Label"))
-            box = ui.input(value=node.label).props("outlined dense")
-            box.props["aria-label"] = _("Label")
-            box.on("change", lambda: self._rename(node.id, box.value or ""))
-        if kind.inputs.model_fields or kind.free_form:
-            self.bindings = Bindings(node, kind, labels_of(self.draft.document), self._inputs_changed)
-        if kind.config.model_fields:
-            self.form = Form(await self._specs(kind), node.config, self._config_changed)
-        if self.bindings:
-            self._draw_sources(node)
-        self._draw_policy(node, kind)
-        await self.show_last_run()
-
-    async def _specs(self, kind: NodeType) -> list[FieldSpec]:
-        """The fields of the settings; a model is chosen among those the workspace has."""
-        specs = list(specs_of_model(kind.config))
-        if "model" not in kind.config.model_fields:
-            return specs
-        models = [("simulated", _("Simulated model (no key needed)"))]
-        for connection in await self.visit.see(list_connections):
-            models += [
-                (f"{connection.name}:{name}", f"{name} {_('from')} {connection.name}") for name in connection.models
-            ]
-        return [replace(spec, kind="select", choices=tuple(models)) if spec.name == "model" else spec for spec in specs]
-
-    def _draw_sources(self, node: Node) -> None:
-        sources = sources_for(self.draft.document, node.id, CATALOG)
-        with ui.element("div").classes("fp-f"):
-            with ui.element("div").classes("fp-lab"):
-                words(_("Data from earlier steps"))
-                words("", "fp-sp")
-                raw = ui.switch(_("Raw form")).props("dense")
-                raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(bool(event.value)))
-            if not sources:
-                words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
-                return
-            with ui.element("div").classes("fp-srcs"):
-                for source in sources:
-                    kind = CATALOG.get(source.node.type)
-                    with ui.element("div").classes("fp-src"):
-                        with ui.element("div").classes("fp-row"):
-                            tile(kind.group if kind else "transform", kind.icon if kind else "help", small=True)
-                            words(source.node.name, "fp-b fp-cut")
-                        with ui.element("div").classes("fp-cs"):
-                            for datum in source.data:
-                                chip = pick_chip(
-                                    datum.name,
-                                    datum.type_word,
-                                    lambda raw=datum.raw: self.bindings and self.bindings.insert(raw),
-                                )
-                                chip.props["aria-label"] = f"{_('Insert')} {source.node.name} › {datum.name}"
-
-    def _draw_policy(self, node: Node, kind: NodeType) -> None:
-        if kind.group == "io":
-            return
-        with feedback.fold(_("Time limit and failures")):
-            self.policy_form = Form(specs_of_model(Policy), node.policy.model_dump(), self._policy_changed)
-
-    async def _draw_value(self, node: Node, name: str) -> None:
-        value = await self.run_panel.step_value(node.id, name) if self.run_panel else None
-        if (
-            self.run_panel is None
-            or self.run_panel.look is None
-            or all(step.node_id != node.id for step in self.run_panel.look.steps)
-        ):
-            words(_("Run the flow to see what went in and what came out here."), "fp-t2", tag="p")
-            return
-        value_view(value, label=f"{_('Output') if name == 'output' else _('Input')} {node.name}")
+    def _choose_item(self, item: int) -> None:
+        self.item = item
 
     async def _rename(self, node_id: str, label: str) -> None:
         node = self.draft.document.node(node_id)
         if node is not None and label.strip() != node.label:
             await self.edit([update_node(node, label=label.strip()[:200])])
-
-    async def _inputs_changed(self, inputs: dict[str, Any], name: str) -> None:
-        node = self.draft.document.node(self.node_id or "")
-        if node is not None and inputs != node.inputs:
-            await self.edit([update_node(node, inputs=inputs)])
-
-    def _config_changed(self, _pointer: str, _value: Any) -> None:
-        node = self.draft.document.node(self.node_id or "")
-        if node is not None and self.form is not None and self.form.value != node.config:
-            self._edit_soon(update_node(node, config=self.form.value))
-
-    def _policy_changed(self, _pointer: str, _value: Any) -> None:
-        node = self.draft.document.node(self.node_id or "")
-        if node is not None:
-            self._edit_soon(update_node(node, policy={**Policy().model_dump(), **self.policy_form.value}))
-
-    def _edit_soon(self, op: Op) -> None:
-        """A form tells its changes without waiting; the draft takes them one after another."""
-
-        async def edit() -> None:
-            with self.panel:
-                await self.edit([op])
-
-        background_tasks.create(edit(), name="inspector edit")
+            self.panel.props["aria-label"] = label.strip() or node.id

@@ -1,0 +1,117 @@
+// Data from earlier steps: every earlier node with its values as chips to drag, click or press Enter on; searched here, without the server.
+const DRAGGED = "application/x-flowport-reference";
+const shared = (window.fpFields ??= { last: null, data: [] });
+
+const flat = (source) => {
+  const found = [];
+  const walk = (data, before) => {
+    for (const one of data) {
+      const path = [...before, one.name];
+      found.push({ ...one, path: path.join(" › "), source });
+      walk(one.inside ?? [], path);
+    }
+  };
+  walk(source.data, []);
+  return found;
+};
+
+export default {
+  template: `
+    <div class="fp-srcs" :class="{ 'fp-srcs--values': values }">
+      <div class="fp-srcbar" v-if="sources.length">
+        <input class="fp-srcfind" type="search" v-model="query" :placeholder="words.find" :aria-label="words.find" @focus="$emit('all')" @keydown.stop @keydown.enter.prevent="first" />
+        <button v-if="hasValues" type="button" class="fp-srcval" :class="{ 'fp-on': values }" :aria-pressed="values" @click="values = !values">{{ words.values }}</button>
+      </div>
+      <p v-if="query && !shown.length" class="fp-src fp-t2">{{ words.nothing }}</p>
+      <div v-for="source in shown" :key="source.id" class="fp-src" role="group" :aria-label="source.label">
+        <div class="fp-row">
+          <span class="fp-tile-i fp-sm" :class="'fp-g-' + source.group"><i class="fp-chip-i" aria-hidden="true" :data-icon="source.icon"></i></span>
+          <span class="fp-b fp-cut">{{ source.label }}</span>
+        </div>
+        <div class="fp-cs" role="list">
+          <template v-for="one in lines(source)" :key="one.raw">
+            <div class="fp-dat" role="listitem" :style="{ '--level': one.level }">
+              <button v-if="one.inside?.length" type="button" class="fp-datfold" :aria-expanded="opened.has(one.raw)" :aria-label="words.inside + ' ' + one.path" @click="fold(one)"><i class="fp-chip-i" aria-hidden="true" data-icon="chevron_right"></i></button>
+              <span class="fp-chip fp-chip--pick" role="button" tabindex="0" draggable="true" :aria-label="words.insert + ' ' + source.label + ' › ' + (one.whole ? one.name : one.path)"
+                    :title="one.value ? words.last + ' ' + one.value : ''"
+                    @mousedown="hold" @click="pick(one)" @keydown.enter.prevent.stop="pick(one)" @keydown.space.prevent.stop="pick(one)" @dragstart="drag($event, one)" @dragend="dropped"><span>{{ query ? one.path : one.name }}</span><span class="fp-ty">{{ one.type }}</span></span>
+              <span v-if="values && one.value" class="fp-datval fp-cut">{{ one.value }}</span>
+            </div>
+          </template>
+        </div>
+      </div>
+      <button v-if="more && !query" type="button" class="fp-srcmore" @click="$emit('all')">{{ words.more }}</button>
+    </div>`,
+  props: {
+    sources: { type: Array, default: () => [] },
+    more: { type: Boolean, default: false },
+    words: { type: Object, default: () => ({}) },
+  },
+  emits: ["pick", "all"],
+  data: () => ({ query: "", values: false, opened: new Set() }),
+  created() {
+    this.publish();
+  },
+  watch: {
+    sources: { deep: true, handler() { this.publish(); } },
+  },
+  computed: {
+    hasValues() {
+      return this.sources.some((source) => source.data.some((one) => one.value));
+    },
+    shown() {
+      if (!this.query.trim()) return this.sources;
+      return this.sources.filter((source) => this.lines(source).length);
+    },
+  },
+  methods: {
+    // What the text fields complete after "{{".
+    publish() {
+      shared.data = this.sources.flatMap((source) =>
+        flat(source).map((one) => ({ raw: one.raw, label: `${source.label} › ${one.path}`, type: one.type, value: one.value })),
+      );
+    },
+    lines(source) {
+      const wanted = this.query.trim().toLowerCase();
+      if (wanted) {
+        const inLabel = source.label.toLowerCase().includes(wanted);
+        return flat(source).filter((one) => inLabel || one.path.toLowerCase().includes(wanted) || (one.value ?? "").toLowerCase().includes(wanted)).slice(0, 60).map((one) => ({ ...one, level: 0, inside: [] }));
+      }
+      const found = [];
+      const walk = (data, level, before) => {
+        for (const one of data) {
+          const path = [...before, one.name];
+          found.push({ ...one, level, path: path.join(" › ") });
+          if (this.opened.has(one.raw)) walk(one.inside ?? [], level + 1, path);
+        }
+      };
+      walk(source.data, 0, []);
+      return found;
+    },
+    fold(one) {
+      const opened = new Set(this.opened);
+      if (!opened.delete(one.raw)) opened.add(one.raw);
+      this.opened = opened;
+    },
+    // The field keeps its caret while a chip is pressed: nothing of it is lost when the chip goes in.
+    hold() {},
+    pick(one) {
+      const field = shared.last ?? null;
+      if (field?.view && field.$el.isConnected) field.insert(one.raw);
+      else this.$emit("pick", { raw: one.raw, name: one.name });
+    },
+    first() {
+      const source = this.shown[0];
+      if (source) this.pick(this.lines(source)[0]);
+    },
+    drag(event, one) {
+      event.dataTransfer.setData(DRAGGED, one.raw);
+      event.dataTransfer.setData("text/plain", one.raw);
+      event.dataTransfer.effectAllowed = "copy";
+      document.body.classList.add("fp-dragging");
+    },
+    dropped() {
+      document.body.classList.remove("fp-dragging");
+    },
+  },
+};

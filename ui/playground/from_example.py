@@ -1,0 +1,80 @@
+"""From an example: JSON or a curl line is pasted, and the fields of the API Input are drafted from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Node
+from ui.look.answer import answer_of
+from ui.look.parts import button, icon, words
+from ui.look.text import _, plural, type_word
+from ui.playground.example_fields import Drafted, NotAnExample, draft_from
+
+Fields = list[dict[str, Any]]
+
+
+async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, Any] | None]:
+    """The fields of the API Input with what the example adds, and a sample made of it; (None, None) when given up."""
+    kept = [one for one in (node.config.get("fields") or () if node else ()) if isinstance(one, dict)]
+    state: dict[str, Drafted | None] = {"drafted": None}
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        dialog.props["aria-label"] = _("From an example")
+        words(_("From an example"), tag="h2")
+        words(_("Paste the JSON that callers will send, or a whole curl line."), tag="p")
+        with ui.element("div").classes("fp-f"):
+            name = words(_("Example"), tag="label")
+            box = ui.textarea(placeholder='{"url": "https://example.com", "max_pages": 12}').props(
+                "outlined dense debounce=200 input-style='min-height: 150px' autofocus"
+            )
+            box.classes("fp-mono")
+            box.props["for"] = f"{box.html_id}-in"
+            name.props["for"] = f"{box.html_id}-in"
+        found = ui.element("div").classes("fp-stack").props("role=status")
+        keep = ui.switch(_("Keep it as a sample, too"), value=True)
+        replace = ui.switch(_("Take away the fields that are not in it"), value=False)
+        replace.visible = bool(kept)
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            go = button(_("Make the fields"), lambda: dialog.submit(state["drafted"]), kind="main")
+        go.disable()
+
+        def read(text: str | None) -> None:
+            found.clear()
+            state["drafted"] = None
+            if (text or "").strip():
+                try:
+                    state["drafted"] = draft_from(text or "")
+                except NotAnExample as refusal:
+                    with found, ui.element("p").classes("fp-hint fp-bad"):
+                        icon("error", size=14)
+                        words(str(refusal))
+            if (drafted := state["drafted"]) is not None:
+                _show(found, drafted)
+            go.set_enabled(bool(state["drafted"]))
+
+        box.on_value_change(lambda event: read(event.value))
+    drafted: Drafted | None = await answer_of(dialog)
+    if drafted is None:
+        return None, None
+    names = {one["name"] for one in drafted.fields}
+    others = [] if replace.value else [one for one in kept if one.get("name") not in names]
+    old = {str(one.get("name")): one for one in kept}
+    fields = [
+        old[one["name"]] if old.get(one["name"], {}).get("type") == one["type"] else one for one in drafted.fields
+    ]
+    sample = {"title": _("Example"), "payload": drafted.payload} if keep.value else None
+    return [*others, *fields], sample
+
+
+def _show(found: ui.element, drafted: Drafted) -> None:
+    with found:
+        words(plural(len(drafted.fields), _("field"), _("fields")), "fp-b")
+        with ui.element("div").classes("fp-cs"):
+            for field in drafted.fields:
+                with ui.element("span").classes("fp-chip fp-chip--pick"):
+                    words(str(field["name"]))
+                    words(type_word(field), "fp-ty")
+        for one in drafted.notes:
+            words(one, "fp-hint", tag="p")

@@ -1,0 +1,275 @@
+"""The tab "Set up" of a node: its settings, its inputs, the data on offer with previews of the last run, and what happens if it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nicegui import background_tasks, ui
+
+from engine.errors import Problem
+from engine.flow.document import Node
+from engine.flow.edits import Op, update_node
+from engine.flow.node_type import NodeType
+from engine.nodes import CATALOG
+from storage.connections import list_connections
+from ui.forms.form import Form
+from ui.forms.specs import FieldSpec, specs_of_model
+from ui.look.parts import button, icon, words
+from ui.look.text import _
+from ui.playground.binding_field import NodeName
+from ui.playground.bindings import Bindings
+from ui.playground.data import NOT_RUN, broken_references, earlier_nodes, source_of
+from ui.playground.data_list import DataList
+from ui.playground.draft import OpenDraft
+from ui.playground.failing import Failing
+from ui.playground.from_example import ask_for_example
+from ui.playground.last_run import LastRun
+from ui.playground.previews import Previews, nodes_used
+from ui.playground.suggestions import Suggestion, suggestions
+from ui.visit import Visit
+
+#: Earlier nodes on offer at first; the rest comes when it is looked for.
+NEAREST = 20
+#: Settings that stand above the inputs; the others below them.
+_FIRST = frozenset({"model", "method"})
+
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+class SetUp:
+    """Drawn once for a node; follows edits made elsewhere where its fields can."""
+
+    def __init__(
+        self, visit: Visit, draft: OpenDraft, node: Node, kind: NodeType, *, last_run: LastRun, edit: Edit
+    ) -> None:
+        self.visit = visit
+        self.draft = draft
+        self.node_id = node.id
+        self.kind = kind
+        self.last_run = last_run
+        self.edit = edit
+        self.item = 0
+        self.readonly = not visit.may("edit flows")
+        self.bindings: Bindings | None = None
+        self.forms: list[Form] = []
+        self.failing: Failing | None = None
+        self.data_list: DataList | None = None
+        self.previews: Previews | None = None
+        self._all_sources = False
+
+    @property
+    def node(self) -> Node | None:
+        """The node as it is now."""
+        return self.draft.document.node(self.node_id)
+
+    async def draw(self) -> None:
+        """Draws the tab where we are."""
+        node = self.node
+        assert node is not None
+        self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
+        specs = await self._specs()
+        self._draw_form([spec for spec in specs if spec.name in _FIRST])
+        if self.kind.inputs.model_fields or self.kind.free_form:
+            self._draw_inputs(node)
+        rest = [spec for spec in specs if spec.name not in _FIRST]
+        if node.type == "api_input" and not self.readonly:
+            self._draw_example()
+        self._draw_form(rest)
+        if self.kind.group != "io":
+            self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
+        await self.look_again()
+
+    # What the inspector asks.
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """Errors at their fields; what has none stands above them."""
+        mine = [problem for problem in problems if problem.node_id == self.node_id]
+        if self.bindings:
+            document, node_id = self.draft.document, self.node_id
+            self.bindings.broken = lambda text: broken_references(text, document, node_id, CATALOG)
+            self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in mine})
+        in_settings = {
+            one.pointer.removeprefix("/config"): one.message for one in mine if one.pointer.startswith("/config/")
+        }
+        for form in self.forms:
+            form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
+        self.problems_box.clear()
+        with self.problems_box:
+            for one in mine:
+                told = one.pointer.startswith("/config/") or (self.bindings and self.bindings.has_field(one.pointer))
+                if not told:
+                    with ui.element("div").classes("fp-note fp-note--warn"):
+                        icon("warning", "fp-warn")
+                        words(one.message)
+
+    def follow(self) -> bool:
+        """Shows what another tab or undo made of the node; False when it must be drawn anew."""
+        node = self.node
+        if node is None or (self.bindings and not self.bindings.follow(node)):
+            return False
+        for form in self.forms:
+            shown = form.value
+            if any(shown.get(spec.name) != node.config.get(spec.name) for spec in form.specs):
+                form.set_value(node.config)
+        if self.failing:
+            self.failing.follow(node.policy)
+        return True
+
+    async def look_again(self) -> None:
+        """Reads the last run anew: data on offer, offers, previews, cost."""
+        node = self.node
+        if node is None or self.previews is None:
+            return
+        steps = await self.last_run.steps(self.node_id)
+        item = steps[min(self.item, len(steps) - 1)].index if steps else ()
+        earlier = earlier_nodes(self.draft.document, self.node_id)
+        shown = earlier if self._all_sources else earlier[:NEAREST]
+        wanted = list(dict.fromkeys([*nodes_used(node, self.kind), *shown]))
+        self.previews.outputs = await self.last_run.outputs(wanted, item)
+        self.previews.item = self.item
+        if self.problems_box.is_deleted:
+            return
+        if self.data_list is not None:
+            nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
+            sources = [source_of(one, CATALOG, self.previews.outputs.get(one.id, NOT_RUN)) for one in nodes]
+            self.data_list.show(sources, more=len(shown) < len(earlier))
+        self._show_offers()
+        await self.previews.show()
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field of a problem."""
+        if pointer.startswith("/inputs/") and self.bindings:
+            self.bindings.focus(pointer)
+        elif pointer.startswith("/config/"):
+            wanted = pointer.removeprefix("/config")
+            for form in self.forms:
+                if _has(form, wanted):
+                    form.focus(wanted)
+
+    # Inputs.
+
+    def _draw_inputs(self, node: Node) -> None:
+        nodes = {
+            one.id: NodeName(label=one.name, icon=kind.icon if (kind := CATALOG.get(one.type)) else "help")
+            for one in self.draft.document.nodes
+        }
+        raw_row = ui.element("div").classes("fp-rawrow")
+        self.bindings = Bindings(node, self.kind, nodes, self._inputs_changed, readonly=self.readonly)
+        self.bindings.on_drawn = lambda: background_tasks.create(self._drawn_anew(), name="inputs drawn anew")
+        with raw_row:
+            raw = ui.switch(_("Raw form")).props("dense left-label")
+            raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(bool(event.value)))
+        self.previews = Previews(self.visit, self.last_run, self.kind, lambda: self.node, self.bindings)
+        if not self.kind.accepts_input or self.readonly:
+            return
+        with ui.element("div").classes("fp-f"):
+            with ui.element("div").classes("fp-lab"):
+                words(_("Data from earlier steps"))
+                words("", "fp-sp")
+                words(_("drag, or Enter"), "fp-t3 fp-s12")
+            if not earlier_nodes(self.draft.document, self.node_id):
+                words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
+                return
+            self.data_list = DataList(on_pick=self._take, on_all=self._show_all)
+
+    async def _drawn_anew(self) -> None:
+        if self.bindings and not self.bindings.box.is_deleted:
+            self._show_offers()
+            if self.previews:
+                await self.previews.show()
+
+    def _take(self, picked: Mapping[str, str]) -> Any:
+        return self.bindings.take(str(picked["raw"]), str(picked["name"])) if self.bindings else None
+
+    async def _show_all(self) -> None:
+        if not self._all_sources:
+            self._all_sources = True
+            await self.look_again()
+
+    async def _inputs_changed(self, inputs: dict[str, Any], _name: str) -> None:
+        node = self.node
+        if node is not None and inputs != node.inputs:
+            await self.edit([update_node(node, inputs=inputs)])
+            self._preview_soon()
+
+    def _preview_soon(self) -> None:
+        self._show_offers()
+        if self.previews is not None:
+            self.previews.soon()
+
+    def _show_offers(self) -> None:
+        if self.bindings and self.previews and not self.readonly and not self.bindings.box.is_deleted:
+            offers = suggestions(self.draft.document, self.node_id, CATALOG, self.previews.outputs)
+            self.bindings.show_offers(offers, self._take_offer)
+
+    async def _take_offer(self, offer: Suggestion) -> None:
+        node = self.node
+        if node is None or self.bindings is None:
+            return
+        inputs = {**node.inputs, **offer.inputs}
+        if await self.edit([update_node(node, inputs=inputs)]):
+            self.bindings.inputs = inputs
+            self.bindings.draw()
+
+    # Settings.
+
+    async def _specs(self) -> list[FieldSpec]:
+        """The fields of the settings; a model is chosen among those the workspace has."""
+        specs = list(specs_of_model(self.kind.config))
+        if "model" not in self.kind.config.model_fields:
+            return specs
+        models = [("simulated", _("Simulated model (no key needed)"))]
+        for connection in await self.visit.see(list_connections):
+            models += [
+                (f"{connection.name}:{name}", f"{name} {_('from')} {connection.name}") for name in connection.models
+            ]
+        return [replace(spec, kind="select", choices=tuple(models)) if spec.name == "model" else spec for spec in specs]
+
+    def _draw_form(self, specs: list[FieldSpec]) -> None:
+        node = self.node
+        if specs and node is not None:
+            self.forms.append(Form(specs, node.config, self._config_changed, read_only=self.readonly))
+
+    def _config_changed(self, pointer: str, _value: Any) -> None:
+        name = pointer.split("/")[1]
+        form = next((one for one in self.forms if any(spec.name == name for spec in one.specs)), None)
+        node = self.node
+        if node is None or form is None:
+            return
+        own = {spec.name for spec in form.specs}
+        config = {key: value for key, value in node.config.items() if key not in own}
+        config |= {key: value for key, value in form.value.items() if key in own}
+        if config != node.config:
+            self._edit_soon(update_node(node, config=config))
+
+    def _draw_example(self) -> None:
+        async def ask() -> None:
+            fields, sample = await ask_for_example(self.node)
+            node = self.node
+            if fields is None or node is None:
+                return
+            config = {**node.config, "fields": fields}
+            if sample is not None:
+                config["samples"] = [*(node.config.get("samples") or []), sample]
+            if await self.edit([update_node(node, config=config)]):
+                self.follow()
+
+        with ui.element("div").classes("fp-row"):
+            button(_("From an example"), ask, icon="content_paste", small=True)
+            words(_("Paste JSON or a curl line; the fields are drafted for you."), "fp-t3 fp-s12")
+
+    def _edit_soon(self, op: Op) -> None:
+        """A form tells its changes without waiting; the draft takes them one after another."""
+
+        async def edit() -> None:
+            with self.problems_box:
+                await self.edit([op])
+                self._preview_soon()
+
+        background_tasks.create(edit(), name="inspector edit")
+
+
+def _has(form: Form, pointer: str) -> bool:
+    return any(pointer == f"/{spec.name}" or pointer.startswith(f"/{spec.name}/") for spec in form.specs)
