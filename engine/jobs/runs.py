@@ -11,7 +11,7 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from engine.errors import FlowInvalid, StorageUnavailable
@@ -147,9 +147,12 @@ class Runs:
             prepared = self.preparer.prepare_at_once(run.job)
             if prepared is None:
                 prepared = await self.database.read(self.preparer.prepare, run.job)
-            run.recorder.done |= {key.node_id for key in prepared.kept}
+            run.recorder.done |= {key.node_id for key in prepared.kept if not key.index}
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
+            return
+        if run.deadline <= time.monotonic():
+            await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
             return
         run.inner = self._start(run, prepared)
         if run.verdict:
@@ -173,7 +176,7 @@ class Runs:
                 services=self.services_for(job, run.recorder),
                 recorder=run.recorder,
                 kept=prepared.kept,
-                options=prepared.options,
+                options=replace(prepared.options, deadline=run.deadline),
                 clock=self.database.clock,
             ),
             name=f"run {job.id}",

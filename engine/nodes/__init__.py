@@ -6,8 +6,12 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import (
     api_input,
     api_output,
+    array_flatten,
+    array_splitter,
+    condition,
     extract_pattern,
     filter_list,
+    first_value,
     html_text_extractor,
     http_request,
     page_scraper,
@@ -27,12 +31,16 @@ NODE_TYPES: tuple[NodeType, ...] = (
     html_text_extractor.NODE,
     http_request.NODE,
     prompt.NODE,
+    array_splitter.NODE,
+    array_flatten.NODE,
     filter_list.NODE,
     sort_limit.NODE,
     text_template.NODE,
     set_fields.NODE,
     parse_json.NODE,
     extract_pattern.NODE,
+    condition.NODE,
+    first_value.NODE,
 )
 
 CATALOG: Catalog = {node.type: node for node in NODE_TYPES}

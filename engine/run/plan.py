@@ -1,30 +1,73 @@
-"""What a version compiles to, once: nodes in order, who waits for whom, which nodes are final."""
+"""What a version compiles to, once: nodes with their bindings read, the order they run in, lists, which nodes are final."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pydantic import BaseModel
 
 from engine.errors import FlowInvalid
 from engine.flow.contract import final_nodes
-from engine.flow.document import Document, Edge, Node
+from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
+from engine.flow.lists import SPLITTER, Lists, ListScopes
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.references import Rendering, prepare_binding
 from engine.flow.validation import problems, without_parked
+from engine.run.blocks import Block, build_block
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """An edge into a node. `up`: how many lists further out the source's data stands."""
+
+    source: str
+    port: str
+    up: int
 
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node with its type and its edges."""
+    """A node with its type, its edges, and the Splitters around its inputs and its output."""
 
     node: Node
     type: NodeType
-    incoming: tuple[Edge, ...]
-    outgoing: tuple[Edge, ...]
+    incoming: tuple[Incoming, ...]
+    around: Lists = ()
+    gives: Lists = ()
+    #: A failure for one item is told to a Flatten; otherwise it ends the run.
+    collected: bool = False
+    #: Input -> how its value is made. Inputs that are source are not in it.
+    renderings: dict[str, Rendering] = field(default_factory=dict)
+    #: Input -> its entries, for lists whose entries count only when their node ran.
+    entries: dict[str, tuple[Rendering, ...]] = field(default_factory=dict)
 
     @property
     def timeout_seconds(self) -> float:
         """One try's limit: the node's own, else its type's."""
         return self.node.policy.timeout_seconds or self.type.limit_for(self.node.config)
+
+    @cached_property
+    def settings(self) -> BaseModel:
+        """The node's config. Raises ValidationError."""
+        return self.type.config.model_validate(self.node.config)
+
+    @cached_property
+    def required_inputs(self) -> tuple[str, ...]:
+        """As of the type; asked for on every step."""
+        return self.type.required_inputs
+
+    @cached_property
+    def is_splitter(self) -> bool:
+        """Whether it hands out the items of a list."""
+        return self.node.type == SPLITTER
+
+    @cached_property
+    def runs_again(self) -> bool:
+        """Nodes that decide where data goes run again in another attempt: what they decided is not an output."""
+        return self.is_splitter or len(self.type.ports) > 1
 
 
 @dataclass(frozen=True)
@@ -33,22 +76,36 @@ class Plan:
 
     document: Document
     nodes: dict[str, PlannedNode]
-    order: tuple[str, ...]
+    block: Block
     output: str | None
     final: str | None
 
     @property
     def steps_total(self) -> int:
-        """How many steps a run has when no node runs per item."""
+        """How many nodes a run has; a node that runs per item counts once."""
         return len(self.nodes)
 
-    def until(self, node_id: str) -> frozenset[str]:
-        """The node and all it needs."""
-        return frozenset({node_id, *Graph(self.document).ancestors(node_id)})
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """Splitters whose items are gone through more than once."""
+        counts = Counter(self.block.gone_through())
+        return frozenset(splitter for splitter, count in counts.items() if count > 1)
+
+    def until(self, node_id: str) -> Plan:
+        """A plan of the node and all it needs."""
+        graph = Graph(self.document)
+        wanted = {node_id, *graph.ancestors(node_id)}
+        document = self.document.model_copy(
+            update={
+                "nodes": tuple(node for node in self.document.nodes if node.id in wanted),
+                "edges": tuple(edge for edge in self.document.edges if edge.source in wanted and edge.target in wanted),
+            }
+        )
+        return _plan(document, {one.node.type: one.type for one in self.nodes.values()})
 
 
 #: Problems that a trial run in the Playground may have: they concern callers, not the run itself.
-_ONLY_FOR_DEPLOY = frozenset({"no_api_input", "no_processing_node", "several_final_nodes"})
+_ONLY_FOR_DEPLOY = frozenset({"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list"})
 
 
 def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -> Plan:
@@ -61,16 +118,55 @@ def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -
     ]
     if found:
         raise FlowInvalid(found)
-    graph = Graph(whole)
+    return _plan(whole, catalog)
+
+
+def _plan(document: Document, catalog: Catalog) -> Plan:
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    incoming: dict[str, list[Incoming]] = {node.id: [] for node in document.nodes}
+    for edge in graph.edges:
+        up = len(scopes.around[edge.target]) - len(scopes.gives[edge.source])
+        incoming[edge.target].append(Incoming(edge.source, edge.source_port, up))
     nodes = {
-        node.id: PlannedNode(
-            node,
-            catalog[node.type],
-            tuple(edge for edge in graph.edges if edge.target == node.id),
-            tuple(edge for edge in graph.edges if edge.source == node.id),
-        )
-        for node in whole.nodes
+        node.id: _planned(node, catalog[node.type], tuple(incoming[node.id]), graph, scopes) for node in document.nodes
     }
-    output = next((node.id for node in whole.nodes if node.type == "api_output"), None)
-    final = final_nodes(whole)
-    return Plan(whole, nodes, graph.order, output, final[0] if len(final) == 1 else None)
+    output = next((node.id for node in document.nodes if node.type == "api_output"), None)
+    final = final_nodes(document)
+    block = build_block(document, graph, scopes)
+    return Plan(document, nodes, block, output, final[0] if len(final) == 1 else None)
+
+
+def _planned(
+    node: Node, kind: NodeType, incoming: tuple[Incoming, ...], graph: Graph, scopes: ListScopes
+) -> PlannedNode:
+    around = scopes.around[node.id]
+    where = scopes.gives[node.id] if scopes.closes(node.id) else around
+    listed = {
+        name: tuple(prepare_binding(entry) for entry in binding)
+        for name, binding in node.inputs.items()
+        if name in kind.without_skipped and isinstance(binding, list)
+    }
+    return PlannedNode(
+        node,
+        kind,
+        incoming,
+        around,
+        scopes.gives[node.id],
+        bool(where) and any(_takes_errors_of(where, other, scopes) for other in graph.descendants(node.id)),
+        {
+            name: prepare_binding(binding)
+            for name, binding in node.inputs.items()
+            if name not in kind.source_inputs and name not in listed
+        },
+        listed,
+    )
+
+
+def _takes_errors_of(around: Lists, flatten: str, scopes: ListScopes) -> bool:
+    """Whether a Flatten ends the innermost list of what stands in these lists."""
+    return (
+        scopes.closes(flatten)
+        and scopes.around[flatten][: len(around)] == around
+        and len(scopes.gives[flatten]) < len(around)
+    )

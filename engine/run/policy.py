@@ -25,8 +25,19 @@ class Tried:
     tries: tuple[Try, ...]
 
 
-async def attempt(work: Callable[[], Awaitable[Json]], *, timeout_seconds: float, retries: int, clock: Clock) -> Tried:
-    """Runs `work` up to `retries` + 1 times; only passing faults are tried again."""
+async def attempt(
+    work: Callable[[], Awaitable[Json]],
+    *,
+    timeout_seconds: float,
+    retries: int,
+    clock: Clock,
+    deadline: float | None = None,
+) -> Tried:
+    """Runs `work` up to `retries` + 1 times; only passing faults are tried again.
+
+    A pause that would last beyond `deadline` (on the monotonic clock) is not begun: then the last failure tells more than a
+    time limit that passes.
+    """
     tries: list[Try] = []
     waited = 0.0
     while True:
@@ -54,6 +65,8 @@ async def attempt(work: Callable[[], Awaitable[Json]], *, timeout_seconds: float
         if failure is None or not failure.passing or len(tries) > retries:
             return Tried(value, failure, tuple(tries))
         waited = pause_before(len(tries), failure.retry_after)
+        if deadline is not None and time.monotonic() + waited >= deadline:
+            return Tried(value, failure, tuple(tries))
         await asyncio.sleep(waited)
 
 

@@ -1,33 +1,39 @@
-"""Walks a plan: a node runs when all its edges are settled; a finished node goes on with its first ready successor.
+"""Walks a plan: a unit runs when all it waits for is over; a finished one goes on with its first ready successor.
 
-A node whose incoming edges are all skipped is skipped; API Output never is. The first failure ends the run and stops what
-is still running. Outputs that an earlier attempt of the job kept are taken as they are and not run again.
+A node whose incoming edges are all skipped is skipped; API Output never is. The first failure outside a list ends the run and
+stops what is still running; inside a list it ends what comes after it for that item, and a Flatten is told. Items are handed
+out by one iterator to as many workers as may run at once. Outputs that an earlier attempt of the job kept are taken as they
+are and not run again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from engine.clock import Clock, SystemClock, to_rfc3339
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed
-from engine.flow.references import Missing, Scope, render
-from engine.run.plan import Plan, PlannedNode
-from engine.run.policy import Tried, attempt
-from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepEnded, StepKey, StepStarted, StepStatus
+from engine.flow.node_type import Json
+from engine.flow.references import Missing, Scope
+from engine.run.blocks import Block, Unit
+from engine.run.lists import Collector, Frame, Index, Opened
+from engine.run.plan import Incoming, Plan, PlannedNode
+from engine.run.step import StepRun
+from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepEnded, StepKey
+
+#: Items that never wait give the event loop a turn after so many seconds.
+BREATH_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys."""
+    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds."""
 
     job_id: str = ""
     until: str | None = None
+    deadline: float | None = None
 
 
 class _Stop(Exception):  # noqa: N818 - ends the run, never shown
@@ -50,11 +56,12 @@ async def run_flow(
 
     `payload` has its defaults applied. `system` gives `flow_id`, `flow_version`, `job_id`; the timestamp is made here.
     """
-    run = _Run(plan, payload, system, services, recorder, kept or {}, options, clock or SystemClock())
+    if options.until:
+        plan = plan.until(options.until)
+    run = Run(plan, payload, system, services, recorder, kept or {}, options, clock or SystemClock())
     stopped: RunError | None = None
     try:
-        async with asyncio.TaskGroup() as group:
-            run.start(group)
+        await run.go()
     except* _Stop as stops:
         stopped = _first(stops).error
     return RunOutcome("failed", error=stopped) if stopped else RunOutcome("completed", result=run.result())
@@ -68,7 +75,7 @@ def _first(group: BaseExceptionGroup[_Stop]) -> _Stop:
     return error
 
 
-class _Run:
+class Run:
     """One run's state."""
 
     def __init__(
@@ -89,249 +96,331 @@ class _Run:
         self.kept = kept
         self.options = options
         self.clock = clock
-        self.system = {**system, "timestamp": to_rfc3339(clock.now())}
-        self.wanted = plan.until(options.until) if options.until else frozenset(plan.nodes)
-        self.outputs: dict[str, Json] = {}
-        self.skipped: set[str] = set()
-        self.taken: dict[str, int] = dict.fromkeys(self.wanted, 0)
-        self.open: dict[str, int] = {
-            node_id: len({edge.source for edge in plan.nodes[node_id].incoming}) for node_id in self.wanted
-        }
+        outputs: dict[str, Json] = {}
+        skipped: set[str] = set()
+        scope = Scope(outputs, {**system, "timestamp": to_rfc3339(clock.now())}, skipped)
+        self.frame = Frame(scope, outputs, skipped)
+        #: The node whose output is the result when there is no API Output.
+        self.shown = options.until or plan.final
+        #: Its outputs when it stands in a list, which only a trial run may.
+        self.shown_items: dict[Index, Json] | None = {} if self.shown and plan.nodes[self.shown].gives else None
+        self._breathed = time.monotonic()
 
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Starts every node that waits for nothing."""
-        self.group = group
-        for node_id in self.plan.order:
-            if node_id in self.wanted and not self.open[node_id]:
-                group.create_task(self._walk(node_id))
+    async def go(self) -> None:
+        """Runs everything."""
+        await self._run_block(self.plan.block, self.frame)
 
     def result(self) -> Json:
         """The job's result: the API Output's object, or `{"output": ...}` of the final node."""
-        if self.options.until:
-            return {"output": self.outputs.get(self.options.until)}
-        if self.plan.output:
-            return self.outputs.get(self.plan.output)
-        return {"output": self.outputs.get(self.plan.final) if self.plan.final else None}
+        if self.plan.output and not self.options.until:
+            return self.frame.outputs.get(self.plan.output)
+        if self.shown_items is not None:
+            return {"output": [self.shown_items[index] for index in sorted(self.shown_items)]}
+        return {"output": self.frame.outputs.get(self.shown) if self.shown else None}
 
-    async def _walk(self, node_id: str | None) -> None:
-        """Runs a node and then, in the same task, the first successor that became ready."""
-        while node_id is not None:
-            planned = self.plan.nodes[node_id]
-            runs = await self._run_node(planned)
-            ready = [child for child in self._settle(planned, runs) if child in self.wanted]
-            for child in ready[1:]:
-                self.group.create_task(self._walk(child))
-            node_id = ready[0] if ready else None
+    async def _run_block(self, block: Block, frame: Frame) -> None:
+        if block.chain:
+            for unit in block.units:
+                await self._run_unit(unit, frame)
+            return
+        async with asyncio.TaskGroup() as group:
+            _Walk(self, block, frame, group).start()
 
-    async def _run_node(self, planned: PlannedNode) -> bool:
-        """False when the node was skipped."""
-        key = StepKey(planned.node.id)
-        if planned.incoming and not self.taken[planned.node.id] and planned.node.type != "api_output":
-            self._skip(planned, "Everything before it was skipped.")
-            return False
-        if key in self.kept:
-            self.outputs[planned.node.id] = self.kept[key]
-            return True
-        return await _StepRun(self, planned, key).go()
+    async def _run_unit(self, unit: Unit, frame: Frame) -> None:
+        planned = self.plan.nodes[unit.node_id]
+        match unit.kind:
+            case "node":
+                await self._run_node(planned, frame)
+            case "each":
+                await self._run_each(unit, planned, frame)
+            case "collect":
+                self._collect(planned, frame)
+            case "close":
+                await self._close(planned, frame)
 
-    def _skip(self, planned: PlannedNode, why: str) -> None:
-        self.skipped.add(planned.node.id)
+    # Nodes.
+
+    async def _run_node(self, planned: PlannedNode, frame: Frame) -> None:
+        node_id = planned.node.id
+        if planned.incoming:
+            ran, error = self._before(planned, frame)
+            if error is not None:
+                frame.failed[node_id] = error
+                return
+            if not ran and planned.node.type != "api_output":
+                self._skip(planned, frame, "Everything before it was skipped.")
+                return
+        if frame.keeps and self.kept and not planned.runs_again and (key := StepKey(node_id, frame.index)) in self.kept:
+            frame.outputs[node_id] = self.kept[key]
+        else:
+            await StepRun(self, planned, frame).go()
+        if node_id == self.shown and self.shown_items is not None:
+            self._show(node_id, frame)
+
+    def _show(self, node_id: str, frame: Frame) -> None:
+        assert self.shown_items is not None
+        if node_id in frame.items:
+            self.shown_items |= {(*frame.index, place): item for place, item in enumerate(frame.items[node_id])}
+        else:
+            self.shown_items[frame.index] = frame.outputs.get(node_id)
+
+    def _before(self, planned: PlannedNode, frame: Frame) -> tuple[bool, RunError | None]:
+        """Whether a node before it ran, and the failure of one that failed."""
+        ran = False
+        for edge in planned.incoming:
+            state = _state(edge, frame)
+            if isinstance(state, RunError):
+                return ran, state
+            ran = ran or state
+        return ran, None
+
+    def sources(self, planned: PlannedNode, frame: Frame) -> list[Json]:
+        """What the nodes before it gave that ran, in the order of the edges."""
+        return [frame.up(edge.up).outputs.get(edge.source) for edge in planned.incoming if _state(edge, frame) is True]
+
+    def failed(self, planned: PlannedNode, frame: Frame, error: RunError) -> None:
+        """A node failed for good: the end of the run, or of what comes after it for this item."""
+        if not planned.collected and not (frame.index and self.shown_items is not None):
+            raise _Stop(error)
+        frame.failed[planned.node.id] = error
+
+    def _skip(self, planned: PlannedNode, frame: Frame, why: str) -> None:
+        frame.skipped.add(planned.node.id)
         at = self.clock.now()
-        self.recorder.ended(StepEnded(StepKey(planned.node.id), "skipped", at, at, 0, {}, warnings=(why,)))
+        self.recorder.ended(StepEnded(StepKey(planned.node.id, frame.index), "skipped", at, at, 0, {}, warnings=(why,)))
 
-    def _settle(self, planned: PlannedNode, runs: bool) -> list[str]:  # noqa: FBT001 - private
-        ready = []
-        for child in dict.fromkeys(edge.target for edge in planned.outgoing):
-            if child not in self.wanted:
-                continue
-            self.open[child] -= 1
-            self.taken[child] += int(runs)
-            if not self.open[child]:
-                ready.append(child)
-        return ready
+    # Lists.
 
+    def open_list(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
+        """Keeps a Splitter's list for its items; returns what is recorded of it."""
+        node_id = planned.node.id
+        frame.items[node_id] = opened.items
+        recorded = {"total": len(opened.items), "fingerprint": opened.mark}
+        frame.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
+        return recorded
 
-@dataclass
-class _StepRun:
-    """One step from rendering its inputs to its record; also the node's context."""
-
-    run: _Run
-    planned: PlannedNode
-    key: StepKey
-    warnings: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    calls: list[Any] = field(default_factory=list)
-    simulated: bool = False
-
-    async def go(self) -> bool:
-        """Runs the step. False when its policy skipped it; raises _Stop when the run ends here."""
-        node = self.planned.node
-        started_at, begun = self.run.clock.now(), time.monotonic()
-        inputs, failure = self._render()
-        self.run.recorder.started(StepStarted(self.key, started_at, inputs))
-
-        def end(
-            status: StepStatus, output: Json = None, error: RunError | None = None, tried: Tried | None = None
-        ) -> None:
-            self.run.recorder.ended(
-                StepEnded(
-                    key=self.key,
-                    status=status,
-                    started_at=started_at,
-                    ended_at=self.run.clock.now(),
-                    duration_ms=round((time.monotonic() - begun) * 1000),
-                    inputs=inputs,
-                    output=output,
-                    error=error,
-                    warnings=tuple(self.warnings),
-                    tries=tried.tries if tried else (),
-                    calls=tuple(self.calls),
-                    log=tuple(self.lines),
-                    simulated=self.simulated,
-                )
-            )
-
+    async def _run_each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
+        """Runs a block once for each item of a list."""
+        splitter = unit.node_id
+        assert unit.block is not None
+        if (error := frame.failed.get(splitter)) is not None:
+            for flatten in unit.collects:
+                closing = self._closing(flatten, frame, len(planned.around))
+                if closing is not None and closing is not frame:
+                    self._collector(flatten, closing).fail(frame.index[len(closing.index) :], error)
+            return
+        if splitter in frame.skipped or not frame.items[splitter]:
+            why = "The list was empty." if splitter in frame.items else f"{planned.node.name} was skipped."
+            for node_id in unit.block.nodes():
+                self._skip(self.plan.nodes[node_id], frame, why)
+            return
+        if self._is_kept(unit, planned, frame):
+            return
+        limit = asyncio.timeout(planned.node.policy.timeout_seconds)
+        through: set[int] = set()
         try:
-            tried = Tried(None, failure, ()) if failure else await self._attempt(inputs)
-        except asyncio.CancelledError:
-            end("cancelled")
-            raise
-        if tried.failure is None:
-            self.run.outputs[node.id] = tried.value
-            end("completed", tried.value, tried=tried)
-            return True
-        return self._fail(tried, end)
+            async with limit:
+                await self._run_items(unit, planned, frame, through)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._give_up(unit, planned, frame, through)
 
-    def _fail(self, tried: Tried, end: Callable[..., None]) -> bool:
-        node, failure = self.planned.node, tried.failure
-        assert failure is not None
-        error = RunError(
-            code=failure.code,
-            message=failure.message,
-            why=failure.why,
-            remedy=failure.remedy,
-            node_id=node.id,
-            node_label=node.name,
-            item_index=list(self.key.index) or None,
-            attempts=max(1, len(tried.tries)),
-        )
-        match node.policy.on_error:
-            case "skip":
-                self.warnings.append(f"It failed and was skipped: {failure.message}")
-                self.run.skipped.add(node.id)
-                end("skipped", error=error, tried=tried)
-                return False
-            case "use_default":
-                self.warnings.append(f"It failed, so its default value was used: {failure.message}")
-                self.run.outputs[node.id] = node.policy.default
-                end("completed", node.policy.default, error, tried)
-                return True
-            case _:
-                end("failed", error=error, tried=tried)
+    async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+        total = len(frame.items[unit.node_id])
+        mode, at_once, size = _mode(planned)
+        if mode == "chunked":
+            for start in range(0, total, size):
+                await self._work(range(start, min(start + size, total)), size, unit, frame, through)
+        else:
+            await self._work(range(total), at_once, unit, frame, through)
+
+    async def _work(self, positions: Iterable[int], at_once: int, unit: Unit, frame: Frame, through: set[int]) -> None:
+        """So many workers take positions from one iterator."""
+        waiting = iter(positions)
+
+        async def work() -> None:
+            for position in waiting:
+                if unit.node_id in frame.full:
+                    return
+                await self._run_item(unit, frame, position)
+                through.add(position)
+                if time.monotonic() - self._breathed > BREATH_SECONDS:
+                    await asyncio.sleep(0)
+                    self._breathed = time.monotonic()
+
+        if at_once == 1:
+            await work()
+            return
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, len(frame.items[unit.node_id]))):
+                group.create_task(work())
+
+    async def _run_item(self, unit: Unit, frame: Frame, position: int) -> None:
+        assert unit.block is not None
+        if unit.node_id in self.plan.repeated:
+            frames = frame.kept_frames.setdefault(unit.node_id, {})
+            inner = frames.get(position) or frames.setdefault(position, frame.inside(unit.node_id, position))
+        else:
+            inner = frame.inside(unit.node_id, position)
+        await self._run_block(unit.block, inner)
+
+    def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+        """The Splitter's time limit passed: items that are not through have failed."""
+        node = planned.node
+        limit = node.policy.timeout_seconds or 0
+        for position in range(len(frame.items[unit.node_id])):
+            if position in through:
+                continue
+            index = (*frame.index, position)
+            error = RunError(
+                "timeout",
+                f"The item was not through within the list's {limit:g} seconds.",
+                why=f"The time limit of {node.name} counts for all of its items together.",
+                remedy="Raise the Splitter's time limit, let more items run at once, or send fewer.",
+                node_id=node.id,
+                node_label=node.name,
+                item_index=index[0] if len(index) == 1 else list(index),
+            )
+            told = False
+            for flatten in unit.collects:
+                closing = self._closing(flatten, frame, len(planned.around))
+                if closing is not None:
+                    self._collector(flatten, closing).fail(index[len(closing.index) :], error)
+                    told = True
+            if not told:
                 raise _Stop(error)
 
-    def _render(self) -> tuple[dict[str, Json], NodeFailed | None]:
-        """The input values, and the failure when a required one names nothing."""
-        kind, scope = self.planned.type, self.scope
-        values: dict[str, Json] = {}
-        failure: NodeFailed | None = None
-        for name, binding in self.planned.node.inputs.items():
+    def _closing(self, flatten: str, frame: Frame, depth: int) -> Frame | None:
+        """The frame a Flatten ends in, seen from a frame in so many lists; None when it is further in."""
+        gives = len(self.plan.nodes[flatten].gives)
+        return frame.up(depth - gives) if gives <= depth else None
+
+    def _collector(self, flatten: str, closing: Frame) -> Collector:
+        return closing.collectors.setdefault(flatten, Collector())
+
+    def _is_kept(self, unit: Unit, planned: PlannedNode, frame: Frame) -> bool:
+        """True when an earlier attempt kept everything that the items are for."""
+        if not self.kept or not unit.covered or unit.node_id in self.plan.repeated:
+            return False
+        if not frame.keeps or not frame.unchanged[unit.node_id]:
+            return False
+        outer = [
+            (flatten, closing)
+            for flatten in unit.collects
+            if (closing := self._closing(flatten, frame, len(planned.around))) is not None
+        ]
+        return all(StepKey(flatten, closing.index) in self.kept for flatten, closing in outer)
+
+    def _collect(self, planned: PlannedNode, frame: Frame) -> None:
+        """Takes what came out for one item."""
+        closing = frame.up(len(planned.around) - len(planned.gives))
+        index = frame.index[len(closing.index) :]
+        collector = self._collector(planned.node.id, closing)
+        states = [(edge, _state(edge, frame)) for edge in planned.incoming]
+        error = next((state for _, state in states if isinstance(state, RunError)), None)
+        nulls = planned.node.config.get("on_item_error") == "include_null"
+        rendering = planned.renderings.get("value")
+        entries: list[Json] = []
+        if rendering is None or planned.node.inputs["value"] is None:
+            for edge, state in states:
+                if state is True:
+                    entries.append(frame.up(edge.up).outputs.get(edge.source))
+                elif nulls and state is not False:
+                    entries.append(None)
+        elif error is None and any(state for _, state in states):
             missing: list[Missing] = []
-            values[name] = binding if name in kind.source_inputs else render(binding, scope, missing)
-            for gone in missing:
-                self._warn_missing(name, gone)
-            if values[name] is None and name in kind.required_inputs and failure is None:
-                failure = self._no_value(name, missing)
-        for name in kind.required_inputs:
-            if name not in values and failure is None:
-                failure = self._no_value(name, [])
-        return values, failure
+            entries.append(rendering(frame.scope, missing))
+            self._warn(collector, missing)
+        collector.add(index, entries, error)
+        if error is not None and planned.node.config.get("on_item_error") == "fail" and self._ends_the_run(planned):
+            closing.full.add(planned.around[0])
+            if frame.outer is not None:
+                frame.outer.full.add(planned.around[-1])
 
-    def _warn_missing(self, name: str, gone: Missing) -> None:
-        target = gone.reference.node_id
-        if target in self.run.skipped:
-            self.warnings.append(f"`{name}` is null: {self._label(target)} was skipped.")
+    def _ends_the_run(self, planned: PlannedNode) -> bool:
+        return not planned.gives and planned.node.policy.on_error == "fail"
+
+    def _warn(self, collector: Collector, missing: list[Missing]) -> None:
+        for gone in missing:
+            text = f"`value`: `{gone.reference}` named nothing for some items, so it is null."
+            if text not in collector.warnings:
+                collector.warnings.append(text)
+
+    async def _close(self, planned: PlannedNode, frame: Frame) -> None:
+        """Makes the list of what was collected."""
+        node_id = planned.node.id
+        splitter = planned.around[len(planned.gives)]
+        if (error := frame.failed.get(splitter)) is not None:
+            frame.failed[node_id] = error
+            return
+        if splitter in frame.skipped:
+            self._skip(planned, frame, "Everything before it was skipped.")
+            return
+        key = StepKey(node_id, frame.index)
+        if frame.keeps and frame.unchanged[splitter] and key in self.kept:
+            frame.outputs[node_id] = self.kept[key]
         else:
-            self.warnings.append(f"`{name}`: `{gone.reference}` named nothing, so it is null.")
+            collector = frame.collectors.pop(node_id, None) or Collector()
 
-    def _no_value(self, name: str, missing: list[Missing]) -> NodeFailed:
-        title = self.planned.type.inputs.model_fields[name].title or name
-        if missing:
-            reference = missing[0].reference
-            return NodeFailed(
-                f"{title} has no value: `{reference}` names nothing.",
-                code="reference_missing",
-                why=f"The output of {self._label(reference.node_id)} had no such part in this run.",
-                remedy="Look at that step's output and choose data that is there.",
-            )
-        return NodeFailed(
-            f"{title} has no value.",
-            code="input_missing",
-            why="The value bound to it was empty in this run.",
-            remedy="Bind it to data that is always there, or give the field a default.",
-        )
+            async def make() -> Json:
+                return collector.result(planned.settings)  # type: ignore[arg-type]
 
-    def _label(self, node_id: str) -> str:
-        planned = self.run.plan.nodes.get(node_id)
-        return planned.node.name if planned else node_id
+            through = frozenset(self._through(planned)) if not frame.index else frozenset()
+            await StepRun(self, planned, frame, collector.warnings).record({}, make, through=through)
+        if node_id == self.shown and self.shown_items is not None:
+            self._show(node_id, frame)
 
-    async def _attempt(self, inputs: dict[str, Json]) -> Tried:
-        node, kind = self.planned.node, self.planned.type
-        try:
-            config = kind.config.model_validate(node.config)
-            values = kind.inputs.model_validate(inputs)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = first["loc"][-1] if first["loc"] else "input"
-            return Tried(None, NodeFailed(f"`{where}`: {first['msg']}.", code="input_missing"), ())
-        return await attempt(
-            lambda: kind.run(config, values, self),
-            timeout_seconds=self.planned.timeout_seconds,
-            retries=node.policy.retries,
-            clock=self.run.clock,
-        )
+    def _through(self, flatten: PlannedNode) -> Iterable[str]:
+        """The nodes in the lists that a Flatten ends; all their items have been gone through."""
+        splitter = flatten.around[len(flatten.gives)]
+        return (node_id for node_id, planned in self.plan.nodes.items() if splitter in planned.around)
 
-    # The node's context (engine.flow.node_type.NodeContext).
 
-    @property
-    def http(self) -> Any:
-        return self.run.services.http
+def _state(edge: Incoming, frame: Frame) -> bool | RunError:
+    """Whether something came by an edge, or the failure that came instead."""
+    at = frame.up(edge.up) if edge.up else frame
+    if (error := at.failed.get(edge.source)) is not None:
+        return error
+    if edge.source in at.skipped:
+        return False
+    return at.ports.get(edge.source, edge.port) == edge.port
 
-    @property
-    def idempotency_key(self) -> str:
-        return f"{self.run.options.job_id}:{self.key.node_id}:{self.key.index_path}"
 
-    @property
-    def timeout_seconds(self) -> float:
-        return self.planned.timeout_seconds
+def _mode(planned: PlannedNode) -> tuple[str, int, int]:
+    """How a Splitter hands out its items: the mode, how many at once, and how many in a group."""
+    config: Any = planned.settings
+    return config.mode, config.max_concurrency if config.mode == "parallel" else 1, config.chunk_size
 
-    @property
-    def payload(self) -> Mapping[str, Json]:
-        return self.run.payload
 
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.run.outputs, self.run.system, frozenset(self.run.skipped))
+class _Walk:
+    """One pass over a block in which units may run at the same time."""
 
-    async def ask_model(self, question: ModelQuestion) -> Any:
-        def called(call: Any) -> None:
-            self.calls.append(call)
-            self.run.recorder.called(self.key, call)
+    def __init__(self, run: Run, block: Block, frame: Frame, group: asyncio.TaskGroup) -> None:
+        self.run = run
+        self.units = block.units
+        self.frame = frame
+        self.group = group
+        self.open = [unit.waits for unit in block.units]
 
-        answer = await self.run.services.ask_model(
-            question, on_call=called, on_text=lambda text: self.run.recorder.delta(self.key, text)
-        )
-        self.simulated = self.simulated or answer.simulated
-        return answer
+    def start(self) -> None:
+        """Starts every unit that waits for nothing."""
+        for position, unit in enumerate(self.units):
+            if not unit.waits:
+                self.group.create_task(self._walk(position))
 
-    async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
-        return await self.run.services.in_thread(work, *args)
-
-    def secret(self, secret_id: str) -> str:
-        return self.run.services.secret(secret_id)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
+    async def _walk(self, position: int) -> None:
+        """Runs a unit and then, in the same task, the first one that became ready."""
+        while True:
+            unit = self.units[position]
+            await self.run._run_unit(unit, self.frame)
+            ready = []
+            for after in unit.after:
+                self.open[after] -= 1
+                if not self.open[after]:
+                    ready.append(after)
+            for other in ready[1:]:
+                self.group.create_task(self._walk(other))
+            if not ready:
+                return
+            position = ready[0]

@@ -51,7 +51,7 @@ class RunError:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Try:
     """One attempt at a step. `waited_ms` is the pause before it."""
 
@@ -74,7 +74,7 @@ class Try:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class StepStarted:
     """A step begins: `inputs` are its rendered values."""
 
@@ -83,9 +83,13 @@ class StepStarted:
     inputs: dict[str, Json]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class StepEnded:
-    """A step is over. `calls` are `engine.outside` model calls, in order."""
+    """A step is over. `calls` are `engine.outside` model calls, in order.
+
+    `items`: how many items a Splitter gave. `splitter`: the Splitter whose item the step belongs to. `through`: nodes that ran
+    per item and are over for all items now.
+    """
 
     key: StepKey
     status: StepStatus
@@ -100,6 +104,9 @@ class StepEnded:
     calls: tuple[Any, ...] = ()
     log: tuple[str, ...] = ()
     simulated: bool = False
+    items: int | None = None
+    splitter: str = ""
+    through: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,3 +143,6 @@ class Services(Protocol):
 
     def secret(self, secret_id: str) -> str: ...
     async def in_thread(self, work: Any, *args: Any) -> Any: ...
+    async def render_template(self, template: str, data: Any) -> str:
+        """A template with `{% %}`, rendered outside this process."""
+        ...

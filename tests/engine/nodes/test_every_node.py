@@ -28,6 +28,8 @@ def example_flow(kind):
         nodes = [node, *rest] if kind.type == "api_input" else [*rest, node]
     else:
         nodes = [*BEFORE, node]
+    if kind.type == "array_splitter":
+        nodes.append({"id": "array_flatten", "type": "array_flatten"})  # a list must end
     edges = [
         {"id": f"e{number}", "source": left["id"], "target": right["id"]}
         for number, (left, right) in enumerate(pairwise(nodes))

@@ -1,0 +1,98 @@
+"""Run the nodes after this one once for each item of a list.
+
+Bind **Items** to a list: the addresses of a website, the rows of a table, the sentences of a text. Every node connected after
+the Splitter then runs once per item. `out` is the item itself; `index` counts from 0 and `total` says how many there are.
+
+Close the list with an **Array Flatten**: it makes one list of what came out for each item, in the order of the items, no matter
+which was ready first. Data from before the Splitter can be used inside the list; it is the same for each item. A Splitter inside
+a list makes a list in the list.
+
+| How the items run | |
+|---|---|
+| One after the other | the next item begins when the one before has ended |
+| At the same time | up to *At once* items run together |
+| In groups | *Group size* items run together; the next group begins when the whole group has ended |
+
+With an empty list the nodes between are skipped and the Flatten gives an empty list. What is not a list is an error that says
+what it is instead. A time limit of the Splitter counts for the whole list: items that are not through by then have failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.flow.lists import SPLITTER, not_a_list
+from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+
+
+class Config(NodeConfig):
+    mode: Literal["sequential", "parallel", "chunked"] = Field(
+        "sequential",
+        title="How the items run",
+        description="One after the other, several at the same time, or in groups.",
+        json_schema_extra={
+            "words": {"sequential": "One after the other", "parallel": "At the same time", "chunked": "In groups"}
+        },
+    )
+    max_concurrency: int = Field(
+        10,
+        ge=1,
+        le=100,
+        title="At once",
+        description="With “At the same time”: how many items run together.",
+    )
+    chunk_size: int = Field(
+        10,
+        ge=1,
+        le=100,
+        title="Group size",
+        description="With “In groups”: how many items a group has.",
+    )
+
+
+class Inputs(NodeInputs):
+    items: Any = Field(title="Items", description="The list. The nodes after this one run once for each of its items.")
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The items; the runner hands them out one by one. Raises NodeFailed when it is no list."""
+    if not isinstance(inputs.items, list):
+        raise not_a_list("Items", context.bindings.get("items"), inputs.items)
+    return inputs.items
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:
+    return None
+
+
+def _out_from(
+    config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]
+) -> JsonSchema | None:
+    return given["items"].get("items") if "items" in given else None
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    match config.get("mode"):
+        case "parallel":
+            return f"{config.get('max_concurrency', 10)} at the same time"
+        case "chunked":
+            return f"in groups of {config.get('chunk_size', 10)}"
+    return "one after the other"
+
+
+NODE = NodeType(
+    type=SPLITTER,
+    title="Array Splitter",
+    group="lists",
+    icon="call_split",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    out_from=_out_from,
+    summary=_summary,
+    example=({"mode": "parallel", "max_concurrency": 5}, {"items": "{{ page_scraper.out.links }}"}),
+)

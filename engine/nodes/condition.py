@@ -1,0 +1,148 @@
+"""Go on by yes or no, depending on rules.
+
+Add a rule: some data, a comparison, and what it is compared with. When the rules are true the flow goes on by the port `yes`,
+otherwise by `no`; the nodes on the other side are skipped. Connect what should happen to each of the two.
+
+* **All of them** needs every rule to be true, **Any of them** one.
+* `out` is **Value**; while it is empty, the data of the node before the Condition is passed on.
+* A node is skipped when everything before it was skipped. Data of a skipped node is null.
+* To bring both sides together again, connect them to a **First Value**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType, Routed
+from engine.flow.references import Reference, split_text
+from engine.flow.rules import (
+    ALONE,
+    MATCH_TITLES,
+    MAX_RULES,
+    OPERATOR_TITLES,
+    Match,
+    Rule,
+    combined,
+    rule_problem,
+)
+
+
+class Config(NodeConfig):
+    match: Match = Field(
+        "all",
+        title="Goes on by yes when these are true",
+        description="Whether every rule must be true or one is enough.",
+        json_schema_extra={"words": {**MATCH_TITLES}},
+    )
+
+
+class Inputs(NodeInputs):
+    rules: tuple[Rule, ...] = Field(
+        max_length=MAX_RULES,
+        title="Rules",
+        description="What must be true for the flow to go on by yes.",
+        json_schema_extra={"item": "rule"},
+    )
+    value: Any = Field(
+        None, title="Value", description="What is passed on. Empty: the data of the node before this one."
+    )
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
+    """The value, by `yes` or `no`. In a thread when a pattern has to look through texts."""
+    if any(rule.operator == "matches" for rule in inputs.rules):
+        answer = await context.in_thread(_answer, config, inputs)
+    else:
+        answer = _answer(config, inputs)
+    port = "yes" if answer else "no"
+    context.log(f"Went on by {port}.")
+    return Routed(port, inputs.value)
+
+
+def _answer(config: Config, inputs: Inputs) -> bool:
+    return combined((rule.holds for rule in inputs.rules), config.match)
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    rules = node.inputs.get("rules")
+    if not isinstance(rules, list | tuple):
+        return []
+    found = []
+    if not rules:
+        message = f"{node.name}: there is no rule yet, so it could not decide."
+        found.append(Problem("input_missing", message, node.id, "/inputs/rules", blocks_import=False))
+    for position, rule in enumerate(rules):
+        at = f"/inputs/rules/{position}"
+        if not isinstance(rule, Mapping):
+            found.append(Problem("invalid_value", "A rule is a group of left, operator and right.", node.id, at))
+            continue
+        if unknown := [key for key in rule if key not in Rule.model_fields]:
+            found.append(Problem("unknown_key", f"`{unknown[0]}` is not a part of a rule.", node.id, at))
+        operator = rule.get("operator", "equals")
+        if operator not in OPERATOR_TITLES:
+            found.append(Problem("invalid_value", f"`{operator}` is no comparison.", node.id, f"{at}/operator"))
+        elif why := rule_problem(operator, rule.get("right")):
+            found.append(Problem("bad_pattern", why, node.id, f"{at}/right", blocks_import=False))
+    return found
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:
+    return None
+
+
+def _out_from(
+    config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]
+) -> JsonSchema | None:
+    return given.get("value")
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    rules = inputs.get("rules")
+    wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
+    if not wanted:
+        return "no rule yet"
+    link = " or " if config.get("match") == "any" else " and "
+    return link.join(_rule_words(rule) for rule in wanted)[:60]
+
+
+def _rule_words(rule: Mapping[str, Any]) -> str:
+    operator = rule.get("operator") or "equals"
+    words = [_words(rule.get("left")), OPERATOR_TITLES.get(operator, operator)]
+    return " ".join(words if operator in ALONE else [*words, _words(rule.get("right"))])
+
+
+def _words(binding: Json) -> str:
+    """A binding as the last name of its data: `status` for `{{ page_scraper.out.status }}`."""
+    if not isinstance(binding, str):
+        return "" if binding is None else str(binding)
+    return "".join(
+        piece
+        if isinstance(piece, str)
+        else str(piece.path[-1] if piece.path else piece.node_id)
+        if isinstance(piece, Reference)
+        else piece.text
+        for piece in split_text(binding)
+    )
+
+
+NODE = NodeType(
+    type="condition",
+    title="Condition",
+    group="logic",
+    icon="alt_route",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    out_from=_out_from,
+    source_input="value",
+    summary=_summary,
+    ports=("yes", "no"),
+    check=_check,
+    example=({}, {"rules": [{"left": "{{ page_scraper.out.status }}", "operator": "equals", "right": 200}]}),
+)

@@ -1,0 +1,142 @@
+"""Values in lists while a flow runs: the frame of each item, and what a Flatten has collected, by index path (product.md section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.flow.node_type import Json, NodeFailed
+from engine.flow.references import Scope
+from engine.nodes.array_flatten import Config, flat_list
+from engine.run.steps import RunError
+
+#: Numbers of the items around something, outermost first.
+Index = tuple[int, ...]
+
+
+class Frame:
+    """What is known in one place: the flow itself, or one item of a list. `scope` holds the values references see."""
+
+    __slots__ = (
+        "collectors",
+        "failed",
+        "full",
+        "index",
+        "items",
+        "keeps",
+        "kept_frames",
+        "outer",
+        "outputs",
+        "ports",
+        "scope",
+        "skipped",
+        "unchanged",
+    )
+
+    def __init__(self, scope: Scope, outputs: dict[str, Json], skipped: set[str], index: Index = ()) -> None:
+        self.scope = scope
+        self.outputs = outputs
+        self.skipped = skipped
+        self.index = index
+        self.outer: Frame | None = None
+        #: What earlier attempts kept of steps in here may be used.
+        self.keeps = True
+        self.failed: dict[str, RunError] = {}
+        #: Node -> the port it went on by.
+        self.ports: dict[str, str] = {}
+        #: Splitter -> its list; and whether it is the list of the earlier attempt.
+        self.items: dict[str, list[Json]] = {}
+        self.unchanged: dict[str, bool] = {}
+        self.collectors: dict[str, Collector] = {}
+        #: Splitters that hand out no more items.
+        self.full: set[str] = set()
+        #: Splitter -> position -> frame, for lists that are gone through again.
+        self.kept_frames: dict[str, dict[int, Frame]] = {}
+
+    def inside(self, splitter: str, position: int) -> Frame:
+        """The frame of an item."""
+        items = self.items[splitter]
+        outputs: dict[str, Json] = {splitter: items[position]}
+        skipped: set[str] = set()
+        scope = Scope(outputs, self.scope.system, skipped, items={splitter: (position, len(items))}, outer=self.scope)
+        frame = Frame(scope, outputs, skipped, (*self.index, position))
+        frame.outer = self
+        frame.keeps = self.keeps and self.unchanged[splitter]
+        return frame
+
+    def up(self, levels: int) -> Frame:
+        """The frame so many lists further out."""
+        frame = self
+        for _ in range(levels):
+            assert frame.outer is not None
+            frame = frame.outer
+        return frame
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A Splitter's list and its fingerprint."""
+
+    items: list[Json]
+    mark: str
+
+
+class ItemFailed(NodeFailed):
+    """A Flatten failed because of an item."""
+
+    def __init__(self, message: str, error: RunError, index: Index) -> None:
+        super().__init__(message, code=error.code, why=error.why, remedy=error.remedy)
+        self.index = index
+
+
+@dataclass
+class Collector:
+    """What reaches one Flatten in one frame. Index paths are counted from that frame on."""
+
+    #: Only items that gave or lost something have an entry here.
+    entries: dict[Index, list[Json]] = field(default_factory=dict)
+    errors: dict[Index, RunError] = field(default_factory=dict)
+    total: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
+        """An item is through."""
+        self.total += 1
+        if entries:
+            self.entries[index] = entries
+        if error is not None:
+            self.errors[index] = error
+
+    def fail(self, index: Index, error: RunError) -> None:
+        """An item failed before it came to the Flatten, like one whose own list could not be opened."""
+        if index not in self.errors:
+            self.add(index, [], error)
+
+    def result(self, config: Config) -> Json:
+        """The Flatten's `out`. Raises ItemFailed."""
+        failed = sorted(self.errors)
+        if failed and config.on_item_error == "fail":
+            error = self.errors[failed[0]]
+            raise ItemFailed(f"An item failed: {error.message}", error, failed[0])
+        nulls = config.on_item_error == "include_null"
+        if failed and len(failed) == self.total and not nulls and not self.entries:
+            error = self.errors[failed[0]]
+            text = f"All {self.total} items failed. The first" if self.total > 1 else "The only item failed"
+            raise ItemFailed(f"{text}: {error.message}", error, failed[0])
+        entries = self.entries
+        if nulls:
+            entries = {**{index: [None] for index in failed}, **entries}
+        items = [entry for index in sorted(entries) for entry in entries[index]]
+        whole = config.levels == "all"
+        errors: list[dict[str, Any]] = [
+            {"index": list(index) if whole else index[-1], "message": self.errors[index].message} for index in failed
+        ]
+        return flat_list(items, total=self.total, errors=errors)
+
+
+def fingerprint(items: list[Json]) -> str:
+    """Equal for equal lists: another attempt may use what was kept of the items."""
+    text = json.dumps(items, default=str, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -1,0 +1,107 @@
+"""What tests of runs share: a recorder that keeps everything, node types made for a test, small flows."""
+
+from dataclasses import dataclass, field
+
+from engine.flow.document import Document
+from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeFailed, NodeType
+from engine.nodes import CATALOG
+from engine.run.plan import compile_plan
+from engine.run.runner import run_flow
+
+
+@dataclass
+class Notebook:
+    """A recorder that keeps everything."""
+
+    begun: list = field(default_factory=list)
+    over: list = field(default_factory=list)
+
+    def started(self, step):
+        self.begun.append(step)
+
+    def ended(self, step):
+        self.over.append(step)
+
+    def called(self, key, call):
+        pass
+
+    def delta(self, key, text):
+        pass
+
+    def statuses(self, node_id):
+        """Index path -> status."""
+        return {step.key.index_path: step.status for step in self.over if step.key.node_id == node_id}
+
+    def step(self, node_id):
+        return next(step for step in self.over if step.key.node_id == node_id)
+
+    def kept(self):
+        """What a later attempt would find."""
+        return {step.key: step.output for step in self.over if step.status == "completed"}
+
+
+class NoServices:
+    http = None
+
+    async def ask_model(self, question, *, on_call=None, on_text=None):
+        raise AssertionError
+
+    def secret(self, secret_id):
+        raise AssertionError
+
+    async def in_thread(self, work, *args):
+        return work(*args)
+
+
+class Inputs(FreeInputs):
+    pass
+
+
+def node_type(name, run, **more):
+    return NodeType(
+        type=name,
+        title=name,
+        group="transform",
+        icon="x",
+        config=NodeConfig,
+        inputs=Inputs,
+        run=run,
+        out_schema=lambda config, inputs: None,
+        summary=lambda config, inputs: "",
+        **more,
+    )
+
+
+async def _work(config, inputs, context) -> Json:
+    """`x` as it came; "bad..." fails."""
+    value = inputs.values.get("x")
+    if isinstance(value, str) and value.startswith("bad"):
+        raise NodeFailed(f"{value} broke.", code="http_status")
+    return value
+
+
+WORK = {**CATALOG, "work": node_type("work", _work)}
+
+
+def flow(nodes, edges):
+    """`edges` as text: `in>a a>b c.yes>d`. The API Input is `in` with any fields `x`, `y`."""
+    fields = [{"name": name, "type": "array"} for name in ("x", "y")] + [{"name": "word", "type": "string"}]
+    drawn = []
+    for number, text in enumerate(edges.split()):
+        source, target = text.split(">")
+        source, _, port = source.partition(".")
+        drawn.append({"id": f"e{number}", "source": source, "target": target, "source_port": port or "out"})
+    made = [{"id": "in", "type": "api_input", "config": {"fields": fields}}]
+    for node_id, kind, *parts in nodes:
+        inputs, config, policy = [*parts, {}, {}, {}][:3]
+        made.append({"id": node_id, "type": kind, "inputs": inputs, "config": config, "policy": policy})
+    return Document.model_validate({"format": 1, "nodes": made, "edges": drawn})
+
+
+async def go(document, payload, *, catalog=WORK, trial=False, **more):
+    """The outcome and the notebook of a run."""
+    notebook = Notebook()
+    whole = {"x": None, "y": None, "word": None, **payload}
+    plan = compile_plan(document, catalog, trial=trial)
+    outcome = await run_flow(plan, whole, system={}, services=NoServices(), recorder=notebook, **more)
+    return outcome, notebook
