@@ -25,6 +25,7 @@ run: setup
 # Every test, a real browser included.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
+	@./scripts/get-nginx
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not chaos and not slow"
 
 # Lint, format, types and the direction of imports: what CI runs before the tests.

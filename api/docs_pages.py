@@ -48,6 +48,7 @@ GUIDES = {
     "rate-limits": "Rate limits",
     "best-practices": "Best practices",
     "production-checklist": "Production checklist",
+    "hosting": "Hosting",
 }
 _TYPE_WORDS = {
     "string": "Text",

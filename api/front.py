@@ -1,15 +1,18 @@
 """The ASGI app in front of everything: calls of the public API go straight to it, all else to the pages.
 
-Pages get their security headers here (S28) and sockets of foreign pages are refused (S23). Plain ASGI: the API never pays for
-what pages need.
+Pages get their security headers here (S28) and sockets of foreign pages are refused (S23). A page whose socket will not do
+learns it at `/address-check` and shows `/address-refused`; a signed-in person at a name that is not this server's own gets that
+page at once. Plain ASGI: the API never pays for what pages need.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +21,10 @@ from api.origins import Origins
 
 #: NiceGUI's socket, both as a web socket and as plain requests.
 _SOCKET = "/_nicegui_ws/"
+#: May this page open a socket? 204 or 403; and the page that says why not.
+_CHECK, _REFUSED = "/address-check", "/address-refused"
+#: Opened by any name: they have no socket.
+_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/setup", "/sign-in", "/sign-out", "/favicon.ico")
 
 _PAGE_HEADERS = [
     (
@@ -34,10 +41,15 @@ _PAGE_HEADERS = [
 _HTTPS_HEADERS = [*_PAGE_HEADERS, (b"strict-transport-security", b"max-age=31536000")]
 
 
+_ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,253}")
+_NO_STORE = {"cache-control": "no-store"}
+
+
 class Front:
     """`app` is the app of the pages; its name matters, NiceGUI looks for its server along `app` attributes.
 
     `known_hosts` gives the hosts the owner opened this server by; it is asked only before a socket is refused.
+    `refused_page` writes the page for (address in the browser, known address); `cookie` is the name of the sign-in's.
     """
 
     def __init__(
@@ -46,11 +58,18 @@ class Front:
         public_api: ASGIApp,
         origins: Origins,
         known_hosts: Callable[[], Awaitable[Iterable[str]]],
+        *,
+        refused_page: Callable[[str, str], str],
+        known_url: str,
+        cookie: str,
     ) -> None:
         self.app = app
         self._public_api = public_api
         self._origins = origins
         self._known_hosts = known_hosts
+        self._refused_page = refused_page
+        self._known_url = known_url
+        self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -59,17 +78,48 @@ class Front:
             await self._public_api(scope, receive, send)
         elif scope["path"].startswith(_SOCKET) and not await self._may_open(scope):
             await _refuse(scope, receive, send)
+        elif scope["path"] in {_CHECK, _REFUSED}:
+            await (await self._about_the_address(scope))(scope, receive, _with_headers(scope, send))
+        elif await self._stands_elsewhere(scope):
+            answer = self._says_refused(_called(scope))
+            await answer(scope, receive, _with_headers(scope, send))
         else:
             await self.app(scope, receive, _with_headers(scope, send))
 
     async def _may_open(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
+        origin = Headers(scope=scope).get("origin")
         if origin is None:
             return scope["type"] == "http"  # a browser names the origin of every web socket
-        scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
-        called = (origin, scheme, headers.get("host", ""))
+        return await self._accepts(scope, origin)
+
+    async def _accepts(self, scope: Scope, origin: str) -> bool:
+        scheme, _, host = _called(scope).partition("://")
+        called = (origin, scheme, host)
         return self._origins.accepts(*called) or self._origins.accepts(*called, await self._known_hosts())
+
+    async def _stands_elsewhere(self, scope: Scope) -> bool:
+        """A signed-in person opens a page by a name whose socket would be refused."""
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith(_PLAIN):
+            return False
+        connection = HTTPConnection(scope)
+        if self._cookie not in connection.cookies or "text/html" not in connection.headers.get("accept", ""):
+            return False
+        return not await self._accepts(scope, _called(scope))
+
+    async def _about_the_address(self, scope: Scope) -> Response:
+        if scope["path"] == _CHECK:
+            return Response(status_code=204 if await self._may_open(scope) else 403, headers=_NO_STORE)
+        said = HTTPConnection(scope).query_params.get("from", "")
+        return self._says_refused(said if _ORIGIN.fullmatch(said) else _called(scope))
+
+    def _says_refused(self, origin: str) -> Response:
+        return HTMLResponse(self._refused_page(origin, self._known_url), 403, headers=_NO_STORE)
+
+
+def _called(scope: Scope) -> str:
+    """The origin a request was sent to, as far as the server can see."""
+    scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
+    return f"{scheme}://{Headers(scope=scope).get('host', '')}"
 
 
 class Assets(StaticFiles):

@@ -55,6 +55,24 @@
     twist.parentElement.nextElementSibling.hidden = opened;
   };
 
+  // A page whose connection is refused, because the address it was opened at is not this server's, says so.
+  let told = false;
+  const askWhy = async () => {
+    if (told) return;
+    const answer = await fetch("/address-check", { method: "POST" }).catch(() => null);
+    if (answer?.status !== 403 || told) return;
+    told = true;
+    location.replace(`/address-refused?from=${encodeURIComponent(location.origin)}`);
+  };
+  addEventListener("load", () => {
+    const listen = (left) => {
+      if (window.socket) for (const event of ["connect_error", "disconnect"]) window.socket.on(event, askWhy);
+      else if (left) setTimeout(() => listen(left - 1), 100);
+    };
+    listen(50);
+    setTimeout(() => window.did_handshake || askWhy(), 4000);
+  });
+
   // The theme is a choice of this browser: a cookie, read by the server at the next page.
   window.fpTheme = (choice) => {
     document.cookie = choice === "system" ? "fp_theme=;path=/;max-age=0;samesite=lax" : `fp_theme=${choice};path=/;max-age=31536000;samesite=lax`;

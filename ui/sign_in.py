@@ -199,7 +199,10 @@ def _foreign_form(request: HTTPConnection) -> Response:
         _("This form was not sent from here"),
         happened=_("The form was filled in on a page of another address, or is too long."),
         why=_("Another site could sign you in as somebody else that way, so it is refused."),
-        todo=_("Open this server's own sign-in page and try again there."),
+        todo=_(
+            "Open this server's own sign-in page and try again there. Behind a proxy: it has to pass the Host header on, "
+            "or FLOWPORT_PUBLIC_URL names the address people use."
+        ),
         theme=theme_of(request),
     )
     return _html(page, 403)

@@ -1,0 +1,78 @@
+"""The nginx recipe of the hosting guide, with a certificate of its own and other ports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+GUIDE = Path(__file__).parents[2] / "assets" / "help" / "hosting.md"
+
+
+def recipe() -> str:
+    """The block as the guide shows it."""
+    found = re.search(r"^```nginx\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, "the hosting guide has no nginx recipe any more"
+    return found[1]
+
+
+def configuration(
+    folder: Path, name: str, *, to_port: int, second_port: int, hop_port: int, careless_port: int
+) -> Path:
+    """`name`:443 leads straight to `to_port`; `name`:`second_port` leads there through one more proxy at `hop_port`.
+
+    At `careless_port` stands a proxy without HTTPS that keeps the name it was called by to itself.
+    """
+    certificate = _certificate(folder, name)
+    straight = (
+        recipe()
+        .replace("flows.example.com", name)
+        .replace("/etc/ssl/flows.pem", str(certificate))
+        .replace("/etc/ssl/flows.key", str(certificate))
+        .replace("127.0.0.1:8080", f"127.0.0.1:{to_port}")
+    )
+    server = straight[straight.index("server {") :]
+    first_hop = server.replace("listen 443 ssl", f"listen {second_port} ssl").replace(f":{to_port}", f":{hop_port}")
+    second_hop = re.sub(r"    (http2|ssl_certificate\w*) .*\n", "", server)
+    second_hop = second_hop.replace("listen 443 ssl", f"listen 127.0.0.1:{hop_port}").replace(
+        "X-Forwarded-Proto $scheme", "X-Forwarded-Proto $http_x_forwarded_proto"
+    )
+    careless = re.sub(r"    (http2|ssl_certificate\w*|    proxy_set_header Host) .*\n", "", server)
+    careless = careless.replace("listen 443 ssl", f"listen {careless_port}")
+    path = folder / "nginx.conf"
+    paths = "".join(
+        f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    path.write_text(
+        f"daemon off;\nuser root;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx.log;\nevents {{}}\n"
+        f"http {{\n    access_log off;\n{paths}{straight}\n{first_hop}\n{second_hop}\n{careless}\n}}\n"
+    )
+    return path
+
+
+def _certificate(folder: Path, name: str) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "flows.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path

@@ -1,0 +1,200 @@
+"""The Dockerfile's steps, done in a folder and run as its user: the image itself is not part of the tests."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.factories import as_bytes
+from tests.hosting.base_image import base_image
+from tests.hosting.dockerfile_steps import Stage, built, steps
+from tests.live import flows
+from tests.live.caller import Caller
+from tests.live.holding_site import HoldingSite
+from tests.live_server import free_port
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "Dockerfile"
+UID = 10001
+CLONE_NEWUTS = 0x04000000
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the steps set owners and become user 10001: that needs root")
+
+
+class Container:
+    """What `docker run` does with the image: its user, its environment, a read-only tree, two writable folders."""
+
+    def __init__(self, image: Stage, temporary: Path, outbound_allow: str) -> None:
+        self.image, self.port = image, free_port()
+        self.temporary = temporary
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **image.real_environment(),
+            "HOME": str(temporary),
+            "TMPDIR": str(temporary),
+            "FLOWPORT_PORT": str(self.port),
+            "FLOWPORT_OUTBOUND_ALLOW": outbound_allow,
+        }
+        self.log = (image.root.parent / "log").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, host_name: str) -> None:
+        def become() -> None:
+            if ctypes.CDLL(None).unshare(CLONE_NEWUTS) == 0:
+                socket.sethostname(host_name)
+            os.setgroups([])
+            os.setgid(UID)
+            os.setuid(UID)
+
+        command = [*self.image.entrypoint, *self.image.command]
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.image.in_folder("."),
+            env=self.environment,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=become,  # noqa: PLW1509 - a host name of its own has no argument of Popen
+        )
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.said()
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError(f"not ready:\n{self.said()}")
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+    def run(self, *command: str, stdin: bytes = b"") -> str:
+        """`docker exec` of a command of app.py."""
+        ended = subprocess.run(
+            [*self.image.entrypoint, *command],
+            input=stdin,
+            cwd=self.image.in_folder("."),
+            env=self.environment,
+            capture_output=True,
+            user=UID,
+            group=UID,
+            extra_groups=[],
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr.decode()
+        return ended.stdout.decode().strip()
+
+    def healthy(self) -> bool:
+        folder = self.image.in_folder(".")
+        ended = subprocess.run(
+            self.image.health, cwd=folder, env=self.environment, check=False, capture_output=True, timeout=30
+        )
+        return ended.returncode == 0
+
+    def said(self) -> str:
+        return (self.image.root.parent / "log").read_text(errors="replace")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Where another user may go too: pytest's own folders are closed to it."""
+    made = Path(tempfile.mkdtemp(prefix="flowport-image-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def image(folder: Path) -> Stage:
+    return built(DOCKERFILE, ROOT, folder, base_image(folder))
+
+
+@as_root
+@pytest.mark.timeout(400)
+def test_jobs_survive_a_container_that_is_replaced_by_another(image: Stage, folder: Path):
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    os.chown(temporary, UID, UID)
+    before = {path for path in image.root.rglob("*") if "data" not in path.parts}
+    with HoldingSite() as site:
+        container = Container(image, temporary, site.origin.removeprefix("http://"))
+        try:
+            container.start("first-host")
+            assert "Set-up link: http://localhost" in container.said()
+            assert container.healthy()
+            file = folder / "flow.json"
+            file.write_bytes(as_bytes(flows.one_node(flows.fetch(), flows.URL)))
+            flow_id = container.run("flows", "import", str(file))
+            container.run("flows", "deploy", flow_id)
+            caller = Caller(container.url, container.run("keys", "create", "--label", "Shop", "--environment", "live"))
+            jobs = [caller.accepted(flow_id, {"url": site.hold("slow")}) for _ in range(4)]
+            site.wait_until_held("slow", times=4)
+
+            stopping = time.monotonic()
+            assert container.stop() == 0, container.said()
+            assert time.monotonic() - stopping < 29, "longer than stop_grace_period"
+            assert not container.healthy()
+            container.start("second-host")
+            site.wait_until_held("slow", times=8)
+            site.let_go("slow")
+
+            assert [caller.ended(job_id)["status"] for job_id in jobs] == ["completed"] * 4
+            assert container.stop() == 0
+        finally:
+            if container.process is not None and container.process.poll() is None:
+                container.process.kill()
+            container.log.close()
+    after = {path for path in image.root.rglob("*") if "data" not in path.parts}
+    assert after == before, "only the data folder and the temporary folder may change"
+    assert "Traceback" not in container.said(), container.said()
+
+
+@as_root
+def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
+    app = image.root / "app"
+    assert {path.name for path in app.iterdir() if path.name != "__pycache__"} == {
+        ".venv", "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "LICENSE", "README.md", "pyproject.toml",
+    }  # fmt: skip
+    installed = {path.name.lower() for path in (app / ".venv").glob("lib/python3.*/site-packages/*")}
+    assert "fastapi" in installed
+    assert not {"pytest", "playwright", "ruff", "basedpyright", "hypothesis"} & installed
+    owners = {path.lstat().st_uid for path in app.rglob("*")}
+    assert owners == {0}
+    writable = [path for path in app.rglob("*") if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH]
+    assert writable == []
+
+
+def test_the_image_says_who_runs_it_and_how():
+    found = dict(steps(DOCKERFILE.read_text()))
+    assert found["USER"] == f"{UID}:{UID}"
+    assert found["VOLUME"] == "/data"
+    assert "FLOWPORT_HOST=0.0.0.0" in found["ENV"]
+    assert "/healthz" in found["HEALTHCHECK"]
+
+
+def test_compose_is_one_service_with_one_volume():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    (service,) = compose["services"].values()
+    assert service["restart"] == "unless-stopped"
+    assert service["stop_grace_period"] == "30s"
+    assert service["init"] is True
+    assert service["read_only"] is True
+    assert service["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    assert [volume.split(":")[1] for volume in service["volumes"]] == ["/data"]
+    assert list(compose["volumes"]) == ["flowport-data"]
