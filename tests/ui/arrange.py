@@ -27,11 +27,11 @@ FAILED = {
 }
 
 
-def accepted(site: Site, flow_id: str, environment: str = "live") -> str:
+def accepted(site: Site, flow_id: str, environment: str = "live", key_id: str | None = None) -> str:
     """A job that waits."""
     caller = Caller(
         workspace_id=site.workspace_id,
-        key_id=None,
+        key_id=key_id,
         environment=environment,
         label="Web shop",
         prefix=f"fp_{environment}_",
@@ -54,12 +54,20 @@ def ended(site: Site, flow_id: str, status: str = "completed", environment: str 
     return job_id
 
 
-def refused(site: Site, flow_id: str, *, pointer: str = "/lang", code: str = "unknown_field", times: int = 1) -> None:
+def refused(
+    site: Site,
+    flow_id: str,
+    *,
+    pointer: str = "/lang",
+    code: str = "unknown_field",
+    times: int = 1,
+    sent: str = "string",
+) -> None:
     """Calls with a wrong field."""
     at = site.clock.now()
     call = RefusedRow(
         site.workspace_id, at, "req_1", "", "fp_live_", flow_id, 400, "validation_failed",
-        ({"pointer": pointer, "code": code, "detail": "the flow has no field of this name"},),
+        ({"pointer": pointer, "code": code, "detail": "the flow has no field of this name", "sent": sent},),
     )  # fmt: skip
     counted = Counted(at // 60_000, site.workspace_id, flow_id, "", "validation_failed")
     site.database.write_now(add_refusals, {counted: times}, [call] * times)

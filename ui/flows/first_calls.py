@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusedRow, list_refused_calls
+from ui.jobs.accepting import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
 from ui.jobs.job_words import environment_word, job_state, job_took
 from ui.jobs.refusal_words import what_was_wrong
-from ui.look.parts import STATES, card, icon, link, words
+from ui.look.parts import STATES, badge, button, card, icon, link, link_button, words
 from ui.look.text import _
 from ui.opened import every, times_of
 from ui.visit import Visit
@@ -27,6 +28,7 @@ class Calls:
 
     calls: tuple[JobRow | RefusedRow, ...]
     labels: dict[str, str]
+    known: dict[str, frozenset[str]]
 
 
 def look_at_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> Calls:
@@ -37,7 +39,12 @@ def look_at_calls(session: Session, workspace_id: str, flow_id: str, since: int)
         call for call in list_refused_calls(session, workspace_id, flow_id=flow_id, limit=MOST) if call.at >= since
     ]
     both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
-    return Calls(tuple(both), list_key_labels(session, workspace_id))
+    known = draft_fields(session, workspace_id, {flow_id}) if any(_field(call) for call in both) else {}
+    return Calls(tuple(both), list_key_labels(session, workspace_id), known)
+
+
+def _field(call: JobRow | RefusedRow) -> UnknownField | None:
+    return None if isinstance(call, JobRow) else unknown_field_of(call)
 
 
 def _at(call: JobRow | RefusedRow) -> int:
@@ -113,3 +120,19 @@ class FirstCalls:
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
                     words(f"{call.status}, {_('refused')} ")
                     words(f"· {seen.labels.get(call.key_id) or _('unknown key')}", "fp-t3")
+                if (field := unknown_field_of(call)) is not None:
+                    self._unknown(field, seen)
+
+    def _unknown(self, field: UnknownField, seen: Calls) -> None:
+        """A field the flow could take; a word once the draft has it."""
+        there = in_draft(field, seen.known)
+        with ui.element("div").classes("fp-row fp-call-acts"):
+            if there:
+                badge(_("In the draft"), kind="warn", icon="edit")
+            elif there is False and self.here.may("edit flows"):
+                button(_("Accept this field"), lambda: self._accept(field), small=True)
+            link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="link", small=True)
+
+    async def _accept(self, field: UnknownField) -> None:
+        if await accept_field(self.here, field):
+            await self.look()

@@ -63,7 +63,7 @@ def explain(one: Explained, times: Times) -> None:
         with ui.element("div").classes("fp-row fp-wrap-row"):
             if one.accept is not None:
                 button(_("Accept this field"), one.accept, icon="add", kind="main")
-            if action is not None:
+            if action is not None and not one.in_draft:
                 link_button(*action)
             if call.code == "validation_failed":
                 link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="quiet")

@@ -26,13 +26,13 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     assert "/public/v1/flows/execute" not in page_text(user)
 
     press(user, "Deploy API")
-    await user.should_see("Deploy Greeting")
+    await user.should_see("Deploy Greeting", retries=30)
     press(user, "Next")
     await user.should_see("jobs at once")
     assert "No key yet." in page_text(user)
     press(user, "Deploy API")
-    await user.should_see("Version 1 is live.")
-    await user.should_see("watching, 0 of 5")
+    await user.should_see("Version 1 is live.", retries=30)
+    await user.should_see("watching, 0 of 5", retries=30)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
     assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
@@ -52,7 +52,7 @@ async def test_a_flow_that_was_never_saved_gets_its_title_first(site: Site, user
     await user.should_see("Deploy Hello service")
     press(user, "Next")
     press(user, "Deploy API")
-    await user.should_see("Version 1 is live.")
+    await user.should_see("Version 1 is live.", retries=30)
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert (flow.title, flow.live_version) == ("Hello service", 1)
@@ -92,11 +92,11 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
     assert "The draft is ahead of version 1:" in page_text(user)
 
     press(user, "Update API")
-    await user.should_see("Update Greeting")
+    await user.should_see("Update Greeting", retries=30)
     assert "calls without it get 400" in page_text(user)
     press(user, "Next")
     press(user, "Update API")
-    await user.should_see("Version 2 is live.")
+    await user.should_see("Version 2 is live.", retries=30)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 2
 
@@ -193,7 +193,7 @@ async def test_versions_can_be_put_live_again(site: Site, user: User) -> None:
     press(user, "Make live")
     await user.should_see("This goes back to an older version.")
     press(user, "Make version 1 live")
-    await user.should_see("Version 1 is live.")
+    await user.should_see("Version 1 is live.", retries=30)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
 

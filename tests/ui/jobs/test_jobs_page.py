@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from typing import Any
+
+import pytest
 from nicegui.testing import User
+from sqlalchemy import update
 
 from engine.actions.flows import delete_flow
+from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
+from engine.clock import HOUR, month_of
+from engine.flow.contract import input_fields
+from engine.flow.document import load_document
+from storage.flows import get_draft, get_flow
 from storage.jobs import find_job, list_jobs
+from storage.models import Usage, Workspace
 from storage.refusals import Counted, add_refusals
 from tests.ui.arrange import accepted, buttons, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
@@ -95,6 +107,150 @@ async def test_calls_with_a_key_that_nobody_has_are_only_counted_for_the_owner(s
     assert said not in page_text(user)
 
 
+async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    refused(site, flow_id, times=14, sent="integer")
+    await user.open("/jobs?tab=refused")
+
+    press(user, "Accept this field")
+    await user.should_see("lang is in the draft as Whole number, optional.", retries=30)
+
+    assert _draft_field(site, flow_id) == {"name": "lang", "type": "integer", "required": False}
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live with newer draft"
+    assert "Update API" in page_text(user)
+    assert "Accept this field" not in buttons(user)
+    assert f"/playground/{flow_id}?node=api_input" in _links(user)
+
+    press(user, "Undo")
+    await user.should_see("Accept this field", retries=30)
+    assert _draft_field(site, flow_id) is None
+
+
+async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, user: User) -> None:
+    from ui.playground.draft import drafts_of
+    from ui.visit import App
+
+    flow_id = site.flow("Greeting", live=True)
+    refused(site, flow_id)
+    await user.open("/jobs?tab=refused")
+    app = App(site.database, None, site.settings, None, None)  # type: ignore[arg-type] - only the drafts are asked for
+    heard: list[str] = []
+
+    class Tab:
+        app_ = app
+
+        async def see(self, query: Any, *args: Any) -> Any:
+            return site.database.read_now(query, site.workspace_id, *args)
+
+    draft = await drafts_of(app).open(Tab(), flow_id)  # type: ignore[arg-type]
+    draft.listeners["a tab"] = lambda ops, _revision, client: heard.append(f"{client}: {ops[0]['op']}")
+
+    press(user, "Accept this field")
+    await user.should_see("lang is in the draft as Text, optional.", retries=30)
+
+    assert heard == ["refused calls: updateNode"]
+    drafts_of(app).leave(draft, "a tab")
+
+
+async def test_refused_calls_are_narrowed_by_what_the_address_says(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Other", live=True)
+    refused(site, flow_id, pointer="/lang")
+    refused(site, other, pointer="/deep")
+
+    await user.open(f"/jobs?tab=refused&flow={other}&code=validation_failed&range=1h")
+    assert "deep: unknown field" in texts(user)
+    assert "lang: unknown field" not in texts(user)
+    await user.open("/jobs?tab=refused&key=key_none")
+    assert "No refused call fits these filters" in page_text(user)
+    site.clock.offset += 2 * HOUR
+    await user.open("/jobs?tab=refused&range=1h")
+    assert "No refused call fits these filters" in page_text(user)
+
+
+async def test_jobs_are_narrowed_by_key_and_time(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    made = site.database.write_now(create_key, site.owner, "Web shop", "live")
+    mine = accepted(site, flow_id, key_id=made.id)
+    accepted(site, flow_id)
+
+    await user.open(f"/jobs?key={made.id}")
+    assert _rows(user) == [f"/jobs/{mine}"]
+    await user.open("/jobs?range=1h")
+    assert len(_rows(user)) == 2
+    await user.open("/jobs?from=2020-01-01T00:00&to=2020-02-01")
+    assert "No job fits these filters" in page_text(user)
+    await user.open("/jobs?range=nonsense&from=never&to=")
+    assert len(_rows(user)) == 2
+    site.clock.offset += 2 * HOUR
+    await user.open("/jobs?range=1h")
+    assert "No job fits these filters" in page_text(user)
+
+
+async def test_the_filtered_jobs_are_a_csv_file_that_no_spreadsheet_runs(site: Site, user: User) -> None:
+    flow_id = site.flow("=HYPERLINK(0)", live=True)
+    failed = ended(site, flow_id, "failed")
+    ended(site, flow_id)
+    await user.open(f"/jobs?status=failed&flow={flow_id}")
+    assert f"/jobs/export.csv?status=failed&flow={flow_id}" in _links(user)
+
+    answer = await user.http_client.get(f"/jobs/export.csv?status=failed&flow={flow_id}")
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="jobs-')
+    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert (row["job_id"], row["status"], row["flow"], row["error_code"]) == (
+        failed,
+        "failed",
+        "'=HYPERLINK(0)",
+        "http_status",
+    )
+    stranger = await site.browser().get("/jobs/export.csv")
+    assert stranger.status_code == 303
+
+
+async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
+    for _ in range(7):
+        accepted(site, flow_id)
+    from ui.jobs import jobs_csv
+
+    jobs_csv.PIECE = 3
+    await user.open("/jobs")
+    assert len((await user.http_client.get("/jobs/export.csv")).text.strip().split("\n")) == 8
+    site.workspace_id = site.database.write_now(create_workspace, "Elsewhere")
+    other = await _somebody_else(site)
+    assert len((await other.http_client.get("/jobs/export.csv")).text.strip().split("\n")) == 1
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
+def test_a_cell_that_begins_like_a_formula_is_escaped(cell: str) -> None:
+    from ui.jobs.jobs_csv import safe_cell
+
+    assert safe_cell(cell) == f"'{cell}"
+    assert (safe_cell("Ada"), safe_cell(-1), safe_cell("")) == ("Ada", -1, "")
+
+
+@pytest.mark.parametrize(("used", "said"), [(799, ""), (800, "nearly used up"), (1000, "are used up")])
+async def test_a_month_that_is_nearly_used_up_is_said_where_calls_are_looked_at(
+    site: Site, user: User, used: int, said: str
+) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    _use_requests(site, used)
+    for path in ("/jobs", f"/flows/{flow_id}") if said else ("/jobs",):
+        await user.open(path)
+        assert ("This month's requests" in page_text(user)) is bool(said)
+        assert not said or (said in page_text(user) and "You can raise the limit." in page_text(user))
+
+
+async def test_a_viewer_learns_who_can_raise_the_limit(site: Site) -> None:
+    viewer = await site.sign_in("viewer")
+    _use_requests(site, 900)
+    await viewer.open("/monitoring")
+    assert "can raise the limit." in page_text(viewer)
+    assert "You can" not in page_text(viewer)
+
+
 async def test_a_failed_job_says_what_happened_why_and_what_to_do(site: Site, user: User) -> None:
     job_id = ended(site, site.flow("Greeting", live=True), "failed")
 
@@ -178,11 +334,27 @@ async def _somebody_else(site: Site) -> User:
     return site.user
 
 
+def _use_requests(site: Site, count: int) -> None:
+    month = month_of(site.clock.now())
+    mine = update(Usage).where(Usage.subject == site.workspace_id).values(month=month, month_count=count)
+    site.database.write_now(lambda session: session.execute(mine))
+
+
+def _draft_field(site: Site, flow_id: str, name: str = "lang") -> dict[str, Any] | None:
+    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    return next((field for field in input_fields(document) if field["name"] == name), None)
+
+
+def _links(user: User) -> list[str]:
+    assert user.client is not None
+    return [str(element.props.get("href")) for element in user.client.elements.values() if element.props.get("href")]
+
+
 def _rows(user: User) -> list[str]:
     assert user.client is not None
     found = [
         str(element.props.get("href"))
         for element in user.client.elements.values()
-        if element.tag == "a" and str(element.props.get("href", "")).startswith("/jobs/")
+        if element.tag == "a" and str(element.props.get("href", "")).startswith("/jobs/job_")
     ]
     return list(dict.fromkeys(found))

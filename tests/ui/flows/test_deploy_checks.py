@@ -1,0 +1,98 @@
+"""Before a version goes live: which keys a change will hit, by what they sent in the last seven days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.actions.deployments import deploy
+from engine.actions.flows import create_flow, save_as, save_draft
+from engine.actions.keys import create_key, revoke_key
+from engine.actions.principal import command_line
+from engine.clock import DAY, MovedClock
+from storage.database import Database
+from storage.sent_fields import CALLS, Sent, add_sent_fields
+from tests.factories import document, greeting
+
+LANG = {"name": "lang", "type": "string"}
+
+
+def flow_with(*fields: dict[str, Any]) -> Any:
+    file = greeting()
+    file["nodes"][0]["config"]["fields"] += fields
+    return document(file)
+
+
+def noticed(
+    database: Database, workspace: str, clock: MovedClock, before: Any, after: Any, calls: dict[str, tuple[int, int]]
+) -> list[tuple[str, str, bool]]:
+    """What is said of each change; `calls`: label -> (calls, calls with `lang`)."""
+    from ui.flows.deploy_checks import look_before_deploy
+
+    owner = command_line(workspace)
+    flow_id = database.write_now(create_flow, owner, "Greeting", before)
+    database.write_now(save_as, owner, flow_id, "Greeting")
+    database.write_now(deploy, owner, flow_id)
+    database.write_now(save_draft, owner, flow_id, after, 1)
+    day = clock.now() // DAY
+    for label, (count, with_lang) in calls.items():
+        key = database.write_now(create_key, owner, label, "live")
+        counts = {Sent(day - 3, workspace, flow_id, key.id, CALLS): count}
+        counts |= {Sent(day - 3, workspace, flow_id, key.id, "lang"): with_lang} if with_lang else {}
+        database.write_now(add_sent_fields, counts)
+        if label == "Gone":
+            database.write_now(revoke_key, owner, key.id)
+    checks = database.read_now(look_before_deploy, workspace, flow_id)
+    return [(one.change.weight, one.keys, one.hits) for one in checks.changes]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "calls", "said"),
+    [
+        (
+            [LANG],
+            [],
+            {"Shop": (9, 4), "App": (2, 2), "Batch": (5, 0), "Gone": (3, 3)},
+            ("breaking", "2 keys sent `lang` in the last 7 days and will get 400: App, Shop.", True),
+        ),
+        (
+            [],
+            [{**LANG, "required": True}],
+            {"Shop": (9, 0), "Gone": (3, 0)},
+            ("breaking", "1 key called without `lang` in the last 7 days and will get 400: Shop.", True),
+        ),
+        (
+            [LANG],
+            [{**LANG, "required": True}],
+            {"Shop": (9, 9), "App": (3, 1)},
+            ("breaking", "1 key called without `lang` in the last 7 days and will get 400: App.", True),
+        ),
+        (
+            [LANG],
+            [{**LANG, "enum": ["de", "en"]}],
+            {"Shop": (9, 9)},
+            ("breaking", "1 key sent `lang` in the last 7 days and may get 400: Shop.", True),
+        ),
+        ([LANG], [], {"Shop": (9, 0)}, ("breaking", "No key sent `lang` in the last 7 days.", False)),
+        ([], [LANG], {"Shop": (9, 0)}, ("harmless", "", False)),
+    ],
+)
+def test_a_change_names_the_keys_it_will_hit(
+    database: Database,
+    workspace: str,
+    clock: MovedClock,
+    before: list[dict[str, Any]],
+    after: list[dict[str, Any]],
+    calls: dict[str, tuple[int, int]],
+    said: tuple[str, str, bool],
+) -> None:
+    assert noticed(database, workspace, clock, flow_with(*before), flow_with(*after), calls) == [said]
+
+
+def test_of_many_keys_only_the_number_is_said(database: Database, workspace: str, clock: MovedClock) -> None:
+    calls = {f"Key {number}": (1, 1) for number in range(6)}
+
+    ((_weight, said, hits),) = noticed(database, workspace, clock, flow_with(LANG), flow_with(), calls)
+
+    assert (said, hits) == ("6 keys sent `lang` in the last 7 days and will get 400.", True)
