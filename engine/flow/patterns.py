@@ -21,7 +21,7 @@ MAX_PATTERN: Final = 1_000
 MAX_GROUPS: Final = 50
 MAX_SIZE: Final = 10_000
 #: Steps of one search in the caller's own thread: at worst under a second.
-STEPS: Final = 200_000_000
+STEPS: Final = 100_000_000
 #: For one compiled pattern; with those kept by `read_pattern` at most 64 MiB, whatever is written.
 _MEMORY: Final = 1 << 20
 
@@ -60,6 +60,8 @@ class Pattern:
     names: tuple[str, ...]
     #: The compiled `re2` expression. Searching lets other threads run.
     engine: Any
+    #: The same without groups: four times as quick when only a yes or no is wanted.
+    tester: Any
 
     @property
     def longest_text(self) -> int:
@@ -68,10 +70,10 @@ class Pattern:
 
     def found_in(self, text: str) -> bool:
         """Whether the pattern matches anywhere in the text (in its first `longest_text` characters)."""
-        return self.engine.search(searchable(text[: self.longest_text])) is not None
+        return self.tester.search(searchable(text[: self.longest_text])) is not None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def read_pattern(text: str) -> Pattern:
     """The pattern, ready for use. Raises BadPattern."""
     if len(text) > MAX_PATTERN:
@@ -80,7 +82,10 @@ def read_pattern(text: str) -> Pattern:
     options.max_mem = _MEMORY
     options.log_errors = False
     try:
-        engine = cast("Any", re2.compile(_UNICODE.sub(_as_re2, text), options))
+        translated = _UNICODE.sub(_as_re2, text)
+        engine = cast("Any", re2.compile(translated, options))
+        options.never_capture = True
+        tester = cast("Any", re2.compile(translated, options))
     except UnicodeEncodeError:
         raise BadPattern("it holds half a character, which matches nothing") from None
     except re2.error as error:
@@ -92,7 +97,7 @@ def read_pattern(text: str) -> Pattern:
     if engine.programsize > MAX_SIZE:
         raise BadPattern("it is too large; shorten its repetitions")
     names = tuple(name for name, _ in sorted(engine.groupindex.items(), key=lambda one: one[1]))
-    return Pattern(text, max(1, engine.programsize), engine.groups, names, engine)
+    return Pattern(text, max(1, engine.programsize), engine.groups, names, engine, tester)
 
 
 def why_not(text: str) -> str:
