@@ -1,0 +1,110 @@
+"""Drafts the API Input's fields from a sample: a JSON request, or the body of a curl command. Pure.
+
+A draft is a start for a person: every field is required, with the sample's value as its example.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from engine.flow.contract import MAX_FIELDS, MAX_LEVELS, fits_format, json_type
+from engine.flow.curl import CurlRefused, looks_like_curl, read_curl
+from engine.flow.document import MAX_NAME
+
+_LONGEST_EXAMPLE = 500
+_LONGEST_SAMPLE = 1 << 20
+
+
+class SampleRefused(ValueError):  # noqa: N818 - reads as the fact it is
+    """No fields can be drafted from this. Its text is a sentence for the reader."""
+
+
+def fields_from_text(text: str) -> list[dict[str, Any]]:
+    """The fields for a pasted JSON object or curl command. Raises SampleRefused."""
+    if len(text) > _LONGEST_SAMPLE:
+        raise SampleRefused("The sample is longer than 1 MiB. A shorter one has the same fields.")
+    if looks_like_curl(text):
+        return _fields_from_curl(text)
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise SampleRefused('This is neither JSON nor a curl command. JSON looks like {"name": "value"}.') from error
+    return fields_from_json(value)
+
+
+def fields_from_json(value: Any) -> list[dict[str, Any]]:
+    """The fields for a sample request: an object, or a list whose items are objects. Raises SampleRefused."""
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        return _fields(value, 1)
+    if not isinstance(value, Mapping):
+        raise SampleRefused('A request body is an object with names and values, like {"name": "value"}.')
+    if not value:
+        raise SampleRefused("The object is empty: it names no field.")
+    return _fields([value], 1)
+
+
+def _fields_from_curl(text: str) -> list[dict[str, Any]]:
+    try:
+        command = read_curl(text)
+    except CurlRefused as refusal:
+        raise SampleRefused(str(refusal)) from refusal
+    if isinstance(command.body, Mapping | list):
+        return fields_from_json(command.body)
+    if isinstance(command.body, str) and (pairs := dict(parse_qsl(command.body, keep_blank_values=True))):
+        return fields_from_json(pairs)
+    if command.query:
+        return fields_from_json(command.query)
+    raise SampleRefused("The command sends no body and no query, so it names no field.")
+
+
+def _fields(samples: Sequence[Mapping[str, Any]], level: int) -> list[dict[str, Any]]:
+    """Fields that fit every sample; one that some leave out is not required."""
+    names = list(
+        dict.fromkeys(name for sample in samples for name in sample if str(name).strip() and len(name) <= MAX_NAME)
+    )
+    drafted = []
+    for name in names[:MAX_FIELDS]:
+        values = [sample[name] for sample in samples if name in sample]
+        rules = _rules(values, level)
+        here = len(values) == len(samples) and None not in values
+        drafted.append({"name": name, **rules, **({"required": True} if here else {})})
+    return drafted
+
+
+def _rules(values: Sequence[Any], level: int) -> dict[str, Any]:
+    """Type, format, example and inner fields that fit all values."""
+    known = [value for value in values if value is not None]
+    kinds = {json_type(value) for value in known}
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    if len(kinds) != 1:
+        return {"type": "string"}  # nothing known, or of several kinds: a person decides
+    kind = kinds.pop()
+    if kind == "object":
+        if level >= MAX_LEVELS or not any(known):
+            return {"type": "object"}
+        return {"type": "object", "fields": _fields(known, level + 1)}
+    if kind == "array":
+        items = [item for value in known for item in value]
+        return {"type": "array", **({"items": _item(items, level)} if items else {})}
+    rules: dict[str, Any] = {"type": kind}
+    if kind == "string":
+        forms = [form for form in ("uri", "email", "date-time") if all(fits_format(form, value) for value in known)]
+        if forms:
+            rules["format"] = forms[0]
+    if not isinstance(known[0], str) or 0 < len(known[0]) <= _LONGEST_EXAMPLE:
+        rules["example"] = known[0]
+    return rules
+
+
+def _item(items: Sequence[Any], level: int) -> dict[str, Any]:
+    rules = _rules(items, level + 1)
+    rules.pop("example", None)
+    return rules
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)
