@@ -314,6 +314,7 @@ class Step(Base):
     output_tokens: Mapped[int]
     model_calls: Mapped[int]
     simulated: Mapped[bool]
+    items: Mapped[int | None]  # of a Splitter: how many it gave
 
 
 class ModelCall(Base):

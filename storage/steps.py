@@ -47,6 +47,8 @@ class StepRow:
     output_tokens: int
     model_calls: int
     simulated: bool
+    #: How many items a Splitter gave.
+    items: int | None
 
     @property
     def index(self) -> tuple[int, ...]:
@@ -83,7 +85,8 @@ class Progress:
 
 _SUMS = Statement(
     """
-    update jobs set last_seq = last_seq + :events, steps_done = :steps_done, items_failed = :items_failed,
+    update jobs set last_seq = last_seq + :events, items_failed = :items_failed,
+           steps_done = case when steps_done > :steps_done then steps_done else :steps_done end,
            cost_nanos = case when :cost_known then cost_nanos + :cost else null end,
            input_tokens = input_tokens + :input_tokens, output_tokens = output_tokens + :output_tokens,
            model_calls = model_calls + :calls, simulated = (simulated or :simulated)

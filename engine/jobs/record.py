@@ -46,8 +46,12 @@ class JobRecorder:
     redaction: Redaction
     clock: Clock
     on_lost: Callable[[], None]
+    #: Nodes that are over; one that runs per item, when it is over for all of them.
     done: set[str] = field(default_factory=set)
-    items_failed: int = 0
+    #: Items that failed: the Splitter and the place in its list.
+    failed_items: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+    #: How many failed in lists that an earlier attempt closed.
+    failed_before: int = 0
     closed: bool = False
     #: How many items were told, and how many of them are on disk.
     told: int = 0
@@ -74,10 +78,17 @@ class JobRecorder:
         """A step is over."""
         self._flush_deltas()
         self.running.pop(step.key, None)
-        self.done.add(step.key.node_id)
-        if step.key.index and step.error is not None:
-            self.items_failed += 1
+        self.done |= step.through
+        if not step.key.index:
+            self.done.add(step.key.node_id)
+        elif step.status == "failed":
+            self.failed_items.add((step.splitter, step.key.index))
         self._add(step)
+
+    @property
+    def items_failed(self) -> int:
+        """How many items failed so far."""
+        return self.failed_before + len(self.failed_items)
 
     def close(self) -> None:
         """What comes later (from a step that would not stop) is dropped."""
@@ -300,6 +311,7 @@ def _running(step: StepStarted, attempt: int) -> dict[str, Any]:
         "output_tokens": 0,
         "model_calls": 0,
         "simulated": False,
+        "items": None,
     }
 
 
@@ -321,6 +333,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "output_tokens": sum(call["output_tokens"] for call in calls),
         "model_calls": len(calls),
         "simulated": step.simulated,
+        "items": step.items,
     }
 
 

@@ -148,6 +148,7 @@ class Runs:
             if prepared is None:
                 prepared = await self.database.read(self.preparer.prepare, run.job)
             run.recorder.done |= {key.node_id for key in prepared.kept if not key.index}
+            run.recorder.failed_before = _failed_before(prepared)
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
             return
@@ -241,6 +242,17 @@ class Runs:
                 log.warning("The end of a job cannot be stored yet: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
+
+
+def _failed_before(prepared: Prepared) -> int:
+    """Items that failed in lists which an earlier attempt closed: they do not run again."""
+    nodes = prepared.plan.nodes
+    lists = (
+        output
+        for key, output in prepared.kept.items()
+        if (planned := nodes.get(key.node_id)) is not None and planned.closes_list
+    )
+    return sum(output.get("failed_count") or 0 for output in lists if isinstance(output, dict))
 
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:

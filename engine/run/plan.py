@@ -64,6 +64,11 @@ class PlannedNode:
         """Whether it hands out the items of a list."""
         return self.node.type == SPLITTER
 
+    @property
+    def closes_list(self) -> bool:
+        """Whether it is a Flatten that ends a list."""
+        return len(self.gives) < len(self.around)
+
     @cached_property
     def runs_again(self) -> bool:
         """Nodes that decide where data goes run again in another attempt: what they decided is not an output."""

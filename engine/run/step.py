@@ -279,9 +279,6 @@ class StepRun:
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
         return await self.run.services.render_template(template, data)
 
-    async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
-        return await self.run.services.render_template(template, data)
-
     def secret(self, secret_id: str) -> str:
         return self.run.services.secret(secret_id)
 
