@@ -135,10 +135,10 @@ class Watched:
                     "select",
                     "invalid",
                     "open",
-                    "plus_request",
                     "run_request",
                     "save_request",
                     "search_request",
+                    "traffic_request",
                 )
             },
         )

@@ -219,7 +219,7 @@ def test_a_line_let_go_over_a_node_connects_and_over_the_floor_offers_nodes(tab)
     canvas.port("prompt-out").drag_to(canvas.node("api_output"), target_position={"x": 100, "y": 40})
     expect(canvas.edges).to_have_count(3)
     canvas.port("prompt-out").drag_to(canvas.page.locator(".vue-flow__pane"), target_position={"x": 1000, "y": 500})
-    assert canvas.heard("plus_request")["after"] == "prompt"
+    expect(canvas.page.get_by_role("dialog", name="Add after Summarise")).to_be_visible()
 
 
 def test_a_refused_connection_says_why(tab):
@@ -355,15 +355,18 @@ def test_plus_adds_after_a_node_and_in_the_middle_of_a_connection(tab):
     page = canvas.page
     canvas.node("prompt").hover()
     page.get_by_test_id("plus-prompt-out").click()
-    asked = canvas.heard("plus_request", after="prompt")
+    chooser = page.get_by_role("dialog", name="Add after Summarise")
+    expect(chooser.get_by_role("option", name="API Input")).to_have_count(0)
+    page.keyboard.type("set")
+    page.keyboard.press("Enter")
+    asked = canvas.heard("add_request", after="prompt")
     assert asked["port"] == "out"
-    canvas.server("request_add", "set_fields", after="prompt", port="out", x=asked["x"], y=asked["y"])
     expect(canvas.node("set_fields")).to_be_visible()
     expect(canvas.edges).to_have_count(3)
     page.locator("[data-edge=scraper-prompt] .fp-e-hit").hover(force=True)
     page.get_by_test_id("plus-edge-scraper-prompt").click()
-    assert canvas.heard("plus_request", edge="scraper-prompt")
-    canvas.server("request_add", "website_mapper", between="scraper-prompt")
+    expect(page.get_by_role("option", name="API Output")).to_have_count(0)
+    page.get_by_role("option", name="Website Mapper").click()
     expect(canvas.node("website_mapper")).to_be_visible()
     expect(canvas.edges).to_have_count(4)
     page.keyboard.press("Control+z")

@@ -10,17 +10,16 @@ The Vue source and the bundle are in `assets/canvas`. Events arrive as plain dic
 * `on_add_request {type, position, after, port, between}`: make a node there, connected after node `after` by `port` or in the middle
   of edge `between`; answer with `apply_ops(..., history=True, select=[id])`. `on_note_request {position}` likewise; a selected
   empty note is ready to write in.
-* `on_plus_request {after, port, edge, x, y}`: a `+` was pressed, or a line let go over the empty floor, at this point of the window;
-  offer node types and answer with `request_add`.
 * `on_paste_request {nodes[], edges[], notes[], position}`: copies with their old ids, their top left corner belongs at `position`. Untrusted.
-* `on_open {id, problem}`, `on_run_request`, `on_save_request`, `on_search_request`.
+* `on_open {id, problem}`, `on_run_request {mode: all|node|from, node}`, `on_save_request`, `on_search_request`.
+* `on_traffic_request {kind: time|money|failures or empty}`: answer with `set_traffic`. Without a listener there is no switch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from nicegui.awaitable_response import AwaitableResponse
 from nicegui.element import Element
@@ -40,6 +39,9 @@ class NodeTypeView(TypedDict):
     tooltip: str
     ports: list[str]
     accepts_input: bool
+    #: At most one in a flow.
+    single: NotRequired[bool]
+    group_title: NotRequired[str]
 
 
 class Status(TypedDict, total=False):
@@ -60,6 +62,27 @@ class Marks(TypedDict, total=False):
     problems: int
     parked: bool
     simulated: bool
+
+
+class NodeTraffic(TypedDict):
+    """One node's share of what passed through: `level` 0 to 4, `share` 0 to 1, and the words of its row."""
+
+    level: int
+    share: float
+    icon: str
+    word: str
+    aside: str
+    title: str
+
+
+class Traffic(TypedDict):
+    """Shares by node id; `empty` says why there are none."""
+
+    kind: str
+    title: str
+    total: str
+    empty: str
+    nodes: dict[str, NodeTraffic]
 
 
 class ListScope(TypedDict):
@@ -85,32 +108,33 @@ class FlowCanvas(Element, component=BUNDLE):
         on_select: Listener | None = None,
         on_invalid: Listener | None = None,
         on_add_request: Listener | None = None,
-        on_plus_request: Listener | None = None,
         on_paste_request: Listener | None = None,
         on_note_request: Listener | None = None,
         on_open: Listener | None = None,
         on_run_request: Listener | None = None,
         on_save_request: Listener | None = None,
         on_search_request: Listener | None = None,
+        on_traffic_request: Listener | None = None,
     ) -> None:
         super().__init__()
         self._props["flow-id"] = flow_id
         self._props["client-id"] = client_id
         self._props["node-types"] = dict(node_types)
         self._props["readonly"] = readonly
+        self._props["traffic"] = on_traffic_request is not None
         listeners = {
             "ready": on_ready,
             "change": on_change,
             "select": on_select,
             "invalid": on_invalid,
             "addrequest": on_add_request,
-            "plusrequest": on_plus_request,
             "pasterequest": on_paste_request,
             "noterequest": on_note_request,
             "open": on_open,
             "runrequest": on_run_request,
             "saverequest": on_save_request,
             "searchrequest": on_search_request,
+            "trafficrequest": on_traffic_request,
         }
         for name, listener in listeners.items():  # all of them now: one added later would mount the canvas anew
             if listener is not None:
@@ -159,6 +183,10 @@ class FlowCanvas(Element, component=BUNDLE):
         """All frames round list scopes, in place of those shown."""
         self.run_method("setScopes", list(scopes))
 
+    def set_traffic(self, traffic: Traffic | None) -> None:
+        """Colours nodes and connections by their share; None takes the colours away."""
+        self.run_method("setTraffic", traffic)
+
     # ---------- verbs ----------
 
     def focus_node(self, node_id: str) -> None:
@@ -181,7 +209,7 @@ class FlowCanvas(Element, component=BUNDLE):
     ) -> None:
         """Lets the canvas find the place for a new node; it answers with an add request.
 
-        Without a wish it comes after the one selected node. `x`, `y`: a point of the window, as in a plus request.
+        Without a wish it comes after the one selected node. `x`, `y`: a point of the window.
         """
         self.run_method("requestAdd", node_type, {"after": after, "port": port, "between": between, "x": x, "y": y})
 

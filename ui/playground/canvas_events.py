@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from nicegui import ui
-
 from engine.errors import Refusal
 from engine.flow.document import Position
-from engine.flow.edits import Op, add_node, add_note, connect_ops, difference_ops, paste_ops
+from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, difference_ops, paste_ops
 from engine.flow.layout import with_places
-from engine.nodes import CATALOG, NODE_TYPES
+from engine.nodes import CATALOG
+from storage.traffic import sum_by_node
 from ui.look import feedback
-from ui.look.parts import words
-from ui.look.text import _
+from ui.look.frame import reader
+from ui.look.text import _, plural
 from ui.playground.canvas_element import FlowCanvas
+from ui.playground.data import labels_of
 from ui.playground.draft import OpenDraft
 from ui.playground.node_views import NODE_VIEWS
-from ui.playground.palette import node_list
+from ui.playground.overwritten import MyFields, Overwritten, put_back
+from ui.playground.traffic import DAYS, KINDS, traffic_view
 from ui.visit import Visit
 
 
@@ -61,6 +62,7 @@ class CanvasEvents:
         self.draft = draft
         self.client_id = client_id
         self.around = around
+        self.mine = MyFields()
 
     def draw(self) -> FlowCanvas:
         """The element, where the page is being built."""
@@ -77,7 +79,6 @@ class CanvasEvents:
             ),
             on_invalid=lambda _message: None,
             on_add_request=self._add_requested,
-            on_plus_request=self._plus_requested,
             on_paste_request=self._paste_requested,
             on_note_request=self._note_requested,
             on_open=lambda message: self.around.open_node(message["id"]),
@@ -86,6 +87,7 @@ class CanvasEvents:
             ),
             on_save_request=lambda _message: self.around.save(),
             on_search_request=lambda _message: self.around.toggle_palette(),
+            on_traffic_request=self._traffic_requested,
         )
         return self.canvas
 
@@ -101,9 +103,36 @@ class CanvasEvents:
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
+        self.mine.note(ops, self._now())
         self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
         self.around.document_changed()
         return True
+
+    def changed_elsewhere(self, ops: Sequence[Op], revision: int, name: str) -> None:
+        """Another tab's edit: shown here; a field that was set here just before can be put back."""
+        self.canvas.apply_ops(list(ops), revision, history=False)
+        lost = self.mine.overwritten(ops, self._now())
+        if lost and name:
+            self._tell_overwritten(lost, name)
+
+    def _tell_overwritten(self, lost: Sequence[Overwritten], name: str) -> None:
+        labels = labels_of(self.draft.document)
+        fields = ", ".join(dict.fromkeys(f"{labels.get(one.id, _('a note'))} › {one.words}" for one in lost))
+
+        async def again() -> None:
+            await self.edit(put_back(self.draft.document, lost))
+            await self.around.refresh_inspector()
+
+        who = _("You, in another tab,") if name == self.here.person.name else name
+        with self.canvas.client.layout:
+            feedback.told(
+                f"{who} {_('changed what you had just set:')}",
+                fields,
+                action=_("Put mine back"),
+                on_action=again,
+                kind="warn",
+                symbol="group",
+            )
 
     async def add(
         self,
@@ -149,17 +178,31 @@ class CanvasEvents:
     # What the canvas sends.
 
     async def _ready(self, message: dict[str, Any]) -> None:
-        newest = 0
-        for pending in message.get("pending") or []:
-            newest = max(newest, int(pending["seq"]))
-            try:
-                await self.draft.change(self.here, str(pending.get("clientId")), pending["ops"], int(pending["seq"]))
-            except Refusal as refusal:
-                feedback.refused(refusal)
+        pending = message.get("pending") or []
+        try:
+            waiting = self.draft.waiting(pending)
+            if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
+                waiting = waiting if await self._kept_is_wanted(len(waiting)) else []
+            for one in waiting:
+                await self.draft.change(self.here, str(one["clientId"]), one["ops"], int(one["seq"]))
+        except (Refusal, KeyError, TypeError, ValueError) as error:
+            refusal = (
+                error if isinstance(error, Refusal) else EditRefused(_("What this browser had kept cannot be read."))
+            )
+            feedback.refused(refusal)
         self.canvas.load_graph({**with_places(self.draft.document).as_json(), "rev": self.draft.revision})
-        if newest:
-            self.canvas.ack(newest, self.draft.revision)
         await self.around.canvas_loaded()
+
+    async def _kept_is_wanted(self, count: int) -> bool:
+        """Edits made without a connection, and the flow is another by now: the person decides."""
+        edits = plural(count, _("edit"), _("edits"))
+        with self.canvas.client.layout:
+            return await feedback.confirm(
+                _("Put your offline edits on the newer flow?"),
+                f"{_('This browser kept')} {edits} {_('that had not reached the server. The flow was changed since. Your edits then win where both changed the same field; nothing else is lost.')}",
+                verb=f"{_('Put')} {edits} {_('back')}",
+                keep=_("Leave them out"),
+            )
 
     async def _store_places(self) -> None:
         """A flow that came without places is spread out on screen; the first edit stores that too."""
@@ -172,6 +215,7 @@ class CanvasEvents:
         try:
             await self._store_places()
             revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
+            self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)
             self.canvas.ack(message["seq"], self.draft.revision)  # refused is answered: it must not be sent again
@@ -198,27 +242,6 @@ class CanvasEvents:
         note_id, ops = add_note(self.draft.document, _place(message) or Position())
         await self.edit(ops, select=[note_id])
 
-    async def _plus_requested(self, message: dict[str, Any]) -> None:
-        """`+` on a port or an edge: a choice of what fits there."""
-        between = message.get("edge")
-        fits = [kind for kind in NODE_TYPES if kind.accepts_input and (kind.ports or not between)]
-        if any(node.type == "api_output" for node in self.draft.document.nodes):
-            fits = [kind for kind in fits if kind.type != "api_output"]
-        with ui.dialog() as dialog, ui.card().style("width: 300px; max-height: 70vh"):
-            words(_("Add a node"), "fp-b", tag="h2")
-            node_list(fits, dialog.submit, drag=False)
-        chosen = await dialog
-        dialog.delete()
-        if chosen:
-            self.canvas.request_add(
-                chosen,
-                after=message.get("after"),
-                port=message.get("port"),
-                between=between,
-                x=message.get("x"),
-                y=message.get("y"),
-            )
-
     async def _paste_requested(self, message: dict[str, Any]) -> None:
         try:
             new, ops = paste_ops(
@@ -232,6 +255,18 @@ class CanvasEvents:
             feedback.refused(refusal)
             return
         await self.edit(ops, select=new)
+
+    async def _traffic_requested(self, message: dict[str, Any]) -> None:
+        kind = message.get("kind")
+        if kind not in KINDS:
+            self.canvas.set_traffic(None)
+            return
+        since = self._now() - DAYS * 86_400_000
+        sums = await self.here.see(sum_by_node, self.draft.flow_id, since)
+        self.canvas.set_traffic(traffic_view(sums, kind, reader()))
+
+    def _now(self) -> int:
+        return self.here.app.database.clock.now()
 
 
 def _place(message: dict[str, Any]) -> Position | None:

@@ -7,20 +7,22 @@ version), it is read again and the change is put on top of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from engine.actions.flows import save_draft
 from engine.errors import VersionConflict
 from engine.flow.document import Document, load_document
-from engine.flow.edits import Op, apply_ops
+from engine.flow.edits import Op, apply_ops, difference_ops
 from storage.database import Database
 from storage.flows import get_draft
 from ui.visit import App, Visit
 
-#: Called after a change with the operations, the new revision and the tab that made it.
-Listener = Callable[[Sequence[Op], int, str], None]
+#: Called after a change with the operations, the new revision, the tab that made it and the person's name. Both are empty when
+#: the stored draft had moved on without this server's tabs.
+Listener = Callable[[Sequence[Op], int, str, str], None]
 
 
 @dataclass
@@ -50,9 +52,19 @@ class OpenDraft:
                     await self._store(visit, document)
             if seq is not None:
                 self.seen[client] = seq
-            for listener in list(self.listeners.values()):
-                listener(ops, self.revision, client)
+            self._tell(ops, client, visit.person.name)
             return self.revision
+
+    def waiting(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Which of a canvas's unacknowledged messages would change something that is not here yet. Raises Refusal."""
+        new, document = [], self.document
+        for message in messages:
+            if int(message["seq"]) > self.seen.get(str(message["clientId"]), 0):
+                after = apply_ops(document, message["ops"])
+                if after != document:
+                    new.append(message)
+                    document = after
+        return new
 
     async def read_again(self, visit: Visit) -> None:
         """Takes over what is stored."""
@@ -66,7 +78,14 @@ class OpenDraft:
 
     async def _read(self, visit: Visit) -> None:
         row = await visit.see(get_draft, self.flow_id)
+        before = self.document
         self.document, self.revision, self.saved_at = load_document(row.document), row.revision, row.saved_at
+        if moved := difference_ops(before, self.document):
+            self._tell(moved, "", "")
+
+    def _tell(self, ops: Sequence[Op], client: str, name: str) -> None:
+        for listener in list(self.listeners.values()):
+            listener(ops, self.revision, client, name)
 
 
 class Drafts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.flow.node_type import GROUPS
 from engine.nodes import NODE_TYPES
 from ui.playground.canvas_element import NodeTypeView
 
@@ -13,6 +14,8 @@ NODE_VIEWS: dict[str, NodeTypeView] = {
         tooltip=kind.tooltip,
         ports=list(kind.ports),
         accepts_input=kind.accepts_input,
+        single=kind.type in {"api_input", "api_output"},
+        group_title=GROUPS[kind.group],
     )
     for kind in NODE_TYPES
 }

@@ -194,10 +194,10 @@ class PlaygroundPage:
         self._draw_steps()
         self.bar.draw_sentence()
 
-    def _changed_elsewhere(self, ops: Sequence[Op], revision: int, client: str) -> None:
+    def _changed_elsewhere(self, ops: Sequence[Op], revision: int, client: str, name: str) -> None:
         if client == self.client_id:
             return
-        self.canvas.apply_ops(list(ops), revision, history=False)
+        self.events.changed_elsewhere(ops, revision, name)
         self.document_changed()
         touched = {op.get("id") or op.get("node", {}).get("id") for op in ops}
         if self.inspector.node_id in touched:

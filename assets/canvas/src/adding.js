@@ -1,29 +1,56 @@
 // New parts: the canvas says what and where, the server makes ids and defaults and answers with operations.
 import { asText, cornerOf, fromText, keep, kept } from "./clipboard.js";
 import { freePlace } from "./layout.js";
+import { shallowRef } from "vue";
 import { COLUMN, GRID, NODE_WIDTH, PORT_Y, ROW, snapped } from "./measures.js";
 
 const MIME = "application/x-flowport-node";
 const NO_EVENT_MS = 80; // some browsers fire no clipboard event without a text selection
 
-export function adding({ editor, view, root, emit, editable, say, selection, typeOf, leaving, cut }) {
+/** Node types that may come there, in the order of the palette: after a node, in the middle of a connection, or anywhere. */
+export function fitting(document, types, { after = null, edge = null } = {}) {
+  const used = new Set([...document.nodes.values()].map((node) => node.type));
+  return Object.entries(types)
+    .filter(([type, { accepts_input, ports, single }]) => !(single && used.has(type)) && (accepts_input || !(after || edge)) && (ports.length || !edge))
+    .map(([type, about]) => ({ ...about, type, group_title: about.group_title ?? about.group }));
+}
+
+export function adding({ editor, view, root, emit, editable, say, selection, types, typeOf, leaving, cut }) {
   const { document: drawing } = editor;
+  const chooser = shallowRef(null); // { after, port, edge, x, y, types, title } while one chooses what to add
   let pasted = { text: "", times: 0 }, waiting = null;
 
   const outer = (position) => ({ x: position.x - NODE_WIDTH / 2, y: position.y - PORT_Y });
   const edgeAt = (x, y) => document.elementsFromPoint(x, y).map((element) => element.closest?.("[data-edge]")?.dataset.edge).find(Boolean) ?? null;
   const ask = (type, position, { after = null, port = null, between = null } = {}) => emit("addrequest", { type, position, after, port, between });
 
-  /** + on a port or a connection, or a line let go over the empty floor: the page offers what may come there. */
+  /** + on a port or a connection, or a line let go over the empty floor: offers what may come there. */
   function plus({ after = null, port = null, edge = null }, event) {
     if (!editable()) return;
     root.value.focus({ preventScroll: true }); // the + itself goes away
-    emit("plusrequest", { after, port, edge, x: Math.round(event.clientX), y: Math.round(event.clientY) });
+    const name = after && (drawing.nodes.get(after)?.label || typeOf(drawing.nodes.get(after)?.type).title);
+    const title = edge ? "Add in this connection" : after ? `Add after ${name}` : "Add a node";
+    chooser.value = { after, port, edge, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, edge }), title };
+  }
+  function chosen(type) {
+    const { after, port, edge, x, y } = chooser.value;
+    closeChooser();
+    requestAdd(type, { after, port, between: edge, x, y });
+  }
+  function closeChooser() {
+    chooser.value = null;
+    root.value?.focus({ preventScroll: true });
+  }
+  function plusAt(at) {
+    const box = root.value.getBoundingClientRect(), line = at.edge && root.value.querySelector(`[data-edge="${CSS.escape(at.edge)}"]`)?.getBoundingClientRect();
+    const where = line ?? box;
+    plus(at, { clientX: at.x ?? where.left + where.width / 2, clientY: at.y ?? where.top + where.height / 2 });
   }
   function plusAtNode(id) {
     const box = root.value.querySelector(`[data-node="${CSS.escape(id)}"]`).getBoundingClientRect();
     const ports = typeOf(drawing.nodes.get(id).type).ports;
-    if (ports.length) plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
+    if (!ports.length) say(`Nothing can come after ${drawing.nodes.get(id).label || typeOf(drawing.nodes.get(id).type).title}.`);
+    else plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
   }
 
   /** Finds the place for a node of this type and asks for it. Without a wish it comes after the one selected node. */
@@ -47,8 +74,8 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     ask(type, freePlace(drawing, outer(x !== null ? view.at(x, y) : view.middle())));
   }
 
-  function addNote() {
-    if (editable()) emit("noterequest", { position: snapped(outer(view.middle())) });
+  function addNote(place = null) {
+    if (editable()) emit("noterequest", { position: snapped(place ?? outer(view.middle())) });
   }
 
   // ---------- from the palette ----------
@@ -89,12 +116,12 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     emit("pasterequest", { ...parts, position: snapped(place ?? (view.sees(beside) ? beside : outer(view.middle()))) });
     return true;
   }
-  async function paste() {
+  async function paste(place = null) {
     let text = "";
     try {
       text = await navigator.clipboard.readText();
     } catch {} // not allowed here
-    if (!insert(text) && !insert(kept())) say("There are no copied nodes to paste.");
+    if (!insert(text, place) && !insert(kept(), place)) say("There are no copied nodes to paste.");
   }
   function duplicate() {
     const text = selectionText();
@@ -132,5 +159,5 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     clearTimeout(waiting);
     for (const kind of KINDS) document.removeEventListener(kind, onClipboard);
   }
-  return { plus, plusAtNode, requestAdd, addNote, copy, paste, duplicate, expectClipboard, dragOver, drop, listen, ignore };
+  return { chooser, chosen, closeChooser, plus, plusAt, plusAtNode, requestAdd, addNote, copy, paste, duplicate, expectClipboard, dragOver, drop, listen, ignore };
 }

@@ -38,7 +38,7 @@ export class Editor {
     this.document.load(graph);
     for (const id of Object.keys(this.status)) if (!this.document.nodes.has(id)) delete this.status[id];
     this.history.forget();
-    if (!this.loaded.value) this.journal.delivered(); // the server had `ready` before it sent this
+    if (!this.loaded.value) this.journal.delivered(); // the server has put what `ready` brought into this, or asked about it
     this.rev = graph.rev ?? 0;
     this.document.apply(this.document.settle(this.journal.travelling()));
     flow.setNodes([...[...this.document.nodes.values()].map(asNode), ...[...this.document.notes.values()].map(asNote)]);

@@ -40,6 +40,21 @@ export function viewing(flow, root) {
     flow.setCenter(node.position.x + node.dimensions.width / 2, node.position.y + node.dimensions.height / 2, { zoom, duration: duration(200) });
   }
 
+  /** Brings these nodes and notes as near as they all can be seen. */
+  async function zoomTo(ids) {
+    const nodes = ids.map(flow.findNode).filter(Boolean);
+    if (!nodes.length) return;
+    const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
+    const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
+    const { width, height } = dimensions.value, zoom = Math.max(0.02, Math.min(1.2, (width * 0.8) / (right - left), (height * 0.7) / (bottom - top)));
+    await flow.setViewport({ x: width / 2 - ((left + right) / 2) * zoom, y: height / 2 - ((top + bottom) / 2) * zoom, zoom }, { duration: duration(200) });
+  }
+
+  function pan(dx, dy) {
+    const { x, y, zoom } = viewport.value;
+    flow.setViewport({ x: x - dx, y: y - dy, zoom }, { duration: duration(80) });
+  }
+
   /** Moves the view just as far as it takes to see these nodes. */
   function show(ids) {
     const nodes = ids.map(flow.findNode).filter(Boolean), { x, y, zoom } = viewport.value, { width, height } = dimensions.value;
@@ -71,7 +86,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, far: computed(() => viewport.value.zoom < FAR), frame, measured, fit, centre, show, toggleGrid, at, middle, sees,
+    scopes, grid, far: computed(() => viewport.value.zoom < FAR), frame, measured, fit, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

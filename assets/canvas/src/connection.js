@@ -1,0 +1,26 @@
+// Whether the server can be reached. Edits go on without it: the journal keeps them, the socket sends them later.
+import { ref } from "vue";
+
+export function connection() {
+  const offline = ref(false);
+  const socket = window.socket; // NiceGUI's
+  const lost = () => (offline.value = true), back = () => (offline.value = false);
+  return {
+    offline,
+    listen() {
+      socket?.on("disconnect", lost);
+      socket?.on("connect", back);
+      window.addEventListener("offline", lost);
+      window.addEventListener("online", check);
+    },
+    ignore() {
+      socket?.off("disconnect", lost);
+      socket?.off("connect", back);
+      window.removeEventListener("offline", lost);
+      window.removeEventListener("online", check);
+    },
+  };
+  function check() {
+    if (socket?.connected) back();
+  }
+}
