@@ -250,11 +250,13 @@ class RefusedCalls:
             self.accepted.add(one.field)
             self.chosen = one.same
             await self.look()
+            self._draw()
 
     async def _take_back(self, one: Refused) -> None:
         if one.field is not None and await take_back(self.here, one.field):
             self.accepted.discard(one.field)
             await self.look()
+            self._draw()
 
 
 def _by_word(options: Mapping[str, str]) -> dict[str, str]:
