@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -231,3 +233,45 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, world: World) -
 
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     expect(page.get_by_role("table", name="Endpoints")).to_contain_text("Two questions")
+
+
+def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: Page, world: World) -> None:
+    """From calls of models to steps, to jobs, to the page; from accepted calls to the month's requests in Settings."""
+    for said in (Said("two"), Said(status=400, message="no more")):
+        world.model.say(Said("one"))
+        world.model.default = said
+        _end(world, world.call({"topic": "bread"}).json()["job_id"])
+    world.call({"topik": "bread"})
+    since = int((time.time() - 86_400) * 1000)
+    of_jobs = f"from jobs where environment <> 'playground' and created_at > {since}"
+    count = dict(_sql(world, f"select status, count(*) {of_jobs} group by status"))
+    ((requests, nanos),) = _sql(world, f"select count(*), sum(cost_nanos) {of_jobs}")
+    assert count == {"completed": 2, "failed": 1}
+
+    page.goto("/monitoring")
+    expect(tile(page, "Requests")).to_have_text(str(requests))
+    expect(tile(page, "Cost")).to_have_text(f"${nanos / 1e9:.2f}")
+    expect(tile(page, "Success")).to_have_text(f"{100 * count['completed'] / requests:.1f} %")
+    row = page.get_by_role("table", name="Endpoints").get_by_role("row").nth(1)
+    ((refused,),) = _sql(world, "select sum(count) from refusal_counts where workspace_id <> ''")
+    for name, text in (("requests", str(requests)), ("cost", f"${nanos / 1e9:.2f}"), ("refused", str(refused))):
+        expect(row.locator(f"td[data-name={name}]")).to_have_text(text)
+    of_each = "select cost_nanos, (select sum(cost_nanos) from {} where job_id = jobs.id) from jobs"
+    for table in ("model_calls", "steps"):
+        assert all(of_job == of_parts for of_job, of_parts in _sql(world, of_each.format(table))), table
+    page.goto("/settings/limits")
+    ((month,),) = _sql(world, "select month_count from usage where subject like 'ws_%'")
+    assert month == requests
+    expect(page.get_by_text(re.compile(rf"^{month} of 1,000 requests a month$"))).to_be_visible()
+
+
+def _end(world: World, job_id: str) -> None:
+    """Waits until the job has ended."""
+    url, headers = f"{world.server.url}/public/v1/jobs/{job_id}?wait=20", {"Authorization": f"Bearer {world.key}"}
+    assert httpx.get(url, headers=headers, timeout=30).json()["status"] in {"completed", "failed"}
+
+
+def _sql(world: World, statement: str) -> list[tuple[Any, ...]]:
+    """Read from the file itself, by nothing of ours."""
+    with contextlib.closing(sqlite3.connect(f"file:{world.server.data / 'flowport.db'}?mode=ro", uri=True)) as database:
+        return database.execute(statement).fetchall()
