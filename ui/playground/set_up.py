@@ -20,6 +20,7 @@ from ui.look.parts import button, icon, words
 from ui.look.text import _
 from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings
+from ui.playground.curl_paste import paste_button
 from ui.playground.data import NOT_RUN, broken_references, earlier_nodes, source_of
 from ui.playground.data_list import DataList
 from ui.playground.draft import OpenDraft
@@ -27,6 +28,7 @@ from ui.playground.failing import Failing
 from ui.playground.from_example import ask_for_example
 from ui.playground.last_run import LastRun
 from ui.playground.previews import Previews, nodes_used
+from ui.playground.secret_headers import SecretHeaders
 from ui.playground.suggestions import Suggestion, suggestions
 from ui.visit import Visit
 
@@ -57,6 +59,7 @@ class SetUp:
         self.failing: Failing | None = None
         self.data_list: DataList | None = None
         self.previews: Previews | None = None
+        self.secrets = SecretHeaders(visit)
         self._all_sources = False
 
     @property
@@ -69,11 +72,13 @@ class SetUp:
         node = self.node
         assert node is not None
         self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
+        if node.type == "http_request" and not self.readonly:
+            paste_button(self.visit, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()
         self._draw_form([spec for spec in specs if spec.name in _FIRST])
         if self.kind.inputs.model_fields or self.kind.free_form:
             self._draw_inputs(node)
-        rest = [spec for spec in specs if spec.name not in _FIRST]
+        rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: spec.widget != "fields")
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
         self._draw_form(rest)
@@ -213,11 +218,24 @@ class SetUp:
             self.bindings.inputs = inputs
             self.bindings.draw()
 
+    async def _filled(self) -> None:
+        await self.secrets.load()  # the paste may have made some
+        node = self.node
+        if node is None or self.bindings is None:
+            return
+        self.bindings.inputs = dict(node.inputs)
+        self.bindings.draw()
+        for form in self.forms:
+            form.set_value(node.config)
+        self._preview_soon()
+
     # Settings.
 
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings; a model is chosen among those the workspace has."""
         specs = list(specs_of_model(self.kind.config))
+        if any(spec.widget == "secrets" for spec in specs):
+            await self.secrets.load()
         if "model" not in self.kind.config.model_fields:
             return specs
         models = [("simulated", _("Simulated model (no key needed)"))]
@@ -230,7 +248,8 @@ class SetUp:
     def _draw_form(self, specs: list[FieldSpec]) -> None:
         node = self.node
         if specs and node is not None:
-            self.forms.append(Form(specs, node.config, self._config_changed, read_only=self.readonly))
+            widgets = {"secrets": self.secrets.draw}
+            self.forms.append(Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly))
 
     def _config_changed(self, pointer: str, _value: Any) -> None:
         name = pointer.split("/")[1]
