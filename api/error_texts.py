@@ -6,7 +6,7 @@ from __future__ import annotations
 ERROR_TEXTS: dict[str, tuple[str, str]] = {
     "validation_failed": (
         'The body does not fit the fields of the flow\'s API Input. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
-        "Compare the body with the request fields in the flow's API docs. If the flow should take the field, add it to the API Input in the Playground and press Update API.",
+        "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     "invalid_json": (
         "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys, or text that is not UTF-8.",

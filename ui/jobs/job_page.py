@@ -16,6 +16,7 @@ from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.errors import NotFound
 from engine.examples import first_call
 from engine.flow.document import Document, load_document
+from engine.flow.layout import with_places
 from engine.flow.validation import marks
 from engine.ids import FlowId
 from engine.nodes import CATALOG
@@ -321,7 +322,7 @@ class JobPage:
 
     def _canvas_ready(self, _message: dict[str, Any]) -> None:
         assert self.canvas is not None
-        self.canvas.load_graph({**self.document.as_json(), "rev": 1})
+        self.canvas.load_graph({**with_places(self.document).as_json(), "rev": 1})
         summaries = marks(self.document, CATALOG)
         self.canvas.set_marks(
             {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}
