@@ -1,0 +1,115 @@
+"""Branches: one side of a Condition is skipped, First Value brings both together again."""
+
+import pytest
+
+from tests.engine.run.arrange import flow, go
+
+IS_HI = {"rules": [{"left": "{{ in.out.word }}", "operator": "equals", "right": "hi"}]}
+SIDES = [
+    ("c", "condition", IS_HI),
+    ("y", "work", {"x": "yes: {{ c.out.word }}"}),
+    ("n", "work", {"x": "no: {{ c.out.word }}"}),
+]
+SPLIT = "in>c c.yes>y c.no>n"
+
+
+@pytest.mark.parametrize(
+    ("more", "edges", "result"),
+    [
+        pytest.param(
+            [("j", "first_value", {"values": ["{{ y.out }}", "{{ n.out }}"]})],
+            "y>j n>j",
+            {"hi": {"output": "yes: hi"}, "ho": {"output": "no: ho"}},
+            id="splits and joins again",
+        ),
+        pytest.param(
+            [("j", "first_value")],
+            "n>j y>j",
+            {"hi": {"output": "yes: hi"}, "ho": {"output": "no: ho"}},
+            id="First Value without values takes what is connected",
+        ),
+        pytest.param(
+            [("j", "first_value", {"values": ["{{ y.out }}", "nothing"]})],
+            "y>j n>j",
+            {"hi": {"output": "yes: hi"}, "ho": {"output": "nothing"}},
+            id="a fixed value always counts",
+        ),
+        pytest.param(
+            [("j", "first_value", {"values": ["{{ y.out }}"]})],
+            "y>j n>j",
+            {"hi": {"output": "yes: hi"}, "ho": {"output": None}},
+            id="none of the values is there",
+        ),
+        pytest.param(
+            [("o", "api_output", {"y": "{{ y.out }}", "n": "{{ n.out }}"})],
+            "y>o n>o",
+            {"hi": {"y": "yes: hi", "n": None}, "ho": {"y": None, "n": "no: ho"}},
+            id="data of a skipped node is null",
+        ),
+        pytest.param(
+            [("d", "work", {"x": "after {{ y.out }}"}), ("o", "api_output", {"d": "{{ d.out }}"})],
+            "y>d d>o n>o",
+            {"hi": {"d": "after yes: hi"}, "ho": {"d": None}},
+            id="what comes after a skipped node is skipped",
+        ),
+        pytest.param(
+            [("d", "work", {"x": "{{ y.out }}{{ n.out }}!"})],
+            "y>d n>d",
+            {"hi": {"output": "yes: hi!"}, "ho": {"output": "no: ho!"}},
+            id="one side is enough to run",
+        ),
+    ],
+)
+async def test_each_side_gives_its_value(more, edges, result):
+    document = flow([*SIDES, *more], f"{SPLIT} {edges}")
+    for word, expected in result.items():
+        outcome, notebook = await go(document, {"word": word})
+        assert (outcome.error, outcome.result) == (None, expected)
+        taken = ("completed", "skipped") if word == "hi" else ("skipped", "completed")
+        assert (notebook.step("y").status, notebook.step("n").status) == taken
+
+
+async def test_api_output_is_never_skipped_and_says_what_was():
+    nodes = [*SIDES[:2], ("o", "api_output", {"y": "{{ y.out }}"})]
+    outcome, notebook = await go(flow(nodes, "in>c c.yes>y y>o"), {"word": "ho"})
+    assert outcome.result == {"y": None}
+    assert notebook.step("o").warnings == ("`y` is null: y was skipped.",)
+
+
+@pytest.mark.parametrize(
+    ("match", "rules", "port"),
+    [
+        ("all", [("hi", "equals", "hi"), (2, "greater", 1)], "yes"),
+        ("all", [("hi", "equals", "hi"), (2, "less", 1)], "no"),
+        ("any", [("hi", "equals", "ho"), (2, "greater", 1)], "yes"),
+        ("any", [("hi", "equals", "ho"), (2, "less", 1)], "no"),
+        ("all", [("h1", "matches", "^h[0-9]$")], "yes"),
+    ],
+)
+async def test_a_condition_needs_all_or_any_of_its_rules(match, rules, port):
+    inputs = {"rules": [dict(zip(("left", "operator", "right"), rule, strict=True)) for rule in rules], "value": 7}
+    nodes = [("c", "condition", inputs, {"match": match}), ("y", "work", {"x": 1}), ("n", "work", {"x": 2})]
+    nodes.append(("o", "api_output", {"v": "{{ c.out }}"}))
+    outcome, notebook = await go(flow(nodes, "in>c c.yes>y c.no>n y>o n>o"), {})
+    assert outcome.result == {"v": 7}
+    assert notebook.step("c").log == (f"Went on by {port}.",)
+    assert notebook.step("y").status == ("completed" if port == "yes" else "skipped")
+
+
+async def test_another_attempt_goes_the_same_way():
+    document = flow([*SIDES, ("j", "first_value")], f"{SPLIT} y>j n>j")
+    _, first = await go(document, {"word": "ho"})
+    kept = {key: value for key, value in first.kept().items() if key.node_id != "j"}
+    outcome, second = await go(document, {"word": "ho"}, kept=kept)
+    assert outcome.result == {"output": "no: ho"}
+    assert [step.key.node_id for step in second.begun] == ["c", "j"]
+
+
+async def test_a_node_that_failed_and_was_skipped_counts_as_skipped():
+    nodes = [
+        ("a", "work", {"x": "bad"}, {}, {"on_error": "skip"}),
+        ("b", "work", {"x": "b"}),
+        ("j", "first_value", {"values": ["{{ a.out }}", "{{ b.out }}"]}),
+    ]
+    outcome, _ = await go(flow(nodes, "in>a in>b a>j b>j"), {})
+    assert outcome.result == {"output": "b"}
