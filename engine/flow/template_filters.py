@@ -39,13 +39,13 @@ def _join(value: Json, separator: str = ", ") -> str:
     if not isinstance(value, list):
         return as_text(value)
     between, texts = as_text(separator), [as_text(item) for item in value]
-    _bounded(sum(map(len, texts)) + len(between) * len(texts))
+    bounded(sum(map(len, texts)) + len(between) * len(texts))
     return between.join(texts)
 
 
 def _replace(value: Json, old: str, new: str) -> str:
     text, old, new = as_text(value), as_text(old), as_text(new)
-    _bounded(len(text) + max(0, len(new) - len(old)) * text.count(old))
+    bounded(len(text) + max(0, len(new) - len(old)) * text.count(old))
     return text.replace(old, new)
 
 
@@ -100,7 +100,8 @@ def _object(value: Json) -> Mapping[str, Json]:
     return value
 
 
-def _bounded(size: int) -> None:
+def bounded(size: int) -> None:
+    """Raises ValueError when a text of so many characters would be too long."""
     if size > MAX_TEXT:
         raise ValueError(f"the text would have {size:,} characters")
 

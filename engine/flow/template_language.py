@@ -20,7 +20,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 from engine.flow.references import ROOTS, SYSTEM, SYSTEM_FIELDS, BadReference, Reference
 from engine.flow.template_filters import filter_problem
 
-MAX_SOURCE: Final = 50_000
+MAX_SOURCE: Final = 20_000
 MAX_PARTS: Final = 5_000
 MAX_DEPTH: Final = 64
 MAX_LOOPS: Final = 4
@@ -70,6 +70,7 @@ _WORDS: Final[dict[type[nodes.Node], str]] = {
 }
 
 
+_READER: Final = Environment(keep_trailing_newline=True, autoescape=False, optimized=False)  # noqa: S701 - text, no HTML
 _TAG_LINE: Final = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)*\{%(?:(?!-?%\}).)*)%\}[ \t]*\r?\n", re.MULTILINE)
 _RAW: Final = re.compile(r"\{%[-+]?\s*raw\b")
 
@@ -96,11 +97,6 @@ class ReadTemplate:
         return frozenset((one.node_id, one.root) for one in self.references if isinstance(one, Reference))
 
 
-def environment() -> Environment:
-    """How templates are read."""
-    return Environment(keep_trailing_newline=True, autoescape=False, optimized=False)  # noqa: S701 - text, no HTML
-
-
 def read_template(source: str) -> ReadTemplate:
     """The template, checked. Raises TemplateWrong for the first thing that cannot be."""
     if len(source) > MAX_SOURCE:
@@ -108,7 +104,7 @@ def read_template(source: str) -> ReadTemplate:
             f"The template has {len(source):,} characters; with `{{% %}}` it may have {MAX_SOURCE:,}.", 1
         )
     try:
-        tree = environment().parse(_without_tag_lines(source))
+        tree = _READER.parse(_without_tag_lines(source))
     except TemplateSyntaxError as error:
         raise TemplateWrong(_syntax(error), error.lineno) from None
     except RecursionError:
@@ -144,6 +140,8 @@ class _Check:
                 self._chain(part, own, chained, loops)
         for part, _, loops in found:
             free = isinstance(part, nodes.Name) and part.ctx == "load" and id(part) not in chained
+            if free and part.name == "loop" and loops:
+                raise TemplateWrong("`loop` is written with what is wanted of it, like `loop.index`.", part.lineno or 1)
             if free and not _is_own(part.name, own, loops):
                 self.references.append(BadReference(part.name))
 
@@ -171,6 +169,9 @@ class _Check:
         here: nodes.Node = part
         while isinstance(here, nodes.Getattr | nodes.Getitem):
             chained.add(id(here))
+            base = here.node
+            if isinstance(base, nodes.Name) and base.name == "loop" and loops:
+                chained.add(id(base))
             steps.append(_step_of(here))
             here = here.node
         if not isinstance(here, nodes.Name) or here.ctx != "load" or _is_own(here.name, own, loops):

@@ -5,11 +5,13 @@ no descriptors but its three. It gives up, for good, what it will not need: memo
 and opening anything at all, files and sockets included. A rendering that takes too long ends the process from inside (timer
 and CPU limit), so nothing is left when the one who asked is gone; the end of stdin ends it too.
 
-One byte says that it is ready. Frames, both ways: four bytes of length, then JSON. Asked: `{"template", "data"}`. Answered: `{"text"}` or `{"wrong", "line"}`.
+One byte says that it is ready. Frames, both ways: four bytes of length, then JSON. Asked: `{"template", "data"}`. Answered: `{"text"}` or `{"wrong"}`,
+with `"spent"` when the process should not be used again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -17,6 +19,15 @@ import signal
 import struct
 import sys
 from typing import Any, BinaryIO
+
+#: Every kind of thing that a template can do, mistakes included.
+WARMING = (
+    "{% for x in ['é', \"a\"] %}{{ x | json }}{{ x | urlencode | upper }}{{ [1.5, 2] | sort | json }}{% endfor %}",
+    "{% if true %}{{ 'a' | round }}{% endif %}",
+    "{% if true %}{{ 1 / 0 }}{% endif %}",
+    "{% if",
+    "{% nothing %}",
+)
 
 
 def main() -> None:
@@ -26,7 +37,9 @@ def main() -> None:
     from engine.outside.sandbox.rendering import Renderer
 
     renderer = Renderer(limits.OUTPUT)
-    renderer.render("{% for x in [1] %}{{ x | json }}{% endfor %}", {})  # everything is imported now
+    for template in WARMING:  # what would be imported later is imported now: nothing can be opened after this
+        with contextlib.suppress(ValueError):
+            renderer.render(template, {})
     lock_up(limits.MEMORY)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     answers.write(b"!")  # ready
@@ -64,11 +77,11 @@ def _answer(renderer: Any, frame: bytes) -> dict[str, Any]:
         asked = json.loads(frame)
         return {"text": renderer.render(asked["template"], asked["data"])}
     except MemoryError:
-        return {"wrong": "It needs more memory than a template may use.", "line": 0}
+        return {"wrong": "It needs more memory than a template may use.", "spent": True}
     except RecursionError:
-        return {"wrong": "It is nested too deep.", "line": 0}
+        return {"wrong": "It is nested too deep.", "spent": True}
     except Exception as error:  # noqa: BLE001 - whatever a template does, the answer is a sentence
-        return {"wrong": str(error)[:500], "line": getattr(error, "line", 0)}
+        return {"wrong": str(error)[:500]}
 
 
 def _read(stream: BinaryIO) -> bytes | None:

@@ -142,6 +142,8 @@ class _Evaluator:
             late = time.monotonic() > until
             self.kill()
             raise _too_long() if late else _broke() from None
+        if isinstance(answer, dict) and answer.get("spent"):
+            self._calls = limits.CALLS
         return _checked(answer)
 
     def kill(self) -> None:

@@ -11,22 +11,18 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from jinja2 import ChainableUndefined, nodes
+from jinja2 import nodes
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from engine.flow.references import as_text
-from engine.flow.template_filters import FILTERS, apply_filter
+from engine.flow.template_filters import FILTERS, apply_filter, bounded
 from engine.flow.template_language import LOOP_FIELDS, TESTS, ReadTemplate, TemplateWrong, read_template
 
 #: Whole numbers stay below this, so that no arithmetic grows without end.
 _LARGEST = 1 << 63
 _FILE = "<template>"
 _MOST_ITEMS = 1_000_000
-
-
-class _Nothing(ChainableUndefined):
-    """A name that was never set: empty."""
 
 
 class Renderer:
@@ -69,11 +65,11 @@ class _Language(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
             autoescape=False,  # text, no HTML
             optimized=False,
-            undefined=_Nothing,
             finalize=_written,
             cache_size=0,
         )
         self.globals.clear()
+        self.undefined = _nothing  # type: ignore[assignment] - Jinja calls it where a name was never set
         self.filters = {name: _filter(name) for name in FILTERS}
         self.filters |= {"_each": _each, "_joined": _joined}
         self.tests = {name: _test(name) for name in TESTS}
@@ -99,6 +95,7 @@ class _Language(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         left, right = _plain(left), _plain(right)
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            bounded(len(left) + len(right))
             return left + right
         if operator == "+" and isinstance(left, list) and isinstance(right, list):
             if len(left) + len(right) > _MOST_ITEMS:
@@ -119,6 +116,10 @@ class _Language(ImmutableSandboxedEnvironment):
         if not _is_number(value):
             raise ValueError(f"`{operator}` works with numbers, and {_shown(value)} is none")
         return self.unop_table[operator](value)
+
+
+def _nothing(*_: Any, **_names: Any) -> None:
+    """A name that was never set is null."""
 
 
 def _prepared(read: ReadTemplate) -> nodes.Template:
@@ -191,7 +192,9 @@ def _each(value: Any) -> list[Any]:
 
 
 def _joined(values: list[Any]) -> str:
-    return "".join(_written(value) for value in values)
+    texts = [_written(value) for value in values]
+    bounded(sum(map(len, texts)))
+    return "".join(texts)
 
 
 def _written(value: Any) -> str:
@@ -215,7 +218,7 @@ def _sentence(error: Exception) -> str:
         words = "`in` looks into a list, an object or a text, and the value is none"
     elif isinstance(error, TypeError | ValueError) and "unpack" in words:
         words = "A loop with several names needs items that are lists of as many values, like those of `| items`"
-    return f"{words[:300]}."
+    return f"{words[:1].upper()}{words[1:300]}."
 
 
 def _line_of(trace: TracebackType | None, template: Any) -> int:
