@@ -152,7 +152,7 @@ def test_on_a_phone_the_flow_is_a_list_of_steps_to_edit_and_run(playground: Page
     label = inspector(playground).get_by_role("textbox", name="Label")
     label.fill("Note")
     label.press("Tab")
-    inspector(playground, "Letter").get_by_role("button", name="Close").click()
+    inspector(playground, "Note").get_by_role("button", name="Close").click()
     expect(playground.get_by_role("button", name="Note Text Template")).to_be_visible()
     playground.get_by_role("region", name="Run", exact=True).get_by_role("button", name="Run", exact=True).click()
     expect(playground.get_by_role("region", name="Run", exact=True)).to_contain_text("Dear Ann")

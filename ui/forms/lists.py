@@ -50,7 +50,7 @@ def draw_list(form: Form, spec: FieldSpec, pointer: str) -> None:
 
 def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
     """One block per entry: its summary, folded, with its fields inside."""
-    word = spec.item_word or (_("field") if spec.widget == "fields" else _("entry"))
+    word = spec.item_word or (_("field") if describes_field(spec) else _("entry"))
     opened: set[int] = set()
 
     def show() -> None:
@@ -223,8 +223,13 @@ def _list_at(form: Form, pointer: str) -> list[Json]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
+def describes_field(spec: FieldSpec) -> bool:
+    """True when each entry is a field of an API Input (or of an answer): it has a name, a type and rules."""
+    return {"name", "type", "format"} <= {one.name for one in spec.fields}
+
+
 def _new_item(spec: FieldSpec) -> dict[str, Json]:
-    return {"name": "", "type": "string"} if {"name", "type", "format"} <= {one.name for one in spec.fields} else {}
+    return {"name": "", "type": "string"} if describes_field(spec) else {}
 
 
 def _add_button(form: Form, word: str, add: Callable[[], None]) -> None:

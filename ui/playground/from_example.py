@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from dataclasses import dataclass
 from typing import Any
 
 from nicegui import ui
 
+from engine.flow.curl import looks_like_curl, read_curl
 from engine.flow.document import Node
+from engine.flow.draft_fields import SampleRefused, fields_from_json, fields_from_text
 from ui.look.answer import answer_of
 from ui.look.parts import button, icon, words
 from ui.look.text import _, plural, type_word
-from ui.playground.example_fields import Drafted, NotAnExample, draft_from
 
 Fields = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """Fields as the API Input keeps them, and the example itself when it is one request."""
+
+    fields: Fields
+    payload: dict[str, Any] | None
+
+
+def draft_from(text: str) -> Drafted:
+    """The fields of a pasted example. Raises SampleRefused with a sentence for the reader."""
+    value: Any = None
+    if looks_like_curl(text):
+        with contextlib.suppress(ValueError):  # the sentence about it comes from `fields_from_text`
+            value = read_curl(text).body
+        with contextlib.suppress(ValueError, TypeError):  # curl sends JSON as a form when no header says what it is
+            value = json.loads(value)
+        fields = fields_from_json(value) if isinstance(value, dict) else fields_from_text(text)
+    else:
+        fields = fields_from_text(text)
+        value = json.loads(text)
+    if not isinstance(value, dict):
+        return Drafted(fields, None)
+    names = {field["name"] for field in fields}
+    return Drafted(fields, {name: one for name, one in value.items() if name in names})
 
 
 async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, Any] | None]:
@@ -46,7 +76,7 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
             if (text or "").strip():
                 try:
                     state["drafted"] = draft_from(text or "")
-                except NotAnExample as refusal:
+                except SampleRefused as refusal:
                     with found, ui.element("p").classes("fp-hint fp-bad"):
                         icon("error", size=14)
                         words(str(refusal))
@@ -64,7 +94,8 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
     fields = [
         old[one["name"]] if old.get(one["name"], {}).get("type") == one["type"] else one for one in drafted.fields
     ]
-    sample = {"title": _("Example"), "payload": drafted.payload} if keep.value else None
+    wanted = keep.value and drafted.payload is not None
+    sample = {"title": _("Example"), "payload": drafted.payload} if wanted else None
     return [*others, *fields], sample
 
 
@@ -76,5 +107,3 @@ def _show(found: ui.element, drafted: Drafted) -> None:
                 with ui.element("span").classes("fp-chip fp-chip--pick"):
                     words(str(field["name"]))
                     words(type_word(field), "fp-ty")
-        for one in drafted.notes:
-            words(one, "fp-hint", tag="p")

@@ -14,6 +14,7 @@ from engine.errors import Problem
 from engine.flow.document import Edge, Node
 from engine.flow.edits import Op, update_node
 from engine.nodes import CATALOG
+from ui.look import feedback
 from ui.look.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.look.text import _
 from ui.playground.binding_field import NodeName
@@ -169,3 +170,28 @@ class EdgeMapping:
         if await self.edit([update_node(target, inputs=inputs)]):
             self.bindings.inputs = inputs
             self.bindings.draw()
+
+
+def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:
+    """A connection was drawn: what is left empty in its target is offered from its source, with one click, undoable."""
+    offers = suggestions(draft.document, str(edge["target"]), CATALOG, source=str(edge["source"]))
+    if not offers:
+        return
+
+    async def fill() -> None:
+        node = draft.document.node(str(edge["target"]))
+        if node is None:
+            return
+        inputs = dict(node.inputs)
+        for offer in offers:
+            inputs |= offer.inputs
+        if await edit([update_node(node, inputs=inputs)]):
+            await after()
+
+    names = draft.document.node(str(edge["target"]))
+    feedback.told(
+        f"{_('Connected')} {names.name if names else ''}.",
+        "; ".join(f"{offer.sentence}?" for offer in offers),
+        action=_("Fill") if len(offers) == 1 else f"{_('Fill all')} {len(offers)}",
+        on_action=fill,
+    )

@@ -24,6 +24,7 @@ from ui.look.frame import reader
 from ui.look.parts import button, icon, icon_button, segments, status_badge, status_icon, words
 from ui.look.text import _, cost, duration, tokens
 from ui.playground.batch import SampleBatch
+from ui.playground.point_at import pointing
 from ui.playground.watch import Look, look_at, statuses
 from ui.visit import SignedOut, Visit
 
@@ -395,5 +396,7 @@ class RunPanel:
             if step.error:
                 self._error_card(step.error)
             else:
-                value_view(value, label=_("Output"))
+                editable = self.on_edit if self.visit.may("edit flows") else None
+                _strip, pick = pointing(lambda: self.draft.document, node_id, editable)
+                value_view(value, label=_("Output"), on_pick=pick)
             value_view(given, label=_("Input"))
