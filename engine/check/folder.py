@@ -199,7 +199,8 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             )
     else:
         age = max(0, at - found[0].at)
-        told = f"The last one is {age // HOUR} hours old and has {megabytes(found[0].size)}."
+        old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
+        told = f"The last one is {old} and has {megabytes(found[0].size)}."
         if age > 3 * DAY:
             yield Line("Backup", "bad", told, "The nightly backup fails: the server's log says why.")
         elif age > 36 * HOUR:

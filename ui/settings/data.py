@@ -172,6 +172,16 @@ class DataPage:
 
     def _draw_backups(self, seen: SeenData) -> None:
         reader = self.times.reader
+        if not seen.has_passphrase:
+            with self.backups:
+                note(
+                    _(
+                        "They open only with the key in the same folder, so they help after a mistake, but not when the disk is lost. Set a passphrase and copy them to another machine."
+                    ),
+                    kind="warn",
+                    icon="warning",
+                    strong=_("Nightly backups have no passphrase."),
+                )
         with (
             self.backups,
             card(
@@ -180,16 +190,6 @@ class DataPage:
         ):
             with one.head:
                 button(_("Passphrase"), self._ask_passphrase, icon="key", small=True)
-            if not seen.has_passphrase:
-                with ui.element("div").classes("fp-body"):
-                    note(
-                        _(
-                            "They open only with the key in the same folder, so they help after a mistake, but not when the disk is lost. Set a passphrase and copy them to another machine."
-                        ),
-                        kind="warn",
-                        icon="warning",
-                        strong=_("Nightly backups have no passphrase."),
-                    )
             if not seen.backups:
                 with ui.element("div").classes("fp-body"):
                     words(
@@ -305,7 +305,9 @@ class DataPage:
                 values_box = values.control(
                     ui.input(value=str(rules.values_days)).props("outlined dense inputmode=numeric")
                 )
-            rows = Field(_("Lines"), _("months"), _("Jobs in lists and in Monitoring, refused calls, the audit log."))
+            rows = Field(
+                _("Jobs and logs"), _("months"), _("The lines of Jobs and Monitoring, refused calls, the audit log.")
+            )
             with rows.place:
                 rows_box = rows.control(
                     ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric")

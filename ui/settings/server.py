@@ -95,7 +95,7 @@ class ServerPage:
         with self.checked, card(_("Check this server"), padded=False) as one:
             with one.head:
                 told = words(_("Looking ..."), "fp-s13 fp-t2")
-            lines = ui.element("div").classes("fp-checks")
+            lines = ui.element("div").classes("fp-checked-all")
         found: list[State] = []
         try:
             app = self.here.app
@@ -152,12 +152,12 @@ class ServerPage:
                     box.props("readonly")
             if not fixed:
                 self._save_button(field, lambda: self.here.do(set_public_url, box.value or ""), _("Save the address"))
-            usual = _("localhost and IP addresses always work")
+            usual = _("Localhost and IP addresses always work")
             host = f"{usual}, {_('and so does')} {seen.known_host}." if seen.known_host else f"{usual}."
             names = Field(
                 _("Further names"),
                 _("one a line"),
-                f"{_('Names this server may be opened by, like flows.lan:8080:')} {host}",
+                f"{_('Names this server may be opened by, like flows.lan or flows.lan:8080.')} {host}",
             )
             with names.place:
                 area = names.control(
@@ -207,7 +207,7 @@ class ServerPage:
 def draw_line(line: Line) -> None:
     """One line of the check."""
     symbol, kind, word = MARKS[line.state]
-    with ui.element("div").classes("fp-check"):
+    with ui.element("div").classes("fp-checked"):
         icon(symbol, kind, size=20)
         with ui.element("div"):
             with ui.element("p"):
