@@ -1,0 +1,118 @@
+"""No page and no job reads a table that grows from end to end: SQLite's own plan of each of their statements says so.
+
+Times are for `make bench`: they depend on the machine; the plans do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from nicegui.testing import User
+from sqlalchemy import event
+
+from storage.database import Database
+from storage.jobs import JobFilters, list_jobs
+from tests.ui.arrange import accepted, ended, refused
+from tests.ui.conftest import Site
+
+#: Tables with a row or more for every call.
+GROWING = (
+    "jobs",
+    "job_values",
+    "steps",
+    "events",
+    "model_calls",
+    "refused_calls",
+    "refusal_counts",
+    "idempotency",
+    "webhook_deliveries",
+    "task",
+)
+READS_ALL = re.compile(rf"SCAN ({'|'.join(GROWING)})(_\d+)?\b")
+
+
+@contextlib.contextmanager
+def caught(database: Database) -> Iterator[set[str]]:
+    """Every statement that is run meanwhile, with its values."""
+    statements: set[str] = set()
+    for engine in (database.read_engine, database.write_engine):
+        engine.dispose()
+        event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(statements.add))
+    yield statements
+
+
+def plans(database: Database, statements: set[str]) -> dict[str, list[str]]:
+    """Statement -> the lines of its plan."""
+    found = {}
+    with contextlib.closing(sqlite3.connect(database.url.removeprefix("sqlite:///"))) as connection:
+        for statement in statements:
+            if re.match(r"\s*(select|with|insert|update|delete)\b", statement, re.IGNORECASE):
+                found[statement] = [row[3] for row in connection.execute(f"explain query plan {statement}")]
+    return found
+
+
+def full_reads(database: Database, statements: set[str]) -> list[str]:
+    """What reads a growing table as a whole, for a person to read."""
+    return [
+        f"{line}\n    in {' '.join(statement.split())[:700]}"
+        for statement, lines in plans(database, statements).items()
+        for line in lines
+        if READS_ALL.search(line)
+    ]
+
+
+def test_a_full_read_is_noticed(site: Site) -> None:
+    for wrong in ("select * from jobs where request_id = 'x'", "select count(*) from steps"):
+        assert len(full_reads(site.database, {wrong})) == 1
+    assert full_reads(site.database, {"select * from jobs where id = 'x'", "select * from flows"}) == []
+
+
+async def test_no_page_reads_a_growing_table_from_end_to_end(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = ended(site, flow_id, "failed")
+    ended(site, flow_id)
+    accepted(site, flow_id)
+    refused(site, flow_id)
+    pages = [
+        "/start",
+        "/flows",
+        *(f"/flows/{flow_id}?tab={tab}" for tab in ("api", "versions", "jobs", "monitoring", "settings")),
+        "/jobs",
+        f"/jobs?flow={flow_id}&status=failed",
+        "/jobs?tab=refused",
+        f"/jobs?tab=refused&flow={flow_id}&code=validation_failed",
+        f"/jobs/{job_id}",
+        f"/jobs/{job_id}?step=text_template",
+        *(f"/monitoring?range={name}" for name in ("1h", "30d")),
+        f"/monitoring?range=30d&flow={flow_id}",
+        *(f"/settings/{place}" for place in ("keys", "limits", "about")),
+        f"/playground/{flow_id}",
+    ]
+    with caught(site.database) as statements:
+        for page in pages:
+            await user.open(page)
+
+    assert len(statements) > 40
+    assert any(" jobs " in statement for statement in statements)
+    assert full_reads(site.database, statements) == []
+
+
+def test_no_call_and_no_worker_reads_a_growing_table_from_end_to_end(site: Site) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    filters = (
+        JobFilters(),
+        JobFilters(environments=("live",)),
+        JobFilters(statuses=("failed",), environments=("live",)),
+        JobFilters(flow_id=flow_id, created_after=1),
+    )
+    with caught(site.database) as statements:
+        for status in ("completed", "failed", "cancelled"):
+            ended(site, flow_id, status)
+        for narrowed in filters:
+            site.database.read_now(list_jobs, site.workspace_id, narrowed)
+
+    assert any("insert into jobs" in statement.lower() for statement in statements)
+    assert full_reads(site.database, statements) == []
