@@ -45,7 +45,7 @@ from engine.vault.opening import open_all, open_connection, open_secret
 from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
 from storage.job_changes import held_jobs
-from storage.settings import SERVER, find_setting
+from storage.settings import OUTBOUND_ALLOW, SERVER, find_setting
 from storage.workers import add_worker, beat, remove_worker
 
 log = logging.getLogger(__name__)
@@ -250,7 +250,7 @@ class _Worker:
             allow = parse_allow_list(self.settings.outbound_allow)
         except ValueError as error:
             raise BadSetting(f"FLOWPORT_OUTBOUND_ALLOW: {error}") from None
-        said = self.database.read_now(find_setting, SERVER, "outbound_allow")
+        said = self.database.read_now(find_setting, SERVER, OUTBOUND_ALLOW)
         with contextlib.suppress(ValueError):  # the page checks what it stores
             allow += parse_allow_list(said) if isinstance(said, str) else ()
         return OutboundRules(allow, self.settings.outbound_proxy or None)

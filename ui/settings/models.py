@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.connections import remember_models, remove_connection
+from engine.check.server import outbound_rules
 from engine.errors import Refusal
-from engine.outside.allow_list import OutboundRules, parse_allow_list
 from engine.outside.connection_check import TestResult, check_connection
 from engine.outside.connections import ModelConnection, Provider
 from engine.outside.http import Door
@@ -47,11 +47,12 @@ def look_at_connections(session: Session, workspace_id: str) -> SeenConnections:
 def register(app: App) -> None:
     """Registers `/settings/models`."""
     settings = app.settings
-    door = Door(OutboundRules(tuple(parse_allow_list(settings.outbound_allow)), settings.outbound_proxy or None))
+    door = Door(outbound_rules(settings, app.database))
 
     @ui.page("/settings/models", language="en-US")
     async def open_models(request: Request) -> None:
         here = visit(app, request)
+        door.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now
         await ModelsPage(here, door).build()
 
 
