@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from engine.flow.node_type import GROUPS
+from engine.flow.node_type import GROUPS, NodeType
 from engine.nodes import NODE_TYPES
 from ui.playground.canvas_element import NodeTypeView
 
-NODE_VIEWS: dict[str, NodeTypeView] = {
-    kind.type: NodeTypeView(
+
+def view_of(kind: NodeType) -> NodeTypeView:
+    """A node type as the canvas takes it."""
+    return NodeTypeView(
         title=kind.title,
         icon=kind.icon,
         group=kind.group,
@@ -17,5 +19,6 @@ NODE_VIEWS: dict[str, NodeTypeView] = {
         single=kind.type in {"api_input", "api_output"},
         group_title=GROUPS[kind.group],
     )
-    for kind in NODE_TYPES
-}
+
+
+NODE_VIEWS: dict[str, NodeTypeView] = {kind.type: view_of(kind) for kind in NODE_TYPES}
