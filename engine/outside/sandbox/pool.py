@@ -171,7 +171,7 @@ class _Evaluator:
             else:
                 return self._process
         # The first answer comes when its modules are read: that time is not the template's.
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, _Gone):
             _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
             if _read(self._process, 1, time.monotonic() + 1) == b"!":
                 return self._process
