@@ -17,6 +17,7 @@ from ui.look.text import _, plural
 from ui.playground.canvas_element import FlowCanvas
 from ui.playground.data import labels_of
 from ui.playground.draft import OpenDraft
+from ui.playground.mapping import offer_to_fill
 from ui.playground.node_views import NODE_VIEWS
 from ui.playground.overwritten import MyFields, Overwritten, put_back
 from ui.playground.traffic import DAYS, KINDS, traffic_view
@@ -226,6 +227,7 @@ class CanvasEvents:
         drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
         if message.get("reason") == "connect" and drawn:
             await self.edit(connect_ops(self.draft.document, drawn[0], CATALOG))
+            offer_to_fill(self.draft, drawn[0], edit=self.edit, after=self.around.refresh_inspector)
         if message.get("reason") in {"undo", "redo", "connect", "delete"}:
             await self.around.refresh_inspector()
 
