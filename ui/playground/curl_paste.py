@@ -13,10 +13,11 @@ from engine.errors import Refusal
 from engine.flow.curl import CurlCommand, CurlRefused, read_curl
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
+from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.answer import answer_of
 from ui.look.parts import button, icon, note, words
-from ui.look.text import _
+from ui.look.text import _, plural
 from ui.visit import Visit
 
 _EXAMPLE = "curl https://api.example.com/v1/items -H 'Authorization: Bearer ...' --json '{\"name\": \"value\"}'"
@@ -55,15 +56,14 @@ async def ask_for_curl(visit: Visit) -> tuple[CurlCommand, dict[str, str]] | Non
         dialog.props["aria-label"] = _("Paste a curl command")
         words(_("Paste a curl command"), tag="h2")
         words(_("From a service's documentation, or “Copy as cURL” in a browser. Nothing is sent now."), tag="p")
-        with ui.element("div").classes("fp-f"):
-            name = words(_("Command"), tag="label")
-            box = ui.textarea(placeholder=_EXAMPLE).props(
-                "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
-            )
-            box.classes("fp-mono")
-            box.props["for"] = f"{box.html_id}-in"
-            name.props["for"] = f"{box.html_id}-in"
-        place = ui.element("div").classes("fp-stack").props("role=status")
+        with ui.element("div").classes("fp-form"):
+            command = Field(_("Command"))
+            with command.place:
+                box = command.control(ui.textarea(placeholder=_EXAMPLE)).classes("fp-mono")
+                box.props(
+                    "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
+                )
+            place = ui.element("div").classes("fp-form").props("role=status")
         found = _Found(visit, place)
 
         async def fill() -> None:
@@ -128,8 +128,8 @@ class _Found:
         return command, {header: made for header, made in self.made.items() if self.keep[header][0].value}
 
     def _show(self, command: CurlCommand) -> None:
-        parts = [f"{len(command.headers)} {_('headers')}" if command.headers else ""]
-        parts += [f"{len(command.query)} {_('query values')}" if command.query else ""]
+        parts = [plural(len(command.headers), _("header"), _("headers")) if command.headers else ""]
+        parts += [plural(len(command.query), _("query value"), _("query values")) if command.query else ""]
         parts += [_("a body") if command.body is not None else ""]
         with ui.element("div"):
             words(f"{command.method} {command.url}", "fp-mono fp-s13 fp-cut", tag="p")
@@ -143,15 +143,14 @@ class _Found:
                     icon="lock",
                 )
                 continue
-            with ui.element("div").classes("fp-stack"):
-                switch = ui.switch(f"{_('Keep')} {header} {_('as a secret')}", value=True)
-                name = ui.input(_("Name of the secret"), value=f"{host} {header}"[:MAX_NAME]).props("outlined dense")
+            switch = ui.switch(f"{_('Keep')} {header} {_('as a secret')}", value=True)
+            named = Field(_("Name of the secret"))
+            with named.place:
+                name = named.control(ui.input(value=f"{host} {header}"[:MAX_NAME]).props("outlined dense"))
                 name.props(f"autocomplete=off maxlength={MAX_NAME}")
-                name.bind_visibility_from(switch, "value")
-                hint = words(
-                    _("Its value is left out. Choose a secret for this header in the node."), "fp-hint", tag="p"
-                )
-                hint.bind_visibility_from(switch, "value", value=False)
+            named.bind_visibility_from(switch, "value")
+            hint = words(_("Its value is left out. Choose a secret for this header in the node."), "fp-hint", tag="p")
+            hint.bind_visibility_from(switch, "value", value=False)
             self.keep[header] = (switch, name)
         for text in command.notes:
             note(text, kind="warn", icon="warning")
