@@ -72,11 +72,11 @@ def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document)
 class ApiTab:
     """The tab, drawn anew when the flow's state or its keys change."""
 
-    def __init__(self, here: Visit, keys: TryKeys, base: str, on_deploy: Callable[[], object]) -> None:
+    def __init__(self, here: Visit, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
         self.here = here
         self.try_keys = keys
         self.base = base
-        self.on_deploy = on_deploy
+        self.on_compare = on_compare
         self.made: MadeKey | None = None
         self.chosen: str | None = None
         self.making = False
@@ -132,7 +132,7 @@ class ApiTab:
                 icon="edit",
                 strong=f"{ahead} {flow.live_version}:",
             ):
-                link_button(_("Open in Playground"), f"/playground/{flow.id}", small=True)
+                button(_("Compare"), self.on_compare, small=True)
 
     def _draw_code(self) -> None:
         endpoint = self._endpoint()

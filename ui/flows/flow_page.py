@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import NotFound
-from storage.flows import FlowRow, find_flow, get_flow
+from storage.flows import FlowRow, find_flow, get_flow, list_versions
 from ui.flows import verbs as flow_verbs
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
@@ -56,7 +56,7 @@ class FlowPage:
         self.flow = flow
         self.quota = quota
         self.deploying = False
-        self.api = ApiTab(here, try_keys_of(here.app), base_address(here), self.deploy)
+        self.api = ApiTab(here, try_keys_of(here.app), base_address(here), self.compare)
         self.tabs_of_flow = FlowTabs(here, self)
 
     async def build(self, tab: str) -> None:
@@ -109,6 +109,13 @@ class FlowPage:
             self.tabs.value = "api"
         await self.look()
         await self._draw_tab(self.tab)
+
+    async def compare(self) -> None:
+        """What is on the canvas beside the live version."""
+        versions = await self.here.see(list_versions, self.flow.id)
+        live = next((version for version in versions if version.number == self.flow.live_version), None)
+        if live is not None:
+            await self.tabs_of_flow.view(live)
 
     async def _went_live(self) -> None:
         self.flow = await self.here.see(get_flow, self.flow.id)

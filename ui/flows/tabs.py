@@ -8,7 +8,8 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.flows import restore_version
-from storage.flows import DeploymentRow, VersionLine, list_deployments, list_versions
+from engine.flow.document import Document, load_document
+from storage.flows import DeploymentRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.flows.deploy import deploy_flow
@@ -19,6 +20,7 @@ from ui.look.parts import Column, button, card, link_button, status_badge, table
 from ui.look.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.opened import times_of
+from ui.playground.versions import show_version
 from ui.visit import Visit
 
 if TYPE_CHECKING:
@@ -33,10 +35,10 @@ class FlowTabs:
     def __init__(self, here: Visit, page: FlowPage) -> None:
         self.here = here
         self.page = page
+        self.times = times_of(here)
 
     async def draw(self, name: str) -> None:
         """`versions`, `jobs`, `monitoring` or `settings`."""
-        self.times = times_of(self.here)
         match name:
             case "versions":
                 await self._versions()
@@ -87,10 +89,22 @@ class FlowTabs:
                         rows.cell(entry.actor, "fp-t2")
 
     def _version_verbs(self, version: VersionLine) -> None:
+        view = button(_("View"), lambda: self.view(version), small=True, kind="quiet")
+        view.props["aria-label"] = f"{_('View version')} {version.number}"
         if self.here.may("edit flows"):
             button(_("Put on the canvas"), lambda: self._restore(version.number), small=True, kind="quiet")
         if self.here.may("deploy") and version.number != self.page.flow.live_version:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
+
+    async def view(self, version: VersionLine) -> None:
+        """A version's graph, compared with what is on the canvas."""
+        flow = self.page.flow
+        document, draft = await self.here.see(_look_at_documents, flow.id, version.number)
+        chosen = await show_version(self.here, flow, version, document, draft)
+        if chosen == "restore":
+            await self._restore(version.number)
+        elif chosen == "live":
+            await self._make_live(version.number)
 
     async def _restore(self, number: int) -> None:
         sure = not self.page.flow.draft_differs or await feedback.confirm(
@@ -134,6 +148,12 @@ def _look_at_versions(
     session: Session, workspace_id: str, flow_id: str
 ) -> tuple[list[VersionLine], list[DeploymentRow]]:
     return list_versions(session, workspace_id, flow_id), list_deployments(session, workspace_id, flow_id)
+
+
+def _look_at_documents(session: Session, workspace_id: str, flow_id: str, number: int) -> tuple[Document, Document]:
+    version = get_version(session, workspace_id, flow_id, number)
+    draft = get_draft(session, workspace_id, flow_id)
+    return load_document(version.document), load_document(draft.document)
 
 
 def _look_at_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from nicegui import ui
 
 from engine.flow.compare import Comparison, NodeChange, compare_documents
 from engine.flow.document import Document, load_document
+from engine.flow.layout import with_places
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
+from ui.look.answer import answer_of
 from ui.look.parts import button, icon, menu_item, status_badge, words
 from ui.look.text import _
 from ui.opened import times_of
@@ -72,39 +74,42 @@ class Versions:
     async def _open(self, line: VersionLine) -> None:
         version = await self.here.see(get_version, self.flow().id, line.number)
         document = load_document(version.document)
-        comparison = compare_documents(document, self.draft())
-        live = self.flow().live_version == line.number
-        with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-            dialog.props["aria-label"] = f"{_('Version')} {line.number}"
-            with ui.element("div").classes("fp-row"):
-                words(f"{_('Version')} {line.number}", tag="h2")
-                if live:
-                    status_badge("live")
-            words(
-                f"{_('Saved')} {self.times.moment(line.created_at)}, {line.created_by}. {line.note}".strip(),
-                "fp-t2",
-                tag="p",
-            )
-            with ui.element("div").classes("fp-graph fp-graph--small"):
-                canvas = FlowCanvas(
-                    f"version {line.number}",
-                    node_types=NODE_VIEWS,
-                    readonly=True,
-                    on_ready=lambda _message: canvas.load_graph({**document.as_json(), "rev": 1}) and None,
-                ).classes("w-full h-full")
-            _draw_comparison(comparison, document, self.draft())
-            with ui.element("div").classes("fp-acts"):
-                button(_("Close"), dialog.close, kind="quiet")
-                if self.here.may("edit flows") and not comparison.same:
-                    button(_("Put on the canvas"), lambda: dialog.submit("restore"))
-                if self.here.may("deploy") and not live:
-                    button(_("Make live"), lambda: dialog.submit("live"), kind="main")
-        chosen = await dialog
-        dialog.delete()
+        chosen = await show_version(self.here, self.flow(), line, document, self.draft())
         if chosen == "restore":
             await self.restore(document)
         elif chosen == "live":
             await self.make_live(line.number)
+
+
+async def show_version(
+    here: Visit, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+) -> Literal["restore", "live"] | None:
+    """A version's graph and what was changed since, on the canvas; what the person wants to do with it."""
+    comparison = compare_documents(document, draft)
+    live = flow.live_version == line.number
+    times = times_of(here)
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+        dialog.props["aria-label"] = f"{_('Version')} {line.number}"
+        with ui.element("div").classes("fp-row"):
+            words(f"{_('Version')} {line.number}", tag="h2")
+            if live:
+                status_badge("live")
+        words(f"{_('Saved')} {times.moment(line.created_at)}, {line.created_by}. {line.note}".strip(), "fp-t2", tag="p")
+        with ui.element("div").classes("fp-graph fp-graph--small"):
+            canvas = FlowCanvas(
+                f"version {line.number}",
+                node_types=NODE_VIEWS,
+                readonly=True,
+                on_ready=lambda _message: canvas.load_graph({**with_places(document).as_json(), "rev": 1}) and None,
+            ).classes("w-full h-full")
+        _draw_comparison(comparison, document, draft)
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="quiet")
+            if here.may("edit flows") and not comparison.same:
+                button(_("Put on the canvas"), lambda: dialog.submit("restore"))
+            if here.may("deploy") and not live:
+                button(_("Make live"), lambda: dialog.submit("live"), kind="main")
+    return await answer_of(dialog)
 
 
 def _draw_comparison(comparison: Comparison, version: Document, draft: Document) -> None:

@@ -198,6 +198,22 @@ async def test_versions_can_be_put_live_again(site: Site, user: User) -> None:
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
 
 
+async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi {{ api_input.out.name }}")), 1)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Compare")
+    await user.should_see("Since then, on the canvas", retries=30)
+    assert "Greet" in page_text(user)
+    assert "Put on the canvas" in buttons(user)
+    press(user, "Close")
+
+    await user.open(f"/flows/{flow_id}?tab=versions")
+    press(user, "View")
+    await user.should_see("Since then, on the canvas", retries=30)
+
+
 async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting")
     await user.open(f"/flows/{flow_id}?tab=settings")
@@ -215,3 +231,34 @@ async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> No
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert flow.title == "Good morning"
     assert dict(flow.settings) == {}
+
+
+async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+
+    next(box for box in user.find(kind=ui.input).elements if box.value == "1800").value = "60"
+    press(user, "Save the limit")
+    await user.should_see("It counts for the next job.", retries=30)
+    next(box for box in user.find(kind=ui.input).elements if box.value == "").value = "0"
+    press(user, "Save the days")
+    await user.should_see("Write a whole number from 1 to 3650")
+    next(box for box in user.find(kind=ui.input).elements if box.value == "0").value = "7"
+    press(user, "Save the days")
+    await user.should_see("It counts from the next clean-up on.", retries=30)
+
+    flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+    assert dict(flow.settings) == {"limit_seconds": 60, "keep_days": 7}
+
+
+async def test_a_new_title_is_in_the_breadcrumb_too(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    next(box for box in user.find(kind=ui.input).elements if box.value == "Greeting").value = "Good morning"
+
+    press(user, "Save")
+    await user.should_see("Saved.", retries=30)
+
+    assert user.client is not None
+    crumbs = [one for one in user.client.elements.values() if one.props.get("aria-current") == "page"]
+    assert "Good morning" in [getattr(one, "text", "") for one in crumbs]
