@@ -16,6 +16,10 @@ from engine.run.steps import RunError
 Index = tuple[int, ...]
 
 
+#: Stands for a dict that most frames never need; never changed.
+_NOTHING: dict[str, Any] = {}
+
+
 class Frame:
     """What is known in one place: the flow itself, or one item of a list. `scope` holds the values references see."""
 
@@ -43,9 +47,9 @@ class Frame:
         self.outer: Frame | None = None
         #: What earlier attempts kept of steps in here may be used.
         self.keeps = True
-        self.failed: dict[str, RunError] = {}
+        self.failed: dict[str, RunError] = _NOTHING
         #: Node -> the port it went on by.
-        self.ports: dict[str, str] = {}
+        self.ports: dict[str, str] = _NOTHING
         #: Splitter -> its list; and whether it is the list of the earlier attempt.
         self.items: dict[str, list[Json]] = {}
         self.unchanged: dict[str, bool] = {}
@@ -54,6 +58,18 @@ class Frame:
         self.full: set[str] = set()
         #: Splitter -> position -> frame, for lists that are gone through again.
         self.kept_frames: dict[str, dict[int, Frame]] = {}
+
+    def fail(self, node_id: str, error: RunError) -> None:
+        """A node failed here, or something before it."""
+        if self.failed is _NOTHING:
+            self.failed = {}
+        self.failed[node_id] = error
+
+    def go_on_by(self, node_id: str, port: str) -> None:
+        """A node chose a port."""
+        if self.ports is _NOTHING:
+            self.ports = {}
+        self.ports[node_id] = port
 
     def inside(self, splitter: str, position: int) -> Frame:
         """The frame of an item."""

@@ -44,10 +44,16 @@ class PlannedNode:
     #: Input -> its entries, for lists whose entries count only when their node ran.
     entries: dict[str, tuple[Rendering, ...]] = field(default_factory=dict)
 
-    @property
-    def timeout_seconds(self) -> float:
-        """One try's limit: the node's own, else its type's."""
+    @cached_property
+    def limit(self) -> float:
+        """Seconds one try may take: the node's own, else its type's."""
         return self.node.policy.timeout_seconds or self.type.limit_for(self.node.config)
+
+    @cached_property
+    def takes_source(self) -> str | None:
+        """The input that takes the data of the node before, because nothing is bound to it."""
+        name = self.type.source_input
+        return name if name is not None and self.node.inputs.get(name) is None else None
 
     @cached_property
     def settings(self) -> BaseModel:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from engine.clock import Clock
+from engine.clock import Clock, Millis
 from engine.flow.node_type import Json, NodeFailed
 from engine.run.steps import Try
 
@@ -16,7 +16,7 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
 
-@dataclass
+@dataclass(slots=True)
 class Tried:
     """The value of a step, or how its last try failed, with every try."""
 
@@ -27,13 +27,13 @@ class Tried:
 
 async def attempt(
     work: Callable[[], Awaitable[Json]],
-    *,
     timeout_seconds: float,
     retries: int,
     clock: Clock,
     deadline: float | None = None,
+    started_at: Millis | None = None,
 ) -> Tried:
-    """Runs `work` up to `retries` + 1 times; only passing faults are tried again.
+    """Runs `work` up to `retries` + 1 times, the first time `started_at`; only passing faults are tried again.
 
     A pause that would last beyond `deadline` (on the monotonic clock) is not begun: then the last failure tells more than a
     time limit that passes.
@@ -41,7 +41,8 @@ async def attempt(
     tries: list[Try] = []
     waited = 0.0
     while True:
-        started_at, begun = clock.now(), time.monotonic()
+        begun = time.monotonic()
+        at = clock.now() if tries or started_at is None else started_at
         failure: NodeFailed | None = None
         value: Json = None
         limit = asyncio.timeout(timeout_seconds)
@@ -54,12 +55,12 @@ async def attempt(
             failure = as_failure(error)
         tries.append(
             Try(
-                number=len(tries) + 1,
-                started_at=started_at,
-                duration_ms=round((time.monotonic() - begun) * 1000),
-                waited_ms=round(waited * 1000),
-                code=failure.code if failure else None,
-                message=failure.message if failure else None,
+                len(tries) + 1,
+                at,
+                round((time.monotonic() - begun) * 1000),
+                round(waited * 1000) if waited else 0,
+                failure.code if failure else None,
+                failure.message if failure else None,
             )
         )
         if failure is None or not failure.passing or len(tries) > retries:

@@ -120,8 +120,14 @@ class Run:
 
     async def _run_block(self, block: Block, frame: Frame) -> None:
         if block.chain:
+            nodes = self.plan.nodes
             for unit in block.units:
-                await self._run_unit(unit, frame)
+                if unit.kind == "node":
+                    await self._run_node(nodes[unit.node_id], frame)
+                elif unit.kind == "collect":
+                    self._collect(nodes[unit.node_id], frame)
+                else:
+                    await self._run_unit(unit, frame)
             return
         async with asyncio.TaskGroup() as group:
             _Walk(self, block, frame, group).start()
@@ -145,7 +151,7 @@ class Run:
         if planned.incoming:
             ran, error = self._before(planned, frame)
             if error is not None:
-                frame.failed[node_id] = error
+                frame.fail(node_id, error)
                 return
             if not ran and planned.node.type != "api_output":
                 self._skip(planned, frame, "Everything before it was skipped.")
@@ -182,7 +188,7 @@ class Run:
         """A node failed for good: the end of the run, or of what comes after it for this item."""
         if not planned.collected and not (frame.index and self.shown_items is not None):
             raise _Stop(error)
-        frame.failed[planned.node.id] = error
+        frame.fail(planned.node.id, error)
 
     def _skip(self, planned: PlannedNode, frame: Frame, why: str) -> None:
         frame.skipped.add(planned.node.id)
@@ -352,7 +358,7 @@ class Run:
         node_id = planned.node.id
         splitter = planned.around[len(planned.gives)]
         if (error := frame.failed.get(splitter)) is not None:
-            frame.failed[node_id] = error
+            frame.fail(node_id, error)
             return
         if splitter in frame.skipped:
             self._skip(planned, frame, "Everything before it was skipped.")
@@ -367,7 +373,7 @@ class Run:
                 return collector.result(planned.settings)  # type: ignore[arg-type]
 
             through = frozenset(self._through(planned)) if not frame.index else frozenset()
-            await StepRun(self, planned, frame, collector.warnings).record({}, make, through=through)
+            await StepRun(self, planned, frame, collector.warnings).record(make, through=through)
         if node_id == self.shown and self.shown_items is not None:
             self._show(node_id, frame)
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from engine.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed
 from engine.flow.references import Missing, Scope
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
-from engine.run.steps import RunError, StepEnded, StepKey, StepStarted, StepStatus
+from engine.run.steps import RunError, StepEnded, StepKey, StepStarted, StepStatus, Try
 
 if TYPE_CHECKING:
     from engine.run.runner import Run
@@ -27,13 +28,15 @@ MOST_WARNINGS = 100
 class StepRun:
     """One step of a run. `planned` runs in `frame`."""
 
-    __slots__ = ("calls", "frame", "key", "lines", "planned", "run", "simulated", "warnings")
+    __slots__ = ("begun", "calls", "frame", "inputs", "key", "lines", "planned", "run", "simulated", "warnings")
 
     def __init__(self, run: Run, planned: PlannedNode, frame: Frame, warnings: list[str] | None = None) -> None:
         self.run = run
         self.planned = planned
         self.frame = frame
         self.key = StepKey(planned.node.id, frame.index)
+        self.inputs: dict[str, Json] = {}
+        self.begun: Millis = Millis(0)
         self.warnings = warnings or []
         self.lines: list[str] = []
         self.calls: list[Any] = []
@@ -41,70 +44,71 @@ class StepRun:
 
     async def go(self) -> None:
         """Runs the node and puts what came out into the frame."""
-        inputs, failure = self.render()
-        await self.record(inputs, lambda: self._call(inputs), failure)
+        failure = self.render()
+        await self.record(self._call, failure)
 
     async def record(
         self,
-        inputs: dict[str, Json],
         work: Callable[[], Awaitable[Json]],
         failure: NodeFailed | None = None,
         through: frozenset[str] = frozenset(),
     ) -> None:
         """Does the work under the node's policy and tells the recorder; `through`: nodes that are over with this step."""
-        run, node = self.run, self.planned.node
-        started_at, begun = run.clock.now(), time.monotonic()
-        run.recorder.started(StepStarted(self.key, started_at, inputs))
-
-        def end(
-            status: StepStatus, output: Json = None, error: RunError | None = None, tried: Tried | None = None
-        ) -> None:
-            splits = self.planned.is_splitter and status == "completed"
-            run.recorder.ended(
-                StepEnded(
-                    key=self.key,
-                    status=status,
-                    started_at=started_at,
-                    ended_at=run.clock.now(),
-                    duration_ms=round((time.monotonic() - begun) * 1000),
-                    inputs=inputs,
-                    output=output,
-                    error=error,
-                    warnings=tuple(self.warnings),
-                    tries=tried.tries if tried else (),
-                    calls=tuple(self.calls),
-                    log=tuple(self.lines),
-                    simulated=self.simulated,
-                    items=output["total"] if splits else None,
-                    splitter=self.planned.around[-1] if self.planned.around else "",
-                    through=through,
-                )
-            )
-
+        run, planned = self.run, self.planned
+        clock = run.clock
+        self.begun = clock.now()
+        run.recorder.started(StepStarted(self.key, self.begun, self.inputs))
+        if failure is not None:
+            self._fail(Tried(None, failure, ()), through)
+            return
         try:
-            if failure is None:
-                tried = await attempt(
-                    work,
-                    timeout_seconds=self.planned.timeout_seconds,
-                    retries=node.policy.retries,
-                    clock=run.clock,
-                    deadline=run.options.deadline,
-                )
-            else:
-                tried = Tried(None, failure, ())
+            tried = await attempt(
+                work, planned.limit, planned.node.policy.retries, clock, run.options.deadline, self.begun
+            )
         except asyncio.CancelledError:
-            end("cancelled")
+            self._end("cancelled", None)
             raise
         if tried.failure is not None:
-            self._fail(tried, end)
+            self._fail(tried, through)
         else:
-            end("completed", self._put(tried.value), tried=tried)
+            self._end("completed", self._put(tried.value), None, tried.tries, through)
+
+    def _end(
+        self,
+        status: StepStatus,
+        output: Json,
+        error: RunError | None = None,
+        tries: tuple[Try, ...] = (),
+        through: frozenset[str] = frozenset(),
+    ) -> None:
+        run, planned = self.run, self.planned
+        ended_at = run.clock.now()
+        run.recorder.ended(
+            StepEnded(
+                self.key,
+                status,
+                self.begun,
+                ended_at,
+                sum([one.waited_ms + one.duration_ms for one in tries]) if tries else max(0, ended_at - self.begun),
+                self.inputs,
+                output,
+                error,
+                tuple(self.warnings),
+                tries,
+                tuple(self.calls),
+                tuple(self.lines),
+                self.simulated,
+                output["total"] if planned.is_splitter and status == "completed" else None,
+                planned.around[-1] if planned.around else "",
+                through,
+            )
+        )
 
     def _put(self, value: Json) -> Json:
         """Keeps what came out in the frame; returns it as it is recorded."""
         node_id = self.planned.node.id
         if isinstance(value, Routed):
-            self.frame.ports[node_id] = value.port
+            self.frame.go_on_by(node_id, value.port)
             value = value.value
         if self.planned.is_splitter:
             opened = value if isinstance(value, Opened) else Opened(value, fingerprint(value))
@@ -112,7 +116,7 @@ class StepRun:
         self.frame.outputs[node_id] = value
         return value
 
-    def _fail(self, tried: Tried, end: Callable[..., None]) -> None:
+    def _fail(self, tried: Tried, through: frozenset[str]) -> None:
         node, failure = self.planned.node, tried.failure
         assert failure is not None
         index = (*self.key.index, *failure.index) if isinstance(failure, ItemFailed) else self.key.index
@@ -130,29 +134,27 @@ class StepRun:
             case "skip":
                 self.warnings.append(f"It failed and was skipped: {failure.message}")
                 self.frame.skipped.add(node.id)
-                end("skipped", error=error, tried=tried)
+                self._end("skipped", None, error, tried.tries, through)
             case "use_default":
                 self.warnings.append(f"It failed, so its default value was used: {failure.message}")
-                self._use_default(error, tried, end)
+                self._end("completed", self._put(self._default()), error, tried.tries, through)
             case _:
-                end("failed", error=error, tried=tried)
+                self._end("failed", None, error, tried.tries, through)
                 self.run.failed(self.planned, self.frame, error)
 
-    def _use_default(self, error: RunError, tried: Tried, end: Callable[..., None]) -> None:
+    def _default(self) -> Json:
         default = self.planned.node.policy.default
         if self.planned.is_splitter:
-            default = default if isinstance(default, list) else []
-        elif len(self.planned.type.ports) > 1:
-            self.frame.ports[self.planned.node.id] = self.planned.type.ports[-1]
-        end("completed", self._put(default), error, tried)
+            return default if isinstance(default, list) else []
+        if len(self.planned.type.ports) > 1:
+            return Routed(self.planned.type.ports[-1], default)
+        return default
 
     # Inputs.
 
-    def render(self) -> tuple[dict[str, Json], NodeFailed | None]:
-        """The input values, and the failure when a required one names nothing."""
-        planned, scope = self.planned, self.frame.scope
-        values: dict[str, Json] = {}
-        failure: NodeFailed | None = None
+    def render(self) -> NodeFailed | None:
+        """Makes the input values; the failure when a required one names nothing."""
+        planned, scope, values = self.planned, self.frame.scope, self.inputs
         gone: dict[str, list[Missing]] = {}
         for name, binding in planned.node.inputs.items():
             missing: list[Missing] = []
@@ -165,13 +167,12 @@ class StepRun:
             if missing:
                 gone[name] = missing
                 self._warn_missing(name, missing)
-        if (source := planned.type.source_input) is not None and planned.node.inputs.get(source) is None:
-            self._take_source(source, values)
+        if planned.takes_source is not None:
+            self._take_source(planned.takes_source, values)
         for name in planned.required_inputs:
             if values.get(name) is None:
-                failure = self._no_value(name, gone.get(name, []))
-                break
-        return values, failure
+                return self._no_value(name, gone.get(name, []))
+        return None
 
     def _entries(self, name: str, missing: list[Missing]) -> list[Json]:
         """The values whose nodes ran."""
@@ -222,11 +223,11 @@ class StepRun:
         planned = self.run.plan.nodes.get(node_id)
         return planned.node.name if planned else node_id
 
-    async def _call(self, inputs: dict[str, Json]) -> Json:
+    async def _call(self) -> Json:
         kind = self.planned.type
         try:
             config = self.planned.settings
-            values = kind.inputs.model_validate(inputs)
+            values = kind.inputs.model_validate(self.inputs)
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][-1] if first["loc"] else "input"
@@ -248,7 +249,7 @@ class StepRun:
 
     @property
     def timeout_seconds(self) -> float:
-        return self.planned.timeout_seconds
+        return self.planned.limit
 
     @property
     def payload(self) -> Mapping[str, Json]:
