@@ -19,7 +19,7 @@ SYSTEM = "system"
 SYSTEM_FIELDS = ("timestamp", "flow_id", "flow_version", "job_id")
 ROOTS = ("out", "index", "total")
 
-_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_BLANKS = re.compile(r"\s*")
 _HEAD = re.compile(r"\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)")
 _PART = re.compile(r"""\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d{1,9})\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\])""")
 
@@ -124,7 +124,7 @@ def parse_reference(text: str) -> Reference | BadReference:
         return BadReference(text.strip())
     path: list[str | int] = []
     at = head.end()
-    while text[at:].strip():
+    while not _BLANKS.fullmatch(text, at):
         part = _PART.match(text, at)
         if part is None:
             return BadReference(text.strip())
@@ -137,13 +137,13 @@ def parse_reference(text: str) -> Reference | BadReference:
 
 
 def split_text(text: str) -> Iterator[str | Reference | BadReference]:
-    """A text as its literal pieces and references, in order."""
+    """A text as its literal pieces and references, in order. Takes as long as the text, whatever its braces."""
     at = 0
-    for match in _BRACES.finditer(text):
-        if match.start() > at:
-            yield text[at : match.start()]
-        yield parse_reference(match.group(1))
-        at = match.end()
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
+        if start > at:
+            yield text[at:start]
+        yield parse_reference(text[start + 2 : end])
+        at = end + 2
     if at < len(text):
         yield text[at:]
 

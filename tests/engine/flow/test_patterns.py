@@ -5,6 +5,7 @@ import pytest
 from engine.errors import FieldError
 from engine.flow.contract import check_payload
 from engine.flow.patterns import read_pattern, why_not
+from engine.flow.references import split_text
 
 READABLE = [
     r"^[A-Z]{2}$", r"\d{4}-\d{2}", r"(?i)bread", r"(?P<day>\d+)", r"(?<day>\d+)", r"\u00e9+", r"\u{1F600}", r"\/path\/", r"\p{L}+",
@@ -59,3 +60,10 @@ def test_all_the_texts_of_one_payload_share_the_steps_of_their_patterns():
     _, errors = check_payload([field], {"list": ["a" * 10_000] * 50})
     assert errors[0] == FieldError("/list/0", "pattern", r"must match the pattern ^[ab]*a[ab]{900}c$")
     assert "too long to be checked" in errors[-1].detail
+
+
+@pytest.mark.parametrize(
+    "text", ["{{" * 300_000, "{{ a.out" + ".b" * 300_000 + " }}", "{{ a.out " + " " * 300_000 + "!}}"]
+)
+def test_a_text_full_of_braces_is_read_in_one_pass(text):
+    assert len(list(split_text(text))) == 1
