@@ -161,22 +161,26 @@ _LOGS: tuple[tuple[str, str], ...] = (
 LOG_TABLES = tuple(name for name, _ in _LOGS)
 
 
+def has_old_log_rows(session: Session, table: str, *, before: int, values_before: int) -> bool:
+    """Whether a log has rows that are too old: looking is cheaper than a write that finds nothing."""
+    condition, times = _too_old(table, now(session), before, values_before)
+    return session.execute(text(f"select 1 from {table} where {condition} limit 1"), times).first() is not None  # noqa: S608 - names of ours
+
+
 def remove_log_rows(session: Session, table: str, *, before: int, values_before: int, most: int) -> int:
     """Removes up to `most` rows of a log that are too old; returns how many."""
-    condition = dict(_LOGS)[table]
-    at = now(session)
-    times = {
-        "before": before,
-        "values_before": values_before,
-        "yesterday": at - DAY,
-        "month_ago": at - 31 * DAY,
-        "most": most,
-    }
+    condition, times = _too_old(table, now(session), before, values_before)
     gone: Any = session.execute(
         text(f"delete from {table} where rowid in (select rowid from {table} where {condition} limit :most)"),  # noqa: S608 - names of ours
-        {name: value for name, value in times.items() if f":{name}" in condition or name == "most"},
+        {**times, "most": most},
     )
     return gone.rowcount
+
+
+def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str, dict[str, int]]:
+    condition = dict(_LOGS)[table]
+    times = {"before": before, "values_before": values_before, "yesterday": at - DAY, "month_ago": at - 31 * DAY}
+    return condition, {name: value for name, value in times.items() if f":{name}" in condition}
 
 
 def read_room(session: Session) -> Room:
