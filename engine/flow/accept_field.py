@@ -1,4 +1,4 @@
-"""Accepting a field that callers sent and the flow did not know: an edit of its API Input."""
+"""Edits of an API Input that callers ask for: a field they sent and it did not know, a field they cannot send yet."""
 
 from __future__ import annotations
 
@@ -54,6 +54,25 @@ def take_back_ops(document: Document, name: str) -> list[Op]:
             "id": node.id,
             "before": {"config": before},
             "after": {"config": {**before, "fields": kept}},
+        }
+    ]
+
+
+def make_optional_ops(document: Document, name: str) -> list[Op]:
+    """The operations that let callers leave out a field; empty when they may already."""
+    node = api_input(document)
+    fields = [*(node.config.get("fields") or ())] if node is not None else []
+    at = next((number for number, field in enumerate(fields) if field.get("name") == name), None)
+    if node is None or at is None or not fields[at].get("required"):
+        return []
+    before = dict(node.config)
+    fields[at] = {**fields[at], "required": False}
+    return [
+        {
+            "op": "updateNode",
+            "id": node.id,
+            "before": {"config": before},
+            "after": {"config": {**before, "fields": fields}},
         }
     ]
 

@@ -13,6 +13,7 @@ from ui.flows.api_tab import ApiTab
 from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import Allowed, DeployOptions, look_at_allowed
 from ui.flows.try_it import try_keys_of
+from ui.jobs.accepting import make_optional
 from ui.look import feedback
 from ui.look.answer import answer_of
 from ui.look.parts import button, icon, icon_button, link, link_button, note, sentence, words
@@ -94,11 +95,27 @@ class DeployDialog:
             _no_problems(self.checks)
             if flow.live_version is not None:
                 _what_changes(self.checks)
+                self._way_out()
         with self.acts:
             words(_("Ready in under 3 seconds. Roll back any time."), "fp-s13 fp-t2 fp-grow")
             keep = _("Cancel") if flow.live_version is None else f"{_('Keep version')} {flow.live_version}"
             button(keep, self.dialog.close, kind="quiet")
             button(_("Next"), self._options, kind="main").props["aria-label"] = f"{_('Next')}: {_('version')} {number}"
+
+    def _way_out(self) -> None:
+        """A required field that callers do not send can be made optional here."""
+        missing = [one.change.field for one in self.checks.changes if one.change.missing_now_refused and one.hits]
+        of_draft = self.checks.number > self.checks.flow.newest_version
+        if not of_draft or not self.here.may("edit flows"):
+            return
+        for name in missing:
+            with note(f"{_('Make')} `{name}` {_('optional, and nobody is refused.')}", kind="warn", icon="tune"):
+                button(_("Make it optional"), lambda name=name: self._make_optional(str(name)), small=True)
+
+    async def _make_optional(self, name: str) -> None:
+        if await make_optional(self.here, self.checks.flow.id, name):
+            self.checks = await self.here.see(look_before_deploy, self.checks.flow.id)
+            self._check()
 
     def _options(self) -> None:
         self._step(2)

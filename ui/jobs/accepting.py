@@ -1,4 +1,4 @@
-"""Accept this field: what callers sent and were refused for becomes an optional field of the flow's draft.
+"""Edits of a draft that callers ask for: what they sent and were refused for becomes an optional field of it.
 
 The edit goes through the open draft, so that every Playground tab shows it at once; callers get it with the next deployment.
 """
@@ -6,15 +6,16 @@ The edit goes through the open draft, so that every Playground tab shows it at o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, Refusal
-from engine.flow.accept_field import accept_field_ops, has_field, take_back_ops
+from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import input_fields
-from engine.flow.document import load_document
+from engine.flow.document import Document, load_document
+from engine.flow.edits import Op
 from storage.flows import get_draft, list_flows
 from storage.refusals import RefusedRow
 from ui.look import feedback
@@ -87,27 +88,42 @@ def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool |
 
 async def accept_field(here: Visit, field: UnknownField) -> bool:
     """Adds the field to the draft; a refusal is told. True when the draft has it now."""
-    return await _edit(here, field, adding=True)
+    return await _accepting(here, field, adding=True)
 
 
 async def take_back(here: Visit, field: UnknownField) -> bool:
     """Undo: takes the field out of the draft again."""
-    return await _edit(here, field, adding=False)
+    return await _accepting(here, field, adding=False)
 
 
-async def _edit(here: Visit, field: UnknownField, *, adding: bool) -> bool:
+async def make_optional(here: Visit, flow_id: str, name: str) -> bool:
+    """Lets callers leave out a field of the draft; a refusal is told. True when they may now."""
+    return await _edit(here, flow_id, lambda document: make_optional_ops(document, name)) is not None
+
+
+async def _accepting(here: Visit, field: UnknownField, *, adding: bool) -> bool:
+    after = await _edit(
+        here,
+        field.flow_id,
+        lambda document: (
+            accept_field_ops(document, field.name, field.sent) if adding else take_back_ops(document, field.name)
+        ),
+    )
+    return after is not None and has_field(after, field.name) is adding
+
+
+async def _edit(here: Visit, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
+    """Changes the draft that every tab shows, and returns it; None when it was refused."""
     drafts = drafts_of(here.app)
     draft: OpenDraft | None = None
     try:
-        draft = await drafts.open(here, field.flow_id)
-        document = draft.document
-        ops = accept_field_ops(document, field.name, field.sent) if adding else take_back_ops(document, field.name)
-        if ops:
+        draft = await drafts.open(here, flow_id)
+        if ops := ops_of(draft.document):
             await draft.change(here, _CLIENT, ops)
-        return has_field(draft.document, field.name) is adding
+        return draft.document
     except Refusal as refusal:
         feedback.refused(refusal)
-        return False
+        return None
     finally:
         if draft is not None:
             drafts.leave(draft, _CLIENT)

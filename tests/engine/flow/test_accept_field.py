@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import Invalid
-from engine.flow.accept_field import accept_field_ops, has_field, take_back_ops
+from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops
@@ -52,3 +52,11 @@ def test_accepting_twice_changes_nothing_and_undo_keeps_what_was_edited_since() 
 def test_a_draft_without_an_api_input_has_no_place_for_it() -> None:
     with pytest.raises(Invalid, match="no API Input"):
         accept_field_ops(Document(), "lang")
+
+
+def test_a_required_field_is_made_optional_once() -> None:
+    after = apply_ops(document(), make_optional_ops(document(), "name"))
+
+    assert check_payload(input_fields(after), {})[1] == []
+    assert make_optional_ops(after, "name") == []
+    assert make_optional_ops(after, "nobody") == []

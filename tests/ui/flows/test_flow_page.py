@@ -10,11 +10,15 @@ from nicegui.testing import User
 
 from api.create_api import create_api
 from engine.actions.flows import create_flow, save_draft
-from engine.flow.document import Document
+from engine.actions.keys import create_key
+from engine.clock import DAY
+from engine.flow.contract import input_fields
+from engine.flow.document import Document, load_document
 from engine.jobs.hub import Hub
 from engine.key_format import parse_key
-from storage.flows import get_flow
+from storage.flows import get_draft, get_flow
 from storage.keys import find_caller, list_keys
+from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting
 from tests.ui.arrange import buttons, code_block, ended, page_text, press, refused
 from tests.ui.conftest import Site
@@ -99,6 +103,27 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
     await user.should_see("Version 2 is live.", retries=30)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 2
+
+
+async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the_dialog(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    key = site.database.write_now(create_key, site.owner, "Shop", "live")
+    called = Sent(site.clock.now() // DAY, site.workspace_id, flow_id, key.id, CALLS)
+    site.database.write_now(add_sent_fields, {called: 3})
+    changed = greeting()
+    changed["nodes"][0]["config"]["fields"].append({"name": "lang", "type": "string", "required": True})
+    site.database.write_now(save_draft, site.owner, flow_id, document(changed), 1)
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Update API")
+    await user.should_see("Make it optional", retries=30)
+    assert "and will get 400: Shop." in page_text(user)
+    press(user, "Make it optional")
+    await user.should_see(", which may be left out.", retries=30)
+
+    assert "Make it optional" not in buttons(user)
+    draft = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    assert input_fields(draft)[1]["required"] is False
 
 
 async def test_undeploying_asks_first_and_keeps_the_flow(site: Site, user: User) -> None:
