@@ -96,10 +96,11 @@ def read_rules(session: Session) -> Rules:
 
 @dataclass
 class Retention:
-    """One pass at a time, in a thread of its own. `stop` ends it between two writes."""
+    """One pass at a time, in a thread of its own. `stop` ends it between two writes; `rest` as REST."""
 
     database: Database
     stop: threading.Event = field(default_factory=threading.Event)
+    rest: float = REST
     _rows: int = 200
 
     def run(self, rules: Rules | None = None) -> Report:
@@ -202,7 +203,7 @@ class Retention:
 
         begun = time.perf_counter()
         self.database.write_now(work)
-        self.stop.wait((time.perf_counter() - begun) * REST)
+        self.stop.wait((time.perf_counter() - begun) * self.rest)
         return own[-1]
 
     def _room(self) -> Room:

@@ -61,7 +61,7 @@ def test_values_go_after_30_days_and_the_job_stays(world: World) -> None:
     (old,) = add(world, flow_id, 1, 30.1)
     (young,) = add(world, flow_id, 1, 29.9)
     waiting = world.submit(flow_id).job_id
-    report = Retention(world.database).run()
+    report = Retention(world.database, rest=0).run()
     assert (report.values, report.jobs) == (1, 0)
     assert not world.job(old).has_result, "so the public API says 410"
     assert world.job(young).has_result
@@ -71,7 +71,7 @@ def test_values_go_after_30_days_and_the_job_stays(world: World) -> None:
             lambda session, name=table: session.scalars(text(f"select distinct job_id from {name}")).all()
         )
         assert old not in left
-    assert Retention(world.database).run().values == 0, "what is done is not looked at again"
+    assert Retention(world.database, rest=0).run().values == 0, "what is done is not looked at again"
 
 
 def test_a_job_that_has_not_ended_keeps_its_values_however_old(world: World, clock: MovedClock) -> None:
@@ -79,7 +79,7 @@ def test_a_job_that_has_not_ended_keeps_its_values_however_old(world: World, clo
     job_id = world.submit(flow_id).job_id
     world.write(claim, world.boot_id, job_id)
     clock.offset = 500 * DAY
-    Retention(world.database).run()
+    Retention(world.database, rest=0).run()
     assert world.job(job_id).status == "processing"
     world.write(finish, job_id, "completed", holder=Holder(world.boot_id, 1), result=('{"n":1}', 7))
     assert world.result(job_id) == {"n": 1}
@@ -91,7 +91,7 @@ def test_a_flow_may_keep_its_values_for_another_time(days: int, ages_kept: list[
     keep_days(world, flow_id, days)
     jobs = {age: add(world, flow_id, 1, age)[0] for age in (0.5, 5, 40, 80, 100)}
     (neighbour,) = add(world, other, 1, 20)
-    Retention(world.database).run()
+    Retention(world.database, rest=0).run()
     assert [age for age, job in jobs.items() if world.job(job).has_result] == ages_kept
     assert world.job(neighbour).has_result
 
@@ -101,7 +101,7 @@ def test_rows_of_jobs_go_after_13_months_with_all_that_hangs_on_them(world: Worl
     keep_days(world, flow_id, 3_000)
     add(world, flow_id, 120, 400)
     (kept,) = add(world, flow_id, 1, 390)
-    report = Retention(world.database).run()
+    report = Retention(world.database, rest=0).run()
     assert report.jobs == 120
     assert [count(world, table) for table in ("jobs", "steps", "events", "job_values")] == [1, 2, 4, 6]
     assert world.job(kept).has_result
@@ -111,7 +111,7 @@ def test_logs_are_shortened(world: World, clock: MovedClock) -> None:
     world.write(add_entry, person(world.workspace_id), "deploy", "flow_old")
     clock.offset = 400 * DAY
     world.write(add_entry, person(world.workspace_id), "deploy", "flow_new")
-    assert Retention(world.database).run().log_rows == 1
+    assert Retention(world.database, rest=0).run().log_rows == 1
     assert world.read(lambda session: session.scalar(text("select subject from audit"))) == "flow_new"
 
 
@@ -122,7 +122,7 @@ def test_above_the_cap_the_oldest_values_go_first_and_the_file_shrinks(world: Wo
     newest = add(world, first, 200, 0.01, size=18_000)
     before = world.read(read_room).file
     cap = Rules(cap_gb=before * 0.55 / GIB)
-    report = Retention(world.database).run(cap)
+    report = Retention(world.database, rest=0).run(cap)
     room = world.read(read_room)
     assert report.over_cap > 200
     assert room.used <= cap.cap_bytes
@@ -138,7 +138,7 @@ def test_above_the_cap_the_oldest_values_go_first_and_the_file_shrinks(world: Wo
 def test_values_of_the_last_hour_stay_also_above_the_cap(world: World) -> None:
     flow_id = world.add_flow()
     jobs = add(world, flow_id, 50, 0.01)
-    assert Retention(world.database).run(Rules(cap_gb=0.0001)).over_cap == 0
+    assert Retention(world.database, rest=0).run(Rules(cap_gb=0.0001)).over_cap == 0
     assert all(world.job(job).has_result for job in jobs)
 
 
@@ -152,7 +152,7 @@ def test_a_job_with_very_many_steps_is_removed_in_pieces_and_its_result_last(wor
         )
     )
     sizes: list[bool] = []
-    retention = Retention(world.database, _rows=50)
+    retention = Retention(world.database, rest=0, _rows=50)
     inner = retention._timed
 
     def looked_at(verb: Any, *args: Any) -> float:
