@@ -19,6 +19,7 @@ import uvloop
 
 from tests.benchmarks.baseline import bare
 from tests.benchmarks.load import CLIENTS, rate
+from tests.benchmarks.pages import first_rows
 from tests.live_server import LiveServer, free_port, live_server
 
 FLOW = {
@@ -130,6 +131,9 @@ def main() -> None:
             print(
                 f"idle memory:                  server {idle[0]:.0f} MiB, worker {idle[1]:.0f} MiB (before the first model call)"
             )
+        print("a page's first row, from its address, in a browser:")
+        for line in first_rows(Path(folder)):
+            print(f"  {line}")
 
 
 if __name__ == "__main__":
