@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Inspector:
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
         self.title: ui.input | None = None
+        self._drawing = asyncio.Lock()  # one after another: a quick second choice waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp")
         self.panel.visible = False
@@ -73,6 +75,10 @@ class Inspector:
 
     async def show(self, node_id: str | None, *, tab: str | None = None) -> None:
         """Shows a node, or nothing."""
+        async with self._drawing:
+            await self._show(node_id, tab)
+
+    async def _show(self, node_id: str | None, tab: str | None) -> None:
         node = self.draft.document.node(node_id) if node_id else None
         self.tab = tab or self.tab
         if node is None or node.id != self.node_id:
@@ -85,6 +91,10 @@ class Inspector:
 
     async def show_edge(self, edge_id: str) -> None:
         """Shows what flows over a connection."""
+        async with self._drawing:
+            await self._show_edge(edge_id)
+
+    async def _show_edge(self, edge_id: str) -> None:
         edge = next((one for one in self.draft.document.edges if one.id == edge_id), None)
         self._clear(None, edge.id if edge else None)
         if edge is None:
@@ -166,8 +176,10 @@ class Inspector:
         body = ui.element("div").classes("fp-ibody")
 
         async def change() -> None:
-            self.tab = str(bar.value)
-            await self._draw_tab(body, node.id, kind)
+            async with self._drawing:
+                if not body.is_deleted:
+                    self.tab = str(bar.value)
+                    await self._draw_tab(body, node.id, kind)
 
         bar.on_value_change(change)
         await self._draw_tab(body, node.id, kind)
