@@ -23,41 +23,29 @@ _NOTHING: dict[str, Any] = {}
 class Frame:
     """What is known in one place: the flow itself, or one item of a list. `scope` holds the values references see."""
 
-    __slots__ = (
-        "collectors",
-        "failed",
-        "full",
-        "index",
-        "items",
-        "keeps",
-        "kept_frames",
-        "outer",
-        "outputs",
-        "ports",
-        "scope",
-        "skipped",
-        "unchanged",
-    )
+    __slots__ = ("_lists", "failed", "index", "keeps", "outer", "outputs", "ports", "scope", "skipped")
 
-    def __init__(self, scope: Scope, outputs: dict[str, Json], skipped: set[str], index: Index = ()) -> None:
+    def __init__(
+        self, scope: Scope, outputs: dict[str, Json], skipped: set[str], index: Index = (), outer: Frame | None = None
+    ) -> None:
         self.scope = scope
         self.outputs = outputs
         self.skipped = skipped
         self.index = index
-        self.outer: Frame | None = None
+        self.outer = outer
         #: What earlier attempts kept of steps in here may be used.
         self.keeps = True
         self.failed: dict[str, RunError] = _NOTHING
         #: Node -> the port it went on by.
         self.ports: dict[str, str] = _NOTHING
-        #: Splitter -> its list; and whether it is the list of the earlier attempt.
-        self.items: dict[str, list[Json]] = {}
-        self.unchanged: dict[str, bool] = {}
-        self.collectors: dict[str, Collector] = {}
-        #: Splitters that hand out no more items.
-        self.full: set[str] = set()
-        #: Splitter -> position -> frame, for lists that are gone through again.
-        self.kept_frames: dict[str, dict[int, Frame]] = {}
+        self._lists: OpenLists | None = None
+
+    @property
+    def lists(self) -> OpenLists:
+        """The lists whose Splitters stand in here."""
+        if self._lists is None:
+            self._lists = OpenLists()
+        return self._lists
 
     def fail(self, node_id: str, error: RunError) -> None:
         """A node failed here, or something before it."""
@@ -73,13 +61,14 @@ class Frame:
 
     def inside(self, splitter: str, position: int) -> Frame:
         """The frame of an item."""
-        items = self.items[splitter]
+        lists = self.lists
+        items = lists.items[splitter]
         outputs: dict[str, Json] = {splitter: items[position]}
         skipped: set[str] = set()
-        scope = Scope(outputs, self.scope.system, skipped, items={splitter: (position, len(items))}, outer=self.scope)
-        frame = Frame(scope, outputs, skipped, (*self.index, position))
-        frame.outer = self
-        frame.keeps = self.keeps and self.unchanged[splitter]
+        place = {splitter: (position, len(items))}
+        scope = Scope(outputs, self.scope.system, skipped, items=place, outer=self.scope)
+        frame = Frame(scope, outputs, skipped, (*self.index, position), self)
+        frame.keeps = self.keeps and lists.unchanged[splitter]
         return frame
 
     def up(self, levels: int) -> Frame:
@@ -89,6 +78,27 @@ class Frame:
             assert frame.outer is not None
             frame = frame.outer
         return frame
+
+
+@dataclass(slots=True)
+class OpenLists:
+    """What is known of the lists in one frame, by Splitter (`collectors`: by Flatten)."""
+
+    items: dict[str, list[Json]] = field(default_factory=dict)
+    #: Whether it is the list of the earlier attempt.
+    unchanged: dict[str, bool] = field(default_factory=dict)
+    collectors: dict[str, Collector] = field(default_factory=dict)
+    #: Those that hand out no more items.
+    full: set[str] = field(default_factory=set)
+    #: Position -> frame, for lists that are gone through again.
+    frames: dict[str, dict[int, Frame]] = field(default_factory=dict)
+
+    def collector(self, flatten: str) -> Collector:
+        """What a Flatten has collected so far."""
+        found = self.collectors.get(flatten)
+        if found is None:
+            found = self.collectors[flatten] = Collector()
+        return found
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ class ItemFailed(NodeFailed):
         self.index = index
 
 
-@dataclass
+@dataclass(slots=True)
 class Collector:
     """What reaches one Flatten in one frame. Index paths are counted from that frame on."""
 

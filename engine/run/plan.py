@@ -70,6 +70,21 @@ class PlannedNode:
         """Whether it hands out the items of a list."""
         return self.node.type == SPLITTER
 
+    @cached_property
+    def ends(self) -> int:
+        """How many lists a Flatten ends."""
+        return len(self.around) - len(self.gives)
+
+    @cached_property
+    def collects_value(self) -> bool:
+        """Whether a Flatten collects a value of its own, not what the nodes before it give."""
+        return self.node.inputs.get("value") is not None
+
+    @cached_property
+    def puts_null(self) -> bool:
+        """Whether a Flatten has null in the place of a failed item."""
+        return self.node.config.get("on_item_error") == "include_null"
+
     @property
     def closes_list(self) -> bool:
         """Whether it is a Flatten that ends a list."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
+from typing import Any
 
 from engine.clock import Clock, Millis
 from engine.flow.node_type import Json, NodeFailed
@@ -26,7 +28,7 @@ class Tried:
 
 
 async def attempt(
-    work: Callable[[], Awaitable[Json]],
+    work: Callable[[], Coroutine[Any, Any, Json]],
     timeout_seconds: float,
     retries: int,
     clock: Clock,
@@ -45,12 +47,13 @@ async def attempt(
         at = clock.now() if tries or started_at is None else started_at
         failure: NodeFailed | None = None
         value: Json = None
-        limit = asyncio.timeout(timeout_seconds)
+        running = work()
         try:
-            async with limit:
-                value = await work()
-        except TimeoutError as error:
-            failure = _timed_out(timeout_seconds) if limit.expired() else as_failure(error)
+            value = await _within(timeout_seconds, running, running.send(None))
+        except StopIteration as done:
+            value = done.value  # it never had to wait
+        except _LimitPassed:
+            failure = _timed_out(timeout_seconds)
         except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
             failure = as_failure(error)
         tries.append(
@@ -69,6 +72,40 @@ async def attempt(
         if deadline is not None and time.monotonic() + waited >= deadline:
             return Tried(value, failure, tuple(tries))
         await asyncio.sleep(waited)
+
+
+class _LimitPassed(Exception):  # noqa: N818 - told in words of its own
+    pass
+
+
+async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for: Any) -> Json:
+    """The value of a coroutine that has begun and now waits for something. Most steps that only compute never get here."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await _resumed(running, waits_for)
+    except TimeoutError:
+        if limit.expired():
+            raise _LimitPassed from None
+        raise
+
+
+@types.coroutine
+def _resumed(running: Coroutine[Any, Any, Json], waits_for: Any) -> Generator[Any, Any, Json]:
+    """Goes on with a coroutine from where its first `send` left it."""
+    try:
+        while True:
+            try:
+                answer = yield waits_for
+            except GeneratorExit:
+                running.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - a cancellation, handed on
+                waits_for = running.throw(error)
+            else:
+                waits_for = running.send(answer)
+    except StopIteration as done:
+        return done.value
 
 
 def pause_before(number: int, retry_after: float | None) -> float:

@@ -165,8 +165,8 @@ class Run:
 
     def _show(self, node_id: str, frame: Frame) -> None:
         assert self.shown_items is not None
-        if node_id in frame.items:
-            self.shown_items |= {(*frame.index, place): item for place, item in enumerate(frame.items[node_id])}
+        if node_id in frame.lists.items:
+            self.shown_items |= {(*frame.index, place): item for place, item in enumerate(frame.lists.items[node_id])}
         else:
             self.shown_items[frame.index] = frame.outputs.get(node_id)
 
@@ -200,9 +200,9 @@ class Run:
     def open_list(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
         """Keeps a Splitter's list for its items; returns what is recorded of it."""
         node_id = planned.node.id
-        frame.items[node_id] = opened.items
+        frame.lists.items[node_id] = opened.items
         recorded = {"total": len(opened.items), "fingerprint": opened.mark}
-        frame.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
+        frame.lists.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
         return recorded
 
     async def _run_each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
@@ -213,10 +213,10 @@ class Run:
             for flatten in unit.collects:
                 closing = self._closing(flatten, frame, len(planned.around))
                 if closing is not None and closing is not frame:
-                    self._collector(flatten, closing).fail(frame.index[len(closing.index) :], error)
+                    closing.lists.collector(flatten).fail(frame.index[len(closing.index) :], error)
             return
-        if splitter in frame.skipped or not frame.items[splitter]:
-            why = "The list was empty." if splitter in frame.items else f"{planned.node.name} was skipped."
+        if splitter in frame.skipped or not frame.lists.items[splitter]:
+            why = "The list was empty." if splitter in frame.lists.items else f"{planned.node.name} was skipped."
             for node_id in unit.block.nodes():
                 self._skip(self.plan.nodes[node_id], frame, why)
             return
@@ -233,7 +233,7 @@ class Run:
             self._give_up(unit, planned, frame, through)
 
     async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
-        total = len(frame.items[unit.node_id])
+        total = len(frame.lists.items[unit.node_id])
         mode, at_once, size = _mode(planned)
         if mode == "chunked":
             for start in range(0, total, size):
@@ -247,7 +247,7 @@ class Run:
 
         async def work() -> None:
             for position in waiting:
-                if unit.node_id in frame.full:
+                if unit.node_id in frame.lists.full:
                     return
                 await self._run_item(unit, frame, position)
                 through.add(position)
@@ -259,13 +259,13 @@ class Run:
             await work()
             return
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, len(frame.items[unit.node_id]))):
+            for _ in range(min(at_once, len(frame.lists.items[unit.node_id]))):
                 group.create_task(work())
 
     async def _run_item(self, unit: Unit, frame: Frame, position: int) -> None:
         assert unit.block is not None
         if unit.node_id in self.plan.repeated:
-            frames = frame.kept_frames.setdefault(unit.node_id, {})
+            frames = frame.lists.frames.setdefault(unit.node_id, {})
             inner = frames.get(position) or frames.setdefault(position, frame.inside(unit.node_id, position))
         else:
             inner = frame.inside(unit.node_id, position)
@@ -275,7 +275,7 @@ class Run:
         """The Splitter's time limit passed: items that are not through have failed."""
         node = planned.node
         limit = node.policy.timeout_seconds or 0
-        for position in range(len(frame.items[unit.node_id])):
+        for position in range(len(frame.lists.items[unit.node_id])):
             if position in through:
                 continue
             index = (*frame.index, position)
@@ -292,7 +292,7 @@ class Run:
             for flatten in unit.collects:
                 closing = self._closing(flatten, frame, len(planned.around))
                 if closing is not None:
-                    self._collector(flatten, closing).fail(index[len(closing.index) :], error)
+                    closing.lists.collector(flatten).fail(index[len(closing.index) :], error)
                     told = True
             if not told:
                 raise _Stop(error)
@@ -302,14 +302,11 @@ class Run:
         gives = len(self.plan.nodes[flatten].gives)
         return frame.up(depth - gives) if gives <= depth else None
 
-    def _collector(self, flatten: str, closing: Frame) -> Collector:
-        return closing.collectors.setdefault(flatten, Collector())
-
     def _is_kept(self, unit: Unit, planned: PlannedNode, frame: Frame) -> bool:
         """True when an earlier attempt kept everything that the items are for."""
         if not self.kept or not unit.covered or unit.node_id in self.plan.repeated:
             return False
-        if not frame.keeps or not frame.unchanged[unit.node_id]:
+        if not frame.keeps or not frame.lists.unchanged[unit.node_id]:
             return False
         outer = [
             (flatten, closing)
@@ -320,32 +317,34 @@ class Run:
 
     def _collect(self, planned: PlannedNode, frame: Frame) -> None:
         """Takes what came out for one item."""
-        closing = frame.up(len(planned.around) - len(planned.gives))
-        index = frame.index[len(closing.index) :]
-        collector = self._collector(planned.node.id, closing)
-        states = [(edge, _state(edge, frame)) for edge in planned.incoming]
-        error = next((state for _, state in states if isinstance(state, RunError)), None)
-        nulls = planned.node.config.get("on_item_error") == "include_null"
-        rendering = planned.renderings.get("value")
+        closing = frame.up(planned.ends)
+        collector = closing.lists.collector(planned.node.id)
         entries: list[Json] = []
-        if rendering is None or planned.node.inputs["value"] is None:
-            for edge, state in states:
-                if state is True:
+        error: RunError | None = None
+        alive = False
+        for edge in planned.incoming:
+            state = _state(edge, frame)
+            if state is True:
+                alive = True
+                if not planned.collects_value:
                     entries.append(frame.up(edge.up).outputs.get(edge.source))
-                elif nulls and state is not False:
+            elif state is not False:
+                error = error or state
+                if planned.puts_null and not planned.collects_value:
                     entries.append(None)
-        elif error is None and any(state for _, state in states):
+        if planned.collects_value and alive and error is None:
             missing: list[Missing] = []
-            entries.append(rendering(frame.scope, missing))
+            entries.append(planned.renderings["value"](frame.scope, missing))
             self._warn(collector, missing)
-        collector.add(index, entries, error)
-        if error is not None and planned.node.config.get("on_item_error") == "fail" and self._ends_the_run(planned):
-            closing.full.add(planned.around[0])
+        collector.add(frame.index[len(closing.index) :], entries, error)
+        if error is not None and self._ends_the_run(planned):
+            closing.lists.full.add(planned.around[0])
             if frame.outer is not None:
-                frame.outer.full.add(planned.around[-1])
+                frame.outer.lists.full.add(planned.around[-1])
 
     def _ends_the_run(self, planned: PlannedNode) -> bool:
-        return not planned.gives and planned.node.policy.on_error == "fail"
+        fails = planned.node.config.get("on_item_error") == "fail" and planned.node.policy.on_error == "fail"
+        return fails and not planned.gives
 
     def _warn(self, collector: Collector, missing: list[Missing]) -> None:
         for gone in missing:
@@ -364,10 +363,10 @@ class Run:
             self._skip(planned, frame, "Everything before it was skipped.")
             return
         key = StepKey(node_id, frame.index)
-        if frame.keeps and frame.unchanged[splitter] and key in self.kept:
+        if frame.keeps and frame.lists.unchanged[splitter] and key in self.kept:
             frame.outputs[node_id] = self.kept[key]
         else:
-            collector = frame.collectors.pop(node_id, None) or Collector()
+            collector = frame.lists.collectors.pop(node_id, None) or Collector()
 
             async def make() -> Json:
                 return collector.result(planned.settings)  # type: ignore[arg-type]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -49,7 +48,7 @@ class StepRun:
 
     async def record(
         self,
-        work: Callable[[], Awaitable[Json]],
+        work: Callable[[], Coroutine[Any, Any, Json]],
         failure: NodeFailed | None = None,
         through: frozenset[str] = frozenset(),
     ) -> None:
