@@ -1,7 +1,7 @@
 """The filters of a Text Template: pure functions on JSON values, the same in the quick path and in the evaluator.
 
-None of them can make a text or list much longer than what it was given: results over `MAX_TEXT` are refused before they are
-made. They raise TypeError or ValueError with a sentence for what they cannot work on.
+None of them can make a text much longer than what it was given, and a text over `MAX_TEXT` is refused, so that a row of them
+cannot grow either. They raise TypeError or ValueError with a sentence for what they cannot work on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from engine.flow.json_values import Json, as_number, ordered_by, value_at
 from engine.flow.references import as_text
 
 MAX_TEXT: Final = 10 << 20
+MAX_PIECES: Final = 1_000_000
 
 
 def _truncate(value: Json, length: int = 255) -> str:
@@ -86,6 +87,8 @@ def _numbers(value: Json, by: str) -> list[int | float]:
 
 def _split(value: Json, separator: str = ",") -> list[str]:
     text = as_text(value)
+    if (text.count(as_text(separator)) if as_text(separator) else len(text) // 2) > MAX_PIECES:
+        raise ValueError(f"the list would have more than {MAX_PIECES:,} items")
     pieces = text.split(as_text(separator)) if as_text(separator) else text.split()
     return [piece.strip() for piece in pieces]
 
@@ -166,7 +169,10 @@ def filter_problem(name: str, arguments: int) -> str:
 def apply_filter(name: str, value: Json, arguments: list[Json]) -> Json:
     """What the filter makes of the value. Raises ValueError with a sentence."""
     try:
-        return FILTERS[name](value, *arguments)
+        made = FILTERS[name](value, *arguments)
+        if isinstance(made, str):
+            bounded(len(made))
+        return made
     except (TypeError, ValueError, IndexError, ArithmeticError, RecursionError) as error:
         shown = as_text(value)[:40]
         raise ValueError(f"The filter `{name}` cannot work on {shown!r}: {error}.") from error

@@ -1,0 +1,84 @@
+"""Filter List."""
+
+import pytest
+
+from engine.flow.node_type import NodeFailed
+from engine.nodes import CATALOG
+from tests.engine.nodes.one_node import problems_of, run_node
+
+GOODS = [
+    {"name": "Rye", "price": "3.20", "maker": {"town": "Bonn"}, "tags": ["dark", "sour"]},
+    {"name": "Roll", "price": 0.6, "maker": {"town": "Köln"}, "tags": []},
+    {"name": "Cake", "price": 24, "maker": None},
+    "no object",
+]
+
+
+async def names(rules, match="all", items=GOODS):
+    out = await run_node("filter_list", {"match": match, "rules": rules}, {"items": items})
+    assert (out["count"], out["total_count"]) == (len(out["items"]), len(items))
+    return [one["name"] if isinstance(one, dict) else one for one in out["items"]]
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ([], ["Rye", "Roll", "Cake", "no object"]),
+        ([{"field": "price", "operator": "greater", "value": "3"}], ["Rye", "Cake"]),
+        ([{"field": "maker.town", "operator": "equals", "value": "Köln"}], ["Roll"]),
+        ([{"field": "tags[0]", "operator": "equals", "value": "dark"}], ["Rye"]),
+        ([{"field": "tags", "operator": "is_empty"}], ["Roll", "Cake", "no object"]),
+        ([{"field": "", "operator": "equals", "value": "no object"}], ["no object"]),
+        ([{"field": "name", "operator": "matches", "value": "^R"}, {"field": "price", "operator": "less", "value": 1}], ["Roll"]),
+        ([{"field": "name", "operator": "in", "value": "Cake, Rye"}], ["Rye", "Cake"]),
+    ],
+)  # fmt: skip
+async def test_items_that_fit_the_rules_are_kept_in_order(rules, kept):
+    assert await names(rules) == kept
+
+
+async def test_one_rule_is_enough_when_any_may_fit():
+    rules = [{"field": "name", "value": "Cake"}, {"field": "price", "operator": "less", "value": "1"}]
+    assert await names(rules, "any") == ["Roll", "Cake"]
+    assert await names(rules, "all") == []
+
+
+async def test_text_that_is_a_json_list_is_read_and_an_empty_list_stays_empty():
+    assert (await run_node("filter_list", {}, {"items": "[1, 2]"}))["items"] == [1, 2]
+    assert await run_node("filter_list", {}, {"items": []}) == {"items": [], "count": 0, "total_count": 0}
+
+
+@pytest.mark.parametrize(
+    ("items", "word"), [({"pages": [], "n": 1}, "an object"), ("abc", "text"), (5, "a number"), ("[1,", "text"), (True, "yes or no")]
+)  # fmt: skip
+async def test_what_is_no_list_is_named(items, word):
+    with pytest.raises(NodeFailed, match=f"Items is {word}, not a list") as failed:
+        await run_node("filter_list", {}, {"items": items})
+    assert failed.value.code == "not_a_list"
+    assert ("`pages`" in failed.value.why) is (word == "an object")
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "pointer"),
+    [
+        ([{"operator": "matches", "value": "("}], "bad_pattern", "/config/rules/0/value"),
+        ([{"operator": "matches", "value": ""}], "bad_pattern", "/config/rules/0/value"),
+        ([{"operator": "resembles"}], "invalid_value", "/config/rules/0/operator"),
+        ([{"colour": 1}], "unknown_key", "/config/rules/0/colour"),
+        ([5], "invalid_value", "/config/rules/0"),
+        ("x", "invalid_value", "/config/rules"),
+    ],
+)
+def test_rules_that_cannot_work_are_problems(rules, code, pointer):
+    found = problems_of("filter_list", {"rules": rules}, {"items": "{{ api_input.out.items }}"})
+    assert (code, pointer) in [one[:2] for one in found]
+
+
+def test_the_canvas_shows_the_rules_in_words():
+    rules = [
+        {"field": "price", "operator": "greater", "value": "3"},
+        {"field": "name", "operator": "is_empty", "value": ""},
+    ]
+    summary = CATALOG["filter_list"].summary
+    assert summary({"rules": rules, "match": "any"}, {}) == "price is greater than 3 or name is empty"
+    assert summary({"rules": [None, {"operator": 5}]}, {}) == "item 5 "
