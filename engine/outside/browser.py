@@ -14,26 +14,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 
-from engine.flow.node_type import NodeFailed
 from engine.outside.browser_page import DoorAnswer, Drawn, Fetch
-from engine.outside.browser_room import BrowserRoom, find_chromium
+from engine.outside.browser_room import BrowserRoom, no_browser
 
-__all__ = ["Browser", "Drawn", "missing"]
-
-
-def missing() -> NodeFailed | None:
-    """Why this server cannot draw pages, with what to do about it; None when it can."""
-    extra = importlib.util.find_spec("playwright") is not None
-    if extra and find_chromium() is not None:
-        return None
-    what = "no Chromium was found" if extra else "the extra `browser` is not installed"
-    return NodeFailed(
-        "The page was not opened in a browser: this server has none.",
-        code="page_needs_browser",
-        why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
-        remedy="The owner of the server can add both: `pip install playwright`, then `playwright install chromium` or "
-        "the system's package `chromium`, then restart. Or switch off “Open in a browser”.",
-    )
+__all__ = ["Browser", "Drawn"]
 
 
 class Browser:
@@ -45,8 +29,8 @@ class Browser:
 
     async def draw(self, answer: DoorAnswer, seconds: float) -> Drawn:
         """Draws the page of an answer that came by the door, within `seconds`. Raises NodeFailed."""
-        if (failure := missing()) is not None:
-            raise failure
+        if importlib.util.find_spec("playwright") is None:
+            raise no_browser("the extra `browser` is not installed")
         if self._room is None:
             self._room = BrowserRoom(asyncio.get_running_loop(), self._fetch)
         return await self._room.call(self._room.draw(answer, seconds))

@@ -52,18 +52,20 @@ _ARGUMENTS = (
 )
 
 
-def find_chromium() -> str | None:
-    """The machine's own Chromium, else the one that Playwright brought."""
-    for name in _NAMES:
-        if found := shutil.which(name):
-            return found
-    kept = os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "")
-    folder = Path(kept) if kept and kept != "0" else Path.home() / ".cache" / "ms-playwright"
-    brought = [
-        *folder.glob("chromium_headless_shell-*/chrome-*/headless_shell"),
-        *folder.glob("chromium-*/chrome-*/chrome"),
-    ]
-    return str(brought[-1]) if brought else None
+def machines_chromium() -> str | None:
+    """The Chromium of this machine; None leaves it to Playwright, which knows where it put its own."""
+    return next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def no_browser(what: str) -> NodeFailed:
+    """Why this server cannot draw pages, with what to do about it."""
+    return NodeFailed(
+        "The page was not opened in a browser: this server has none.",
+        code="page_needs_browser",
+        why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
+        remedy="The owner of the server can add both: `pip install playwright`, then `playwright install chromium` or "
+        "the system's package `chromium`, then restart. Or switch off “Open in a browser”.",
+    )
 
 
 class BrowserRoom:
@@ -123,6 +125,8 @@ class BrowserRoom:
         try:
             chromium = await self._opened()
         except Error as error:
+            if "Executable doesn't exist" in str(error):
+                raise no_browser("no Chromium was found") from error
             raise NodeFailed(
                 "The page was not opened in a browser: the Chromium of this server did not start.",
                 code="page_needs_browser",
@@ -179,10 +183,14 @@ class BrowserRoom:
             from playwright.async_api import async_playwright
 
             self._playwright = await async_playwright().start()
-            root = hasattr(os, "geteuid") and os.geteuid() == 0
-            self._chromium = await self._launch(sandbox=not root)
-            self._watch = await self._chromium.new_browser_cdp_session()
-            self._main_pid = next((pid for kind, pid in await self._processes() if kind == "browser"), 0)
+            try:
+                root = hasattr(os, "geteuid") and os.geteuid() == 0
+                self._chromium = await self._launch(sandbox=not root)
+                self._watch = await self._chromium.new_browser_cdp_session()
+                self._main_pid = next((pid for kind, pid in await self._processes() if kind == "browser"), 0)
+            except BaseException:
+                await self._close()
+                raise
             self._pages = 0
             return self._chromium
 
@@ -192,11 +200,11 @@ class BrowserRoom:
         assert self._playwright is not None
         try:
             return await self._playwright.chromium.launch(
-                executable_path=find_chromium(),
+                executable_path=machines_chromium(),
                 args=_ARGUMENTS,
                 chromium_sandbox=sandbox,
                 proxy={"server": f"http://127.0.0.1:{self._nowhere.getsockname()[1]}"},
-                env={"PATH": os.environ.get("PATH", os.defpath), "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
+                env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,

@@ -10,7 +10,7 @@ import pytest
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from engine.nodes.web_answers import retry_after
-from tests.engine.nodes.one_node import Services, flow, run_node
+from tests.engine.nodes.node_in_flow import Services, flow, run_node
 from tests.stand_ins.web_server import answer, serve
 
 SITE = "https://practice.flowport.example"

@@ -10,7 +10,7 @@ import pytest
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
-from tests.engine.nodes.one_node import Services, flow, run_node
+from tests.engine.nodes.node_in_flow import Services, flow, run_node
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -387,3 +387,14 @@ async def test_the_practice_site_has_twelve_pages(services):
     assert (out["total_pages"], out["crawl_depth"]) == (12, 1)
     assert set(CATALOG["website_mapper"].out_schema({}, {})["properties"]) == set(out)
     assert [warning.split(":")[0] for warning in step.warnings] == ["1 link leads to a page that is not there"]
+
+
+@pytest.mark.slow
+async def test_a_hundred_pages_with_all_settings_as_they_are_come_in_time(services):
+    """Takes 100 seconds: one for each page."""
+    paths = [f"/page/{number}" for number in range(120)]
+    with WebSite({"/": page(*paths), **dict.fromkeys(paths, page("/"))}) as site:
+        out, step = await run_node(services, "website_mapper", {}, {"url": site.at("/")})
+    assert (out["total_pages"], out["crawl_depth"]) == (100, 1)
+    assert out["urls"] == [site.at(path) for path in ["/", *paths[:99]]]
+    assert len(step.warnings) == 1 and "The site has more" in step.warnings[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.nodes.one_node import Services, run_node
+from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.stand_ins.web_server import answer, serve
 
 MIB = 1024 * 1024

@@ -1,0 +1,61 @@
+"""Runs one node after an API Input, as a worker would: a real door that may also reach this machine, and one secret."""
+
+from __future__ import annotations
+
+from engine.flow.document import Document
+from engine.flow.node_type import NodeFailed
+from engine.nodes import CATALOG
+from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.run.plan import compile_plan
+from engine.run.runner import RunOptions, run_flow
+from tests.stand_ins.network import Names
+
+
+class Notebook:
+    def __init__(self):
+        self.steps = {}
+
+    def started(self, step):
+        pass
+
+    def ended(self, step):
+        self.steps[step.key.node_id] = step
+
+
+class Services:
+    """What a worker hands to a run."""
+
+    def __init__(self, door=None):
+        self.http = door or Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+
+    async def in_thread(self, work, *args):
+        return work(*args)
+
+    def secret(self, secret_id):
+        if secret_id != "sec_1":
+            raise NodeFailed("There is no such secret.")
+        return "swordfish"
+
+
+def flow(kind, config, inputs, policy=None):
+    node = {"id": kind, "type": kind, "config": config, "inputs": inputs, "policy": {"retries": 0, **(policy or {})}}
+    fields = [{"name": "value", "type": "object"}]
+    return Document.model_validate(
+        {
+            "format": 1,
+            "nodes": [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}, node],
+            "edges": [{"id": "e", "source": "api_input", "target": kind}],
+        }
+    )
+
+
+async def run_node(services, kind, config, inputs, payload=None, policy=None):
+    """The node's output, or its error, and the step."""
+    notebook = Notebook()
+    plan = compile_plan(flow(kind, config, inputs, policy), CATALOG)
+    options = RunOptions(job_id="job_1")
+    outcome = await run_flow(
+        plan, payload or {"value": None}, system={}, services=services, recorder=notebook, options=options
+    )
+    step = notebook.steps[kind]
+    return (outcome.result["output"] if outcome.error is None else outcome.error), step
