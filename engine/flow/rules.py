@@ -78,7 +78,7 @@ class FieldRule(BaseModel):
         "equals",
         title="Comparison",
         description="How the field is compared.",
-        json_schema_extra={"words": dict(OPERATOR_TITLES)},
+        json_schema_extra={"words": {**OPERATOR_TITLES}},
     )
     value: Any = Field(
         "",
@@ -102,7 +102,7 @@ class Rule(BaseModel):
         "equals",
         title="Comparison",
         description="How the two are compared.",
-        json_schema_extra={"words": dict(OPERATOR_TITLES)},
+        json_schema_extra={"words": {**OPERATOR_TITLES}},
     )
     right: Any = Field(
         None, title="Compared with", description="What it is compared with.", json_schema_extra={"widget": "text"}

@@ -139,10 +139,11 @@ class _Check:
             if isinstance(part, nodes.Getattr | nodes.Getitem) and id(part) not in chained:
                 self._chain(part, own, chained, loops)
         for part, _, loops in found:
-            free = isinstance(part, nodes.Name) and part.ctx == "load" and id(part) not in chained
-            if free and part.name == "loop" and loops:
+            if not isinstance(part, nodes.Name) or part.ctx != "load" or id(part) in chained:
+                continue
+            if part.name == "loop" and loops:
                 raise TemplateWrong("`loop` is written with what is wanted of it, like `loop.index`.", part.lineno or 1)
-            if free and not _is_own(part.name, own, loops):
+            if not _is_own(part.name, own, loops):
                 self.references.append(BadReference(part.name))
 
     def _allow(self, part: nodes.Node, loops: int) -> None:

@@ -44,7 +44,7 @@ class Config(NodeConfig):
         "all",
         title="Keep an item when these are true",
         description="Whether every rule must be true or one is enough.",
-        json_schema_extra={"words": dict(MATCH_TITLES)},
+        json_schema_extra={"words": {**MATCH_TITLES}},
     )
     rules: tuple[FieldRule, ...] = Field(
         (),
