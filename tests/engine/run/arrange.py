@@ -98,9 +98,9 @@ def flow(nodes, edges):
     return Document.model_validate({"format": 1, "nodes": made, "edges": drawn})
 
 
-async def go(document, payload, *, catalog=WORK, trial=False, **more):
+async def go(document, payload, *, catalog=WORK, trial=False, recorder=None, **more):
     """The outcome and the notebook of a run."""
-    notebook = Notebook()
+    notebook = recorder or Notebook()
     whole = {"x": None, "y": None, "word": None, **payload}
     plan = compile_plan(document, catalog, trial=trial)
     outcome = await run_flow(plan, whole, system={}, services=NoServices(), recorder=notebook, **more)

@@ -1,13 +1,14 @@
 """Lists: flows with Splitters and Flattens, and the JSON that must come out (product.md section 3)."""
 
 import asyncio
+import weakref
 
 import pytest
 
 from engine.flow.node_type import NodeFailed
 from engine.run.runner import RunOptions
 from engine.run.steps import StepKey
-from tests.engine.run.arrange import WORK, flow, go, node_type
+from tests.engine.run.arrange import WORK, Notebook, flow, go, node_type
 
 X = {"items": "{{ in.out.x }}"}
 
@@ -391,3 +392,32 @@ async def test_a_thousand_items_that_never_wait_leave_the_loop_its_turns():
     counting.cancel()
     assert outcome.result["output"]["count"] == 3_000
     assert turns > 1
+
+
+async def test_what_an_item_needed_is_forgotten_when_it_is_through():
+    alive, most = weakref.WeakSet(), 0
+
+    class Page(dict):
+        __hash__ = object.__hash__
+        __eq__ = object.__eq__
+
+    async def work(config, inputs, context):
+        nonlocal most
+        page = Page(text=inputs.values["x"])
+        alive.add(page)
+        most = max(most, len(alive))
+        await asyncio.sleep(0)
+        return page
+
+    class Forgetful(Notebook):
+        def started(self, step):
+            pass
+
+        def ended(self, step):
+            pass
+
+    catalog = {**WORK, "work": node_type("work", work)}
+    document = each({"mode": "parallel", "max_concurrency": 5}, bound={"value": "{{ a.out.text }}"})
+    outcome, _ = await go(document, {"x": list(range(300))}, catalog=catalog, recorder=Forgetful())
+    assert outcome.result["output"]["items"] == list(range(300))
+    assert most <= 10, "five items at once, each may begin before the frame of the one before is gone"
