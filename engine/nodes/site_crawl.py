@@ -18,7 +18,7 @@ from engine.nodes.page_shape import PageTooTangled
 from engine.nodes.page_text import decode_body, needs_browser, read_links
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
-from engine.nodes.web_answers import ask_robots, shown, status_failure
+from engine.nodes.web_answers import ask_robots, retry_after, shown, status_failure
 
 _HTML = {"text/html", "application/xhtml+xml"}
 _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
@@ -101,8 +101,7 @@ class Crawl:
         if self.limits.respect_robots:
             rules = await ask_robots(start, self.context)
             self._delay = max(self._delay, min(rules.crawl_delay, _LONGEST_DELAY))
-        async with self.context.http.turn(start, delay_seconds=self._delay, at_once=self.limits.at_once):
-            answer = await self.context.http.request("GET", start, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
+        answer = await self._ask(start, self._delay)
         if answer.status in {404, 410}:
             raise status_failure(answer, start, code="page_not_found", remedy="Check the address of the start page.")
         if answer.status >= 400:
@@ -178,8 +177,11 @@ class Crawl:
                     why = "the site's robots.txt failed" if failed else "robots.txt closes it to programs"
                     return _Visit("closed", url, why=why)
                 delay = max(delay, min(rules.crawl_delay, _LONGEST_DELAY))
-            async with http.turn(url, delay_seconds=delay, at_once=self.limits.at_once):
-                answer = await http.request("GET", url, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
+            answer = await self._ask(url, delay)
+            pause = retry_after(answer.headers) if answer.status in {429, 503} else None
+            if pause is not None and pause <= _LONGEST_DELAY:
+                await asyncio.sleep(pause)
+                answer = await self._ask(url, delay)
         except NodeFailed as failure:
             return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
         if answer.status >= 400:
@@ -197,6 +199,11 @@ class Crawl:
             if self.limits.respect_robots and not (await http.site_rules(led_to)).may_read(led_to):
                 return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
         return _Visit("listed", led_to, tuple(await self._links_of(answer, level)))
+
+    async def _ask(self, url: str, delay: float) -> HttpAnswer:
+        http = self.context.http
+        async with http.turn(url, delay_seconds=delay, at_once=self.limits.at_once):
+            return await http.request("GET", url, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
 
     async def _links_of(self, answer: HttpAnswer, level: int) -> list[str]:
         if level >= self.limits.depth:

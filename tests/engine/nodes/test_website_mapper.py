@@ -12,25 +12,10 @@ from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, flow, run_node
 from tests.stand_ins.network import Names
+from tests.stand_ins.thirty_pages import page, thirty_pages
 from tests.stand_ins.web_site import Page, WebSite
 
 QUICK = {"delay_seconds": 0, "use_sitemap": False}
-
-
-def page(*links, more=""):
-    return f"<!doctype html><title>T</title>{more}<main>" + "".join(f'<a href="{link}">l</a>' for link in links)
-
-
-def thirty_pages():
-    """Home, 4 sections, 12 topics, 13 leaves: 1, 5, 17 and 30 pages at depth 0 to 3. Everything links home, too."""
-    sections = [f"/s{one}" for one in range(4)]
-    topics = [f"{section}/t{two}" for section in sections for two in range(3)]
-    leaves = [f"{topics[number % 12]}/leaf{number}" for number in range(13)]
-    pages = {"/": page(*sections)}
-    pages |= {one: page("/", *(topic for topic in topics if topic.startswith(f"{one}/"))) for one in sections}
-    pages |= {one: page("/", "../", *(leaf for leaf in leaves if leaf.startswith(f"{one}/"))) for one in topics}
-    pages |= {one: page("/", topics[0]) for one in leaves}
-    return pages, ["/", *sections, *topics, *sorted(leaves, key=lambda leaf: topics.index(leaf.rsplit("/", 1)[0]))]
 
 
 @pytest.fixture
@@ -142,6 +127,15 @@ async def test_a_broken_page_is_listed_with_a_warning_and_a_dead_link_is_not(ser
         "1 page was left out",
     ]
     assert len(step.log) == 4
+
+
+@pytest.mark.parametrize(("status", "asked"), [(429, 2), (503, 2), (500, 1)])
+async def test_a_server_that_asks_to_wait_is_asked_once_more(services, status, asked):
+    pages = {"/": page("/busy"), "/busy": Page("busy", status, headers={"retry-after": "0"})}
+    with WebSite(pages) as site:
+        paths, _, _ = await mapped(services, site)
+        assert site.hits("/busy") == asked
+    assert paths == ["/", "/busy"]
 
 
 @pytest.mark.parametrize(
