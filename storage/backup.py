@@ -62,7 +62,7 @@ def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
     finally:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
-    return "" if found == ["ok"] else "; ".join(found)[:300]
+    return "" if found == ["ok"] else "; ".join(" ".join(found).split("\n"))[:300]
 
 
 def schema_of(path: Path) -> str:

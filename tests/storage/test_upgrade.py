@@ -1,58 +1,154 @@
+"""Opening a folder: an older one is upgraded with its jobs in flight; a newer and a damaged one are refused and stay as they are."""
+
 from __future__ import annotations
 
+import asyncio
+import gzip
+import hashlib
+import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
+from engine.clock import MovedClock, SystemClock
+from engine.jobs.changes import bury_all
+from engine.vault.sealing import open_vault
+from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.database import open_database
-from storage.migrations.upgrade import VERSIONS, NewerData
+from storage.migrations import upgrade as migrations
+from storage.migrations.upgrade import NewerData, newest_schema
+from storage.models import Job
+from tests.engine.jobs.world import World
 
-ROOT = Path(__file__).parents[2]
-OPEN = """
-import sys
-from pathlib import Path
-from storage.database import open_database
-open_database(Path(sys.argv[1])).close()
-print("alembic" in sys.modules)
-"""
+#: When the folders of releases were left (`releases/make.py`): a job's limit counts from its first start.
+STOPPED_AT = 1_764_000_000_000
+RELEASES = sorted((Path(__file__).parent / "releases").glob("*.db.gz"))
 
 
-def schema(data: Path, *, becomes: str | None = None) -> str:
-    connection = sqlite3.connect(data / "flowport.db")
-    with connection:
-        if becomes is not None:
-            connection.execute("update alembic_version set version_num = ?", (becomes,))
-        (found,) = connection.execute("select version_num from alembic_version").fetchone()
+def unpack(release: Path, data: Path) -> dict[str, Any]:
+    """The folder of a release, and what must be found in it."""
+    data.mkdir()
+    with gzip.open(release) as packed:
+        (data / "flowport.db").write_bytes(packed.read())
+    return json.loads(release.with_suffix("").with_suffix(".json").read_text())
+
+
+def prints(data: Path) -> dict[str, str]:
+    """Every file of a folder, by what is in it."""
+    return {
+        str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in data.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda path: path.name.removesuffix(".db.gz"))
+async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, tmp_path: Path) -> None:
+    told = unpack(release, tmp_path / "data")
+    old = schema_of(tmp_path / "data" / "flowport.db")
+    database = open_database(tmp_path / "data", clock=MovedClock(STOPPED_AT + 5_000 - SystemClock().now()))
+    try:
+        with database.reading() as session:
+            workspace_id, flow = session.execute(text("select workspace_id, id from flows")).one()
+            assert flow == told["flow_id"]
+            assert session.execute(text("pragma foreign_key_check")).all() == []
+        world = World(tmp_path / "data", database, workspace_id)
+        assert schema_of(tmp_path / "data" / "flowport.db") == newest_schema()
+        if old != newest_schema():
+            copy = tmp_path / "data" / "backups" / f"before-migration-from-{old}.db"
+            assert schema_of(copy) == old
+            assert copy.stat().st_mode & 0o777 == 0o600
+        assert database.write_now(bury_all) == 1, "the job of a worker that is gone"
+        runs = world.runs()
+        waiting = [job for name, job in told["jobs"].items() if name not in {"Ann", "Bea"}]
+        await asyncio.gather(*(ended(runs, job) for job in waiting))
+        for name, job_id in told["jobs"].items():
+            assert world.job(job_id).status == "completed", world.job(job_id).error
+            assert world.result(job_id) == {"output": {"text": f"Hello {name}"}}
+        assert world.active() == 0
+    finally:
+        database.close()
+
+
+async def ended(runs: Any, job_id: str) -> None:
+    done = asyncio.get_running_loop().create_future()
+    runs.begin(job_id, lambda: done.set_result(None))
+    await done
+
+
+def test_a_newer_folder_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    open_database(data).close()
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
     connection.close()
-    return found
+    (data / "migrate.lock").unlink()
+    before = prints(data)
+    with pytest.raises(NewerData, match=r"newer Flowport .schema 9999.*has changed nothing"):
+        open_database(data)
+    assert prints(data) == before
 
 
-def test_a_new_folder_gets_the_newest_schema_and_its_files_are_named_after_it(tmp_path):
+def test_a_migration_that_fails_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    unpack(RELEASES[0], data)
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("delete from alembic_version")
+        connection.execute("insert into alembic_version values ('0001')")  # so the next one finds what it would make
+        tables = connection.execute("select name, sql from sqlite_master order by name").fetchall()
+    connection.close()
+    with pytest.raises(Exception, match="already exists"):
+        open_database(data)
+    with sqlite3.connect(data / "flowport.db") as connection:
+        assert connection.execute("select name, sql from sqlite_master order by name").fetchall() == tables
+        assert connection.execute("select version_num from alembic_version").fetchall() == [("0001",)]
+    connection.close()
+
+
+def test_only_the_newest_copies_from_before_migrations_are_kept(tmp_path: Path) -> None:
     open_database(tmp_path).close()
-    config = Config()
-    config.set_main_option("script_location", str(VERSIONS.parent))
-    script = ScriptDirectory.from_config(config)
-    assert schema(tmp_path) == script.get_current_head()
-    revisions = {revision.revision for revision in script.walk_revisions()}
-    assert {file.name.split("_")[0] for file in VERSIONS.glob("0*.py")} == revisions
+    for number in range(5):
+        migrations._back_up(tmp_path, f"000{number}")
+    assert len(list((tmp_path / "backups").glob("before-migration-from-*.db"))) == migrations.COPIES_KEPT
 
 
-def test_a_folder_with_the_newest_schema_is_opened_without_loading_what_migrates(tmp_path):
-    for migrated in ("True", "False"):
-        done = subprocess.run(
-            [sys.executable, "-c", OPEN, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        assert done.stdout.strip() == migrated
+def damaged(data: Path, where: str) -> None:
+    """Overwrites a part of the file."""
+    path = data / "flowport.db"
+    size = path.stat().st_size
+    at, count = {"head": (0, 100), "a table": (4_096 * 3, 4_096 * 20), "its end": (size - 60_000, 60_000)}[where]
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xa5" * min(count, size - at))
 
 
-def test_a_folder_of_a_newer_program_is_refused_and_left_alone(tmp_path):
-    open_database(tmp_path).close()
-    schema(tmp_path, becomes="9999")
-    with pytest.raises(NewerData, match="newer Flowport"):
-        open_database(tmp_path)
-    assert schema(tmp_path) == "9999"
+@pytest.mark.parametrize("where", ["head", "a table", "its end"])
+def test_a_damaged_database_is_refused_and_nothing_is_overwritten(where: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    unpack(RELEASES[0], data)
+    require_sound(data)
+    damaged(data, where)
+    before = prints(data)
+    with pytest.raises(DatabaseDamaged, match=r"damaged.*has changed nothing.*restore FILE"):
+        require_sound(data)
+    assert prints(data) == before
+
+
+def test_looking_for_faults_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    open_database(data).close()
+    assert find_fault(data / "flowport.db", seconds=-1.0) == ""
+    assert find_fault(data / "none.db") == ""
+
+
+def test_a_new_folder_gives_room_back_page_by_page(tmp_path: Path) -> None:
+    """auto_vacuum can only be chosen before the first table."""
+    open_vault(tmp_path)
+    database = open_database(tmp_path)
+    with database.reading() as session:
+        assert session.execute(text("pragma auto_vacuum")).scalar() == 2
+        assert session.query(Job).count() == 0
+    database.close()

@@ -1,0 +1,82 @@
+"""Makes the data folder of this version that later versions are tested to upgrade: `python -m tests.storage.releases.make`.
+
+Run it once when a version is released, and commit the file it writes. It holds a deployed flow, a key, jobs that have ended, one
+that runs in a worker that is gone, and some that wait.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from engine.actions.deployments import deploy
+from engine.actions.flows import import_flow
+from engine.actions.jobs import submit
+from engine.actions.keys import create_key
+from engine.actions.principal import command_line
+from engine.actions.workspaces import ensure_workspace
+from engine.clock import Millis
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.changes import claim, finish
+from engine.jobs.values import encoded
+from engine.version import VERSION
+from storage.database import open_database
+from storage.job_changes import Holder
+from tests.factories import as_bytes
+
+FOLDER = Path(__file__).parent
+GONE = "boot_gone"
+FLOW = {
+    "format": 1,
+    "title": "Greeting",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "config": {"fields": [{"name": "name", "type": "string", "required": True}]},
+        },
+        {"id": "set_fields", "type": "set_fields", "inputs": {"text": "Hello {{ api_input.out.name }}"}},
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "set_fields"}],
+}
+
+
+class _Still:
+    """A clock that stands: the same file each time, ids apart."""
+
+    def now(self) -> Millis:
+        return Millis(1_764_000_000_000)
+
+
+def make(target: Path) -> None:
+    """Writes the folder's database, compressed, and what must be found in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        database = open_database(data, clock=_Still())
+        workspace_id = database.write_now(ensure_workspace, "enterprise")
+        owner = command_line(workspace_id)
+        flow_id = database.write_now(import_flow, owner, as_bytes(FLOW)).flow_id
+        database.write_now(deploy, owner, flow_id)
+        key = database.write_now(create_key, owner, "Shop", "live")
+        caller = Caller(workspace_id, key.id, "live", "Shop")
+        names = ("Ann", "Bea", "Cat", "Dan", "Eve")
+        jobs = {
+            name: database.write_now(submit, caller, flow_id, {"name": name}, SubmitOptions()).job_id for name in names
+        }
+        for name in ("Ann", "Bea"):
+            database.write_now(claim, "boot_old", jobs[name])
+            result = encoded({"output": {"text": f"Hello {name}"}})
+            database.write_now(finish, jobs[name], "completed", holder=Holder("boot_old", 1), result=result)
+        database.write_now(claim, GONE, jobs["Cat"])
+        database.close()
+        with gzip.GzipFile(target, "wb", mtime=0) as packed:
+            packed.write((data / "flowport.db").read_bytes())
+    told = {"flow_id": flow_id, "key": key.key, "jobs": jobs}
+    target.with_suffix("").with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    make(FOLDER / f"{sys.argv[1] if len(sys.argv) > 1 else VERSION}.db.gz")
