@@ -1,0 +1,139 @@
+"""The inspector by a real mouse and by keyboard: chips are dragged and completed, a connection is mapped, an answer is pointed at."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+FLOW = {
+    "format": 1,
+    "title": "Reader",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [{"name": "site", "type": "string", "format": "uri", "required": True}],
+                "samples": [{"title": "Practice", "payload": {"site": "https://practice.flowport.example/"}}],
+            },
+        },
+        {
+            "id": "page_scraper",
+            "type": "page_scraper",
+            "label": "Read the page",
+            "position": {"x": 260, "y": 0},
+            "inputs": {"url": "{{ api_input.out.site }}"},
+        },
+        {
+            "id": "prompt",
+            "type": "prompt",
+            "label": "Summarise",
+            "position": {"x": 0, "y": 160},
+            "config": {
+                "model": "simulated",
+                "output_fields": [{"name": "facts", "type": "array", "items": {"type": "string"}, "required": True}],
+            },
+            "inputs": {"prompt": "Text: {{ page_scraper.out.text }}"},
+        },
+        {"id": "set_fields", "type": "set_fields", "label": "Note", "position": {"x": 460, "y": 160}},
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "page_scraper"},
+        {"id": "e2", "source": "page_scraper", "target": "prompt"},
+        {"id": "e3", "source": "prompt", "target": "set_fields"},
+    ],
+}
+
+
+def drag(page: Page, chip: Locator, field: Locator, *, end: bool = False) -> None:
+    """Drags a chip onto a field with the mouse: to its beginning, or to the end of its last line."""
+    chip.scroll_into_view_if_needed()
+    start, goal = chip.bounding_box(), field.bounding_box()
+    assert start
+    assert goal
+    page.mouse.move(start["x"] + 12, start["y"] + 12)
+    page.mouse.down()
+    y = goal["y"] + (goal["height"] - 12 if end else 14)
+    x = goal["x"] + (goal["width"] - 12 if end else 4)
+    page.mouse.move(x - 10, y, steps=4)
+    page.mouse.move(x, y, steps=2)
+    page.mouse.up()
+
+
+def click_connection(page: Page, edge_id: str) -> None:
+    """Clicks a connection beside the + in its middle."""
+    line = page.locator(f".vue-flow__edge[data-id={edge_id}] path.fp-e")
+    line.wait_for(state="attached")
+    place = line.evaluate(
+        """path => { const at = path.getPointAtLength(path.getTotalLength() * 0.7).matrixTransform(path.getScreenCTM());
+                     return [at.x, at.y]; }"""
+    )
+    page.mouse.click(*place)
+
+
+def test_data_is_dragged_completed_mapped_and_returned(page: Page, server: LiveServer) -> None:
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+    page.goto(f"/playground/{flow_id}?node=prompt")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Summarise")
+    prompt = inspector.get_by_role("textbox", name="Prompt")
+    chips = inspector.locator(".fp-binding .fp-chip")
+    expect(chips).to_have_text(["Read the page › text"])
+
+    # Run: the preview holds the values, and the data on offer shows them.
+    inspector.get_by_role("button", name="Run this node").click()
+    expect(inspector).to_contain_text("Last run: Text: ")
+    expect(inspector).to_contain_text("free: the Simulated model")
+
+    # A chip is dragged into the text, and Undo of the field takes it back.
+    drag(page, inspector.get_by_role("button", name="Insert Read the page › title"), prompt)
+    expect(chips).to_have_text(["Read the page › title", "Read the page › text"])
+    page.keyboard.press("Control+z")
+    expect(chips).to_have_text(["Read the page › text"])
+
+    # "{{" completes what is on offer; what does not exist is red before running.
+    prompt.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" and {{ site")
+    expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("API Input › site")
+    page.keyboard.press("Enter")
+    expect(chips).to_have_text(["Read the page › text", "API Input › site"])
+    page.keyboard.type(" {{ gone.out.x }}")
+    expect(inspector.locator(".fp-chip--bad")).to_have_text("gone › x")
+    expect(inspector).to_contain_text("names a node that is not there")
+    page.keyboard.press("Backspace")  # a chip goes as one letter does
+    expect(inspector.locator(".fp-chip--bad")).to_have_count(0)
+    inspector.get_by_role("switch", name="Raw form").click()
+    expect(prompt).to_contain_text("{{ api_input.out.site }}")
+    inspector.get_by_role("switch", name="Raw form").click()
+
+    # Found by search, put in by keyboard.
+    inspector.get_by_role("searchbox", name="Find data").fill("descr")
+    expect(inspector.locator(".fp-dat")).to_have_count(1)
+    inspector.get_by_role("button", name="Insert Read the page › description").press("Enter")
+    expect(chips.last).to_have_text("Read the page › description")
+
+    # An answer is pointed at: it is returned by an API Output that was not there.
+    inspector.get_by_role("tab", name="Output").click()
+    inspector.get_by_role("button", name="facts", exact=True).click()
+    inspector.get_by_role("button", name="Return this: Summarise › facts").click()
+    expect(page.get_by_test_id("node-api_output")).to_contain_text("facts")
+
+    # A connection is mapped: one field by mouse, one by keyboard.
+    click_connection(page, "e3")
+    mapping = page.get_by_role("complementary", name="Connection")
+    expect(mapping).to_contain_text("Summarise → Note")
+    mapping.get_by_role("button", name="Return facts of Summarise").click()
+    expect(mapping.locator(".fp-binding .fp-chip")).to_have_text(["Summarise › facts"])
+    mapping.get_by_role("button", name="Add a field").click()
+    second = mapping.get_by_role("textbox", name="field_2")
+    drag(page, mapping.get_by_role("button", name="Insert Summarise › everything"), second)
+    expect(mapping.locator(".fp-binding .fp-chip")).to_have_text(["Summarise › facts", "Summarise"])
+    expect(page.get_by_test_id("node-set_fields")).to_contain_text("facts, field_2")
