@@ -207,6 +207,8 @@ class Drawings:
         said: dict[str, str] = {"status": "failed"}
         if self.narrowing.flow_id:
             said["flow"] = self.narrowing.flow_id
+        if self.narrowing.key_id:
+            said["key"] = self.narrowing.key_id
         if self.narrowing.environment:
             said["environment"] = self.narrowing.environment
         if kind and kind.code:
