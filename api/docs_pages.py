@@ -48,6 +48,7 @@ GUIDES = {
     "rate-limits": "Rate limits",
     "best-practices": "Best practices",
     "production-checklist": "Production checklist",
+    "webhooks": "Webhooks",
     "hosting": "Hosting",
 }
 _TYPE_WORDS = {

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from api import parameters
 from api.context import Context
-from api.job_view import dump, etag_matches, etag_of, job_view
+from api.job_view import dump, etag_matches, etag_of
 from engine.actions.jobs import cancel
 from engine.errors import Expired
 from engine.jobs.accept import Caller
+from engine.jobs.published import job_view
 from storage.job_results import small_results
 from storage.jobs import JobFilters, JobRow, Json, get_job, list_jobs, read_value
 

@@ -435,6 +435,18 @@ class WebhookDelivery(Base):
     created_at: Mapped[int]
 
 
+class WebhookSecret(Base):
+    """What a flow's webhooks are signed with. `ends_at` is None for the current one."""
+
+    __tablename__ = "webhook_secrets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str] = mapped_column(index=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    ends_at: Mapped[int | None]
+
+
 class Secret(Base):
     """A sealed value (AES-256-GCM bound to owner and id). Written, never read back to a person."""
 

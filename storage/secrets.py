@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
-from storage.models import Connection, Secret
+from storage.models import Connection, Secret, WebhookSecret
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,6 @@ def hold_secret(session: Session, workspace_id: str, secret_id: str) -> Secret:
 
 def list_sealed(session: Session) -> list[tuple[str, str, str]]:
     """(workspace id, secret id, sealed text) of every secret on this server, for the filter that blacks them out."""
-    rows = session.execute(select(Secret.workspace_id, Secret.id, Secret.sealed))
+    kinds = (Secret, WebhookSecret)
+    rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]

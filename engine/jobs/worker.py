@@ -36,6 +36,7 @@ from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
 from engine.jobs.services import THREADS, Outside
 from engine.jobs.watchdog import Watchdog
+from engine.jobs.webhooks import Webhooks
 from engine.log_lines import log_to_stderr
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
@@ -114,6 +115,7 @@ class _Worker:
         database.info[BELL] = self
         self.loop = _new_loop()
         self.outside, self.runs = self._on_loop(self._build)
+        self.webhooks = Webhooks(database, self.outside.door, self._vault)
         self.reaper = Reaper(database, settings.data)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit)
         self.dispatch = Dispatch(
@@ -224,6 +226,7 @@ class _Worker:
                 if cancel_requested:
                     self.cancel(job_id)
             self.outside.door.replace_rules(self._rules())
+            asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
         except StorageUnavailable as error:
             log.warning("%s", error)
 
@@ -273,8 +276,12 @@ class _Worker:
         with contextlib.suppress(StorageUnavailable):
             self.database.write_now(_send_back, [*left, *self.runs.unclaimed], self.boot_id)
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self.outside.close(), self.loop).result(timeout=2)
+            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def _close(self) -> None:
+        await self.webhooks.close()
+        await self.outside.close()
 
     def _tell(self, line: str) -> None:
         if self._notices is None:

@@ -1,0 +1,130 @@
+"""The outbox of webhooks: what is due, what happened to it, and what deliveries are signed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, or_, select, text
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from engine.ids import new_id
+from storage.database import now
+from storage.models import WebhookDelivery, WebhookSecret
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """A delivery. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    job_id: str
+    url: str
+    event: str
+    status: str  # waiting, delivered, failed
+    tries: int
+    next_at: int | None
+    log: list[dict[str, Any]]
+    created_at: int
+
+
+_COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__dataclass_fields__]
+_TAKE = text(
+    """
+    update webhook_deliveries set next_at = :leased where id in (
+        select id from webhook_deliveries where next_at <= :at and status = 'waiting' order by next_at limit :most)
+    returning id
+    """
+)
+
+
+def anything_due(session: Session) -> bool:
+    """True when somebody should `take_due`. Reads an index; most of the time nothing is."""
+    due = select(1).where(WebhookDelivery.next_at <= now(session), WebhookDelivery.status == "waiting").limit(1)
+    return session.scalar(due) is not None
+
+
+def take_due(session: Session, *, most: int, lease_ms: int) -> list[DeliveryRow]:
+    """Deliveries whose time has come. Nobody else takes them before the lease is over."""
+    at = now(session)
+    ids = list(session.scalars(_TAKE, {"at": at, "leased": at + lease_ms, "most": most}))
+    if not ids:
+        return []
+    rows = session.execute(select(*_COLUMNS).where(WebhookDelivery.id.in_(ids)).order_by(WebhookDelivery.created_at))
+    return [DeliveryRow(**row._mapping) for row in rows]
+
+
+def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status: str, next_at: int | None) -> None:
+    """What a try brought, and when the next one is due."""
+    row = session.get(WebhookDelivery, delivery_id)
+    if row is None:
+        return  # retention took it meanwhile
+    row.tries += 1
+    row.status = status
+    row.next_at = next_at
+    row.log = [*row.log, line][-20:]
+
+
+def add_delivery(session: Session, workspace_id: str, flow_id: str, job_id: str, url: str, event: str) -> str:
+    """A delivery that is due now; returns its id."""
+    at, delivery_id = now(session), new_id("whd")
+    session.add(
+        WebhookDelivery(
+            id=delivery_id,
+            workspace_id=workspace_id,
+            flow_id=flow_id,
+            job_id=job_id,
+            url=url,
+            event=event,
+            status="waiting",
+            tries=0,
+            next_at=at,
+            log=[],
+            created_at=at,
+        )
+    )
+    return delivery_id
+
+
+def hold_delivery(session: Session, workspace_id: str, delivery_id: str) -> WebhookDelivery:
+    """The row itself, for a verb. Raises NotFound."""
+    row = session.scalars(
+        select(WebhookDelivery).where(WebhookDelivery.id == delivery_id, WebhookDelivery.workspace_id == workspace_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("This delivery is not there any more")
+    return row
+
+
+def list_deliveries(session: Session, workspace_id: str, flow_id: str, limit: int = 20) -> list[DeliveryRow]:
+    """The newest deliveries of a flow."""
+    rows = session.execute(
+        select(*_COLUMNS)
+        .where(WebhookDelivery.flow_id == flow_id, WebhookDelivery.workspace_id == workspace_id)
+        .order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id)
+        .limit(limit)
+    )
+    return [DeliveryRow(**row._mapping) for row in rows]
+
+
+def valid_secrets(session: Session, flow_id: str) -> list[WebhookSecret]:
+    """What a flow's deliveries are signed with now: the current secret first, then one that is being replaced."""
+    rows = session.scalars(
+        select(WebhookSecret)
+        .where(
+            WebhookSecret.flow_id == flow_id,
+            or_(WebhookSecret.ends_at.is_(None), WebhookSecret.ends_at > now(session)),
+        )
+        .order_by(WebhookSecret.ends_at.is_not(None), WebhookSecret.created_at.desc())
+    )
+    return list(rows)
+
+
+def forget_ended_secrets(session: Session, flow_id: str) -> None:
+    """Secrets whose overlap is over."""
+    session.execute(
+        delete(WebhookSecret).where(WebhookSecret.flow_id == flow_id, WebhookSecret.ends_at <= now(session))
+    )

@@ -1,0 +1,163 @@
+"""A flow's webhook: where ends of jobs are told, what that is signed with, and what became of each delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from engine.actions.webhooks import OVERLAP_MS, renew_signing_secret, send_again, send_test, set_webhook
+from engine.clock import HOUR
+from engine.errors import Invalid, Refusal
+from storage.webhooks import DeliveryRow, list_deliveries
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.parts import Column, Kind, badge, button, card, copy_button, link, table, words
+from ui.look.text import _
+from ui.opened import every, times_of
+
+if TYPE_CHECKING:
+    from ui.flows.settings_tab import FlowSettings
+
+_LOOK_SECONDS = 2.0
+
+
+def draw(settings: FlowSettings) -> None:
+    """The card, where we are."""
+    WebhookCard(settings).build()
+
+
+class WebhookCard:
+    """The form above, the newest deliveries below; they are read again while the page is open."""
+
+    def __init__(self, settings: FlowSettings) -> None:
+        self.settings = settings
+        self.here = settings.here
+        self.flow_id = settings.flow.id
+        self.url = str(settings.flow.settings.get("webhook_url") or "")
+        self.seen: list[DeliveryRow] | None = None
+
+    def build(self) -> None:
+        """Draws the card."""
+        with card(_("Webhook")), ui.element("div").classes("fp-form fp-narrow"):
+            words(
+                _(
+                    "When a job ends, Flowport calls this address with the job, signed as Standard Webhooks asks. "
+                    "A call may name another address with X-Webhook-Url."
+                ),
+                "fp-hint",
+                tag="p",
+            )
+            self.field = Field(_("Web address"), "", _("Like https://example.com/hook. Empty: nobody is called."))
+            with self.field.place:
+                self.box = self.field.control(ui.input(value=self.url).props("outlined dense inputmode=url"))
+            with ui.element("div").classes("fp-row"):
+                button(_("Save the webhook"), self._keep).set_enabled(self.settings.may_edit)
+                if self.url:
+                    button(_("Send a test"), self._test, kind="quiet").set_enabled(self.settings.may_edit)
+                button(_("New signing secret"), self._renew, kind="quiet").set_enabled(self.settings.may_edit)
+            self.secret = ui.element("div")
+            with ui.element("p").classes("fp-hint"):
+                link(_("How to check a signature"), "/docs/guides/webhooks", new_tab=True)
+        self.list = ui.element("div")
+        every(_LOOK_SECONDS, self._look)
+
+    async def _keep(self) -> None:
+        try:
+            await self.here.do(set_webhook, self.flow_id, self.box.value or "")
+        except Invalid as refusal:
+            self.field.error(str(refusal))
+            return
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return
+        self.field.error("")
+        feedback.told(_("Saved."), _("It counts for jobs that are sent from now on."))
+        await self.settings.changed()
+
+    async def _test(self) -> None:
+        if await self.here.try_do(send_test, self.flow_id) is not None:
+            feedback.told(_("A test is on its way."), _("What comes of it stands below."))
+            await self._look()
+
+    async def _renew(self) -> None:
+        if not await feedback.confirm(
+            _("Make a new signing secret?"),
+            f"{_('For')} {OVERLAP_MS // HOUR} {_('hours calls are signed with the old one too, so that you can change it without a gap.')}",
+            verb=_("Make a new one"),
+        ):
+            return
+        secret = await self.here.try_do(renew_signing_secret, self.here.app.vault, self.flow_id)
+        if secret is None:
+            return
+        self.secret.clear()
+        with self.secret, ui.element("div").classes("fp-row"):
+            words(secret, "fp-mono fp-cut")
+            copy_button(secret, _("Copy secret"))
+            words(_("It is shown this one time."), "fp-hint")
+
+    async def _look(self) -> None:
+        fresh = await self.here.see(list_deliveries, self.flow_id)
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw(fresh)
+
+    def _draw(self, deliveries: list[DeliveryRow]) -> None:
+        self.list.clear()
+        if not deliveries:
+            return
+        times = times_of(self.here)
+        with self.list, ui.element("section").classes("fp-card"):
+            columns = [
+                Column(_("Sent")),
+                Column(_("About")),
+                Column(_("Answer")),
+                Column(_("Tries"), right=True),
+                Column(_("What to do"), hidden=True, right=True),
+            ]
+            rows = table(columns, label=_("Deliveries of the webhook"))
+            for delivery in deliveries:
+                with rows.row():
+                    with rows.cell():
+                        words(times.moment(delivery.log[-1]["at"] if delivery.log else delivery.created_at))
+                    with rows.cell():
+                        if delivery.job_id:
+                            link(delivery.event.removeprefix("job."), f"/jobs/{delivery.job_id}")
+                        else:
+                            words(_("a test"))
+                    with rows.cell():
+                        text, kind = _state(delivery)
+                        badge(text, kind=kind)
+                        if delivery.log and delivery.status != "delivered":
+                            words(_told(delivery), "fp-hint", tag="div")
+                    with rows.cell():
+                        words(str(delivery.tries))
+                    with rows.cell():
+                        if self.settings.may_edit:
+                            button(
+                                _("Send again"),
+                                lambda delivery=delivery: self._again(delivery),
+                                small=True,
+                                kind="quiet",
+                            )
+
+    async def _again(self, delivery: DeliveryRow) -> None:
+        with feedback.refusals_told() as outcome:
+            await self.here.do(send_again, delivery.id)
+        if not outcome.refused:
+            feedback.told(_("It is on its way."), "")
+            await self._look()
+
+
+def _state(delivery: DeliveryRow) -> tuple[str, Kind]:
+    match delivery.status:
+        case "delivered":
+            return f"{_('delivered')}, {delivery.log[-1]['status']}", "ok"
+        case "failed":
+            return _("failed"), "bad"
+    return (_("tried again") if delivery.tries else _("on its way")), "warn"
+
+
+def _told(delivery: DeliveryRow) -> str:
+    last = delivery.log[-1]
+    return last["message"] or f"{_('It answered with status')} {last['status']}."
