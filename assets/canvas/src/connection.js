@@ -3,11 +3,13 @@ import { ref } from "vue";
 
 export function connection() {
   const offline = ref(false);
-  const socket = window.socket; // NiceGUI's
+  let socket = null; // NiceGUI's; it comes after the page was built
   const lost = () => (offline.value = true), back = () => (offline.value = false);
   return {
     offline,
     listen() {
+      if (socket) return;
+      socket = window.socket;
       socket?.on("disconnect", lost);
       socket?.on("connect", back);
       window.addEventListener("offline", lost);

@@ -10,15 +10,15 @@ export function search(document, types, marks, text) {
   const found = [];
   for (const id of document.order()) {
     const node = document.nodes.get(id), title = types[node.type]?.title ?? node.type;
-    if (has(node.label || title)) found.push({ id, note: false, where: node.label || title });
-    else if (has(title)) found.push({ id, note: false, where: title });
-    else if (has(marks[id]?.summary)) found.push({ id, note: false, where: marks[id].summary });
+    const name = node.label || title, add = (where) => found.push({ id, note: false, where: `${name}: ${where}` });
+    if (has(name) || has(title)) add(title);
+    else if (has(marks[id]?.summary)) add(marks[id].summary);
     else {
       const setting = texts(node.config).concat(texts(node.inputs)).find(has);
-      if (setting !== undefined) found.push({ id, note: false, where: excerpt(String(setting), wanted) });
+      if (setting !== undefined) add(excerpt(String(setting), wanted));
     }
   }
-  for (const note of document.notes.values()) if (has(note.text)) found.push({ id: note.id, note: true, where: excerpt(note.text, wanted) });
+  for (const note of document.notes.values()) if (has(note.text)) found.push({ id: note.id, note: true, where: `Note: ${excerpt(note.text, wanted)}` });
   return found;
 }
 

@@ -3,7 +3,7 @@ import { computed, ref, shallowRef } from "vue";
 
 const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
-const FAR = 0.3; // text is under 4 px: what nobody can read is not painted
+const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
 
 export function viewing(flow, root) {
@@ -12,6 +12,8 @@ export function viewing(flow, root) {
   const grid = ref(recall() !== "off");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const duration = (ms) => (still.matches ? 0 : ms);
+  /** Two bounds, so that zooming about one of them does not restyle every node again and again. */
+  const beyond = ([below, above]) => computed((was = false) => viewport.value.zoom < (was ? above : below));
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 
   /** Nodes have no size until the browser has drawn them, and fitting before that does nothing. */
@@ -86,7 +88,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, far: computed(() => viewport.value.zoom < FAR), frame, measured, fit, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
+    scopes, grid, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

@@ -1,0 +1,109 @@
+"""Two tabs at one flow, and a server that goes away: nothing that was acknowledged is lost, and what was not comes back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+FLOW = {
+    "format": 1,
+    "title": "Together",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {"fields": [{"name": "who", "type": "string"}]},
+        },
+        {
+            "id": "text_template",
+            "type": "text_template",
+            "label": "Letter",
+            "position": {"x": 260, "y": 0},
+            "inputs": {"template": "Dear {{ api_input.out.who }}"},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "text_template"}],
+}
+
+
+def opened(context: BrowserContext, flow_id: str) -> Page:
+    page = context.new_page()
+    page.goto(f"/playground/{flow_id}")
+    page.locator("[data-loaded=true]").wait_for()
+    return page
+
+
+def place(page: Page, node_id: str) -> str:
+    style = page.locator(f".vue-flow__node[data-id={node_id}]").get_attribute("style") or ""
+    return style.split("translate(")[1].split(")")[0]
+
+
+def rename(page: Page, label: str) -> None:
+    page.get_by_test_id("node-text_template").click()
+    field = page.get_by_role("textbox", name="Label")
+    field.fill(label)
+    field.press("Tab")
+    expect(page.get_by_test_id("node-text_template")).to_contain_text(label)
+
+
+def key(page: Page, *keys: str) -> None:
+    page.get_by_test_id("flow-canvas").focus()
+    for one in keys:
+        page.keyboard.press(one)
+
+
+def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(context: BrowserContext, server: LiveServer) -> None:
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+    one, other = opened(context, flow_id), opened(context, flow_id)
+
+    # Both change one field: the later wins, the earlier can put theirs back.
+    rename(one, "First")
+    expect(other.get_by_test_id("node-text_template")).to_contain_text("First")
+    rename(other, "Second")
+    told = one.get_by_role("status").filter(has_text="changed what you had just set")
+    expect(told).to_contain_text("Second › Label")
+    told.get_by_role("button", name="Put mine back").click()
+    for page in (one, other):
+        expect(page.get_by_test_id("node-text_template")).to_contain_text("First")
+
+    # Both move something at once: both arrive in both tabs.
+    for page, node_id in ((one, "api_input"), (other, "text_template")):
+        page.get_by_test_id(f"node-{node_id}").click()
+        key(page, "ArrowDown", "ArrowDown")
+    for page in (one, other):
+        page.wait_for_function(
+            "() => ['api_input', 'text_template'].every(id => document.querySelector(`.vue-flow__node[data-id=${id}]`).style.transform.includes('40px)'))"
+        )
+    assert place(one, "api_input") == place(other, "api_input") == "0px, 40px"
+
+    # The network is cut, an edit is made, the network is back.
+    one.evaluate("window.socket.io.engine.close()")
+    expect(one.get_by_test_id("offline")).to_be_visible()
+    one.get_by_test_id("node-api_input").click()
+    key(one, "ArrowDown")
+    expect(one.get_by_test_id("offline")).to_have_count(0)
+    other.wait_for_function(
+        "() => document.querySelector('.vue-flow__node[data-id=api_input]').style.transform.includes('60px)')"
+    )
+
+    # The server is killed and comes back; a tab closed with an edit on its way leaves it to the next.
+    server.kill()
+    expect(one.get_by_test_id("offline")).to_be_visible()
+    one.get_by_test_id("node-text_template").click()
+    key(one, "ArrowUp")
+    one.wait_for_function("() => Object.keys(localStorage).some(name => name.startsWith('flowport-journal '))")
+    one.close()
+    other.close()
+    server.start(owner=False)
+    back = opened(context, flow_id)
+    assert place(back, "text_template") == "260px, 20px"
+    assert place(back, "api_input") == "0px, 60px"
+    expect(back.get_by_test_id("node-text_template")).to_contain_text("First")
+    back.close()
