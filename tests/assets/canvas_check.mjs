@@ -1,0 +1,186 @@
+// Run by test_canvas_modules.py with Node: the parts of the canvas that need no browser. `vue` is a stand-in of three lines.
+import { registerHooks } from "node:module";
+import test from "node:test";
+import assert from "node:assert/strict";
+
+const vue = "data:text/javascript," + encodeURIComponent("export const reactive = (x) => x; export const ref = (x) => ({ value: x }); export const shallowRef = ref; export const computed = (f) => ({ get value() { return f(); } });");
+registerHooks({ resolve: (name, context, next) => (name === "vue" ? { url: vue, shortCircuit: true } : next(name, context)) });
+
+const keep = () => {
+  const values = new Map();
+  const store = { getItem: (key) => values.get(key) ?? null, setItem: (key, value) => values.set(key, value), removeItem: (key) => values.delete(key) };
+  return new Proxy(store, { ownKeys: () => [...values.keys()], getOwnPropertyDescriptor: (_, key) => values.has(key) && { enumerable: true, configurable: true } });
+};
+const held = new Map(); // name -> let go
+const locks = {
+  async request(name, options, work) {
+    if (held.has(name)) return work(null);
+    held.set(name, true);
+    const done = work({ name });
+    if (done instanceof Promise) return done.then(() => held.delete(name));
+    held.delete(name);
+    return done;
+  },
+};
+Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+globalThis.localStorage = keep();
+globalThis.sessionStorage = keep();
+
+const src = new URL("../../assets/canvas/src/", import.meta.url);
+const load = (name) => import(new URL(name, src));
+const { FlowDocument, inverse, same } = await load("flow_document.js");
+const { History } = await load("history.js");
+const { search } = await load("searching.js");
+const { aligned } = await load("aligning.js");
+const { fitting } = await load("adding.js");
+const { Journal } = await load("journal.js");
+const { actionsFor } = await load("actions.js");
+
+const TYPES = {
+  api_input: { title: "API Input", ports: ["out"], accepts_input: false, single: true }, prompt: { title: "Prompt", ports: ["out"], accepts_input: true },
+  condition: { title: "Condition", ports: ["yes", "no"], accepts_input: true }, api_output: { title: "API Output", ports: [], accepts_input: true, single: true },
+};
+
+function dice(seed) { // mulberry32: the same walk every time
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+const pick = (roll, list) => list[Math.floor(roll() * list.length)];
+const seen = (document) => JSON.stringify([document.nodes, document.edges, document.notes].map((parts) => [...parts].sort(([a], [b]) => (a < b ? -1 : 1))));
+
+let made = 0;
+function gesture(roll, document) {
+  const nodes = [...document.nodes.values()], edges = [...document.edges.values()], notes = [...document.notes.values()];
+  const node = pick(roll, nodes), note = pick(roll, notes), edge = pick(roll, edges), place = { x: Math.floor(roll() * 50) * 20, y: Math.floor(roll() * 50) * 20 };
+  return {
+    add: () => [{ op: "addNode", node: { id: `n${++made}`, type: pick(roll, Object.keys(TYPES)), label: "", position: place, config: {}, inputs: {} } }],
+    move: () => nodes.filter(() => roll() < 0.5).map((one) => ({ op: "updateNode", id: one.id, before: { position: one.position }, after: { position: place } })),
+    set: () => node && [{ op: "updateNode", id: node.id, before: { config: node.config }, after: { config: { ...node.config, [pick(roll, "abc".split(""))]: Math.floor(roll() * 9) } } }],
+    label: () => node && [{ op: "updateNode", id: node.id, before: { label: node.label }, after: { label: `L${Math.floor(roll() * 99)}` } }],
+    policy: () => node && [{ op: "updateNode", id: node.id, before: { policy: node.policy ?? null }, after: { policy: roll() < 0.4 ? null : { retries: Math.floor(roll() * 3) } } }],
+    drop: () => node && [{ op: "removeNode", node }],
+    join: () => node && [{ op: "addEdge", edge: { id: `e${++made}`, source: node.id, source_port: pick(roll, TYPES[node.type].ports) ?? "out", target: pick(roll, nodes).id } }],
+    cut: () => edge && [{ op: "removeEdge", edge }],
+    note: () => [{ op: "addNote", note: { id: `t${++made}`, text: "", position: place, size: { width: 200, height: 80 } } }],
+    write: () => note && [{ op: "updateNote", id: note.id, before: { text: note.text }, after: { text: `T${Math.floor(roll() * 99)}` } }],
+    tear: () => note && [{ op: "removeNote", note }],
+  }[pick(roll, ["add", "add", "add", "move", "set", "label", "policy", "drop", "join", "join", "join", "cut", "note", "write", "tear"])]() || [];
+}
+
+test("undo and redo of random edits return the identical document", () => {
+  for (let seed = 1; seed <= 150; seed++) {
+    const roll = dice(seed), document = new FlowDocument(), history = new History(), states = [seen(document)];
+    for (let turn = 0; turn < 30; turn++) {
+      const ops = document.settle(gesture(roll, document), { types: TYPES });
+      if (!ops.length) continue;
+      document.apply(ops);
+      history.remember(ops);
+      states.push(seen(document));
+    }
+    const back = (way) => document.apply(history[way]((ops) => document.settle(ops, { mine: true, types: TYPES })));
+    for (let at = states.length - 2; at >= 0; at--) back("undo"), assert.equal(seen(document), states[at], `seed ${seed}, undo to ${at}`);
+    for (let at = 1; at < states.length; at++) back("redo"), assert.equal(seen(document), states[at], `seed ${seed}, redo to ${at}`);
+  }
+});
+
+test("two tabs whose edits cross show the same flow in the end", () => {
+  for (let seed = 1; seed <= 80; seed++) {
+    const roll = dice(seed * 7), server = new FlowDocument();
+    const tabs = [0, 1].map((number) => ({ document: new FlowDocument(), journal: new Journal("cross", ""), sent: [], inbox: [], number }));
+    const apply = (document, ops) => { const settled = document.settle(ops); document.apply(settled); return settled; };
+    const deliver = (tab) => {
+      const message = tab.sent.shift();
+      if (!message) return;
+      apply(server, message.ops);
+      tab.inbox.push({ ack: message.seq });
+      tabs[1 - tab.number].inbox.push({ ops: message.ops });
+    };
+    const read = (tab) => {
+      const news = tab.inbox.shift();
+      if (news?.ack) tab.journal.acknowledge(news.ack);
+      else if (news) apply(tab.document, tab.journal.withoutMine(news.ops));
+    };
+    const moves = (tab) => { // values, the way a flow is edited by two: parts are the server's to make
+      const ops = tab.document.settle(gesture(roll, tab.document).filter(({ op }) => op.startsWith("update")));
+      if (!ops.length) return;
+      tab.document.apply(ops);
+      tab.sent.push(tab.journal.write(0, "edit", ops));
+    };
+    for (const document of [server, ...tabs.map((tab) => tab.document)])
+      document.load({ nodes: ["a", "b", "c"].map((id) => ({ id, type: "prompt", label: id, position: { x: 0, y: 0 }, config: {}, inputs: {} })), notes: [{ id: "t", text: "", position: { x: 0, y: 0 }, size: { width: 200, height: 80 } }] });
+    for (let turn = 0; turn < 60; turn++) pick(roll, [moves, deliver, read, read])(pick(roll, tabs));
+    while (tabs.some((tab) => tab.sent.length || tab.inbox.length)) for (const tab of tabs) deliver(tab), read(tab);
+    for (const tab of tabs) assert.equal(seen(tab.document), seen(server), `seed ${seed}`);
+  }
+});
+
+test("a search finds labels, kinds, settings and notes, and says where", () => {
+  const document = new FlowDocument();
+  document.load({
+    nodes: [{ id: "p", type: "prompt", label: "Summarise", position: { x: 0, y: 0 }, config: { model: "simulated" }, inputs: { prompt: "Sum up {{ api_input.out.url }} in two sentences" } }, { id: "q", type: "condition", label: "Long?", position: { x: 1, y: 0 } }],
+    notes: [{ id: "n", text: "Ask Tom about limits", position: { x: 0, y: 0 } }],
+  });
+  const find = (text) => search(document, TYPES, {}, text).map(({ id, where }) => [id, where]);
+  assert.deepEqual(find("SUMMARISE"), [["p", "Summarise: Prompt"]]);
+  assert.deepEqual(find("condition"), [["q", "Long?: Condition"]]);
+  assert.equal(find("api_input")[0][0], "p");
+  assert.deepEqual(find("tom"), [["n", "Note: Ask Tom about limits"]]);
+  assert.deepEqual(find("  "), []);
+});
+
+test("a selection is lined up and spread out on the grid", () => {
+  const boxes = [{ id: "a", x: 0, y: 0, width: 200, height: 80 }, { id: "b", x: 100, y: 200, width: 200, height: 80 }, { id: "c", x: 600, y: 100, width: 200, height: 80 }];
+  const xs = (how) => boxes.map(({ id }) => aligned(boxes, how).get(id).x), ys = (how) => boxes.map(({ id }) => aligned(boxes, how).get(id).y);
+  assert.deepEqual(xs("left"), [0, 0, 0]);
+  assert.deepEqual(xs("centre"), [300, 300, 300]);
+  assert.deepEqual(xs("right"), [600, 600, 600]);
+  assert.deepEqual(ys("top"), [0, 0, 0]);
+  assert.deepEqual(ys("middle"), [100, 100, 100]);
+  assert.deepEqual(ys("bottom"), [200, 200, 200]);
+  assert.deepEqual(xs("across"), [0, 300, 600]);
+  assert.deepEqual(ys("down"), [0, 200, 100]);
+});
+
+test("a place offers only what fits there", () => {
+  const document = new FlowDocument();
+  document.load({ nodes: [{ id: "a", type: "api_input", position: { x: 0, y: 0 } }] });
+  const offered = (where) => fitting(document, TYPES, where).map(({ type }) => type);
+  assert.deepEqual(offered({ after: "a" }), ["prompt", "condition", "api_output"]);
+  assert.deepEqual(offered({ edge: "e" }), ["prompt", "condition"]);
+  assert.deepEqual(offered({}), ["prompt", "condition", "api_output"]);
+});
+
+test("a closed tab's edits are taken over by the next, a living tab's are not", async () => {
+  const ops = (id) => [{ op: "removeNode", node: { id } }];
+  const living = new Journal("f", "one");
+  await living.fromBefore();
+  living.write(3, "delete", ops("x"));
+  globalThis.sessionStorage = keep();
+  const closed = new Journal("f", "two");
+  await closed.fromBefore();
+  closed.write(4, "delete", ops("y"));
+  held.delete("flowport-journal f two"); // its page is gone
+  globalThis.sessionStorage = keep();
+  const next = new Journal("f", "three");
+  assert.deepEqual((await next.fromBefore()).map(({ clientId, ops: [op] }) => [clientId, op.node.id]), [["two", "y"]]);
+  const reloaded = new Journal("f", "four"); // before the server answered
+  assert.deepEqual((await reloaded.fromBefore()).map(({ clientId }) => clientId), ["two"]);
+  reloaded.delivered();
+  globalThis.sessionStorage = keep();
+  assert.deepEqual(await new Journal("f", "five").fromBefore(), []);
+});
+
+test("a menu offers what can be done there, and a reader only what changes nothing", () => {
+  const does = new Proxy({}, { get: () => () => {} });
+  const ids = (about, options) => actionsFor(about, does, options).flatMap((section) => (section.items ?? section).map(({ id }) => id).concat((section.rows ?? []).flatMap((row) => row.items.map(({ id }) => id))));
+  assert.ok(ids({ nodes: ["a"], ports: ["out"] }).includes("do-run-from"));
+  assert.ok(ids({ nodes: ["a", "b"], ports: [] }).includes("align-left") && !ids({ nodes: ["a", "b"], ports: [] }).includes("align-across"));
+  assert.deepEqual(ids({ nodes: ["a"], ports: ["out"] }, { readonly: true }), ["do-open", "do-copy", "do-zoom"]);
+  assert.deepEqual(ids({ edge: "e" }), ["do-insert", "do-mapping", "do-delete"]);
+});
+
+assert.ok(same({ a: [1] }, { a: [1] }) && inverse([{ op: "addNode", node: {} }])[0].op === "removeNode");
