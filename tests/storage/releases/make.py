@@ -74,7 +74,7 @@ def make(target: Path) -> None:
         database.close()
         with gzip.GzipFile(target, "wb", mtime=0) as packed:
             packed.write((data / "flowport.db").read_bytes())
-    told = {"flow_id": flow_id, "key": key.key, "jobs": jobs}
+    told = {"flow_id": flow_id, "jobs": jobs}
     target.with_suffix("").with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
 
 

@@ -1,0 +1,94 @@
+"""`backup`, `restore`, `check`, and how a server that cannot use its folder ends."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from pathlib import Path
+
+from engine.vault.backups import backups_folder, new_name, write_backup
+from storage.database import open_database
+from tests.commands.conftest import Command
+
+GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
+#: Nobody listens there: what is outside cannot be reached, at once.
+CLOSED = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9"}
+
+
+def prints(folder: Path) -> dict[str, str]:
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_backup_is_restored_and_checked(command: Command, data: Path, tmp_path: Path):
+    key = command("keys", "create", "--label", "Shop", "--environment", "live").value
+    unasked = command("backup", tmp_path / "one.fpbackup")
+    assert (unasked.code, unasked.out) == (1, "")
+    assert "FLOWPORT_BACKUP_PASSPHRASE" in unasked.err
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse\n")
+    made = command("backup", tmp_path / "one.fpbackup", FLOWPORT_BACKUP_PASSPHRASE_FILE=str(secret))
+    assert made.value == str(tmp_path / "one.fpbackup")
+    assert "Keep the passphrase" in made.err
+
+    occupied = command("restore", tmp_path / "one.fpbackup", **GIVEN)
+    assert occupied.code == 1
+    assert "not empty" in occupied.err
+    data.rename(tmp_path / "lost")
+    done = command("restore", tmp_path / "one.fpbackup", **GIVEN)
+    assert done.code == 0, done
+    assert "Restored into" in done.err
+    assert "No fault was found" in done.out
+    assert key[:8] in command("keys", "list").out
+
+
+def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Command, data: Path, tmp_path: Path):
+    database = open_database(data)
+    target = backups_folder(data) / new_name("nightly", 1_764_000_000_000)
+    write_backup(data, target, at=1_764_000_000_000)
+    database.close()
+    data.rename(tmp_path / "old")
+    file = tmp_path / "old" / "backups" / target.name
+    assert "--key FILE" in command("restore", file).err
+    done = command("restore", file, "--key", tmp_path / "old" / "secret.key")
+    assert done.code == 0, done
+    assert (data / "secret.key").read_text() == (tmp_path / "old" / "secret.key").read_text()
+
+
+def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(command: Command, data: Path):
+    assert "no Flowport in" in command("check").err
+    command("keys", "list")
+    fine = command("check", "--json", **CLOSED)
+    assert fine.code == 0, fine
+    lines = {line["name"]: line for line in fine.json}
+    assert {"Data folder", "Disk", "Size", "Clock", "Database", "Worker", "Backup", "Backup passphrase", "Public address", "Outbound", "Models"} == set(lines)  # fmt: skip
+    assert lines["Outbound"]["state"] == "warn"
+    assert all(line["fix"] for line in fine.json if line["state"] in {"warn", "bad"})
+
+    command("models", "add", "local", "--provider", "openai_compatible", "--base-url", "http://127.0.0.1:9/v1")
+    wrong = command("check", **CLOSED)
+    assert wrong.code == 1
+    assert "BAD   Model local" in wrong.out
+
+
+def test_a_damaged_or_newer_folder_is_left_alone(command: Command, data: Path):
+    command("keys", "list")
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+    before = prints(data)
+    newer = command("serve", "--port", "1")
+    assert (newer.code, newer.out) == (1, "")
+    assert "newer Flowport" in command("keys", "list").err
+    (data / "run" / "serve").unlink(missing_ok=True)
+    assert {name: before[name] for name in before} == {name: prints(data)[name] for name in before}
+
+    with (data / "flowport.db").open("r+b") as file:
+        file.seek(4_096 * 3)
+        file.write(b"\xa5" * 4_096 * 20)
+    before = prints(data)
+    damaged = command("serve")
+    assert (damaged.code, damaged.out) == (1, "")
+    assert "is damaged" in damaged.err
+    assert "restore FILE" in damaged.err
+    assert "Traceback" not in damaged.err
+    assert {name: prints(data)[name] for name in before} == before
