@@ -26,7 +26,7 @@ run: setup
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@./scripts/get-nginx
-	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not chaos and not slow"
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not chaos and not slow"
 
 # Lint, format, types and the direction of imports: what CI runs before the tests.
 check: .venv/dev.stamp
@@ -40,6 +40,7 @@ format: .venv/dev.stamp
 
 # Figures as ratios to a baseline of the same run.
 bench: .venv/dev.stamp
+	@./scripts/get-browser $(PY)
 	@$(PY) -m tests.benchmarks
 
 # kill -9, again and again, for minutes.

@@ -16,6 +16,20 @@ if sys.dont_write_bytecode:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
+#: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
+LONG = ("browser", "seed", "contract", "live", "engine/jobs", "commands", "house")
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Files stay whole and in their order; `make test` hands them out as they stand."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: _place(item.path.relative_to(here).parent.as_posix()))
+
+
+def _place(folder: str) -> int:
+    return next((place for place, long in enumerate(LONG) if folder.startswith(long)), len(LONG))
+
+
 def pytest_make_parametrize_id(config: Any, val: Any, argname: str) -> str | None:
     """Bytes are named by their length: files run side by side need names that do not change (gzip writes the time)."""
     return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
