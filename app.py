@@ -89,9 +89,9 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.vault.sealing import open_vault
     from storage.database import open_database
 
-    vault = open_vault(settings.data, settings.secret_key_file)
     database = open_database(settings.data)
     try:
+        vault = open_vault(settings.data, settings.secret_key_file)
         log_to_stderr(database.read_now(open_all, vault), settings.log)
         yield database, vault
     finally:
