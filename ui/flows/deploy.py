@@ -129,13 +129,13 @@ class DeployDialog:
         flow = self.checks.flow
         self.go.disable()
         try:
-            with feedback.refusals_told() as outcome:
+            with feedback.refusals_told():
+                self.done = await self.here.do(deploy, flow.id)
                 if changes := self.options.changes():
                     await self.here.do(change_flow_settings, flow.id, changes)
-                self.done = await self.here.do(deploy, flow.id)
         finally:
             self.go.enable()
-        if outcome.refused or self.done is None:
+        if self.done is None:
             return
         if self.on_live is not None:
             await self.on_live()
