@@ -7,11 +7,12 @@ import sys
 
 from engine.errors import Invalid
 from engine.settings import Settings
-from engine.vault.passphrase import named_passphrase
 
 
 def read_passphrase(settings: Settings, *, twice: bool) -> str:
     """The passphrase; typed `twice` when a new backup is made with it. Raises BadSetting, Invalid."""
+    from engine.vault.passphrase import named_passphrase
+
     if named := named_passphrase(settings):
         return named
     if not sys.stdin.isatty():
