@@ -67,7 +67,7 @@ class Visit:
     requests: int = 0
     received: int = 0
     refused: int = 0
-    too_large: bool = False
+    crashed: bool = False
     _first: bool = True
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -78,10 +78,11 @@ class Visit:
         await context.route_web_socket("**/*", lambda socket: socket.close())
         await context.route("**/*", self._route)
         page = await context.new_page()
+        page.on("crash", lambda _: setattr(self, "crashed", True))
         context.on("page", lambda other: asyncio.ensure_future(closed(other)))
         with contextlib.suppress(Error):  # a page that never ends loading is read as it is
             await page.goto(self.answer.url, wait_until="domcontentloaded", timeout=_left(self.until) * 700)
-        if self.too_large or page.is_closed():
+        if self.crashed or page.is_closed():
             raise Error("the page crashed")
         with contextlib.suppress(Error):
             quiet = min(_QUIET_SECONDS, _left(self.until) / 2)

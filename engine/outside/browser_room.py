@@ -85,6 +85,7 @@ class BrowserRoom:
         self._nowhere = socket.socket()
         self._nowhere.bind(("127.0.0.1", 0))  # never listens: what goes to this port is refused
         self._pages = self._open = 0
+        self._memory_taken = False
         self._idle: asyncio.TimerHandle | None = None
         self._thread.start()
 
@@ -144,13 +145,13 @@ class BrowserRoom:
                 user_agent=_user_agent(chromium.version),
                 viewport={"width": 1280, "height": 1600},
             )
-            watcher = asyncio.create_task(self._watch_memory(visit))
+            watcher = asyncio.create_task(self._watch_memory())
             try:
                 return await visit.go(context)
             finally:
                 await self._close_context(context, visit)
         except Error as error:
-            if visit.too_large:
+            if visit.crashed and self._memory_taken:
                 raise ResponseTooLarge(
                     f"`{shown_url(answer.url)}` needs more memory than a page may use here. Use another page of the site."
                 ) from error
@@ -162,6 +163,8 @@ class BrowserRoom:
             ) from error
         finally:
             self._open -= 1
+            if not self._open:
+                self._memory_taken = False
             if watcher is not None:
                 watcher.cancel()
             self._rest()
@@ -220,16 +223,19 @@ class BrowserRoom:
         told = await self._watch.send("SystemInfo.getProcessInfo")
         return [(str(one["type"]), int(one["id"])) for one in told["processInfo"]]
 
-    async def _watch_memory(self, visit: Visit) -> None:
-        """Ends the largest process of a browser that takes too much."""
-        while True:
-            await asyncio.sleep(0.25)
-            sizes = {pid: (_own_memory(pid), kind) for kind, pid in await self._processes()}
-            if sum(size for size, _ in sizes.values()) <= MOST_MEMORY:
-                continue
-            pages = [pid for pid, (_, kind) in sizes.items() if kind == "renderer"] or [self._main_pid]
-            visit.too_large = True
-            _kill(max(pages, key=lambda pid: sizes.get(pid, (0, ""))[0]))
+    async def _watch_memory(self) -> None:
+        """Ends the largest page of a browser that takes too much."""
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error):  # the browser is gone
+            while True:
+                await asyncio.sleep(0.25)
+                sizes = {pid: (_own_memory(pid), kind) for kind, pid in await self._processes()}
+                if sum(size for size, _ in sizes.values()) <= MOST_MEMORY:
+                    continue
+                pages = [pid for pid, (_, kind) in sizes.items() if kind == "renderer"] or [self._main_pid]
+                self._memory_taken = True
+                _kill(max(pages, key=lambda pid: sizes.get(pid, (0, ""))[0]))
 
     async def _close_context(self, context: BrowserContext, visit: Visit) -> None:
         visit.end()
