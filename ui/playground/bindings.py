@@ -13,10 +13,12 @@ from pydantic.fields import FieldInfo
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
+from engine.flow.rules import Rule
 from ui.look.parts import button, icon, icon_button, sentence, words
 from ui.look.text import _
 from ui.playground.binding_field import BindingField, NodeName
 from ui.playground.binding_rows import draw_free, draw_list, draw_rows
+from ui.playground.rule_rows import draw_rules
 from ui.playground.suggestions import Suggestion
 
 #: Told the new inputs of the node and which input changed.
@@ -151,7 +153,9 @@ class Bindings:
                 if not info.is_required():
                     words(_("optional"), "fp-t3")
             kinds = _kinds(info)
-            if isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
+            if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
+                draw_rules(self, name, value or [], title)
+            elif isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
                 draw_rows(self, name, value or {}, title)
             elif isinstance(value, list) or (value is None and "array" in kinds and "string" not in kinds):
                 draw_list(self, name, value or [], title)

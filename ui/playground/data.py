@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,13 +53,18 @@ class Source:
 
 
 def sources_for(
-    document: Document, node_id: str, catalog: Catalog, values: Mapping[str, Any] | None = None
+    document: Document,
+    node_id: str,
+    catalog: Catalog,
+    values: Mapping[str, Any] | None = None,
+    *,
+    most: int | None = None,
 ) -> list[Source]:
     """The nodes before this one, nearest first, with what they give; `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
     return [
         source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN))
-        for other in earlier_nodes(document, node_id)
+        for other in earlier_nodes(document, node_id)[:most]
     ]
 
 
@@ -123,15 +128,21 @@ def readable(text: str, document: Document) -> str:
     )
 
 
-def broken_references(text: str, document: Document, node_id: str, catalog: Catalog) -> list[str]:
-    """The references of a text, with their braces, that cannot resolve: red before running."""
-    usable = set(earlier_nodes(document, node_id))
-    found = []
-    for match in _BRACES.finditer(text):
-        reference = parse_reference(match.group(1).split("|")[0])
-        if isinstance(reference, Reference) and not _resolves(reference, document, usable, catalog):
-            found.append(match.group(0))
-    return list(dict.fromkeys(found))
+def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:
+    """What finds the references of a text, with their braces, that cannot resolve: red before running."""
+    usable: set[str] = set()
+
+    def find(text: str) -> list[str]:
+        references = {match.group(0): parse_reference(match.group(1).split("|")[0]) for match in _BRACES.finditer(text)}
+        if references and not usable:
+            usable.update(earlier_nodes(document, node_id), (SYSTEM,))
+        return [
+            shown
+            for shown, reference in references.items()
+            if isinstance(reference, Reference) and not _resolves(reference, document, usable, catalog)
+        ]
+
+    return find
 
 
 def _resolves(reference: Reference, document: Document, usable: set[str], catalog: Catalog) -> bool:

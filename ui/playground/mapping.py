@@ -19,7 +19,7 @@ from ui.look.parts import button, icon, icon_button, menu_button, menu_item, wor
 from ui.look.text import _
 from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings, preview
-from ui.playground.data import NOT_RUN, broken_references, source_of
+from ui.playground.data import NOT_RUN, broken_finder, source_of
 from ui.playground.data_list import DataList
 from ui.playground.draft import OpenDraft
 from ui.playground.last_run import LastRun
@@ -105,7 +105,7 @@ class EdgeMapping:
         if self.bindings is None:
             return
         document, node_id = self.draft.document, self.edge.target
-        self.bindings.broken = lambda text: broken_references(text, document, node_id, CATALOG)
+        self.bindings.broken = broken_finder(document, node_id, CATALOG)
         self.bindings.show_problems(
             {one.pointer: (one.message, one.blocks_import) for one in problems if one.node_id == node_id}
         )

@@ -21,7 +21,7 @@ from ui.look.text import _
 from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings
 from ui.playground.curl_paste import paste_button
-from ui.playground.data import NOT_RUN, broken_references, earlier_nodes, source_of
+from ui.playground.data import NOT_RUN, broken_finder, earlier_nodes, source_of
 from ui.playground.data_list import DataList
 from ui.playground.draft import OpenDraft
 from ui.playground.failing import Failing
@@ -93,7 +93,7 @@ class SetUp:
         mine = [problem for problem in problems if problem.node_id == self.node_id]
         if self.bindings:
             document, node_id = self.draft.document, self.node_id
-            self.bindings.broken = lambda text: broken_references(text, document, node_id, CATALOG)
+            self.bindings.broken = broken_finder(document, node_id, CATALOG)
             self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in mine})
         in_settings = {
             one.pointer.removeprefix("/config"): one.message for one in mine if one.pointer.startswith("/config/")

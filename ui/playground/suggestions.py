@@ -17,6 +17,8 @@ from ui.playground.data import Datum, Source, flat, sources_for
 #: Only what is at least so sure is offered.
 _SURE = 60
 _LIST, _WEB, _GROUP = type_word("array"), type_word({"format": "uri"}), type_word("object")
+#: So many nodes back is looked.
+_NEAREST = 20
 #: How many fields of a node are offered for an empty API Output.
 _MOST_FIELDS = 8
 
@@ -38,7 +40,8 @@ def suggestions(
     kind = catalog.get(node.type) if node else None
     if node is None or kind is None:
         return []
-    earlier = [one for one in sources_for(document, node_id, catalog, values) if source in ("", one.node.id)]
+    nearest = sources_for(document, node_id, catalog, values, most=None if source else _NEAREST)
+    earlier = [one for one in nearest if source in ("", one.node.id)]
     if kind.free_form:
         return _fields_for_nothing(earlier[:1]) if not node.inputs else []
     found = []

@@ -16,7 +16,7 @@ from engine.outside.prices import Price
 from storage.connections import ConnectionRow, PriceRow
 from tests.factories import document
 from ui.playground.binding_field import with_change
-from ui.playground.data import broken_references, flat, sources_for
+from ui.playground.data import broken_finder, flat, sources_for
 from ui.playground.from_example import draft_from
 from ui.playground.point_at import places_for, return_ops, use_ops
 from ui.playground.preview import nodes_in, preview_of, price_of, tokens_in
@@ -96,7 +96,7 @@ def test_what_no_schema_describes_is_taken_from_the_last_value() -> None:
     ],
 )
 def test_references_that_cannot_resolve_are_known_before_running(text: str, broken: list[str]) -> None:
-    assert broken_references(text, reader(), "prompt", CATALOG) == broken
+    assert broken_finder(reader(), "prompt", CATALOG)(text) == broken
 
 
 def test_an_empty_input_is_offered_data_by_name_type_or_last_value() -> None:
