@@ -41,6 +41,7 @@ from ui.look.parts import (
 from ui.look.text import _, tokens
 from ui.opened import every, nothing_here, opened, times_of
 from ui.playground.canvas_element import FlowCanvas, Marks
+from ui.playground.list_frames import frames_of
 from ui.playground.node_views import NODE_VIEWS
 from ui.playground.watch import Look, look_at, statuses
 from ui.visit import App, Visit, visit
@@ -327,13 +328,13 @@ class JobPage:
         self.canvas.set_marks(
             {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}
         )
+        self.canvas.set_scopes(frames_of(self.document))
         self.canvas_status()
 
     def canvas_status(self) -> None:
         """Shows on the graph how far each node is; the failed one is marked."""
         if self.canvas is not None:
-            node_ids = [node.id for node in self.document.nodes]
-            self.canvas.set_status(statuses(self.seen.look, node_ids, self.times.reader))  # type: ignore[arg-type]
+            self.canvas.set_status(statuses(self.seen.look, self.document, self.times.reader))  # type: ignore[arg-type]
 
     async def _node_selected(self, message: dict[str, Any]) -> None:
         nodes = message.get("nodes") or []

@@ -15,6 +15,7 @@ from ui.look.parts import Column, Table, card, segments, status_line, table, til
 from ui.look.text import _, number
 from ui.look.times import Times
 from ui.monitoring.charts import Bar, chart, length_note, waterfall
+from ui.playground.list_frames import lists_of
 from ui.playground.watch import Look
 
 #: So many steps are shown; a job may have thousands.
@@ -44,23 +45,46 @@ class StepLine:
 
 
 def step_lines(document: Document, look: Look, times: Times) -> list[StepLine]:
-    """Steps in the order they began, then nodes that were not run."""
+    """Steps in the order they began, then nodes that were not run.
+
+    Of the items of a long list only as many are shown as there is room for: failed ones and the first.
+    """
     begun = look.job.started_at or look.job.created_at
     names = {node.id: node.name for node in document.nodes}
     types = {node.id: node.type for node in document.nodes}
+    lists, totals = lists_of(document), _totals(look)
     lines = []
-    for step in look.steps[:MOST]:
+    for step in _shown(look.steps):
         ended = step.ended_at if step.ended_at is not None else times.clock.now()
         length = step.duration_ms if step.duration_ms is not None else max(0, ended - step.started_at)
         label = names.get(step.node_id, step.node_id)
         if step.index_path:
-            label += f", {_('item')} " + ".".join(str(part + 1) for part in step.index)
+            label += f", {_item_words(step, totals.get((lists.get(step.node_id, ''), step.index[:-1])))}"
         lines.append(
             StepLine(step.node_id, types.get(step.node_id, ""), label, step, max(0, step.started_at - begun), length)
         )
     seen = {step.node_id for step in look.steps}
     rest = [node_id for node_id in Graph(document).order if node_id not in seen]
     return [*lines, *(StepLine(node_id, types[node_id], names[node_id], None) for node_id in rest)]
+
+
+def _shown(steps: Sequence[StepRow]) -> Sequence[StepRow]:
+    if len(steps) <= MOST:
+        return steps
+    ranked = sorted(range(len(steps)), key=lambda at: (bool(steps[at].index_path), steps[at].status != "failed", at))
+    return [steps[at] for at in sorted(ranked[:MOST])]
+
+
+def _totals(look: Look) -> dict[tuple[str, tuple[int, ...]], int]:
+    """(Splitter, the place it stands in) -> how many items it gave."""
+    return {(step.node_id, step.index): step.items for step in look.steps if step.items is not None}
+
+
+def _item_words(step: StepRow, total: int | None) -> str:
+    """`3 of 12`; in a list in a list, the outer places come before it."""
+    *outer, last = (str(part + 1) for part in step.index)
+    words = f"{last} {_('of')} {total}" if total else f"{_('item')} {last}"
+    return " · ".join([*outer, words])
 
 
 class StepList:

@@ -31,10 +31,11 @@ from ui.look.parts import tile, words
 from ui.look.text import _
 from ui.opened import every
 from ui.playground.bar import Bar
-from ui.playground.canvas_element import Marks
+from ui.playground.canvas_element import ListScope, Marks
 from ui.playground.canvas_events import CanvasEvents
 from ui.playground.draft import Drafts, OpenDraft, drafts_of
 from ui.playground.inspector import Inspector
+from ui.playground.list_frames import frames_of
 from ui.playground.palette import palette
 from ui.playground.run_panel import RunPanel
 from ui.playground.steps_list import StepsList
@@ -106,6 +107,7 @@ class PlaygroundPage:
         self.selection: list[str] = []
         self.found: list[Problem] = []
         self.shown_marks: dict[str, Marks] = {}
+        self.shown_frames: list[ListScope] = []
         self.connections: frozenset[str] = frozenset()
 
     async def build(self, *, select: str, job: str) -> None:
@@ -160,6 +162,7 @@ class PlaygroundPage:
                     on_delete=self.events.delete_node,
                 )
                 self.inspector.run_panel = self.run_panel
+                self.inspector.on_open = self.open_node
         self.run_panel.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
@@ -187,12 +190,20 @@ class PlaygroundPage:
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
+        self._frame_lists(document)
         self.bar.show_problems(self.found)
         self.inspector.show_problems(self.found)
         self.run_panel.document_changed()
         self._draw_blank()
         self._draw_steps()
         self.bar.draw_sentence()
+
+    def _frame_lists(self, document: Document) -> None:
+        """Frames round what runs once per item."""
+        frames = frames_of(document)
+        if frames != self.shown_frames:
+            self.shown_frames = frames
+            self.canvas.set_scopes(frames)
 
     def _changed_elsewhere(self, ops: Sequence[Op], revision: int, client: str, name: str) -> None:
         if client == self.client_id:
@@ -216,6 +227,7 @@ class PlaygroundPage:
     async def canvas_loaded(self) -> None:
         """The canvas is new: it knows no marks yet, and the address may name a node."""
         self.shown_marks = {}
+        self.shown_frames = []
         self.document_changed()
         if self.first_selection:
             self.canvas.focus_node(self.first_selection)
@@ -289,6 +301,7 @@ class PlaygroundPage:
         if problem.node_id:
             self.canvas.focus_node(problem.node_id)
             await self.open_node(problem.node_id, tab="set_up")
+            self.inspector.focus(problem.pointer)
 
     def _show_status(self, changed: dict[str, Any] | None) -> None:
         if changed is None:

@@ -15,6 +15,7 @@ from engine.flow.contract import api_input, input_fields, payload_schema, sample
 from engine.flow.edits import Op, update_node
 from engine.ids import FlowId, JobId
 from storage.jobs import read_value
+from storage.steps import StepRow
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
 from ui.look import feedback
@@ -22,10 +23,10 @@ from ui.look.ask import ask_text
 from ui.look.code_view import value_view
 from ui.look.frame import reader
 from ui.look.parts import button, icon, icon_button, segments, status_badge, status_icon, words
-from ui.look.text import _, cost, duration, tokens
+from ui.look.text import _, cost, duration, number, tokens
 from ui.playground.batch import SampleBatch
 from ui.playground.point_at import pointing
-from ui.playground.watch import Look, look_at, statuses
+from ui.playground.watch import Look, item_paths, look_at, statuses, step_of
 from ui.visit import SignedOut, Visit
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class RunPanel:
         self.job_id: JobId | None = None
         self.look: Look | None = None
         self.node_id: str | None = None
+        #: Of a node that runs once per item: the item whose values are shown.
+        self.index_path: str | None = None
         self.shown: dict[str, dict[str, Any]] = {}
         self.as_json = False
         self.fields: Any = None
@@ -136,7 +139,7 @@ class RunPanel:
         """`input` or `output` of a node in the last run, None when it did not run."""
         if self.job_id is None or self.look is None:
             return None
-        step = next((step for step in self.look.steps if step.node_id == node_id), None)
+        step = step_of(self.look, node_id, self.index_path if node_id == self.node_id else None)
         if step is None:
             return None
         job_id = self.job_id
@@ -288,7 +291,7 @@ class RunPanel:
                 await changes.wait(TICK_SECONDS)
 
     def _show(self, look: Look) -> None:
-        fresh = statuses(look, [node.id for node in self.draft.document.nodes], self.reader)
+        fresh = statuses(look, self.draft.document, self.reader)
         changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
         if look.job.ended:
             changed |= dict.fromkeys([node_id for node_id in self.shown if node_id not in fresh])
@@ -318,24 +321,25 @@ class RunPanel:
             words(" · ".join(spent), "fp-t2 fp-num fp-nw")
 
     def _show_steps(self, look: Look) -> None:
+        """One row a node: a list may have thousands of steps."""
         labels = {node.id: node.name for node in self.draft.document.nodes}
         self.steps_box.clear()
         with self.steps_box:
-            for step in look.steps:
+            for node_id in dict.fromkeys(step.node_id for step in look.steps):
+                shown = self.shown.get(node_id) or {}
                 with ui.element("button").classes("fp-rs").props("type=button") as row:
-                    if step.node_id == self.node_id:
+                    if node_id == self.node_id:
                         row.classes("fp-on")
-                    status_icon(step.status)
-                    words(labels.get(step.node_id, step.node_id), "fp-cut")
+                    status_icon("completed" if shown.get("state") == "done" else str(shown.get("state") or "completed"))
+                    words(labels.get(node_id, node_id), "fp-cut")
                     words("", "fp-sp")
-                    words(
-                        duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at else "",
-                        "fp-tm fp-s12 fp-num fp-t2",
-                    )
-                row.on("click", lambda _event, node_id=step.node_id: self._open_step(node_id))
+                    if shown.get("total"):
+                        words(str(shown["word"]), "fp-s12 fp-num fp-nw fp-t2")
+                    words(str(shown.get("time") or ""), "fp-tm fp-s12 fp-num fp-t2")
+                row.on("click", lambda _event, node_id=node_id: self._open_step(node_id))
 
     async def _open_step(self, node_id: str) -> None:
-        self.node_id = node_id
+        self.node_id, self.index_path = node_id, None
         if self.look:
             self._show_steps(self.look)
         await self._show_value(node_id)
@@ -356,6 +360,27 @@ class RunPanel:
         with self.value_box:
             value_view(result, label=_("Result"))
 
+    def _item_row(self, step: StepRow) -> None:
+        """Which item's values are shown, and the way to its neighbours."""
+        assert self.look is not None
+        paths = item_paths(self.look, step.node_id)
+        at = paths.index(step.index_path)
+
+        async def go(to: int) -> None:
+            self.node_id, self.index_path = step.node_id, paths[to]
+            await self._show_value(step.node_id)
+
+        with ui.element("div").classes("fp-row"):
+            status_icon(step.status)
+            where = " · ".join(number(part + 1, self.reader) for part in step.index)
+            words(f"{_('Item')} {where}", "fp-num")
+            words(f"{number(at + 1, self.reader)} {_('of')} {number(len(paths), self.reader)}", "fp-t2 fp-s12 fp-num")
+            words("", "fp-sp")
+            before = icon_button("chevron_left", _("Item before"), lambda: go(at - 1))
+            after = icon_button("chevron_right", _("Next item"), lambda: go(at + 1))
+            before.set_enabled(at > 0)
+            after.set_enabled(at + 1 < len(paths))
+
     def _error_card(self, error: dict[str, Any]) -> None:
         label = error.get("node_label") or _("The run")
         node_id = error.get("node_id")
@@ -373,7 +398,7 @@ class RunPanel:
                 button(f"{_('Open')} {label}", lambda: self.on_open(node_id), small=True)
 
     async def _show_value(self, node_id: str) -> None:
-        step = next((step for step in self.look.steps if step.node_id == node_id), None) if self.look else None
+        step = step_of(self.look, node_id, self.index_path) if self.look else None
         if step is None:
             return
         value = await self.step_value(node_id, "output")
@@ -389,6 +414,8 @@ class RunPanel:
                 if step.model_calls:
                     price = None if step.cost_nanos is None else step.cost_nanos / 1e9
                     words(f"{tokens(step.input_tokens + step.output_tokens)} · {cost(price)}", "fp-t2 fp-s12 fp-num")
+            if step.index_path:
+                self._item_row(step)
             for warning in step.warnings:
                 with ui.element("p").classes("fp-warn fp-s12 fp-row"):
                     icon("warning", size=14)
