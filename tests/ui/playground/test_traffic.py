@@ -45,7 +45,7 @@ def test_shares_are_levels_and_words() -> None:
         "c": (0, "0 %"),
     }
     assert time["total"] == "1.0 s"
-    assert traffic_view(sums, "money")["nodes"]["b"]["aside"] == "$0.002"
+    assert traffic_view(sums, "money")["nodes"]["b"]["aside"] == "$0.0020"
     assert traffic_view(sums, "failures")["nodes"]["b"]["aside"] == "3 failures"
 
 
