@@ -63,8 +63,9 @@ def no_browser(what: str) -> NodeFailed:
         "The page was not opened in a browser: this server has none.",
         code="page_needs_browser",
         why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
-        remedy="The owner of the server can add both: `pip install playwright`, then `playwright install chromium` or "
-        "the system's package `chromium`, then restart. Or switch off “Open in a browser”.",
+        remedy="The owner of the server can add both: `uv pip install --python .venv/bin/python playwright`, then the system's "
+        "package `chromium` (or `.venv/bin/python -m playwright install chromium`), then restart. "
+        "Or switch off “Open in a browser”.",
     )
 
 
