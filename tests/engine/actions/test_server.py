@@ -1,0 +1,45 @@
+"""Only the owner of the server's first workspace sets what counts for all of it, and nonsense is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.actions.server import set_backup_passphrase, set_known_names, set_outbound_allow, set_public_url, set_rules
+from engine.errors import Invalid, NotAllowed
+from engine.jobs.retention import Rules
+from engine.vault.sealing import Vault
+from tests.factories import person
+
+SETTINGS = ((set_public_url, ""), (set_known_names, ""), (set_outbound_allow, "10.0.0.1"), (set_rules, Rules()))
+
+
+def test_owners_of_other_workspaces_and_editors_cannot_change_the_server(database, ada, workspace, stranger):
+    for verb, value in SETTINGS:
+        database.write_now(verb, ada, value)
+        for somebody in (stranger, person(workspace, "editor"), person(workspace, "viewer")):
+            with pytest.raises(NotAllowed):
+                database.write_now(verb, somebody, value)
+
+
+@pytest.mark.parametrize(
+    ("verb", "value"),
+    [
+        (set_public_url, "flows.example.com"),
+        (set_public_url, "https://flows.example.com/path"),
+        (set_public_url, "https://me@flows.example.com"),
+        (set_known_names, "https://flows.lan"),
+        (set_known_names, "*.lan"),
+        (set_outbound_allow, "*"),
+        (set_rules, Rules(values_days=0)),
+        (set_rules, Rules(rows_months=121)),
+        (set_rules, Rules(cap_gb=0.001)),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(database, ada, verb, value):
+    with pytest.raises(Invalid):
+        database.write_now(verb, ada, value)
+
+
+def test_a_passphrase_that_protects_nothing_is_refused(database, ada):
+    with pytest.raises(Invalid, match="3 characters"):
+        database.write_now(set_backup_passphrase, ada, Vault(bytes(32)), "abc")

@@ -1,0 +1,137 @@
+"""Settings, Data and Server: what the owner sets counts and is in the audit log; nobody else sees or changes it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from nicegui.testing import User
+
+from engine.check.server import outbound_rules
+from engine.jobs.retention import Rules, read_rules
+from engine.vault.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
+from engine.vault.passphrase import find_passphrase
+from engine.vault.sealing import open_vault
+from storage.audit import list_entries
+from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting, known_names
+from tests.ui.arrange import buttons, page_text, press
+from tests.ui.conftest import Site
+from tests.ui.settings.test_settings import box
+
+PASSPHRASE = "correct horse"
+
+
+def verbs(site: Site) -> list[str]:
+    return [entry.verb for entry in site.database.read_now(list_entries, site.workspace_id)]
+
+
+async def test_back_up_now_makes_a_file_that_its_passphrase_opens(site: Site, user: User, tmp_path) -> None:
+    await user.open("/settings/data")
+    await user.should_see("Nightly backups have no passphrase.")
+    press(user, "Back up now")
+    await user.should_see("Only this passphrase opens the file")
+    box(user, "Passphrase").value = "short"
+    press(user, "Make the backup")
+    await user.should_see("The passphrase has 5 characters")
+    box(user, "Passphrase").value = PASSPHRASE
+    box(user, "Once more").value = "correct house"
+    press(user, "Make the backup")
+    await user.should_see("The two are not the same.")
+    box(user, "Once more").value = PASSPHRASE
+    press(user, "Make the backup")
+    await user.should_see("The backup is made.", retries=50)
+
+    (made,) = list_backups(site.settings.data)
+    assert (made.kind, made.has_passphrase) == ("manual", True)
+    restore_backup(site.settings.data / "backups" / made.name, tmp_path / "new", passphrase=PASSPHRASE)
+    assert "back up" in verbs(site)
+
+
+async def test_a_backup_is_downloaded_by_the_owner_only(site: Site, user: User) -> None:
+    data = site.settings.data
+    name = new_name("nightly", 1_764_000_000_000)
+    write_backup(data, backups_folder(data) / name, at=1_764_000_000_000)
+    path = f"/settings/data/backups/{name}"
+    answer = await user.http_client.get(path)
+    assert (answer.status_code, answer.headers["content-disposition"]) == (200, f'attachment; filename="{name}"')
+    assert answer.content == (data / "backups" / name).read_bytes()
+    assert (await user.http_client.get("/settings/data/backups/..%2Fsecret.key")).status_code == 404
+    assert "download backup" in verbs(site)
+    async with site.browser() as stranger:
+        assert (await stranger.get(path)).status_code == 303
+    await site.sign_in("editor")
+    assert (await user.http_client.get(path)).status_code == 404
+
+
+async def test_a_passphrase_for_the_nights_is_kept_sealed(site: Site, user: User) -> None:
+    await user.open("/settings/data")
+    press(user, "Passphrase")
+    await user.should_see("Passphrase of nightly backups")
+    box(user, "Passphrase").value = box(user, "Once more").value = PASSPHRASE
+    press(user, "Save the passphrase")
+    await user.should_see("The next nightly backup is sealed with it.")
+    vault = open_vault(site.settings.data)
+    assert site.database.read_now(find_passphrase, site.settings, vault) == PASSPHRASE
+    assert PASSPHRASE not in str(site.database.read_now(find_setting, SERVER, BACKUP_PASSPHRASE))
+    await user.open("/settings/data")
+    assert PASSPHRASE not in page_text(user)
+    assert "Nightly backups have no passphrase." not in page_text(user)
+
+
+async def test_how_long_things_are_kept(site: Site, user: User) -> None:
+    await user.open("/settings/data")
+    box(user, "Values").value = "a week"
+    press(user, "Save")
+    await user.should_see("Write a number.")
+    box(user, "Values").value = "7"
+    box(user, "Cap of the database").value = "2,5"
+    press(user, "Save")
+    await user.should_see("It counts within ten minutes.")
+    assert site.database.read_now(read_rules) == Rules(7, 13, 2.5)
+    assert "set retention" in verbs(site)
+
+
+async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(site: Site, user: User) -> None:
+    await user.open("/settings/server")
+    box(user, "Allowed").value = "intranet.example.com\n10.0.0.0/33"
+    press(user, "Save the list")
+    await user.should_see("10.0.0.0/33")
+    box(user, "Allowed").value = "intranet.example.com\n10.0.0.5:8080"
+    press(user, "Save the list")
+    await user.should_see("Saved.")
+    rules = outbound_rules(site.settings, site.database)
+    assert [str(entry) for entry in rules.allow] == ["intranet.example.com", "10.0.0.5:8080"]
+    box(user, "Further names").value = "flows.lan\nFlows.lan:8080"
+    press(user, "Save the names")
+    box(user, "Public address").value = "https://flows.example.com/"
+    press(user, "Save the address")
+    for _ in range(100):
+        if len(site.database.read_now(known_names)) == 3:
+            break
+        await asyncio.sleep(0.05)
+    assert site.database.read_now(known_names) == ("flows.lan", "flows.lan:8080", "flows.example.com")
+    assert {"set allowed addresses", "set names of the server", "set public address"} <= set(verbs(site))
+
+
+async def test_others_see_neither_figures_nor_buttons(site: Site, user: User) -> None:
+    for role in ("editor", "viewer"):
+        await site.sign_in(role)
+        for path in ("/settings/data", "/settings/server"):
+            await user.open(path)
+            await user.should_see("The owner of this server")
+            assert not {"Back up now", "Check this server", "Save", "Save the list"} & set(buttons(user))
+            assert str(site.settings.data) not in page_text(user)
+
+
+async def test_check_this_server_shows_each_line_with_its_fix(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.check.outside.ANYWHERE", "https://practice.flowport.example/")
+    await user.open("/settings/server")
+    press(user, "Check this server")
+    await user.should_see("Models", retries=100)
+    await user.should_see("thing", retries=100)
+    shown = page_text(user)
+    for name in ("Data folder", "Disk", "Clock", "Database", "Worker", "Socket origin", "Proxy headers", "Outbound"):
+        assert name in shown
+    assert "Start it: `app.py serve`." in shown, "nothing serves in this test"
