@@ -11,7 +11,7 @@ A **condition** writes a part only when something is true, and a **loop** writes
     Hello!
     {% endif %}
     {% for link in page_scraper.out.links %}
-    {{ loop.index }}. {{ link.text | default(link.url) }}
+    {{ loop.index }}. {{ link.text }}
     {% endfor %}
 
 A line that holds only `{% %}` leaves no empty line. Inside a loop, `loop.index` counts from 1, and `loop.first` and `loop.last`

@@ -107,8 +107,11 @@ class _Block:
     def _summary(self) -> None:
         item = _object_at(self.form, self.here)
         names = {one.name for one in self.spec.fields}
+        chosen = {one.name: {str(value): word for value, word in one.choices} for one in self.spec.fields}
         texts = [
-            str(item[one.name]) for one in self.spec.fields if isinstance(item.get(one.name), str) and item[one.name]
+            chosen[one.name].get(str(item[one.name]), str(item[one.name]))
+            for one in fields_for(self.spec, item)
+            if isinstance(item.get(one.name), str) and item[one.name]
         ]
         name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
         self.name.text = name or f"{self.word.capitalize()} {self.at + 1}"
@@ -135,13 +138,13 @@ class _Block:
 
 def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
     """The fields of the object at `here`. Where it describes a field of the API Input, they follow its type."""
-    state = {"kind": _kind_of(_object_at(form, here))}
+    state = {"kind": _kind_of(_object_at(form, here)), "shown": _names(spec, _object_at(form, here))}
     place = ui.element("div").classes("fp-form")
 
     def show() -> None:
         item = _object_at(form, here)
         specs = fields_for(spec, item)
-        follows_type = specs is not spec.fields
+        follows_type = specs is not spec.fields and "type" in {one.name for one in spec.fields}
         place.clear()
         with place:
             form.draw([one for one in specs if not (follows_type and is_rule(one))], here)
@@ -160,6 +163,10 @@ def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], No
                 form.change(here, without_other_rules(spec, item))
             show()
             form.focus(pointer_to(here, "type" if before[0] != state["kind"][0] else "required"))
+        elif state["shown"] != _names(spec, item):
+            show()
+            form.focus(pointer_to(here, "operator"))
+        state["shown"] = _names(spec, item)
         if changed is not None:
             changed()
 
@@ -170,6 +177,10 @@ def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], No
 def _object_at(form: Form, pointer: str) -> Mapping[str, Json]:
     item = form.at(pointer)
     return item if isinstance(item, Mapping) else {}
+
+
+def _names(spec: FieldSpec, item: Mapping[str, Json]) -> list[str]:
+    return [one.name for one in fields_for(spec, item)]
 
 
 def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:

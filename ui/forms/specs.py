@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import BaseModel
 
+from engine.flow.rules import ALONE
 from ui.look.text import _, type_word
 
 Json = Any
@@ -224,8 +225,10 @@ _YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
 def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
-    """The fields to show for one object. Where the object describes a field (it has `type`), they follow that type."""
+    """The fields to show for one object: they follow its `type` where it describes a field, its `operator` in a rule."""
     names = {one.name for one in spec.fields}
+    if {"operator", "value"} <= names and isinstance(item, Mapping) and item.get("operator") in ALONE:
+        return tuple(one for one in spec.fields if one.name != "value")
     if not {"type", "format", "pattern"} <= names:
         return spec.fields
     kind = item.get("type", "string") if isinstance(item, Mapping) else "string"

@@ -79,7 +79,7 @@ class Bindings:
                 (found for pointer, found in problems.items() if _within(pointer, place.pointer)),
                 None,
             )
-            place.field.mark(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
+            place.field.show_trouble(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
             place.trouble.clear()
             if mine is None:
                 continue
@@ -182,9 +182,9 @@ class Bindings:
             try:
                 parsed = json.loads(new)
             except ValueError:
-                field.mark(bad=True, broken=[])
+                field.show_trouble(bad=True, broken=[])
                 return None
-            field.mark(bad=False, broken=[])
+            field.show_trouble(bad=False, broken=[])
             return on_change(parsed)
 
         field = BindingField(
