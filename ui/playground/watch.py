@@ -91,7 +91,7 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
         state = "cancelled"
     else:
         state = "skipped" if all(step.status == "skipped" for step in mine) else "done"
-    done = len(over) if state == "running" else len(over) - len(failed)
+    done = len(over) if state == "running" else sum(step.status == "completed" for step in over)
     return {
         "state": state,
         "word": f"{number(done, reader)} {_('of')} {number(total, reader)}",

@@ -1,0 +1,63 @@
+"""A list on the canvas: a frame round it, counts on its nodes, a Condition's two ports, and the values of each item."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+PAYLOAD = {"words": ["one", "two", "three", {"no": "text"}]}
+NODES = [
+    ("api_input", "API Input", {}, {"fields": [{"name": "words", "type": "array"}], "samples": [{"title": "W", "payload": PAYLOAD}]}),
+    ("array_splitter", "Split words", {"items": "{{ api_input.out.words }}"}, {}),
+    ("condition", "Is it two?", {"rules": [{"left": "{{ array_splitter.out }}", "operator": "equals", "right": "two"}]}, {}),
+    ("text_template", "Shout", {"template": "{{ condition.out | upper }}!"}, {}),
+    ("parse_json", "Read it", {"text": "{{ condition.out }}"}, {}),
+    ("first_value", "Either", {}, {}),
+    ("array_flatten", "All words", {}, {}),
+]  # fmt: skip
+PLACES = [(0, 0), (270, 0), (540, 0), (810, -90), (810, 90), (1080, 0), (1350, 0)]
+EDGES = "api_input>array_splitter array_splitter>condition condition.yes>text_template condition.no>parse_json text_template>first_value parse_json>first_value first_value>array_flatten"
+
+
+def flow() -> str:
+    nodes = [
+        {"id": kind, "type": kind, "label": label, "inputs": inputs, "config": config, "position": {"x": x, "y": y}}
+        for (kind, label, inputs, config), (x, y) in zip(NODES, PLACES, strict=True)
+    ]
+    edges = []
+    for number, text in enumerate(EDGES.split()):
+        source, target = text.split(">")
+        source, _, port = source.partition(".")
+        edges.append({"id": f"e{number}", "source": source, "source_port": port or "out", "target": target})
+    return json.dumps({"format": 1, "title": "Words", "nodes": nodes, "edges": edges})
+
+
+def test_a_list_is_framed_counted_and_looked_into(page: Page, server: LiveServer) -> None:
+    flow_id = server.run("flows", "import", "-", stdin=flow()).stdout.strip()
+    page.goto(f"/playground/{flow_id}")
+    page.locator("[data-loaded=true]").wait_for()
+    expect(page.get_by_test_id("scope-array_splitter")).to_contain_text("For each item of Split words")
+    expect(page.get_by_test_id("port-condition-out-yes")).to_be_attached()
+    expect(page.get_by_test_id("port-condition-out-no")).to_be_attached()
+    run = page.get_by_role("region", name="Run", exact=True)
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Completed")
+    expect(page.get_by_test_id("status-array_splitter")).to_contain_text("4 items")
+    expect(page.get_by_test_id("status-condition")).to_contain_text("4 of 4")
+    expect(page.get_by_test_id("node-parse_json")).to_have_attribute("data-status", "done")
+    expect(page.get_by_test_id("status-parse_json")).to_contain_text("1 of 4")
+    if shots := os.environ.get("FLOWPORT_SHOTS"):
+        page.screenshot(path=f"{shots}/lists.png")
+    run.get_by_role("button", name="Read it").click()
+    expect(run).to_contain_text("Item 1")
+    run.get_by_role("button", name="Next item").click()
+    expect(run).to_contain_text("Item 2")
+    if shots:
+        page.screenshot(path=f"{shots}/item.png")
