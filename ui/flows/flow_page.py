@@ -118,9 +118,9 @@ class FlowPage:
             await self.tabs_of_flow.view(live)
 
     async def _went_live(self) -> None:
-        self.flow = await self.here.see(get_flow, self.flow.id)
-        self._draw_head()
-        await self._draw_tab(self.tab)
+        """The dialog shows the endpoint now; the head follows with the next look."""
+        for place in self.places.values():
+            place.clear()
 
     async def undeploy(self) -> None:
         """Undeploy API."""
@@ -161,7 +161,7 @@ class FlowPage:
         for place in self.places.values():
             place.clear()
         with self.places[name]:
-            if name == "api" and self.deploying and self.flow.live_version is not None:
+            if self.deploying and self.flow.live_version is not None:
                 return
             if name == "api":
                 await self.api.draw(self.flow)

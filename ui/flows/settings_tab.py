@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.actions.flows import change_flow_settings
 from storage.flows import FlowRow
-from ui.flows import settings_docs, settings_kept, settings_limit, settings_title, settings_webhook
+from ui.flows import settings_docs, settings_kept, settings_limit, settings_mcp, settings_title, settings_webhook
 from ui.look import feedback
 from ui.look.text import _
 from ui.visit import Visit
@@ -39,6 +39,7 @@ SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
     settings_limit.draw,
     settings_docs.draw,
     settings_kept.draw,
+    settings_mcp.draw,
     settings_webhook.draw,
 )
 

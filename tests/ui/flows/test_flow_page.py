@@ -37,6 +37,7 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.", retries=30)
     await user.should_see("watching, 0 of 5", retries=30)
+    await user.should_see("Undeploy API", retries=40)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
     assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
