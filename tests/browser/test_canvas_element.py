@@ -526,3 +526,92 @@ def test_zoom_fit_grid_and_dark(tab):
     page.get_by_role("button", name="Grid").click()
     expect(page.locator(".fp-floor")).to_have_count(0)
     assert page.evaluate("getComputedStyle(document.querySelector('.fp-node')).backgroundColor") == "rgb(29, 31, 34)"
+
+
+def test_everything_is_found_lined_up_and_run_without_a_mouse(tab):
+    graph = {
+        **CHAIN,
+        "notes": [
+            {"id": "note", "text": "Ask Tom", "position": {"x": 0, "y": 320}, "size": {"width": 200, "height": 80}}
+        ],
+    }
+    canvas = tab(graph)
+    page = canvas.page
+
+    canvas.keys("Control+f")
+    page.keyboard.type("summ")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("search")).to_contain_text("1 of 1")
+    expect(page.get_by_role("search")).to_contain_text("Summarise: Prompt")
+    page.keyboard.press("Escape")
+    expect(canvas.node("prompt")).to_be_focused()
+
+    page.keyboard.press("Shift+F10")
+    menu = page.get_by_role("menu", name="Selection")
+    expect(menu.get_by_role("menuitem").first).to_be_focused()
+    menu.get_by_role("menuitem", name="Run from here").press("Enter")
+    assert canvas.heard("run_request", mode="from")["node"] == "prompt"
+    page.keyboard.press("Control+Enter")
+    assert canvas.heard("run_request", mode="all")
+
+    page.keyboard.press("e")
+    assert canvas.heard("select", edges=["scraper-prompt"])
+    page.keyboard.press("n")
+    expect(page.get_by_role("dialog", name="Add in this connection")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Delete")
+    expect(canvas.edges).to_have_count(1)
+
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.dataset.note") != "note:note":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Control+ArrowRight")
+    canvas.settles(lambda: canvas.document()["notes"][0]["size"], {"width": 220, "height": 80})
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Text of the note")).to_be_focused()
+    page.keyboard.press("Escape")
+
+    canvas.keys("Control+a", "Shift+F10")
+    page.get_by_role("menuitem", name="Align top").press("Enter")
+    canvas.settles(lambda: {part["position"]["y"] for part in canvas.document()["nodes"]}, {0})
+    canvas.keys("Control+z")
+    canvas.settles(lambda: canvas.place("api_output"), (520, 200))
+
+    canvas.keys("Escape", "?")
+    expect(page.get_by_role("dialog", name="Keys of the canvas")).to_contain_text("Find in this flow")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_right_click_offers_what_fits_and_traffic_is_shown_in_words(tab):
+    canvas = tab(CHAIN)
+    page = canvas.page
+    canvas.node("scraper").click(button="right")
+    page.get_by_role("menuitem", name="Duplicate").click()
+    expect(canvas.nodes).to_have_count(5)
+    page.locator(".vue-flow__pane").click(button="right", position={"x": 500, "y": 620})
+    page.get_by_role("menuitem", name="Add a note").click()
+    expect(page.get_by_role("textbox", name="Text of the note")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.get_by_test_id("tool-traffic").click()
+    page.get_by_role("menuitemradio", name="Share of money").click()
+    assert canvas.heard("traffic_request", kind="money")
+    share = {"level": 4, "share": 0.8, "icon": "payments", "word": "80 %", "aside": "$1.20", "title": "3 steps ran"}
+    shown = {
+        "kind": "money",
+        "title": "Share of money, last 7 days",
+        "total": "$1.50",
+        "empty": "",
+        "nodes": {"prompt": share},
+    }
+    canvas.server("set_traffic", shown)
+    expect(page.get_by_test_id("traffic-prompt")).to_contain_text("80 %$1.20")
+    page.get_by_role("button", name="Hide traffic").click()
+    expect(page.get_by_test_id("traffic-prompt")).to_have_count(0)
+    canvas.server("set_traffic", {**shown, "nodes": {}, "empty": "No calls yet."})
+    expect(page.get_by_test_id("traffic-legend")).to_contain_text("No calls yet.")
+    page.evaluate(
+        """() => { const at = { bubbles: true, pointerType: 'touch', isPrimary: true, clientX: 700, clientY: 640, pointerId: 7 };
+        document.querySelector('.vue-flow__pane').dispatchEvent(new PointerEvent('pointerdown', at)); }"""
+    )
+    expect(page.get_by_role("menu", name="Canvas")).to_be_visible()

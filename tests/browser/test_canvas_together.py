@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import sign_in
 from tests.live_server import LiveServer
 
 pytestmark = pytest.mark.browser
@@ -59,7 +60,9 @@ def key(page: Page, *keys: str) -> None:
         page.keyboard.press(one)
 
 
-def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(context: BrowserContext, server: LiveServer) -> None:
+def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
+    browser: Browser, context: BrowserContext, server: LiveServer
+) -> None:
     flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
     one, other = opened(context, flow_id), opened(context, flow_id)
 
@@ -102,7 +105,19 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(context: BrowserC
     one.close()
     other.close()
     server.start(owner=False)
-    back = opened(context, flow_id)
+    elsewhere = browser.new_context(base_url=server.url)
+    sign_in(elsewhere.new_page()).close()
+    theirs = opened(elsewhere, flow_id)
+    theirs.get_by_test_id("node-text_template").click()
+    key(theirs, "ArrowRight")
+    theirs.wait_for_function("() => !Object.keys(localStorage).some(name => name.startsWith('flowport-journal '))")
+    elsewhere.close()
+
+    # The flow is newer than the edits this browser kept: the person chooses.
+    back = context.new_page()
+    back.goto(f"/playground/{flow_id}")
+    back.get_by_role("dialog", name="Put your offline edits").get_by_role("button", name="Put 1 edit back").click()
+    back.locator("[data-loaded=true]").wait_for()
     assert place(back, "text_template") == "260px, 20px"
     assert place(back, "api_input") == "0px, 60px"
     expect(back.get_by_test_id("node-text_template")).to_contain_text("First")
