@@ -1,4 +1,4 @@
-"""Builds the public API: a plain ASGI app for everything under `/public`, the two health checks and the metrics.
+"""Builds the public API: a plain ASGI app for everything under `/public`, `/mcp`, the two health checks and the metrics.
 
 It stands in front of the pages and never passes through them. Every answer carries the request's id, and whatever goes wrong is
 answered as `application/problem+json`.
@@ -23,6 +23,8 @@ from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
 from api.json_body import BodyLimits
 from api.limit_headers import limit_headers
+from api.mcp import PATH as MCP_PATH
+from api.mcp import Mcp
 from api.openapi import BASE
 from api.refusals import RefusalRecorder
 from api.request_ids import request_id_from
@@ -63,7 +65,7 @@ ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
 
 def is_public(path: str) -> bool:
     """True for the addresses that belong to this app and not to the pages."""
-    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz", "/metrics"}
+    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz", "/metrics", MCP_PATH}
 
 
 class PublicApi:
@@ -71,6 +73,7 @@ class PublicApi:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._mcp = Mcp(context)
         self._router = Router(
             [
                 Route(path, _endpoint(context, handler, kind), methods=[method])
@@ -86,6 +89,7 @@ class PublicApi:
 
     async def close(self) -> None:
         """Writes the notes about refused calls and used keys that are still waiting."""
+        await self._mcp.close()
         await self._context.refusals.flush()
         await self._context.key_uses.flush()
         await self._context.sent_fields.flush()
@@ -100,7 +104,7 @@ class PublicApi:
         answer = _Answer(send, request_id)
         try:
             _check_head(scope)
-            await self._router(scope, receive, answer)
+            await (self._mcp if scope["path"] == MCP_PATH else self._router)(scope, receive, answer)
         except Refusal as refusal:
             await self._refuse(request, refusal, answer)
         except HTTPException as error:

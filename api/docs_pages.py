@@ -49,6 +49,7 @@ GUIDES = {
     "best-practices": "Best practices",
     "production-checklist": "Production checklist",
     "webhooks": "Webhooks",
+    "ai-assistants": "AI assistants (MCP)",
     "hosting": "Hosting",
 }
 _TYPE_WORDS = {

@@ -173,7 +173,9 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     """The first call of the quick start, the header of a key, the headers of the limits, and the shape of an error."""
     greet = terminal.flow(greeting())
     about_calls = [
-        path for path in docs.links("/docs", "/docs/guides/") if not path.endswith(("/hosting", "/webhooks"))
+        path
+        for path in docs.links("/docs", "/docs/guides/")
+        if not path.endswith(("/hosting", "/webhooks", "/ai-assistants"))
     ]
     shown = [block for path in about_calls for block in docs.blocks(path)]
     kinds = {"shell": [], "header": [], "json": []}
