@@ -25,6 +25,13 @@ function readChip(inside, nodes) {
   return { text: [text, ...filters.map((one) => one.trim())].join(" | "), icon: known ? nodes[node].icon : "link_off", known };
 }
 
+/** Names that a template gives to values of its own, in {% for %} and {% set %}: they are no data of a node. */
+function ownNames(text) {
+  if (!text.includes("{%")) return new Set();
+  const given = [...text.matchAll(/\{%[-+]?\s*(?:for\s+([\w\s,]+?)\s+in\b|set\s+(\w+))/g)];
+  return new Set(["loop", ...given.flatMap(([, loops, set]) => (loops ?? set).split(",").map((one) => one.trim()))]);
+}
+
 class Chip extends CM.WidgetType {
   constructor(raw, shown, broken) {
     super();
@@ -59,7 +66,7 @@ const chips = (field) => {
       const start = view.state.doc.lineAt(from).from;
       for (const match of view.state.doc.sliceString(start, view.state.doc.lineAt(to).to).matchAll(REFERENCE)) {
         const shown = readChip(match[1], field.nodes);
-        if (!shown) continue;
+        if (!shown || (!shown.known && ownNames(view.state.doc.toString()).has(match[1].trim().split(/[^\w]/)[0]))) continue;
         const widget = new Chip(match[0], shown, !shown.known || field.broken.includes(match[0]));
         made.push(CM.Decoration.replace({ widget }).range(start + match.index, start + match.index + match[0].length));
       }
@@ -103,6 +110,23 @@ function complete(context) {
   return options.length ? { from, options, validFor: /^[^{}\n]*$/ } : null;
 }
 
+const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let rest = byte;
+  for (let bit = 0; bit < 8; bit += 1) rest = rest & 1 ? (rest >>> 1) ^ 0xedb88320 : rest >>> 1;
+  return rest >>> 0;
+});
+
+/** CRC-32 of a text in UTF-16, low byte first: the server changes only the text that was meant. */
+export function checksum(text) {
+  let rest = 0xffffffff;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    rest = (rest >>> 8) ^ CRC[(rest ^ unit) & 0xff];
+    rest = (rest >>> 8) ^ CRC[(rest ^ (unit >>> 8)) & 0xff];
+  }
+  return (rest ^ 0xffffffff) >>> 0;
+}
+
 /** The one place where two texts differ, in UTF-16 units: what travels instead of the whole text. */
 export function difference(old, now) {
   let from = 0;
@@ -110,7 +134,7 @@ export function difference(old, now) {
   while (from < shorter && old[from] === now[from]) from += 1;
   let tail = 0;
   while (tail < shorter - from && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail += 1;
-  return { from, to: old.length - tail, text: now.slice(from, now.length - tail), length: now.length };
+  return { from, to: old.length - tail, text: now.slice(from, now.length - tail) };
 }
 
 const oneLine = (text) => text.replace(/\s*\n\s*/g, " ");
@@ -151,11 +175,6 @@ export default {
     this.view = null;
   },
   watch: {
-    value(text) {
-      if (!this.view) return;
-      if (!this.view.hasFocus) this.put(text);
-      this.sent = text;
-    },
     nodes: { deep: true, handler() { this.redraw(); } },
     broken: { deep: true, handler() { this.redraw(); } },
     raw() { this.redraw(); },
@@ -208,6 +227,12 @@ export default {
     read() {
       return this.view ? this.view.state.doc.toString() : this.sent;
     },
+    // Another value from elsewhere. What is being typed here stays: it is later, and wins.
+    replace(text) {
+      const mine = this.read() !== this.sent;
+      this.sent = text;
+      if (!mine && this.view) this.put(text);
+    },
     put(text) {
       const change = difference(this.read(), text);
       if (change.from === change.to && !change.text) return;
@@ -225,9 +250,10 @@ export default {
       if (!this.view) return;
       const text = this.read();
       if (text === this.sent) return;
-      const change = difference(this.sent, text);
+      const { from, to, text: put } = difference(this.sent, text);
+      const base = checksum(this.sent);
       this.sent = text;
-      this.$emit("change", change);
+      this.$emit("change", { from, to, text: put, base });
     },
     // Keys of a field are not keys of the canvas; running and saving are everybody's, after the text is on its way.
     keys(event) {

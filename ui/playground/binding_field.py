@@ -5,6 +5,7 @@ It saves by small edits: the browser sends where the text changed and what stand
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -63,9 +64,9 @@ class BindingField(Element, component=_COMPONENT):
         """Another value from outside; nothing is told."""
         if value != self.text:
             self._props["value"] = value
-            self.update()
+            self.run_method("replace", value)
 
-    def mark(self, *, bad: bool, broken: Sequence[str]) -> None:
+    def show_trouble(self, *, bad: bool, broken: Sequence[str]) -> None:
         """Whether the value has a problem, and which of its references (with their braces) cannot be found."""
         if (bad, list(broken)) != (self._props.get("bad", False), self._props.get("broken", [])):
             self._props.update(bad=bad, broken=list(broken))
@@ -103,10 +104,10 @@ class BindingField(Element, component=_COMPONENT):
 
 
 def with_change(text: str, change: Mapping[str, Any]) -> str | None:
-    """The text after `{from, to, text, length}` in UTF-16 units; None when it does not fit (length is of the result)."""
+    """The text after `{from, to, text, base}` in UTF-16 units; None when it was made to another text (`base`: its CRC-32)."""
     units = text.encode("utf-16-le", "surrogatepass")
     start, end = int(change["from"]) * 2, int(change["to"]) * 2
-    if not 0 <= start <= end <= len(units):
+    if zlib.crc32(units) != change["base"] or not 0 <= start <= end <= len(units):
         return None
     changed = units[:start] + str(change["text"]).encode("utf-16-le", "surrogatepass") + units[end:]
-    return changed.decode("utf-16-le", "surrogatepass") if len(changed) == int(change["length"]) * 2 else None
+    return changed.decode("utf-16-le", "surrogatepass")

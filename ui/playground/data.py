@@ -63,7 +63,7 @@ def sources_for(
     """The nodes before this one, nearest first, with what they give; `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
     return [
-        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN))
+        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document)
         for other in earlier_nodes(document, node_id)[:most]
     ]
 
@@ -75,9 +75,12 @@ def earlier_nodes(document: Document, node_id: str) -> list[str]:
     return [other for other in reversed(graph.ancestors(node_id)) if scopes.sees(node_id, other)]
 
 
-def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN) -> Source:
-    """What one node gives. Where its schema says nothing, the value of the last run does."""
-    schema = out_schema(node, catalog)
+def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None) -> Source:
+    """What one node gives. Where its schema says nothing, the value of the last run does.
+
+    With the document, nodes that pass data on give what came to them.
+    """
+    schema = out_schema(node, catalog, document)
     data = list(_inside(node.id, (), schema, value, 1))
     if node.type in _WITH_INDEX:
         data += [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
@@ -153,7 +156,7 @@ def _resolves(reference: Reference, document: Document, usable: set[str], catalo
         return False
     if reference.root != "out":
         return node.type in _WITH_INDEX
-    return schema_at(out_schema(node, catalog), reference.path) is not None
+    return schema_at(out_schema(node, catalog, document), reference.path) is not None
 
 
 def _inside(

@@ -69,12 +69,25 @@ class LastRun:
         job_id = look.job.id
 
         def read(session: Session, _workspace: str) -> dict[str, Any]:
-            found = {
-                node_id: find_value(session, job_id, "output", node_id, step.index_path) for node_id, step in chosen
-            }
-            return {node_id: stored.value for node_id, stored in found.items() if stored is not None}
+            found = {}
+            for node_id, step in chosen:
+                name = "output" if step.items is None else "input"
+                stored = find_value(session, job_id, name, node_id, step.index_path)
+                if step.items is not None:
+                    given = _item_of(stored, item[len(step.index) :])
+                    found |= {} if given is None else {node_id: given}
+                elif stored is not None:
+                    found[node_id] = stored.value
+            return found
 
         return await self.visit.see(read)
+
+
+def _item_of(stored: StoredValue | None, item: tuple[int, ...]) -> Any:
+    """What a Splitter gave for an item: it is in the list it was given. None when that is not known."""
+    items = stored.value.get("items") if stored is not None and isinstance(stored.value, dict) else None
+    place = item[0] if item else 0
+    return items[place] if isinstance(items, list) and place < len(items) else None
 
 
 def nearest(steps: Iterable[StepRow], node_id: str, item: tuple[int, ...]) -> StepRow | None:

@@ -96,7 +96,8 @@ class EdgeMapping:
         )
         if data.is_deleted:
             return
-        data.show([source_of(source, CATALOG, self.outputs.get(source.id, NOT_RUN))], more=False)
+        given = self.outputs.get(source.id, NOT_RUN)
+        data.show([source_of(source, CATALOG, given, self.draft.document)], more=False)
         self.bindings.on_drawn = self._show_around
         self._show_around()
 

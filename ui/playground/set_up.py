@@ -138,7 +138,10 @@ class SetUp:
             return
         if self.data_list is not None:
             nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
-            sources = [source_of(one, CATALOG, self.previews.outputs.get(one.id, NOT_RUN)) for one in nodes]
+            sources = [
+                source_of(one, CATALOG, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
+                for one in nodes
+            ]
             self.data_list.show(sources, more=len(shown) < len(earlier))
         self._show_offers()
         await self.previews.show()

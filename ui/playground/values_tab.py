@@ -143,6 +143,7 @@ class ValuesTab:
             text = stored.value if whole else json.dumps(stored.value, ensure_ascii=False, indent=2)
             ui.download.content(text.encode(), f"{name}.{'txt' if whole else 'json'}")
 
+        pick = None
         points = self.name == "output" and self.edit is not None and not stored.cut
         if points:
             if not isinstance(stored.value, dict | list):
@@ -152,7 +153,7 @@ class ValuesTab:
             strip, pick = pointing(lambda: self.draft.document, self.node.id, self.edit)
             if strip is not None and pick is not None:
                 pick(())
-        value_view(stored.value, label=label, download=download, on_pick=pick if points else None, reader=self.reader)
+        value_view(stored.value, label=label, download=download, on_pick=pick, reader=self.reader)
         if stored.cut:
             words(_("Only the beginning of this value was kept."), "fp-s12 fp-t3", tag="p")
 

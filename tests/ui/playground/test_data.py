@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from typing import Any
 
 import pytest
@@ -211,13 +212,17 @@ def test_fields_come_from_json_and_from_a_curl_line_without_a_content_type() -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "change", "after"),
+    ("known", "made_to", "change", "after"),
     [
-        ("Hello", {"from": 5, "to": 5, "text": "!", "length": 6}, "Hello!"),
-        ("a😀b", {"from": 3, "to": 4, "text": "c", "length": 4}, "a😀c"),
-        ("short", {"from": 9, "to": 9, "text": "x", "length": 10}, None),
-        ("other text", {"from": 0, "to": 0, "text": "x", "length": 4}, None),
+        ("Hello", "Hello", {"from": 5, "to": 5, "text": "!"}, "Hello!"),
+        ("a😀b", "a😀b", {"from": 3, "to": 4, "text": "c"}, "a😀c"),
+        ("abc", "xbc", {"from": 3, "to": 3, "text": "d"}, None),
+        ("abc", "abc", {"from": 9, "to": 9, "text": "d"}, None),
     ],
 )
-def test_a_field_is_saved_by_the_piece_that_changed(text: str, change: dict[str, Any], after: str | None) -> None:
-    assert with_change(text, change) == after
+def test_a_field_is_saved_by_the_piece_that_changed(
+    known: str, made_to: str, change: dict[str, Any], after: str | None
+) -> None:
+    base = zlib.crc32(made_to.encode("utf-16-le"))
+
+    assert with_change(known, {**change, "base": base}) == after
