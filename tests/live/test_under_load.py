@@ -119,6 +119,7 @@ async def test_a_rollback_under_load_is_seen_at_once_and_each_job_runs_the_versi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_a_rollback_under_load_holds_for_long(terminal, store, owner, client):
     await roll_back(terminal, store, owner, client, pause=20)
 
