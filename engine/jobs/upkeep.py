@@ -57,7 +57,10 @@ class Upkeep:
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._retention = Retention(database, self._stop)
-        self._retention_due = self._backup_due = 0.0
+        self._retention_due, self._backup_due = (
+            monotonic() + RETENTION_SECONDS,
+            0.0,
+        )  # time to change the rules after an upgrade
         self._thread = threading.Thread(target=self._look_for_ever, name="upkeep", daemon=True)
 
     def start(self) -> None:
