@@ -36,7 +36,8 @@ def run_command(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[
     """Runs `app.py` with these arguments. Fails when it does not end within a minute."""
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
-        files[0].write_bytes(stdin)
+        for file, content in zip(files, (stdin, b"", b""), strict=True):
+            file.write_bytes(content)
         process = _starter().Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
         process.start()
         process.join(PATIENCE_SECONDS)
@@ -64,7 +65,7 @@ def _starter() -> ForkServerContext:
 
 def _be_the_command(arguments: Sequence[str], environment: dict[str, str], folder: Path, files: list[Path]) -> None:
     for number, file in enumerate(files):
-        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT, 0o600), number)
+        os.dup2(os.open(file, os.O_RDWR), number)
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, how) for number, how in enumerate("rww"))
     os.environ.clear()
     os.environ.update(environment)
