@@ -164,7 +164,7 @@ class DataPage:
                 words("", "fp-sp")
                 words(told, "fp-num")
             if limit:
-                meter(value, limit, label=name).classes("fp-meter-line")
+                meter(round(value / GB, 3), round(limit / GB, 3), label=f"{name}, GB").classes("fp-meter-line")
             if hint:
                 words(hint, "fp-hint", tag="p")
 
