@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
+from tests.benchmarks import lists
 from tests.benchmarks.baseline import bare
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.pages import first_rows
@@ -138,3 +139,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    lists.main()

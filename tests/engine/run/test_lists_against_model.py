@@ -67,6 +67,16 @@ def evaluate(statements, value):
     return value
 
 
+def expected(program, x):
+    """The result and None, or None and why the run fails."""
+    try:
+        return {"output": {"r": evaluate(program, x)}}, None
+    except Skipped:
+        return {"output": None}, None
+    except Failed as failure:
+        return None, str(failure)
+
+
 def evaluate_list(statement, value):
     entries, errors, total = [], [], 0
 
@@ -114,6 +124,10 @@ def evaluate_list(statement, value):
 # ---------- the same as a document ----------
 
 
+def out_of(node_id):
+    return f"{{{{ {node_id}.out }}}}"
+
+
 class Drawing:
     def __init__(self):
         self.nodes, self.edges = [], []
@@ -131,18 +145,17 @@ class Drawing:
                 case Work(on_error):
                     policy = {"on_error": on_error, **({"default": "instead"} if on_error == "use_default" else {})}
                     source = self.add("work", {"x": data}, policy=policy, after=[source])
-                    data = "{{ %s.out }}" % source
+                    data = out_of(source)
                 case Branch(yes, no):
                     rules = [{"left": data, "operator": "is_empty"}]
                     choice = self.add("condition", {"rules": rules, "value": data}, after=[source])
                     ends = [
-                        self.draw(side, f"{choice}.{port}", "{{ %s.out }}" % choice)
-                        for port, side in (("yes", yes), ("no", no))
+                        self.draw(side, f"{choice}.{port}", out_of(choice)) for port, side in (("yes", yes), ("no", no))
                     ]
                     source = self.add(
                         "first_value", {"values": [end[1] for end in ends]}, after=[end[0] for end in ends]
                     )
-                    data = "{{ %s.out }}" % source
+                    data = out_of(source)
                 case ForEach():
                     source, data = self.draw_list(statement, source, data)
         return source, data
@@ -151,17 +164,17 @@ class Drawing:
         config = {"mode": statement.mode, "max_concurrency": 3, "chunk_size": 2}
         for body in statement.bodies:
             splitter = self.add("array_splitter", {"items": data}, config, after=[source])
-            source, data = self.draw(body, splitter, "{{ %s.out }}" % splitter)
+            source, data = self.draw(body, splitter, out_of(splitter))
         ends = [source]
         inputs = {"value": data}
         if statement.second is not None:
-            ends.append(self.draw((*statement.second, Work()), splitter, "{{ %s.out }}" % splitter)[0])
+            ends.append(self.draw((*statement.second, Work()), splitter, out_of(splitter))[0])
             inputs = {}
         levels = "all" if statement.nested else 1
         flatten = self.add(
             "array_flatten", inputs, {"on_item_error": statement.on_item_error, "levels": levels}, after=ends
         )
-        return flatten, "{{ %s.out.items }}" % flatten
+        return flatten, f"{{{{ {flatten}.out.items }}}}"
 
 
 # ---------- what is tried ----------
@@ -226,13 +239,10 @@ def test_every_flow_gives_what_the_model_gives(program, x, pauses):
 
     document = flow(drawing.nodes, " ".join(drawing.edges))
     outcome, notebook = asyncio.run(go(document, {"x": x}, catalog={**WORK, "work": node_type("work", do)}))
-    try:
-        expected = {"output": {"r": evaluate(program, x)}}
-    except Skipped:
-        expected = {"output": None}
-    except Failed as failure:
+    result, message = expected(program, x)
+    if message is not None:
         assert outcome.error is not None
-        assert outcome.error.message.endswith("not a list.") or outcome.error.message == str(failure)
+        assert outcome.error.message == message or outcome.error.message.endswith("not a list.")
         return
-    assert (outcome.error, outcome.result) == (None, expected)
+    assert (outcome.error, outcome.result) == (None, result)
     assert len({step.key for step in notebook.over}) == len(notebook.over), "no step twice"
