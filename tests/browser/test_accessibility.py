@@ -246,6 +246,8 @@ def test_signing_in(browser: Browser, server: LiveServer, owner: Page) -> None:
         "/settings/keys",
         "/settings/models",
         "/settings/limits",
+        "/settings/data",
+        "/settings/server",
         "/settings/about",
         "/docs",
         "/docs/guides/quick-start",
