@@ -1,0 +1,94 @@
+"""Rules in the inspector: a Condition's between data, a Filter List's about fields of an item."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.flow.document import load_document
+from engine.flow.rules import OPERATOR_TITLES
+from engine.nodes import CATALOG
+from storage.flows import get_draft
+from tests.ui.arrange import page_text, press
+from tests.ui.conftest import Site
+from ui.forms.specs import fields_for, specs_of_model
+
+FLOW: dict[str, Any] = {
+    "format": 1,
+    "title": "Rules",
+    "nodes": [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
+        {
+            "id": "condition",
+            "type": "condition",
+            "inputs": {"rules": [{"left": "{{ api_input.out.count }}", "operator": "greater", "right": "2"}]},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "condition"}],
+}
+
+
+async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user: User) -> None:
+    flow_id = site.flow("Rules", saved=False, file=FLOW)
+
+    def rules() -> list[dict[str, Any]]:
+        node = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document).node("condition")
+        assert node is not None
+        return node.inputs["rules"]
+
+    def named(label: str) -> set[Any]:
+        assert user.client is not None
+        return {
+            element
+            for element in user.client.elements.values()
+            if label in (element.props.get("aria-label"), element.props.get("label"))
+        }
+
+    async def until(wanted: list[dict[str, Any]]) -> None:
+        for _attempt in range(200):
+            if rules() == wanted:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(rules())
+
+    await user.open(f"/playground/{flow_id}?node=condition")
+    assert user.client is not None
+    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "FlowCanvas"}
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Add a rule", retries=40)
+    (comparison,) = named("Rule 1, comparison")
+    assert isinstance(comparison, ui.select)
+    assert comparison.value == "is greater than"
+    assert named("Rule 1, compared with")
+
+    comparison.set_value("is not empty")
+    await until([{"left": "{{ api_input.out.count }}", "operator": "is_not_empty"}])
+    assert not named("Rule 1, compared with")
+
+    press(user, "Add a rule")
+    await until(
+        [
+            {"left": "{{ api_input.out.count }}", "operator": "is_not_empty"},
+            {"left": "", "operator": "equals", "right": ""},
+        ]
+    )
+    (remove,) = named("Remove Rule 1")
+    UserInteraction(user, {remove}, None).click()
+    await until([{"left": "", "operator": "equals", "right": ""}])
+    assert "What must be true" in page_text(user)
+
+
+def test_a_rule_of_a_filter_has_a_comparison_in_words_and_a_value_where_one_is_needed() -> None:
+    rules = next(one for one in specs_of_model(CATALOG["filter_list"].config) if one.name == "rules")
+    assert [(one.name, one.kind) for one in rules.fields] == [
+        ("field", "text"),
+        ("operator", "select"),
+        ("value", "text"),
+    ]
+    assert dict(rules.fields[1].choices) == OPERATOR_TITLES
+    assert [one.name for one in fields_for(rules, {"operator": "is_empty"})] == ["field", "operator"]
+    assert [one.name for one in fields_for(rules, {"operator": "contains"})] == ["field", "operator", "value"]
