@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -53,11 +52,7 @@ def test_a_list_is_framed_counted_and_looked_into(page: Page, server: LiveServer
     expect(page.get_by_test_id("status-condition")).to_contain_text("4 of 4")
     expect(page.get_by_test_id("node-parse_json")).to_have_attribute("data-status", "done")
     expect(page.get_by_test_id("status-parse_json")).to_contain_text("1 of 4")
-    if shots := os.environ.get("FLOWPORT_SHOTS"):
-        page.screenshot(path=f"{shots}/lists.png")
     run.get_by_role("button", name="Read it").click()
     expect(run).to_contain_text("Item 1")
     run.get_by_role("button", name="Next item").click()
     expect(run).to_contain_text("Item 2")
-    if shots:
-        page.screenshot(path=f"{shots}/item.png")
