@@ -22,10 +22,10 @@ from engine.ids import FlowId
 from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
+from ui.jobs.job_failure import draw_failure
 from ui.jobs.job_words import environment_word, job_badge, job_state, job_took, version_words
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import StepLine, StepList, step_lines
-from ui.look import feedback
 from ui.look.code_view import value_view
 from ui.look.parts import (
     button,
@@ -184,6 +184,11 @@ class JobPage:
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
 
+    def _has_node(self, job: JobRow) -> bool:
+        """Whether the node that failed is one of the flow's that can run again."""
+        node_id = str((job.error or {}).get("node_id") or "")
+        return not self.seen.flow.deleted and self.document.node(node_id) is not None
+
     def _version(self) -> str:
         number = self.job.flow_version
         return f"{_('version')} {number}" if number is not None else _("the same canvas")
@@ -239,53 +244,13 @@ class JobPage:
                     strong=_("Cancelling."),
                 )
             elif job.status == "failed":
-                self._draw_failure(job.error or {})
-
-    def _draw_failure(self, error: dict[str, Any]) -> None:
-        node_id = error.get("node_id")
-        label = str(error.get("node_label") or node_id or "")
-        code = str(error.get("code") or "")
-        message = str(error.get("message") or _("The job failed."))
-        text = json.dumps({"job_id": self.job.id, **error}, ensure_ascii=False, indent=2)
-        box = feedback.error_card(
-            f"{label} {_('failed')}" if label else _("The job failed"),
-            happened=message,
-            why=str(error.get("why") or ""),
-            todo=str(error.get("remedy") or ""),
-            code=code,
-            technical=text,
-            copy_label=_("Copy with job id"),
-            copy_text=text,
-        )
-        can_retry = (
-            self.here.may("run flows")
-            and not self.seen.flow.deleted
-            and bool(node_id)
-            and self.document.node(str(node_id)) is not None
-        )
-        with box.actions:
-            if can_retry:
-                button(
-                    f"{_('Retry from')} {label} {_('with')} {self._version()}",
-                    lambda: self._run_again(str(node_id)),
-                    icon="replay",
-                    kind="main",
+                draw_failure(
+                    job,
+                    version=self._version(),
+                    can_change=not self.seen.flow.deleted,
+                    can_retry=self.here.may("run flows") and self._has_node(job),
+                    on_retry=self._run_again,
                 )
-            if node_id and not self.seen.flow.deleted:
-                link_button(f"{_('Change')} {label}", f"/playground/{self.job.flow_id}?node={node_id}", icon="tune")
-        if can_retry:
-            with box:
-                words(self._about_retry(), "fp-hint fp-retry-hint", tag="p")
-
-    def _about_retry(self) -> str:
-        """What a retry is, before somebody presses it."""
-        kept = _("What the steps before it gave is kept; it and the steps after it run again.")
-        if self.job.environment == "playground":
-            return f"{_('The retry is a new run of the same canvas.')} {kept}"
-        return (
-            f"{_('The retry is a run in the Playground with')} {self._version()}: "
-            f"{_('the caller does not get its result, this job stays failed, and it takes no request of the plan.')} {kept}"
-        )
 
     def _draw_values(self) -> None:
         self.values_place.clear()

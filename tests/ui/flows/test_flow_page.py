@@ -266,7 +266,9 @@ async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: 
     next(box for box in user.find(kind=ui.input).elements if box.value == "1800").value = "60"
     press(user, "Save the limit")
     await user.should_see("It counts for the next job.", retries=30)
-    next(box for box in user.find(kind=ui.input).elements if box.value == "" and box.props.get("inputmode") == "numeric").value = "0"
+    next(
+        box for box in user.find(kind=ui.input).elements if box.value == "" and box.props.get("inputmode") == "numeric"
+    ).value = "0"
     press(user, "Save the days")
     await user.should_see("Write a whole number from 1 to 3650")
     next(box for box in user.find(kind=ui.input).elements if box.value == "0").value = "7"
