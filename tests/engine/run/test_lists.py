@@ -421,3 +421,20 @@ async def test_what_an_item_needed_is_forgotten_when_it_is_through():
     outcome, _ = await go(document, {"x": list(range(300))}, catalog=catalog, recorder=Forgetful())
     assert outcome.result["output"]["items"] == list(range(300))
     assert most <= 10, "five items at once, each may begin before the frame of the one before is gone"
+
+
+async def test_a_failure_that_no_flatten_is_told_of_ends_the_run():
+    async def keep(config, inputs, context):
+        raise NodeFailed("The row was not kept.")
+
+    nodes = [
+        ("s", "array_splitter", X, {"mode": "parallel"}),
+        ("a", "work", {"x": "{{ s.out }}"}),
+        ("sink", "dataset_sink", {"x": "{{ a.out }}"}),
+        ("f", "array_flatten"),
+        ("o", "api_output", {"all": "{{ f.out.items }}"}),
+    ]
+    catalog = {**WORK, "dataset_sink": node_type("dataset_sink", keep, ports=())}
+    outcome, _ = await go(flow(nodes, "in>s s>a a>sink a>f f>o"), {"x": [1, 2]}, catalog=catalog)
+    assert outcome.error is not None
+    assert (outcome.error.node_id, outcome.error.message) == ("sink", "The row was not kept.")
