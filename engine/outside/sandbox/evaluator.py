@@ -55,7 +55,6 @@ def main() -> None:
 
 def lock_up(memory: int) -> None:
     """What cannot be undone by this process."""
-    os.environ.clear()
     os.umask(0o777)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
