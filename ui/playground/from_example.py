@@ -88,15 +88,18 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
     drafted: Drafted | None = await answer_of(dialog)
     if drafted is None:
         return None, None
-    names = {one["name"] for one in drafted.fields}
-    others = [] if replace.value else [one for one in kept if one.get("name") not in names]
-    old = {str(one.get("name")): one for one in kept}
-    fields = [
-        old[one["name"]] if old.get(one["name"], {}).get("type") == one["type"] else one for one in drafted.fields
-    ]
+    fresh = {str(one["name"]): one for one in drafted.fields}
+    fields = []
+    for one in kept:  # those that were there keep their place, and their rules where the type is the same
+        new = fresh.pop(str(one.get("name")), None)
+        if new is not None:
+            fields.append(one if one.get("type") == new["type"] else new)
+        elif not replace.value:
+            fields.append(one)
+    fields += fresh.values()
     wanted = keep.value and drafted.payload is not None
     sample = {"title": _("Example"), "payload": drafted.payload} if wanted else None
-    return [*others, *fields], sample
+    return fields, sample
 
 
 def _show(found: ui.element, drafted: Drafted) -> None:
