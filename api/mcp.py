@@ -147,6 +147,7 @@ class Mcp:
         options = SubmitOptions(request_id=request.state.request_id, route=f"{PATH}/{tool.flow_id}")
         accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
         request.state.job_id = accepted.job_id
+        self._context.sent_fields.note(caller, tool.flow_id, [payload])
         await self._context.until_ended(caller, accepted.job_id, WAIT_SECONDS)
         view = await self._context.database.read(_read_view, caller, accepted.job_id)
         match view["status"]:
