@@ -18,6 +18,7 @@ import httpx
 import uvloop
 
 from tests.benchmarks import lists
+from tests.benchmarks import canvas
 from tests.benchmarks.baseline import bare
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.pages import first_rows
@@ -132,6 +133,7 @@ def main() -> None:
             print(
                 f"idle memory:                  server {idle[0]:.0f} MiB, worker {idle[1]:.0f} MiB (before the first model call)"
             )
+            canvas.main(server, flow_id)
         print("a page's first row, from its address, in a browser:")
         for line in first_rows(Path(folder)):
             print(f"  {line}")
