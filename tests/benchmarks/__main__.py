@@ -17,8 +17,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.benchmarks import lists
-from tests.benchmarks import canvas
+from tests.benchmarks import canvas, lists
 from tests.benchmarks.baseline import bare
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.pages import first_rows

@@ -147,7 +147,7 @@ def bare_page(folder: Path) -> Iterator[str]:
     (folder / "index.html").write_text(BARE)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the library
             """Nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
