@@ -470,8 +470,32 @@ class Connection(Base):
     base_url: Mapped[str | None]
     secret_id: Mapped[str | None]
     local: Mapped[bool]
+    #: The names its server listed, and those the owner named because no list has them (deployments of Azure).
     models: Mapped[list] = mapped_column(JSON)
+    named_models: Mapped[list | None] = mapped_column(JSON)
+    #: Azure's; None for the usual one.
+    api_version: Mapped[str | None]
+    #: Calls at once in each worker process; None for as many as is usual.
+    max_concurrency: Mapped[int | None]
     created_at: Mapped[int]
+
+
+class OwnerNote(Base):
+    """What somebody asked the owner for: a model for a flow. It stays open until an owner has dealt with it."""
+
+    __tablename__ = "owner_notes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    #: Who asked, as they were called then.
+    user_id: Mapped[str]
+    name: Mapped[str]
+    #: What it is for: a flow, or a template by its title. The flow may be gone meanwhile.
+    flow_id: Mapped[str | None]
+    subject: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    closed_at: Mapped[int | None]
+    closed_by: Mapped[str | None]
 
 
 class Price(Base):
@@ -486,24 +510,41 @@ class Price(Base):
 
 
 class Dataset(Base):
-    """A named table of rows."""
+    """A named table of rows. `columns`: `{"name", "type"}` each. `byte_count`: of its rows as JSON text."""
 
     __tablename__ = "datasets"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
     columns: Mapped[list] = mapped_column(JSON)
+    #: The column whose values stand in the rows' `key`.
+    key_column: Mapped[str | None]
+    row_count: Mapped[int] = mapped_column(server_default="0")
+    byte_count: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[int]
     updated_at: Mapped[int]
 
 
 class DatasetRow(Base):
-    """One row, in order."""
+    """One row, in order. `written_by`: the step that wrote it last (`job:node:0/12`)."""
 
     __tablename__ = "dataset_rows"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     data: Mapped[dict] = mapped_column(JSON)
+    key: Mapped[str | None]
+    written_by: Mapped[str | None]
+    __table_args__ = (Index("ix_dataset_rows_key", "dataset_id", "key"),)
+
+
+class DatasetWrite(Base):
+    """A receipt: this step (`job:node:0/12`) has written to this dataset, so that its next try writes nothing again."""
+
+    __tablename__ = "dataset_writes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(primary_key=True)
+    action: Mapped[str]
+    at: Mapped[int] = mapped_column(index=True)
 
 
 class Setting(Base):

@@ -1,0 +1,193 @@
+"""Queries for datasets and their rows. A dataset is owned: every statement that reads rows names the workspace.
+
+A row is a JSON object, kept as text. Rows stand in the order they were added in; `id` is that order. Columns are
+`{"name", "type"}`, where the type is `string`, `number`, `integer`, `boolean`, `array`, `object` or `mixed`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Select, Text, cast, func, or_, select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from storage.models import Dataset, DatasetRow
+
+ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed"]
+Row = dict[str, Any]
+#: Rows are read so many at a time.
+CHUNK = 1_000
+
+
+@dataclass(frozen=True)
+class ColumnLine:
+    """A column of a dataset."""
+
+    name: str
+    type: ColumnType
+
+
+@dataclass(frozen=True)
+class DatasetLine:
+    """A dataset without its rows. Times are milliseconds; `bytes` is the size of its rows as JSON text."""
+
+    id: str
+    name: str
+    columns: tuple[ColumnLine, ...]
+    rows: int
+    bytes: int
+    created_at: int
+    updated_at: int
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class RowLine:
+    """A row. `id` grows with the order."""
+
+    id: int
+    data: Row
+
+
+@dataclass(frozen=True)
+class RowPage:
+    """Some rows of a dataset, and how many there are in all (with a search: how many fit it)."""
+
+    rows: tuple[RowLine, ...]
+    total: int
+
+
+def list_datasets(session: Session, workspace_id: str) -> list[DatasetLine]:
+    """All of them, by name."""
+    rows = session.scalars(
+        select(Dataset).where(Dataset.workspace_id == workspace_id).order_by(func.lower(Dataset.name), Dataset.id)
+    )
+    return [_line(row) for row in rows]
+
+
+def find_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLine | None:
+    """The dataset with this id, else with this name (a flow from elsewhere knows it by name); None without one."""
+    row = session.scalars(named(workspace_id, dataset)).first()
+    return None if row is None else _line(row)
+
+
+def get_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLine:
+    """The same. Raises NotFound."""
+    found = find_dataset(session, workspace_id, dataset)
+    if found is None:
+        raise no_dataset(dataset)
+    return found
+
+
+def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
+    """The dataset's row itself, for a verb. Raises NotFound."""
+    row = session.scalars(named(workspace_id, dataset)).first()
+    if row is None:
+        raise no_dataset(dataset)
+    return row
+
+
+def list_rows(
+    session: Session, workspace_id: str, dataset_id: str, *, after: int = 0, limit: int = CHUNK
+) -> list[RowLine]:
+    """The next rows after the one with the id `after`, in order; empty at the end or when it is somebody else's."""
+    return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
+
+
+def each_row(session: Session, workspace_id: str, dataset_id: str) -> Iterator[RowLine]:
+    """Every row in order, read piece by piece."""
+    after = 0
+    while rows := list_rows(session, workspace_id, dataset_id, after=after):
+        yield from rows
+        after = rows[-1].id
+
+
+def page_of_rows(
+    session: Session, workspace_id: str, dataset_id: str, *, offset: int, limit: int, search: str = ""
+) -> RowPage:
+    """One page for a table. `search`: rows of which some value has these letters, capitals or not."""
+    if search.strip():
+        return _found(session, workspace_id, dataset_id, search.strip().casefold(), offset, limit)
+    total = session.scalar(
+        select(Dataset.row_count).where(Dataset.workspace_id == workspace_id, Dataset.id == dataset_id)
+    )
+    rows = _lines(session, _owned_rows(workspace_id, dataset_id).offset(offset).limit(limit))
+    return RowPage(tuple(rows), total or 0)
+
+
+def count_rows(session: Session, workspace_id: str, dataset_id: str) -> int:
+    """How many rows there are; 0 when it is somebody else's."""
+    return page_of_rows(session, workspace_id, dataset_id, offset=0, limit=0).total
+
+
+def named(workspace_id: str, dataset: str) -> Select[tuple[Dataset]]:
+    """The dataset with this id or, when there is none, this name."""
+    return (
+        select(Dataset)
+        .where(Dataset.workspace_id == workspace_id, or_(Dataset.id == dataset, Dataset.name == dataset))
+        .order_by((Dataset.id == dataset).desc())
+        .limit(1)
+    )
+
+
+def no_dataset(dataset: str) -> NotFound:
+    """What is said of a dataset that is unknown, deleted or somebody else's."""
+    return NotFound(f"No dataset with the id `{dataset}`", remedy="The page Datasets lists them all.")
+
+
+def as_json(data: Row) -> str:
+    """A row as it is stored."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _found(session: Session, workspace_id: str, dataset_id: str, wanted: str, offset: int, limit: int) -> RowPage:
+    raw = json.dumps(wanted, ensure_ascii=False)[1:-1]
+    rows: list[RowLine] = []
+    total = 0
+    texts = session.execute(
+        select(DatasetRow.id, cast(DatasetRow.data, Text))
+        .select_from(DatasetRow)
+        .join(Dataset, Dataset.id == DatasetRow.dataset_id)
+        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id)
+        .order_by(DatasetRow.id)
+        .execution_options(yield_per=CHUNK)
+    )
+    for row_id, text in texts:
+        if raw not in text.casefold():  # most rows are told from their text alone
+            continue
+        data = json.loads(text)
+        if not any(wanted in _as_words(value) for value in data.values()):
+            continue
+        if offset <= total < offset + limit:
+            rows.append(RowLine(row_id, data))
+        total += 1
+    return RowPage(tuple(rows), total)
+
+
+def _as_words(value: Any) -> str:
+    return (value if isinstance(value, str) else "" if value is None else as_json(value)).casefold()
+
+
+def _owned_rows(workspace_id: str, dataset_id: str) -> Select[tuple[int, Row]]:
+    return (
+        select(DatasetRow.id, DatasetRow.data)
+        .join(Dataset, Dataset.id == DatasetRow.dataset_id)
+        .where(Dataset.workspace_id == workspace_id, DatasetRow.dataset_id == dataset_id)
+        .order_by(DatasetRow.id)
+    )
+
+
+def _lines(session: Session, query: Select[tuple[int, Row]]) -> list[RowLine]:
+    return [RowLine(row_id, data) for row_id, data in session.execute(query)]
+
+
+def _line(row: Dataset) -> DatasetLine:
+    columns = tuple(ColumnLine(str(one.get("name")), one.get("type") or "mixed") for one in row.columns)
+    return DatasetLine(row.id, row.name, columns, row.row_count, row.byte_count, row.created_at, row.updated_at)
