@@ -45,4 +45,4 @@ def sum_by_node(session: Session, workspace_id: str, flow_id: str, since: int) -
         )
         .group_by(Step.node_id)
     )
-    return [NodeSums(row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in rows]
+    return [NodeSums(row[0], int(row[1]), int(row[2] or 0), int(row[3] or 0), int(row[4])) for row in rows]
