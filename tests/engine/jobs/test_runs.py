@@ -158,7 +158,9 @@ async def test_a_step_that_will_not_stop_cannot_hold_a_job_beyond_its_limit(worl
     steps = document_of(("stubborn", "test_stubborn", {"seconds": 4}))
     job_id = world.submit(world.add_flow(steps), cancel_after_seconds=0.1).job_id
     await world.runs().carry(job_id)
-    assert world.job(job_id).status == "failed"
+    job = world.job(job_id)
+    assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout")
+    assert (job.completed_at or 0) - (job.started_at or 0) < 5_100
     assert world.active() == 0
     pending = [task for task in asyncio.all_tasks() if task.get_name().startswith("run ")]
     await asyncio.gather(*pending, return_exceptions=True)
