@@ -51,6 +51,8 @@ class User(Base):
     password_hash: Mapped[str | None]
     disabled_at: Mapped[int | None]
     created_at: Mapped[int]
+    #: When they last did something here, to the minute.
+    seen_at: Mapped[int | None]
 
 
 class SignIn(Base):
@@ -66,7 +68,10 @@ class SignIn(Base):
 
 
 class SetupToken(Base):
-    """A link that sets up the first owner, invites a person or sets a new password. Hashed, single use, short-lived."""
+    """A link that sets up the first owner, invites a person or sets a new password. Hashed, single use, short-lived.
+
+    An invitation has a `role`, maybe an `email`, and in `created_by` the actor who made it.
+    """
 
     __tablename__ = "setup_tokens"
     token_hash: Mapped[str] = mapped_column(primary_key=True)
@@ -77,6 +82,8 @@ class SetupToken(Base):
     created_at: Mapped[int]
     expires_at: Mapped[int]
     used_at: Mapped[int | None]
+    email: Mapped[str | None]
+    created_by: Mapped[str | None]
 
 
 class SignInFailure(Base):
