@@ -127,7 +127,7 @@ def count_rows(session: Session, workspace_id: str, dataset_id: str) -> int:
     return page_of_rows(session, workspace_id, dataset_id, offset=0, limit=0).total
 
 
-def named(workspace_id: str, dataset: str) -> Select[tuple[Dataset]]:
+def named(workspace_id: str, dataset: str) -> Select[Dataset]:
     """The dataset with this id or, when there is none, this name."""
     return (
         select(Dataset)
@@ -175,7 +175,7 @@ def _as_words(value: Any) -> str:
     return (value if isinstance(value, str) else "" if value is None else as_json(value)).casefold()
 
 
-def _owned_rows(workspace_id: str, dataset_id: str) -> Select[tuple[int, Row]]:
+def _owned_rows(workspace_id: str, dataset_id: str) -> Select[int, Row]:
     return (
         select(DatasetRow.id, DatasetRow.data)
         .join(Dataset, Dataset.id == DatasetRow.dataset_id)
@@ -184,7 +184,7 @@ def _owned_rows(workspace_id: str, dataset_id: str) -> Select[tuple[int, Row]]:
     )
 
 
-def _lines(session: Session, query: Select[tuple[int, Row]]) -> list[RowLine]:
+def _lines(session: Session, query: Select[int, Row]) -> list[RowLine]:
     return [RowLine(row_id, data) for row_id, data in session.execute(query)]
 
 

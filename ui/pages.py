@@ -27,7 +27,22 @@ from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)
 
-PAGES = (first_run, flows, flow_page, templates, jobs, job_page, monitoring, keys, models, limits, data, server, about, playground)
+PAGES = (
+    first_run,
+    flows,
+    flow_page,
+    templates,
+    jobs,
+    job_page,
+    monitoring,
+    keys,
+    models,
+    limits,
+    data,
+    server,
+    about,
+    playground,
+)
 
 
 def register(app: App, root: FastAPI) -> None:

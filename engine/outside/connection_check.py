@@ -13,6 +13,7 @@ from engine.outside.faults import OutboundFailed, OutboundRefused
 from engine.outside.http import Answer, Door
 from engine.outside.model_faults import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
 from engine.outside.providers import allowed_for, key_headers, models_url
+from engine.providers import PROVIDERS
 
 TEST_SECONDS = 15.0
 
@@ -52,13 +53,15 @@ async def _models(door: Door, connection: ModelConnection) -> tuple[str, tuple[s
     names = _names(_json(answer))
     if names is None:
         raise _unexpected(connection, "What it answered is no list of models.")
+    if connection.wire == "azure":
+        return f"It works: “{connection.name}” takes the key. Azure does not list deployments: name yours here.", ()
     count = "1 model" if len(names) == 1 else f"{len(names)} models"
     return f"It works: “{connection.name}” offers {count}.", names
 
 
 async def _without_a_list(door: Door, connection: ModelConnection) -> tuple[str, tuple[str, ...]]:
     """No list at this address: often `/v1` is missing at its end."""
-    if connection.provider == "openai_compatible" and not connection.address.endswith("/v1"):
+    if connection.wire == "openai" and not connection.address.endswith("/v1"):
         answer = await _get(door, connection, f"{connection.address}/v1/models")
         if answer.status == 200 and _names(_json(answer)) is not None:
             raise ModelFailed(
@@ -85,13 +88,15 @@ async def _get(door: Door, connection: ModelConnection, url: str) -> Answer:
 
 
 def _unexpected(connection: ModelConnection, why: str) -> ModelFailed:
-    kind = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}.get(connection.provider)
+    unnamed = connection.provider == "openai_compatible"
+    kind = "an OpenAI-compatible server" if unnamed else PROVIDERS[connection.provider].title
+    own = connection.wire != "openai" or connection.provider == "openai"
     return ModelFailed(
         "node_failed",
-        f"“{connection.name}” does not answer like {kind or 'an OpenAI-compatible server'}.",
+        f"“{connection.name}” does not answer like {kind}.",
         why=why,
         remedy=f"Check the address {connection.address}"
-        + ("." if kind else "; for most servers it ends with /v1, like http://localhost:11434/v1."),
+        + ("." if own else "; for most servers it ends with /v1, like http://localhost:11434/v1."),
     )
 
 

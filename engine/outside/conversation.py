@@ -19,14 +19,17 @@ from engine.outside.http import Door
 from engine.outside.model_calls import ModelAnswer, ModelCall, ModelRequest
 from engine.outside.model_faults import (
     ModelFailed,
+    asked_to_wait,
     empty_answer,
     key_missing,
     model_fault,
+    no_turn,
     too_slow,
     turned_down,
     unreadable,
     unusable,
 )
+from engine.outside.model_turns import PauseTooLong, Turns
 from engine.outside.prices import Tokens, cost_of
 from engine.outside.providers import allowed_for, build_model, prepare
 
@@ -35,22 +38,33 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
 
+#: How often a call is made again after the provider said how long to wait, beyond the tries of the node.
+WAITS = 3
+#: A longer pause than this is left to the tries of the node.
+LONGEST_WAIT = 60.0
+
 #: Ways of asking that not every server knows.
 Way = Literal["json schema", "stream"]
 
 
 @dataclass
 class Conversation:
-    """One question with its attempts. `given_up` outlives it: what servers turned out not to know."""
+    """One question with its attempts. `given_up` and `turns` outlive it: what servers turned out not to know, and the turns
+    of all questions at this connection.
+    """
 
     door: Door
     clock: Clock
     connection: ModelConnection
     request: ModelRequest
     given_up: set[tuple[str, str, Way]]
+    turns: Turns = field(default_factory=Turns)
     calls: list[ModelCall] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _told: bool = False
+    _waits: int = 0
+    _queued: bool = False
+    _deadline: float = 0.0
 
     async def answer(self) -> ModelAnswer:
         """The answer. Raises ModelFailed, with the calls that were made."""
@@ -64,9 +78,10 @@ class Conversation:
         if self.connection.needs_key and not self.connection.key:
             raise key_missing(self.connection)
         async with self.door.client(allow_extra=allowed_for(self.connection)) as client:
-            await prepare(self.connection.provider, client)
+            await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)
+            self._deadline = asyncio.get_running_loop().time() + self.request.timeout_seconds
             try:
                 async with limit:
                     if self.request.output_schema is None:
@@ -75,7 +90,8 @@ class Conversation:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise too_slow(self.connection, self.request.model_name, self.request.timeout_seconds) from error
+                late = no_turn if self._queued else too_slow
+                raise late(self.connection, self.request.model_name, self.request.timeout_seconds) from error
 
     async def _text(self, model: Model) -> ModelAnswer:
         response = await self._call(model, self._opening(None), 1)
@@ -130,10 +146,25 @@ class Conversation:
     async def _call(
         self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None = None
     ) -> ModelResponse:
-        """One call, or two when the server turns out not to know a way of asking: that way is then given up for good.
+        """One call in its turn, or more: when the server turns out not to know a way of asking (that way is then given up for
+        good), and when it says how long to wait.
 
         The ModelCall is the last of `calls`; `_report` or `_blame` sends it on.
         """
+        self._queued = True
+        try:
+            async with self.turns.turn(self.connection.at_once, self._deadline):
+                self._queued = False
+                return await self._call_now(model, messages, attempt, schema)
+        except PauseTooLong as pause:
+            raise asked_to_wait(self.connection, self.request.model_name, pause.seconds) from pause
+        except _AgainError:
+            return await self._call(model, messages, attempt, schema)
+
+    async def _call_now(
+        self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None
+    ) -> ModelResponse:
+        """The call itself. Raises _AgainError when it shall be made again."""
         way = self._way(model, schema)
         begun = time.monotonic()
         self.calls.append(ModelCall(self.request.model_name, self.connection.name, attempt))
@@ -148,12 +179,24 @@ class Conversation:
             self._measure(begun, None, maybe_billed=fault.maybe_billed)
             self._blame(fault.code)
             if way is None or self._told or not (turned_down(error) or (way == "stream" and unreadable(error))):
-                raise fault from error
+                self._wait_or_fail(fault)
+                raise _AgainError from error
         else:
             self._measure(begun, response, maybe_billed=True)
             return response
         self.given_up.add((self.connection.address, self.request.model_name, way))
-        return await self._call(model, messages, attempt, schema)
+        raise _AgainError
+
+    def _wait_or_fail(self, fault: ModelFailed) -> None:
+        """A provider that says how long to wait makes the whole connection pause. Raises the fault when this question cannot."""
+        seconds = fault.retry_after
+        if fault.code != "model_rate_limited" or not fault.passing or seconds is None:
+            raise fault
+        self.turns.pause(seconds)
+        left = self._deadline - asyncio.get_running_loop().time()
+        if self._told or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
+            raise fault
+        self._waits += 1
 
     def _way(self, model: Model, schema: JsonSchema | None) -> Way | None:
         """How to ask beyond the plain way: by JSON schema, as a stream, or not at all."""
@@ -251,6 +294,10 @@ class Conversation:
             tuple(self.calls),
             warnings=tuple(self.warnings),
         )
+
+
+class _AgainError(Exception):
+    """The call is to be made once more, in a turn of its own."""
 
 
 def _empty(model: str, response: ModelResponse) -> ModelFailed:

@@ -73,6 +73,31 @@ def too_slow(connection: ModelConnection, model: str, seconds: float) -> ModelFa
     )
 
 
+def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
+    """The time limit ended while other calls of the connection were under way."""
+    count = "1 call" if connection.at_once == 1 else f"{connection.at_once} calls"
+    return ModelFailed(
+        "timeout",
+        f"{_who(connection, model)} was not asked within {seconds:g} seconds.",
+        why=f"The connection makes {count} at once, and others were in front.",
+        remedy="Raise the node's time limit, run fewer items at once, or let the owner raise the connection's calls at once "
+        "under Settings → Models and secrets.",
+        passing=True,
+    )
+
+
+def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
+    """The provider told another call of this connection to wait, for longer than this one can."""
+    return ModelFailed(
+        "model_rate_limited",
+        f"{_who(connection, model)} takes no more requests for {seconds:.0f} seconds.",
+        why="Its rate limit is reached; another call of this connection was told how long to wait.",
+        remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
+        passing=True,
+        retry_after=seconds,
+    )
+
+
 def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool) -> ModelFailed:
     """Every attempt at an object failed."""
     tries = "one attempt" if attempts == 1 else f"{attempts} attempts"

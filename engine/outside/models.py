@@ -14,6 +14,7 @@ from engine.outside.conversation import Conversation, Way
 from engine.outside.http import Door
 from engine.outside.model_calls import ModelAnswer, ModelCall, ModelRequest
 from engine.outside.model_faults import ModelFailed
+from engine.outside.model_turns import AllTurns
 from engine.outside.prices import Price
 
 __all__ = [
@@ -37,12 +38,14 @@ class Models:
         self._clock = clock or SystemClock()
         #: (address, model, way) that a server turned out not to know; asked the plain way from then on.
         self._given_up: set[tuple[str, str, Way]] = set()
+        self._turns = AllTurns()
 
     async def ask(self, connection: ModelConnection | None, request: ModelRequest) -> ModelAnswer:
         """The answer. `connection` None asks the Simulated model. Raises ModelFailed, with the calls that were made."""
         if connection is None:
             return _simulate(request)
-        return await Conversation(self._door, self._clock, connection, request, self._given_up).answer()
+        turns = self._turns.of((connection.name, connection.address, connection.key))
+        return await Conversation(self._door, self._clock, connection, request, self._given_up, turns).answer()
 
     async def test(self, connection: ModelConnection) -> TestResult:
         """Whether the connection works: for the Test button. Never raises."""

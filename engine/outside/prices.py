@@ -44,6 +44,16 @@ class Price:
 
 
 LOCAL = Price(0, 0, "local")
+#: The table's name of each provider that has one price list; others are found by their address. A deployment of Azure has the
+#: price of the model it is named after.
+_LISTED_AS = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "google",
+    "mistral": "mistral",
+    "azure_openai": "azure",
+    "openrouter": "openrouter",
+}
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,10 @@ def find_price(connection: ModelConnection, model_name: str, *, at: Millis, inpu
 
     The first call loads the price table (some 0.1 s): from an event loop, ask in a thread.
     """
-    if connection.local:
-        return LOCAL
     if own := connection.own_prices.get(model_name):
         return own
+    if connection.local:
+        return LOCAL
     found = _table_entry(connection, model_name)
     return _table_price(found, at, input_tokens) if found else None
 
@@ -96,10 +106,10 @@ def _table_entry(connection: ModelConnection, model_name: str) -> ModelInfo | No
 
     snapshot = get_snapshot()
     try:
-        if connection.provider == "openai_compatible":
-            provider = snapshot.find_provider(None, None, connection.address)
-            return snapshot.find_provider_model(model_name, provider, None, None)[1]
-        return snapshot.find_provider_model(model_name, None, connection.provider, None)[1]
+        if (listed := _LISTED_AS.get(connection.provider)) is not None:
+            return snapshot.find_provider_model(model_name, None, listed, None)[1]
+        provider = snapshot.find_provider(None, None, connection.address)
+        return snapshot.find_provider_model(model_name, provider, None, None)[1]
     except LookupError:
         return None
 

@@ -49,7 +49,13 @@ def test_the_table_holds_every_setting_and_nothing_else():
 
 
 def test_every_setting_is_read_from_the_environment():
-    usable = {"PORT": "9000", "PLAN": "pro", "PUBLIC_URL": "https://a.example", "OUTBOUND_PROXY": "http://b.example", "LOG": "json"}
+    usable = {
+        "PORT": "9000",
+        "PLAN": "pro",
+        "PUBLIC_URL": "https://a.example",
+        "OUTBOUND_PROXY": "http://b.example",
+        "LOG": "json",
+    }
     for name in SETTINGS:
         value = usable.get(name.removeprefix("FLOWPORT_"), "something")
         assert from_environment({name: value}) != Settings(), name

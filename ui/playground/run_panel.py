@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nicegui import background_tasks, ui
@@ -49,7 +49,7 @@ class RunPanel:
         *,
         on_status: Callable[[dict[str, Any] | None], None],
         on_open: Callable[[str], Awaitable[None]],
-        on_edit: Callable[[list[Op]], Awaitable[Any]],
+        on_edit: Callable[[Sequence[Op]], Awaitable[Any]],
     ) -> None:
         self.visit = visit
         self.draft = draft

@@ -1,0 +1,274 @@
+"""What is written to datasets: rows added, replaced and taken away, with the sums and the columns kept right.
+
+A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. `key` of a row is the text of its value in the dataset's
+key column, so that a Dataset Sink finds the row it updates by an index; another key column keys all rows anew, once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from engine.clock import DAY
+from engine.errors import Invalid, TooLarge
+from storage.database import now
+from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
+from storage.models import Dataset, DatasetRow, DatasetWrite
+from storage.statements import Statement
+
+MAX_ROWS = 100_000
+MAX_BYTES = 50 << 20
+MAX_ROW_BYTES = 1 << 20
+MAX_COLUMNS = 200
+MAX_COLUMN_NAME = 200
+#: A step's receipts are kept longer than its job may live.
+RECEIPT_MS = 4 * DAY
+
+Mode = Literal["append", "update", "upsert"]
+Action = Literal["added", "updated", "unchanged", "not_found"]
+
+_ADD = Statement(
+    "insert into dataset_rows (dataset_id, data, key, written_by) values (:dataset_id, :data, :key, :written_by)"
+)
+_KEY = Statement("update dataset_rows set key = :key where id = :id")
+_RECEIPT = Statement(
+    "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
+    " on conflict do nothing returning id"
+)
+_OLD_RECEIPTS = Statement(
+    "delete from dataset_writes where id in (select id from dataset_writes where at < :before order by at limit 20)"
+    " and at < :before"
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a step's write did. `rows`: how many rows it touched; `again`: an earlier try of the step had done it."""
+
+    action: Action
+    rows: int
+    again: bool = False
+
+
+def append_rows(session: Session, dataset: Dataset, rows: Sequence[Row], written_by: str | None = None) -> None:
+    """Adds rows at the end. Raises TooLarge, Invalid."""
+    texts = [_checked_text(row) for row in rows]
+    _grow(dataset, len(rows), sum(map(_size, texts)))
+    widen(dataset, rows)
+    _ADD.run(
+        session,
+        *(
+            {"dataset_id": dataset.id, "data": text, "key": _key_of(dataset, row), "written_by": written_by}
+            for row, text in zip(rows, texts, strict=True)
+        ),
+    ) if rows else None
+    dataset.updated_at = now(session)
+
+
+def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
+    """Gives a row other values. False: they are what it had. Raises TooLarge, Invalid."""
+    if as_json(row.data) == (text := _checked_text(data)):
+        row.written_by = written_by or row.written_by
+        return False
+    _grow(dataset, 0, _size(text) - _size(as_json(row.data)))
+    widen(dataset, [data])
+    row.data = data
+    row.key = _key_of(dataset, data)
+    row.written_by = written_by
+    dataset.updated_at = now(session)
+    return True
+
+
+def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
+    """Takes rows away; returns how many were there."""
+    wanted, removed = list(ids), 0
+    for start in range(0, len(wanted), 500):
+        mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
+        rows = list(session.scalars(select(DatasetRow.data).where(*mine)))
+        session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
+        removed += len(rows)
+        _grow(dataset, -len(rows), -sum(_size(as_json(row)) for row in rows))
+    dataset.updated_at = now(session)
+    return removed
+
+
+def write_from_step(
+    session: Session, workspace_id: str, name: str, mode: Mode, key_column: str, data: Row, step: str
+) -> Written:
+    """One row from a step (`job:node:0/12`), whichever process runs it. A step that comes again writes nothing again.
+
+    Items of one list that run at the same time and have the same key leave what they would leave one after the other: the
+    values of the last item. Raises NotFound, TooLarge, Invalid.
+    """
+    dataset = hold_dataset(session, workspace_id, name)
+    _OLD_RECEIPTS.run(session, {"before": now(session) - RECEIPT_MS})
+    if _RECEIPT.row(session, {"id": step, "dataset_id": dataset.id, "at": now(session)}) is None:
+        earlier = session.get_one(DatasetWrite, (step, dataset.id)).action
+        return Written(earlier, 0, again=True)  # type: ignore[arg-type]
+    written = _write(session, dataset, mode, key_column, data, step)
+    session.get_one(DatasetWrite, (step, dataset.id)).action = written.action
+    session.flush()
+    return written
+
+
+def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data: Row, step: str) -> Written:
+    if mode != "append":
+        key = key_text(data.get(key_column))
+        if key is None:
+            raise Invalid(
+                f"`{key_column}` is the key column, but this row has no value in it",
+                remedy=f"Bind `{key_column}` in the Dataset Sink to data that is always there.",
+            )
+        use_key(session, dataset, key_column)
+        found = session.scalars(
+            select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.key == key).order_by(DatasetRow.id)
+        ).all()
+        if found:
+            changed = [_write_over(session, dataset, row, data, step) for row in found]
+            return Written("updated" if any(changed) else "unchanged", len(found))
+        if mode == "update":
+            return Written("not_found", 0)
+    append_rows(session, dataset, [data], step)
+    return Written("added", 1)
+
+
+def _write_over(session: Session, dataset: Dataset, row: DatasetRow, data: Row, step: str) -> bool:
+    if _is_later(row.written_by, step):
+        return False
+    return replace_row(session, dataset, row, {**row.data, **data}, step)
+
+
+def _is_later(written_by: str | None, step: str) -> bool:
+    """Whether a row was written by a later item of the same step of the same job."""
+    if written_by is None:
+        return False
+    (theirs, _, their_index), (mine, _, my_index) = written_by.rpartition(":"), step.rpartition(":")
+    return theirs == mine and _index(their_index) > _index(my_index)
+
+
+def _index(path: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.split("/")) if path else ()
+
+
+def use_key(session: Session, dataset: Dataset, column: str) -> None:
+    """Makes a column the key column: from now on rows are found by its values."""
+    if dataset.key_column == column:
+        return
+    dataset.key_column = column
+    rows = session.execute(
+        select(DatasetRow.id, DatasetRow.data)
+        .where(DatasetRow.dataset_id == dataset.id)
+        .execution_options(yield_per=CHUNK)
+    )
+    keys = [{"id": row_id, "key": _key_of(dataset, data)} for row_id, data in rows]
+    if keys:
+        _KEY.run(session, *keys)
+    session.expire_all()
+
+
+def widen(dataset: Dataset, rows: Iterable[Row]) -> None:
+    """Adds the columns that rows bring along, and widens the types of those that hold another kind of value now."""
+    columns = {str(one["name"]): str(one["type"]) for one in dataset.columns}
+    before = dict(columns)
+    for row in rows:
+        for name, value in row.items():
+            columns[name] = wider(columns.get(name, ""), value)
+    if columns == before:
+        return
+    if len(columns) > MAX_COLUMNS:
+        raise Invalid(
+            f"The dataset would have {len(columns)} columns; {MAX_COLUMNS} are allowed",
+            remedy="Put what belongs together into one column, as a list or a group.",
+        )
+    dataset.columns = [{"name": name, "type": kind} for name, kind in columns.items()]
+
+
+def wider(kind: str, value: Any) -> ColumnType:
+    """The type of a column of this type (empty: of none yet) that also holds this value."""
+    if value is None:
+        return kind or ""  # type: ignore[return-value]
+    mine = type_of(value)
+    if kind in {"", mine}:
+        return mine
+    return "number" if {kind, mine} == {"number", "integer"} else "mixed"
+
+
+def type_of(value: Any) -> ColumnType:
+    """The type of a value that is not null."""
+    match value:
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+    return "object"
+
+
+def key_text(value: Any) -> str | None:
+    """A value as a key: `5`, `5.0` and `"5"` are the same. None: no key."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str):
+        return value.strip()[:1_000]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)[:1_000]
+
+
+def too_many_rows(count: int) -> TooLarge:
+    """What is said of more rows than a dataset takes."""
+    return TooLarge(
+        f"The dataset would have {count:,} rows; it may have {MAX_ROWS:,}",
+        remedy="Delete rows that are not needed any more, or put them into several datasets.",
+    )
+
+
+def too_many_bytes(size: int) -> TooLarge:
+    """What is said of more than a dataset takes."""
+    return TooLarge(
+        f"The rows of the dataset would take {size / (1 << 20):,.1f} MiB; they may take {MAX_BYTES >> 20} MiB",
+        remedy="Leave out columns with long texts, or put the rows into several datasets.",
+    )
+
+
+def _grow(dataset: Dataset, rows: int, size: int) -> None:
+    if rows > 0 and dataset.row_count + rows > MAX_ROWS:
+        raise too_many_rows(dataset.row_count + rows)
+    if size > 0 and dataset.byte_count + size > MAX_BYTES:
+        raise too_many_bytes(dataset.byte_count + size)
+    dataset.row_count = max(0, dataset.row_count + rows)
+    dataset.byte_count = max(0, dataset.byte_count + size)
+
+
+def _checked_text(row: Row) -> str:
+    for name in row:
+        if not name.strip() or len(name) > MAX_COLUMN_NAME:
+            raise Invalid(
+                "A column has no name" if not name.strip() else f"A column's name has {len(name):,} characters",
+                remedy=f"Give every column a name of 1 to {MAX_COLUMN_NAME} characters.",
+            )
+    text = as_json(row)
+    if _size(text) > MAX_ROW_BYTES:
+        raise TooLarge(
+            f"A row would take {_size(text):,} bytes; it may take {MAX_ROW_BYTES:,} (1 MiB)",
+            remedy="Store less in one row, for example an address instead of a whole page.",
+        )
+    return text
+
+
+def _key_of(dataset: Dataset, row: Row) -> str | None:
+    return key_text(row.get(dataset.key_column)) if dataset.key_column else None
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
