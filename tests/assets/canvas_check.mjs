@@ -1,10 +1,13 @@
-// Run by test_canvas_modules.py with Node: the parts of the canvas that need no browser. `vue` is a stand-in of three lines.
+// Run by test_canvas_modules.py with Node: the parts of the canvas that need no browser. `vue` and dagre are stand-ins of a line each.
 import { registerHooks } from "node:module";
 import test from "node:test";
 import assert from "node:assert/strict";
 
 const vue = "data:text/javascript," + encodeURIComponent("export const reactive = (x) => x; export const ref = (x) => ({ value: x }); export const shallowRef = ref; export const computed = (f) => ({ get value() { return f(); } });");
-registerHooks({ resolve: (name, context, next) => (name === "vue" ? { url: vue, shortCircuit: true } : next(name, context)) });
+// Auto layout is seen in the browser tests; nothing here lays out, and a clean checkout has no npm packages.
+const dagre = "data:text/javascript," + encodeURIComponent("export class Graph {} export const layout = () => { throw new Error('no layout here'); };");
+const standIns = { vue, "@dagrejs/dagre": dagre };
+registerHooks({ resolve: (name, context, next) => (name in standIns ? { url: standIns[name], shortCircuit: true } : next(name, context)) });
 
 const keep = () => {
   const values = new Map();
