@@ -1,4 +1,4 @@
-"""A language model server that says what it is told to: OpenAI's chat completions, and enough of Anthropic and Google.
+"""A language model server that says what it is told to: OpenAI's chat completions, and enough of Anthropic, Google and Azure.
 
     with OpenAIServer(key="sk-test") as server:
         server.say("Paris", Said("Lyon", delay=1), Said(status=429, headers={"retry-after": "7"}))
@@ -11,12 +11,40 @@ Answers are used up in order; when none is left, `default` is said. `answer_with
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.stand_ins.local_server import LocalServer, Reply, Seen
+
+#: What Mistral takes; other fields get 422 there.
+MISTRAL_FIELDS = frozenset(
+    {
+        "frequency_penalty",
+        "guardrails",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "model",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_mode",
+        "random_seed",
+        "reasoning_effort",
+        "response_format",
+        "safe_prompt",
+        "stop",
+        "stream",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_p",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +68,8 @@ class Said:
 
 class OpenAIServer(LocalServer):
     """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do; `streams` False:
-    a stream is asked for in vain, the answer comes whole.
+    a stream is asked for in vain, the answer comes whole. `known_fields`: others get 422, as at Mistral, which also counts
+    the tokens of a stream without being asked. `base` is where OpenAI's paths begin.
     """
 
     def __init__(
@@ -51,8 +80,12 @@ class OpenAIServer(LocalServer):
         default: str | Said = "Hello.",
         json_mode: bool = True,
         streams: bool = True,
+        known_fields: frozenset[str] | None = None,
+        base: str = "/v1",
     ) -> None:
         super().__init__()
+        self.known_fields = known_fields
+        self.base = base
         self.key = key
         self.models = models
         self.default = default
@@ -64,7 +97,7 @@ class OpenAIServer(LocalServer):
     @property
     def url(self) -> str:
         """The base URL of a connection: `http://127.0.0.1:PORT/v1`."""
-        return f"{self.origin}/v1"
+        return f"{self.origin}{self.base}"
 
     @property
     def asked(self) -> list[dict[str, Any]]:
@@ -80,24 +113,35 @@ class OpenAIServer(LocalServer):
             seen.headers.get("authorization", "").removeprefix("Bearer "),
             seen.headers.get("x-api-key"),
             seen.headers.get("x-goog-api-key"),
+            seen.headers.get("api-key"),
         }:
             given = seen.headers.get("authorization", "")
             return _error(401, f"Incorrect API key provided: {given}", {}, "invalid_api_key")
-        match seen.path:
-            case "/v1/models":
-                return Reply.of_json(
-                    {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
-                )
-            case "/v1beta/models":
-                return Reply.of_json({"models": [{"name": f"models/{name}"} for name in self.models]})
-            case "/v1/chat/completions" | "/v1/messages":
-                return self._answer(seen)
-        if seen.path.startswith("/v1beta/models/") and ":generateContent" in seen.path:
+        path = self._plain(seen)
+        if path in {f"{self.base}/models", "/v1/models"}:
+            return Reply.of_json({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+        if path == "/v1beta/models":
+            return Reply.of_json({"models": [{"name": f"models/{name}"} for name in self.models]})
+        if path in {f"{self.base}/chat/completions", "/v1/messages"}:
+            return self._answer(seen)
+        if path.startswith("/v1beta/models/") and path.endswith((":generateContent", ":streamGenerateContent")):
             return self._answer(seen)
         return _error(404, "There is nothing here.", {}, None)
 
+    def _plain(self, seen: Seen) -> str:
+        """OpenAI's path for one of Azure's: with a date in the query, or below `/openai/v1` without."""
+        path = seen.path
+        if path.startswith("/openai/v1/"):
+            return path if "api-version" in seen.query else path.replace("/openai/v1", self.base)
+        if path.startswith("/openai/") and "api-version" in seen.query:
+            return self.base + re.sub(r"^/openai(/deployments/[^/]+)?", "", path)
+        return path
+
     def _answer(self, seen: Seen) -> Reply:
         body = seen.json
+        if self.known_fields is not None and (unknown := sorted(set(body) - self.known_fields)):
+            extra = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs"} for name in unknown]
+            return Reply.of_json({"object": "error", "message": {"detail": extra}}, 422)
         if "response_format" in body and not self.json_mode:
             return _error(400, "response_format is not supported", {}, None)
         if self._script:
@@ -117,9 +161,11 @@ class OpenAIServer(LocalServer):
                 else Reply.of_json(_anthropic(body, said), delay=said.delay)
             )
         if seen.path.startswith("/v1beta/"):
-            return Reply.of_json(_google(said), delay=said.delay)
+            streamed = seen.path.endswith(":streamGenerateContent")
+            return _google_streamed(said) if streamed else Reply.of_json(_google(said), delay=said.delay)
         if body.get("stream") and self.streams:
-            return _streamed(body, said)
+            counted = self.known_fields is not None or bool((body.get("stream_options") or {}).get("include_usage"))
+            return _streamed(body, said, counted=counted)
         return Reply.of_json(_completion(body, said), headers=said.headers, delay=said.delay)
 
 
@@ -142,8 +188,14 @@ def _completion(body: dict[str, Any], said: Said) -> dict[str, Any]:
     return {**answer, "usage": _usage(said)} if said.usage else answer
 
 
-def _streamed(body: dict[str, Any], said: Said) -> Reply:
-    """Server-sent events, one word a piece."""
+def _pieces(text: str) -> list[str]:
+    """One word a piece."""
+    words = text.split(" ")
+    return [word + (" " if place + 1 < len(words) else "") for place, word in enumerate(words)]
+
+
+def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
+    """Server-sent events."""
 
     def event(choices: list[dict[str, Any]], **rest: Any) -> bytes:
         chunk = {
@@ -155,12 +207,10 @@ def _streamed(body: dict[str, Any], said: Said) -> Reply:
         }
         return f"data: {json.dumps({**chunk, **rest})}\n\n".encode()
 
-    words = said.text.split(" ")
-    pieces = [word + (" " if place + 1 < len(words) else "") for place, word in enumerate(words)]
-    events = [event([{"index": 0, "delta": {"role": "assistant", "content": piece}}]) for piece in pieces]
+    events = [event([{"index": 0, "delta": {"role": "assistant", "content": piece}}]) for piece in _pieces(said.text)]
     if not said.drop:
         events.append(event([{"index": 0, "delta": {}, "finish_reason": said.finish_reason}]))
-        if said.usage and (body.get("stream_options") or {}).get("include_usage"):
+        if said.usage and counted:
             events.append(event([], usage=_usage(said)))
         events.append(b"data: [DONE]\n\n")
     return Reply(
@@ -187,13 +237,26 @@ def _anthropic_streamed(body: dict[str, Any], said: Said) -> Reply:
     events = [
         {"type": "message_start", "message": begun},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": said.text}},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+            for piece in _pieces(said.text)
+        ),
         {"type": "content_block_stop", "index": 0},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": whole["usage"]},
         {"type": "message_stop"},
     ]
     chunks = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
-    return Reply(200, headers={"content-type": "text/event-stream"}, chunks=chunks, delay=said.delay)
+    headers = {"content-type": "text/event-stream"}
+    return Reply(200, headers=headers, chunks=chunks, delay=said.delay, pause=said.pause)
+
+
+def _google_streamed(said: Said) -> Reply:
+    parts = [_google(replace(said, text=piece)) for piece in _pieces(said.text)]
+    for part in parts[:-1]:
+        del part["candidates"][0]["finishReason"]
+    chunks = tuple(f"data: {json.dumps(part)}\n\n".encode() for part in parts)
+    headers = {"content-type": "text/event-stream"}
+    return Reply(200, headers=headers, chunks=chunks, delay=said.delay, pause=said.pause)
 
 
 def _google(said: Said) -> dict[str, Any]:

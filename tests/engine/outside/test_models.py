@@ -213,7 +213,7 @@ async def test_a_stream_that_breaks_off_is_a_passing_fault(models, server):
 )
 async def test_a_fault_is_told_once_and_not_tried_again_here(models, server, said, code, passing, retry_after):
     server.say(said)
-    failed = await failure(models, connect(server, key=KEY), question())
+    failed = await failure(models, connect(server, key=KEY), question(timeout_seconds=5))  # too short to wait 7 seconds
     assert (failed.code, failed.passing, failed.retry_after) == (code, passing, retry_after), failed.sentence
     assert len(server.asked) == 1
     assert [call.error for call in failed.calls] == [code]

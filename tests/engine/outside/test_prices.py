@@ -29,6 +29,14 @@ OTHER = ModelConnection("Other", "openai_compatible", "http://models.example.com
             150_000_000,
             600_000_000,
         ),
+        (ModelConnection("R", "openrouter", key="k"), "openai/gpt-4o-mini", 150_000_000, 600_000_000),
+        (ModelConnection("M", "mistral", key="k"), "mistral-small-latest", 150_000_000, 600_000_000),
+        (
+            ModelConnection("Z", "azure_openai", "https://my.openai.azure.com", "k"),
+            "gpt-4o-mini",
+            150_000_000,
+            600_000_000,
+        ),
     ],
 )
 def test_known_models_have_the_price_of_the_table(connection, model, input_nanos, output_nanos):
@@ -36,7 +44,15 @@ def test_known_models_have_the_price_of_the_table(connection, model, input_nanos
 
 
 @pytest.mark.parametrize(
-    ("connection", "model"), [(OPENAI, "no-such-model"), (OTHER, "gpt-4o-mini"), (OTHER, "anything")]
+    ("connection", "model"),
+    [
+        (OPENAI, "no-such-model"),
+        (OTHER, "gpt-4o-mini"),
+        (OTHER, "anything"),
+        (ModelConnection("M", "mistral", key="k"), "gpt-4o-mini"),
+        (ModelConnection("Z", "azure_openai", "https://my.openai.azure.com", "k"), "my-deployment"),
+        (ModelConnection("V", "vllm", "http://models.example.com/v1"), "Qwen/Qwen2.5-7B-Instruct"),
+    ],
 )
 def test_an_unknown_price_is_unknown_and_never_zero(connection, model):
     assert cost_of(connection, model, Tokens(1000, 1000), at=AT) == (None, None)
@@ -56,6 +72,15 @@ def test_a_local_model_costs_nothing_and_says_so():
     assert cost == 0
     assert price is not None
     assert price.source == "local"
+
+
+def test_an_own_price_wins_over_free_and_counts_even_when_it_is_zero():
+    """What one's own server costs in power may be set, and a price of 0 is known, not missing."""
+    own = {"llama3.2:3b": Price(1_000_000_000, 0), "gpt-4o-mini": Price(0, 0)}
+    local = ModelConnection("Ollama", "ollama", local=True, own_prices=own)
+    assert cost_of(local, "llama3.2:3b", Tokens(1000, 1000), at=AT) == (own["llama3.2:3b"], 1_000_000)
+    openai = ModelConnection("OpenAI", "openai", key="k", own_prices=own)
+    assert cost_of(openai, "gpt-4o-mini", Tokens(1000, 1000), at=AT) == (Price(0, 0, "own"), 0)
 
 
 def test_the_cost_is_tokens_times_price():
