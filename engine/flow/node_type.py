@@ -259,6 +259,7 @@ class NodeType:
     `out_from` is for types that pass data on: it is also given the schemas of the values bound to the inputs. `source_input` is
     the input that, while unbound, takes the `out` of the node before it (`all_sources`: a list, of every node before it that
     ran). Of a list in `without_skipped`, entries that use a skipped node are left out.
+    `summary` makes the one line on the canvas from settings and inputs, whose references are in words by then.
     `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
     """
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
@@ -15,10 +15,14 @@ from engine.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
+from engine.flow.in_words import binding_in_words
 from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
+
+#: A node's one line is made from so much of each text.
+SUMMED_UP = 400
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
     """A mark for every node."""
     graph = Graph(document)
     counts = Counter(problem.node_id for problem in problems(document, catalog))
-    return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog) for node in document.nodes}
+    labels = {node.id: node.name for node in document.nodes}
+    return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog, labels) for node in document.nodes}
 
 
 def why_not_connected(document: Document, source: str, target: str, catalog: Catalog) -> str | None:
@@ -87,10 +92,20 @@ def why_not_connected(document: Document, source: str, target: str, catalog: Cat
     return None
 
 
-def _mark(node: Node, count: int, parked: bool, catalog: Catalog) -> Mark:  # noqa: FBT001 - private
+def _mark(
+    node: Node,
+    count: int,
+    parked: bool,  # noqa: FBT001 - private
+    catalog: Catalog,
+    labels: Mapping[str, str],
+) -> Mark:
     kind = catalog.get(node.type)
     try:
-        summary = kind.summary(node.config, node.inputs) if kind else "unknown kind of node"
+        summary = (
+            kind.summary(node.config, binding_in_words(node.inputs, labels, SUMMED_UP))
+            if kind
+            else "unknown kind of node"
+        )
     except (TypeError, ValueError, KeyError, AttributeError):
         summary = ""
     return Mark(summary[:80], count, parked, node.config.get("model") == "simulated")

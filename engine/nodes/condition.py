@@ -19,7 +19,6 @@ from pydantic import Field
 from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType, Routed
-from engine.flow.references import Reference, split_text
 from engine.flow.rules import (
     ALONE,
     MATCH_TITLES,
@@ -117,17 +116,7 @@ def _rule_words(rule: Mapping[str, Any]) -> str:
 
 
 def _words(binding: Json) -> str:
-    """A binding as the last name of its data: `status` for `{{ page_scraper.out.status }}`."""
-    if not isinstance(binding, str):
-        return "" if binding is None else str(binding)
-    return "".join(
-        piece
-        if isinstance(piece, str)
-        else str(piece.path[-1] if piece.path else piece.node_id)
-        if isinstance(piece, Reference)
-        else piece.text
-        for piece in split_text(binding)
-    )
+    return "" if binding is None else str(binding)
 
 
 NODE = NodeType(

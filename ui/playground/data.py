@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
+from engine.flow.in_words import text_in_words
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog
 from engine.flow.ports import out_schema, schema_at
-from engine.flow.references import SYSTEM, BadReference, Reference, parse_reference, split_text
+from engine.flow.references import SYSTEM, Reference, parse_reference
 from ui.look.text import _, type_word
 
 #: A value beside a chip is cut after so many characters.
@@ -111,24 +112,9 @@ def labels_of(document: Document) -> dict[str, str]:
     return {node.id: node.name for node in document.nodes}
 
 
-def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
-    """`Summarise › facts › item 1`."""
-    names = [] if reference.root == "out" else [reference.root]
-    parts = [part if isinstance(part, str) else f"{_('item')} {part + 1}" for part in reference.path]
-    return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
-
-
 def readable(text: str, document: Document) -> str:
     """A binding in words: `Summarise › facts` for its references."""
-    labels = labels_of(document)
-    return "".join(
-        piece
-        if isinstance(piece, str)
-        else "{{ " + piece.text + " }}"
-        if isinstance(piece, BadReference)
-        else in_words(piece, labels)
-        for piece in split_text(text)
-    )
+    return text_in_words(text, labels_of(document))
 
 
 def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:

@@ -17,6 +17,7 @@ from nicegui import ui
 from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, update_node
 from engine.flow.graph import Graph
+from engine.flow.in_words import in_words
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
 from engine.flow.ports import out_schema
@@ -26,7 +27,7 @@ from engine.nodes import CATALOG
 from ui.look import feedback
 from ui.look.parts import button, drop_menu, icon, menu_item, words
 from ui.look.text import _
-from ui.playground.data import in_words, labels_of
+from ui.playground.data import labels_of
 
 Path = tuple[str | int, ...]
 #: Applies operations as this person's edit.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.validation import deploy_problems, problems, why_not_connected, without_parked
+from engine.flow.validation import deploy_problems, marks, problems, why_not_connected, without_parked
 from engine.nodes import CATALOG
 
 
@@ -202,3 +202,9 @@ def test_a_file_comes_back_as_it_was():
     file, found = parse_flow_file(json.dumps(source))
     assert found == [] and file is not None
     assert file.as_json() == source
+
+
+def test_the_line_on_a_node_names_data_in_words():
+    fetch = {"id": "http_request", "type": "http_request", "inputs": {"url": "{{ api_input.out.url }}/about"}}
+    shown = marks(flow([{**api_input(), "label": "Caller"}, fetch], [("api_input", "http_request")]), CATALOG)
+    assert shown["http_request"].summary == "GET Caller › url/about"

@@ -1,0 +1,38 @@
+"""References as people read them, everywhere on screen: `Summarise › facts` for `{{ summarise.out.facts }}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.flow.references import BadReference, Json, Reference, split_text
+
+
+def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
+    """`Summarise › facts › item 1`. `labels`: node id -> label."""
+    names = [] if reference.root == "out" else [reference.root]
+    parts = [part if isinstance(part, str) else f"item {part + 1}" for part in reference.path]
+    return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
+
+
+def text_in_words(text: str, labels: Mapping[str, str]) -> str:
+    """A text with its references in words; what is no reference stays as it is."""
+    return "".join(
+        piece
+        if isinstance(piece, str)
+        else "{{ " + piece.text + " }}"
+        if isinstance(piece, BadReference)
+        else in_words(piece, labels)
+        for piece in split_text(text)
+    )
+
+
+def binding_in_words(binding: Json, labels: Mapping[str, str], longest: int) -> Json:
+    """A binding with every text in words; texts are cut after `longest` characters. Depth is bounded by the document's own limit."""
+    match binding:
+        case str():
+            return text_in_words(binding[:longest], labels)
+        case list():
+            return [binding_in_words(item, labels, longest) for item in binding]
+        case dict():
+            return {key: binding_in_words(item, labels, longest) for key, item in binding.items()}
+    return binding
