@@ -24,7 +24,7 @@ _SOCKET = "/_nicegui_ws/"
 #: May this page open a socket? 204 or 403; and the page that says why not.
 _CHECK, _REFUSED = "/address-check", "/address-refused"
 #: Opened by any name: they have no socket.
-_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/setup", "/sign-in", "/sign-out", "/favicon.ico")
+_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
 
 _PAGE_HEADERS = [
     (

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import DAY, HOUR, MINUTE
 from storage.database import now
-from storage.models import SetupToken, SignIn, SignInFailure, User
+from storage.models import SignIn, SignInFailure, User
 
 IDLE = 12 * HOUR
 LONGEST = 30 * DAY
@@ -33,6 +33,8 @@ class Person:
     role: Role
     disabled: bool
     created_at: int
+    #: When they last did something here, to the minute; None before the first sign-in.
+    seen_at: int | None = None
 
 
 def hash_token(token: str) -> str:
@@ -59,11 +61,16 @@ def find_signed_in(session: Session, cookie: str) -> Person | None:
 
 
 def note_seen(session: Session, cookie: str) -> None:
-    """Keeps a session from going idle; at most one write a minute."""
+    """Keeps a session from going idle, and says when the person was last here; at most one write a minute."""
     at = now(session)
-    session.execute(
-        update(SignIn).where(SignIn.token_hash == hash_token(cookie), SignIn.seen_at <= at - MINUTE).values(seen_at=at)
-    )
+    kept = session.scalars(
+        update(SignIn)
+        .where(SignIn.token_hash == hash_token(cookie), SignIn.seen_at <= at - MINUTE)
+        .values(seen_at=at)
+        .returning(SignIn.user_id)
+    ).one_or_none()
+    if kept is not None:
+        session.execute(update(User).where(User.id == kept).values(seen_at=at))
 
 
 def list_people(session: Session, workspace_id: str) -> list[Person]:
@@ -91,41 +98,6 @@ def find_user(session: Session, email: str) -> User | None:
     return session.scalars(select(User).where(User.email == email)).one_or_none()
 
 
-def find_link(session: Session, token: str) -> SetupToken | None:
-    """The link with this token when it can still be used."""
-    return session.scalars(
-        select(SetupToken).where(
-            SetupToken.token_hash == hash_token(token),
-            SetupToken.used_at.is_(None),
-            SetupToken.expires_at > now(session),
-        )
-    ).one_or_none()
-
-
-def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
-    """When the newest link of this kind was made."""
-    return session.scalars(
-        select(func.max(SetupToken.created_at)).where(
-            SetupToken.workspace_id == workspace_id, SetupToken.purpose == purpose
-        )
-    ).one()
-
-
-def void_links(session: Session, workspace_id: str, purpose: str, user_id: str | None) -> None:
-    """Makes the links of this kind useless."""
-    same_person = SetupToken.user_id.is_(None) if user_id is None else SetupToken.user_id == user_id
-    session.execute(
-        update(SetupToken)
-        .where(
-            SetupToken.workspace_id == workspace_id,
-            SetupToken.purpose == purpose,
-            SetupToken.used_at.is_(None),
-            same_person,
-        )
-        .values(used_at=now(session))
-    )
-
-
 def failures_since(session: Session, subject: str, since: int) -> list[int]:
     """When sign-ins of this account or address failed, oldest first."""
     return list(
@@ -145,4 +117,5 @@ def end_sessions(session: Session, user_id: str) -> None:
 def person_of(row: User) -> Person:
     """The account as the pages see it: without its password's hash."""
     role: Role = row.role  # type: ignore[assignment] - only roles are written
-    return Person(row.id, row.workspace_id, row.name, row.email, role, row.disabled_at is not None, row.created_at)
+    disabled = row.disabled_at is not None
+    return Person(row.id, row.workspace_id, row.name, row.email, role, disabled, row.created_at, row.seen_at)

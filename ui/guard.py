@@ -26,7 +26,7 @@ from ui.visit import COOKIE, App
 FREE = (f"/_nicegui/{nicegui_version}/", "/favicon.ico")
 SOCKET = "/_nicegui_ws"
 NO_STORE = {"cache-control": "no-store"}
-_SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/public")
+_SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
 
 
 class Guard:

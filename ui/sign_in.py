@@ -1,4 +1,4 @@
-"""Sign in, sign out, set up the first owner, set a new password: plain server pages that work without a script (S29).
+"""Sign in, sign out, set up the first owner, join, set a new password: plain server pages that work without a script (S29).
 
 The session is a cookie of our own: HttpOnly, SameSite=Lax, Secure on https; the database knows only its hash.
 """
@@ -12,12 +12,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from engine.actions.links import Link, get_link
-from engine.actions.members import Browser, set_new_password, set_up_owner, sign_in, sign_out
+from engine.actions.members import Browser, join, set_new_password, set_up_owner, sign_in, sign_out
 from engine.clock import SECOND
 from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
 from storage.members import LONGEST, find_signed_in
 from ui.guard import NO_STORE, local_path, ownerless_page, theme_of
-from ui.look.plain_pages import error_page, new_password_page, set_up_page, sign_in_page
+from ui.look.plain_pages import error_page, join_page, new_password_page, set_up_page, sign_in_page
 from ui.look.text import _
 from ui.visit import COOKIE, App
 
@@ -37,6 +37,8 @@ def add_routes(root: FastAPI, app: App) -> None:
     root.add_route("/sign-out", pages.sign_out, methods=["POST"])
     root.add_route("/setup/{token}", pages.show_link, methods=["GET"])
     root.add_route("/setup/{token}", pages.use_link, methods=["POST"])
+    root.add_route("/invite/{token}", pages.show_invitation, methods=["GET"])
+    root.add_route("/invite/{token}", pages.join, methods=["POST"])
 
 
 class SignInPages:
@@ -108,6 +110,31 @@ class SignInPages:
             return _html(_link_page(request, link, form, _wrong_fields(refusal)), 422)
         return self._signed_in(request, cookie, "/")
 
+    async def show_invitation(self, request: Request) -> Response:
+        try:
+            link = await self.app.database.read(get_link, request.path_params["token"], ("invite",))
+        except LinkNotValid:
+            return _invitation_not_valid(request)
+        return _html(_invitation_page(request, link, {}, {}))
+
+    async def join(self, request: Request) -> Response:
+        token = request.path_params["token"]
+        try:
+            form = await self._form(request)
+            link = await self.app.database.read(get_link, token, ("invite",))
+        except _FormRefused:
+            return _foreign_form(request)
+        except LinkNotValid:
+            return _invitation_not_valid(request)
+        said = (form.get("name", ""), form.get("email", ""), form.get("password", ""))
+        try:
+            cookie = await join(self.app.database, token, *said, _browser(request))
+        except LinkNotValid:
+            return _invitation_not_valid(request)
+        except (Invalid, Conflict) as refusal:
+            return _html(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
+        return self._signed_in(request, cookie, "/")
+
     async def _form(self, request: Request) -> dict[str, str]:
         """The fields of a form of ours. Raises _FormRefused."""
         if not self._from_here(request):
@@ -167,6 +194,19 @@ def _link_page(request: Request, link: Link, form: dict[str, str], errors: dict[
     )
 
 
+def _invitation_page(request: Request, link: Link, form: dict[str, str], errors: dict[str, str]) -> str:
+    return join_page(
+        request.path_params["token"],
+        link.role or "",
+        made_by=link.made_by,
+        fixed_email=link.email or "",
+        name=form.get("name", "")[:200],
+        email=form.get("email", "")[:200],
+        errors=errors,
+        theme=theme_of(request),
+    )
+
+
 def _wrong_fields(refusal: Refusal) -> dict[str, str]:
     """Field -> sentence; under "" what belongs to no field."""
     wrong = {error.pointer.lstrip("/"): _sentence(error.detail) for error in refusal.errors}
@@ -187,8 +227,24 @@ def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
     page = error_page(
         _("This link does not work any more"),
         happened=f"{refusal.title}.",
-        why=_("A link works once, for 15 minutes, and a newer one replaces it."),
-        todo=_("Run app.py setup-link on the server; it prints a new one. Or sign in, when you have an account."),
+        why=_(
+            "A link works once, and a newer one replaces it. One from the terminal lives 15 minutes, one from an owner a day."
+        ),
+        todo=_(
+            "Ask an owner for a new one, or run app.py setup-link on the server. Or sign in, when you have an account."
+        ),
+        theme=theme_of(request),
+    )
+    return _html(page, 410)
+
+
+def _invitation_not_valid(request: HTTPConnection) -> Response:
+    """Used, withdrawn, too old and never made look the same: who guesses learns nothing."""
+    page = error_page(
+        _("This invitation does not work any more"),
+        happened=_("Nobody can join with this link."),
+        why=_("An invitation works once, for 7 days, and an owner can withdraw it."),
+        todo=_("Ask the person who sent it for a new one. If you have joined already, sign in."),
         theme=theme_of(request),
     )
     return _html(page, 410)

@@ -1,21 +1,155 @@
-"""`setup-link`: the way in for the first owner, or to a new password."""
+"""`people list|invite|withdraw|role|disable|enable`, and `setup-link`: the way in for the first owner, or to a new password."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal
 
+if TYPE_CHECKING:
+    from storage.members import Person
+
+ROLES = ("owner", "editor", "viewer")
+
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the command."""
+    """Adds the commands."""
+    group = commands.add_parser("people", help="who may come in: list, invite, change a role, shut out")
+    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    verb = verbs.add_parser("list", parents=[shared], help="everybody with an account, and open invitations")
+    verb.add_argument("--json", action="store_true", help="print {people, invitations}")
+    verb.set_defaults(run=_list)
+
+    verb = verbs.add_parser("invite", parents=[shared], help="print a link to join; it works once, for 7 days")
+    verb.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
+    verb.add_argument("--email", default="", metavar="EMAIL", help="only for this e-mail address")
+    verb.set_defaults(run=_invite)
+
+    verb = verbs.add_parser("withdraw", parents=[shared], help="make an open invitation useless")
+    verb.add_argument("invitation", metavar="ID", help="its id, as `people list` shows it")
+    verb.set_defaults(run=_withdraw)
+
+    verb = verbs.add_parser("role", parents=[shared], help="give somebody another role; signs them out")
+    verb.add_argument("email", metavar="EMAIL")
+    verb.add_argument("role", choices=ROLES)
+    verb.set_defaults(run=_change_role)
+
+    verb = verbs.add_parser("disable", parents=[shared], help="shut somebody out at once; what they made stays")
+    verb.add_argument("email", metavar="EMAIL")
+    verb.set_defaults(run=_disable)
+
+    verb = verbs.add_parser("enable", parents=[shared], help="let somebody in again")
+    verb.add_argument("email", metavar="EMAIL")
+    verb.set_defaults(run=_enable)
+
     command = commands.add_parser(
         "setup-link", parents=[shared], help="print a link to set up the first owner or a new password"
     )
     command.add_argument("--reset", metavar="EMAIL", help="a link to set a new password for this account")
     command.set_defaults(run=_print_link)
+
+
+def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.clock import to_rfc3339
+    from storage.links import list_invitations
+    from storage.members import list_people
+
+    people, invitations = terminal.see(list_people), terminal.see(list_invitations)
+    if arguments.json:
+        terminal.json(
+            {
+                "people": [
+                    {
+                        "id": one.id,
+                        "name": one.name,
+                        "email": one.email,
+                        "role": one.role,
+                        "state": _state(one),
+                        "last_here_at": to_rfc3339(one.seen_at) if one.seen_at else None,
+                    }
+                    for one in people
+                ],
+                "invitations": [
+                    {
+                        "id": one.id,
+                        "role": one.role,
+                        "email": one.email,
+                        "created_at": to_rfc3339(one.created_at),
+                        "expires_at": to_rfc3339(one.expires_at),
+                    }
+                    for one in invitations
+                ],
+            }
+        )
+        return
+    rows = [
+        (one.id, one.role, _state(one), to_rfc3339(one.seen_at) if one.seen_at else "-", f"{one.name} <{one.email}>")
+        for one in people
+    ]
+    rows += [
+        (one.id, one.role, "invited", f"until {to_rfc3339(one.expires_at)}", one.email or "anybody with the link")
+        for one in invitations
+    ]
+    terminal.table(("ID", "ROLE", "STATE", "LAST HERE", "WHO"), rows)
+
+
+def _invite(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.links import invitation_path
+    from engine.actions.team import invite
+
+    token = terminal.do(invite, arguments.role, arguments.email)
+    terminal.note("Send this link to the person; it works once, for 7 days, and is not shown again.")
+    terminal.value(f"{terminal.address}{invitation_path(token)}")
+
+
+def _withdraw(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.team import withdraw_invitation
+
+    terminal.do(withdraw_invitation, arguments.invitation)
+    terminal.note("Withdrawn: nobody can join with its link any more.")
+
+
+def _change_role(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.team import change_role
+
+    one = _person(terminal, arguments.email)
+    terminal.do(change_role, one.id, arguments.role)
+    terminal.note(f"{one.name} is {arguments.role} from the next sign-in on.")
+
+
+def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.team import disable_person
+
+    one = _person(terminal, arguments.email)
+    terminal.do(disable_person, one.id)
+    terminal.note(f"{one.name} is shut out.")
+
+
+def _enable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.team import enable_person
+
+    one = _person(terminal, arguments.email)
+    terminal.do(enable_person, one.id)
+    terminal.note(f"{one.name} may sign in again.")
+
+
+def _person(terminal: Terminal, email: str) -> Person:
+    """The one with this e-mail address. Raises NotFound."""
+    from engine.errors import NotFound
+    from storage.members import list_people
+
+    wanted = email.strip().lower()
+    found = next((one for one in terminal.see(list_people) if one.email == wanted), None)
+    if found is None:
+        raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="`app.py people list` shows everybody.")
+    return found
+
+
+def _state(one: Person) -> str:
+    return "shut out" if one.disabled else "active"
 
 
 def _print_link(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:

@@ -1,11 +1,13 @@
-"""Links printed at the server's terminal: to set up the first owner, or to set a new password.
+"""Links that let somebody in without a password: to set up the first owner, to set a new password, to join.
 
-A token is 256 random bits, stored as SHA-256, lives 15 minutes, works once, and a new one voids the one before (S19).
+A token is 256 random bits, stored as SHA-256, and works once. Links printed at the server's terminal live 15 minutes and a new one
+voids the one before (S19); a reset link that an owner hands on lives a day, an invitation seven.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,35 +17,40 @@ from engine.clock import MINUTE, SECOND
 from engine.errors import Conflict, LinkNotValid, NotFound
 from storage.audit import add_entry
 from storage.database import now
-from storage.members import (
-    find_link,
-    find_user,
-    has_owner,
-    hash_token,
-    last_link_at,
-    list_people,
-    void_links,
-)
+from storage.links import find_link, last_link_at, void_links
+from storage.members import Role, find_user, has_owner, hash_token, list_people
 from storage.models import SetupToken, User
 
-Purpose = Literal["setup", "reset"]
+Purpose = Literal["setup", "reset", "invite"]
 
 LIFETIME = 15 * MINUTE
 RENEWAL = 60 * SECOND
+#: What `/setup/<token>` takes.
+SETUP_PURPOSES: tuple[Purpose, ...] = ("setup", "reset")
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a link that still works is for; `email` is set for a new password."""
+    """What a link that still works is for; `email` is set for a new password and may be for an invitation.
+
+    Of an invitation: the `role` it gives, and the name of who made it.
+    """
 
     purpose: Purpose
     workspace_id: str
     email: str | None
+    role: Role | None = None
+    made_by: str = ""
 
 
 def link_path(token: str) -> str:
-    """The page that takes the token, whatever it is for."""
+    """The page that takes the token of a set-up or reset link."""
     return f"/setup/{token}"
+
+
+def invitation_path(token: str) -> str:
+    """The page that takes the token of an invitation."""
+    return f"/invite/{token}"
 
 
 def new_setup_token(session: Session, workspace_id: str) -> str:
@@ -54,7 +61,7 @@ def new_setup_token(session: Session, workspace_id: str) -> str:
             f"This Flowport has an owner already ({owners})",
             remedy="For a new password run `app.py setup-link --reset EMAIL`.",
         )
-    return _new_token(session, workspace_id, "setup", None)
+    return _new_setup_token(session, workspace_id)
 
 
 def renew_setup_token(session: Session, workspace_id: str) -> str | None:
@@ -62,7 +69,7 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
     last = last_link_at(session, workspace_id, "setup")
     if has_owner(session, workspace_id) or (last is not None and now(session) - last < RENEWAL):
         return None
-    return _new_token(session, workspace_id, "setup", None)
+    return _new_setup_token(session, workspace_id)
 
 
 def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
@@ -71,17 +78,20 @@ def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
     if user is None or user.workspace_id != workspace_id:
         raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="Check its spelling.")
     add_entry(session, _Terminal(workspace_id), "print reset link", user.id, user.email)
-    return _new_token(session, workspace_id, "reset", user.id)
+    void_links(session, workspace_id, "reset", user.id)
+    return add_link(session, "reset", workspace_id, LIFETIME, user_id=user.id)
 
 
-def get_link(session: Session, token: str) -> Link:
+def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP_PURPOSES) -> Link:
     """What the link is for. Raises LinkNotValid for one that is unknown, used up or too old; they look the same."""
     row = find_link(session, token)
-    if row is None:
+    if row is None or row.purpose not in purposes:
         raise LinkNotValid
-    user = session.get(User, row.user_id) if row.user_id else None
     purpose: Purpose = row.purpose  # type: ignore[assignment] - only written here
-    return Link(purpose, row.workspace_id, user.email if user else None)
+    role: Role | None = row.role  # type: ignore[assignment] - checked when it was stored
+    user = session.get(User, row.user_id) if row.user_id else None
+    maker = session.get(User, row.created_by) if row.created_by else None
+    return Link(purpose, row.workspace_id, user.email if user else row.email, role, maker.name if maker else "")
 
 
 def use_link(session: Session, token: str, purpose: Purpose) -> SetupToken:
@@ -93,8 +103,18 @@ def use_link(session: Session, token: str, purpose: Purpose) -> SetupToken:
     return row
 
 
-def _new_token(session: Session, workspace_id: str, purpose: Purpose, user_id: str | None) -> str:
-    void_links(session, workspace_id, purpose, user_id)
+def add_link(
+    session: Session,
+    purpose: Purpose,
+    workspace_id: str,
+    lifetime: int,
+    *,
+    user_id: str | None = None,
+    role: Role | None = None,
+    email: str | None = None,
+    created_by: str | None = None,
+) -> str:
+    """Stores a new link, for the verbs that may make one; returns its token, which is not kept. `lifetime` in milliseconds."""
     token = secrets.token_urlsafe(32)
     session.add(
         SetupToken(
@@ -102,11 +122,19 @@ def _new_token(session: Session, workspace_id: str, purpose: Purpose, user_id: s
             purpose=purpose,
             workspace_id=workspace_id,
             user_id=user_id,
+            role=role,
+            email=email,
+            created_by=created_by,
             created_at=now(session),
-            expires_at=now(session) + LIFETIME,
+            expires_at=now(session) + lifetime,
         )
     )
     return token
+
+
+def _new_setup_token(session: Session, workspace_id: str) -> str:
+    void_links(session, workspace_id, "setup", None)
+    return add_link(session, "setup", workspace_id, LIFETIME)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Verbs of people: set up the first owner, sign in and out, change a password, a role, or shut somebody out.
+"""Verbs of a person about themselves: set up the first owner, join, sign in and out, change name and password.
 
-A password costs 20 milliseconds and 19 MiB on purpose, so the verbs that touch one are coroutines on the database: they hash
+What an owner does to others is in `team`. A password costs 20 milliseconds and 19 MiB on purpose, so the verbs that touch one are coroutines on the database: they hash
 in a thread of their own and never while a transaction is open.
 """
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
-from engine.actions.principal import Principal, Role, require_may
+from engine.actions.principal import Principal, Role
 from engine.clock import MINUTE
 from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
 from engine.ids import UserId, new_id
@@ -24,7 +24,6 @@ from storage.database import Database, now
 from storage.members import (
     LONGEST,
     Person,
-    count_owners,
     end_sessions,
     failures_since,
     find_signed_in,
@@ -35,12 +34,12 @@ from storage.members import (
 )
 from storage.models import SignIn, SignInFailure, User
 from storage.settings import KNOWN_HOST, SERVER, put_setting
+from storage.workspaces import find_first_workspace
 
 WINDOW = 15 * MINUTE
 FAILURES_PER_ACCOUNT = 5
 FAILURES_PER_ADDRESS = 20
 
-ROLES: tuple[Role, ...] = ("owner", "editor", "viewer")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 
@@ -58,7 +57,7 @@ async def set_up_owner(
 ) -> str:
     """Makes the first owner by a set-up link and signs them in: returns the cookie. Raises LinkNotValid, Invalid."""
     await database.read(get_link, token)
-    name, email = _check_person(name, email)
+    name, email = check_person(name, email)
     hashed = await hash_password(password)
 
     def make(session: Session) -> str:
@@ -69,6 +68,27 @@ async def set_up_owner(
         add_entry(session, _as_principal(user, browser), "set up", user.id, email)
         if browser.host:
             put_setting(session, SERVER, KNOWN_HOST, browser.host)
+        return _start_session(session, user, browser)
+
+    return await database.write(make)
+
+
+async def join(
+    database: Database, token: str, name: str, email: str, password: str, browser: Browser = Browser()
+) -> str:
+    """Makes an account by an invitation and signs in: returns the cookie. Raises LinkNotValid, Invalid, Conflict.
+
+    An invitation for one e-mail address makes an account with that address, whatever is sent.
+    """
+    link = await database.read(get_link, token, ("invite",))
+    name, email = check_person(name, link.email or email)
+    hashed = await hash_password(password)
+
+    def make(session: Session) -> str:
+        invitation = use_link(session, token, "invite")
+        role: Role = invitation.role  # type: ignore[assignment] - checked when it was stored
+        user = _add_user(session, invitation.workspace_id, name, email, role, hashed)
+        add_entry(session, _as_principal(user, browser), "join", user.id, f"{email}, as {role}")
         return _start_session(session, user, browser)
 
     return await database.write(make)
@@ -101,8 +121,16 @@ async def sign_in(database: Database, email: str, password: str, browser: Browse
     email = email.strip().lower()
     stored = await database.write(_begin_sign_in, email, browser)
     if not await fits(stored, password):
+        await database.write(_note_failure, email, browser)
         raise SignInFailed
-    return await database.write(_finish_sign_in, email, stored, browser)
+
+    def finish(session: Session) -> str:
+        cookie = _finish_sign_in(session, email, stored, browser)
+        user = _user_that_still_has(session, email, stored)
+        add_entry(session, _as_principal(user, browser), "sign in", user.id, user.email)
+        return cookie
+
+    return await database.write(finish)
 
 
 async def change_password(database: Database, cookie: str, old: str, new: str, browser: Browser = Browser()) -> str:
@@ -130,11 +158,21 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
     return await database.write(change)
 
 
+def change_name(session: Session, principal: Principal, name: str) -> None:
+    """Gives the person who asks another name. Raises Invalid, and NotFound for an actor without an account."""
+    user = session.get(User, principal.actor)
+    if user is None or user.workspace_id != principal.workspace_id:
+        raise NotFound
+    was, (user.name, _) = user.name, check_person(name, user.email)
+    if user.name != was:
+        add_entry(session, principal, "change name", user.id, f"{was} is now {user.name}")
+
+
 def ensure_owner(session: Session, workspace_id: str, email: str, password_hash: str) -> bool:
     """Makes the owner the environment names, unless there is one. True when it was made. Raises Invalid."""
     if has_owner(session, workspace_id):
         return False
-    name, email = _check_person(email.split("@", maxsplit=1)[0], email)
+    name, email = check_person(email.split("@", maxsplit=1)[0], email)
     user = _add_user(session, workspace_id, name, email, "owner", password_hash)
     add_entry(session, _as_principal(user, Browser()), "set up", user.id, f"{email}, by FLOWPORT_ADMIN_EMAIL")
     return True
@@ -156,39 +194,6 @@ def sign_out_everywhere(session: Session, principal: Principal) -> None:
     add_entry(session, principal, "sign out everywhere", principal.actor)
 
 
-def change_role(session: Session, principal: Principal, user_id: str, role: Role) -> None:
-    """Gives somebody another role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
-    require_may(principal, "manage people")
-    if role not in ROLES:
-        raise Invalid(f"`{role}` is not a role", remedy=f"Choose one of {', '.join(ROLES)}.")
-    user = _hold(session, principal, user_id)
-    if user.role == role:
-        return
-    _keep_an_owner(session, user)
-    was, user.role = user.role, role
-    end_sessions(session, user.id)
-    add_entry(session, principal, "change role", user.id, f"{user.email}: {was} to {role}")
-
-
-def disable_person(session: Session, principal: Principal, user_id: str) -> None:
-    """Shuts somebody out at once; what they made stays. Raises NotFound, and Conflict for the last owner."""
-    require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
-    if user.disabled_at is None:
-        _keep_an_owner(session, user)
-        user.disabled_at = now(session)
-        end_sessions(session, user.id)
-        add_entry(session, principal, "disable person", user.id, user.email)
-
-
-def enable_person(session: Session, principal: Principal, user_id: str) -> None:
-    """Lets somebody in again. Raises NotFound."""
-    require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
-    user.disabled_at = None
-    add_entry(session, principal, "enable person", user.id, user.email)
-
-
 def _begin_sign_in(session: Session, email: str, browser: Browser) -> str | None:
     """Counts a failure before the password is looked at, so that guesses sent at once cannot outrun the count."""
     at = now(session)
@@ -200,6 +205,15 @@ def _begin_sign_in(session: Session, email: str, browser: Browser) -> str | None
         session.add(SignInFailure(subject=_address(browser), at=at))
     user = find_user(session, email)
     return None if user is None or user.disabled_at is not None else user.password_hash
+
+
+def _note_failure(session: Session, email: str, browser: Browser) -> None:
+    """A line of the audit log, also for an address nobody has: both take the same time. What was typed is not kept."""
+    user = find_user(session, email)
+    first = find_first_workspace(session)
+    workspace_id = user.workspace_id if user is not None else first.id if first is not None else ""
+    subject, detail = (user.id, user.email) if user is not None else ("", "an unknown e-mail address")
+    add_entry(session, _Somebody(workspace_id, browser.address), "fail to sign in", subject, detail)
 
 
 def _refuse_after(session: Session, subject: str, most: int) -> None:
@@ -234,6 +248,7 @@ def _user_that_still_has(session: Session, email: str, stored: str | None) -> Us
 def _start_session(session: Session, user: User, browser: Browser) -> str:
     at = now(session)
     cookie = secrets.token_urlsafe(32)
+    user.seen_at = at
     session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
     session.add(
         SignIn(
@@ -250,7 +265,11 @@ def _start_session(session: Session, user: User, browser: Browser) -> str:
 
 def _add_user(session: Session, workspace_id: str, name: str, email: str, role: Role, password_hash: str) -> User:
     if find_user(session, email) is not None:
-        raise Conflict(f"`{email}` has an account already", remedy="Use another e-mail address.")
+        raise Conflict(
+            f"`{email}` has an account already",
+            remedy="Sign in with it, or use another e-mail address.",
+            errors=(FieldError("/email", "conflict", f"{email} has an account already: sign in with it"),),
+        )
     user = User(
         id=UserId(new_id("user")),
         workspace_id=workspace_id,
@@ -265,16 +284,14 @@ def _add_user(session: Session, workspace_id: str, name: str, email: str, role: 
     return user
 
 
-def _hold(session: Session, principal: Principal, user_id: str) -> User:
-    user = session.get(User, user_id)
-    if user is None or user.workspace_id != principal.workspace_id:
-        raise NotFound(f"Nobody has the id `{user_id}`")
-    return user
+@dataclass(frozen=True)
+class _Somebody:
+    """Whoever sits at this address, in the audit log."""
 
-
-def _keep_an_owner(session: Session, user: User) -> None:
-    if user.role == "owner" and user.disabled_at is None and count_owners(session, user.workspace_id) == 1:
-        raise Conflict(f"{user.name} is the only owner", remedy="Make somebody else an owner first.")
+    workspace_id: str
+    address: str
+    actor: str = "somebody"
+    name: str = "Somebody"
 
 
 def _forget_failures(session: Session, subject: str) -> None:
@@ -294,7 +311,8 @@ def _as_principal(user: User, browser: Browser) -> Principal:
     return Principal(person.workspace_id, person.id, person.name, person.role, browser.address)  # type: ignore[arg-type]
 
 
-def _check_person(name: str, email: str) -> tuple[str, str]:
+def check_person(name: str, email: str) -> tuple[str, str]:
+    """Both as they are stored. Raises Invalid, naming every wrong field."""
     name, email = name.strip(), email.strip().lower()
     wrong = []
     if not 1 <= len(name) <= 100:

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.actions.members import set_up_owner
+from engine.actions.members import join, set_up_owner
+from engine.errors import LinkNotValid
 from storage.database import open_database
 from tests.commands.conftest import APP, clean_environment
 
@@ -127,6 +128,39 @@ def test_commands_that_come_at_once_to_a_new_folder_all_succeed(command):
     assert len(command("keys", "list").out.splitlines()) == 6
 
 
+def test_people_are_invited_listed_and_shut_out_at_the_terminal(command, data):
+    link = command("people", "invite", "--role", "editor", "--email", "eve@example.com", FLOWPORT_PORT="9123").value
+    assert link.startswith("http://localhost:9123/invite/")
+    taken_back = command("people", "invite", "--role", "owner").value
+    (anybody, _for_eve) = command("people", "list", "--json").json["invitations"]
+    assert (anybody["role"], anybody["email"]) == ("owner", None)
+    assert command("people", "withdraw", anybody["id"]).code == 0
+    assert command("people", "withdraw", anybody["id"]).code == 1
+    database = open_database(data)
+    try:
+        for token in (link, taken_back):
+            said = ("Eve", "eve@example.com", "correct horse battery")
+            tried = asyncio.run(_tried(join(database, token.rpartition("/")[2], *said)))
+            assert tried == (token is link)
+    finally:
+        database.close()
+    assert command("people", "role", "EVE@example.com", "owner").code == 0
+    assert command("people", "disable", "eve@example.com").code == 1, "she is the only owner"
+    assert "the only owner" in command("people", "role", "eve@example.com", "viewer").err
+    assert command("people", "enable", "eve@example.com").code == 0
+    assert command("people", "disable", "bob@example.com").code == 1
+    (eve,) = command("people", "list", "--json").json["people"]
+    assert (eve["name"], eve["role"], eve["state"], eve["last_here_at"] is None) == ("Eve", "owner", "active", False)
+    assert command("people", "list").out.split("\t")[1:3] == ["owner", "active"]
+
+
+async def _tried(joining):
+    try:
+        return bool(await joining)
+    except LinkNotValid:
+        return False
+
+
 def test_the_data_folder_comes_from_the_environment_or_is_named_data(command, data, tmp_path):
     other = tmp_path / "other"
     command("plan", "show", folder=False, FLOWPORT_DATA=str(other))
@@ -175,5 +209,5 @@ def test_help_needs_no_heavy_library():
 def test_help_names_every_command(command):
     said = command("--help", folder=False)
     assert said.code == 0
-    for word in ("serve", "worker", "flows", "keys", "models", "plan", "setup-link", "workspaces"):
+    for word in ("serve", "worker", "flows", "keys", "models", "plan", "people", "setup-link", "workspaces"):
         assert word in said.out

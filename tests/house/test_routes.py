@@ -53,6 +53,8 @@ WHO_MAY_CALL = {
     "POST /sign-out": EVERYBODY,
     "GET /setup/{token}": EVERYBODY,
     "POST /setup/{token}": EVERYBODY,
+    "GET /invite/{token}": EVERYBODY,
+    "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own: what is the same for everybody carries its version in the address.
     "MOUNT /_nicegui_ws": SOCKET,
     "MOUNT /_nicegui/VERSION/static": EVERYBODY,

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from engine.actions.links import link_path, new_reset_token, new_setup_token
+from engine.actions.links import invitation_path, link_path, new_reset_token, new_setup_token
+from engine.actions.team import invite
 from engine.clock import HOUR, MINUTE
 from storage.members import has_owner, list_people
 from tests.ui.conftest import EMAIL, PASSWORD, Site, count_clients
@@ -192,6 +193,49 @@ async def test_a_reset_link_sets_a_new_password(site: Site) -> None:
     assert EMAIL in form.text
     assert answer.status_code == 303
     assert signed_in.status_code == 303
+
+
+async def test_an_invitation_is_a_form_that_makes_an_account(site: Site) -> None:
+    token = site.database.write_now(invite, site.owner, "viewer", "eve@example.com")
+    before = count_clients()
+    async with site.browser() as browser:
+        form = await browser.get(invitation_path(token))
+        refused = await browser.post(invitation_path(token), data={"name": "", "password": PASSWORD})
+        foreign = await browser.post(
+            invitation_path(token),
+            data={"name": "Eve", "password": PASSWORD},
+            headers={"origin": "https://evil.example"},
+        )
+        answer = await browser.post(
+            invitation_path(token), data={"name": "Eve", "email": "eve@example.com", "password": PASSWORD}
+        )
+        there = await browser.get("/settings/limits")
+        again = await browser.get(invitation_path(token))
+        used = await browser.post(invitation_path(token), data={"name": "Bob", "password": PASSWORD})
+
+    assert "sees everything and changes nothing" in form.text
+    assert 'value="eve@example.com"' in form.text
+    assert "readonly" in form.text
+    assert (refused.status_code, foreign.status_code) == (422, 403)
+    assert 'id="name-error"' in refused.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert there.status_code == 200
+    assert (again.status_code, used.status_code) == (410, 410)
+    assert "This invitation does not work any more" in again.text
+    people = site.database.read_now(list_people, site.workspace_id)
+    assert [(one.name, one.role) for one in people] == [("ada", "owner"), ("Eve", "viewer")]
+    assert count_clients() - before <= 1
+
+
+async def test_an_invitation_and_a_set_up_link_are_not_the_same_door(site: Site) -> None:
+    invitation = site.database.write_now(invite, site.owner, "owner")
+    reset = site.database.write_now(new_reset_token, site.workspace_id, EMAIL)
+    async with site.browser() as browser:
+        answers = [await browser.get(path) for path in (link_path(invitation), invitation_path(reset), "/invite/x")]
+
+    assert [answer.status_code for answer in answers] == [410, 410, 410]
+    assert answers[1].text == answers[2].text
 
 
 async def test_a_page_that_is_not_there_is_a_plain_404(site: Site) -> None:

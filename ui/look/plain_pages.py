@@ -3,6 +3,7 @@
     sign_in_page(email="", error="", next_path="", theme="")              posts email, password, next to /sign-in
     set_up_page(token, name="", email="", errors={}, theme="")            posts name, email, password to /setup/{token}
     new_password_page(token, email, errors={}, theme="")                  posts password to /setup/{token}
+    join_page(token, role, made_by=, fixed_email=, ...)                   posts name, email, password to /invite/{token}
     open_link_page(theme="")                                              no owner yet: the link is in the terminal
     not_found_page(theme="")                                              404
     error_page(title, happened=, why=, todo=, reference="", theme="")     anything else
@@ -19,6 +20,7 @@ from html import escape
 
 from engine.actions.passwords import SHORTEST
 from ui.look.assets import asset_url
+from ui.look.roles import ROLES
 from ui.look.text import _
 
 _MARK = (
@@ -60,6 +62,43 @@ def set_up_page(
     )
     lead = _("You will be the owner: you set up models, people and limits. Nothing leaves this server.")
     return _document(_("Set up Flowport"), _card(_("Set up Flowport"), lead, _alert(wrong.get("", "")) + form), theme)
+
+
+def join_page(
+    token: str,
+    role: str,
+    *,
+    made_by: str = "",
+    fixed_email: str = "",
+    name: str = "",
+    email: str = "",
+    errors: Mapping[str, str] | None = None,
+    theme: str = "",
+) -> str:
+    """The form of an invitation: `made_by` invites as `role`; an invitation for one address has `fixed_email`."""
+    wrong = errors or {}
+    form = (
+        f'<form method="post" action="/invite/{escape(token)}">'
+        + _field("name", _("Your name"), name, complete="name", error=wrong.get("name", ""), focus=True)
+        + _field(
+            "email",
+            _("E-mail address"),
+            fixed_email or email,
+            kind="email",
+            complete="username",
+            hint=_("The invitation is for this address.") if fixed_email else "",
+            error=wrong.get("email", ""),
+            fixed=bool(fixed_email),
+        )
+        + _password_field(wrong)
+        + _main_button(_("Join"))
+        + "</form>"
+    )
+    word, means = ROLES.get(role, (role, ""))
+    invited = f"{made_by} {_('invites you.')}" if made_by else _("You are invited.")
+    lead = f"{invited} {_('Your role:')} {word.lower()}, {_('who')} {means}."
+    foot = _("You have an account already? Sign in, and leave this link to somebody else.")
+    return _document(_("Join Flowport"), _card(_("Join Flowport"), lead, _alert(wrong.get("", "")) + form), theme, foot)
 
 
 def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | None = None, theme: str = "") -> str:
@@ -150,6 +189,7 @@ def _field(
     error: str = "",
     least: int = 0,
     focus: bool = False,
+    fixed: bool = False,
 ) -> str:
     described = " ".join(f"{name}-{part}" for part, text in (("hint", hint), ("error", error)) if text)
     attributes = "".join(
@@ -159,6 +199,7 @@ def _field(
             f' aria-describedby="{described}"' if described else "",
             ' aria-invalid="true"' if error else "",
             " autofocus" if focus else "",
+            " readonly" if fixed else "",
         )
     )
     return (

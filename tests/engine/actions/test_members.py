@@ -7,11 +7,10 @@ import pytest
 from engine.actions.links import get_link, new_reset_token, new_setup_token, renew_setup_token
 from engine.actions.members import (
     Browser,
+    change_name,
     change_password,
-    change_role,
-    disable_person,
-    enable_person,
     ensure_owner,
+    join,
     password_hash_now,
     set_new_password,
     set_up_owner,
@@ -20,8 +19,10 @@ from engine.actions.members import (
     sign_out_everywhere,
 )
 from engine.actions.principal import Principal
+from engine.actions.team import disable_person, invite
 from engine.clock import DAY, HOUR, MINUTE
-from engine.errors import Conflict, Invalid, LinkNotValid, NotAllowed, NotFound, RateLimited, SignInFailed
+from engine.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
+from storage.audit import list_entries
 from storage.members import find_signed_in, has_owner, list_people, note_seen
 from storage.settings import KNOWN_HOST, SERVER, find_setting
 from tests.factories import person
@@ -110,8 +111,8 @@ async def test_signing_in_takes_the_address_in_any_case(database, workspace):
 async def test_unknown_wrong_and_disabled_look_the_same(database, workspace):
     await set_up(database, workspace)
     owner = person(workspace)
-    database.write_now(ensure_second, workspace)
-    (eve,) = [found for found in database.read_now(list_people, workspace) if found.name == "eve"]
+    await join(database, database.write_now(invite, owner, "editor"), "Eve", "eve@example.com", PASSWORD)
+    (eve,) = [found for found in database.read_now(list_people, workspace) if found.name == "Eve"]
     database.write_now(disable_person, owner, eve.id)
     said = set()
     for email, password in ((EMAIL, "wrong"), ("nobody@example.com", PASSWORD), ("eve@example.com", PASSWORD)):
@@ -229,52 +230,41 @@ async def test_changing_the_password_needs_the_old_one_and_ends_other_sessions(d
     assert await sign_in(database, EMAIL, "a brand new password")
 
 
-def ensure_second(session, workspace):
-    """Eve, an editor."""
-    from engine.actions.members import _add_user
-
-    _add_user(session, workspace, "eve", "eve@example.com", "editor", password_hash_now(PASSWORD))
-
-
-async def test_a_change_of_role_ends_the_sessions_of_that_person(database, workspace):
-    await set_up(database, workspace)
-    database.write_now(ensure_second, workspace)
-    cookie = await sign_in(database, "eve@example.com", PASSWORD)
-    eve = await signed_in(database, cookie)
-    database.write_now(change_role, person(workspace), eve.id, "viewer")
-    assert await signed_in(database, cookie) is None
-    assert (await signed_in(database, await sign_in(database, "eve@example.com", PASSWORD))).role == "viewer"
-
-
-async def test_a_disabled_person_is_out_at_once_and_may_come_back(database, workspace):
-    await set_up(database, workspace)
-    database.write_now(ensure_second, workspace)
-    cookie = await sign_in(database, "eve@example.com", PASSWORD)
-    eve = await signed_in(database, cookie)
-    database.write_now(disable_person, person(workspace), eve.id)
-    assert await signed_in(database, cookie) is None
-    database.write_now(enable_person, person(workspace), eve.id)
-    assert await sign_in(database, "eve@example.com", PASSWORD)
-
-
-async def test_the_last_owner_stays_owner(database, workspace):
-    ada = await signed_in(database, await set_up(database, workspace))
-    with pytest.raises(Conflict):
-        database.write_now(change_role, person(workspace), ada.id, "editor")
-    with pytest.raises(Conflict):
-        database.write_now(disable_person, person(workspace), ada.id)
-
-
-async def test_only_an_owner_of_the_same_workspace_changes_people(database, workspace, stranger):
-    ada = await signed_in(database, await set_up(database, workspace))
-    with pytest.raises(NotAllowed):
-        database.write_now(change_role, person(workspace, "editor"), ada.id, "viewer")
-    with pytest.raises(NotFound):
-        database.write_now(disable_person, stranger, ada.id)
-
-
 async def test_the_owner_of_the_environment_is_made_once(database, workspace):
     hashed = password_hash_now(PASSWORD)
     assert database.write_now(ensure_owner, workspace, EMAIL, hashed)
     assert not database.write_now(ensure_owner, workspace, "other@example.com", hashed)
     assert (await signed_in(database, await sign_in(database, EMAIL, PASSWORD))).role == "owner"
+
+
+async def test_signing_in_stands_in_the_audit_log_and_so_does_failing_without_what_was_typed(database, workspace):
+    await set_up(database, workspace)
+    await sign_in(database, EMAIL, PASSWORD, HERE)
+    for email in (EMAIL, "my password instead"):
+        with pytest.raises(SignInFailed):
+            await sign_in(database, email, "wrong", HERE)
+    unknown, wrong, good = database.read_now(list_entries, workspace)[:3]
+    assert (good.verb, good.actor.split(" (")[0], good.address) == ("sign in", "Ada", "192.0.2.7")
+    assert (wrong.verb, wrong.actor, wrong.detail) == ("fail to sign in", "somebody", EMAIL)
+    assert (unknown.verb, unknown.subject, unknown.detail) == ("fail to sign in", "", "an unknown e-mail address")
+
+
+async def test_a_person_changes_their_own_name_and_nobody_elses(database, workspace, stranger):
+    ada = await signed_in(database, await set_up(database, workspace))
+    me = Principal(workspace, ada.id, ada.name, ada.role)
+    database.write_now(change_name, me, "  Ada Lovelace ")
+    assert database.read_now(list_people, workspace)[0].name == "Ada Lovelace"
+    with pytest.raises(Invalid):
+        database.write_now(change_name, me, " ")
+    for other in (stranger, Principal(stranger.workspace_id, ada.id, "Mallory", "owner")):
+        with pytest.raises(NotFound):
+            database.write_now(change_name, other, "Mallory")
+
+
+async def test_when_somebody_was_last_here_is_kept_to_the_minute(database, workspace, clock):
+    cookie = await set_up(database, workspace)
+    first = database.read_now(list_people, workspace)[0].seen_at
+    clock.offset = HOUR
+    database.write_now(note_seen, cookie)
+    database.write_now(sign_out, cookie)
+    assert 0 <= database.read_now(list_people, workspace)[0].seen_at - first - HOUR < MINUTE

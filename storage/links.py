@@ -1,0 +1,104 @@
+"""Queries for links: to set up the first owner, to set a new password, to join. Only the SHA-256 of their tokens is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from storage.database import now
+from storage.members import Role, hash_token
+from storage.models import SetupToken
+
+#: An invitation is named by the first characters of its token's hash: they open nothing.
+ID_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """A link to join that still works. `created_by` is the actor who made it; without `email` it is for anybody who has it."""
+
+    id: str
+    role: Role
+    email: str | None
+    created_by: str
+    created_at: int
+    expires_at: int
+
+
+def find_link(session: Session, token: str) -> SetupToken | None:
+    """The link with this token when it can still be used."""
+    return session.scalars(
+        select(SetupToken).where(
+            SetupToken.token_hash == hash_token(token),
+            SetupToken.used_at.is_(None),
+            SetupToken.expires_at > now(session),
+        )
+    ).one_or_none()
+
+
+def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
+    """When the newest link of this kind was made."""
+    return session.scalars(
+        select(func.max(SetupToken.created_at)).where(
+            SetupToken.workspace_id == workspace_id, SetupToken.purpose == purpose
+        )
+    ).one()
+
+
+def void_links(session: Session, workspace_id: str, purpose: str, user_id: str | None) -> None:
+    """Makes the links of this kind useless: those of a person, or those of nobody."""
+    same_person = SetupToken.user_id.is_(None) if user_id is None else SetupToken.user_id == user_id
+    session.execute(_void(workspace_id, now(session)).where(SetupToken.purpose == purpose, same_person))
+
+
+def void_invitations_for(session: Session, workspace_id: str, email: str) -> None:
+    """Makes earlier invitations for this e-mail address useless."""
+    session.execute(_void(workspace_id, now(session)).where(SetupToken.purpose == "invite", SetupToken.email == email))
+
+
+def void_links_by(session: Session, workspace_id: str, actor: str) -> None:
+    """Makes every link useless that this actor made."""
+    session.execute(_void(workspace_id, now(session)).where(SetupToken.created_by == actor))
+
+
+def list_invitations(session: Session, workspace_id: str) -> list[Invitation]:
+    """The invitations that still work, the newest first."""
+    rows = session.scalars(
+        select(SetupToken)
+        .where(
+            SetupToken.workspace_id == workspace_id,
+            SetupToken.purpose == "invite",
+            SetupToken.used_at.is_(None),
+            SetupToken.expires_at > now(session),
+        )
+        .order_by(SetupToken.created_at.desc(), SetupToken.token_hash)
+    )
+    return [_invitation(row) for row in rows]
+
+
+def find_invitation(session: Session, workspace_id: str, invitation_id: str) -> SetupToken | None:
+    """The invitation of this id when it still works, for a verb."""
+    return session.scalars(
+        select(SetupToken).where(
+            SetupToken.workspace_id == workspace_id,
+            SetupToken.purpose == "invite",
+            func.substr(SetupToken.token_hash, 1, ID_LENGTH) == invitation_id,
+            SetupToken.used_at.is_(None),
+            SetupToken.expires_at > now(session),
+        )
+    ).one_or_none()
+
+
+def _void(workspace_id: str, at: int):  # noqa: ANN202 - a statement to go on with
+    return (
+        update(SetupToken)
+        .where(SetupToken.workspace_id == workspace_id, SetupToken.used_at.is_(None))
+        .values(used_at=at)
+    )
+
+
+def _invitation(row: SetupToken) -> Invitation:
+    role: Role = row.role  # type: ignore[assignment] - checked when it was stored
+    return Invitation(row.token_hash[:ID_LENGTH], role, row.email, row.created_by or "", row.created_at, row.expires_at)
