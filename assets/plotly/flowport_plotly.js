@@ -1,5 +1,6 @@
 // Plotly as NiceGUI's charts load it (import map entry "nicegui-plotly"): the basic bundle of plotly.js-basic-dist-min 4.1.1, MIT, unchanged,
-// with one thing added: colours may be written `var(--fp-c1)`. They are read from the page's styles, again when its theme changes.
+// with two things added: colours may be written `var(--fp-c1)`. They are read from the page's styles, again when its theme changes.
+// And a chart that has left the page, or is not shown, needs no new size: asked for one, Plotly would throw.
 import "./plotly-basic-4.1.1.min.js?v=4.1.1";
 
 const { Plotly: bare } = window;
@@ -33,6 +34,11 @@ const Plotly = {
   ...bare,
   newPlot: (element, figure, config) => draw("newPlot", element, figure, config),
   react: (element, figure, config) => draw("react", element, figure, config),
+  Plots: {
+    ...bare.Plots,
+    resize: (element) =>
+      ["", "none"].includes(getComputedStyle(element).display) ? Promise.resolve() : bare.Plots.resize(element),
+  },
 };
 
 export { Plotly };

@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 30.0
 FIRST_SECONDS = 20.0
 RETENTION_SECONDS = 600.0
-#: The hour of the night (this machine's time) from which a backup is made, and how old the last one must be.
+#: The hour of the night (this machine's time) in which a backup is made, unless the last one is of the same night.
 NIGHT_HOUR = 3
-BACKUP_AGE = 20 * HOUR
+BACKUP_AGE = 2 * HOUR
 #: A folder whose server sleeps at night gets its backup when the last one is this old.
 LATE_AGE = 30 * HOUR
 AGAIN_SECONDS = 3_600.0

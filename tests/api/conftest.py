@@ -32,11 +32,11 @@ def database(tmp_path: Path, clock: MovedClock) -> Iterator[Database]:
 
 
 @pytest.fixture
-async def house(database: Database, clock: MovedClock) -> AsyncIterator[House]:
+async def house(database: Database, clock: MovedClock, tmp_path: Path) -> AsyncIterator[House]:
     hub = Hub(database)
     database.info["bell"] = hub
     limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3)
-    api = create_api(database, hub, Settings(), body_limits=limits)
+    api = create_api(database, hub, Settings(data=tmp_path / "data"), body_limits=limits)
     principal = command_line(database.write_now(ensure_workspace, "free"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:
         made = House(database, api, principal, clock, client)

@@ -124,7 +124,7 @@ async def test_a_full_disk_is_answered_503_and_nothing_is_half_made(house: House
 async def test_the_health_checks_answer_everybody(house: House):
     for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
         response = await house.client.get(path)
-        assert (response.status_code, response.json()["status"]) == (200, status)
+        assert (response.status_code, response.json()["status"]) == (200, status), response.text
         assert response.headers["cache-control"] == "no-store"
 
 

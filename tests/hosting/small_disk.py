@@ -23,16 +23,16 @@ class SmallDisk:
     mounted: bool
 
     def fill(self, server: LiveServer) -> None:
-        """From now on the disk takes nothing more."""
+        """From now on the disk takes nothing more; called again, it fills what has become free."""
         if not self.mounted:
             for pid in processes_of(server):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, hard))
             return
-        with (self.folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        with (self.folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"x" * 65_536)
-        with (self.folder / "filler-2").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        with (self.folder / "filler-2").open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"x" * 512)
 

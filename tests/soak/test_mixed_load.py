@@ -1,6 +1,6 @@
 """Half an hour of everything at once: what a server uses must not grow, and no call may end with a 5xx.
 
-FLOWPORT_SOAK_MINUTES shortens or lengthens it. Prints a table of what the server and its worker used, minute by minute.
+FLOWPORT_TEST_SOAK_MINUTES shortens or lengthens it. Prints a table of what the server and its worker used, minute by minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.live.holding_site import HoldingSite
 from tests.live.test_endings import worker_of
 from tests.live_server import LiveServer, live_server
 
-MINUTES = float(os.environ.get("FLOWPORT_SOAK_MINUTES", "30"))
+MINUTES = float(os.environ.get("FLOWPORT_TEST_SOAK_MINUTES", "30"))
 #: Until then caches fill and pages are drawn for the first time.
 WARM_MINUTES = min(5.0, MINUTES / 3)
 PAGES = ("/flows", "/jobs", "/monitoring", "/templates", "/settings/keys", "/settings/limits")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.clock import DAY, HOUR, MovedClock
+from engine.clock import DAY, HOUR, MINUTE, MovedClock
 from engine.jobs.changes import claim, finish
 from engine.jobs.retention import CAP_GB, GIB, Retention, Rules, read_rules
 from engine.jobs.upkeep import NIGHT_HOUR, Upkeep
@@ -174,7 +174,9 @@ def test_the_owners_rules_count(world: World) -> None:
     assert world.read(read_rules) == Rules(30, 13, 0)
 
 
-def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock) -> None:
+@pytest.mark.parametrize("begun_at", range(0, 24, 6))
+def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
+    clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the edge of an hour
     vault = open_vault(world.data)
     settings = Settings(data=world.data, backup_passphrase="")
     monotonic = [0.0]
