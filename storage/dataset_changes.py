@@ -7,7 +7,7 @@ key column, so that a Dataset Sink finds the row it updates by an index; another
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +47,16 @@ _OLD_RECEIPTS = Statement(
 
 
 @dataclass(frozen=True)
+class NewRows:
+    """Rows that were checked, with their texts, their size together and the types of their columns."""
+
+    rows: tuple[Row, ...]
+    texts: tuple[str, ...]
+    size: int
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Written:
     """What a step's write did. `rows`: how many rows it touched; `again`: an earlier try of the step had done it."""
 
@@ -55,28 +65,45 @@ class Written:
     again: bool = False
 
 
-def append_rows(session: Session, dataset: Dataset, rows: Sequence[Row], written_by: str | None = None) -> None:
+def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
+    """Rows as they are stored. Pure: an import of many does it in a thread, so that the writer only has to write.
+
+    `columns` gives the order of the first ones. Raises TooLarge, Invalid.
+    """
+    if len(rows) > MAX_ROWS:
+        raise too_many_rows(len(rows))
+    texts = tuple(_checked_text(row) for row in rows)
+    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    for row in rows:
+        for name, value in row.items():
+            kinds[name] = wider(kinds.get(name, ""), value)
+    return NewRows(tuple(rows), texts, sum(map(json_size, texts)), kinds)
+
+
+def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: str | None = None) -> None:
     """Adds rows at the end. Raises TooLarge, Invalid."""
-    texts = [_checked_text(row) for row in rows]
-    _grow(dataset, len(rows), sum(map(_size, texts)))
-    widen(dataset, rows)
-    _ADD.run(
-        session,
-        *(
-            {"dataset_id": dataset.id, "data": text, "key": _key_of(dataset, row), "written_by": written_by}
-            for row, text in zip(rows, texts, strict=True)
-        ),
-    ) if rows else None
+    _grow(dataset, len(new.rows), new.size)
+    widen(dataset, new.columns)
+    if new.rows:
+        _ADD.run(
+            session,
+            *(
+                {"dataset_id": dataset.id, "data": text, "key": _key_of(dataset, row), "written_by": written_by}
+                for row, text in zip(new.rows, new.texts, strict=True)
+            ),
+        )
     dataset.updated_at = now(session)
 
 
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
     """Gives a row other values. False: they are what it had. Raises TooLarge, Invalid."""
-    if as_json(row.data) == (text := _checked_text(data)):
+    text = _checked_text(data)
+    data = json.loads(text)
+    if as_json(row.data) == text:
         row.written_by = written_by or row.written_by
         return False
-    _grow(dataset, 0, _size(text) - _size(as_json(row.data)))
-    widen(dataset, [data])
+    _grow(dataset, 0, json_size(text) - json_size(as_json(row.data)))
+    widen(dataset, {name: wider("", value) for name, value in data.items()})
     row.data = data
     row.key = _key_of(dataset, data)
     row.written_by = written_by
@@ -92,7 +119,7 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
         rows = list(session.scalars(select(DatasetRow.data).where(*mine)))
         session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
         removed += len(rows)
-        _grow(dataset, -len(rows), -sum(_size(as_json(row)) for row in rows))
+        _grow(dataset, -len(rows), -sum(json_size(as_json(row)) for row in rows))
     dataset.updated_at = now(session)
     return removed
 
@@ -133,7 +160,7 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
             return Written("updated" if any(changed) else "unchanged", len(found))
         if mode == "update":
             return Written("not_found", 0)
-    append_rows(session, dataset, [data], step)
+    append_rows(session, dataset, checked_rows([data]), step)
     return Written("added", 1)
 
 
@@ -171,13 +198,12 @@ def use_key(session: Session, dataset: Dataset, column: str) -> None:
     session.expire_all()
 
 
-def widen(dataset: Dataset, rows: Iterable[Row]) -> None:
+def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
     """Adds the columns that rows bring along, and widens the types of those that hold another kind of value now."""
     columns = {str(one["name"]): str(one["type"]) for one in dataset.columns}
     before = dict(columns)
-    for row in rows:
-        for name, value in row.items():
-            columns[name] = wider(columns.get(name, ""), value)
+    for name, kind in others.items():
+        columns[name] = _both(columns.get(name, ""), kind)
     if columns == before:
         return
     if len(columns) > MAX_COLUMNS:
@@ -190,12 +216,14 @@ def widen(dataset: Dataset, rows: Iterable[Row]) -> None:
 
 def wider(kind: str, value: Any) -> ColumnType:
     """The type of a column of this type (empty: of none yet) that also holds this value."""
-    if value is None:
-        return kind or ""  # type: ignore[return-value]
-    mine = type_of(value)
-    if kind in {"", mine}:
-        return mine
-    return "number" if {kind, mine} == {"number", "integer"} else "mixed"
+    return _both(kind, "" if value is None else type_of(value))  # type: ignore[return-value]
+
+
+def _both(kind: str, other: str) -> str:
+    """The type of a column that holds values of either."""
+    if not kind or not other or kind == other:
+        return kind or other
+    return "number" if {kind, other} == {"number", "integer"} else "mixed"
 
 
 def type_of(value: Any) -> ColumnType:
@@ -223,6 +251,11 @@ def key_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)[:1_000]
+
+
+def json_size(text: str) -> int:
+    """How much a JSON text takes of a dataset."""
+    return len(text.encode(errors="surrogatepass"))
 
 
 def too_many_rows(count: int) -> TooLarge:
@@ -258,17 +291,24 @@ def _checked_text(row: Row) -> str:
                 remedy=f"Give every column a name of 1 to {MAX_COLUMN_NAME} characters.",
             )
     text = as_json(row)
-    if _size(text) > MAX_ROW_BYTES:
+    if not text.isascii():
+        text = _whole(text)
+    if json_size(text) > MAX_ROW_BYTES:
         raise TooLarge(
-            f"A row would take {_size(text):,} bytes; it may take {MAX_ROW_BYTES:,} (1 MiB)",
+            f"A row would take {json_size(text):,} bytes; it may take {MAX_ROW_BYTES:,} (1 MiB)",
             remedy="Store less in one row, for example an address instead of a whole page.",
         )
     return text
 
 
+def _whole(text: str) -> str:
+    """Half characters (a lone surrogate, which no file can hold) become a replacement mark."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _key_of(dataset: Dataset, row: Row) -> str | None:
     return key_text(row.get(dataset.key_column)) if dataset.key_column else None
-
-
-def _size(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))

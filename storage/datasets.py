@@ -57,6 +57,13 @@ class RowLine:
 
 
 @dataclass(frozen=True)
+class SizedRow(RowLine):
+    """A row and how long it is as JSON text."""
+
+    size: int
+
+
+@dataclass(frozen=True)
 class RowPage:
     """Some rows of a dataset, and how many there are in all (with a search: how many fit it)."""
 
@@ -86,6 +93,12 @@ def get_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLin
     return found
 
 
+def find_named(session: Session, workspace_id: str, name: str) -> str | None:
+    """The id of the dataset with this name, capitals or not; None without one."""
+    names = session.execute(select(Dataset.id, Dataset.name).where(Dataset.workspace_id == workspace_id))
+    return next((dataset_id for dataset_id, one in names if one.casefold() == name.casefold()), None)
+
+
 def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
     """The dataset's row itself, for a verb. Raises NotFound."""
     row = session.scalars(named(workspace_id, dataset)).first()
@@ -99,6 +112,15 @@ def list_rows(
 ) -> list[RowLine]:
     """The next rows after the one with the id `after`, in order; empty at the end or when it is somebody else's."""
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
+
+
+def list_sized_rows(
+    session: Session, workspace_id: str, dataset_id: str, *, after: int = 0, limit: int = CHUNK
+) -> list[SizedRow]:
+    """The same, each with the characters of its JSON text: for a reader that must not take too much."""
+    query = _owned_rows(workspace_id, dataset_id).with_only_columns(DatasetRow.id, cast(DatasetRow.data, Text))
+    texts = session.execute(query.where(DatasetRow.id > after).limit(limit))
+    return [SizedRow(row_id, json.loads(text), len(text)) for row_id, text in texts]
 
 
 def each_row(session: Session, workspace_id: str, dataset_id: str) -> Iterator[RowLine]:
@@ -160,7 +182,8 @@ def _found(session: Session, workspace_id: str, dataset_id: str, wanted: str, of
         .execution_options(yield_per=CHUNK)
     )
     for row_id, text in texts:
-        if raw not in text.casefold():  # most rows are told from their text alone
+        folded = text.casefold()
+        if raw not in folded and wanted not in folded:  # most rows are told from their text alone
             continue
         data = json.loads(text)
         if not any(wanted in _as_words(value) for value in data.values()):

@@ -17,6 +17,7 @@ EVERYBODY: tuple[Role, ...] = ("owner", "editor", "viewer")
 Verb = Literal[
     "look",
     "edit flows",
+    "edit datasets",
     "run flows",
     "deploy",
     "manage keys",
@@ -30,6 +31,7 @@ Verb = Literal[
 ROLES: dict[Verb, tuple[Role, ...]] = {
     "look": EVERYBODY,
     "edit flows": EDITORS,
+    "edit datasets": EDITORS,
     "run flows": EDITORS,
     "deploy": EDITORS,
     "manage keys": EDITORS,

@@ -6,8 +6,6 @@ browser is told.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from engine.clock import to_rfc3339
+from engine.tables.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.members import find_signed_in
@@ -33,8 +32,6 @@ HEAD = (
     "completed_at", "execution_time_seconds", "attempts", "cost_usd", "input_tokens", "output_tokens", "model_calls",
     "simulated", "error_code", "error_node", "error_message", "request_id",
 )  # fmt: skip
-#: What makes a spreadsheet read a cell as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def add_routes(root: FastAPI, app: App) -> None:
@@ -63,11 +60,11 @@ def add_routes(root: FastAPI, app: App) -> None:
 async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:
     titles = await app.database.read(list_flow_titles, workspace_id)
     keys = await app.database.read(list_key_labels, workspace_id)
-    yield "\ufeff" + _line(HEAD)  # the mark tells spreadsheets that it is UTF-8
+    yield MARK + csv_line(HEAD)  # the mark tells spreadsheets that it is UTF-8
     cursor: str | None = None
     while True:
         page = await app.database.read(list_jobs, workspace_id, filters, PIECE, cursor)
-        yield "".join(_line(_cells(job, titles, keys)) for job in page.jobs)
+        yield "".join(csv_line(_cells(job, titles, keys)) for job in page.jobs)
         cursor = page.next_cursor
         if cursor is None:
             return
@@ -97,14 +94,3 @@ def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> t
         error.get("message"),
         job.request_id,
     )
-
-
-def _line(cells: tuple[Any, ...]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow([safe_cell(cell) for cell in cells])
-    return text.getvalue()
-
-
-def safe_cell(value: Any) -> Any:
-    """A value that no spreadsheet runs."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

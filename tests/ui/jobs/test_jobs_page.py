@@ -225,7 +225,7 @@ async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: Use
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
 def test_a_cell_that_begins_like_a_formula_is_escaped(cell: str) -> None:
-    from ui.jobs.jobs_csv import safe_cell
+    from engine.tables.writing import safe_cell
 
     assert safe_cell(cell) == f"'{cell}"
     assert (safe_cell("Ada"), safe_cell(-1), safe_cell("")) == ("Ada", -1, "")

@@ -1,0 +1,189 @@
+"""Verbs of datasets: create, rename, delete, import, and rows and columns changed by hand. Editors may; viewers only look.
+
+A file is read before (`engine.tables.reading`), off the event loop; a verb takes rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.errors import Conflict, FieldError, Invalid, NotFound
+from engine.ids import new_id
+from storage import dataset_columns
+from storage.audit import add_entry
+from storage.database import now
+from storage.dataset_changes import NewRows, append_rows, checked_rows, remove_rows, replace_row
+from storage.dataset_uses import FlowUse, list_uses
+from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset
+from storage.models import Dataset, DatasetRow, DatasetWrite
+
+MAX_NAME = 100
+Import = Literal["append", "replace"]
+
+
+def add_dataset(session: Session, principal: Principal, name: str, columns: Sequence[ColumnLine] = ()) -> str:
+    """Makes a dataset without rows and returns its id. Raises Invalid, Conflict when the name is taken."""
+    require_may(principal, "edit datasets")
+    name = _check_name(session, principal, name)
+    at = now(session)
+    dataset = Dataset(
+        id=new_id("dataset"),
+        workspace_id=principal.workspace_id,
+        name=name,
+        columns=[],
+        row_count=0,
+        byte_count=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(dataset)
+    session.flush()
+    for column in columns:
+        dataset_columns.add_column(session, dataset, column.name, column.type)
+    add_entry(session, principal, "create dataset", dataset.id, name)
+    return dataset.id
+
+
+def rename_dataset(session: Session, principal: Principal, dataset_id: str, name: str) -> None:
+    """Gives it another name. Raises Invalid, and Conflict when the name is taken or a flow finds it by its name."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    name = _check_name(session, principal, name, dataset.id)
+    if name == dataset.name:
+        return
+    by_name = [use for use in list_uses(session, principal.workspace_id).get(dataset.id, ()) if use.by_name]
+    if by_name:
+        raise Conflict(
+            f"{_titles(by_name)} {'finds' if len(by_name) == 1 else 'find'} this dataset by its name",
+            remedy="Open the flow, choose the dataset in its node again and save; then rename it.",
+        )
+    add_entry(session, principal, "rename dataset", dataset.id, f"{dataset.name} is now {name}")
+    dataset.name = name
+    dataset.updated_at = now(session)
+
+
+def delete_dataset(
+    session: Session, principal: Principal, dataset_id: str, if_used: Literal["refuse", "delete"] = "refuse"
+) -> None:
+    """Deletes it with its rows. Raises NotFound, and Conflict while flows use it, unless told to delete it all the same."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    uses = list_uses(session, principal.workspace_id).get(dataset.id, ())
+    if uses and if_used == "refuse":
+        raise Conflict(
+            f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this dataset",
+            remedy="Choose another dataset in the nodes of these flows first, or delete it all the same.",
+        )
+    for table in (DatasetRow, DatasetWrite):
+        session.execute(
+            delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
+        )
+    add_entry(session, principal, "delete dataset", dataset.id, f"{dataset.name}: {dataset.row_count:,} rows")
+    session.delete(dataset)
+
+
+def import_rows(
+    session: Session,
+    principal: Principal,
+    dataset_id: str,
+    new: NewRows,
+    mode: Import = "append",
+) -> int:
+    """Adds rows at the end, or puts them in the place of all there are; returns how many there are then.
+
+    `new` was made by `checked_rows`, off the event loop. Raises NotFound, TooLarge, Invalid; then nothing is changed.
+    """
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    if mode == "replace":
+        session.execute(
+            delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
+        )
+        dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
+        if dataset.key_column not in new.columns:
+            dataset.key_column = None
+    append_rows(session, dataset, new)
+    add_entry(session, principal, "import rows", dataset.id, f"{dataset.name}: {mode} {len(new.rows):,} rows")
+    return dataset.row_count
+
+
+def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) -> int:
+    """Adds a row at the end and returns its id. Raises NotFound, TooLarge, Invalid."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    append_rows(session, dataset, checked_rows([data]))
+    return session.scalars(
+        select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
+    ).one()
+
+
+def change_row(session: Session, principal: Principal, dataset_id: str, row_id: int, data: Row) -> bool:
+    """Puts values over a row's; the others stay. False: nothing changed. Raises NotFound, TooLarge, Invalid."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    row = session.scalars(
+        select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("This row was deleted meanwhile", remedy="Close the form; the table shows what is there now.")
+    return replace_row(session, dataset, row, {**row.data, **data})
+
+
+def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids: Sequence[int]) -> int:
+    """Deletes rows and returns how many were there."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    removed = remove_rows(session, dataset, row_ids)
+    if removed:
+        detail = f"{dataset.name}: {removed:,} {'row' if removed == 1 else 'rows'}"
+        add_entry(session, principal, "delete rows", dataset.id, detail)
+    return removed
+
+
+def add_column(session: Session, principal: Principal, dataset_id: str, name: str, kind: ColumnType) -> None:
+    """Adds an empty column. Raises Invalid, Conflict."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    dataset_columns.add_column(session, dataset, name, kind)
+    add_entry(session, principal, "add column", dataset.id, f"{dataset.name}: {name.strip()}")
+
+
+def rename_column(session: Session, principal: Principal, dataset_id: str, column: str, name: str) -> None:
+    """Renames a column in every row. Raises Invalid, Conflict."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    dataset_columns.rename_column(session, dataset, column, name)
+    add_entry(session, principal, "rename column", dataset.id, f"{dataset.name}: {column} is now {name.strip()}")
+
+
+def remove_column(session: Session, principal: Principal, dataset_id: str, column: str) -> None:
+    """Removes a column with its values. Raises Invalid."""
+    require_may(principal, "edit datasets")
+    dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+    dataset_columns.remove_column(session, dataset, column)
+    add_entry(session, principal, "remove column", dataset.id, f"{dataset.name}: {column}")
+
+
+def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > MAX_NAME:
+        said = "The name is empty" if not name else f"The name has {len(name)} characters"
+        raise Invalid(
+            said,
+            remedy=f"Give the dataset a name of 1 to {MAX_NAME} characters.",
+            errors=(FieldError("/name", "max_length" if name else "required", said),),
+        )
+    taken = find_named(session, principal.workspace_id, name)
+    if taken is not None and taken != own_id:
+        raise Conflict(f"A dataset called `{name}` exists already", remedy="Choose another name.")
+    return name
+
+
+def _titles(uses: Sequence[FlowUse]) -> str:
+    shown = ", ".join(f"“{use.title}”" for use in uses[:3])
+    return shown if len(uses) <= 3 else f"{shown} and {len(uses) - 3} more flows"

@@ -1,0 +1,29 @@
+"""What a file with rows becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.errors import TooLarge
+
+Row = dict[str, Any]
+#: Whether the first line of a CSV file holds the columns' names; `auto`: unless every cell of it is a number.
+Names = Literal["auto", "first line", "none"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their columns in order. `form` says in words how they were read: `CSV, semicolons, Windows-1252`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    form: str
+
+
+def too_many_rows(most: int) -> TooLarge:
+    """What is said when a file has more rows than a dataset takes."""
+    return TooLarge(
+        f"The file has more than {most:,} rows, which is what a dataset takes",
+        remedy="Split the file, or leave out rows that are not needed.",
+    )

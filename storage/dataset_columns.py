@@ -1,0 +1,96 @@
+"""Changes of a dataset's columns by hand: one more, another name, one less. The rows that have it are written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.errors import Conflict, FieldError, Invalid
+from storage.database import now
+from storage.dataset_changes import MAX_COLUMN_NAME, MAX_COLUMNS, json_size, key_text
+from storage.datasets import CHUNK, ColumnType, Row, as_json
+from storage.models import Dataset, DatasetRow
+from storage.statements import Statement
+
+_PUT = Statement("update dataset_rows set data = :data, key = :key where id = :id")
+
+
+def add_column(session: Session, dataset: Dataset, name: str, kind: ColumnType) -> None:
+    """Adds an empty column at the end. Raises Invalid, Conflict."""
+    name = _free_name(dataset, name)
+    if len(dataset.columns) >= MAX_COLUMNS:
+        raise Invalid(f"A dataset has {MAX_COLUMNS} columns at most", remedy="Remove one that is not needed first.")
+    dataset.columns = [*dataset.columns, {"name": name, "type": kind}]
+    dataset.updated_at = now(session)
+
+
+def rename_column(session: Session, dataset: Dataset, column: str, name: str) -> None:
+    """Gives a column another name, in every row. Raises Invalid, Conflict."""
+    _known(dataset, column)
+    if name.strip() == column:
+        return
+    name = _free_name(dataset, name)
+    dataset.columns = [{**one, "name": name if one["name"] == column else one["name"]} for one in dataset.columns]
+    if dataset.key_column == column:
+        dataset.key_column = name
+    _rewrite(session, dataset, column, lambda row: {name if key == column else key: row[key] for key in row})
+
+
+def remove_column(session: Session, dataset: Dataset, column: str) -> None:
+    """Takes a column away, with its values. Raises Invalid."""
+    _known(dataset, column)
+    dataset.columns = [one for one in dataset.columns if one["name"] != column]
+    if dataset.key_column == column:
+        dataset.key_column = None
+    _rewrite(session, dataset, column, lambda row: {key: row[key] for key in row if key != column})
+
+
+def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[Row], Row]) -> None:
+    session.flush()
+    after, grown = 0, 0
+    while True:
+        rows = session.execute(
+            select(DatasetRow.id, DatasetRow.data)
+            .where(DatasetRow.dataset_id == dataset.id, DatasetRow.id > after)
+            .order_by(DatasetRow.id)
+            .limit(CHUNK)
+        ).all()
+        if not rows:
+            break
+        after = rows[-1][0]
+        written = []
+        for row_id, data in rows:
+            if column not in data:
+                continue
+            changed = change(data)
+            text = as_json(changed)
+            grown += json_size(text) - json_size(as_json(data))
+            key = key_text(changed.get(dataset.key_column)) if dataset.key_column else None
+            written.append({"id": row_id, "data": text, "key": key})
+        if written:
+            _PUT.run(session, *written)
+    dataset.byte_count = max(0, dataset.byte_count + grown)
+    dataset.updated_at = now(session)
+    session.flush()
+    session.expire_all()
+
+
+def _known(dataset: Dataset, column: str) -> None:
+    if all(one["name"] != column for one in dataset.columns):
+        raise Invalid(f"The dataset has no column `{column}`", remedy="Reload the page to see its columns.")
+
+
+def _free_name(dataset: Dataset, name: str) -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > MAX_COLUMN_NAME:
+        said = "The name is empty" if not name else f"The name has {len(name)} characters"
+        raise Invalid(
+            said,
+            remedy=f"Give the column a name of 1 to {MAX_COLUMN_NAME} characters.",
+            errors=(FieldError("/name", "max_length" if name else "required", said),),
+        )
+    if any(one["name"] == name for one in dataset.columns):
+        raise Conflict(f"There is a column `{name}` already", remedy="Choose another name.")
+    return name

@@ -1,0 +1,84 @@
+"""Which flows use a dataset: by their draft, their newest version or the one that is live. A flow names a dataset by id or name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from storage.models import Dataset, Flow, FlowVersion
+
+TYPES = frozenset({"dataset_source", "dataset_sink"})
+#: What stands in the text of every document with one of these nodes.
+_MARK = '%"dataset_s%'
+
+
+@dataclass(frozen=True)
+class FlowUse:
+    """A flow that uses a dataset. `live`: callers do so now. `by_name`: it would not find it under another name."""
+
+    flow_id: str
+    title: str
+    live: bool
+    by_name: bool
+
+
+def list_uses(session: Session, workspace_id: str) -> dict[str, tuple[FlowUse, ...]]:
+    """Dataset id -> the flows that use it, by title. Datasets nobody uses are left out."""
+    ids = {
+        key: dataset_id
+        for dataset_id, name in session.execute(
+            select(Dataset.id, Dataset.name).where(Dataset.workspace_id == workspace_id)
+        )
+        for key in (name, dataset_id)
+    }
+    if not ids:
+        return {}
+    found: dict[tuple[str, str], FlowUse] = {}
+    for flow_id, title, live, document in _documents(session, workspace_id):
+        for named in _named_in(document):
+            if (dataset_id := ids.get(named)) is None:
+                continue
+            before = found.get((dataset_id, flow_id))
+            found[dataset_id, flow_id] = FlowUse(
+                flow_id,
+                title,
+                live or (before is not None and before.live),
+                named != dataset_id or (before is not None and before.by_name),
+            )
+    uses: dict[str, list[FlowUse]] = {}
+    for (dataset_id, _flow_id), use in found.items():
+        uses.setdefault(dataset_id, []).append(use)
+    return {
+        dataset_id: tuple(sorted(flows, key=lambda use: (use.title.casefold(), use.flow_id)))
+        for dataset_id, flows in uses.items()
+    }
+
+
+def _documents(session: Session, workspace_id: str) -> Iterator[tuple[str, str, bool, str]]:
+    """(flow id, title, whether callers reach it, document) of each document that may name a dataset."""
+    mine = (Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+    for row in session.execute(select(Flow.id, Flow.title, Flow.draft).where(*mine, Flow.draft.like(_MARK))):
+        yield row.id, row.title, False, row.draft
+    versions = (
+        select(Flow.id, Flow.title, Flow.live_version, FlowVersion.number, FlowVersion.document)
+        .join(FlowVersion, FlowVersion.flow_id == Flow.id)
+        .where(
+            *mine,
+            or_(FlowVersion.number == Flow.newest_version, FlowVersion.number == Flow.live_version),
+            FlowVersion.document.like(_MARK),
+        )
+    )
+    for row in session.execute(versions):
+        yield row.id, row.title, row.number == row.live_version, row.document
+
+
+def _named_in(document: str) -> set[str]:
+    return {
+        named
+        for node in json.loads(document).get("nodes", ())
+        if node.get("type") in TYPES and isinstance(named := (node.get("config") or {}).get("dataset"), str)
+    }

@@ -1,0 +1,183 @@
+"""Rows in pages and by search, keys, receipts of steps, and order that does not depend on finishing order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.clock import MovedClock
+from engine.errors import Invalid, NotFound
+from storage.dataset_changes import RECEIPT_MS, checked_rows, key_text, type_of, wider, write_from_step
+from storage.datasets import CHUNK, each_row, find_dataset, get_dataset, list_rows, list_sized_rows, page_of_rows
+from storage.models import DatasetWrite
+from tests.engine.jobs.world import World, open_world
+from tests.factories import person
+
+NUMBERS = [{"n": number, "word": f"Word {number}"} for number in range(25)]
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, clock: MovedClock) -> Iterator[World]:
+    """One folder for all: every test makes datasets of its own."""
+    world = open_world(tmp_path_factory.mktemp("datasets"), clock=clock)
+    yield world
+    world.database.close()
+
+
+def add(world: World, rows: list[dict[str, Any]], name: str = "") -> str:
+    ada = person(world.workspace_id)
+    dataset_id = world.write(add_dataset, ada, name or f"Numbers {next(_numbers)}")
+    if rows:
+        world.write(import_rows, ada, dataset_id, checked_rows(rows))
+    return dataset_id
+
+
+def rows_of(world: World, dataset_id: str) -> list[dict[str, Any]]:
+    return [row.data for row in world.read(lambda session: list(each_row(session, world.workspace_id, dataset_id)))]
+
+
+def step(world: World, dataset: str, mode: Any, key: str, data: dict[str, Any], name: str) -> tuple[str, int, bool]:
+    done = world.write(write_from_step, world.workspace_id, dataset, mode, key, data, name)
+    return done.action, done.rows, done.again
+
+
+def test_a_dataset_is_found_by_id_before_name_and_never_a_strangers(world: World) -> None:
+    dataset_id = add(world, NUMBERS, "Numbers")
+    other = add(world, [], dataset_id)  # somebody named another one like its id
+    assert world.read(find_dataset, world.workspace_id, dataset_id).id == dataset_id
+    assert world.read(find_dataset, world.workspace_id, "Numbers").id == dataset_id
+    assert world.read(find_dataset, world.workspace_id, other).id == other
+    assert world.read(find_dataset, "ws_other", dataset_id) is None
+    with pytest.raises(NotFound):
+        world.read(get_dataset, world.workspace_id, "numbers")
+
+
+def test_rows_come_in_order_piece_by_piece(world: World) -> None:
+    many = [{"n": number} for number in range(CHUNK + 1)]
+    dataset_id = add(world, many)
+    add(world, [{"n": -1}])
+    assert rows_of(world, dataset_id) == many
+    assert world.read(list_rows, "ws_other", dataset_id) == []
+    sized = world.read(list_sized_rows, world.workspace_id, dataset_id, limit=2)
+    assert [(row.data["n"], row.size) for row in sized] == [(0, 7), (1, 7)]
+
+
+def test_pages_and_search_count_what_fits(world: World) -> None:
+    dataset_id = add(world, [*NUMBERS, {"n": 99, "word": 'a "b" ÄÖ\n', "tags": ["Word"]}])
+    page = world.read(page_of_rows, world.workspace_id, dataset_id, offset=20, limit=3)
+    assert ([row.data["n"] for row in page.rows], page.total) == ([20, 21, 22], 26)
+    for text, found, total in (
+        ("wORD 1", [1, 10], 11),
+        ("19", [19], 1),
+        ("äö", [99], 1),
+        ('"b"', [99], 1),
+        ("tags", [], 0),
+        ('["word', [99], 1),
+        ("nothing", [], 0),
+    ):
+        page = world.read(page_of_rows, world.workspace_id, dataset_id, offset=0, limit=2, search=text)
+        assert ([row.data["n"] for row in page.rows], page.total) == (found, total), text
+    assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2).total == 0
+    assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2, search="word").total == 0
+
+
+def test_a_step_writes_once_however_often_it_comes(world: World) -> None:
+    dataset_id = add(world, [])
+    for _ in range(3):
+        step(world, dataset_id, "append", "", {"a": 1}, "job_1:sink:0")
+    step(world, dataset_id, "append", "", {"a": 1}, "job_1:sink:1")
+    assert rows_of(world, dataset_id) == [{"a": 1}, {"a": 1}]
+    assert step(world, dataset_id, "upsert", "a", {"a": 2}, "job_2:sink:") == ("added", 1, False)
+    assert step(world, dataset_id, "upsert", "a", {"a": 2}, "job_2:sink:") == ("added", 0, True)
+    assert step(world, dataset_id, "upsert", "a", {"a": 2}, "job_3:sink:") == ("unchanged", 1, False)
+
+
+def test_update_changes_what_is_there_and_upsert_adds_what_is_not(world: World) -> None:
+    dataset_id = add(world, [{"id": 5, "name": "Rye", "old": True}, {"id": "5", "name": "Rye again"}])
+    assert step(world, dataset_id, "update", "id", {"id": 5.0, "name": "Roll"}, "j:s:1") == ("updated", 2, False)
+    assert step(world, dataset_id, "update", "id", {"id": 6, "name": "Cake"}, "j:s:2") == ("not_found", 0, False)
+    assert step(world, dataset_id, "upsert", "id", {"id": 6, "name": "Cake"}, "j:s:3") == ("added", 1, False)
+    assert step(world, dataset_id, "update", "name", {"name": "Cake", "price": 2}, "j:s:4") == ("updated", 1, False)
+    assert rows_of(world, dataset_id) == [
+        {"id": 5.0, "name": "Roll", "old": True},
+        {"id": 5.0, "name": "Roll"},
+        {"id": 6, "name": "Cake", "price": 2},
+    ]
+    for empty in (None, "", "  "):
+        with pytest.raises(Invalid, match="is the key column"):
+            step(world, dataset_id, "upsert", "id", {"id": empty}, "j:s:5")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_items_with_one_key_leave_the_last_items_values_whatever_order_they_end_in(world: World, seed: int) -> None:
+    dataset_id = add(world, [])
+    items = list(enumerate(["a", "b", "a", "c", "a", "b"]))
+    random.Random(seed).shuffle(items)
+    for index, key in items:
+        step(world, dataset_id, "upsert", "key", {"key": key, "index": index}, f"job_1:sink:0/{index}")
+    assert {row["key"]: row["index"] for row in rows_of(world, dataset_id)} == {"a": 4, "b": 5, "c": 3}
+    assert len(rows_of(world, dataset_id)) == 3
+    step(world, dataset_id, "upsert", "key", {"key": "a", "index": 0}, "job_2:sink:0/0")
+    assert rows_of(world, dataset_id)[[row["key"] for row in rows_of(world, dataset_id)].index("a")]["index"] == 0
+
+
+def test_receipts_are_forgotten_when_no_job_can_come_again(world: World, clock: MovedClock) -> None:
+    dataset_id = add(world, [])
+    for number in range(3):
+        step(world, dataset_id, "append", "", {"n": number}, f"old:sink:{number}")
+    clock.offset += RECEIPT_MS + 1
+    for number in range(10):  # a few go with each write
+        step(world, dataset_id, "append", "", {"n": 3}, f"new:sink:{number}")
+    mine = select(DatasetWrite.id).where(DatasetWrite.dataset_id == dataset_id)
+    left = world.read(lambda session: set(session.scalars(mine)))
+    assert left == {f"new:sink:{number}" for number in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, None, 2], "integer"), ([1, 2.5], "number"), ([2.5, 1], "number"), (["a", "b"], "string"), ([True], "boolean"),
+        ([1, "a"], "mixed"), ([True, 1], "mixed"), ([[1]], "array"), ([{}], "object"), ([None], ""), (["a", 1, "b"], "mixed"),
+    ],
+)  # fmt: skip
+def test_a_column_has_the_type_of_all_its_values(values: list[Any], kind: str) -> None:
+    found = ""
+    for value in values:
+        found = wider(found, value)
+    assert found == kind
+
+
+def test_keys_compare_what_a_person_takes_for_the_same() -> None:
+    assert key_text(5) == key_text(5.0) == key_text("5") == key_text(" 5 ") == "5"
+    assert key_text(True) == "true"
+    assert key_text({"b": 1, "a": 2}) == key_text({"a": 2, "b": 1})
+    assert key_text("007") != key_text(7)
+    assert [key_text(empty) for empty in (None, "", "  ")] == [None] * 3
+    assert len(key_text("x" * 5_000) or "") == 1_000
+    assert [type_of(one) for one in (True, 1, 1.5, "a", [], {})] == [
+        "boolean", "integer", "number", "string", "array", "object"
+    ]  # fmt: skip
+
+
+def test_every_pair_of_orders_gives_the_same_columns(world: World) -> None:
+    rows = [{"a": 1, "b": "x"}, {"a": 2.5}, {"b": 1}]
+    found = set()
+    for number, order in enumerate(itertools.permutations(rows)):
+        dataset_id = add(world, list(order), f"Order {number}")
+        line = world.read(get_dataset, world.workspace_id, dataset_id)
+        found.add(frozenset((column.name, column.type) for column in line.columns))
+    assert found == {frozenset({("a", "number"), ("b", "mixed")})}
