@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
+from storage.database import now
 from storage.events import add_events
 from storage.job_changes import Holder
-from storage.jobs import as_value
+from storage.jobs import VALUE_CAP, as_value
 from storage.models import Job, ModelCall, Step, Value
 from storage.statements import Statement, insert_into, to_json
 
@@ -29,7 +30,10 @@ _CALLS = cast("Table", ModelCall.__table__)
 
 @dataclass(frozen=True)
 class StepRow:
-    """One node's part of a job, per item. Status: running, completed, failed, skipped, cancelled."""
+    """One node's part of a job, per item. Status: running, completed, failed, skipped, cancelled.
+
+    Attempt 0: it did not run, its output was taken over from an earlier job.
+    """
 
     node_id: str
     index_path: str
@@ -49,6 +53,11 @@ class StepRow:
     simulated: bool
     #: How many items a Splitter gave.
     items: int | None
+
+    @property
+    def reused(self) -> bool:
+        """True when its values come from an earlier job."""
+        return self.attempt == 0
 
     @property
     def index(self) -> tuple[int, ...]:
@@ -157,6 +166,49 @@ def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
     )
     kept = {(row.node_id, row.index_path): as_value("output", row.data, row.size) for row in rows}
     return {key: stored.value for key, stored in kept.items() if not stored.cut}
+
+
+_TAKE_STEPS = Statement(
+    """
+    insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, ended_at, duration_ms, error,
+                       warnings, cost_nanos, input_tokens, output_tokens, model_calls, simulated, items)
+    select :job_id, step.node_id, step.index_path, step.status, 0, 0, :at, :at, 0, null,
+           step.warnings, 0, 0, 0, 0, step.simulated, step.items
+      from steps step
+      join job_values kept on kept.job_id = step.job_id and kept.node_id = step.node_id
+           and kept.index_path = step.index_path and kept.name = 'output' and kept.size <= :cap
+     where step.job_id = :earlier and step.node_id = :node_id and step.status = 'completed'
+    """
+)
+_TAKE_VALUES = Statement(
+    """
+    insert into job_values (job_id, node_id, index_path, name, size, data)
+    select :job_id, kept.node_id, kept.index_path, kept.name, kept.size, kept.data
+      from job_values kept
+      join steps step on step.job_id = :job_id and step.node_id = kept.node_id and step.index_path = kept.index_path
+     where kept.job_id = :earlier and kept.node_id = :node_id and kept.name in ('input', 'output')
+    """
+)
+_MARK_SIMULATED = Statement(
+    """
+    update jobs set simulated = true
+     where id = :job_id and exists (select 1 from steps where job_id = :job_id and simulated)
+    """
+)
+
+
+def take_over_steps(session: Session, job_id: str, earlier: str, node_ids: Sequence[str]) -> None:
+    """Gives a new job the finished steps of these nodes of an earlier one, with their values: marked as reused, free of cost.
+
+    A step whose output was cut is left out: it runs again.
+    """
+    if not node_ids:
+        return
+    taken = {"job_id": job_id, "earlier": earlier}
+    at, cap = now(session), VALUE_CAP
+    _TAKE_STEPS.run(session, *({**taken, "node_id": node_id, "at": at, "cap": cap} for node_id in node_ids))
+    _TAKE_VALUES.run(session, *({**taken, "node_id": node_id} for node_id in node_ids))
+    _MARK_SIMULATED.run(session, {"job_id": job_id})
 
 
 def _stored(job_id: str, step: Mapping[str, Any]) -> dict[str, Any]:

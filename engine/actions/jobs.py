@@ -13,6 +13,7 @@ from engine.actions.principal import Principal, require_may
 from engine.errors import PayloadInvalid
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
+from engine.flow.graph import Graph
 from engine.ids import JobId, new_id
 from engine.jobs.accept import Accepted, Caller, SubmitOptions, accept, flow_limit_ms, steps_of
 from engine.jobs.bell import job_changed
@@ -28,6 +29,7 @@ from storage.flows import get_flow
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
 from storage.models import Snapshot
+from storage.steps import take_over_steps
 
 __all__ = [
     "Accepted",
@@ -128,6 +130,14 @@ def run_in_playground(
         },
         encoded(clean),
     )
+    if run_options.reuse:
+        take_over_steps(session, job_id, run_options.reuse, _before(wanted, run_options.start))
     send(session, job_id)
     job_changed(session, job_id)
     return job_id
+
+
+def _before(document: Document, start: str | None) -> list[str]:
+    """The nodes whose outputs a run from node `start` takes from an earlier one: those that do not run again."""
+    again = {start, *Graph(document).descendants(start)} if start else set()
+    return [node.id for node in document.nodes if node.id not in again]

@@ -68,7 +68,7 @@ class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
     """A node could not do its work, in a sentence for the designer.
 
     `code` is a word of api.md (`http_status`, `page_not_found`, ...); `passing` says that another try may help;
-    `retry_after` is how many seconds the other side asked to wait.
+    `retry_after` is how many seconds the other side asked to wait; `pointer` is the field to mend (`/inputs/url`).
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
         remedy: str = "",
         passing: bool = False,
         retry_after: float | None = None,
+        pointer: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -88,6 +89,7 @@ class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
         self.remedy = remedy
         self.passing = passing
         self.retry_after = retry_after
+        self.pointer = pointer
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,6 @@ class Preparer:
         else:
             document = trimmed(_snapshot(session, job), until)
             plan = compile_plan(document, self.catalog, trial=True)
-            if reused := options.get("reuse"):
-                kept = {**_before(document, options.get("from"), kept_outputs(session, reused)), **kept}
         return Prepared(
             plan=plan,
             payload=read_value(session, job.id, "payload") or {},
@@ -97,12 +95,6 @@ def trimmed(document: Document, until: str | None) -> Document:
 
 def _snapshot(session: Session, job: Claimed) -> Document:
     return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
-
-
-def _before(document: Document, start: str | None, outputs: Outputs) -> Outputs:
-    """Outputs of an earlier run that a run from node `start` may use: those of nodes that do not run again."""
-    again = {start, *Graph(document).descendants(start)} if start else set()
-    return {key: output for key, output in outputs.items() if key[0] not in again}
 
 
 def _index(path: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from engine.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed
-from engine.flow.references import Missing, Scope
+from engine.flow.references import Missing, Scope, escape_pointer
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
@@ -128,6 +128,7 @@ class StepRun:
             node_label=node.name,
             item_index=index[0] if len(index) == 1 else list(index) or None,
             attempts=max(1, len(tried.tries)),
+            pointer=failure.pointer,
         )
         match node.policy.on_error:
             case "skip":
@@ -201,6 +202,7 @@ class StepRun:
 
     def _no_value(self, name: str, missing: list[Missing]) -> NodeFailed:
         title = self.planned.type.inputs.model_fields[name].title or name
+        pointer = f"/inputs/{escape_pointer(name)}"
         if missing:
             reference = missing[0].reference
             return NodeFailed(
@@ -208,6 +210,7 @@ class StepRun:
                 code="reference_missing",
                 why=f"The output of {self._label(reference.node_id)} had no such part in this run.",
                 remedy="Look at that step's output and choose data that is there.",
+                pointer=pointer,
             )
         if self.planned.is_splitter and self.planned.node.inputs.get(name) is not None:
             return not_a_list(title, self.planned.node.inputs[name], None)
@@ -216,6 +219,7 @@ class StepRun:
             code="input_missing",
             why="The value bound to it was empty in this run.",
             remedy="Bind it to data that is always there, or give the field a default.",
+            pointer=pointer,
         )
 
     def _label(self, node_id: str) -> str:
@@ -230,7 +234,8 @@ class StepRun:
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][-1] if first["loc"] else "input"
-            raise NodeFailed(f"`{where}`: {first['msg']}.", code="input_missing") from error
+            pointer = f"/inputs/{escape_pointer(str(where))}"
+            raise NodeFailed(f"`{where}`: {first['msg']}.", code="input_missing", pointer=pointer) from error
         value = await kind.run(config, values, self)
         if self.planned.is_splitter:
             return Opened(value, await self.in_thread(fingerprint, value))

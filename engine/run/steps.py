@@ -26,7 +26,7 @@ class StepKey:
 
 @dataclass(frozen=True)
 class RunError:
-    """Why a step or a run failed: what happened (`message`), why, what to do."""
+    """Why a step or a run failed: what happened (`message`), why, what to do, and the node's field to mend (`pointer`)."""
 
     code: str
     message: str
@@ -36,6 +36,7 @@ class RunError:
     node_label: str | None = None
     item_index: int | list[int] | None = None
     attempts: int = 1
+    pointer: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As stored with a job or step; the API publishes part of it."""
@@ -48,6 +49,7 @@ class RunError:
             "node_label": self.node_label,
             "item_index": self.item_index,
             "attempts": self.attempts,
+            "pointer": self.pointer,
         }
 
 

@@ -10,6 +10,7 @@
         read_only                   shows, does not change
     form.value                      the values as they are now (a dict of its own)
     form.problems()                 {pointer: sentence}: what cannot be read, is missing or too small; also marks the fields
+    form.unread                     {pointer: sentence}: what was typed and cannot be read
     form.show_errors({...})         marks fields with sentences from elsewhere (an engine Problem or FieldError)
     form.set_value(value)           draws another value
     form.focus("/url")              puts the caret there (a click on a problem)
@@ -139,6 +140,11 @@ class Form:
         found = {**problems_of(self.specs, self._value), **self._unread}
         self.show_errors(found)
         return found
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """What was typed and cannot be read, by pointer."""
+        return dict(self._unread)
 
     def show_errors(self, errors: Mapping[str, str]) -> None:
         """Marks exactly these fields. A pointer into a part that has no field of its own marks the field around it."""

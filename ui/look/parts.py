@@ -74,6 +74,7 @@ STATES: dict[str, tuple[str, str | None, Kind]] = {
     "failed": (_("Failed"), "error", "bad"),
     "refused": (_("Refused"), "block", "bad"),
     "skipped": (_("Skipped"), "skip_next", ""),
+    "reused": (_("Reused"), "history", ""),
     "simulated": (_("Simulated"), "science", "sim"),
     "problem": (_("1 problem"), "warning", "warn"),
     "new": (_("New"), None, "ok"),

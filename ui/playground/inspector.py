@@ -25,7 +25,7 @@ from ui.visit import Visit
 
 if TYPE_CHECKING:
     from ui.playground.draft import OpenDraft
-    from ui.playground.run_panel import RunPanel
+    from ui.playground.run.panel import RunPanel
 
 #: Applies operations as this person's edit (undoable on the canvas).
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
@@ -207,7 +207,7 @@ class Inspector:
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
                 with menu_button(f"{_('More for')} {node.name}"):
-                    if kind and kind.type != "api_input" and hasattr(self.run_panel, "run_from"):
+                    if kind and kind.type != "api_input" and self.run_panel and self.visit.may("run flows"):
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
@@ -217,9 +217,8 @@ class Inspector:
             await self.run_panel.run(until=self.node_id)
 
     async def _run_from(self) -> None:
-        run_from = getattr(self.run_panel, "run_from", None)
-        if run_from is not None and self.node_id:
-            await run_from(self.node_id)
+        if self.run_panel and self.node_id:
+            await self.run_panel.run_from(self.node_id)
 
     async def _draw_tab(self, body: ui.element, node_id: str, kind: NodeType) -> None:
         node = self.draft.document.node(node_id)

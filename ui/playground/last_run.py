@@ -17,7 +17,7 @@ from ui.playground.watch import Look, look_at
 from ui.visit import Visit
 
 if TYPE_CHECKING:
-    from ui.playground.run_panel import RunPanel
+    from ui.playground.run.panel import RunPanel
 
 #: Values of so many steps are read for one look.
 MOST_VALUES = 60

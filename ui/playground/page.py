@@ -37,8 +37,9 @@ from ui.playground.draft import Drafts, OpenDraft, drafts_of
 from ui.playground.inspector import Inspector
 from ui.playground.list_frames import frames_of
 from ui.playground.palette import palette
-from ui.playground.run_panel import RunPanel
+from ui.playground.run.panel import RunPanel
 from ui.playground.steps_list import StepsList
+from ui.playground.watch import Look
 from ui.visit import App, Visit, visit
 
 _STYLE = "".join(
@@ -152,7 +153,9 @@ class PlaygroundPage:
                     payload if given is None else given,
                     on_status=self._show_status,
                     on_open=self.open_node,
+                    on_fix=self._go_to_field,
                     on_edit=self.events.edit,
+                    last_job=self._last_job,
                 )
                 self.inspector = Inspector(
                     self.visit,
@@ -163,7 +166,7 @@ class PlaygroundPage:
                 )
                 self.inspector.run_panel = self.run_panel
                 self.inspector.on_open = self.open_node
-        self.run_panel.touched = given is not None  # a sample must not take the place of the job's input
+        self.run_panel.input.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         self.document_changed()
@@ -235,11 +238,12 @@ class PlaygroundPage:
 
     async def run(self, mode: str, node_id: str) -> None:
         """Runs everything, up to and with one node (`node`), or from one node on (`from`)."""
-        run_from = getattr(self.run_panel, "run_from", None)
-        if mode == "from" and run_from is not None:
-            await run_from(node_id)
+        if mode == "from":
+            await self.run_panel.run_from(node_id)
+        elif mode == "node":
+            await self.run_panel.run(until=node_id)
         else:
-            await self.run_panel.run(until=node_id if mode == "node" else None)
+            await self.run_panel.run_clicked()
 
     async def save(self) -> None:
         """Ctrl+S."""
@@ -299,9 +303,15 @@ class PlaygroundPage:
 
     async def _go_to(self, problem: Problem) -> None:
         if problem.node_id:
-            self.canvas.focus_node(problem.node_id)
-            await self.open_node(problem.node_id, tab="set_up")
-            self.inspector.focus(problem.pointer)
+            await self._go_to_field(problem.node_id, problem.pointer)
+
+    async def _go_to_field(self, node_id: str, pointer: str) -> None:
+        self.canvas.focus_node(node_id)
+        await self.open_node(node_id, tab="set_up")
+        self.inspector.focus(pointer)
+
+    async def _last_job(self) -> Look | None:
+        return await self.inspector.last_run.look()
 
     def _show_status(self, changed: dict[str, Any] | None) -> None:
         if changed is None:

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.flow.document import Document
+from engine.flow.graph import Graph
+from engine.jobs.prepare import trimmed
 from storage.jobs import JobRow, get_job
 from storage.steps import StepRow, list_steps
 from ui.look.text import ENGLISH, Reader, _, duration, number
@@ -41,11 +43,13 @@ def statuses(look: Look, document: Document, reader: Reader = ENGLISH) -> dict[s
     for step in look.steps:
         by_node[step.node_id].append(step)
     lists = lists_of(document)
+    until = (look.job.run_options or {}).get("until")
+    wanted = {node.id for node in trimmed(document, until).nodes} - Graph(document).parked if not look.job.ended else ()
     shown = {}
     for node in document.nodes:
         steps = by_node.get(node.id)
         if not steps:
-            if not look.job.ended:
+            if node.id in wanted:
                 shown[node.id] = {"state": "waiting", "word": _("Waiting"), "time": "", "message": ""}
         elif node.id in lists and (total := _items(by_node[lists[node.id]])):
             shown[node.id] = _item_status(steps, total, look, reader)
@@ -106,13 +110,13 @@ def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
     """A node that runs once. A Splitter says how many items it gave."""
     step = steps[-1]
     words = {"completed": _("Done"), "running": _("Running"), "failed": _("Failed"), "skipped": _("Skipped")}
-    word = words.get(step.status, _("Cancelled"))
+    word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))
     if step.items is not None and step.status == "completed":
         word = f"{number(step.items, reader)} {_('item') if step.items == 1 else _('items')}"
     return {
         "state": STATES[step.status],
         "word": word,
-        "time": duration((step.duration_ms or 0) / 1000, reader) if step.ended_at is not None else "",
+        "time": "" if step.ended_at is None or step.reused else duration((step.duration_ms or 0) / 1000, reader),
         "done": int(step.ended_at is not None),
         "total": 0,
         "message": _first_message(steps) if step.status == "failed" else "",

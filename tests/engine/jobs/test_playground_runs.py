@@ -14,7 +14,7 @@ from engine.ids import WorkspaceId
 from engine.jobs.changes import claim, finish
 from engine.jobs.queue import JsonSerializer
 from storage.job_changes import Holder
-from storage.jobs import JobFilters, list_jobs
+from storage.jobs import JobFilters, list_jobs, read_value
 from storage.steps import list_steps
 from tests.engine.jobs.world import ECHO, World, add_workspace
 
@@ -31,6 +31,26 @@ CHAIN = Document.model_validate(
             {"id": "a", "source": "api_input", "target": "one"},
             {"id": "b", "source": "one", "target": "two"},
             {"id": "c", "source": "two", "target": "other"},
+        ],
+    }
+)
+
+
+EACH = Document.model_validate(
+    {
+        "format": 1,
+        "nodes": [
+            {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "items", "type": "array"}]}},
+            {"id": "split", "type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},
+            {"id": "before", "type": "set_fields", "inputs": {"x": "{{ split.out }}"}},
+            {"id": "after", "type": "set_fields", "inputs": {"x": "{{ before.out.x }}!"}},
+            {"id": "flat", "type": "array_flatten"},
+        ],
+        "edges": [
+            {"id": "a", "source": "api_input", "target": "split"},
+            {"id": "b", "source": "split", "target": "before"},
+            {"id": "c", "source": "before", "target": "after"},
+            {"id": "d", "source": "after", "target": "flat"},
         ],
     }
 )
@@ -74,7 +94,37 @@ async def test_run_from_here_reuses_the_outputs_before(world: World) -> None:
     again = run(world, flow_id, CHAIN, {"n": 4}, until="two", start="two", reuse=first)
     await world.runs().carry(again)
     assert world.result(again) == {"output": {"n": 3}}
-    assert {step.node_id for step in world.read(list_steps, world.workspace_id, again)} == {"two"}
+    steps = {step.node_id: step for step in world.read(list_steps, world.workspace_id, again)}
+    assert {node_id: step.reused for node_id, step in steps.items()} == {"api_input": True, "one": True, "two": False}
+    assert world.read(read_value, again, "input", "one") == {"n": 3}, "what it was given is taken over with it"
+
+
+async def test_what_was_reused_can_be_reused_again_and_costs_nothing(world: World) -> None:
+    flow_id = world.add_flow(live=False)
+    job_id = run(world, flow_id, CHAIN, until="two")
+    await world.runs().carry(job_id)
+    paid = "update steps set cost_nanos = 5, input_tokens = 6, model_calls = 1, simulated = true where node_id = 'one'"
+    world.write(lambda session: session.connection().exec_driver_sql(paid))
+    for _ in range(2):
+        job_id = run(world, flow_id, CHAIN, {"n": 4}, until="two", start="two", reuse=job_id)
+        await world.runs().carry(job_id)
+    one = next(step for step in world.read(list_steps, world.workspace_id, job_id) if step.node_id == "one")
+    assert (one.reused, one.cost_nanos, one.input_tokens, one.model_calls) == (True, 0, 0, 0)
+    job = world.job(job_id)
+    assert (job.cost_nanos, job.model_calls, job.simulated) == (0, 0, True), "a simulated answer stays one"
+    assert world.result(job_id) == {"output": {"n": 3}}
+
+
+async def test_a_run_from_a_node_of_a_list_reuses_what_stands_before_it_for_every_item(world: World) -> None:
+    flow_id = world.add_flow(live=False)
+    job_id = run(world, flow_id, EACH, {"items": ["a", "b"]})
+    await world.runs().carry(job_id)
+    again = run(world, flow_id, EACH, {"items": ["a", "b"]}, start="after", reuse=job_id)
+    await world.runs().carry(again)
+    steps = world.read(list_steps, world.workspace_id, again)
+    reused = sorted((step.node_id, step.index_path) for step in steps if step.reused)
+    assert reused == [("api_input", ""), ("before", "0"), ("before", "1")], "a Splitter decides again where data goes"
+    assert world.result(again) == world.result(job_id)
 
 
 def test_a_run_is_refused_with_its_problems_its_wrong_fields_or_its_role(world: World) -> None:

@@ -1,0 +1,250 @@
+"""The Run panel without a browser: the input and its samples, what a run left, what a failure offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.flow.contract import samples_of
+from engine.flow.document import load_document
+from storage.flows import get_draft
+from storage.job_changes import claim_job
+from storage.jobs import JobFilters, JobRow, list_jobs, read_value
+from storage.steps import list_steps
+from tests.ui.arrange import buttons, choose, page_text, press
+from tests.ui.conftest import Site
+from tests.ui.playground.runs import Did, playground_run
+
+FIELDS = [
+    {"name": "who", "type": "string", "required": True},
+    {"name": "count", "type": "integer"},
+]
+SAMPLES = [{"title": "Ann", "payload": {"who": "Ann"}}, {"title": "Bob", "payload": {"who": "Bob", "count": 2}}]
+FLOW: dict[str, Any] = {
+    "format": 1,
+    "title": "Letter",
+    "nodes": [
+        {"id": "api_input", "type": "api_input", "config": {"fields": FIELDS, "samples": SAMPLES}},
+        {"id": "set_fields", "type": "set_fields", "label": "Names", "inputs": {"name": "{{ api_input.out.who }}"}},
+        {
+            "id": "text_template",
+            "type": "text_template",
+            "label": "Letter",
+            "inputs": {"template": "Dear {{ set_fields.out.name }}"},
+        },
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "set_fields"},
+        {"id": "e2", "source": "set_fields", "target": "text_template"},
+    ],
+}
+BROKEN = {
+    "code": "node_failed",
+    "message": "The template broke.",
+    "why": "It names nothing.",
+    "remedy": "Choose other data.",
+    "node_id": "text_template",
+    "node_label": "Letter",
+    "pointer": "/inputs/template",
+}
+
+
+@pytest.fixture
+def flow_id(site: Site) -> str:
+    return site.flow("Letter", saved=False, file=FLOW)
+
+
+async def opened(user: User, flow_id: str, query: str = "") -> None:
+    await user.open(f"/playground/{flow_id}{query}")
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+    UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Press Run" if not query else "Letter", retries=40)
+
+
+def named(user: User, name: str) -> Any:
+    """The newest element with this accessible name."""
+    assert user.client is not None
+    return max(
+        (one for one in user.client.elements.values() if one.props.get("aria-label") == name), key=lambda one: one.id
+    )
+
+
+def push(user: User, name: str) -> None:
+    """Presses the button with this accessible name."""
+    UserInteraction(user, {named(user, name)}, None).click()
+
+
+async def until(true: Callable[[], Any]) -> None:
+    """Waits until something is so."""
+    for _attempt in range(300):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+def samples(site: Site, flow_id: str) -> list[dict[str, Any]]:
+    return samples_of(load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document))
+
+
+def jobs(site: Site) -> tuple[JobRow, ...]:
+    return site.database.read_now(list_jobs, site.workspace_id, JobFilters(environments=("playground",))).jobs
+
+
+def payload(site: Site, job: JobRow) -> Any:
+    return site.database.read_now(read_value, job.id, "payload")
+
+
+def field(user: User, label: str) -> Any:
+    """The input box under this label."""
+    assert user.client is not None
+    boxes = [one for one in user.client.elements.values() if isinstance(one, ui.input | ui.textarea)]
+    labels = {
+        one.html_id: getattr(one, "text", "") for one in user.client.elements.values() if one.tag in {"label", "div"}
+    }
+    return max(
+        (one for one in boxes if labels.get(str(one.props.get("aria-labelledby", ""))) == label),
+        key=lambda one: one.id,
+    )
+
+
+async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    assert "1 of 2" in page_text(user)
+    push(user, "Next sample")
+    assert "2 of 2" in page_text(user)
+    assert (field(user, "who").value, field(user, "count").value) == ("Bob", "2")
+    field(user, "who").value = "Bobby"
+    assert "2 of 2, changed" in page_text(user)
+
+
+async def test_a_sample_is_kept_renamed_overwritten_and_deleted(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    field(user, "who").value = "Cleo"
+    push(user, "Keep this input as a sample")
+    await until(lambda: "Keep" in buttons(user))
+    press(user, "Keep")
+    await until(lambda: len(samples(site, flow_id)) == 3)
+    assert samples(site, flow_id)[2] == {"title": "Sample 3", "payload": {"who": "Cleo"}}
+    await until(lambda: "3 of 3" in page_text(user))
+    field(user, "who").value = "Dora"
+    choose(user, "Overwrite with this input")
+    await until(lambda: samples(site, flow_id)[2]["payload"] == {"who": "Dora"})
+    choose(user, "Rename this sample")
+    await until(lambda: "Rename" in buttons(user))
+    next(one for one in reversed(list(user.client.elements.values())) if isinstance(one, ui.input)).value = "D"  # type: ignore[union-attr]
+    press(user, "Rename")
+    await until(lambda: samples(site, flow_id)[2]["title"] == "D")
+    choose(user, "Delete this sample")
+    await until(lambda: samples(site, flow_id) == SAMPLES)
+
+
+async def test_form_and_json_are_two_views_of_one_input(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    field(user, "who").value = "Eve"
+    named(user, "Input as").value = "json"
+    text = field(user, "Input as JSON")
+    assert text.value == '{\n  "who": "Eve"\n}'
+    text.value = '{"who": '
+    await user.should_see("This is not valid JSON")
+    named(user, "Input as").value = "form"
+    assert named(user, "Input as").value == "json", "what cannot be read is not thrown away"
+    press(user, "Run")
+    await asyncio.sleep(0.05)
+    assert jobs(site) == ()
+    text.value = '{"who": "Fay", "count": 7}'
+    named(user, "Input as").value = "form"
+    assert (field(user, "who").value, field(user, "count").value) == ("Fay", "7")
+    press(user, "Run")
+    await until(lambda: jobs(site))
+    assert payload(site, jobs(site)[0]) == {"who": "Fay", "count": 7}
+
+
+async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    field(user, "count").value = "many"
+    press(user, "Run")
+    await user.should_see("whole number")
+    assert jobs(site) == ()
+    field(user, "count").value = "2"
+    field(user, "who").value = ""
+    press(user, "Run")
+    await user.should_see("missing")
+    named(user, "Input as").value = "json"
+    press(user, "Run")
+    await user.should_see("`/who` missing")
+
+
+async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, user: User, flow_id: str) -> None:
+    first = playground_run(
+        site,
+        flow_id,
+        {"who": "Ann"},
+        Did("api_input", {"who": "Ann", "count": None}),
+        Did("set_fields", {"name": "Ann"}),
+        Did("text_template", status="failed", error=BROKEN),
+        status="failed",
+        error=BROKEN,
+    )
+    await opened(user, flow_id, f"?job={first}")
+    await user.should_see("The template broke.", retries=40)
+    press(user, "Fix it")
+    await user.should_see("Set up", retries=40)
+    press(user, "Run from here")
+    await until(lambda: len(jobs(site)) == 2)
+    again = jobs(site)[0]
+    assert again.run_options == {"from": "text_template", "reuse": first}
+    steps = site.database.read_now(list_steps, site.workspace_id, again.id)
+    assert sorted(step.node_id for step in steps if step.reused) == ["api_input", "set_fields"]
+    await user.should_see("Reused", retries=40)
+
+
+async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+    UserInteraction(user, {canvas}, None).trigger("runrequest", {"mode": "from", "node": "text_template"})
+    await user.should_see("Everything runs", retries=40)
+    assert jobs(site)[0].run_options is None
+
+
+async def test_stop_says_cancelling_until_the_work_has_stopped(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id)
+    press(user, "Run")
+    await until(lambda: jobs(site))
+    site.database.write_now(claim_job, "boot_test", jobs(site)[0].id)
+    await user.should_see("Running", retries=60)
+    press(user, "Stop")
+    await user.should_see("Cancelling", retries=60)
+    assert jobs(site)[0].cancel_requested_at is not None
+
+
+async def test_items_are_listed_under_their_node_and_the_next_failed_one_is_found(site: Site, user: User) -> None:
+    flow_id = site.flow("List", saved=False, file=FLOW)
+    steps = [Did("text_template", f"Dear {place}", str(place)) for place in range(30)]
+    failed = Did("text_template", None, "25", "failed", {**BROKEN, "message": "Item 26 broke."})
+    job_id = playground_run(
+        site, flow_id, {"who": "Ann"}, Did("set_fields", ["x"] * 30, items=30), *steps[:25], failed, *steps[26:]
+    )
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("Completed", retries=60)
+    row = next(
+        one
+        for one in user.client.elements.values()  # type: ignore[union-attr]
+        if "fp-rs" in one.classes and any(getattr(part, "text", "") == "Letter" for part in one.descendants())
+    )
+    UserInteraction(user, {row}, None).click()
+    await user.should_see("Item 26 broke.", retries=60)
+    assert "item 26 of 30" in page_text(user)
+    push(user, "Next item")
+    await user.should_see("item 27 of 30", retries=60)
+    assert '"Dear 26"' in page_text(user)
+    press(user, "Next failed (1)")
+    await user.should_see("item 26 of 30", retries=60)

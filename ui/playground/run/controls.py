@@ -1,0 +1,74 @@
+"""The head of the Run panel: the state of the run in words and figures, the tabs, Run and Stop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from nicegui import ui
+
+from engine.clock import Clock
+from storage.jobs import JobRow
+from ui.look.parts import button, status_badge, words
+from ui.look.tab_bar import tab_bar
+from ui.look.text import Reader, _, cost, duration, tokens
+
+
+class Controls:
+    """Drawn once; `show` follows the job."""
+
+    def __init__(
+        self,
+        tabs: Mapping[str, str],
+        *,
+        reader: Reader,
+        clock: Clock,
+        may_run: bool,
+        on_run: Callable[[], Awaitable[None]],
+        on_stop: Callable[[], Awaitable[None]],
+        on_tab: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.reader = reader
+        self.clock = clock
+        self.may_run = may_run
+        self._said: tuple[str, bool] | None = None
+        with ui.element("div").classes("fp-rh"):
+            words(_("Run"), tag="h2")
+            self.state = ui.element("span").classes("fp-row").props("role=status")
+            self.figures = words("", "fp-t2 fp-num fp-nw fp-cut")
+            words("", "fp-sp")
+            self.tabs = tab_bar(tabs, next(iter(tabs)), on_tab, small=True)
+            self.run_button = button(_("Run"), on_run, icon="play_arrow", small=True)
+            self.run_button.props("title='Ctrl+Enter'")
+            if not may_run:
+                self.run_button.disable()
+                self.run_button.props["title"] = _("Your role may look at runs, not start them.")
+            self.stop_button = button(_("Stop"), on_stop, icon="stop", small=True)
+            self.stop_button.visible = False
+
+    def busy(self, *, waits: bool) -> None:
+        """Run was pressed and the server has not answered yet."""
+        self.run_button.set_enabled(self.may_run and not waits)
+
+    def show(self, job: JobRow, *, stopping: bool) -> None:
+        """The job as it is: `cancelling` until its work has stopped."""
+        going = not job.ended
+        self.stop_button.visible = going and self.may_run
+        self.stop_button.set_enabled(not stopping)
+        self.run_button.visible = not going
+        state = "cancelling" if going and (stopping or job.cancel_requested_at) else job.status
+        if self._said != (state, job.simulated):
+            self._said = (state, job.simulated)
+            self.state.clear()
+            with self.state:
+                status_badge(state)
+                if job.simulated:
+                    status_badge("simulated")
+        self.figures.text = self._figures(job)
+
+    def _figures(self, job: JobRow) -> str:
+        end = job.completed_at or self.clock.now()
+        said = [duration(max(0, end - (job.started_at or job.created_at)) / 1000, self.reader)]
+        if job.model_calls:
+            said += [tokens(job.input_tokens + job.output_tokens, self.reader)]
+            said += [cost(None if job.cost_nanos is None else job.cost_nanos / 1e9, self.reader)]
+        return " · ".join(said)

@@ -1,0 +1,58 @@
+"""The card of a step or run that failed, with the way to the field and the run that goes on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from engine.flow.document import Document
+from engine.nodes import CATALOG
+from ui.look import feedback
+from ui.look.parts import button
+from ui.look.text import _
+
+Fix = Callable[[str, str], Awaitable[None]]
+RunFrom = Callable[[str], Awaitable[None]]
+
+
+def failure_card(
+    error: Mapping[str, Any], document: Document, *, job_id: str | None, on_fix: Fix | None, on_run_from: RunFrom | None
+) -> None:
+    """Draws the card where we are. Readers get neither button."""
+    node_id = error.get("node_id")
+    node = document.node(node_id) if isinstance(node_id, str) else None
+    label = node.name if node is not None else str(error.get("node_label") or _("The run"))
+    text = json.dumps(dict(error), ensure_ascii=False, indent=2)
+    card = feedback.error_card(
+        f"{label} {_('failed')}",
+        happened=str(error.get("message", "")),
+        why=str(error.get("why", "")),
+        todo=str(error.get("remedy", "")),
+        code=str(error.get("code", "")),
+        copy_label=_("Copy with job id"),
+        copy_text=f"{job_id or ''}\n{text}".strip(),
+    )
+    if node is None:
+        return
+    fixed = node.id
+    pointer = str(error.get("pointer") or "") or first_field(document, fixed)
+    with card.actions:
+        if on_fix is not None:
+            button(_("Fix it"), lambda: on_fix(fixed, pointer), icon="build", small=True)
+        if on_run_from is not None and node.type != "api_input":
+            button(_("Run from here"), lambda: on_run_from(fixed), icon="resume", small=True)
+
+
+def first_field(document: Document, node_id: str) -> str:
+    """The field to look at first when a failure names none: the first input that holds something, else the first setting."""
+    node = document.node(node_id)
+    kind = CATALOG.get(node.type) if node is not None else None
+    if node is None or kind is None:
+        return ""
+    names = [*kind.inputs.model_fields, *(name for name in node.inputs if kind.free_form)]
+    bound = next((name for name in names if node.inputs.get(name) not in (None, "")), None)
+    if bound is not None:
+        return f"/inputs/{bound}"
+    first = next(iter([*names, *kind.config.model_fields]), None)
+    return "" if first is None else f"/{'inputs' if first in names else 'config'}/{first}"

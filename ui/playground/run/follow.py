@@ -1,0 +1,44 @@
+"""Following a job until it ends: a look whenever something happened to it, and the clock in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from engine.ids import JobId
+from ui.playground.watch import Look, look_at
+from ui.visit import SignedOut, Visit
+
+#: A running job is looked at so often at most; the canvas gets one batch of changes each time.
+LOOK_SECONDS = 0.1
+#: The clock in the panel moves while nothing happens.
+TICK_SECONDS = 0.4
+
+
+async def follow_job(
+    here: Visit,
+    job_id: JobId,
+    *,
+    wanted: Callable[[], bool],
+    on_look: Callable[[Look], None],
+    on_tick: Callable[[], None],
+) -> None:
+    """Looks at the job until it ends or nobody wants to know any more."""
+    seen = -1
+    async with here.app.hub.subscribe(job_id) as changes:
+        while wanted():
+            try:
+                look = await here.see(look_at, job_id, seen)
+            except SignedOut:
+                return
+            if not wanted():
+                return
+            if look is not None:
+                seen = look.job.last_seq
+                on_look(look)
+                if look.job.ended:
+                    return
+            else:
+                on_tick()
+            await asyncio.sleep(LOOK_SECONDS)
+            await changes.wait(TICK_SECONDS)

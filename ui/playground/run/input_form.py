@@ -1,0 +1,171 @@
+"""The input of a run: a form made from the API Input, or raw JSON, and the saved samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.errors import PayloadInvalid
+from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
+from ui.forms.form import Field, Form
+from ui.forms.specs import specs_of_schema
+from ui.look.parts import segments, words
+from ui.look.text import _
+from ui.playground.draft import OpenDraft
+from ui.playground.run.sample_row import Edit, SampleRow
+from ui.playground.run.samples import Sample, payload_of
+
+
+class InputForm:
+    """`payload` is what a run is given. What was typed stays when the fields change or the view is switched."""
+
+    def __init__(
+        self,
+        draft: OpenDraft,
+        payload: dict[str, Any],
+        *,
+        edit: Edit | None,
+        on_run_all: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self.draft = draft
+        self.payload = payload
+        self.edit = edit
+        self.on_run_all = on_run_all
+        #: True when the person, or a job, said what the input is: a sample must not take its place.
+        self.touched = False
+        self.as_json = False
+        self.fields: Sequence[dict[str, Any]] = ()
+        self.samples: Sequence[Sample] = ()
+        self.chosen: int | None = None
+        self.form: Form | None = None
+        self.row: SampleRow | None = None
+        self.json_field: Field | None = None
+        self.json_trouble = ""
+        self.box = ui.element("div").classes("fp-rc")
+        self.box.props("role=group")
+        self.box.props["aria-label"] = _("Input")
+        self.chosen = self._same_sample()
+        self._draw()
+
+    def document_changed(self) -> None:
+        """The API Input's fields may have changed: the form follows, values that were typed stay."""
+        fields, samples = input_fields(self.draft.document), samples_of(self.draft.document)
+        if fields == self.fields and samples == self.samples:
+            return
+        fresh = sample_payload(self.draft.document)
+        if not self.touched:
+            self.payload = fresh
+        elif fields != self.fields:
+            names = {str(field.get("name")) for field in fields}
+            self.payload = fresh | {name: value for name, value in self.payload.items() if name in names}
+        if self.chosen is None or self.chosen >= len(samples):
+            self.chosen = self._same_sample()
+        self._draw()
+
+    def ready(self) -> bool:
+        """True when everything that was typed can be read; else the field says what is wrong."""
+        if self.as_json:
+            if self.json_trouble and self.json_field is not None:
+                self.json_field.focus()
+            return not self.json_trouble
+        unread = self.form.unread if self.form is not None else {}
+        if self.form is not None and unread:
+            self.form.show_errors(unread)
+            self.form.focus(next(iter(unread)))
+        return not unread
+
+    def show_refusal(self, refusal: PayloadInvalid) -> None:
+        """Puts each error at its field."""
+        if self.form is not None:
+            self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
+            if refusal.errors:
+                self.form.focus(refusal.errors[0].pointer)
+        elif self.json_field is not None:
+            self.json_field.error("; ".join(f"`{error.pointer}` {error.detail}" for error in refusal.errors))
+            self.json_field.focus()
+
+    # Drawing.
+
+    def _draw(self) -> None:
+        self.fields, self.samples = input_fields(self.draft.document), samples_of(self.draft.document)
+        self.form = self.row = self.json_field = None
+        self.json_trouble = ""
+        self.box.clear()
+        with self.box:
+            if self.samples or (self.fields and self.edit is not None):
+                self.row = SampleRow(
+                    self.samples,
+                    self.chosen,
+                    document=lambda: self.draft.document,
+                    payload=lambda: self.payload,
+                    on_choose=self._choose,
+                    on_run_all=self.on_run_all,
+                    edit=self.edit if self.fields else None,
+                )
+            with ui.element("div").classes("fp-lab"):
+                words(_("Input"))
+                words("", "fp-sp")
+                ways = {"form": _("Form"), "json": "JSON"}
+                self.ways = segments(ways, "json" if self.as_json else "form", self._switch, label=_("Input as"))
+            if self.as_json:
+                self._draw_json()
+            elif self.fields:
+                self.form = Form(specs_of_schema(payload_schema(self.fields)), self.payload, self._typed, types=True)
+            else:
+                words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+
+    def _draw_json(self) -> None:
+        self.json_field = field = Field(_("Input as JSON"))
+        with field.place:
+            text = ui.textarea(value=json.dumps(self.payload, indent=2, ensure_ascii=False))
+            text.props("outlined autogrow autocomplete=off autocapitalize=off spellcheck=false debounce=250")
+            field.control(text.classes("fp-mono"))
+        text.on_value_change(lambda event: self._typed_json(str(event.value or "")))
+
+    def _typed_json(self, text: str) -> None:
+        trouble = ""
+        try:
+            value = json.loads(text or "{}")
+        except ValueError as error:
+            trouble = f"{_('This is not valid JSON:')} {error}"
+        else:
+            if isinstance(value, dict):
+                self._take(value)
+            else:
+                trouble = _('The input is an object: {"name": value}.')
+        self.json_trouble = trouble
+        if self.json_field is not None:
+            self.json_field.error(trouble)
+
+    def _switch(self, to: str) -> None:
+        if (to == "json") == self.as_json:
+            return
+        if self.as_json and self.json_trouble:  # what stands there would be lost
+            self.ready()
+            self.ways.value = "json"
+            return
+        self.as_json = to == "json"
+        self._draw()
+
+    def _typed(self, pointer: str, value: Any) -> None:
+        if self.form is not None:
+            self._take(self.form.value)
+
+    def _take(self, payload: dict[str, Any]) -> None:
+        self.payload, self.touched = payload, True
+        if self.row is not None:
+            self.row.mark()
+
+    def _choose(self, place: int | None) -> None:
+        self.samples = samples_of(self.draft.document)
+        self.chosen = place if place is not None and 0 <= place < len(self.samples) else None
+        if self.chosen is not None:
+            self.payload, self.touched = payload_of(self.samples[self.chosen]), True
+        self._draw()
+
+    def _same_sample(self) -> int | None:
+        samples = samples_of(self.draft.document)
+        return next((place for place, sample in enumerate(samples) if payload_of(sample) == self.payload), None)

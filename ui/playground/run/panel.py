@@ -1,0 +1,265 @@
+"""The Run panel: it starts runs of the draft, follows them, and tells its parts and the page what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nicegui import background_tasks, ui
+from sqlalchemy.orm import Session
+
+from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
+from engine.errors import FlowInvalid, PayloadInvalid, Refusal
+from engine.flow.edits import Op
+from engine.ids import FlowId, JobId
+from storage.jobs import read_value
+from ui.look import feedback
+from ui.look.frame import reader
+from ui.look.text import _
+from ui.playground.run.batch import SampleBatch
+from ui.playground.run.controls import Controls
+from ui.playground.run.follow import follow_job
+from ui.playground.run.input_form import InputForm
+from ui.playground.run.step_rows import StepRows
+from ui.playground.run.step_values import StepValues
+from ui.playground.watch import Look, statuses, step_of
+from ui.visit import Visit
+
+if TYPE_CHECKING:
+    from ui.playground.draft import OpenDraft
+
+TABS = {"steps": _("Steps"), "batch": _("Batch")}
+
+
+class RunPanel:
+    """Runs the draft. `on_status` gets what changed on the canvas, None when a run begins; `on_fix` is given a node and a field."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        draft: OpenDraft,
+        payload: dict[str, Any],
+        *,
+        on_status: Callable[[dict[str, Any] | None], None],
+        on_open: Callable[[str], Awaitable[None]],
+        on_fix: Callable[[str, str], Awaitable[None]],
+        on_edit: Callable[[Sequence[Op]], Awaitable[Any]],
+        last_job: Callable[[], Awaitable[Look | None]],
+    ) -> None:
+        self.visit = visit
+        self.draft = draft
+        self.reader = reader()
+        self.on_status = on_status
+        self.on_open = on_open
+        self.on_fix = on_fix
+        self.on_edit = on_edit
+        self.last_job = last_job
+        self.job_id: JobId | None = None
+        self.look: Look | None = None
+        #: What each node shows of the run, by node id.
+        self.shown: dict[str, dict[str, Any]] = {}
+        #: The step whose values are shown: its node, and of a node that runs once per item which item.
+        self.node_id: str | None = None
+        self.index_path: str | None = None
+        self._starting = False
+        self._stopping = False
+        self._drawn: Any = None
+        self._draw(payload)
+
+    # What other parts of the page ask.
+
+    @property
+    def running(self) -> bool:
+        """True while a run goes on."""
+        return self.job_id is not None and (self.look is None or not self.look.job.ended)
+
+    def document_changed(self) -> None:
+        """The API Input's fields may have changed."""
+        self.input.document_changed()
+
+    async def run(self, until: str | None = None) -> None:
+        """Starts a run of what is on the canvas; `until` runs only this node and what it needs."""
+        await self._start(self.input.payload, RunOptions(until=until))
+
+    async def run_from(self, node_id: str) -> None:
+        """Runs this node and all after it; what came before is taken from the run that is shown, or the newest one."""
+        if self.running:
+            return
+        earlier = await self.last_job()
+        if earlier is None:
+            feedback.told(_("Everything runs: there is no earlier run whose outputs could be used."))
+            await self.run()
+            return
+        job_id = earlier.job.id
+
+        def payload_of(session: Session, _workspace: str) -> Any:
+            return read_value(session, job_id, "payload")
+
+        given = await self.visit.see(payload_of)
+        await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
+
+    async def stop(self) -> None:
+        """Cancels the run; the panel says cancelling until the work has stopped."""
+        if self.job_id is None or self._stopping:
+            return
+        self._stopping = True
+        self._tick()
+        if await self.visit.try_do(cancel_run, self.job_id) is None:
+            self._stopping = False
+            self._tick()
+
+    def watch(self, job_id: JobId) -> None:
+        """Shows this job from now on until it ends."""
+        self.job_id, self.look, self.shown, self._drawn, self._stopping = job_id, None, {}, None, False
+        self.on_status(None)
+        self.values.clear()
+        self.rows.say(_("Waiting for the first step."))
+        follow = follow_job(
+            self.visit,
+            job_id,
+            wanted=lambda: self.job_id == job_id and not self.panel.is_deleted,
+            on_look=self._show,
+            on_tick=self._tick,
+        )
+        background_tasks.create(follow, name=f"run panel {job_id}")
+
+    # Drawing.
+
+    def _draw(self, payload: dict[str, Any]) -> None:
+        may_run = self.visit.may("run flows")
+        edit = self.on_edit if self.visit.may("edit flows") else None
+        with ui.element("section").classes("fp-runp") as self.panel:
+            self.panel.props["aria-label"] = _("Run")
+            self.controls = Controls(
+                TABS,
+                reader=self.reader,
+                clock=self.visit.app.database.clock,
+                may_run=may_run,
+                on_run=self.run_clicked,
+                on_stop=self.stop,
+                on_tab=self._open_tab,
+            )
+            with ui.element("div").classes("fp-rb"):
+                self.input = InputForm(
+                    self.draft, payload, edit=edit, on_run_all=self._run_samples if may_run else None
+                )
+                with ui.element("div").classes("fp-rt fp-rt--steps") as self.steps_tab:
+                    self.rows = StepRows(self.reader, self._choose)
+                    self.values = StepValues(
+                        self.visit,
+                        self.draft,
+                        self.reader,
+                        on_item=self._choose,
+                        on_fix=self.on_fix if edit else None,
+                        on_run_from=self.run_from if may_run else None,
+                        edit=edit,
+                    )
+                self.batch_tab = ui.element("div").classes("fp-rt fp-rc")
+                self.batch_tab.visible = False
+        if may_run:
+            self.panel.on("keydown.ctrl.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
+            self.panel.on("keydown.meta.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
+
+    async def run_clicked(self) -> None:
+        """Run from the button or by Ctrl+Enter."""
+        if self.input.ready():
+            await self.run()
+
+    async def _open_tab(self, name: str) -> None:
+        self.steps_tab.visible = name == "steps"
+        self.batch_tab.visible = name == "batch"
+
+    async def _run_samples(self) -> None:
+        self.controls.tabs.value = "batch"
+        self.batch_tab.clear()
+        with self.batch_tab:
+            batch = SampleBatch(self.visit, self.draft.flow_id, self.draft.document, on_open=self._show_run)
+        await batch.run()
+
+    async def _show_run(self, job_id: JobId) -> None:
+        self.controls.tabs.value = "steps"
+        self.watch(job_id)
+
+    # A run.
+
+    async def _start(self, payload: dict[str, Any], options: RunOptions) -> None:
+        if self.running or self._starting:
+            return
+        self._starting = True
+        self.controls.busy(waits=True)
+        try:
+            job_id = await self.visit.do(
+                run_in_playground, FlowId(self.draft.flow_id), self.draft.document, payload, options
+            )
+        except PayloadInvalid as refusal:
+            self.input.show_refusal(refusal)
+            feedback.refused(refusal)
+            return
+        except FlowInvalid as refusal:
+            first = refusal.problems[0]
+            feedback.failed(
+                _("The flow cannot run yet."),
+                first.message,
+                action=_("Show me") if first.node_id else "",
+                on_action=lambda: self.on_fix(first.node_id or "", first.pointer),
+            )
+            return
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return
+        finally:
+            self._starting = False
+            self.controls.busy(waits=False)
+        self.controls.tabs.value = "steps"
+        self.watch(job_id)
+
+    def _tick(self) -> None:
+        if self.look is not None:
+            self.controls.show(self.look.job, stopping=self._stopping)
+
+    def _show(self, look: Look) -> None:
+        self.look = look
+        fresh = statuses(look, self.draft.document, self.reader)
+        changed = {node_id: status for node_id, status in fresh.items() if self.shown.get(node_id) != status}
+        if look.job.ended:
+            changed |= dict.fromkeys([node_id for node_id in self.shown if node_id not in fresh])
+        self.shown = fresh
+        if changed:
+            self.on_status(changed)
+        self._tick()
+        self._show_rows()
+        self._show_values()
+
+    def _show_rows(self) -> None:
+        if self.look is not None:
+            self.rows.show(self.look, self.shown, self.draft.document, (self.node_id or "", self.index_path))
+
+    def _show_values(self) -> None:
+        """The chosen step as it is now; without one the end of the run. Drawn again only when it changed."""
+        look = self.look
+        if look is None:
+            return
+        step = step_of(look, self.node_id, self.index_path) if self.node_id else None
+        failed = look.job.ended and look.job.status == "failed" and (step is None or not step.error)
+        if step is not None and not failed:
+            if self._drawn != step:
+                self._drawn = step
+                background_tasks.create(self.values.show_step(look, step), name="run panel step")
+        elif look.job.ended and self._drawn != look.job:
+            self._drawn = look.job
+            background_tasks.create(self.values.show_end(look), name="run panel end")
+
+    async def _choose(self, node_id: str, index_path: str | None) -> None:
+        self.node_id, self.index_path = node_id, index_path
+        self._drawn = None
+        self._show_rows()
+        look = self.look
+        step = step_of(look, node_id, index_path) if look is not None else None
+        if look is not None and step is not None:
+            self._drawn = step
+            await self.values.show_step(look, step)
+        await self.on_open(node_id)
+
+
+#: What is typed reaches the server when its field is left, so it is left for a moment.
+_RUN_TYPED = "(event) => { const at = document.activeElement; at?.blur(); emit(); at?.focus(); }"

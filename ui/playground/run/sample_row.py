@@ -1,0 +1,126 @@
+"""The row of saved samples above the input: choose, the one before and after, keep, rename, overwrite, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Document
+from engine.flow.edits import Op
+from ui.look import feedback
+from ui.look.ask import ask_text
+from ui.look.parts import icon_button, menu_button, menu_item, words
+from ui.look.text import _
+from ui.playground.run.samples import (
+    Sample,
+    add_sample,
+    delete_sample,
+    overwrite_sample,
+    payload_of,
+    rename_sample,
+    title_of,
+)
+
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+class SampleRow:
+    """Drawn where we are. `chosen` is the place of the sample the input came from, None when it came from none."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        chosen: int | None,
+        *,
+        document: Callable[[], Document],
+        payload: Callable[[], dict[str, Any]],
+        on_choose: Callable[[int | None], None],
+        on_run_all: Callable[[], Awaitable[None]] | None,
+        edit: Edit | None,
+    ) -> None:
+        self.samples = samples
+        self.chosen = chosen
+        self.document = document
+        self.payload = payload
+        self.on_choose = on_choose
+        self.edit = edit
+        if samples:
+            with ui.element("div").classes("fp-lab"):
+                words(_("Sample"))
+                words("", "fp-sp")
+                self.place = words("", "fp-t3 fp-num").props("role=status")
+            self._draw_choice()
+        with ui.element("div").classes("fp-row fp-sample-acts"):
+            if len(samples) > 1:
+                self._draw_neighbours()
+                if on_run_all is not None:
+                    icon_button("playlist_play", _("Run all samples"), on_run_all)
+            words("", "fp-sp")
+            if edit is not None:
+                icon_button("bookmark_add", _("Keep this input as a sample"), self._keep)
+                if samples:
+                    self._draw_menu()
+        self.mark()
+
+    def mark(self) -> None:
+        """Says which sample this is, and whether the input was changed since."""
+        if not self.samples:
+            return
+        said = _("none")
+        if self.chosen is not None:
+            said = f"{self.chosen + 1} {_('of')} {len(self.samples)}"
+            if payload_of(self.samples[self.chosen]) != self.payload():
+                said += f", {_('changed')}"
+        self.place.text = said
+
+    def _draw_choice(self) -> None:
+        names = {place: title_of(sample, place) for place, sample in enumerate(self.samples)}
+        choice = ui.select(names, value=self.chosen, on_change=lambda event: self.on_choose(event.value))
+        choice.props("outlined dense options-dense").classes("w-full")
+        choice.props["aria-label"] = _("Sample")
+
+    def _draw_neighbours(self) -> None:
+        at, last = self.chosen, len(self.samples) - 1
+        before = icon_button("chevron_left", _("Sample before"), lambda: self.on_choose((at or 0) - 1))
+        before.set_enabled(at is not None and at > 0)
+        after = icon_button("chevron_right", _("Next sample"), lambda: self.on_choose(0 if at is None else at + 1))
+        after.set_enabled(at is None or at < last)
+
+    def _draw_menu(self) -> None:
+        with menu_button(_("More for this sample")):
+            if self.chosen is None:
+                words(_("Choose a sample first."), "fp-person", tag="p")
+                return
+            menu_item(_("Rename this sample"), self._rename, icon="edit")
+            menu_item(_("Overwrite with this input"), self._overwrite, icon="save")
+            menu_item(_("Delete this sample"), self._delete, icon="delete", danger=True)
+
+    async def _keep(self) -> None:
+        title = await ask_text(_("Keep this input"), _("Title"), f"{_('Sample')} {len(self.samples) + 1}", _("Keep"))
+        if title and await self._edited(add_sample(self.document(), title, self.payload())):
+            self.on_choose(len(self.samples))
+
+    async def _rename(self) -> None:
+        assert self.chosen is not None
+        title = await ask_text(
+            _("Rename the sample"), _("Title"), title_of(self.samples[self.chosen], self.chosen), _("Rename")
+        )
+        if title:
+            await self._edited(rename_sample(self.document(), self.chosen, title))
+
+    async def _overwrite(self) -> None:
+        assert self.chosen is not None
+        if await self._edited(overwrite_sample(self.document(), self.chosen, self.payload())):
+            feedback.told(f"{title_of(self.samples[self.chosen], self.chosen)} {_('holds this input now.')}")
+
+    async def _delete(self) -> None:
+        assert self.chosen is not None
+        gone, ops = title_of(self.samples[self.chosen], self.chosen), delete_sample(self.document(), self.chosen)
+        if await self._edited(ops):
+            self.on_choose(None)
+            feedback.told(f"{gone} {_('is deleted.')}", _("Undo on the canvas brings it back."))
+
+    async def _edited(self, ops: list[Op]) -> bool:
+        return self.edit is not None and bool(ops) and bool(await self.edit(ops))

@@ -1,0 +1,170 @@
+"""The list of steps in the Run panel: one row a node, and under the chosen one its items. Rows stay while their words change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Document
+from engine.flow.graph import Graph
+from storage.steps import StepRow
+from ui.look.parts import status_icon, words
+from ui.look.text import Reader, _, cost, duration, number, plural, tokens
+from ui.playground.watch import Look
+
+#: So many items are listed under their node; the pager beside the value reaches all of them.
+MOST_ITEMS = 20
+_STATES = {"done": "completed"}
+
+
+@dataclass(frozen=True)
+class RowWords:
+    """What one row says."""
+
+    state: str
+    label: str
+    count: str
+    time: str
+    spent: str
+    chosen: bool
+
+
+class StepRows:
+    """`on_choose(node_id, index_path)` hears of a row; the path is None for a node."""
+
+    def __init__(self, reader: Reader, on_choose: Callable[[str, str | None], Any]) -> None:
+        self.reader = reader
+        self.on_choose = on_choose
+        self.rows: dict[tuple[str, str | None], _Row] = {}
+        self.box = ui.element("div").classes("fp-rc fp-rl").props("tabindex=0 role=region")
+        self.box.props["aria-label"] = _("Steps")
+        self.say(_("Press Run to see every step here."))
+
+    def say(self, sentence: str) -> None:
+        """A sentence in place of the steps."""
+        self.rows.clear()
+        self.box.clear()
+        with self.box:
+            words(sentence, "fp-t2", tag="p").style("padding: 8px")
+
+    def show(
+        self, look: Look, shown: Mapping[str, Mapping[str, Any]], document: Document, chosen: tuple[str, str | None]
+    ) -> None:
+        """Draws what changed since the last time."""
+        said = dict(self._lines(look, shown, document, chosen))
+        if list(said) != list(self.rows):
+            self.rows.clear()
+            self.box.clear()
+            with self.box:
+                for key, line in said.items():
+                    self.rows[key] = _Row(key, line, self.on_choose)
+        for key, line in said.items():
+            self.rows[key].say(line)
+
+    def _lines(
+        self, look: Look, shown: Mapping[str, Mapping[str, Any]], document: Document, chosen: tuple[str, str | None]
+    ) -> list[tuple[tuple[str, str | None], RowWords]]:
+        by_node: dict[str, list[StepRow]] = {}
+        for step in look.steps:
+            by_node.setdefault(step.node_id, []).append(step)
+        labels = {node.id: node.name for node in document.nodes}
+        known = [node_id for node_id in Graph(document).order if node_id in by_node or node_id in shown]
+        lines = []
+        for node_id in [*known, *(node_id for node_id in by_node if node_id not in labels)]:
+            steps = by_node.get(node_id, [])
+            said = shown.get(node_id) or {}
+            lines.append(((node_id, None), self._node_line(node_id, steps, said, labels, chosen)))
+            if node_id == chosen[0]:
+                items = sorted((step for step in steps if step.index_path), key=lambda step: step.index)
+                lines += [
+                    ((node_id, step.index_path), self._item_line(step, chosen)) for step in around(items, chosen[1])
+                ]
+        return lines
+
+    def _node_line(
+        self,
+        node_id: str,
+        steps: Sequence[StepRow],
+        said: Mapping[str, Any],
+        labels: Mapping[str, str],
+        chosen: tuple[str, str | None],
+    ) -> RowWords:
+        state = str(said.get("state") or (steps[-1].status if steps else "waiting"))
+        reused = bool(steps) and all(step.reused for step in steps)
+        counted = bool(said.get("total")) or (bool(steps) and steps[-1].items is not None)
+        return RowWords(
+            "reused" if reused else _STATES.get(state, state),
+            labels.get(node_id, node_id),
+            str(said.get("word") or "") if counted or state == "waiting" else _("reused") if reused else "",
+            "" if reused else str(said.get("time") or ""),
+            self._spent(steps),
+            chosen == (node_id, None) or (node_id == chosen[0] and not steps),
+        )
+
+    def _item_line(self, step: StepRow, chosen: tuple[str, str | None]) -> RowWords:
+        where = " · ".join(number(part + 1, self.reader) for part in step.index)
+        return RowWords(
+            "reused" if step.reused else step.status,
+            f"{_('Item')} {where}",
+            "",
+            duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at and not step.reused else "",
+            self._spent([step]),
+            chosen == (step.node_id, step.index_path),
+        )
+
+    def _spent(self, steps: Sequence[StepRow]) -> str:
+        said = []
+        tries = sum(max(0, step.tries - 1) for step in steps)
+        if tries:
+            said.append(plural(tries, _("retry"), _("retries"), self.reader))
+        if sum(step.model_calls for step in steps):
+            costs = [step.cost_nanos for step in steps if step.model_calls]
+            price = None if None in costs else sum(one or 0 for one in costs) / 1e9
+            used = sum(step.input_tokens + step.output_tokens for step in steps)
+            said += [tokens(used, self.reader), cost(price, self.reader)]
+        return " · ".join(said)
+
+
+def around(items: Sequence[StepRow], index_path: str | None) -> Sequence[StepRow]:
+    """The items that are listed: the first ones, or those around the chosen one."""
+    at = next((place for place, step in enumerate(items) if step.index_path == index_path), 0)
+    start = max(0, min(at - MOST_ITEMS // 2, len(items) - MOST_ITEMS))
+    return items[start : start + MOST_ITEMS]
+
+
+class _Row:
+    """A button with the words of one step."""
+
+    def __init__(
+        self, key: tuple[str, str | None], line: RowWords, on_choose: Callable[[str, str | None], Any]
+    ) -> None:
+        self.line: RowWords | None = None
+        with ui.element("button").classes("fp-rs").props("type=button") as self.button:
+            if key[1] is not None:
+                self.button.classes("fp-rs--item")
+            self.icon = ui.element("span").classes("fp-rs-i")
+            with ui.element("span").classes("fp-rs-l"):
+                self.label = words("", "fp-cut", tag="div")
+                self.spent = words("", "fp-s12 fp-num fp-t3 fp-cut", tag="div")
+            self.count = words("", "fp-s12 fp-num fp-nw fp-t2")
+            self.time = words("", "fp-tm fp-s12 fp-num fp-t2")
+        self.button.on("click", lambda: on_choose(*key), [])
+        self.say(line)
+
+    def say(self, line: RowWords) -> None:
+        """Other words, where they differ."""
+        before, self.line = self.line, line
+        if before == line:
+            return
+        if before is None or before.state != line.state:
+            self.icon.clear()
+            with self.icon:
+                status_icon(line.state)
+        self.label.text, self.count.text, self.time.text = line.label, line.count, line.time
+        self.spent.text = line.spent
+        self.spent.visible = bool(line.spent)
+        self.button.classes(add="fp-on") if line.chosen else self.button.classes(remove="fp-on")
+        self.button.props["aria-pressed"] = "true" if line.chosen else "false"

@@ -1,0 +1,126 @@
+"""What the Run panel shows of one step, item by item; and of the whole run when no step is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from engine.flow.edits import Op
+from storage.jobs import StoredValue, find_value
+from storage.steps import StepRow
+from ui.look.code_view import value_view
+from ui.look.feedback import fold
+from ui.look.parts import words
+from ui.look.text import Reader, _
+from ui.playground.draft import OpenDraft
+from ui.playground.run.failure import Fix, RunFrom, failure_card
+from ui.playground.step_parts import downloading, item_pager, node_title, nothing_words, step_facts, step_value
+from ui.playground.watch import Look
+from ui.visit import Visit
+
+
+class StepValues:
+    """Drawn anew when another step is chosen or the chosen one goes on. The last that was asked for wins."""
+
+    def __init__(
+        self,
+        here: Visit,
+        draft: OpenDraft,
+        reader: Reader,
+        *,
+        on_item: Callable[[str, str], Awaitable[None]],
+        on_fix: Fix | None,
+        on_run_from: RunFrom | None,
+        edit: Callable[[Sequence[Op]], Awaitable[Any]] | None,
+    ) -> None:
+        self.here = here
+        self.draft = draft
+        self.reader = reader
+        self.on_item = on_item
+        self.on_fix = on_fix
+        self.on_run_from = on_run_from
+        self.edit = edit
+        self._asked = 0
+        self.box = ui.element("div").classes("fp-rc").props("tabindex=0 role=region")
+        self.box.props["aria-label"] = _("Value")
+
+    def clear(self) -> None:
+        """Nothing is shown; what is still being read comes too late."""
+        self._asked += 1
+        self.box.clear()
+
+    async def show_step(self, look: Look, step: StepRow) -> None:
+        """A step's output or error, and its input."""
+        values = await self._read(look, step.node_id, step.index_path, "output", "input")
+        if values is None:
+            return
+        output, given = values
+        node = self.draft.document.node(step.node_id)
+        title = node_title(node, step.node_id)
+        with self.box:
+            words(title, tag="h3")
+            if step.index_path:
+                self._draw_pager(look, step, title)
+            step_facts(step, self.reader)
+            if step.error:
+                self._draw_error(step.error, look.job.id)
+            elif output is None:
+                words(nothing_words(step, "output"), "fp-t2", tag="p")
+            else:
+                step_value(
+                    output,
+                    step,
+                    "output",
+                    title=_("Output"),
+                    reader=self.reader,
+                    document=lambda: self.draft.document,
+                    edit=self.edit if node is not None else None,
+                )
+            if given is not None:
+                with fold(_("Input"), open_at_first=bool(step.error)):
+                    step_value(given, step, "input", title=_("Input"), reader=self.reader)
+
+    async def show_end(self, look: Look) -> None:
+        """The result of a run that ended, or why there is none."""
+        job = look.job
+        values = await self._read(look, "", "", "result")
+        if values is None:
+            return
+        with self.box:
+            if job.status == "failed" and job.error:
+                self._draw_error(job.error, job.id)
+            elif job.status == "cancelled":
+                words(_("The run was stopped. The steps that ended before are kept."), "fp-t2", tag="p")
+            elif values[0] is not None:
+                download = downloading(values[0].value, f"result-{job.id}")
+                value_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
+
+    async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
+        """The values, with the box cleared for them; None when something else was asked for meanwhile."""
+        self._asked += 1
+        mine, job_id = self._asked, look.job.id
+
+        def read(session: Session, _workspace: str) -> list[StoredValue | None]:
+            return [find_value(session, job_id, name, node_id, index_path) for name in names]
+
+        found = await self.here.see(read)
+        if mine != self._asked or self.box.is_deleted:
+            return None
+        self.box.clear()
+        return found
+
+    def _draw_pager(self, look: Look, step: StepRow, title: str) -> None:
+        items = sorted(
+            (one for one in look.steps if one.node_id == step.node_id and one.index_path), key=lambda one: one.index
+        )
+
+        async def go(to: int) -> None:
+            await self.on_item(step.node_id, items[max(0, min(to, len(items) - 1))].index_path)
+
+        item_pager(items, items.index(step), go, self.reader, name=title)
+
+    def _draw_error(self, error: dict[str, Any], job_id: str) -> None:
+        failure_card(error, self.draft.document, job_id=job_id, on_fix=self.on_fix, on_run_from=self.on_run_from)
