@@ -29,6 +29,7 @@ from engine.flow.document import (
     deeper_than,
 )
 from engine.flow.graph import Graph
+from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema
 from engine.flow.references import Reference, rename_node
@@ -181,7 +182,7 @@ def add_node(
     """The id and operations that add a node: at a place, after a node (connected), or in the middle of an edge.
 
     A node that takes no input stands before the one node where the flow begins, connected with it, when there is one.
-    Inputs with the name of a field that an earlier node gives are bound to it, so that the usual case needs no mapping.
+    Inputs that earlier data fits without doubt are bound to it, so that the usual case needs no mapping.
     """
     ops: list[Op] = []
     edge = next((edge for edge in document.edges if edge.id == between), None)
@@ -201,11 +202,11 @@ def add_node(
     ops.append({"op": "addNode", "node": node.model_dump()})
     if start is not None:
         chosen = port if port in _ports_of(start, catalog) else _ports_of(start, catalog)[0]
-        ops.append({"op": "addEdge", "edge": _edge(start.id, node_id, chosen)})
+        ops.append({"op": "addEdge", "edge": new_edge(start.id, node_id, chosen)})
         if edge is not None and kind.ports:
-            ops.append({"op": "addEdge", "edge": _edge(node_id, edge.target, kind.ports[0])})
+            ops.append({"op": "addEdge", "edge": new_edge(node_id, edge.target, kind.ports[0])})
     if first is not None and kind.ports:
-        ops.append({"op": "addEdge", "edge": _edge(node_id, first.id, kind.ports[0])})
+        ops.append({"op": "addEdge", "edge": new_edge(node_id, first.id, kind.ports[0])})
     bound = suggest_inputs(apply_ops(document, ops), node_id, catalog)
     if bound:
         ops.append({"op": "updateNode", "id": node_id, "before": {"inputs": {}}, "after": {"inputs": bound}})
@@ -224,21 +225,40 @@ def connect_ops(document: Document, edge: Op, catalog: Catalog) -> list[Op]:
 
 
 def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[str, Any]:
-    """The node's inputs, with empty required ones bound to the nearest earlier field of the same name."""
+    """The node's inputs, with empty required ones bound where there is no doubt: to the nearest earlier data that fits."""
     node = document.node(node_id)
     kind = catalog.get(node.type) if node else None
     if node is None or kind is None or kind.free_form:
         return dict(node.inputs) if node else {}
     bound = dict(node.inputs)
-    for name in kind.required_inputs:
-        if bound.get(name) not in (None, ""):
-            continue
-        for earlier_id in reversed(Graph(document).ancestors(node_id)):
-            earlier = document.node(earlier_id)
-            if earlier and name in (out_schema(earlier, catalog).get("properties") or {}):
-                bound[name] = str(Reference(earlier_id, "out", (name,)))
-                break
+    empty = [name for name in kind.required_inputs if bound.get(name) in (None, "")]
+    if not empty:
+        return bound
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    schemas = {
+        earlier.id: out_schema(earlier, catalog, document)
+        for earlier_id in reversed(graph.ancestors(node_id))
+        if scopes.sees(node_id, earlier_id) and (earlier := document.node(earlier_id)) is not None
+    }
+    for name in empty:
+        found = next((path for one, schema in schemas.items() if (path := _fitting(one, schema, name))), None)
+        if found is not None:
+            bound[name] = str(found)
     return bound
+
+
+def _fitting(node_id: str, schema: Mapping[str, Any], name: str) -> Reference | None:
+    """What of a node's output fits an input of this name: a field of the name, its one list, or an item that is an address."""
+    known = schema.get("properties") or {}
+    if name in known:
+        return Reference(node_id, "out", (name,))
+    if name == "items":
+        lists = [field for field, one in known.items() if one.get("type") == "array"]
+        if schema.get("type") == "array":
+            return Reference(node_id, "out")
+        return Reference(node_id, "out", (lists[0],)) if len(lists) == 1 else None
+    return Reference(node_id, "out") if name == "url" and schema.get("format") == "uri" else None
 
 
 def paste_ops(
@@ -277,7 +297,7 @@ def paste_ops(
             }
         )
     ops += [
-        {"op": "addEdge", "edge": _edge(ids[edge["source"]], ids[edge["target"]], edge.get("source_port", "out"))}
+        {"op": "addEdge", "edge": new_edge(ids[edge["source"]], ids[edge["target"]], edge.get("source_port", "out"))}
         for edge in edges
         if edge.get("source") in ids and edge.get("target") in ids
     ]
@@ -302,7 +322,8 @@ def update_node(node: Node, **after: Any) -> Op:
     return {"op": "updateNode", "id": node.id, "before": {key: before[key] for key in after}, "after": after}
 
 
-def _edge(source: str, target: str, port: str) -> dict[str, Any]:
+def new_edge(source: str, target: str, port: str) -> dict[str, Any]:
+    """An edge with an id of its own, as operations hold it."""
     return Edge(id=f"e_{secrets.token_hex(6)}", source=source, source_port=port, target=target).model_dump()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.flow.node_type import GROUPS, NodeType
+from engine.flow.steps import SINGLE
 from engine.nodes import NODE_TYPES
 from ui.playground.canvas_element import NodeTypeView
 
@@ -16,7 +17,7 @@ def view_of(kind: NodeType) -> NodeTypeView:
         tooltip=kind.tooltip,
         ports=list(kind.ports),
         accepts_input=kind.accepts_input,
-        single=kind.type in {"api_input", "api_output"},
+        single=kind.type in SINGLE,
         group_title=GROUPS[kind.group],
     )
 

@@ -173,3 +173,23 @@ def sorted_json(document):
         key: sorted(value, key=lambda part: part["id"]) if isinstance(value, list) else value
         for key, value in document.as_json().items()
     }
+
+
+def test_a_list_and_its_items_are_bound_without_being_asked():
+    flow = Document.model_validate(
+        {
+            "format": 1,
+            "nodes": [
+                {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "url", "type": "string"}]}},
+                {"id": "website_mapper", "type": "website_mapper", "position": {"x": 260, "y": 0}},
+            ],
+            "edges": [{"id": "e1", "source": "api_input", "target": "website_mapper"}],
+        }
+    )
+    splitter, ops = add_node(flow, CATALOG["array_splitter"], CATALOG, after="website_mapper")
+    flow = apply_ops(flow, ops)
+    scraper, ops = add_node(flow, CATALOG["page_scraper"], CATALOG, after=splitter)
+    flow = apply_ops(flow, ops)
+    bound = {node.id: node.inputs for node in flow.nodes}
+    assert bound[splitter] == {"items": "{{ website_mapper.out.urls }}"}
+    assert bound[scraper] == {"url": "{{ array_splitter.out }}"}, "the item, not the address that every item shares"

@@ -1,0 +1,262 @@
+"""A flow as a list of steps, and the edits such a list is made of: put a step in, take it out, move it, choose what it comes after.
+
+On the canvas a new node hangs beside what it follows; in a list it stands between two steps. So these edits re-connect:
+what came after a step comes after the one put behind it, and the gap a step leaves is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.flow.document import Document, Edge, Node, Position
+from engine.flow.edits import STEP_X, Op, add_node, apply_ops, connect_ops, new_edge, paste_ops
+from engine.flow.graph import Graph
+from engine.flow.lists import ListScopes
+from engine.flow.node_type import Catalog, NodeType
+
+#: A step and the output of it that leads on.
+Way = tuple[str, str]
+#: At most one of these in a flow.
+SINGLE = frozenset({"api_input", "api_output"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the list. `after`: the ways that lead to it; `follows`: only the step above it does."""
+
+    node: Node
+    after: tuple[Way, ...]
+    lists: tuple[str, ...]
+    parked: bool
+    follows: bool
+
+
+def steps_of(document: Document) -> list[Step]:
+    """All nodes, each after what it depends on, branch by branch; parked ones last."""
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    nodes = {node.id: node for node in document.nodes}
+    ways: dict[str, list[Way]] = {node_id: [] for node_id in nodes}
+    for edge in graph.edges:
+        ways[edge.target].append((edge.source, edge.source_port))
+    found: list[Step] = []
+    for node_id in _in_order(graph, nodes):
+        before = found[-1].node.id if found else ""
+        around = scopes.gives[node_id] if scopes.closes(node_id) else scopes.around[node_id]
+        found.append(
+            Step(
+                nodes[node_id],
+                tuple(ways[node_id]),
+                around,
+                node_id in graph.parked,
+                follows={source for source, _port in ways[node_id]} == ({before} if before else set()),
+            )
+        )
+    return found
+
+
+def insert_after(
+    document: Document, kind: NodeType, catalog: Catalog, after: str, port: str | None = None
+) -> tuple[str, list[Op]]:
+    """A new step behind this one; what came after it comes after the new one."""
+    ports = _ports(document, after, catalog)
+    port = port if port in ports else next(iter(ports), None)
+    behind = [edge for edge in document.edges if edge.source == after and edge.source_port == port]
+    if len(behind) == 1 and kind.ports:
+        return add_node(document, kind, catalog, between=behind[0].id)
+    new_id, ops = add_node(document, kind, catalog, after=after, port=port)
+    if kind.ports:
+        ops += _led_from(behind, new_id, kind.ports[0])
+    return new_id, ops
+
+
+def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: str) -> tuple[str, list[Op]]:
+    """A new step in front of this one; what led to this one leads to the new one."""
+    leading = [edge for edge in document.edges if edge.target == before]
+    if len(leading) == 1 and kind.accepts_input:
+        return add_node(document, kind, catalog, between=leading[0].id)
+    if leading and kind.accepts_input:
+        new_id, ops = add_node(document, kind, catalog, after=leading[0].source, port=leading[0].source_port)
+        ops += [
+            {"op": "addEdge", "edge": new_edge(edge.source, new_id, edge.source_port)}
+            for edge in leading[1:]
+            if edge.source != leading[0].source or edge.source_port != leading[0].source_port
+        ]
+        ops += [_gone(edge) for edge in leading]
+    else:
+        node = document.node(before)
+        place = Position(x=node.position.x - STEP_X, y=node.position.y) if node else None
+        new_id, ops = add_node(document, kind, catalog, position=place)
+    joined = any(op["op"] == "addEdge" and op["edge"]["target"] == before for op in ops)
+    if kind.ports and not joined:
+        ops.append({"op": "addEdge", "edge": new_edge(new_id, before, kind.ports[0])})
+    return new_id, ops
+
+
+def take_out(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """The step goes, and what came after it comes after what led to it."""
+    node = document.node(node_id)
+    if node is None:
+        return []
+    return [*_set_free(document, node_id, catalog), {"op": "removeNode", "node": node.model_dump()}]
+
+
+def move_after(document: Document, node_id: str, after: str, catalog: Catalog, port: str | None = None) -> list[Op]:
+    """The step leaves its place, the gap is closed, and it stands behind `after`."""
+    ops = _set_free(document, node_id, catalog)
+    freed = apply_ops(document, ops)
+    ports = _ports(document, after, catalog)
+    if after == node_id or not ports:
+        return []
+    port = port if port in ports else ports[0]
+    return [*ops, *_put_behind(freed, node_id, (after, port), catalog)]
+
+
+def move_up(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """The step changes places with the one above it; nothing when that cannot be."""
+    above = _neighbour(document, node_id, -1)
+    if above is None or not may_move(document, above, node_id, catalog):
+        return []
+    return move_after(document, above, node_id, catalog)
+
+
+def move_down(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """The step changes places with the one below it; nothing when that cannot be."""
+    below = _neighbour(document, node_id, 1)
+    if below is None or not may_move(document, node_id, below, catalog):
+        return []
+    return move_after(document, node_id, below, catalog)
+
+
+def may_move(document: Document, upper: str, lower: str, catalog: Catalog) -> bool:
+    """Whether two steps that follow each other may change places: data goes into the upper one and out of the lower."""
+    node = document.node(upper)
+    kind = catalog.get(node.type) if node else None
+    joined = any(edge.source == upper and edge.target == lower for edge in document.edges)
+    return joined and kind is not None and kind.accepts_input and bool(_ports(document, lower, catalog))
+
+
+def duplicate(document: Document, node_id: str, catalog: Catalog) -> tuple[str, list[Op]]:
+    """A copy of the step behind it."""
+    node = document.node(node_id)
+    if node is None or node.type in SINGLE:
+        return "", []
+    new, ops = paste_ops(document, [node.model_dump()], [])
+    ports = _ports(document, node_id, catalog)
+    if ports:
+        ops += _put_behind(apply_ops(document, ops), new[0], (node_id, ports[0]), catalog)
+    return new[0], ops
+
+
+def ways_to(document: Document, node_id: str, catalog: Catalog) -> list[Way]:
+    """What a step may come after: every output of every step that does not come after it."""
+    node = document.node(node_id)
+    kind = catalog.get(node.type) if node else None
+    if kind is None or not kind.accepts_input:
+        return []
+    later = {node_id, *Graph(document).descendants(node_id)}
+    return [
+        (step.node.id, port)
+        for step in steps_of(document)
+        if step.node.id not in later
+        for port in _ports(document, step.node.id, catalog)
+    ]
+
+
+def come_after(document: Document, node_id: str, wanted: Iterable[Way], catalog: Catalog) -> list[Op]:
+    """The step comes after these and nothing else. New connections fill its empty inputs as on the canvas."""
+    ways = set(wanted)
+    leading = [edge for edge in document.edges if edge.target == node_id]
+    ops = [_gone(edge) for edge in leading if (edge.source, edge.source_port) not in ways]
+    had = {(edge.source, edge.source_port) for edge in leading}
+    made = [new_edge(source, node_id, port) for source, port in sorted(ways - had)]
+    ops += [{"op": "addEdge", "edge": edge} for edge in made]
+    if made:
+        ops += connect_ops(apply_ops(document, ops), made[0], catalog)
+    return ops
+
+
+def fitting(
+    document: Document, catalog: Catalog, *, after: str | None = None, before: str | None = None
+) -> list[NodeType]:
+    """The kinds of step that can stand there; with neither, all that the flow can take."""
+    used = {node.type for node in document.nodes}
+    kinds = [kind for kind in catalog.values() if kind.type not in SINGLE or kind.type not in used]
+    if after is not None:
+        return [kind for kind in kinds if kind.accepts_input] if _ports(document, after, catalog) else []
+    if before is not None:
+        leading = any(edge.target == before for edge in document.edges)
+        return [kind for kind in kinds if kind.ports and (kind.accepts_input or not leading)]
+    return kinds
+
+
+def _in_order(graph: Graph, nodes: dict[str, Node]) -> list[str]:
+    """As the Tab key goes over the canvas: what a node frees comes right after it, from left to right."""
+    missing = {node_id: len(parents) for node_id, parents in graph.parents.items()}
+
+    def sort(ids: Iterable[str]) -> list[str]:
+        return sorted(ids, key=lambda one: (one in graph.parked, nodes[one].position.x, nodes[one].position.y))
+
+    waiting = sort(node_id for node_id in graph.ids if not missing[node_id])
+    waiting.reverse()
+    found: list[str] = []
+    while waiting:
+        here = waiting.pop()
+        found.append(here)
+        freed = []
+        for child in graph.children[here]:
+            missing[child] -= 1
+            if not missing[child]:
+                freed.append(child)
+        waiting += reversed(sort(freed))
+    return found + [node_id for node_id in graph.ids if missing[node_id]]
+
+
+def _neighbour(document: Document, node_id: str, by: int) -> str | None:
+    ids = [step.node.id for step in steps_of(document)]
+    at = ids.index(node_id) + by if node_id in ids else -1
+    return ids[at] if 0 <= at < len(ids) else None
+
+
+def _set_free(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """Without its connections; what stood on both sides of it is joined."""
+    leading = [edge for edge in document.edges if edge.target == node_id]
+    leaving = [edge for edge in document.edges if edge.source == node_id]
+    joined = {(edge.source, edge.source_port, edge.target) for edge in document.edges}
+    ops = [_gone(edge) for edge in [*leading, *leaving]]
+    for before in leading:
+        for behind in leaving:
+            way = (before.source, before.source_port, behind.target)
+            if way not in joined:
+                joined.add(way)
+                ops.append({"op": "addEdge", "edge": new_edge(before.source, behind.target, before.source_port)})
+    return ops
+
+
+def _put_behind(document: Document, node_id: str, way: Way, catalog: Catalog) -> list[Op]:
+    """A step without connections stands behind `way`, in front of what came after that."""
+    after, port = way
+    behind = [edge for edge in document.edges if (edge.source, edge.source_port) == way]
+    ports = _ports(document, node_id, catalog)
+    edge = new_edge(after, node_id, port)
+    ops: list[Op] = [{"op": "addEdge", "edge": edge}]
+    if ports:
+        ops += _led_from(behind, node_id, ports[0])
+    return [*ops, *connect_ops(apply_ops(document, ops), edge, catalog)]
+
+
+def _led_from(edges: Sequence[Edge], node_id: str, port: str) -> list[Op]:
+    """What these edges lead to comes after another node."""
+    ops = [_gone(edge) for edge in edges]
+    return [*ops, *({"op": "addEdge", "edge": new_edge(node_id, edge.target, port)} for edge in edges)]
+
+
+def _gone(edge: Edge) -> Op:
+    return {"op": "removeEdge", "edge": edge.model_dump()}
+
+
+def _ports(document: Document, node_id: str, catalog: Catalog) -> tuple[str, ...]:
+    node = document.node(node_id)
+    kind = catalog.get(node.type) if node else None
+    return kind.ports if kind else ()
