@@ -14,7 +14,7 @@ from storage.flows import FlowRow, get_flow
 from ui.flows.deploy import deploy_flow
 from ui.look import feedback
 from ui.look.ask import ask_text
-from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, words
+from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.look.text import _, plural
 from ui.playground.draft import OpenDraft
 from ui.playground.versions import Versions
@@ -34,6 +34,8 @@ class Bar:
         go_to: Callable[[Problem], Awaitable[Any]],
         restore: Callable[[Document], Awaitable[Any]],
         retitle: Callable[[str], Any],
+        as_steps: bool,
+        show_as: Callable[[bool], Any],
     ) -> None:
         self.here = here
         self.draft = draft
@@ -42,6 +44,8 @@ class Bar:
         self.go_to = go_to
         self.restore = restore
         self.retitle = retitle
+        self.as_steps = as_steps
+        self.show_as = show_as
 
     def draw(self) -> None:
         """Draws the bar where the page is being built."""
@@ -55,6 +59,13 @@ class Bar:
             words("", "fp-vl")
             self.sentence = ui.element("div").classes("fp-live").props("role=status")
             words("", "fp-sp")
+            views = {"canvas": _("Canvas"), "steps": _("Steps")}
+            segments(
+                views,
+                "steps" if self.as_steps else "canvas",
+                lambda view: self.show_as(view == "steps"),
+                label=_("Show the flow as"),
+            ).classes("fp-views")
             self.problems_button = button(_("No problems"), icon="check_circle", kind="quiet", small=True)
             self.problems_button.props("aria-haspopup=menu")
             with self.problems_button, drop_menu(_("Problems")):

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
+#: Escape closes it, unless it just closed something inside. Constant: no text of a flow is in it.
+_UNLESS_USED = "(event) => event.defaultPrevented || emit()"
+
+
 class Inspector:
     """Shows one node or one connection at a time; `edit` applies what was changed."""
 
@@ -61,7 +65,8 @@ class Inspector:
         self.title: ui.input | None = None
         self._drawing = asyncio.Lock()  # one after another: a quick second choice waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
-        self.panel = ui.element("aside").classes("fp-insp")
+        self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
+        self.panel.on("keydown.escape", self.on_close, js_handler=_UNLESS_USED)
         self.panel.visible = False
 
     @property
@@ -141,6 +146,10 @@ class Inspector:
         """Puts the caret into the field a problem is about (a click on the problem)."""
         if self.set_up is not None:
             self.set_up.focus(pointer)
+
+    def take_keyboard(self) -> None:
+        """The next Tab goes to the first field of what is shown."""
+        self.panel.run_method("focus")
 
     async def show_last_run(self) -> None:
         """Previews, data on offer and values follow a run."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -38,6 +39,7 @@ from ui.playground.inspector import Inspector
 from ui.playground.list_frames import frames_of
 from ui.playground.palette import palette
 from ui.playground.run.panel import RunPanel
+from ui.playground.step_verbs import StepVerbs
 from ui.playground.steps_list import StepsList
 from ui.playground.watch import Look
 from ui.visit import App, Visit, visit
@@ -48,6 +50,18 @@ _STYLE = "".join(
 #: Seconds a page may be without its connection and still be the same page (canvas.md trap 8).
 RECONNECT_SECONDS = 60.0
 LOOK_SECONDS = 10.0
+#: Remembers in the browser that a person reads flows as a list of steps.
+STEPS_COOKIE = "fp_steps"
+#: Run and save from anywhere on the page. What is being typed is told to the server first. Constant: no text of a flow is in it.
+_KEYS = """(event) => {
+  const key = event.key.toLowerCase();
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || !["enter", "s"].includes(key)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const typing = document.activeElement;
+  if (typing?.matches("input, textarea")) { typing.blur(); typing.focus(); }
+  emit(key);
+}"""
 
 
 def register(app: App) -> None:
@@ -69,7 +83,8 @@ def register(app: App) -> None:
             with frame(_("Flow not found"), active="playground", person=here.frame_person):
                 feedback.refusal_card(refusal)
             return
-        await PlaygroundPage(here, drafts, draft, flow).build(select=node, job=job)
+        page = PlaygroundPage(here, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
+        await page.build(select=node, job=job)
 
 
 def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
@@ -99,11 +114,12 @@ async def _empty_draft(here: Visit) -> str:
 class PlaygroundPage:
     """One tab of the Playground: it builds the parts and tells each what the others did."""
 
-    def __init__(self, here: Visit, drafts: Drafts, draft: OpenDraft, flow: FlowRow) -> None:
+    def __init__(self, here: Visit, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool) -> None:
         self.visit = here
         self.drafts = drafts
         self.draft = draft
         self.first_flow = flow
+        self.as_steps = as_steps
         self.client_id = secrets.token_hex(8)
         self.selection: list[str] = []
         self.found: list[Problem] = []
@@ -127,8 +143,9 @@ class PlaygroundPage:
                 h1=False,
                 search=self.visit.find_flows,
             ) as frame_page,
-            ui.element("div").classes("fp-pg"),
+            ui.element("div").classes("fp-pg").classes("fp-pg--steps" if self.as_steps else "") as self.root,
         ):
+            self.root.on("keydown.capture", self._pressed, js_handler=_KEYS)
             self.bar = Bar(
                 self.visit,
                 self.draft,
@@ -137,6 +154,8 @@ class PlaygroundPage:
                 go_to=self._go_to,
                 restore=self._restore,
                 retitle=frame_page.title,
+                as_steps=self.as_steps,
+                show_as=self._show_as,
             )
             self.bar.draw()
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
@@ -146,7 +165,7 @@ class PlaygroundPage:
                     with ui.element("div").classes("fp-canvas-box"):
                         self.canvas = self.events.draw().classes("w-full h-full")
                     self.blank = ui.element("div").classes("fp-blank")
-                    self.steps = StepsList(open_node=self.open_node, add=self.toggle_palette)
+                    self.steps = self._steps()
                 self.run_panel = RunPanel(
                     self.visit,
                     self.draft,
@@ -173,6 +192,23 @@ class PlaygroundPage:
         every(LOOK_SECONDS, self._look)
         if given is not None:
             self.run_panel.watch(JobId(job))
+
+    def _steps(self) -> StepsList:
+        verbs = StepVerbs(
+            lambda: self.draft.document,
+            self.events.edit,
+            open_node=self._open_from_steps,
+            run=self.run,
+            undo=self.canvas.undo,
+            redo=self.canvas.redo,
+        )
+        verbs.list = StepsList(
+            on_verb=verbs.act,
+            look=self._draw_steps,
+            may_edit=self.visit.may("edit flows"),
+            may_run=self.visit.may("run flows"),
+        )
+        return verbs.list
 
     async def _look(self) -> None:
         """The draft grows older, and a connection may have been made or removed in Settings."""
@@ -238,12 +274,17 @@ class PlaygroundPage:
 
     async def run(self, mode: str, node_id: str) -> None:
         """Runs everything, up to and with one node (`node`), or from one node on (`from`)."""
+        async with self.draft.lock:
+            pass  # an edit on its way belongs to what is run
         if mode == "from":
             await self.run_panel.run_from(node_id)
         elif mode == "node":
             await self.run_panel.run(until=node_id)
         else:
             await self.run_panel.run_clicked()
+
+    async def _pressed(self, event: GenericEventArguments) -> None:
+        await (self.save() if event.args == "s" else self.run("all", ""))
 
     async def save(self) -> None:
         """Ctrl+S."""
@@ -282,8 +323,15 @@ class PlaygroundPage:
         if self.inspector.node_id != node_id or tab:
             await self._inspect(node_id, tab=tab)
 
+    async def _open_from_steps(self, node_id: str) -> None:
+        """The keyboard goes with it: the inspector is far from the list."""
+        await self.open_node(node_id, tab="set_up" if self.inspector.node_id is None else None)
+        self.inspector.take_keyboard()
+
     async def close_inspector(self) -> None:
         """Nothing is selected any more."""
+        if self.inspector.node_id:
+            self.steps.focus(self.inspector.node_id)
         self.selection = []
         self.canvas.select_nodes([])
         await self._inspect(None)
@@ -324,9 +372,17 @@ class PlaygroundPage:
 
     # Narrow screens and the empty canvas.
 
+    def _show_as(self, as_steps: bool) -> None:  # noqa: FBT001 - bound to a switch
+        """The canvas or the list of steps; the browser remembers which."""
+        self.as_steps = as_steps
+        self.root.classes("fp-pg--steps") if as_steps else self.root.classes(remove="fp-pg--steps")
+        ui.run_javascript(f"document.cookie = '{STEPS_COOKIE}={int(as_steps)};path=/;max-age=31536000;samesite=lax'")
+        if not as_steps:
+            self.canvas.fit()
+
     def _draw_steps(self) -> None:
         if hasattr(self, "inspector"):
-            self.steps.draw(self.draft.document, self.run_panel.shown, self.inspector.node_id)
+            self.steps.draw(self.draft.document, self.run_panel.shown, self.shown_marks, self.inspector.node_id)
 
     def _draw_blank(self) -> None:
         empty = not self.draft.document.nodes

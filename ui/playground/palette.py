@@ -52,7 +52,7 @@ def palette(add: Callable[[str], Any]) -> ui.element:
 
 
 def node_list(
-    kinds: Sequence[NodeType], add: Callable[[str], Any]
+    kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True
 ) -> list[tuple[ui.element, list[tuple[NodeType, ui.element]]]]:
     """Buttons for these kinds under their group's name; gives back headings and buttons for filtering."""
     made = []
@@ -61,11 +61,11 @@ def node_list(
             members = [kind for kind in kinds if kind.group == group]
             if members:
                 heading = words(title, tag="h2")
-                made.append((heading, [(kind, _item(kind, add)) for kind in members]))
+                made.append((heading, [(kind, _item(kind, add, drag=drag)) for kind in members]))
     return made
 
 
-def _item(kind: NodeType, add: Callable[[str], Any]) -> ui.element:
+def _item(kind: NodeType, add: Callable[[str], Any], *, drag: bool) -> ui.element:
     with ui.element("button").classes("fp-pi").props("type=button") as button:
         button.props["data-type"] = kind.type
         button.props["title"] = kind.tooltip
@@ -73,6 +73,7 @@ def _item(kind: NodeType, add: Callable[[str], Any]) -> ui.element:
             icon(kind.icon, size=16)
         words(kind.title)
     button.on("click", lambda: add(kind.type), [])
-    button.props("draggable=true")
-    button.on("dragstart", js_handler=_DRAG)
+    if drag:
+        button.props("draggable=true")
+        button.on("dragstart", js_handler=_DRAG)
     return button

@@ -1,0 +1,133 @@
+"""The list of steps: what each line says, and building a whole flow in it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.flow.document import load_document
+from storage.flows import get_draft
+from tests.factories import greeting
+from tests.ui.arrange import press
+from tests.ui.conftest import Site
+from ui.playground.steps_list import StepsList
+
+
+@pytest.fixture
+def flow_id(site: Site) -> str:
+    return site.flow("Greeting", file=greeting())
+
+
+async def opened(user: User, flow_id: str) -> StepsList:
+    """The Playground with its list in sight."""
+    await user.open(f"/playground/{flow_id}")
+    assert user.client is not None
+    steps = next(element for element in user.client.elements.values() if type(element).__name__ == "StepsList")
+    tell(user, steps, "shown", args=True)
+    return steps  # pyright: ignore[reportReturnType] - pages are imported anew for every test
+
+
+def tell(user: User, steps: Any, event: str, args: Any) -> None:
+    """What the browser sends."""
+    UserInteraction(user, {steps}, None).trigger(event, args)
+
+
+async def act(user: User, steps: StepsList, verb: str, node_id: str = "") -> None:
+    tell(user, steps, "verb", {"verb": verb, "id": node_id})
+    await settled()
+
+
+async def settled() -> None:
+    """What was told is stored and shown."""
+    await asyncio.sleep(0.15)
+
+
+async def add(user: User, steps: StepsList, verb: str, node_id: str, kind: str) -> None:
+    """Chooses a kind in the dialog that asks for it."""
+    await act(user, steps, verb, node_id)
+    assert user.client is not None
+    items = [one for one in user.client.elements.values() if one.props.get("data-type") == kind]
+    UserInteraction(user, {max(items, key=lambda one: one.id)}, None).click()
+    await settled()
+
+
+def names(steps: StepsList) -> list[str]:
+    return [row["name"] for row in steps.props["rows"]]
+
+
+def connections(site: Site, flow_id: str) -> set[tuple[str, str]]:
+    row = site.database.read_now(get_draft, site.workspace_id, flow_id)
+    return {(edge.source, edge.target) for edge in load_document(row.document).edges}
+
+
+async def test_a_flow_is_built_in_the_list(site: Site, user: User) -> None:
+    flow_id = site.flow(saved=False, file={"format": 1, "title": "New", "nodes": [], "edges": []})
+    steps = await opened(user, flow_id)
+    await add(user, steps, "add", "", "api_input")
+    await add(user, steps, "add", "", "prompt")
+    await add(user, steps, "add_before", "prompt", "page_scraper")
+    await add(user, steps, "add_after", "prompt", "api_output")
+    assert names(steps) == ["API Input", "Page Scraper", "Prompt", "API Output"]
+    assert connections(site, flow_id) == {
+        ("api_input", "page_scraper"),
+        ("page_scraper", "prompt"),
+        ("prompt", "api_output"),
+    }
+
+
+async def test_steps_are_moved_copied_renamed_and_removed(site: Site, user: User, flow_id: str) -> None:
+    steps = await opened(user, flow_id)
+    await act(user, steps, "copy", "text_template")
+    assert connections(site, flow_id) == {("api_input", "text_template"), ("text_template", "text_template_2")}
+    await act(user, steps, "down", "text_template")
+    assert connections(site, flow_id) == {("api_input", "text_template_2"), ("text_template_2", "text_template")}
+    await act(user, steps, "rename", "text_template")
+    UserInteraction(
+        user, {max(user.find(kind=ui.input, content="Greet").elements, key=lambda one: one.id)}, None
+    ).clear().type("Hello")
+    press(user, "Rename")
+    await settled()
+    assert names(steps) == ["api_input", "Greet", "Hello"]
+    await act(user, steps, "remove", "text_template_2")
+    assert connections(site, flow_id) == {("api_input", "text_template")}
+
+
+async def test_what_a_step_comes_after_is_chosen(site: Site, user: User, flow_id: str) -> None:
+    steps = await opened(user, flow_id)
+    await act(user, steps, "choose", "text_template")
+    box = max(user.find(kind=ui.checkbox, content="api_input").elements, key=lambda one: one.id)
+    UserInteraction(user, {box}, None).click()
+    press(user, "Connect")
+    await settled()
+    assert connections(site, flow_id) == set()
+    assert [row.get("parked", False) for row in steps.props["rows"]] == [False, True]
+
+
+async def test_a_line_says_what_the_step_does_its_problems_and_what_can_be_done(user: User, flow_id: str) -> None:
+    steps = await opened(user, flow_id)
+    first, second = steps.props["rows"]
+    assert first["summary"] == "name"
+    assert set(first["may"]) >= {"open", "add_after", "rename", "remove"}
+    assert not set(first["may"]) & {"choose", "up", "down", "copy", "run"}
+    assert set(second["may"]) >= {"run", "run_from", "choose", "add_before", "copy"}
+    await add(user, steps, "add_after", "text_template", "prompt")
+    assert steps.props["rows"][-1]["problems"] == "2 problems"
+
+
+async def test_nothing_is_sent_while_the_list_cannot_be_seen(user: User, flow_id: str) -> None:
+    steps = await opened(user, flow_id)
+    tell(user, steps, "shown", args=False)
+    await act(user, steps, "copy", "text_template")
+    assert names(steps) == ["api_input", "Greet"]
+    tell(user, steps, "shown", args=True)
+    assert names(steps) == ["api_input", "Greet", "Greet"]
+
+
+async def test_a_viewer_may_look_and_nothing_else(site: Site, flow_id: str) -> None:
+    steps = await opened(await site.sign_in("viewer"), flow_id)
+    assert [row["may"] for row in steps.props["rows"]] == [["open"], ["open"]]
