@@ -1,6 +1,6 @@
 """`flows run`: one run of a flow file in this process, without a server and without a job.
 
-Model connections and secrets come from the data folder when the flow names some; otherwise the folder is not touched.
+Model connections, secrets and datasets come from the data folder when the flow names some; otherwise the folder is not touched.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,18 @@ from engine.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.ids import new_id
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import ModelRequest, Models, split_model
 from engine.outside.sandbox.pool import Sandbox
 from engine.run.plan import Plan, compile_plan
-from engine.run.runner import run_flow
+from engine.run.runner import RunOptions, run_flow
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
 from engine.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
+    from engine.jobs.datasets import WorkspaceDatasets
     from engine.outside.models import ModelAnswer, ModelConnection
 
 
@@ -59,6 +62,7 @@ async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunO
             system={"flow_id": "local", "flow_version": 0, "job_id": "local"},
             services=services,
             recorder=_Notes(plan.document, terminal),
+            options=RunOptions(job_id=new_id("local")),  # each run writes to datasets anew
         )
     finally:
         await door.aclose()
@@ -114,6 +118,13 @@ class _Outside:
     async def close(self) -> None:
         """Ends the processes that rendered templates."""
         await self._sandbox.close()
+
+    @cached_property
+    def datasets(self) -> WorkspaceDatasets:
+        """The data folder's; only opened when the flow uses one."""
+        from engine.jobs.datasets import WorkspaceDatasets
+
+        return WorkspaceDatasets(self._terminal.database, self._terminal.workspace.id)
 
     async def render_template(self, template: str, data: Any) -> str:
         return await self._sandbox.render(template, data)

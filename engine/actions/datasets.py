@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.errors import Conflict, FieldError, Invalid, NotFound
 from engine.ids import new_id
+from engine.nodes.known_datasets import KnownDataset
 from storage import dataset_columns
 from storage.audit import add_entry
 from storage.database import now
 from storage.dataset_changes import NewRows, append_rows, checked_rows, remove_rows, replace_row
 from storage.dataset_uses import FlowUse, list_uses
-from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset
+from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
 from storage.models import Dataset, DatasetRow, DatasetWrite
 
 MAX_NAME = 100
@@ -167,6 +168,14 @@ def remove_column(session: Session, principal: Principal, dataset_id: str, colum
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     dataset_columns.remove_column(session, dataset, column)
     add_entry(session, principal, "remove column", dataset.id, f"{dataset.name}: {column}")
+
+
+def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, ...]:
+    """What a flow can know of the workspace's datasets. A query."""
+    return tuple(
+        KnownDataset(one.id, one.name, {column.name: column.type for column in one.columns})
+        for one in list_datasets(session, workspace_id)
+    )
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from engine.actions.datasets import known_datasets
 from engine.actions.flows import add_version, not_saved
 from engine.actions.principal import Principal, require_may
 from engine.errors import FlowInvalid, Problem
@@ -14,6 +15,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.validation import deploy_problems, without_parked
 from engine.ids import FlowId
 from engine.nodes import CATALOG
+from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
@@ -59,9 +61,13 @@ def deploy(session: Session, principal: Principal, flow_id: str, *, version: int
 
 
 def problems_before_deploy(session: Session, workspace_id: str, document: Document) -> list[Problem]:
-    """Everything that stops a deployment: what the flow says about itself, and connections that are not there."""
+    """Everything that stops a deployment: what the flow says about itself, connections and datasets that are not there."""
     names = {connection.name for connection in list_connections(session, workspace_id)}
-    return [*deploy_problems(document, CATALOG), *unknown_connections(document, names)]
+    return [
+        *deploy_problems(document, CATALOG),
+        *unknown_connections(document, names),
+        *missing_datasets(document, known_datasets(session, workspace_id)),
+    ]
 
 
 def unknown_connections(document: Document, names: Collection[str]) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
 from engine.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.flow.document import (
@@ -25,6 +26,7 @@ from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
 from engine.ids import FlowId, new_id
 from engine.nodes import CATALOG
+from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_draft, get_flow, get_version, hold_flow
@@ -64,6 +66,7 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
         raise FlowInvalid(found)
     flow = _add_flow(session, principal, file.title, file.description, file.document)
     add_version(session, principal, flow, "Imported")
+    found += missing_datasets(file.document, known_datasets(session, principal.workspace_id))
     return Imported(FlowId(flow.id), tuple(found))
 
 

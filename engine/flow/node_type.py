@@ -169,6 +169,29 @@ class Http(Protocol):
         ...
 
 
+class DatasetPage(Protocol):
+    """Some rows of a dataset in order, how many characters they are as JSON, and where the next ones begin."""
+
+    @property
+    def rows(self) -> Sequence[dict[str, Json]]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def after(self) -> int: ...
+
+
+class Datasets(Protocol):
+    """The datasets of the flow's workspace, as they are now. A dataset is named by id or name."""
+
+    async def read(self, dataset: str, after: int = 0) -> DatasetPage:
+        """The next rows; none at the end. Raises NodeFailed."""
+        ...
+
+    async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
+        """Appends, updates or upserts a row, once for each `step`; `added`, `updated`, `unchanged` or `not_found`."""
+        ...
+
+
 @dataclass(frozen=True)
 class ModelQuestion:
     """What a Prompt asks. `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object."""
@@ -197,6 +220,8 @@ class NodeContext(Protocol):
 
     @property
     def http(self) -> Http: ...
+    @property
+    def datasets(self) -> Datasets: ...
     @property
     def idempotency_key(self) -> str:
         """`job:step:item`, the same on every try: sent with HTTP POST so that a repeated call can be recognised."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import Refusal
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.jobs.datasets import WorkspaceDatasets
 from engine.jobs.record import JobRecorder
 from engine.outside.browser import Drawn
 from engine.outside.connections import ModelConnection, split_model
@@ -63,6 +64,7 @@ class JobServices:
         self._workspace_id = workspace_id
         self._recorder = recorder
         self.http = _SettledDoor(outside.door, recorder)
+        self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
 
     async def ask_model(
         self,

@@ -9,6 +9,8 @@ from engine.nodes import (
     array_flatten,
     array_splitter,
     condition,
+    dataset_sink,
+    dataset_source,
     extract_pattern,
     filter_list,
     first_value,
@@ -26,6 +28,8 @@ from engine.nodes import (
 NODE_TYPES: tuple[NodeType, ...] = (
     api_input.NODE,
     api_output.NODE,
+    dataset_source.NODE,
+    dataset_sink.NODE,
     page_scraper.NODE,
     website_mapper.NODE,
     html_text_extractor.NODE,

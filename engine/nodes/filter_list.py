@@ -14,29 +14,17 @@ like in a list of addresses.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
-from engine.flow.rules import (
-    ALONE,
-    MATCH_TITLES,
-    MAX_RULES,
-    OPERATOR_TITLES,
-    FieldRule,
-    Match,
-    item_passes,
-    rule_problem,
-)
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.rules import MATCH_TITLES, MAX_RULES, FieldRule, Match
 from engine.nodes.list_input import ITEMS, items_of
-
-#: Seconds the rules may take in all.
-LONGEST = 10.0
+from engine.nodes.rules_on_items import kept_by, rule_problems, rules_in_words
 
 
 class Config(NodeConfig):
@@ -62,39 +50,12 @@ class Inputs(NodeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Filters in a thread: long lists and patterns take a while."""
     items = items_of(inputs.items)
-    kept = await context.in_thread(_kept, items, config.rules, config.match)
+    kept = await context.in_thread(kept_by, items, config.rules, config.match)
     return {"items": kept, "count": len(kept), "total_count": len(items)}
 
 
-def _kept(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:
-    until = time.monotonic() + LONGEST
-    kept = []
-    for at, item in enumerate(items):
-        if time.monotonic() > until:
-            raise NodeFailed(
-                f"The rules took longer than {LONGEST:g} seconds.",
-                why=f"They were asked of {at:,} of {len(items):,} items by then.",
-                remedy="Use simpler patterns, or look at shorter texts.",
-            )
-        if item_passes(item, rules, match):
-            kept.append(item)
-    return kept
-
-
 def _check(node: Node, document: Document) -> list[Problem]:
-    rules = node.config.get("rules")
-    if not isinstance(rules, list | tuple):
-        return []
-    found = [
-        (position, rule_problem(rule.get("operator"), rule.get("value")))
-        for position, rule in enumerate(rules)
-        if isinstance(rule, Mapping)
-    ]
-    return [
-        Problem("bad_pattern", why, node.id, f"/config/rules/{position}/value", blocks_import=False)
-        for position, why in found
-        if why
-    ]
+    return list(rule_problems(node))
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,19 +68,7 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    rules = config.get("rules")
-    wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
-    if not wanted:
-        return "no rule yet"
-    link = " or " if config.get("match") == "any" else " and "
-    return link.join(_rule_words(rule) for rule in wanted)[:60]
-
-
-def _rule_words(rule: Mapping[str, Any]) -> str:
-    operator = str(rule.get("operator") or "equals")
-    words = next((title for name, title in OPERATOR_TITLES.items() if name == operator), operator)
-    value = "" if operator in ALONE else f" {rule.get('value', '')}"
-    return f"{rule.get('field') or 'item'} {words}{value}"
+    return rules_in_words(config)[:60] or "no rule yet"
 
 
 NODE = NodeType(

@@ -248,6 +248,10 @@ class StepRun:
         return self.run.services.http
 
     @property
+    def datasets(self) -> Any:
+        return self.run.services.datasets
+
+    @property
     def idempotency_key(self) -> str:
         return f"{self.run.options.job_id}:{self.key.node_id}:{self.key.index_path}"
 

@@ -20,6 +20,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
 from engine.ids import new_id
 from engine.jobs.accept import Accepted, Caller, SubmitOptions
+from engine.jobs.datasets import WorkspaceDatasets
 from engine.jobs.prepare import Preparer
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
@@ -129,10 +130,11 @@ ECHO = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
 
 
 class NoServices:
-    """Services without an outside; `http.settle` waits as a real call does."""
+    """Services without an outside; `http.settle` waits as a real call does. Datasets are the workspace's own."""
 
-    def __init__(self, recorder: Any) -> None:
+    def __init__(self, recorder: Any, datasets: WorkspaceDatasets) -> None:
         self.http = self
+        self.datasets = datasets
         self._recorder = recorder
 
     async def settle(self) -> None:
@@ -199,7 +201,9 @@ class World:
         return Runs(
             self.database,
             boot_id or self.boot_id,
-            lambda job, recorder: NoServices(recorder),
+            lambda job, recorder: NoServices(
+                recorder, WorkspaceDatasets(self.database, job.workspace_id, recorder.settled)
+            ),
             Preparer(TEST_CATALOG),
             journal,
         )

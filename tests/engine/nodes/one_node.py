@@ -15,6 +15,8 @@ class Alone:
 
     scope: Scope = field(default_factory=lambda: Scope({}, {}))
     sandbox: Any = None
+    datasets: Any = None
+    idempotency_key: str = "job:node:"
     warnings: list[str] = field(default_factory=list)
 
     async def in_thread(self, work, *args):

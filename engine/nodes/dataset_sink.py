@@ -1,0 +1,113 @@
+"""Keep a row in a dataset: add it, or write over the row that has the same key.
+
+Choose a dataset and bind its columns to data. A column that is not there yet is added.
+
+* **Add a row** appends one each time.
+* **Update** writes over the rows whose key column has the same value; without one nothing is written.
+* **Update or add** does the same and adds a row when there is none.
+
+The **key column** tells which rows are the same, like `id` or `e-mail`; bind it, too. `5` and `"5"` are the same key. Columns
+you do not bind keep their values.
+
+After an **Array Splitter** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
+server, does not write the row again. Runs in the Playground write, too.
+
+`out` has `action` (`added`, `updated`, `unchanged` or `not_found`) and `row`, what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
+from engine.nodes.known_datasets import dataset_field, no_dataset_yet
+
+MODES = {"append": "Add a row", "update": "Update", "upsert": "Update or add"}
+
+
+class Config(NodeConfig):
+    dataset: str = dataset_field("The dataset that keeps the rows.")
+    mode: Literal["append", "update", "upsert"] = Field(
+        "append",
+        title="What to do",
+        description="Add a row each time, or write over the row with the same key.",
+        json_schema_extra={"words": {**MODES}},
+    )
+    key_column: str = Field(
+        "",
+        max_length=200,
+        title="Key column",
+        description="The column that tells which row is meant, like `id`.",
+        json_schema_extra={"widget": "key_column"},
+    )
+
+
+class Inputs(FreeInputs):
+    """The columns of the row."""
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Writes the row and says what was done."""
+    row = inputs.values
+    action = await context.datasets.write(config.dataset, config.mode, config.key_column, row, context.idempotency_key)
+    if action == "not_found":
+        context.warn(f"No row has this value in `{config.key_column}`, so nothing was written.")
+    return {"action": action, "row": row}
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    found = list(no_dataset_yet(node))
+    if not node.inputs:
+        found.append(_problem("no_columns", "Bind at least one column of the row to data.", node, "/inputs"))
+    if node.config.get("mode", "append") == "append":
+        return found
+    key = node.config.get("key_column")
+    if not key:
+        message = "Choose the key column, which tells the row to be updated."
+        found.append(_problem("no_key_column", message, node, "/config/key_column"))
+    elif isinstance(key, str) and node.inputs and key not in node.inputs:
+        message = f"The key column `{key}` is not among the columns of the row. Bind it to data, too."
+        found.append(_problem("no_key_column", message, node, "/config/key_column"))
+    return found
+
+
+def _problem(code: str, message: str, node: Node, pointer: str) -> Problem:
+    return Problem(code, message, node.id, pointer, blocks_import=False)
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    row = {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs), "title": "Row"}
+    action = {"type": "string", "enum": ["added", "updated", "unchanged", "not_found"], "title": "Action"}
+    return {"type": "object", "properties": {"action": action, "row": row}, "required": ["action", "row"]}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    name = str(config.get("dataset") or "")
+    if not name:
+        return "no dataset yet"
+    mode = str(config.get("mode") or "append")
+    key = config.get("key_column")
+    return f"{name}: {MODES.get(mode, mode).lower()}{f' by {key}' if key and mode != 'append' else ''}"[:80]
+
+
+NODE = NodeType(
+    type="dataset_sink",
+    title="Dataset Sink",
+    group="io",
+    icon="save_alt",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    check=_check,
+    example=(
+        {"dataset": "Pages", "mode": "upsert", "key_column": "address"},
+        {"address": "{{ page_scraper.out.url }}", "title": "{{ page_scraper.out.title }}"},
+    ),
+)

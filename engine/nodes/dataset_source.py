@@ -1,0 +1,159 @@
+"""Take rows of a dataset: all of them, the first ones or some by chance.
+
+Choose a dataset; its rows come out as a list, each row an object with the columns as fields. Connect an **Array Splitter** to
+work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Template** to use them as a whole.
+
+* **Rules** keep only the rows you want, like `status` *is* `new`. They work as in Filter List.
+* **The first rows** are the oldest. **By chance** draws rows anew for each run; another try of the same run draws the same.
+* Rows are read when the step runs: what was added to the dataset after you deployed is there, too.
+* In the Playground a flow may begin with this node. To become an API it also needs an API Input.
+
+A step takes at most 20 MiB of rows. A row whose column has no value has null there, or no such field.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.node_type import DatasetPage, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+from engine.flow.rules import MATCH_TITLES, MAX_RULES, FieldRule, Match
+from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
+from engine.nodes.rules_on_items import kept_by, rule_problems, rules_in_words
+
+#: Characters of rows that one step may hold.
+MOST = 20 << 20
+MAX_COUNT = 100_000
+
+
+class Config(NodeConfig):
+    dataset: str = dataset_field("The dataset whose rows are taken.")
+    take: Literal["all", "first", "random"] = Field(
+        "all",
+        title="Take",
+        description="Which of its rows.",
+        json_schema_extra={"words": {"all": "All rows", "first": "The first rows", "random": "Rows by chance"}},
+    )
+    count: int = Field(
+        10, ge=1, le=MAX_COUNT, title="How many", description="For the first rows and for rows by chance."
+    )
+    match: Match = Field(
+        "all",
+        title="Take a row when these are true",
+        description="Whether every rule must be true or one is enough.",
+        json_schema_extra={"words": {**MATCH_TITLES}},
+    )
+    rules: tuple[FieldRule, ...] = Field(
+        (),
+        max_length=MAX_RULES,
+        title="Rules",
+        description="What a row must be like. Without a rule every row is taken.",
+        json_schema_extra={"item": "rule"},
+    )
+
+
+class Inputs(NodeInputs):
+    """It has none: the rows come from the dataset."""
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """The rows, piece by piece, so that a large dataset is never in memory as a whole."""
+    taken = _Taken(config, context.idempotency_key)
+    after = 0
+    while not taken.enough:
+        page = await context.datasets.read(config.dataset, after)
+        if not page.rows:
+            break
+        after = page.after
+        rows = await context.in_thread(kept_by, page.rows, config.rules, config.match) if config.rules else page.rows
+        taken.add(rows, page)
+    return taken.rows
+
+
+class _Taken:
+    """What was taken so far. `seed` decides what is drawn by chance: the same for every try of a step."""
+
+    def __init__(self, config: Config, seed: str) -> None:
+        self._config = config
+        self._drawn = random.Random(seed)
+        self._seen = 0
+        self._size = 0
+        self._kept: list[tuple[int, dict[str, Json]]] = []
+
+    @property
+    def enough(self) -> bool:
+        return self._config.take == "first" and len(self._kept) >= self._config.count
+
+    @property
+    def rows(self) -> list[dict[str, Json]]:
+        """In the dataset's order."""
+        return [row for _, row in sorted(self._kept, key=lambda one: one[0])]
+
+    def add(self, rows: Sequence[dict[str, Json]], page: DatasetPage) -> None:
+        """Takes what is wanted of a page. Raises NodeFailed when it is too much."""
+        before = len(self._kept)
+        for row in rows:
+            self._add(row)
+            if self.enough:
+                break
+        self._size += page.size * (len(self._kept) - before) // max(1, len(page.rows))
+        if self._size > MOST:
+            raise NodeFailed(
+                f"The rows taken are more than {MOST >> 20} MiB.",
+                code="too_large",
+                why=f"{len(self._kept):,} rows were taken by then.",
+                remedy="Take fewer: set rules, or take only the first rows.",
+            )
+
+    def _add(self, row: dict[str, Json]) -> None:
+        at, self._seen = self._seen, self._seen + 1
+        if self._config.take != "random" or at < self._config.count:
+            self._kept.append((at, row))
+        elif (place := self._drawn.randrange(self._seen)) < self._config.count:
+            self._kept[place] = (at, row)  # each row seen so far stays with the same chance (Vitter's algorithm R)
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    return [*no_dataset_yet(node), *rule_problems(node)]
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return rows_schema({})
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    name = str(config.get("dataset") or "")
+    if not name:
+        return "no dataset yet"
+    count = config.get("count", 10)
+    which = {"first": f", first {count}", "random": f", {count} by chance"}.get(str(config.get("take")), "")
+    rules = rules_in_words(config)
+    return f"{name}{which}{f': {rules}' if rules else ''}"[:80]
+
+
+NODE = NodeType(
+    type="dataset_source",
+    title="Dataset Source",
+    group="io",
+    icon="table_rows",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    summary=_summary,
+    check=_check,
+    example=(
+        {
+            "dataset": "Customers",
+            "take": "first",
+            "count": 100,
+            "rules": [{"field": "status", "operator": "equals", "value": "new"}],
+        },
+        {},
+    ),
+)

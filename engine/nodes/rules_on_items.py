@@ -1,0 +1,54 @@
+"""Rules of fields on many items, for Filter List and Dataset Source: what they keep, what is wrong with them, how they read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.errors import Problem
+from engine.flow.document import Node
+from engine.flow.node_type import Json, NodeFailed
+from engine.flow.rules import ALONE, OPERATOR_TITLES, FieldRule, Match, item_passes, rule_problem
+
+#: Seconds the rules may take for one list.
+LONGEST = 10.0
+
+
+def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:
+    """The items that the rules keep, in order. Raises NodeFailed when it takes too long."""
+    until = time.monotonic() + LONGEST
+    kept = []
+    for at, item in enumerate(items):
+        if time.monotonic() > until:
+            raise NodeFailed(
+                f"The rules took longer than {LONGEST:g} seconds.",
+                why=f"They were asked of {at:,} of {len(items):,} items by then.",
+                remedy="Use simpler patterns, or look at shorter texts.",
+            )
+        if item_passes(item, rules, match):
+            kept.append(item)
+    return kept
+
+
+def rule_problems(node: Node) -> Iterator[Problem]:
+    """Patterns that cannot be used, in the node's `rules`."""
+    rules = node.config.get("rules")
+    for position, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+        if isinstance(rule, Mapping) and (why := rule_problem(rule.get("operator"), rule.get("value"))):
+            yield Problem("bad_pattern", why, node.id, f"/config/rules/{position}/value", blocks_import=False)
+
+
+def rules_in_words(config: Mapping[str, Any]) -> str:
+    """`price is greater than 3 and name is empty`; "" without a rule."""
+    rules = config.get("rules")
+    wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
+    link = " or " if config.get("match") == "any" else " and "
+    return link.join(_in_words(rule) for rule in wanted)
+
+
+def _in_words(rule: Mapping[str, Any]) -> str:
+    operator = str(rule.get("operator") or "equals")
+    words = next((title for name, title in OPERATOR_TITLES.items() if name == operator), operator)
+    value = "" if operator in ALONE else f" {rule.get('value', '')}"
+    return f"{rule.get('field') or 'item'} {words}{value}"

@@ -1,0 +1,135 @@
+"""Datasets in jobs: a row for each item, once whatever happens to the worker, and rows that are read live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from engine.actions.datasets import add_dataset, add_row, delete_dataset, import_rows
+from engine.actions.deployments import deploy
+from engine.actions.flows import create_flow, import_flow, save_as
+from engine.actions.jobs import run_in_playground
+from engine.errors import FlowInvalid
+from engine.flow.document import Document
+from engine.jobs.changes import bury
+from storage.dataset_changes import checked_rows
+from storage.datasets import each_row
+from storage.steps import list_steps
+from tests.engine.jobs.world import World, document_of
+from tests.factories import as_bytes, person
+
+X = [{"name": "x", "type": "array"}]
+
+
+def add(world: World, name: str, rows: list[dict[str, Any]]) -> str:
+    ada = person(world.workspace_id)
+    dataset_id = world.write(add_dataset, ada, name)
+    world.write(import_rows, ada, dataset_id, checked_rows(rows))
+    return dataset_id
+
+
+def rows_of(world: World, dataset_id: str) -> list[dict[str, Any]]:
+    return [row.data for row in world.read(lambda session: list(each_row(session, world.workspace_id, dataset_id)))]
+
+
+def keeping(*, sleeps: bool = False) -> Document:
+    """Each item of `x` becomes a row of Kept; with `sleeps` an item waits as long as it says, after it was kept."""
+    nodes: list[tuple[str, str, dict[str, Any]]] = [
+        ("each", "array_splitter", {"items": "{{ api_input.out.x }}"}),
+        ("keep", "dataset_sink", {"item": "{{ each.out }}", "index": "{{ each.index }}"}),
+    ]
+    if sleeps:
+        nodes.append(("slow", "test_sleep", {"seconds": "{{ each.out }}", "value": "{{ keep.out.action }}"}))
+    document = document_of(*nodes, ("all", "array_flatten", {}), fields=X)
+    return configured(document, "keep", dataset="Kept")
+
+
+def configured(document: Document, node_id: str, **config: Any) -> Document:
+    nodes = [one.model_copy(update={"config": config}) if one.id == node_id else one for one in document.nodes]
+    return document.model_copy(update={"nodes": tuple(nodes)})
+
+
+async def test_each_item_is_kept_once_also_when_the_worker_dies_between(world: World) -> None:
+    kept = add(world, "Kept", [])
+    job_id = world.submit(world.add_flow(keeping(sleeps=True)), {"x": [0, 0.01, 0.5]}).job_id
+    first = world.runs("boot_first")
+    task = asyncio.create_task(first.carry(job_id))
+    while len(rows_of(world, kept)) < 3:
+        await asyncio.sleep(0.005)
+    assert world.write(bury, "boot_first") == 1
+    first.cancel(job_id)
+    await world.runs("boot_second").carry(job_id)
+    await task
+    job = world.job(job_id)
+    assert (job.status, job.attempts) == ("completed", 2), job.error
+    assert world.result(job_id)["output"]["items"] == ["added"] * 3
+    assert Counter(row["item"] for row in rows_of(world, kept)) == {0: 1, 0.01: 1, 0.5: 1}
+
+
+async def test_items_with_one_key_that_run_together_leave_the_last_one(world: World) -> None:
+    kept = add(world, "Kept", [])
+    document = configured(keeping(), "keep", dataset="Kept", mode="upsert", key_column="item")
+    document = configured(document, "each", mode="parallel", max_concurrency=8)
+    job_id = world.submit(world.add_flow(document), {"x": ["a", "b"] * 20}).job_id
+    await world.runs().carry(job_id)
+    assert world.job(job_id).status == "completed"
+    assert {row["item"]: row["index"] for row in rows_of(world, kept)} == {"a": 38, "b": 39}
+    assert len(rows_of(world, kept)) == 2
+
+
+async def test_rows_are_read_when_the_job_runs(world: World) -> None:
+    goods = add(world, "Goods", [{"name": "Rye"}])
+    document = document_of(("rows", "dataset_source", {}), ("n", "set_fields", {"n": "{{ rows.out }}"}))
+    flow_id = world.add_flow(configured(document, "rows", dataset="Goods"))
+    world.write(add_row, person(world.workspace_id), goods, {"name": "Roll"})
+    job_id = world.submit(flow_id).job_id
+    await world.runs().carry(job_id)
+    assert world.result(job_id)["output"] == {"n": [{"name": "Rye"}, {"name": "Roll"}]}
+    world.write(delete_dataset, person(world.workspace_id), goods, "delete")
+    job_id = world.submit(flow_id).job_id
+    await world.runs().carry(job_id)
+    error = world.job(job_id).error or {}
+    assert (error["code"], error["message"]) == ("dataset_failed", "No dataset with the id `Goods`.")
+    steps = world.read(list_steps, world.workspace_id, job_id)
+    assert {step.node_id: step.status for step in steps}["rows"] == "failed"
+
+
+def file_with(dataset: str) -> dict[str, Any]:
+    document = document_of(("rows", "dataset_source", {}), ("n", "set_fields", {"n": "{{ rows.out }}"}))
+    return {"title": "Rows", **configured(document, "rows", dataset=dataset).model_dump(mode="json")}
+
+
+def test_a_dataset_that_is_not_there_is_a_warning_on_import_and_stops_a_deployment(world: World) -> None:
+    ada = person(world.workspace_id)
+    imported = world.write(import_flow, ada, as_bytes(file_with("Goods")))
+    assert [(one.code, one.node_id) for one in imported.problems] == [("no_dataset", "rows")]
+    with pytest.raises(FlowInvalid, match="1 problem"):
+        world.write(deploy, ada, imported.flow_id)
+    add(world, "Goods", [])
+    world.write(deploy, ada, imported.flow_id)
+
+
+async def test_a_flow_that_begins_with_rows_runs_in_the_playground(world: World) -> None:
+    add(world, "Goods", [{"name": "Rye"}, {"name": "Roll"}])
+    document = document_of(
+        ("each", "array_splitter", {"items": "{{ rows.out }}"}),
+        ("text", "text_template", {"template": "Buy {{ each.out.name }}"}),
+        ("all", "array_flatten", {}),
+    )
+    source = {"id": "rows", "type": "dataset_source", "config": {"dataset": "Goods"}}
+    whole = document.model_dump(mode="json")
+    whole["nodes"][0] = source
+    whole["edges"][0]["source"] = "rows"
+    document = Document.model_validate(whole)
+    ada = person(world.workspace_id)
+    flow_id = world.write(create_flow, ada, "Rows", document)
+    job_id = world.write(run_in_playground, ada, flow_id, document, {})
+    await world.runs().carry(job_id)
+    assert world.job(job_id).status == "completed", world.job(job_id).error
+    assert world.result(job_id)["output"]["items"] == ["Buy Rye", "Buy Roll"]
+    world.write(save_as, ada, flow_id, "Rows")
+    with pytest.raises(FlowInvalid, match="2 problems"):
+        world.write(deploy, ada, flow_id)
