@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
-from storage.models import Connection, Price
+from storage.models import Connection, Flow, FlowVersion, Price
+
+#: A model in a flow's document: `"model":"CONNECTION:model-name"`. Inside a text of the document the quotes are escaped.
+_NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')
 
 
 @dataclass(frozen=True)
 class ConnectionRow:
     """A model connection. `secret_id` names its sealed key (None = it has none); `local` models cost nothing.
 
-    `models` are the names its server listed when it was last asked.
+    `models` are the names its server listed when it was last asked, `named_models` those the owner named because no list has
+    them. `api_version` is Azure's; `max_concurrency` None: calls at once as is usual.
     """
 
     id: str
@@ -26,11 +31,28 @@ class ConnectionRow:
     local: bool
     models: tuple[str, ...]
     created_at: int
+    named_models: tuple[str, ...] = ()
+    api_version: str | None = None
+    max_concurrency: int | None = None
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The models to choose from, the owner's own first."""
+        return tuple(dict.fromkeys((*self.named_models, *self.models)))
 
     @property
     def has_key(self) -> bool:
         """True when a key is stored for it."""
         return self.secret_id is not None
+
+
+@dataclass(frozen=True)
+class FlowUse:
+    """A flow whose draft or live version names a connection."""
+
+    flow_id: str
+    title: str
+    live: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,21 @@ def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
     return [PriceRow(row.connection, row.model, row.input_nanos, row.output_nanos) for row in rows]
 
 
+def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
+    """The flows that name each connection in their draft or live version, by the connection's name and the flow's title."""
+    rows = session.execute(
+        select(Flow.id, Flow.title, Flow.live_version, Flow.draft, FlowVersion.document)
+        .outerjoin(FlowVersion, and_(FlowVersion.flow_id == Flow.id, FlowVersion.number == Flow.live_version))
+        .where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+        .order_by(Flow.title, Flow.id)
+    )
+    found: dict[str, list[FlowUse]] = {}
+    for flow_id, title, live_version, draft, live_document in rows:
+        for name in sorted({*_NAMED.findall(draft), *_NAMED.findall(live_document or "")}):
+            found.setdefault(name, []).append(FlowUse(flow_id, title, live_version is not None))
+    return found
+
+
 def hold_connection(session: Session, workspace_id: str, name: str) -> Connection:
     """The connection's row itself, for a verb to change. Raises NotFound."""
     row = session.scalars(
@@ -80,5 +117,15 @@ def hold_connection(session: Session, workspace_id: str, name: str) -> Connectio
 
 def _row(row: Connection) -> ConnectionRow:
     return ConnectionRow(
-        row.id, row.name, row.provider, row.base_url, row.secret_id, row.local, tuple(row.models), row.created_at
+        row.id,
+        row.name,
+        row.provider,
+        row.base_url,
+        row.secret_id,
+        row.local,
+        tuple(row.models),
+        row.created_at,
+        tuple(row.named_models or ()),
+        row.api_version,
+        row.max_concurrency,
     )

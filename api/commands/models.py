@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal, read_input
-from engine.providers import PROVIDERS
+from engine.providers import AZURE_API_VERSION, PROVIDERS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -18,7 +18,19 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("add", parents=[shared], help="add a connection; a Prompt names its model NAME:model")
     verb.add_argument("name", metavar="NAME")
     verb.add_argument("--provider", required=True, choices=tuple(PROVIDERS), help="whose models they are")
-    verb.add_argument("--base-url", metavar="U", help="its address; an openai_compatible server always has one")
+    always = " and ".join(name for name, provider in PROVIDERS.items() if provider.needs_address)
+    verb.add_argument("--base-url", metavar="U", help=f"its address; {always} always have one")
+    verb.add_argument(
+        "--api-version", metavar="V", help=f"of azure_openai: a date, or v1 (default: {AZURE_API_VERSION})"
+    )
+    verb.add_argument(
+        "--model",
+        metavar="M",
+        action="append",
+        default=[],
+        help="a model to offer that no list shows; repeat it for more",
+    )
+    verb.add_argument("--concurrency", metavar="N", type=int, help="calls at once in each worker process")
     key = verb.add_mutually_exclusive_group()
     key.add_argument("--key-env", metavar="VAR", help="take the key from this environment variable")
     key.add_argument("--key-stdin", action="store_true", help="read the key from stdin")
@@ -38,9 +50,17 @@ def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping
 
     key = _read_key(arguments, environment)
     terminal.do(
-        add_connection, terminal.vault, arguments.name, arguments.provider, base_url=arguments.base_url, key=key
+        add_connection,
+        terminal.vault,
+        arguments.name,
+        arguments.provider,
+        key=key,
+        base_url=arguments.base_url,
+        api_version=arguments.api_version,
+        named_models=arguments.model,
+        max_concurrency=arguments.concurrency,
     )
-    if key is None and not PROVIDERS[arguments.provider].needs_address:
+    if key is None and PROVIDERS[arguments.provider].needs_key:
         terminal.note(
             "It has no key yet: remove it and add it again with --key-env or --key-stdin, or set one in Settings."
         )
@@ -60,6 +80,9 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
                     "base_url": row.base_url,
                     "has_key": row.has_key,
                     "local": row.local,
+                    "models": list(row.offered),
+                    "api_version": row.api_version,
+                    "concurrency": row.max_concurrency,
                 }
                 for row in rows
             ]

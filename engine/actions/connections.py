@@ -5,26 +5,47 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 from urllib.parse import urlsplit
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.errors import Conflict, FieldError, Invalid
 from engine.ids import new_id
-from engine.providers import PROVIDERS
+from engine.providers import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.vault.sealing import Vault
-from storage import models
 from storage.audit import add_entry
 from storage.connections import find_connection, hold_connection
 from storage.database import now
+from storage.models import Connection, Price
 from storage.secrets import hold_secret
 
 #: A Prompt names its model `CONNECTION:model-name`, so a name holds no colon.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_VERSION = re.compile(r"v1|20\d\d-\d\d-\d\d(-preview)?")
+#: Models an owner may name, their length, and listed ones that are kept.
+MOST_NAMED = 100
+MAX_MODEL = 200
+MOST_MODELS = 1_000
 #: The word a Prompt uses for the model that needs no connection.
 SIMULATED = "simulated"
+
+
+class ConnectionSettings(TypedDict, total=False):
+    """What an owner says about a connection beside its name, provider and key.
+
+    `base_url` None: the provider's own address. `api_version` is Azure's, None for the usual one. `named_models` are models that
+    no list shows (deployments of Azure). `max_concurrency` None: calls at once as is usual.
+    """
+
+    base_url: str | None
+    api_version: str | None
+    named_models: Iterable[str]
+    max_concurrency: int | None
 
 
 def add_connection(
@@ -34,31 +55,33 @@ def add_connection(
     name: str,
     provider: str,
     *,
-    base_url: str | None = None,
     key: str | None = None,
+    models: Iterable[str] = (),
+    **settings: Unpack[ConnectionSettings],
 ) -> str:
-    """Adds a connection and returns its id. Raises Invalid with every wrong field, Conflict when the name is taken."""
+    """Adds a connection and returns its id; `models` are those its server listed. Raises Invalid with every wrong field, Conflict
+    when the name is taken.
+    """
     require_may(principal, "manage connections")
-    base_url = (base_url or "").strip().rstrip("/") or None
-    _check(name, provider, base_url)
+    said = _Said.of(settings)
+    _check(name, provider, said)
     if find_connection(session, principal.workspace_id, name) is not None:
         raise Conflict(
             f"A model connection called `{name}` exists already",
             remedy="Choose another name, or remove that one first.",
         )
-    connection = models.Connection(
+    connection = Connection(
         id=new_id("conn"),
         workspace_id=principal.workspace_id,
         name=name,
         provider=provider,
-        base_url=base_url,
         secret_id=put_secret(session, principal, vault, f"Key of {name}", key) if key else None,
-        local=is_local(base_url),
-        models=[],
+        models=_listed(models),
         created_at=now(session),
     )
+    _set(connection, said)
     session.add(connection)
-    add_entry(session, principal, "add connection", connection.id, f"{name}: {_where(provider, base_url)}")
+    add_entry(session, principal, "add connection", connection.id, f"{name}: {_where(provider, said.base_url)}")
     return connection.id
 
 
@@ -68,28 +91,36 @@ def change_connection(
     vault: Vault,
     name: str,
     *,
-    base_url: str | None = None,
     key: str | None = None,
+    **settings: Unpack[ConnectionSettings],
 ) -> None:
-    """Sets the address; `key` None keeps the stored key, "" takes it away, anything else replaces it. Raises as adding does."""
+    """Sets all of the settings; `key` None keeps the stored key, "" takes it away, anything else replaces it. Raises as adding does.
+
+    Another address is another server: its models are not those that were listed.
+    """
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
-    base_url = (base_url or "").strip().rstrip("/") or None
-    _check(name, connection.provider, base_url)
-    connection.base_url, connection.local = base_url, is_local(base_url)
+    said = _Said.of(settings)
+    _check(name, connection.provider, said)
+    if said.base_url != connection.base_url:
+        connection.models = []
+    _set(connection, said)
     if key is not None:
         was = connection.secret_id
         connection.secret_id = put_secret(session, principal, vault, f"Key of {name}", key) if key else None
         _drop_secret(session, principal, was)
-    detail = f"{name}: {_where(connection.provider, base_url)}" + (", with another key" if key is not None else "")
+    detail = f"{name}: {_where(connection.provider, said.base_url)}"
+    if key is not None:
+        detail += ", with another key" if key else ", without a key"
     add_entry(session, principal, "change connection", connection.id, detail)
 
 
 def remove_connection(session: Session, principal: Principal, name: str) -> None:
-    """Deletes a connection and its key. Flows that name it say so when they run. Raises NotFound."""
+    """Deletes a connection, its key and its prices. Flows that name it say so when they run. Raises NotFound."""
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
     session.delete(connection)
+    session.execute(delete(Price).where(Price.workspace_id == principal.workspace_id, Price.connection == name))
     _drop_secret(session, principal, connection.secret_id)
     add_entry(session, principal, "remove connection", connection.id, name)
 
@@ -97,7 +128,7 @@ def remove_connection(session: Session, principal: Principal, name: str) -> None
 def remember_models(session: Session, principal: Principal, name: str, models: Iterable[str]) -> None:
     """Keeps the model names the connection's server listed."""
     require_may(principal, "manage connections")
-    hold_connection(session, principal.workspace_id, name).models = sorted(set(models))[:1_000]
+    hold_connection(session, principal.workspace_id, name).models = _listed(models)
 
 
 def set_price(
@@ -109,7 +140,7 @@ def set_price(
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
     hold_connection(session, principal.workspace_id, connection)
     session.merge(
-        models.Price(
+        Price(
             workspace_id=principal.workspace_id,
             connection=connection,
             model=model,
@@ -122,9 +153,25 @@ def set_price(
     )
 
 
-def is_local(base_url: str | None) -> bool:
-    """True for a model server of one's own: on this machine or in a private network."""
-    host = (urlsplit(base_url).hostname if base_url else None) or ""
+def remove_price(session: Session, principal: Principal, connection: str, model: str) -> None:
+    """Takes the owner's own price away: the table's counts again, or the price is unknown. Without one it is no error."""
+    require_may(principal, "manage connections")
+    hold_connection(session, principal.workspace_id, connection)
+    own = session.get(Price, (principal.workspace_id, connection, model))
+    if own is not None:
+        session.delete(own)
+        add_entry(session, principal, "remove price", f"{connection}:{model}")
+
+
+def is_local(provider: str, base_url: str | None) -> bool:
+    """True for a model server of one's own, on this machine or in a private network: it costs nothing.
+
+    A provider that sells by the call does so behind a private address, too.
+    """
+    known = PROVIDERS.get(provider)
+    if known is None or known.needs_key:
+        return False
+    host = urlsplit(base_url or known.address).hostname or ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -132,26 +179,77 @@ def is_local(base_url: str | None) -> bool:
     return address.is_private or address.is_loopback
 
 
-def _check(name: str, provider: str, base_url: str | None) -> None:
-    wrong = []
-    if not _NAME.fullmatch(name) or name == SIMULATED:
-        wrong.append(
-            FieldError(
-                "/name",
-                "pattern",
-                "the name has 1 to 63 letters, digits, dots, dashes or underscores (not `simulated`)",
-            )
+@dataclass(frozen=True)
+class _Said:
+    """The settings without blanks, a slash at the address's end, and models named twice."""
+
+    base_url: str | None
+    api_version: str | None
+    named_models: tuple[str, ...]
+    max_concurrency: int | None
+
+    @classmethod
+    def of(cls, settings: ConnectionSettings) -> _Said:
+        named = (model.strip() for model in settings.get("named_models", ()))
+        return cls(
+            (settings.get("base_url") or "").strip().rstrip("/") or None,
+            (settings.get("api_version") or "").strip() or None,
+            tuple(dict.fromkeys(model for model in named if model)),
+            settings.get("max_concurrency"),
         )
+
+
+def _set(connection: Connection, said: _Said) -> None:
+    connection.base_url = said.base_url
+    connection.local = is_local(connection.provider, said.base_url)
+    connection.named_models = list(said.named_models) or None
+    connection.api_version = said.api_version
+    connection.max_concurrency = said.max_concurrency
+
+
+def _listed(models: Iterable[str]) -> list[str]:
+    return sorted(set(models))[:MOST_MODELS]
+
+
+def _check(name: str, provider: str, said: _Said) -> None:
+    wrong = [error for error in (_wrong_name(name), _wrong_version(provider, said.api_version)) if error]
     if provider not in PROVIDERS:
         wrong.append(FieldError("/provider", "enum", f"the provider is one of {', '.join(PROVIDERS)}"))
-    elif PROVIDERS[provider].needs_address and base_url is None:
-        wrong.append(FieldError("/base_url", "required", "say where the server is, like http://localhost:11434/v1"))
-    if base_url is not None and not _is_address(base_url):
+    elif PROVIDERS[provider].needs_address and said.base_url is None:
+        hint = PROVIDERS[provider].address_hint
+        wrong.append(FieldError("/base_url", "required", f"say where the server is, like {hint}"))
+    if said.base_url is not None and not _is_address(said.base_url):
         wrong.append(
             FieldError("/base_url", "format", "the address is like https://host:port/v1, without a name or password")
         )
+    if len(said.named_models) > MOST_NAMED or any(len(model) > MAX_MODEL for model in said.named_models):
+        wrong.append(
+            FieldError("/named_models", "max_items", f"at most {MOST_NAMED} models of {MAX_MODEL} characters each")
+        )
+    if said.max_concurrency is not None and not 1 <= said.max_concurrency <= MOST_CONCURRENCY:
+        wrong.append(
+            FieldError("/max_concurrency", "minimum", f"calls at once are a whole number from 1 to {MOST_CONCURRENCY}")
+        )
     if wrong:
         raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))
+
+
+def _wrong_name(name: str) -> FieldError | None:
+    if _NAME.fullmatch(name) and name != SIMULATED:
+        return None
+    return FieldError(
+        "/name", "pattern", "the name has 1 to 63 letters, digits, dots, dashes or underscores (not `simulated`)"
+    )
+
+
+def _wrong_version(provider: str, version: str | None) -> FieldError | None:
+    if version is None:
+        return None
+    if provider in PROVIDERS and PROVIDERS[provider].wire != "azure":
+        return FieldError("/api_version", "unknown_field", "only Azure OpenAI has an API version")
+    if _VERSION.fullmatch(version):
+        return None
+    return FieldError("/api_version", "pattern", f"the API version is a date like {AZURE_API_VERSION}, or v1")
 
 
 def _is_address(base_url: str) -> bool:

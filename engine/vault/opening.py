@@ -43,4 +43,13 @@ def open_connection(session: Session, vault: Vault, workspace_id: str, name: str
     }
     provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
     key = open_secret(session, vault, workspace_id, row.secret_id) if row.secret_id else None
-    return ModelConnection(row.name, provider, row.base_url, key, row.local, prices)
+    return ModelConnection(
+        row.name,
+        provider,
+        row.base_url,
+        key,
+        row.local,
+        prices,
+        api_version=row.api_version or "",
+        max_concurrency=row.max_concurrency,
+    )

@@ -39,12 +39,35 @@ def test_a_model_key_comes_from_a_variable_or_from_stdin_and_is_never_shown(comm
             "base_url": "http://localhost:11434/v1",
             "has_key": True,
             "local": True,
+            "models": [],
+            "api_version": None,
+            "concurrency": None,
         },
-        {"name": "oa", "provider": "openai", "base_url": None, "has_key": True, "local": False},
+        {
+            "name": "oa",
+            "provider": "openai",
+            "base_url": None,
+            "has_key": True,
+            "local": False,
+            "models": [],
+            "api_version": None,
+            "concurrency": None,
+        },
     ]
     assert CANARY not in command("models", "list").out
     assert all(b"canary" not in file.read_bytes() for file in data.rglob("*") if file.is_file())
     assert stat.S_IMODE((data / "secret.key").stat().st_mode) == 0o600
+
+
+def test_a_connection_takes_its_version_its_models_and_its_calls_at_once(command):
+    command(
+        *("models", "add", "azure", "--provider", "azure_openai", "--base-url", "https://my.openai.azure.com"),
+        *("--api-version", "2024-06-01", "--model", "small", "--model", "large", "--concurrency", "3"),
+        *("--key-env", "MY_KEY"),
+        MY_KEY=CANARY,
+    )
+    (row,) = command("models", "list", "--json").json
+    assert (row["api_version"], row["models"], row["concurrency"]) == ("2024-06-01", ["small", "large"], 3)
 
 
 def test_a_model_connection_is_removed_once(command):
@@ -61,6 +84,8 @@ def test_a_model_connection_is_removed_once(command):
         ("--provider", "openai", "--key-env", "NOT_SET_ANYWHERE"),
         ("--provider", "openai", "--key-stdin"),
         ("--provider", "openai", "--base-url", "localhost"),
+        ("--provider", "openai", "--api-version", "v1"),
+        ("--provider", "ollama", "--concurrency", "0"),
     ],
 )
 def test_a_model_without_address_or_key_is_refused(command, arguments):

@@ -12,6 +12,7 @@ from engine.flow.references import BadReference, Reference, Scope, as_text, find
 from engine.nodes.text_template import render_template, template_references
 from engine.outside.connections import ModelConnection, split_model
 from engine.outside.prices import Price, find_price
+from engine.providers import PROVIDERS
 from storage.connections import ConnectionRow, PriceRow
 
 #: A preview is cut after so many characters; the field shows three lines of it.
@@ -61,7 +62,7 @@ def price_of(
     """The price of a Prompt's model, None when nobody knows it. The first call reads the price table: ask in a thread."""
     name, model_name = split_model(model)
     row = next((one for one in connections if one.name == name), None)
-    if row is None or row.provider not in {"openai", "anthropic", "google", "openai_compatible"}:
+    if row is None or row.provider not in PROVIDERS:
         return None
     own = {one.model: Price(one.input_nanos, one.output_nanos) for one in prices if one.connection == name}
     connection = ModelConnection(row.name, row.provider, row.base_url, None, row.local, own)  # type: ignore[arg-type]

@@ -181,20 +181,26 @@ def test_a_name_is_given_once(database, ada, vault):
 
 
 @pytest.mark.parametrize(
-    ("base_url", "local"),
+    ("provider", "base_url", "local"),
     [
-        (None, False),
-        ("http://localhost:11434", True),
-        ("http://127.0.0.1/v1", True),
-        ("http://192.168.1.9:8000", True),
-        ("http://[::1]:8000", True),
-        ("http://ollama:11434", True),
-        ("https://api.example.com/v1", False),
-        ("https://8.8.8.8/v1", False),
+        ("openai_compatible", None, False),
+        ("openai_compatible", "http://localhost:11434", True),
+        ("openai_compatible", "http://127.0.0.1/v1", True),
+        ("vllm", "http://192.168.1.9:8000", True),
+        ("vllm", "http://[::1]:8000", True),
+        ("ollama", "http://ollama:11434", True),
+        ("ollama", None, True),
+        ("vllm", None, True),
+        ("ollama", "https://ollama.example.com/v1", False),
+        ("openai_compatible", "https://api.example.com/v1", False),
+        ("openai_compatible", "https://8.8.8.8/v1", False),
+        ("openai", None, False),
+        ("openai", "http://127.0.0.1:4000/v1", False),
+        ("azure_openai", "https://10.1.2.3", False),
     ],
 )
-def test_a_model_server_of_ones_own_costs_nothing(base_url, local):
-    assert is_local(base_url) is local
+def test_a_model_server_of_ones_own_costs_nothing_and_what_is_sold_does(provider, base_url, local):
+    assert is_local(provider, base_url) is local
 
 
 def test_listed_models_are_remembered_once_each(database, ada, vault):

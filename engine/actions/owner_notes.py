@@ -1,0 +1,63 @@
+"""Verbs of notes to the owner: an editor who needs a model asks, the owner deals with it."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.errors import Conflict
+from engine.ids import new_id
+from storage.audit import add_entry
+from storage.database import now
+from storage.flows import get_flow
+from storage.models import OwnerNote
+from storage.owner_notes import count_open_notes_of, find_open_note, hold_note
+
+#: Open notes of one person: enough to ask, too few to bury the page.
+MOST_OPEN = 20
+MAX_TEXT = 500
+
+
+def ask_owner(
+    session: Session, principal: Principal, subject: str, *, flow_id: str | None = None, message: str = ""
+) -> str:
+    """Leaves a note about a flow, or about `subject` when there is none, and returns its id; asking again changes the message.
+
+    Raises NotFound for a flow that is not there, Conflict when too many notes of this person wait.
+    """
+    require_may(principal, "edit flows")
+    if flow_id is not None:
+        subject = get_flow(session, principal.workspace_id, flow_id).title
+    subject, message = subject.strip()[:MAX_TEXT], message.strip()[:MAX_TEXT]
+    asked = find_open_note(session, principal.workspace_id, principal.actor, flow_id, subject)
+    if asked is not None:
+        asked.message = message or asked.message
+        return asked.id
+    if count_open_notes_of(session, principal.workspace_id, principal.actor) >= MOST_OPEN:
+        raise Conflict(
+            f"{MOST_OPEN} notes of yours wait for the owner already", remedy="Speak with the owner, then ask again."
+        )
+    note = OwnerNote(
+        id=new_id("note"),
+        workspace_id=principal.workspace_id,
+        user_id=principal.actor,
+        name=principal.name,
+        flow_id=flow_id,
+        subject=subject,
+        message=message,
+        created_at=now(session),
+        closed_at=None,
+        closed_by=None,
+    )
+    session.add(note)
+    add_entry(session, principal, "ask the owner", note.id, f"a model for {subject}")
+    return note.id
+
+
+def close_note(session: Session, principal: Principal, note_id: str) -> None:
+    """The owner has dealt with it. Again is no error. Raises NotFound."""
+    require_may(principal, "manage connections")
+    note = hold_note(session, principal.workspace_id, note_id)
+    if note.closed_at is None:
+        note.closed_at, note.closed_by = now(session), principal.name
+        add_entry(session, principal, "close note", note.id, f"{note.name} asked for a model for {note.subject}")

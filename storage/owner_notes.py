@@ -1,0 +1,79 @@
+"""Queries for notes to the owner: what people asked for and nobody has dealt with yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound
+from storage.models import Flow, OwnerNote
+
+
+@dataclass(frozen=True)
+class OwnerNoteRow:
+    """`name` asked for something for `subject`; `flow_id` None when that is no flow, or one that is gone."""
+
+    id: str
+    user_id: str
+    name: str
+    flow_id: str | None
+    subject: str
+    message: str
+    created_at: int
+
+
+def list_open_notes(session: Session, workspace_id: str) -> list[OwnerNoteRow]:
+    """The newest first."""
+    rows = session.execute(
+        select(OwnerNote, Flow.title)
+        .outerjoin(Flow, (Flow.id == OwnerNote.flow_id) & Flow.deleted_at.is_(None))
+        .where(OwnerNote.workspace_id == workspace_id, OwnerNote.closed_at.is_(None))
+        .order_by(OwnerNote.created_at.desc(), OwnerNote.id)
+    )
+    return [
+        OwnerNoteRow(
+            note.id,
+            note.user_id,
+            note.name,
+            None if title is None else note.flow_id,
+            title or note.subject,
+            note.message,
+            note.created_at,
+        )
+        for note, title in rows
+    ]
+
+
+def count_open_notes(session: Session, workspace_id: str) -> int:
+    """How many wait for the owner."""
+    return session.scalar(select(func.count()).select_from(OwnerNote).where(*_open(workspace_id))) or 0
+
+
+def find_open_note(
+    session: Session, workspace_id: str, user_id: str, flow_id: str | None, subject: str
+) -> OwnerNote | None:
+    """What this person has asked for already: the same flow, or without one the same subject."""
+    same = OwnerNote.subject == subject if flow_id is None else OwnerNote.flow_id == flow_id
+    return session.scalars(select(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id, same)).first()
+
+
+def count_open_notes_of(session: Session, workspace_id: str, user_id: str) -> int:
+    """How many of this person's notes wait for the owner."""
+    mine = select(func.count()).select_from(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id)
+    return session.scalar(mine) or 0
+
+
+def hold_note(session: Session, workspace_id: str, note_id: str) -> OwnerNote:
+    """The note's row itself, for a verb. Raises NotFound."""
+    row = session.scalars(
+        select(OwnerNote).where(OwnerNote.workspace_id == workspace_id, OwnerNote.id == note_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such note", remedy="Settings, Models and secrets shows those that wait.")
+    return row
+
+
+def _open(workspace_id: str) -> tuple:
+    return OwnerNote.workspace_id == workspace_id, OwnerNote.closed_at.is_(None)
