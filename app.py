@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from api.create_api import PublicApi
     from api.wire import Server
     from engine.jobs.hub import Hub
+    from engine.outside.local_servers import LocalServers
     from engine.vault.sealing import Vault
     from storage.database import Database
 
@@ -145,6 +146,7 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     from engine.jobs.supervisor import Supervisor
     from engine.jobs.upkeep import Upkeep
     from engine.log_lines import worker_line
+    from engine.outside.local_servers import LocalServers
 
     hub = Hub(database)
     supervisor = Supervisor(_worker_command(settings), os.environ, hub, worker_line=worker_line(settings.log))
@@ -153,9 +155,11 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     upkeep = Upkeep(database, settings, vault)
     upkeep.start()
     stopping: list[asyncio.Task[None]] = []
+    local_servers = LocalServers(settings.local_servers)
+    looking = asyncio.create_task(_look_for_servers(local_servers, settings, database))
     try:
         public_api = create_api(database, hub, settings)
-        pages = _pages(settings, database, hub, vault, public_api)
+        pages = _pages(settings, database, hub, vault, public_api, local_servers)
         server = _server(settings, _front(settings, database, public_api, pages))
 
         def stop() -> None:
@@ -172,8 +176,24 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
         await asyncio.to_thread(upkeep.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
+
+
+async def _look_for_servers(local_servers: LocalServers, settings: Settings, database: Database) -> None:
+    """Model servers of this machine, looked for beside everything else: nothing waits for it."""
+    from engine.check.server import outbound_rules
+    from engine.outside.http import Door
+
+    if not settings.local_servers:
+        return
+    door = Door(await asyncio.to_thread(outbound_rules, settings, database))
+    try:
+        await local_servers.look(door)
+    finally:
+        await door.aclose()
 
 
 def _server(settings: Settings, front: ASGIApp) -> Server:
@@ -218,7 +238,14 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     )
 
 
-def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, public_api: PublicApi) -> FastAPI:
+def _pages(
+    settings: Settings,
+    database: Database,
+    hub: Hub,
+    vault: Vault,
+    public_api: PublicApi,
+    local_servers: LocalServers,
+) -> FastAPI:
     """The pages: FastAPI is the root app and NiceGUI joins it, after the plain pages and the assets."""
     os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data / "pages")  # read when NiceGUI is imported
 
@@ -234,7 +261,7 @@ def _pages(settings: Settings, database: Database, hub: Hub, vault: Vault, publi
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", GZipMiddleware(Assets(directory=ROOT / "assets")))
     root.router.routes.extend(docs_routes(database, settings))
-    register(App(database, hub, settings, vault, public_api), root)
+    register(App(database, hub, settings, vault, public_api, local_servers), root)
     ui.run_with(
         root,
         title="Flowport",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.plans import PLANS
+from engine.providers import USUAL_PORTS
 
 ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - compared with, not listened on
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -40,6 +41,8 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     log: Literal["text", "json"] = "text"
     metrics_token_file: Path | None = None
+    #: Ports at which a model server of one's own is looked for.
+    local_servers: tuple[int, ...] = USUAL_PORTS
     backup_passphrase: str = dataclasses.field(default="", repr=False)
     backup_passphrase_file: Path | None = None
 
@@ -81,6 +84,15 @@ def _port(name: str, said: str) -> int:
     return int(said)
 
 
+def _ports(name: str, said: str) -> tuple[int, ...]:
+    words = [] if said.lower() == "off" else [word.strip() for word in said.split(",") if word.strip()]
+    if not all(word.isdigit() and 0 < int(word) < 65_536 for word in words):
+        raise BadSetting(
+            f"FLOWPORT_{name.upper()} is {said!r}. Set it to port numbers like {USUAL_PORTS[0]},{USUAL_PORTS[2]}, or to off."
+        )
+    return tuple(int(word) for word in words)
+
+
 def _log(name: str, said: str) -> str:
     if said.lower() not in {"text", "json"}:
         raise BadSetting(f"FLOWPORT_LOG is {said!r}. Set it to text (for people) or json (for programs).")
@@ -116,6 +128,7 @@ _READ = {
     "trusted_proxies": _words,
     "log": _log,
     "metrics_token_file": _path,
+    "local_servers": _ports,
     "backup_passphrase": _text,
     "backup_passphrase_file": _path,
 }

@@ -52,7 +52,13 @@ class LiveServer:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
         }
-        return {**kept, "FLOWPORT_DATA": str(self.data), "PYTHONUNBUFFERED": "1", **self.env}
+        return {
+            **kept,
+            "FLOWPORT_DATA": str(self.data),
+            "PYTHONUNBUFFERED": "1",
+            "FLOWPORT_LOCAL_SERVERS": "off",
+            **self.env,
+        }
 
     def start(self, *, owner: bool = True) -> LiveServer:
         """Starts the server and waits until it is ready; `owner` makes an owner to sign in as."""

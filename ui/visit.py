@@ -8,7 +8,7 @@ done = await visit.try_do(deploy, flow_id)               # the same; a refusal i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from nicegui import ui
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from engine.actions.principal import Principal, Verb, may
 from engine.errors import Refusal
 from engine.ids import WorkspaceId
+from engine.outside.local_servers import LocalServers
 from storage.database import Database
 from storage.flows import list_flows
 from storage.members import Person, find_signed_in
@@ -41,7 +42,7 @@ class App:
     """What the pages stand on; built once by `app.py`.
 
     `vault` seals what must not be read back; `public_api` is the app behind `/public`, so that a page can make a real call
-    of an endpoint.
+    of an endpoint. `local_servers` remembers the model servers found on this machine.
     """
 
     database: Database
@@ -49,6 +50,7 @@ class App:
     settings: Settings
     vault: Vault
     public_api: Any
+    local_servers: LocalServers = field(default_factory=LocalServers)
 
 
 class SignedOut(Exception):  # noqa: N818 - a fact, not a fault

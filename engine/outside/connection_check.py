@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from engine.flow.node_type import Json
 from engine.outside.connections import ModelConnection
 from engine.outside.faults import OutboundFailed, OutboundRefused
 from engine.outside.http import Answer, Door
 from engine.outside.model_faults import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
+from engine.outside.model_names import names_in
 from engine.outside.providers import allowed_for, key_headers, models_url
 from engine.providers import PROVIDERS
 
@@ -50,7 +50,7 @@ async def _models(door: Door, connection: ModelConnection) -> tuple[str, tuple[s
         return await _without_a_list(door, connection)
     if answer.status != 200:
         raise _unexpected(connection, f"It answered with status {answer.status}. {_said(answer, connection)}".strip())
-    names = _names(_json(answer))
+    names = names_in(_json(answer))
     if names is None:
         raise _unexpected(connection, "What it answered is no list of models.")
     if connection.wire == "azure":
@@ -63,7 +63,7 @@ async def _without_a_list(door: Door, connection: ModelConnection) -> tuple[str,
     """No list at this address: often `/v1` is missing at its end."""
     if connection.wire == "openai" and not connection.address.endswith("/v1"):
         answer = await _get(door, connection, f"{connection.address}/v1/models")
-        if answer.status == 200 and _names(_json(answer)) is not None:
+        if answer.status == 200 and names_in(_json(answer)) is not None:
             raise ModelFailed(
                 "node_failed",
                 "The address is not complete.",
@@ -105,15 +105,6 @@ def _json(answer: Answer) -> Json:
         return json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
-
-
-def _names(body: Any) -> tuple[str, ...] | None:
-    """Model names, sorted: OpenAI and Anthropic have `data[].id`, Google `models[].name`, some servers a bare list."""
-    rows = body if isinstance(body, list) else body.get("data", body.get("models")) if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        return None
-    found = [row.get("id") or row.get("name") for row in rows if isinstance(row, dict)]
-    return tuple(sorted({name.removeprefix("models/") for name in found if isinstance(name, str) and name}))
 
 
 def _said(answer: Answer, connection: ModelConnection) -> str:

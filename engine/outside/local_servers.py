@@ -1,50 +1,114 @@
-"""Looking for model servers on this machine, so that they can be offered as connections."""
+"""Looking for model servers on this machine and on the machine around a container, so that they are offered as connections."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from engine.outside.connection_check import check_connection
 from engine.outside.connections import ModelConnection
+from engine.outside.faults import OutboundFailed, OutboundRefused
 from engine.outside.http import Door
+from engine.outside.model_names import names_in
+from engine.outside.providers import allowed_for, models_url
+from engine.providers import USUAL_PORTS, ProviderName
 
-#: Name -> port where these servers listen when nobody changed it.
-USUAL_PORTS: dict[str, int] = {"Ollama": 11434, "LM Studio": 1234, "vLLM": 8000, "llama.cpp": 8080}
 #: This machine, and the machine around a container.
-HOSTS: tuple[str, ...] = ("127.0.0.1", "host.docker.internal")
+HOSTS = ("127.0.0.1", "host.docker.internal")
 SEARCH_SECONDS = 3.0
+_MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A program that serves models. `name` is what its connection is called at first."""
+
+    title: str
+    name: str
+    provider: ProviderName
+
+
+_UNKNOWN = Kind("Model server", "local", "openai_compatible")
+#: What a program writes as the owner of its models.
+_BY_OWNER = {
+    "library": Kind("Ollama", "ollama", "ollama"),
+    "vllm": Kind("vLLM", "vllm", "vllm"),
+    "organization_owner": Kind("LM Studio", "lm-studio", "openai_compatible"),
+    "llamacpp": Kind("llama.cpp", "llama-cpp", "openai_compatible"),
+    "sglang": Kind("SGLang", "sglang", "openai_compatible"),
+}
+#: Ports that only one program has by itself: its models may belong to somebody.
+_BY_PORT = {11434: _BY_OWNER["library"], 1234: _BY_OWNER["organization_owner"]}
 
 
 @dataclass(frozen=True)
 class FoundServer:
-    """A model server that answered: a ready-made connection and its models."""
+    """A model server that answered, and its models."""
 
-    connection: ModelConnection
+    kind: Kind
+    base_url: str
     models: tuple[str, ...]
 
 
+class LocalServers:
+    """What was found when somebody last looked: when the server started, or on "Check again". No ports: it never looks."""
+
+    def __init__(self, ports: Iterable[int] = USUAL_PORTS) -> None:
+        self.ports = tuple(ports)
+        self.found: tuple[FoundServer, ...] = ()
+
+    async def look(self, door: Door) -> tuple[FoundServer, ...]:
+        """Looks again; takes as long as `find_local_servers`."""
+        self.found = await find_local_servers(door, self.ports)
+        return self.found
+
+    def fresh(self, known: Iterable[str | None]) -> tuple[FoundServer, ...]:
+        """Those whose address is none of the `known` ones; localhost is this machine, too."""
+        places = {_place(address) for address in known if address}
+        return tuple(server for server in self.found if _place(server.base_url) not in places)
+
+
 async def find_local_servers(
-    door: Door, ports: dict[str, int] | None = None, hosts: tuple[str, ...] = HOSTS
+    door: Door, ports: Iterable[int] = USUAL_PORTS, hosts: tuple[str, ...] = HOSTS
 ) -> tuple[FoundServer, ...]:
-    """Servers that list their models, in the order of `ports`; the same server under two hosts is listed once."""
-    places = [
-        ModelConnection(name, "openai_compatible", f"http://{host}:{port}/v1", local=True)
-        for name, port in (ports or USUAL_PORTS).items()
-        for host in hosts
-    ]
-    answers = await asyncio.gather(*(_ask(door, place) for place in places))
-    found: dict[str, FoundServer] = {}
-    for server in answers:
+    """Servers that list their models, in the order of `ports`, in at most SEARCH_SECONDS; a port is listed once, by the first host."""
+    asked = [(port, host) for port in ports for host in hosts]
+    answers = await asyncio.gather(*(_ask(door, host, port) for port, host in asked))
+    found: dict[int, FoundServer] = {}
+    for (port, _host), server in zip(asked, answers, strict=True):
         if server is not None:
-            found.setdefault(server.connection.name, server)
+            found.setdefault(port, server)
     return tuple(found.values())
 
 
-async def _ask(door: Door, place: ModelConnection) -> FoundServer | None:
+async def _ask(door: Door, host: str, port: int) -> FoundServer | None:
+    place = ModelConnection("local", "openai_compatible", f"http://{host}:{port}/v1", local=True)
     try:
-        async with asyncio.timeout(SEARCH_SECONDS):
-            tested = await check_connection(door, place)
-    except TimeoutError:
+        answer = await door.request(
+            "GET",
+            models_url(place),
+            timeout_seconds=SEARCH_SECONDS,
+            follow_redirects=False,
+            max_bytes=_MOST_BYTES,
+            allow_extra=allowed_for(place),
+        )
+        body = json.loads(answer.body) if answer.status == 200 else None
+    except (OutboundRefused, OutboundFailed, ValueError, RecursionError):
         return None
-    return FoundServer(place, tested.models) if tested.ok else None
+    names = names_in(body)
+    return None if names is None else FoundServer(_kind(body, port), place.address, names)
+
+
+def _kind(body: Any, port: int) -> Kind:
+    rows = body.get("data") if isinstance(body, dict) else None
+    owners = [row.get("owned_by") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    known = (_BY_OWNER[owner] for owner in owners if isinstance(owner, str) and owner in _BY_OWNER)
+    return next(known, _BY_PORT.get(port, _UNKNOWN))
+
+
+def _place(address: str) -> str:
+    return (
+        address.rstrip("/").removesuffix("/v1").replace("//localhost", "//127.0.0.1").replace("//[::1]", "//127.0.0.1")
+    )

@@ -44,7 +44,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without anything that a test runner or a person set for Flowport."""
     left_out = ("FLOWPORT_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return kept | more
+    return kept | {"FLOWPORT_LOCAL_SERVERS": "off"} | more
 
 
 @pytest.fixture

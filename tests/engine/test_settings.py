@@ -42,7 +42,13 @@ def test_the_public_address_wins_and_has_no_slash_at_its_end():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FLOWPORT_PORT", "http"), ("FLOWPORT_PORT", "0"), ("FLOWPORT_PLAN", "gold"), ("FLOWPORT_PUBLIC_URL", "flows.io")],
+    [
+        ("FLOWPORT_LOCAL_SERVERS", "11434,x"),
+        ("FLOWPORT_PORT", "http"),
+        ("FLOWPORT_PORT", "0"),
+        ("FLOWPORT_PLAN", "gold"),
+        ("FLOWPORT_PUBLIC_URL", "flows.io"),
+    ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):
     with pytest.raises(BadSetting, match=name):

@@ -69,7 +69,7 @@ class Said:
 class OpenAIServer(LocalServer):
     """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do; `streams` False:
     a stream is asked for in vain, the answer comes whole. `known_fields`: others get 422, as at Mistral, which also counts
-    the tokens of a stream without being asked. `base` is where OpenAI's paths begin.
+    the tokens of a stream without being asked. `base` is where OpenAI's paths begin; `owner` of the models.
     """
 
     def __init__(
@@ -82,10 +82,12 @@ class OpenAIServer(LocalServer):
         streams: bool = True,
         known_fields: frozenset[str] | None = None,
         base: str = "/v1",
+        owner: str | None = None,
     ) -> None:
         super().__init__()
         self.known_fields = known_fields
         self.base = base
+        self.owner = owner
         self.key = key
         self.models = models
         self.default = default
@@ -119,7 +121,9 @@ class OpenAIServer(LocalServer):
             return _error(401, f"Incorrect API key provided: {given}", {}, "invalid_api_key")
         path = self._plain(seen)
         if path in {f"{self.base}/models", "/v1/models"}:
-            return Reply.of_json({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+            owned = {} if self.owner is None else {"owned_by": self.owner}
+            rows = [{"id": name, "object": "model", **owned} for name in self.models]
+            return Reply.of_json({"object": "list", "data": rows})
         if path == "/v1beta/models":
             return Reply.of_json({"models": [{"name": f"models/{name}"} for name in self.models]})
         if path in {f"{self.base}/chat/completions", "/v1/messages"}:

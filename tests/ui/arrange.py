@@ -108,6 +108,17 @@ def press(user: User, name: str) -> None:
     UserInteraction(user, {newest_button(user, name)}, None).click()
 
 
+def press_named(user: User, label: str) -> None:
+    """Presses the button with this accessible name."""
+    assert user.client is not None
+    found = [
+        element
+        for element in user.client.elements.values()
+        if isinstance(element, ui.button) and element.props.get("aria-label") == label
+    ]
+    UserInteraction(user, {max(found, key=lambda element: element.id)}, None).click()
+
+
 def choose(user: User, name: str) -> None:
     """Chooses an entry of a menu."""
     assert user.client is not None
@@ -118,6 +129,18 @@ def choose(user: User, name: str) -> None:
         and any(getattr(child, "text", "") == name for child in element.descendants())
     )
     UserInteraction(user, {entry}, None).click()
+
+
+def box(user: User, label: str) -> ui.input:
+    """The field under this label."""
+    assert user.client is not None
+    found = [
+        element
+        for element in user.client.elements.values()
+        if getattr(element, "text", "") == label and element.tag == "label"
+    ]
+    target = str(found[-1].props["for"]).removesuffix("-in")
+    return next(element for element in user.client.elements.values() if element.html_id == target)  # type: ignore[return-value]
 
 
 def code_block(user: User, name: str) -> str:

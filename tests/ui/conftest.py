@@ -28,6 +28,7 @@ from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import ensure_workspace
 from engine.clock import MovedClock
 from engine.jobs.hub import Hub
+from engine.outside.local_servers import LocalServers
 from engine.settings import Settings
 from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
@@ -103,9 +104,17 @@ def workspace(database: Database) -> str:
 
 
 @pytest.fixture
-async def empty_site(tmp_path: Path, database: Database, clock: MovedClock, workspace: str) -> AsyncIterator[Site]:
+def local_ports() -> tuple[int, ...]:
+    """Where model servers of this machine are looked for; nowhere, unless a module of tests says so."""
+    return ()
+
+
+@pytest.fixture
+async def empty_site(
+    tmp_path: Path, database: Database, clock: MovedClock, workspace: str, local_ports: tuple[int, ...]
+) -> AsyncIterator[Site]:
     """The pages of a server that nobody has set up."""
-    settings = Settings(data=tmp_path / "data", port=8080)
+    settings = Settings(data=tmp_path / "data", port=8080, local_servers=local_ports)
     hub = Hub(database)
     public_api = create_api(database, hub, settings)
     handlers = dict(nicegui_app.exception_handlers)
@@ -115,7 +124,7 @@ async def empty_site(tmp_path: Path, database: Database, clock: MovedClock, work
         from ui.visit import App
 
         root = FastAPI()
-        register(App(database, hub, settings, open_vault(settings.data), public_api), root)
+        register(App(database, hub, settings, open_vault(settings.data), public_api, LocalServers(local_ports)), root)
         prepare_simulation()
         ui.run_with(
             root, title="Flowport", dark=None, tailwind=False, binding_refresh_interval=None, show_welcome_message=False

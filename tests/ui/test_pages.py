@@ -15,7 +15,7 @@ EMPTY = {
     "/jobs": ("Jobs", "No jobs yet"),
     "/monitoring": ("Monitoring", ""),
     "/settings/keys": ("API Keys", "No key yet"),
-    "/settings/models": ("Models", "No model connected yet"),
+    "/settings/models": ("Models and secrets", "No model connected yet"),
     "/settings/limits": ("Limits and plan", "Free plan"),
     "/settings/about": ("About", "Licences"),
 }

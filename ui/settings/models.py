@@ -1,8 +1,9 @@
-"""Settings, Models: connections to language models with a Test button, write-only keys, and the Simulated model."""
+"""Settings, Models and secrets: connections to language models with a Test button, write-only keys, and the Simulated model."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nicegui import ui
@@ -13,35 +14,51 @@ from engine.actions.connections import remember_models, remove_connection
 from engine.check.server import outbound_rules
 from engine.errors import Refusal
 from engine.outside.connection_check import TestResult, check_connection
-from engine.outside.connections import ModelConnection, Provider
 from engine.outside.http import Door
-from engine.outside.local_servers import find_local_servers
-from engine.outside.prices import Price, find_price
-from engine.providers import PROVIDERS
 from engine.vault.opening import open_connection
-from storage.connections import ConnectionRow, PriceRow, list_connections, list_prices
+from storage.connections import (
+    ConnectionRow,
+    FlowUse,
+    PriceRow,
+    flows_using,
+    list_connections,
+    list_prices,
+)
+from storage.owner_notes import OwnerNoteRow, list_open_notes
+from storage.secrets import SecretRow, list_secrets
 from ui.look import feedback
-from ui.look.parts import badge, button, card, icon, note, status_badge, words
-from ui.look.text import _, cost, duration, plural
+from ui.look.parts import button, card, note, status_badge, words
+from ui.look.text import _, plural
 from ui.opened import times_of
-from ui.settings.connection_forms import ask_price, connection_form
+from ui.settings.connection_card import CardVerbs, ConnectionCard, Prices, prices_of
+from ui.settings.connection_forms import ConnectionForm
+from ui.settings.found_servers import FoundServers
+from ui.settings.open_notes import draw_open_notes
 from ui.settings.places import settings_page
+from ui.settings.secrets_card import draw_secrets
 from ui.visit import App, Visit, visit
-
-SHOWN_MODELS = 12
 
 
 @dataclass(frozen=True)
-class SeenConnections:
-    """What the page shows."""
+class SeenModels:
+    """What the page shows. `uses`: the flows that name each connection."""
 
-    connections: tuple[ConnectionRow, ...]
-    prices: tuple[PriceRow, ...]
+    connections: Sequence[ConnectionRow]
+    prices: Sequence[PriceRow]
+    uses: Mapping[str, Sequence[FlowUse]]
+    notes: Sequence[OwnerNoteRow]
+    secrets: Sequence[SecretRow]
 
 
-def look_at_connections(session: Session, workspace_id: str) -> SeenConnections:
-    """The connections without their keys, and the owner's prices."""
-    return SeenConnections(tuple(list_connections(session, workspace_id)), tuple(list_prices(session, workspace_id)))
+def look_at_models(session: Session, workspace_id: str) -> SeenModels:
+    """The connections without their keys, the owner's prices, who uses what, and what people asked for."""
+    return SeenModels(
+        list_connections(session, workspace_id),
+        list_prices(session, workspace_id),
+        flows_using(session, workspace_id),
+        list_open_notes(session, workspace_id),
+        list_secrets(session, workspace_id),
+    )
 
 
 def register(app: App) -> None:
@@ -63,12 +80,14 @@ class ModelsPage:
         self.here = here
         self.door = door
         self.may = here.may("manage connections")
-        self.reader = times_of(here).reader
+        self.times = times_of(here)
         self.tested: dict[str, TestResult] = {}
+        self.cards: dict[str, ConnectionCard] = {}
+        self.found: FoundServers | None = None
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.see(look_at_connections)
+        self.seen = await self.here.see(look_at_models)
         sub = _(
             "A Prompt names one of these connections and a model of it. Keys are kept sealed and never shown again."
         )
@@ -77,10 +96,11 @@ class ModelsPage:
                 with page.actions:
                     self.add_button = button(_("Add a connection"), self._begin, icon="add")
             self.making = ui.element("div")
+            self.asked = ui.element("div")
             self.list = ui.element("div").classes("fp-col")
-            await self._draw()
             if self.may:
-                self._draw_search()
+                with card(_("On this machine")), ui.element("div").classes("fp-col"):
+                    self.found = FoundServers(self.here, self.door, self._made)
             with card(_("Simulated model")), ui.element("div").classes("fp-col"):
                 with ui.element("div").classes("fp-row"):
                     status_badge("simulated")
@@ -92,26 +112,29 @@ class ModelsPage:
                     "fp-s13 fp-t2",
                     tag="p",
                 )
+            self.secrets = ui.element("div")
+            await self._draw()
             if not self.may:
                 note(_("The owner of this Flowport sets up connections."), icon="lock")
 
     async def _look(self) -> None:
-        self.seen = await self.here.see(look_at_connections)
+        self.seen = await self.here.see(look_at_models)
         await self._draw()
 
     # Adding and changing.
 
-    def _begin(self, found: ModelConnection | None = None) -> None:
-        self.add_button.visible = False
-        self.making.clear()
-        with self.making, card(_("A new connection")):
-            connection_form(self.here, self._made, self._stop, found=found)
+    def _begin(self) -> None:
+        self._open_form(_("A new connection"), None)
 
     def _change(self, row: ConnectionRow) -> None:
+        self._open_form(f"{_('Change')} {row.name}", row)
+
+    def _open_form(self, title: str, row: ConnectionRow | None) -> None:
         self.add_button.visible = False
         self.making.clear()
-        with self.making, card(f"{_('Change')} {row.name}"):
-            connection_form(self.here, self._made, self._stop, row=row)
+        with self.making, card(title):
+            form = ConnectionForm(self.here, self._made, self._stop, row=row)
+        (form.boxes["base_url"] if row else form.provider).run_method("focus")
 
     def _stop(self) -> None:
         self.making.clear()
@@ -124,13 +147,10 @@ class ModelsPage:
         await self._test(name)
 
     async def _remove(self, row: ConnectionRow) -> None:
-        sure = await feedback.confirm(
-            f"{_('Remove')} {row.name}?",
-            _("Its key is deleted. Flows whose Prompt names it fail until it is there again."),
-            verb=_("Remove"),
-            danger=True,
-        )
-        if not sure:
+        told = _("Its key and your prices are deleted. Flows whose Prompt names it fail until it is there again.")
+        if uses := self.seen.uses.get(row.name):
+            told = f"{_('Used by')} {plural(len(uses), _('flow'), _('flows'))}. {told}"
+        if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
             await self.here.do(remove_connection, row.name)
@@ -138,16 +158,10 @@ class ModelsPage:
             feedback.told(f"{row.name} {_('is removed.')}")
             await self._look()
 
-    # Testing.
-
     async def _test(self, name: str) -> None:
-        place = self.results.get(name)
-        if place is None:
+        if name not in self.cards:
             return
-        place.clear()
-        with place, ui.element("div").classes("fp-row fp-s13 fp-t2"):
-            icon("progress_activity", size=16)
-            words(_("Asking for its models, up to 15 seconds..."))
+        self.cards[name].show_testing()
         vault = self.here.app.vault
         try:
             connection = await self.here.see(
@@ -164,47 +178,26 @@ class ModelsPage:
                 await self.here.try_do(remember_models, name, self.tested[name].models)
         await self._look()
 
-    async def _search(self) -> None:
-        self.found.clear()
-        with self.found, ui.element("div").classes("fp-row fp-s13 fp-t2"):
-            icon("progress_activity", size=16)
-            words(_("Looking on this machine, up to 3 seconds..."))
-        servers = await find_local_servers(self.door)
-        known = {row.base_url for row in self.seen.connections}
-        self.found.clear()
-        with self.found:
-            fresh = [server for server in servers if server.connection.base_url not in known]
-            if not fresh:
-                words(
-                    _(
-                        "No other model server answered. Ollama, LM Studio, vLLM and llama.cpp are looked for at their usual ports."
-                    ),
-                    "fp-s13 fp-t2",
-                    tag="p",
-                )
-            for server in fresh:
-                with ui.element("div").classes("fp-row fp-found"):
-                    icon("dns", "fp-ok")
-                    words(server.connection.name, "fp-b")
-                    words(
-                        f"{server.connection.base_url}, {plural(len(server.models), _('model'), _('models'))}",
-                        "fp-t2 fp-s13 fp-cut",
-                    )
-                    words("", "fp-sp")
-                    button(_("Use it"), lambda server=server: self._begin(server.connection), small=True)
-
-    def _draw_search(self) -> None:
-        with card(_("On this machine")), ui.element("div").classes("fp-col"):
-            with ui.element("div").classes("fp-row"):
-                words(_("A model server of your own costs nothing and keeps everything here."), "fp-s13 fp-t2 fp-grow")
-                button(_("Look for servers"), self._search, icon="search", small=True)
-            self.found = ui.element("div").classes("fp-col").props("role=status")
-
     # Drawing.
 
     async def _draw(self) -> None:
-        prices = await asyncio.to_thread(self._prices)
-        self.results: dict[str, ui.element] = {}
+        seen = self.seen
+        prices = await asyncio.to_thread(prices_of, seen.connections, seen.prices, self.here.app.database.clock.now())
+        self.asked.clear()
+        if self.may:
+            with self.asked:
+                draw_open_notes(self.here, seen.notes, self.times, self._look)
+        self._draw_connections(prices)
+        self.secrets.clear()
+        with self.secrets:
+            draw_secrets(self.here, seen.secrets, self.times, self._look)
+        if self.found is not None:
+            self.found.show(seen.connections)
+
+    def _draw_connections(self, prices: Prices) -> None:
+        wide_open = {name for name, shown in self.cards.items() if shown.all_models}
+        verbs = CardVerbs(self._test, self._change, self._remove, self._look) if self.may else None
+        self.cards = {}
         self.list.clear()
         with self.list:
             if not self.seen.connections:
@@ -218,88 +211,13 @@ class ModelsPage:
                 ):
                     pass
             for row in self.seen.connections:
-                self._draw_connection(row, prices)
-
-    def _draw_connection(self, row: ConnectionRow, prices: dict[tuple[str, str], Price | None]) -> None:
-        with card(row.name, PROVIDERS[row.provider].title) as box:
-            with box.head:
-                if self.may:
-                    test = button(_("Test"), lambda: self._test(row.name), icon="network_check", small=True)
-                    test.props["aria-label"] = f"{_('Test')} {row.name}"
-                    change = button(_("Change"), lambda: self._change(row), small=True, kind="quiet")
-                    change.props["aria-label"] = f"{_('Change')} {row.name}"
-                    remove = button(_("Remove"), lambda: self._remove(row), small=True, kind="quiet")
-                    remove.props["aria-label"] = f"{_('Remove')} {row.name}"
-            with ui.element("div").classes("fp-col"):
-                with ui.element("div").classes("fp-row fp-wrap-row fp-s13"):
-                    words(row.base_url or _("the provider's own address"), "fp-mono fp-t2")
-                    badge(_("Key stored") if row.has_key else _("No key"), icon="key" if row.has_key else "key_off")
-                    if row.local:
-                        badge(_("Local, free"), kind="ok", icon="dns")
-                self.results[row.name] = ui.element("div").classes("fp-col").props("role=status")
-                with self.results[row.name]:
-                    self._draw_result(row)
-                self._draw_models(row, prices)
-
-    def _draw_result(self, row: ConnectionRow) -> None:
-        tested = self.tested.get(row.name)
-        if tested is not None:
-            took = f" ({duration(tested.seconds, self.reader)})" if tested.seconds else ""
-            note(
-                tested.sentence + took,
-                kind="ok" if tested.ok else "bad",
-                icon="check_circle" if tested.ok else "error",
-            )
-
-    def _draw_models(self, row: ConnectionRow, prices: dict[tuple[str, str], Price | None]) -> None:
-        if not row.models:
-            words(_("Test it to see its models."), "fp-s13 fp-t3", tag="p")
-            return
-        with ui.element("ul").classes("fp-models"):
-            for model in row.models[:SHOWN_MODELS]:
-                price = prices.get((row.name, model))
-                with ui.element("li"):
-                    words(f"{row.name}:{model}", "fp-mono fp-s13 fp-cut")
-                    words("", "fp-sp")
-                    if price is None:
-                        badge(_("Price unknown"), kind="warn", icon="help")
-                    else:
-                        words(self._price_words(price), "fp-s12 fp-t2 fp-num fp-nw")
-                    if self.may and not row.local:
-                        set_it = button(
-                            _("Set a price"),
-                            lambda model=model, price=price: self._set_price(row.name, model, price),
-                            kind="link",
-                            small=True,
-                        )
-                        set_it.props["aria-label"] = f"{_('Set a price for')} {model}"
-        if len(row.models) > SHOWN_MODELS:
-            rest = plural(len(row.models) - SHOWN_MODELS, _("model"), _("models"))
-            words(f"{_('and')} {rest} {_('more; a Prompt offers them all.')}", "fp-s12 fp-t3", tag="p")
-
-    def _price_words(self, price: Price) -> str:
-        if price.source == "local":
-            return _("free")
-        rates = f"{cost(price.input_nanos / 1e9, self.reader)} {_('in')}, {cost(price.output_nanos / 1e9, self.reader)} {_('out')}"
-        own = f", {_('your price')}" if price.source == "own" else ""
-        return f"{rates} {_('a million tokens')}{own}"
-
-    async def _set_price(self, connection: str, model: str, price: Price | None) -> None:
-        if await ask_price(self.here, connection, model, price):
-            await self._look()
-
-    def _prices(self) -> dict[tuple[str, str], Price | None]:
-        """Loads the price table, so it runs in a thread."""
-        at = self.here.app.database.clock.now()
-        found = {}
-        for row in self.seen.connections:
-            own = {
-                one.model: Price(one.input_nanos, one.output_nanos)
-                for one in self.seen.prices
-                if one.connection == row.name
-            }
-            provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
-            connection = ModelConnection(row.name, provider, row.base_url, None, row.local, own)
-            for model in row.models[:SHOWN_MODELS]:
-                found[row.name, model] = find_price(connection, model, at=at)
-        return found
+                self.cards[row.name] = ConnectionCard(
+                    self.here,
+                    row,
+                    prices,
+                    uses=self.seen.uses.get(row.name, ()),
+                    reader=self.times.reader,
+                    tested=self.tested.get(row.name),
+                    verbs=verbs,
+                    all_models=row.name in wide_open,
+                )

@@ -15,7 +15,7 @@ from ui.visit import Visit
 
 PLACES = {
     "keys": _("API Keys"),
-    "models": _("Models"),
+    "models": _("Models and secrets"),
     "limits": _("Limits and plan"),
     "data": _("Data"),
     "server": _("Server"),

@@ -1,41 +1,16 @@
-"""Settings: API keys are shown once and revoked, models are tested and their keys never shown, limits count at once."""
+"""Settings: API keys are shown once and revoked, limits count at once."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-from nicegui import ui
 from nicegui.testing import User
 
 from engine.actions.keys import create_key
 from engine.clock import DAY, HOUR
-from storage.connections import list_connections
 from storage.keys import list_keys
 from storage.workspaces import get_limits
-from tests.stand_ins.openai_server import OpenAIServer
-from tests.ui.arrange import choose, page_text, press
+from tests.ui.arrange import box, choose, page_text, press
 from tests.ui.conftest import Site
-
-SECRET = "sk-very-secret-0123456789"
-
-
-@pytest.fixture
-async def model_server() -> AsyncIterator[OpenAIServer]:
-    with OpenAIServer(key=SECRET) as running:
-        yield running
-
-
-def box(user: User, label: str) -> ui.input:
-    """The field under this label."""
-    assert user.client is not None
-    found = [
-        element
-        for element in user.client.elements.values()
-        if getattr(element, "text", "") == label and element.tag == "label"
-    ]
-    target = str(found[-1].props["for"]).removesuffix("-in")
-    return next(element for element in user.client.elements.values() if element.html_id == target)  # type: ignore[return-value]
 
 
 async def test_a_new_key_is_shown_once(site: Site, user: User) -> None:
@@ -143,36 +118,6 @@ async def test_a_rotated_key_is_shown_and_the_old_one_works_on(site: Site, user:
     await user.should_see('Copy the key "Reports" now')
 
     assert "rotating, the old one works" in page_text(user)
-
-
-async def test_a_connection_is_added_and_tested_and_its_key_is_never_shown(
-    site: Site, user: User, model_server: OpenAIServer
-) -> None:
-    await user.open("/settings/models")
-    press(user, "Add a connection")
-    box(user, "Provider").value = "openai_compatible"
-    box(user, "Name").value = "local"
-    box(user, "Base URL").value = model_server.url
-    box(user, "Key").value = SECRET
-    press(user, "Save and test")
-    await user.should_see("It works", retries=50)
-
-    (connection,) = site.database.read_now(list_connections, site.workspace_id)
-    assert connection.has_key
-    assert connection.models
-    assert SECRET not in page_text(user)
-    answer = await user.http_client.get("/settings/models")
-    assert SECRET not in answer.text
-
-
-async def test_what_is_wrong_with_a_connection_stands_at_its_field(site: Site, user: User) -> None:
-    await user.open("/settings/models")
-    press(user, "Add a connection")
-    box(user, "Provider").value = "openai_compatible"
-    press(user, "Save and test")
-    await user.should_see("Say where the server is")
-
-    assert site.database.read_now(list_connections, site.workspace_id) == []
 
 
 async def test_limits_are_shown_and_changed(site: Site, user: User) -> None:

@@ -1,0 +1,272 @@
+"""Settings, Models and secrets: connections of every provider, prices, servers of this machine, and what people asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from nicegui.testing import User
+
+from engine.actions.connections import add_connection, set_price
+from engine.actions.owner_notes import ask_owner
+from engine.actions.principal import Principal
+from engine.providers import PROVIDERS
+from engine.vault.opening import open_connection, open_secret
+from engine.vault.sealing import Vault, open_vault
+from storage.connections import find_connection, list_connections, list_prices
+from storage.owner_notes import list_open_notes
+from storage.secrets import list_secrets
+from tests.factories import greeting
+from tests.stand_ins.openai_server import OpenAIServer
+from tests.ui.arrange import box, buttons, page_text, press, press_named
+from tests.ui.conftest import Site
+
+SECRET = "sk-very-secret-0123456789"
+PAGE = "/settings/models"
+
+
+@pytest.fixture
+def model_server() -> Iterator[OpenAIServer]:
+    with OpenAIServer(key=SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def local_server() -> Iterator[OpenAIServer]:
+    with OpenAIServer(owner="library", models=("llama3.2:3b",)) as running:
+        yield running
+
+
+@pytest.fixture
+def local_ports(local_server: OpenAIServer) -> tuple[int, ...]:
+    """A model server of this machine can be found by these tests."""
+    return (local_server.port,)
+
+
+@pytest.fixture
+async def vault(site: Site) -> AsyncIterator[Vault]:
+    return open_vault(site.settings.data)
+
+
+def prompting(model: str) -> dict:
+    file = greeting()
+    file["nodes"][1] = {"id": "prompt", "type": "prompt", "config": {"model": model}, "inputs": {"prompt": "Hi"}}
+    file["edges"][0]["target"] = "prompt"
+    return file
+
+
+async def test_a_connection_is_added_and_tested_and_its_key_is_never_shown(
+    site: Site, user: User, model_server: OpenAIServer
+) -> None:
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    box(user, "Provider").value = "openai_compatible"
+    box(user, "Base URL").value = model_server.url
+    box(user, "Key").value = SECRET
+    press(user, "Save and test")
+    await user.should_see("It works", retries=50)
+
+    (connection,) = site.database.read_now(list_connections, site.workspace_id)
+    assert (connection.name, connection.has_key) == ("local", True)
+    assert connection.models
+    assert SECRET not in page_text(user)
+    answer = await user.http_client.get(PAGE)
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_the_form_follows_the_provider(site: Site, user: User, provider: str) -> None:
+    known = PROVIDERS[provider]
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    box(user, "Calls at once").value = "7"
+    box(user, "Provider").value = provider
+    said = page_text(user)
+    assert (known.key_page in said) if known.key_page else ("Keys are made at" not in said)
+    assert ("API version" in said) is (known.wire == "azure")
+    assert box(user, "Base URL").props["placeholder"] == known.address_hint or known.address
+    assert box(user, "Calls at once").value == "7", "what was written stays"
+    named = "Deployments" if known.wire == "azure" else "More models"
+    assert box(user, named).props["placeholder"] == known.model_hint
+
+
+async def test_an_azure_connection_names_its_version_and_its_deployments(site: Site, user: User, vault: Vault) -> None:
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    box(user, "Provider").value = "azure_openai"
+    press(user, "Save and test")
+    await user.should_see("Say where the server is, like https://my-resource.openai.azure.com")
+    box(user, "Base URL").value = "http://127.0.0.1:1"
+    box(user, "API version").value = "soon"
+    box(user, "Calls at once").value = "many"
+    press(user, "Save and test")
+    await user.should_see("Write a whole number, or leave it empty.")
+    box(user, "Calls at once").value = "2"
+    press(user, "Save and test")
+    await user.should_see("The API version is a date")
+    box(user, "API version").value = "2024-06-01"
+    box(user, "Deployments").value = "small\nlarge"
+    box(user, "Key").value = SECRET
+    press(user, "Save and test")
+    await user.should_see("could not be reached", retries=50)
+    assert {"azure:small", "azure:large", "2 calls at once", "API version 2024-06-01"} <= set(
+        page_text(user).split("\n")
+    )
+    found = site.database.read_now(open_connection, vault, site.workspace_id, "azure")
+    assert found is not None
+    assert (found.key, found.version, found.at_once) == (SECRET, "2024-06-01", 2)
+
+
+async def test_changing_a_connection_shows_what_was_said_and_keeps_the_key(
+    site: Site, user: User, vault: Vault
+) -> None:
+    site.database.write_now(
+        *(add_connection, site.owner, vault, "box", "vllm"),
+        base_url="http://127.0.0.1:1/v1",
+        key=SECRET,
+        named_models=["mine"],
+        max_concurrency=3,
+    )
+    await user.open(PAGE)
+    press(user, "Change")
+    assert [box(user, label).value for label in ("Base URL", "More models", "Calls at once", "Key")] == [
+        "http://127.0.0.1:1/v1", "mine", "3", "",
+    ]  # fmt: skip
+    box(user, "Calls at once").value = ""
+    press(user, "Save and test")
+    await user.should_see("could not be reached", retries=50)
+    found = site.database.read_now(open_connection, vault, site.workspace_id, "box")
+    assert found is not None
+    assert (found.key, found.max_concurrency) == (SECRET, None)
+
+
+async def test_a_price_is_set_changed_and_removed(site: Site, user: User, vault: Vault) -> None:
+    site.database.write_now(
+        add_connection, site.owner, vault, "oa", "openai", key=SECRET, named_models=["nobody-knows-it"]
+    )
+    await user.open(PAGE)
+    await user.should_see("Price unknown")
+    press(user, "Set a price")
+    await user.should_see("Save the price")
+    box(user, "Input").value = "cheap"
+    box(user, "Output").value = "1.5"
+    press(user, "Save the price")
+    await user.should_see("Write an amount like 0.15")
+    box(user, "Input").value = "0,5"
+    press(user, "Save the price")
+    await user.should_see("your price", retries=20)
+    (price,) = site.database.read_now(list_prices, site.workspace_id)
+    assert (price.input_nanos, price.output_nanos) == (500_000_000, 1_500_000_000)
+
+    press(user, "Change price")
+    await user.should_see("Save the price")
+    assert box(user, "Input").value == "0.5"
+    press(user, "Cancel")
+    press(user, "Remove price")
+    await user.should_see("Price unknown", retries=20)
+    assert site.database.read_now(list_prices, site.workspace_id) == []
+
+
+async def test_all_models_are_shown_on_request_those_with_a_price_of_ones_own_first(
+    site: Site, user: User, vault: Vault
+) -> None:
+    models = [f"model-{number:02}" for number in range(30)]
+    site.database.write_now(add_connection, site.owner, vault, "box", "vllm", models=models)
+    site.database.write_now(set_price, site.owner, "box", "model-29", 1, 1)
+    await user.open(PAGE)
+    assert "box:model-29" in page_text(user)
+    assert "box:model-20" not in page_text(user)
+    press(user, "Show all 30 models")
+    assert "box:model-20" in page_text(user)
+
+
+async def test_a_connection_says_which_flows_use_it(site: Site, user: User, vault: Vault) -> None:
+    for name in ("used", "idle"):
+        site.database.write_now(add_connection, site.owner, vault, name, "ollama")
+    site.flow("News", file=prompting("used:llama"))
+    site.flow("Weather", live=True, file=prompting("used:llama"))
+    await user.open(PAGE)
+    said = page_text(user)
+    assert "Used by 2 flows:\nNews\nWeather" in said
+    assert said.count("No flow uses it yet.") == 1
+    press_named(user, "Remove used")
+    await user.should_see("Used by 2 flows. Its key and your prices are deleted.")
+    press(user, "Cancel")
+
+
+async def test_a_server_of_this_machine_is_offered_and_used_with_one_press(
+    site: Site, user: User, local_server: OpenAIServer
+) -> None:
+    await user.open(PAGE)
+    await user.should_see("No model server answered")
+    press(user, "Check again")
+    await user.should_see("Ollama", retries=50)
+    press(user, "Use it")
+    await user.should_see("It works", retries=50)
+    row = site.database.read_now(find_connection, site.workspace_id, "ollama")
+    assert row is not None
+    assert (row.provider, row.base_url, row.models, row.local) == ("ollama", local_server.url, ("llama3.2:3b",), True)
+    assert "Use it" not in buttons(user)
+    await user.should_see("Every server that was found is connected.")
+
+
+async def test_a_second_server_gets_a_name_of_its_own(
+    site: Site, user: User, vault: Vault, local_server: OpenAIServer
+) -> None:
+    site.database.write_now(add_connection, site.owner, vault, "ollama", "ollama", base_url="http://10.0.0.7:11434/v1")
+    await user.open(PAGE)
+    press(user, "Check again")
+    await user.should_see("Use it", retries=50)
+    press(user, "Use it")
+    await user.should_see("It works", retries=50)
+    assert [row.name for row in site.database.read_now(list_connections, site.workspace_id)] == ["ollama", "ollama-2"]
+
+
+async def test_notes_to_the_owner_are_shown_until_they_are_done(site: Site, user: User) -> None:
+    flow_id = site.flow("News", file=prompting("simulated"))
+    eve = Principal(site.owner.workspace_id, "user_eve", "Eve", "editor")
+    site.database.write_now(ask_owner, eve, "", flow_id=flow_id, message="A small one will do.")
+    await user.open(PAGE)
+    said = page_text(user)
+    assert "Eve\nneeds a model for\nNews" in said
+    assert "A small one will do." in said
+    press(user, "Done")
+    await user.should_not_see("needs a model for", retries=20)
+    assert site.database.read_now(list_open_notes, site.workspace_id) == []
+
+
+async def test_an_editor_sees_what_there_is_and_changes_nothing(site: Site, vault: Vault) -> None:
+    site.database.write_now(add_connection, site.owner, vault, "oa", "openai", key=SECRET, named_models=["gpt-4o-mini"])
+    site.database.write_now(ask_owner, site.owner, "Something")
+    user = await site.sign_in("editor")
+    await user.open(PAGE)
+    assert "oa:gpt-4o-mini" in page_text(user)
+    assert "needs a model for" not in page_text(user)
+    assert not {"Add a connection", "Test", "Change", "Remove", "Set a price", "Check again", "Add a secret"} & set(
+        buttons(user)
+    )
+
+
+async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site, user: User, vault: Vault) -> None:
+    await user.open(PAGE)
+    press(user, "Add a secret")
+    await user.should_see("Keep it")
+    press(user, "Keep it")
+    await user.should_see("1 to 100 characters")
+    box(user, "Name").value = "Shop token"
+    box(user, "Value").value = SECRET
+    press(user, "Keep it")
+    await user.should_see("Shop token", retries=20)
+    (row,) = site.database.read_now(list_secrets, site.workspace_id)
+    press(user, "Replace")
+    await user.should_see("Replace Shop token")
+    box(user, "Value").value = SECRET + "2"
+    press(user, "Keep it")
+    await user.should_see("is replaced", retries=20)
+    assert site.database.read_now(open_secret, vault, site.workspace_id, row.id) == SECRET + "2"
+    assert SECRET not in page_text(user)
+    press_named(user, "Remove Shop token")
+    await user.should_see("Remove Shop token?")
+    press(user, "Remove")
+    await user.should_see("None yet.", retries=20)
+    assert site.database.read_now(list_secrets, site.workspace_id) == []

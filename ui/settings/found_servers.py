@@ -1,0 +1,103 @@
+"""Model servers found on this machine, ready to be used with one press."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from nicegui import ui
+
+from engine.actions.connections import add_connection
+from engine.outside.http import Door
+from engine.outside.local_servers import SEARCH_SECONDS, FoundServer
+from storage.connections import ConnectionRow, list_connections
+from ui.look.parts import button, icon, words
+from ui.look.text import _, number, plural
+from ui.visit import Visit
+
+Connected = Callable[[str], Awaitable[None]]
+
+
+class FoundServers:
+    """What was found when the server started, and "Check again". `on_connected` gets the name of the new connection."""
+
+    def __init__(self, here: Visit, door: Door, on_connected: Connected) -> None:
+        self.here = here
+        self.door = door
+        self.on_connected = on_connected
+        self.rows: Sequence[ConnectionRow] = ()
+        with ui.element("div").classes("fp-row"):
+            words(_("A model server of your own costs nothing and keeps everything here."), "fp-s13 fp-t2 fp-grow")
+            self.again = button(_("Check again"), self._check_again, icon="refresh", small=True)
+        self.again.visible = bool(here.app.local_servers.ports)
+        self.list = ui.element("div").classes("fp-col").props("role=status")
+
+    def show(self, rows: Sequence[ConnectionRow]) -> None:
+        """Draws what is not connected yet; `rows` are the connections."""
+        self.rows = rows
+        self.list.clear()
+        with self.list:
+            found = fresh_servers(self.here, rows)
+            for server in found:
+                server_row(self.here, server, self.on_connected)
+            if not found:
+                words(self._nothing(), "fp-s13 fp-t2", tag="p")
+
+    def _nothing(self) -> str:
+        local_servers = self.here.app.local_servers
+        if not local_servers.ports:
+            return _("FLOWPORT_LOCAL_SERVERS is off, so none are looked for. Add yours as a connection.")
+        if local_servers.found:
+            return _("Every server that was found is connected.")
+        ports = ", ".join(str(port) for port in local_servers.ports)
+        return (
+            f"{_('No model server answered on this machine or the host of its container. Ports looked at:')} {ports}."
+        )
+
+    async def _check_again(self) -> None:
+        self.again.disable()
+        self.list.clear()
+        with self.list, ui.element("div").classes("fp-row fp-s13 fp-t2"):
+            icon("progress_activity", size=16)
+            words(f"{_('Looking, up to')} {number(SEARCH_SECONDS)} {_('seconds...')}")
+        try:
+            await self.here.app.local_servers.look(self.door)
+        finally:
+            self.again.enable()
+        self.show(self.rows)
+
+
+def fresh_servers(here: Visit, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
+    """Found servers that no connection reaches yet."""
+    return here.app.local_servers.fresh(row.base_url for row in rows)
+
+
+def server_row(here: Visit, server: FoundServer, on_connected: Connected) -> None:
+    """One found server with [Use it]."""
+    with ui.element("div").classes("fp-row fp-found"):
+        icon("dns", "fp-ok")
+        words(server.kind.title, "fp-b")
+        count = plural(len(server.models), _("model"), _("models"))
+        words(f"{server.base_url}, {count}", "fp-t2 fp-s13 fp-cut")
+        words("", "fp-sp")
+        use = button(_("Use it"), lambda: _use(here, server, on_connected), small=True)
+        use.props["aria-label"] = f"{_('Use it')}: {server.kind.title}"
+
+
+async def _use(here: Visit, server: FoundServer, on_connected: Connected) -> None:
+    taken = {row.name for row in await here.see(list_connections)}
+    name = _free_name(server.kind.name, taken)
+    made = await here.try_do(
+        add_connection,
+        here.app.vault,
+        name,
+        server.kind.provider,
+        base_url=server.base_url,
+        models=server.models,
+    )
+    if made is not None:
+        await on_connected(name)
+
+
+def _free_name(wanted: str, taken: Collection[str]) -> str:
+    names = (wanted, *(f"{wanted}-{number}" for number in range(2, 1_000)))
+    return next(name for name in names if name not in taken)

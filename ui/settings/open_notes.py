@@ -1,0 +1,47 @@
+"""Notes to the owner that wait: who asked for a model, for which flow, and [Done]."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from nicegui import ui
+
+from engine.actions.owner_notes import close_note
+from storage.owner_notes import OwnerNoteRow
+from ui.look import feedback
+from ui.look.parts import button, card, icon, link, words
+from ui.look.text import _
+from ui.look.times import Times
+from ui.visit import Visit
+
+
+def draw_open_notes(
+    here: Visit, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
+) -> None:
+    """A card with what people asked for; nothing when nobody asked."""
+    if not notes:
+        return
+
+    async def close(note: OwnerNoteRow) -> None:
+        with feedback.refusals_told() as outcome:
+            await here.do(close_note, note.id)
+        if not outcome.refused:
+            await on_closed()
+
+    with card(_("Asked for"), _("by people who may not set up models")), ui.element("ul").classes("fp-models"):
+        for note in notes:
+            with ui.element("li").classes("fp-asked"):
+                icon("person_raised_hand")
+                with ui.element("div").classes("fp-grow"):
+                    with ui.element("div").classes("fp-row fp-wrap-row fp-s13"):
+                        words(note.name, "fp-b")
+                        words(_("needs a model for"))
+                        if note.flow_id is None:
+                            words(note.subject)
+                        else:
+                            link(note.subject, f"/playground/{note.flow_id}")
+                        words(times.ago(note.created_at), "fp-t3")
+                    if note.message:
+                        words(note.message, "fp-s13 fp-t2", tag="p")
+                done = button(_("Done"), lambda note=note: close(note), icon="check", small=True)
+                done.props["aria-label"] = f"{_('Done')}: {note.name}, {note.subject}"

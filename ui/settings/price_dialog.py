@@ -1,0 +1,80 @@
+"""A model's own price: dollars a million tokens, asked for in a dialog."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from engine.actions.connections import set_price
+from engine.errors import Refusal
+from engine.outside.prices import Price
+from ui.forms.form import Field
+from ui.look.answer import answer_of
+from ui.look.parts import button, words
+from ui.look.text import Reader, _, cost
+from ui.visit import Visit
+
+NANOS = 1_000_000_000
+
+
+async def ask_price(here: Visit, connection: str, model: str, price: Price | None) -> bool:
+    """Asks for dollars a million tokens; True when a price was stored."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        title = f"{_('Price of')} {model}"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_("US dollars a million tokens. Your price wins over the price table from now on."), tag="p")
+        with ui.element("div").classes("fp-form"):
+            boxes: list[tuple[Field, ui.input]] = []
+            for label, nanos in (
+                (_("Input"), price.input_nanos if price else None),
+                (_("Output"), price.output_nanos if price else None),
+            ):
+                field = Field(label, "$")
+                with field.place:
+                    shown = "" if nanos is None else f"{nanos / NANOS:g}"
+                    boxes.append(
+                        (field, field.control(ui.input(value=shown).props("outlined dense inputmode=decimal")))
+                    )
+
+        async def save() -> None:
+            rates = []
+            for field, box in boxes:
+                rate = _dollars(box.value or "")
+                field.error(
+                    "" if rate is not None else _("Write an amount like 0.15; 0 for a model that costs nothing.")
+                )
+                if rate is not None:
+                    rates.append(round(rate * NANOS))
+            if len(rates) < len(boxes):
+                return
+            try:
+                await here.do(set_price, connection, model, rates[0], rates[1])
+            except Refusal as refusal:
+                boxes[0][0].error(f"{refusal.detail}. {refusal.remedy}")
+                return
+            dialog.submit(True)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            button(_("Save the price"), save, kind="main")
+    done = await answer_of(dialog)
+    return bool(done)
+
+
+def price_words(price: Price, reader: Reader) -> str:
+    """A price as people read it."""
+    if price.source == "local":
+        return _("free")
+    rates = (
+        f"{cost(price.input_nanos / NANOS, reader)} {_('in')}, {cost(price.output_nanos / NANOS, reader)} {_('out')}"
+    )
+    own = f", {_('your price')}" if price.source == "own" else ""
+    return f"{rates} {_('a million tokens')}{own}"
+
+
+def _dollars(text: str) -> float | None:
+    try:
+        rate = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return rate if 0 <= rate <= 1_000_000 else None
