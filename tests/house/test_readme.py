@@ -55,6 +55,7 @@ def test_every_setting_is_read_from_the_environment():
         "PUBLIC_URL": "https://a.example",
         "OUTBOUND_PROXY": "http://b.example",
         "LOG": "json",
+        "LOCAL_SERVERS": "9000",
     }
     for name in SETTINGS:
         value = usable.get(name.removeprefix("FLOWPORT_"), "something")

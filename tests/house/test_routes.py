@@ -107,10 +107,11 @@ def walk(routes, before=""):
 async def main(settings, database, vault):
     from api.create_api import create_api
     from engine.jobs.hub import Hub
+    from engine.outside.local_servers import LocalServers
     hub = Hub(database)
     public = create_api(database, hub, settings)
     walk(public._router.routes)
-    walk(app._pages(settings, database, hub, vault, public).routes)
+    walk(app._pages(settings, database, hub, vault, public, LocalServers()).routes)
 
 found = []
 settings = replace(Settings(), data=Path(sys.argv[1]))

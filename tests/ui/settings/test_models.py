@@ -256,7 +256,7 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     box(user, "Name").value = "Shop token"
     box(user, "Value").value = SECRET
     press(user, "Keep it")
-    await user.should_see("Shop token", retries=20)
+    await user.should_see("Replace", retries=20)
     (row,) = site.database.read_now(list_secrets, site.workspace_id)
     press(user, "Replace")
     await user.should_see("Replace Shop token")
