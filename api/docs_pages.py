@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED, problem_body, status_of, title_of
+from api.job_error_texts import JOB_ERROR_TEXTS
 from api.openapi import BASE, FlowContract, api_document, flow_document
 from api.operations import OPERATIONS
 from engine.actions.deployments import endpoint_path
@@ -96,6 +97,7 @@ class _Docs:
             autoescape=select_autoescape(default=True, default_for_string=True),
             undefined=StrictUndefined,
         )
+        self.templates.filters["spoken"] = _spoken
 
     async def index(self, request: Request) -> Response:
         person = await self._person(request)
@@ -110,6 +112,7 @@ class _Docs:
             base=self._base(request) + BASE,
             calls=OPERATIONS,
             errors=_errors(),
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
 
     async def guide(self, request: Request) -> Response:
@@ -121,6 +124,8 @@ class _Docs:
 
     async def error(self, request: Request) -> Response:
         code = request.path_params["code"]
+        if code in JOB_ERROR_TEXTS:
+            return await self._page(request, "error.html", code, error=_job_error(code))
         kind = next((kind for kind in PUBLISHED if kind.code == code), None)
         if kind is None:
             raise HTTPException(404)
@@ -128,7 +133,7 @@ class _Docs:
         error = {
             "code": code,
             "title": title_of(kind),
-            "status": status_of(kind),
+            "where": ("HTTP status", status_of(kind)),
             "why": why,
             "todo": todo,
             "example": json.dumps(problem_body(_example(kind), "req_7Qm2VxK1"), indent=2, ensure_ascii=False),
@@ -163,6 +168,7 @@ class _Docs:
             result=field_rows(result_schema(document, CATALOG)),
             examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
             errors=_errors(),
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
 
     async def flow_openapi(self, request: Request) -> Response:
@@ -257,6 +263,22 @@ def _shown(value: Any) -> str:
 
 def _errors() -> list[dict[str, Any]]:
     return [{"code": kind.code, "status": status_of(kind)} for kind in dict.fromkeys(PUBLISHED)]
+
+
+def _spoken(text: object) -> Markup:
+    """Words in which `names in backticks` stand as code."""
+    code = Markup("<code>{}</code>")
+    pieces = str(text).split("`")
+    return Markup("").join(code.format(piece) if at % 2 else piece for at, piece in enumerate(pieces))
+
+
+def _job_error(code: str) -> dict[str, Any]:
+    title, why, todo = JOB_ERROR_TEXTS[code]
+    error = {"code": code, "message": f"{title}.", "node_id": "prompt", "node_label": "Summarise", "item_index": None}
+    job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": 1}}
+    where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")
+    example = json.dumps(job, indent=2)
+    return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
 
 
 def _example(kind: type[Refusal]) -> Refusal:

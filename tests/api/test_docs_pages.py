@@ -9,10 +9,12 @@ from starlette.applications import Starlette
 from api.docs_pages import GUIDES, docs_routes, field_rows, type_words
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED
+from api.job_error_texts import JOB_ERROR_TEXTS
 from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
+from engine.jobs.published import ERROR_CODES
 from engine.settings import Settings
 from storage.database import open_database
 
@@ -60,13 +62,22 @@ async def client(database):
 
 def test_every_published_code_has_a_text():
     assert {kind.code for kind in PUBLISHED} == set(ERROR_TEXTS)
+    assert set(JOB_ERROR_TEXTS) == ERROR_CODES
+    assert not ERROR_TEXTS.keys() & JOB_ERROR_TEXTS.keys()
 
 
-@pytest.mark.parametrize("code", sorted(ERROR_TEXTS))
+@pytest.mark.parametrize("code", sorted(ERROR_TEXTS | JOB_ERROR_TEXTS))
 async def test_every_error_code_has_a_page(client, code):
     answer = await client.get(f"/docs/errors/{code}")
     assert answer.status_code == 200
-    assert code in answer.text
+    assert f"<h1><code>{code}</code></h1>" in answer.text
+    assert "`" not in answer.text.partition("<pre")[0], "names stand as code"
+
+
+async def test_the_codes_of_failed_jobs_are_listed_too(client, flow_id):
+    for path in ("/docs", f"/docs/flows/{flow_id}"):
+        page = (await client.get(path)).text
+        assert [code for code in ERROR_CODES if f'"/docs/errors/{code}"' not in page] == []
 
 
 @pytest.mark.parametrize("name", GUIDES)

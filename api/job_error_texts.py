@@ -1,0 +1,107 @@
+"""Why a job failed, by the `code` of its `error`, and what to do: the text of its page under `/docs/errors/`."""
+
+from __future__ import annotations
+
+#: code -> (what happened, why it happens, what to do)
+JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
+    "timeout": (
+        "The time limit passed",
+        "The job, or one of its steps, took longer than its limit: the flow's job limit, `Cancel-After` of the call, or the time limit of the step. `message` says which one.",
+        "Open the job in Flowport: its waterfall shows which step took the time. Give that step more time, send less at once, or raise the job limit in the flow's settings.",
+    ),
+    "worker_lost": (
+        "The worker stopped",
+        "The process that ran the job died again and again, for example because the machine had no memory left. A job is taken up by another worker a few times before this is said.",
+        "Send the request again. If it stays, whoever runs the server looks at its log and at the memory of the machine.",
+    ),
+    "budget_exceeded": (
+        "The budget is used up",
+        "The job reached the most that it may spend on language models.",
+        "Send less at once, choose a cheaper model, or let the owner raise the budget.",
+    ),
+    "result_too_large": (
+        "The result is too large",
+        "A result may have 10 MiB.",
+        "Return less: pick the fields that are needed in API Output, or split the request.",
+    ),
+    "address_not_allowed": (
+        "The address may not be called",
+        "A step wanted to reach an address inside the server's own network, or one with a scheme other than http and https. Such addresses are closed unless whoever runs the server opens them.",
+        "Check the address that was sent. If it should be reachable, it is added to `FLOWPORT_OUTBOUND_ALLOW` on the server.",
+    ),
+    "http_status": (
+        "A website answered with an error",
+        "The address that a step called answered with a status of 400 or more. `message` names the address and the status.",
+        "Check the address and what is sent to it. A status of 429 or 5xx often passes: try again later, or give the step retries.",
+    ),
+    "page_not_found": (
+        "The page is not there",
+        "The website answered 404 or 410.",
+        "Check the address.",
+    ),
+    "page_blocked_by_robots": (
+        "The page is closed to robots",
+        "The robots.txt of the website asks programs not to read this page, and the step is set to respect that.",
+        "Ask the website's owner, or use another page.",
+    ),
+    "page_needs_browser": (
+        "The page needs a browser",
+        "The page is empty until a browser has run its scripts, and the step reads it without one.",
+        "Switch `use_browser` on in the step's settings, or look for the data at another address, such as the page's own API.",
+    ),
+    "response_too_large": (
+        "An answer is too large",
+        "The address that a step called sent more than a step may take.",
+        "Ask it for less: another page, a filter, a part of the file.",
+    ),
+    "not_a_list": (
+        "A list was expected",
+        "A step that works on lists was given something else. `message` names the value and the type that was found.",
+        "Check which value the step is bound to, and what was sent for it.",
+    ),
+    "input_missing": (
+        "A value is missing",
+        "A step needs an input that was empty: the field was not sent, or an earlier step gave nothing.",
+        "Send the field, make it required in API Input, or give it a default.",
+    ),
+    "reference_missing": (
+        "Data was not found",
+        "A step uses a part of an earlier step's output that was not there this time.",
+        "Open the job and look at the output of that earlier step; then bind the step to a part that is always there.",
+    ),
+    "template_error": (
+        "A template could not be filled",
+        "The text of a template names something that is not there, or takes too long.",
+        "Open the flow: the step's preview shows where. Correct the template and deploy with Update API.",
+    ),
+    "model_unreachable": (
+        "The language model was not reached",
+        "The model's server did not answer, is out of order, or the connection to it broke.",
+        "Try again in a minute. If it stays, the owner presses Test under Settings, Models.",
+    ),
+    "model_key_missing": (
+        "The model has no key",
+        "The step's model connection is gone, or its key cannot be read.",
+        "The owner adds the key under Settings, Models.",
+    ),
+    "model_key_refused": (
+        "The model's key was refused",
+        "The model's provider refused the key: it is wrong, expired, or has no right to this model.",
+        "The owner puts a valid key in under Settings, Models.",
+    ),
+    "model_rate_limited": (
+        "The model's provider asks to slow down",
+        "The account at the provider has reached its calls a minute, or its credit. The step tried again as often as it may.",
+        "Try again later, let a splitter run fewer items at once, or raise the limit at the provider.",
+    ),
+    "output_invalid": (
+        "The model's answer did not fit",
+        "The answer was cut off, or did not have the output fields, even after it was asked to correct it.",
+        "Say in the prompt what each field holds, allow more tokens or attempts, or choose a stronger model.",
+    ),
+    "node_failed": (
+        "A step failed",
+        "A step could not do its work, for a reason that has no code of its own. `message` tells it in a sentence.",
+        "Open the job in Flowport: the step is marked, with its input, its tries and what to do.",
+    ),
+}
