@@ -1,4 +1,4 @@
-"""The Versions menu of the Playground: look at a version, compare it with the draft, put it on the canvas, make it live."""
+"""The Versions menu of the Playground: look at a version, compare it with the draft or another one, put it on the canvas, make it live."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ class Versions:
 async def show_version(
     here: Visit, flow: FlowRow, line: VersionLine, document: Document, draft: Document
 ) -> Literal["restore", "live"] | None:
-    """A version's graph and what was changed since, on the canvas; what the person wants to do with it."""
-    comparison = compare_documents(document, draft)
+    """A version's graph beside what is on the canvas, or beside another version; what the person wants to do with it."""
     live = flow.live_version == line.number
     times = times_of(here)
+    others = [other.number for other in await here.see(list_versions, flow.id) if other.number != line.number]
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         dialog.props["aria-label"] = f"{_('Version')} {line.number}"
         with ui.element("div").classes("fp-row"):
@@ -95,32 +95,82 @@ async def show_version(
             if live:
                 status_badge("live")
         words(f"{_('Saved')} {times.moment(line.created_at)}, {line.created_by}. {line.note}".strip(), "fp-t2", tag="p")
-        with ui.element("div").classes("fp-graph fp-graph--small"):
-            canvas = FlowCanvas(
-                f"version {line.number}",
-                node_types=NODE_VIEWS,
-                readonly=True,
-                on_ready=lambda _message: canvas.load_graph({**with_places(document).as_json(), "rev": 1}) and None,
-            ).classes("w-full h-full")
-        _draw_comparison(comparison, document, draft)
+        beside = _Beside(here, flow, line, document, draft)
+        beside.draw(others)
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
-            if here.may("edit flows") and not comparison.same:
+            if here.may("edit flows") and not compare_documents(document, draft).same:
                 button(_("Put on the canvas"), lambda: dialog.submit("restore"))
             if here.may("deploy") and not live:
                 button(_("Make live"), lambda: dialog.submit("live"), kind="main")
     return await answer_of(dialog)
 
 
-def _draw_comparison(comparison: Comparison, version: Document, draft: Document) -> None:
-    words(_("Since then, on the canvas"), tag="h3")
+class _Beside:
+    """A version and what it is compared with: both graphs, with the steps that differ selected, and every setting that differs."""
+
+    def __init__(self, here: Visit, flow: FlowRow, line: VersionLine, document: Document, draft: Document) -> None:
+        self.here = here
+        self.flow = flow
+        self.line = line
+        self.document = document
+        self.draft = draft
+
+    def draw(self, others: list[int]) -> None:
+        """The choice of what to compare with, then both."""
+        choices = {0: _("what is on the canvas")} | {number: f"{_('version')} {number}" for number in others}
+        with ui.element("div").classes("fp-row"):
+            label = words(_("Compared with"), "fp-t2")
+            choice = ui.select(choices, value=0, on_change=lambda event: self._compare(event.value))
+            choice.props("outlined dense options-dense")
+            choice.props["aria-labelledby"] = label.html_id
+        self.body = ui.element("div").classes("fp-beside")
+        self._show(self.draft, _("On the canvas"), _("Since then, on the canvas"))
+
+    async def _compare(self, number: int) -> None:
+        if not number:
+            self._show(self.draft, _("On the canvas"), _("Since then, on the canvas"))
+            return
+        version = await self.here.see(get_version, self.flow.id, number)
+        name = f"{_('Version')} {number}"
+        self._show(load_document(version.document), name, f"{name} {_('instead')}")
+
+    def _show(self, other: Document, name: str, heading: str) -> None:
+        comparison = compare_documents(self.document, other)
+        differing = {change.node_id for change in comparison.nodes}
+        self.body.clear()
+        with self.body:
+            with ui.element("div").classes("fp-pair"):
+                _draw_graph(self.document, f"{_('Version')} {self.line.number}", differing)
+                if not comparison.same:
+                    _draw_graph(other, name, differing)
+            words(heading, tag="h3")
+            _draw_comparison(comparison, self.document, other)
+
+
+def _draw_graph(document: Document, name: str, differing: set[str]) -> None:
+    chosen = [node.id for node in document.nodes if node.id in differing]
+    with ui.element("figure"):
+        words(name, "fp-t2 fp-s12", tag="figcaption")
+        with ui.element("div").classes("fp-graph fp-graph--small"):
+            canvas = FlowCanvas(
+                name,
+                node_types=NODE_VIEWS,
+                readonly=True,
+                on_ready=lambda _message: (
+                    canvas.load_graph({**with_places(document).as_json(), "rev": 1}, select=chosen) and None
+                ),
+            ).classes("w-full h-full")
+
+
+def _draw_comparison(comparison: Comparison, version: Document, other: Document) -> None:
     if comparison.same:
         words(_("Nothing has changed."), "fp-t2", tag="p")
         return
     with ui.element("ul").classes("fp-changes"):
         for change in comparison.nodes:
             with ui.element("li"):
-                _draw_change(change, version, draft)
+                _draw_change(change, version, other)
         for names, verb in (
             (comparison.edges_added, _("connected")),
             (comparison.edges_removed, _("no longer connected")),

@@ -9,7 +9,7 @@ from nicegui import ui
 from nicegui.testing import User
 
 from api.create_api import create_api
-from engine.actions.flows import create_flow, save_draft
+from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.keys import create_key
 from engine.clock import DAY
 from engine.flow.contract import input_fields
@@ -238,6 +238,25 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
     await user.open(f"/flows/{flow_id}?tab=versions")
     press(user, "View")
     await user.should_see("Since then, on the canvas", retries=30)
+
+
+async def test_two_versions_are_compared_with_each_other(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi {{ api_input.out.name }}")), 1)
+    site.database.write_now(save_version, site.owner, flow_id)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Bye {{ api_input.out.name }}")), 2)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+    press(user, "View")  # of version 1, the last of the list
+    await user.should_see("Bye api_input › name", retries=30)
+
+    choice = next(
+        box for box in user.find(kind=ui.select).elements if isinstance(box.options, dict) and 2 in box.options
+    )
+    choice.value = 2
+
+    await user.should_see("Version 2 instead", retries=30)
+    await user.should_see("Hi api_input › name")
+    await user.should_not_see("Bye api_input › name")
 
 
 async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> None:
