@@ -115,7 +115,7 @@ class WebhookCard:
                 Column(_("Tries"), right=True),
                 Column(_("What to do"), hidden=True, right=True),
             ]
-            rows = table(columns, label=_("Deliveries of the webhook"))
+            rows = table(columns, label=_("Deliveries of the webhook"), stacks=True)
             for delivery in deliveries:
                 with rows.row():
                     with rows.cell():

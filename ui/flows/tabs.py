@@ -65,7 +65,7 @@ class FlowTabs:
             return
         with card(_("Versions"), _("A version never changes. The live one is what callers get."), padded=False):
             columns = ["Version", "Note", "Saved", "By", Column(_("What to do"), hidden=True, right=True)]
-            rows = table([_(one) if isinstance(one, str) else one for one in columns], label=_("Versions"))
+            rows = table([_(one) if isinstance(one, str) else one for one in columns], label=_("Versions"), stacks=True)
             for version in versions:
                 with rows.row():
                     with rows.cell(), ui.element("span").classes("fp-row"):
@@ -79,7 +79,7 @@ class FlowTabs:
                         self._version_verbs(version)
         if history:
             with card(_("What was live"), padded=False):
-                rows = table([_("When"), _("What"), _("By")], label=_("What was live")).props("tabindex=0")
+                rows = table([_("When"), _("What"), _("By")], label=_("What was live"), stacks=True)
                 for entry in history:
                     with rows.row():
                         rows.cell(self.times.moment(entry.at), "fp-t2")

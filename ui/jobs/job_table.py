@@ -31,7 +31,7 @@ def job_table(
         Column(_("Duration"), right=True),
         Column(_("Cost"), right=True),
     ]
-    rows = table(columns, label=label)
+    rows = table(columns, label=label, stacks=True)
     for job in jobs:
         with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
             with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):

@@ -166,7 +166,7 @@ class RefusedCalls:
                 Column(_("What to do"), hidden=True, right=True),
             ]
             with ui.element("section").classes("fp-card"):
-                rows = table(columns, label=_("Refused calls"))
+                rows = table(columns, label=_("Refused calls"), stacks=True)
                 for one in self.seen.refused:
                     self._row(rows, one)
             chosen = next((one for one in self.seen.refused if one.same == self.chosen), None)

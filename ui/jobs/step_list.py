@@ -201,7 +201,7 @@ class StepList:
             Column(_("Tokens"), right=True),
             Column(_("Cost"), right=True),
         ]
-        rows = table(columns, label=_("Steps"))
+        rows = table(columns, label=_("Steps"), stacks=True)
         for line in self.lines[:MOST]:
             self._row(rows, line)
 

@@ -28,6 +28,7 @@ Blocks
     with card("Title", "hint") as one:    with one.head: ... (right side); content goes inside
     key_values([("Model", "gpt-4.1-mini")])
     t = table(["Label", Column("Errors", right=True)], label="API keys"); with t.row(): t.cell("text"); with t.cell(): ...
+    table(..., stacks=True)               on a phone each row breaks into lines
     meter(8710, 10000, label="Month's quota")
 Code and JSON values are in `ui/look/code_view.py`, errors, toasts and dialogs in `ui/look/feedback.py`.
 """
@@ -408,16 +409,19 @@ class Table(ui.element):
 
     def cell(self, text: str = "", classes: str = "") -> ui.element:
         """The next cell of the row; enter it to put more inside."""
-        right = self._at < len(self._columns) and self._columns[self._at].right
+        column = self._columns[self._at] if self._at < len(self._columns) else Column("")
         self._at += 1
-        return words(text, classes, tag="td").classes("fp-r" if right else "")
+        element = words(text, classes, tag="td").classes("fp-r" if column.right else "")
+        if column.right and not column.hidden:
+            element.props["data-name"] = column.title  # read before the number where rows stack
+        return element
 
     def clear_rows(self) -> None:
         """Takes all rows away."""
         self.body.clear()
 
 
-def table(columns: Sequence[str | Column], *, label: str, tall: bool = False) -> Table:
-    """A table named `label`; `tall` for rows of two lines."""
+def table(columns: Sequence[str | Column], *, label: str, tall: bool = False, stacks: bool = False) -> Table:
+    """A table named `label`; `tall` for rows of two lines; `stacks` breaks a row into lines on a phone, so that all of it is seen."""
     element = Table([Column(one) if isinstance(one, str) else one for one in columns], label)
-    return element.classes("fp-tb--tall") if tall else element
+    return element.classes("fp-tb--tall" if tall else "").classes("fp-stacks" if stacks else "")

@@ -205,7 +205,7 @@ class DataPage:
                 Column(_("Size"), right=True),
                 Column(_("What to do"), hidden=True, right=True),
             ]
-            rows = table(columns, label=_("Backups"))
+            rows = table(columns, label=_("Backups"), stacks=True)
             for backup in seen.backups:
                 with rows.row():
                     with rows.cell():

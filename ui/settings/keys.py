@@ -113,7 +113,7 @@ class KeysPage:
                 Column(_("Ends")),
                 Column(_("What to do"), hidden=True, right=True, width="60px"),
             ]
-            rows = table(columns, label=_("API keys"), tall=True)
+            rows = table(columns, label=_("API keys"), tall=True, stacks=True)
             at = self.here.app.database.clock.now()
             for key in self.seen.keys:
                 status = key.status(at)
