@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class Filled:
         live: tuple[str, ...],
         model: OpenAIServer | None = None,
         key_label: str = "Shop",
+        more_keys: Sequence[str] = (),
         connection: str = "stand",
         note: str = "First",
     ) -> None:
@@ -59,6 +60,8 @@ class Filled:
                     database.write_now(save_version, owner, made.flow_id, note)
                     database.write_now(deploy, owner, made.flow_id)
             self.key = database.write_now(create_key, owner, key_label, "live").key
+            for label in more_keys:
+                database.write_now(create_key, owner, label, "dev")
         finally:
             database.close()
 

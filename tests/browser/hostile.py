@@ -45,6 +45,12 @@ MARKUP = [
     f'" onmouseover="{_HIT}',
     f"' onfocus='{_HIT}' autofocus='",
     f"` onclick=`{_HIT}`",
+    f"<marquee onstart={_HIT}>",
+    "<svg><use href=data:image/svg+xml,<x-hostile>></svg>",
+    f"<isindex type=image src=x onerror={_HIT}>",
+    f"[click](javascript:{_HIT})",
+    f'![x](x" onerror="{_HIT})',
+    "# Heading\n\n<x-hostile>\n\n- [ ] **bold**",
 ]
 CODE = [
     f"javascript:{_HIT}",
@@ -85,6 +91,8 @@ TEMPLATES = [
     "<%= 7*7 %>",
     "{0.__class__} %s %n %(x)s",
     "@{7*7} *{7*7}",
+    "{{ x-hostile.out }} {{ system.job_id }}",
+    "[[ 7*7 ]] ((7*7)) {7*7}",
 ]
 DATABASE = [
     "'; DROP TABLE flows; --",
@@ -98,6 +106,11 @@ DATABASE = [
     "=1+1",
     "+cmd|' /C calc'!A0",
     "@SUM(1+1)",
+    "-2+3+cmd|' /C calc'!A0",
+    "\t=1+1",
+    '=IMPORTXML(CONCAT("http://127.0.0.1:9/?",A1),"//a")',
+    'a,b;c"d""e',
+    "'); VACUUM INTO 'x.db'; --",
 ]
 PATHS = [
     "../../../../etc/passwd",
@@ -112,6 +125,9 @@ PATHS = [
     "; cat /etc/hosts |",
     "$(touch x) `touch y`",
     "con.txt",
+    "x.json\u0000.png",
+    "\\\\127.0.0.1\\share",
+    "?tab=settings&deploy=1#top",
 ]
 LETTERS = [
     "مرحبا بالعالم، كيف الحال؟",
@@ -134,6 +150,15 @@ LETTERS = [
     "nul\x00inside",
     "\ufffd\ufffe",
     "   spaces   around   ",
+    "\u2066\u2067\u2068\u202a\u202b never closed",
+    "\u061c\u200e\u200fmarks\u200d\u2060",
+    "👨🏿‍🚀👩🏽‍❤️‍💋‍👨🏻🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+    "e\u0301\u0323 \u0915\u094d\u0937 \u1112\u1161\u11ab",
+    "\ud7ff\ue000\ufffc private",
+    "𒐫𒐫𒐫 ꧅꧅꧅",
+    "\x01\x02\x1f control \x9b31m",
+    "new\r\rreturns\x0b\x0cfeeds",
+    "１２３ ＜ｓｃｒｉｐｔ＞",
 ]
 LONG = [
     "W" * 200,
@@ -144,7 +169,10 @@ LONG = [
     "https://example.com/" + "a" * 180,
     "word " * 39 + "end",
     "{{" * 100,
+    "ا" * 180,
+    "a\u0300" * 90,
+    "W" * 60 + "\n" + "W" * 60,
 ]
 
 HOSTILE = [*MARKUP, *CODE, *TEMPLATES, *DATABASE, *PATHS, *LETTERS, *LONG]
-assert len(HOSTILE) == len(set(HOSTILE)) >= 120
+assert len(HOSTILE) == len(set(HOSTILE)) >= 150

@@ -49,6 +49,8 @@ TEXT = "() => document.body.textContent"
 
 #: Names of fields are keys of JSON: no control characters, none twice.
 NAMES = [text for text in HOSTILE if text == text.strip() and text.isprintable()][:60]
+#: Labels of keys are one line of at most 80 characters.
+KEYS = [text[:80] for text in HOSTILE if text.strip() and text.isprintable()]
 #: A prompt with `{{` in it is a template: it would name steps that are not there.
 PROMPTS = [text for text in HOSTILE if "{{" not in text and "{%" not in text and "{#" not in text]
 
@@ -76,6 +78,16 @@ def titled(place: int) -> dict[str, Any]:
     }
 
 
+def labels() -> list[str]:
+    """Every text in the label of a node, several in one as far as they fit: a canvas of 60 nodes is drawn sooner than one of 160."""
+    found = [""]
+    for text in HOSTILE:
+        if len(found[-1]) + len(text) > 190:
+            found.append("")
+        found[-1] += text if not found[-1] else f" {text}"
+    return found
+
+
 def ask() -> dict[str, Any]:
     """Fields of every name, a node of every label, and a question to the model."""
     fields = [{"name": "texts", "type": "array", "items": {"type": "string"}, "default": HOSTILE}]
@@ -96,11 +108,11 @@ def ask() -> dict[str, Any]:
         {
             "id": f"set_{place}",
             "type": "set_fields",
-            "label": text,
+            "label": label,
             "inputs": {"said": "{{ prompt.out }}"},
             "position": {"x": 560 + 280 * (place % 8), "y": 120 * (place // 8)},
         }
-        for place, text in enumerate(HOSTILE)
+        for place, label in enumerate(labels())
     ]
     notes = [{"id": "note_1", "text": "\n".join(HOSTILE)[:4_000], "position": {"x": 0, "y": 300}}]
     edges = [{"id": "e", "source": "api_input", "target": "prompt"}]
@@ -162,7 +174,7 @@ def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
     made = Filled(server)
     files = {f"title_{place}": titled(place) for place in range(len(HOSTILE))} | {"ask": ask(), "fetch": fetch()}
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
-    made.make(files, live=live, model=model, key_label=HOSTILE[2], note="\n".join(HOSTILE)[:1_900])
+    made.make(files, live=live, model=model, key_label=HOSTILE[2], more_keys=KEYS, note="\n".join(HOSTILE)[:1_900])
     assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
     assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
     assert made.run("html", "fetch", {"url": site.at("/html")})["status"] == "completed"
@@ -199,15 +211,18 @@ def plain(text: str) -> str:
 
 
 def harmless(page: Page) -> None:
-    """No trace of a script or an element, and nothing wider than the window."""
+    """No trace of a script or an element, and nothing wider than the window, in either theme."""
+    assert page.evaluate(TRACES) == []
     for size in SIZES:
         page.set_viewport_size(size)
         if page.locator(".js-plotly-plot").count():
             page.wait_for_timeout(300)  # a chart follows its window after 100 ms
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        assert page.evaluate(TRACES) == []
-        wide = page.evaluate(STICKS_OUT)
-        assert not wide, "\n".join(wide)
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            wide = page.evaluate(STICKS_OUT)
+            assert not wide, f"{scheme}\n" + "\n".join(wide)
+    assert page.evaluate(TRACES) == []
 
 
 def shows(page: Page, texts: list[str]) -> None:
@@ -236,7 +251,6 @@ def shows(page: Page, texts: list[str]) -> None:
         "/jobs/{html}?step=page",
         "/jobs/{gone}?step=page",
         "/monitoring",
-        "/settings/keys",
         "/settings/models",
         "/settings/limits",
         "/settings/about",
@@ -255,9 +269,19 @@ def test_a_page_shows_texts_and_runs_none(page: Page, dialogs: list[str], filled
 
 def test_saved_flows_show_every_title(page: Page, dialogs: list[str], filled: Filled) -> None:
     page.goto("/flows")
-    page.get_by_role("heading", level=1).wait_for()
+    page.get_by_role("button", name="Show all").click()
+    page.locator(f".fp-flows tbody tr:nth-child({len(HOSTILE)})").wait_for()
 
     shows(page, HOSTILE)
+    harmless(page)
+    assert dialogs == []
+
+
+def test_the_keys_show_their_labels(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/settings/keys")
+    page.get_by_role("heading", level=1).wait_for()
+
+    shows(page, KEYS)
     harmless(page)
     assert dialogs == []
 
@@ -300,21 +324,17 @@ def test_a_job_shows_what_it_was_given_and_what_the_model_said(page: Page, dialo
     assert dialogs == []
 
 
-def test_the_playground_shows_labels_fields_prompts_and_a_run(page: Page, dialogs: list[str], filled: Filled) -> None:
+def test_the_playground_shows_labels_fields_prompts_and_the_answer_of_a_run(
+    page: Page, dialogs: list[str], filled: Filled
+) -> None:
     page.goto(f"/playground/{filled.flows['ask']}")
     page.locator("[data-loaded=true]").wait_for()
-    harmless(page)
+    shows(page, HOSTILE[:40])
     for node in ("api_input", "prompt", "set_3"):
         page.get_by_test_id(f"node-{node}").dispatch_event("click")
         page.wait_for_timeout(300)
         assert page.evaluate(TRACES) == []
     harmless(page)
-    assert dialogs == []
-
-
-def test_a_run_in_the_playground_shows_the_models_answer(page: Page, dialogs: list[str], filled: Filled) -> None:
-    page.goto(f"/playground/{filled.flows['ask']}")
-    page.locator("[data-loaded=true]").wait_for()
     run = page.get_by_role("region", name="Run", exact=True)
     run.get_by_role("button", name="Run", exact=True).click()
     expect(run).to_contain_text("Completed", timeout=30_000)
@@ -337,7 +357,7 @@ def test_the_search_of_the_frame_shows_titles_as_text(page: Page, dialogs: list[
 
 @pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[5], "{{ 7*7 }}", "\u202egnp.exe", "x" * 3_000])
 def test_addresses_are_shown_as_text_too(page: Page, dialogs: list[str], filled: Filled, text: str) -> None:
-    for path in ("/jobs", "/monitoring", "/flows"):
+    for path in ("/jobs", "/monitoring"):
         page.goto(
             f"{path}?" + "&".join(f"{name}={json.dumps(text)[1:-1]}" for name in ("flow", "q", "status", "key", "tab"))
         )

@@ -33,7 +33,7 @@ from ui.look.parts import (
     table,
     words,
 )
-from ui.look.text import _, percent, plural
+from ui.look.text import _, number, percent, plural
 from ui.monitoring.charts import sparkline
 from ui.opened import every, opened, times_of
 from ui.visit import App, Visit, visit
@@ -71,6 +71,10 @@ def register(app: App) -> None:
         FlowsPage(here, library).build()
 
 
+#: So many rows are drawn at once: a person who has more looks for words, or asks for all.
+AT_FIRST = 40
+
+
 class FlowsPage:
     """One open list."""
 
@@ -81,6 +85,7 @@ class FlowsPage:
         self.reader = self.times.reader
         self.text = ""
         self.only = "all"
+        self.most = AT_FIRST
 
     def build(self) -> None:
         """Draws the page."""
@@ -158,13 +163,18 @@ class FlowsPage:
                 for flow in self.library.flows
                 if test(flow) and self.text in f"{flow.title} {flow.description}".casefold()
             ]
-            saved = [flow for flow in shown if flow.newest_version]
-            fresh = [flow for flow in shown if not flow.newest_version]
+            drawn = shown[: self.most]
+            saved = [flow for flow in drawn if flow.newest_version]
+            fresh = [flow for flow in drawn if not flow.newest_version]
             if saved:
                 self._table(saved, _("Saved flows"))
             if fresh:
                 words(_("Not saved yet"), "fp-over", tag="h2")
                 self._table(fresh, _("Not saved yet"))
+            if len(drawn) < len(shown):
+                with ui.element("div").classes("fp-row"):
+                    words(f"{_('The first')} {len(drawn)} {_('of')} {number(len(shown), self.reader)}.", "fp-t2")
+                    button(_("Show all"), self._show_more, small=True)
             if not shown:
                 with feedback.empty("search_off", _("No flow fits"), _("Look for other words, or show all flows.")):
                     button(_("Show all"), self._show_all)
@@ -173,6 +183,10 @@ class FlowsPage:
 
     def _show_all(self) -> None:
         ui.navigate.to("/flows")
+
+    def _show_more(self) -> None:
+        self.most = len(self.library.flows)
+        self._draw_body()
 
     def _table(self, flows: list[FlowRow], label: str) -> None:
         columns = [

@@ -11,6 +11,7 @@ from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
 from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
 from tests.ui.conftest import Site
+from ui.flows.saved_flows import AT_FIRST
 
 
 async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: User) -> None:
@@ -42,6 +43,17 @@ async def test_the_list_follows_what_is_typed(site: Site, user: User) -> None:
 
     assert "Summarise a text" in page_text(user)
     await user.should_not_see("Website analyzer")
+
+
+async def test_of_very_many_flows_the_first_are_drawn_and_the_rest_on_request(site: Site, user: User) -> None:
+    for place in range(AT_FIRST + 2):
+        site.flow(f"Flow {place:02}")
+    await user.open("/flows")
+    assert "Flow 41" in page_text(user)
+    assert "Flow 00" not in page_text(user)
+
+    press(user, "Show all")
+    await user.should_see("Flow 00")
 
 
 async def test_a_deleted_live_flow_wants_its_title_typed_first(site: Site, user: User) -> None:
