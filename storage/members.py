@@ -37,6 +37,17 @@ class Person:
     seen_at: int | None = None
 
 
+@dataclass(frozen=True)
+class SignedInBrowser:
+    """One place where somebody is signed in. `id` is what the database knows its cookie by."""
+
+    id: str
+    created_at: int
+    seen_at: int
+    address: str
+    browser: str
+
+
 def hash_token(token: str) -> str:
     """SHA-256 in hexadecimal of a cookie or link token."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
@@ -77,6 +88,23 @@ def list_people(session: Session, workspace_id: str) -> list[Person]:
     """Everybody of a workspace, the first one first."""
     rows = session.scalars(select(User).where(User.workspace_id == workspace_id).order_by(User.created_at, User.id))
     return [person_of(row) for row in rows]
+
+
+def list_browsers(session: Session, workspace_id: str, user_id: str) -> list[SignedInBrowser]:
+    """Where a person is signed in now, the last used first."""
+    at = now(session)
+    rows = session.scalars(
+        select(SignIn)
+        .join(User, User.id == SignIn.user_id)
+        .where(
+            User.workspace_id == workspace_id,
+            SignIn.user_id == user_id,
+            SignIn.seen_at > at - IDLE,
+            SignIn.created_at > at - LONGEST,
+        )
+        .order_by(SignIn.seen_at.desc(), SignIn.token_hash)
+    )
+    return [SignedInBrowser(row.token_hash, row.created_at, row.seen_at, row.address, row.browser) for row in rows]
 
 
 def has_owner(session: Session, workspace_id: str) -> bool:

@@ -22,7 +22,7 @@ from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
 from ui.playground import page as playground
-from ui.settings import about, data, keys, limits, models, server
+from ui.settings import about, account, data, keys, limits, models, server, team
 from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ PAGES = (
     keys,
     models,
     limits,
+    team,
+    account,
     data,
     server,
     about,

@@ -12,12 +12,19 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from engine.actions.links import Link, get_link
-from engine.actions.members import Browser, join, set_new_password, set_up_owner, sign_in, sign_out
+from engine.actions.members import Browser, change_password, join, set_new_password, set_up_owner, sign_in, sign_out
 from engine.clock import SECOND
 from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
 from storage.members import LONGEST, find_signed_in
-from ui.guard import NO_STORE, local_path, ownerless_page, theme_of
-from ui.look.plain_pages import error_page, join_page, new_password_page, set_up_page, sign_in_page
+from ui.guard import NO_STORE, local_path, ownerless_page, stranger_answer, theme_of
+from ui.look.plain_pages import (
+    change_password_page,
+    error_page,
+    join_page,
+    new_password_page,
+    set_up_page,
+    sign_in_page,
+)
 from ui.look.text import _
 from ui.visit import COOKIE, App
 
@@ -37,6 +44,8 @@ def add_routes(root: FastAPI, app: App) -> None:
     root.add_route("/sign-out", pages.sign_out, methods=["POST"])
     root.add_route("/setup/{token}", pages.show_link, methods=["GET"])
     root.add_route("/setup/{token}", pages.use_link, methods=["POST"])
+    root.add_route("/change-password", pages.show_change, methods=["GET"])
+    root.add_route("/change-password", pages.change, methods=["POST"])
     root.add_route("/invite/{token}", pages.show_invitation, methods=["GET"])
     root.add_route("/invite/{token}", pages.join, methods=["POST"])
 
@@ -53,7 +62,8 @@ class SignInPages:
         wanted = local_path(request.query_params.get("next", ""))
         if self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, "")) is not None:
             return RedirectResponse(wanted or "/", 303, headers=NO_STORE)
-        return _html(sign_in_page(next_path=wanted, theme=theme_of(request)))
+        ended = "ended" in request.query_params
+        return _html(sign_in_page(next_path=wanted, ended=ended, theme=theme_of(request)))
 
     async def sign_in(self, request: Request) -> Response:
         try:
@@ -134,6 +144,35 @@ class SignInPages:
         except (Invalid, Conflict) as refusal:
             return _html(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
         return self._signed_in(request, cookie, "/")
+
+    async def show_change(self, request: Request) -> Response:
+        person = self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        if person is None:
+            return await stranger_answer(self.app, request)
+        return _html(change_password_page(person.email, theme=theme_of(request)))
+
+    async def change(self, request: Request) -> Response:
+        cookie = request.cookies.get(COOKIE, "")
+        person = self.app.database.read_now(find_signed_in, cookie)
+        if person is None:
+            return await stranger_answer(self.app, request)
+        errors: dict[str, str]
+        try:
+            form = await self._form(request)
+            new = await change_password(
+                self.app.database, cookie, form.get("old", ""), form.get("password", ""), _browser(request)
+            )
+        except _FormRefused:
+            return _foreign_form(request)
+        except SignInFailed as refusal:
+            errors, status = {"old": _said(refusal)}, 422
+        except Invalid as refusal:
+            errors, status = _wrong_fields(refusal), 422
+        except RateLimited as refusal:
+            errors, status = {"": _said(refusal)}, 429
+        else:
+            return self._signed_in(request, new, "/settings/account?changed=password")
+        return _html(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
 
     async def _form(self, request: Request) -> dict[str, str]:
         """The fields of a form of ours. Raises _FormRefused."""

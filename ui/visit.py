@@ -3,6 +3,9 @@
 rows = await visit.see(list_flows)                       # a query: the workspace comes first, by itself
 done = await visit.do(deploy, flow_id)                   # a verb: the principal comes first
 done = await visit.try_do(deploy, flow_id)               # the same; a refusal is shown, and None comes back
+
+An open page also asks by itself every few seconds: the tab of somebody who was signed out, shut out or given another role is emptied
+and led to the sign-in page, which says what happened.
 """
 
 from __future__ import annotations
@@ -10,18 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
-from nicegui import ui
+from nicegui import Client, ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.principal import Principal, Verb, may
-from engine.errors import Refusal
+from engine.clock import MINUTE
+from engine.errors import Refusal, Unavailable
 from engine.ids import WorkspaceId
 from engine.outside.local_servers import LocalServers
 from storage.database import Database
 from storage.flows import list_flows
-from storage.members import Person, find_signed_in
+from storage.members import Person, find_signed_in, hash_token, note_seen
 from storage.workspaces import get_limits
 from ui.look import feedback, frame
 from ui.look.search import Hit
@@ -35,6 +40,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COOKIE = "flowport_session"
+#: How often an open page asks whether its person is still signed in.
+WATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class Visit:
         self.person = person
         self._cookie = cookie
         self._address = address
+        self._noted = 0
+        self._path = ""
 
     @property
     def principal(self) -> Principal:
@@ -77,6 +86,11 @@ class Visit:
         """The person as the frame shows them."""
         limits = self.app.database.read_now(get_limits, self.person.workspace_id)
         return frame.Person(self.person.name, self.person.email, self.person.role, limits.title)
+
+    @property
+    def session_hash(self) -> str:
+        """By what the database knows this browser's session."""
+        return hash_token(self._cookie)
 
     def may(self, verb: Verb) -> bool:
         """Whether to offer something; the verb itself checks again."""
@@ -105,6 +119,7 @@ class Visit:
 
         def work(session: Session) -> T:
             self._check(session)
+            self._note(session)
             return verb(session, self.principal, *args, **kwargs)
 
         return await self._guarded(self.app.database.write(work))
@@ -119,18 +134,64 @@ class Visit:
             feedback.refused(refusal)
             return None
 
+    def watch(self, client: Client, path: str) -> None:
+        """Ends the tab when the session does; `path` is where to come back to.
+
+        It begins when the browser is there: NiceGUI delivers a page as soon as a timer waits for its browser.
+        """
+        self._path = path
+        watching = False
+
+        def begin() -> None:
+            nonlocal watching
+            if not watching:
+                watching = True
+                with client.layout:
+                    timer = ui.timer(WATCH_SECONDS, lambda: self._look(timer), immediate=False)
+
+        client.on_connect(begin)
+
+    async def _look(self, timer: ui.timer) -> None:
+        try:
+            await self.see(_nothing)
+        except SignedOut:
+            timer.deactivate()
+        except Unavailable:
+            pass  # a store that is busy is asked next time
+
+    def leave(self) -> None:
+        """Ends this tab; the session has ended by a verb of the person."""
+        self._end_tab(ui.context.client)
+
     def _check(self, session: Session) -> None:
         person = find_signed_in(session, self._cookie)
         if person is None:
             raise SignedOut
         self.person = person
 
+    def _note(self, session: Session) -> None:
+        """Somebody who works on an open page does not go idle."""
+        at = self.app.database.clock.now()
+        if at - self._noted >= MINUTE:
+            self._noted = at
+            note_seen(session, self._cookie)
+
     async def _guarded(self, answer: Any) -> Any:
         try:
             return await answer
         except SignedOut:
-            ui.navigate.to("/sign-in")
+            self._end_tab(ui.context.client)
             raise
+
+    def _end_tab(self, client: Client) -> None:
+        """Leads to the sign-in page and takes everything off the page, so that no event finds what it was meant for."""
+        if client.elements:
+            ui.navigate.to(f"/sign-in?ended=1&next={quote(self._path)}")
+            client.remove_all_elements()
+
+
+def _nothing(_session: Session, _workspace_id: str) -> None:
+    """Only asks who is there."""
 
 
 def visit(app: App, request: Request) -> Visit:
@@ -139,4 +200,6 @@ def visit(app: App, request: Request) -> Visit:
     person = app.database.read_now(find_signed_in, cookie)
     if person is None:
         raise SignedOut
-    return Visit(app, cookie, request.client.host if request.client else "", person)
+    here = Visit(app, cookie, request.client.host if request.client else "", person)
+    here.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    return here

@@ -246,6 +246,8 @@ def test_signing_in(browser: Browser, server: LiveServer, owner: Page) -> None:
         "/settings/keys",
         "/settings/models",
         "/settings/limits",
+        "/settings/team",
+        "/settings/account",
         "/settings/data",
         "/settings/server",
         "/settings/about",
@@ -290,6 +292,27 @@ def test_the_playground_after_a_run(owner: Page, filled: Filled) -> None:
     expect(run).to_contain_text("Completed")
 
     check(findings(owner))
+
+
+def test_an_invitation_and_a_new_password(browser: Browser, server: LiveServer, owner: Page) -> None:
+    open_page(owner, "/settings/team")
+    owner.get_by_role("button", name="Invite somebody").click()
+    owner.get_by_label("E-mail address").fill("eve@example.com")
+    found = findings(owner)
+    owner.get_by_role("button", name="Make the link").click()
+    link = owner.locator(".fp-reveal-key")
+    link.wait_for()
+    found += findings(owner)
+    stranger = browser.new_context()
+    page = stranger.new_page()
+    for path in (link.inner_text(), f"{server.url}/invite/unknown", f"{server.url}/sign-in?ended=1"):
+        page.goto(path)
+        found += findings(page)
+    stranger.close()
+    owner.goto("/change-password")
+    found += findings(owner)
+
+    check(found)
 
 
 @pytest.mark.parametrize(("path", "button"), [("/flows/{draft}", "Deploy API"), ("/settings/keys", "Create a key")])

@@ -20,6 +20,8 @@ NICEGUI = version("nicegui")
 EVERYBODY = "everybody"
 KEY = "a key"
 SIGNED_IN = "signed in"
+#: The same; strangers get 401 and are not led anywhere.
+SIGNED_IN_FORM = "signed in, a form"
 #: Signed in to its workspace, or everybody when the flow's docs were made public.
 DOCS_OF_A_FLOW = "signed in, or public docs"
 #: The web socket and its plain requests: closed for strangers.
@@ -53,6 +55,8 @@ WHO_MAY_CALL = {
     "POST /sign-out": EVERYBODY,
     "GET /setup/{token}": EVERYBODY,
     "POST /setup/{token}": EVERYBODY,
+    "GET /change-password": SIGNED_IN,
+    "POST /change-password": SIGNED_IN_FORM,
     "GET /invite/{token}": EVERYBODY,
     "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own: what is the same for everybody carries its version in the address.
@@ -79,6 +83,8 @@ WHO_MAY_CALL = {
     "GET /settings/keys": SIGNED_IN,
     "GET /settings/models": SIGNED_IN,
     "GET /settings/limits": SIGNED_IN,
+    "GET /settings/team": SIGNED_IN,
+    "GET /settings/account": SIGNED_IN,
     "GET /settings/data": SIGNED_IN,
     "GET /settings/data/backups/{name}": SIGNED_IN,
     "GET /settings/server": SIGNED_IN,
@@ -174,6 +180,13 @@ def test_a_stranger_is_sent_to_sign_in(stranger: httpx.Client, route: str):
     assert answer.headers["location"].split("?")[0] == "/sign-in"
     assert "set-cookie" not in answer.headers
     assert answer.text == ""
+
+
+@pytest.mark.parametrize("route", routes(SIGNED_IN_FORM))
+def test_a_strangers_form_is_refused(stranger: httpx.Client, route: str):
+    method, path = address(route)
+
+    assert stranger.request(method, path).status_code == 401
 
 
 @pytest.mark.parametrize("route", routes(SIGNED_IN))

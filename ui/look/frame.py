@@ -34,7 +34,8 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from ui.look.assets import asset_url
 from ui.look.feedback import toast_area
-from ui.look.parts import button, drop_menu, icon, icon_button, link, menu_item, words
+from ui.look.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
+from ui.look.roles import role_word
 from ui.look.search import Hit, Search, search_dialog
 from ui.look.text import ENGLISH, Reader, _
 
@@ -265,8 +266,11 @@ def _account(person: Person, dark: ui.dark_mode, *, rail: bool) -> None:
                 with ui.element("div").classes("fp-person"):
                     words(person.name, "fp-b", tag="div")
                     words(person.email, "fp-t2", tag="div")
-                    words(person.role.capitalize(), "fp-t3 fp-s12", tag="div")
+                    words(role_word(person.role), "fp-t3 fp-s12", tag="div")
                 ui.separator()
+                link_button(_("Your account"), "/settings/account", icon="manage_accounts", kind="quiet").props(
+                    "align=left"
+                ).classes("w-full")
                 # A plain form: signing out works even when the page's connection is gone.
                 with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
                     button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")

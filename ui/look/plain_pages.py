@@ -1,8 +1,9 @@
 """Pages written as plain HTML by the server, for people who are not signed in and for errors (security.md S29).
 
-    sign_in_page(email="", error="", next_path="", theme="")              posts email, password, next to /sign-in
+    sign_in_page(email="", error="", next_path="", ended=False, theme="") posts email, password, next to /sign-in
     set_up_page(token, name="", email="", errors={}, theme="")            posts name, email, password to /setup/{token}
     new_password_page(token, email, errors={}, theme="")                  posts password to /setup/{token}
+    change_password_page(email, errors={}, theme="")                      posts old, password to /change-password
     join_page(token, role, made_by=, fixed_email=, ...)                   posts name, email, password to /invite/{token}
     open_link_page(theme="")                                              no owner yet: the link is in the terminal
     not_found_page(theme="")                                              404
@@ -33,8 +34,8 @@ _MARK = (
 _BODY_CLASS = {"light": "body--light", "dark": "body--dark"}
 
 
-def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", theme: str = "") -> str:
-    """The sign-in form; `error` is a whole sentence, `next_path` where to go afterwards."""
+def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", ended: bool = False, theme: str = "") -> str:
+    """The sign-in form; `error` is a whole sentence, `next_path` where to go afterwards; `ended`: a page was open till now."""
     hidden = f'<input type="hidden" name="next" value="{escape(next_path)}">' if next_path else ""
     form = (
         f'<form method="post" action="/sign-in">{hidden}'
@@ -43,8 +44,13 @@ def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", theme
         + _main_button(_("Sign in"))
         + "</form>"
     )
-    foot = _("Forgotten your password? The owner of this server can make a new set-up link for you.")
-    return _document(_("Sign in"), _card(_("Sign in"), "", _alert(error) + form), theme, foot)
+    foot = _("Forgotten your password? An owner can make a reset link for you, under Settings, Team.")
+    if not ended:
+        return _document(_("Sign in"), _card(_("Sign in"), "", _alert(error) + form), theme, foot)
+    lead = _(
+        "Your session ended here: you were signed out everywhere, your role changed, an owner shut you out, or nothing happened for 12 hours. What was saved is kept."
+    )
+    return _document(_("You are signed out"), _card(_("You are signed out"), lead, _alert(error) + form), theme, foot)
 
 
 def set_up_page(
@@ -97,7 +103,7 @@ def join_page(
     word, means = ROLES.get(role, (role, ""))
     invited = f"{made_by} {_('invites you.')}" if made_by else _("You are invited.")
     lead = f"{invited} {_('Your role:')} {word.lower()}, {_('who')} {means}."
-    foot = _("You have an account already? Sign in, and leave this link to somebody else.")
+    foot = _("You have an account already? Then sign in with it; this link is for a new one.")
     return _document(_("Join Flowport"), _card(_("Join Flowport"), lead, _alert(wrong.get("", "")) + form), theme, foot)
 
 
@@ -115,6 +121,30 @@ def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | Non
     return _document(
         _("Choose a new password"), _card(_("Choose a new password"), lead, _alert(wrong.get("", "")) + form), theme
     )
+
+
+def change_password_page(email: str, *, errors: Mapping[str, str] | None = None, theme: str = "") -> str:
+    """The form with which somebody who is signed in changes their password. A plain page: its answer sets the cookie anew."""
+    wrong = errors or {}
+    form = (
+        '<form method="post" action="/change-password">'
+        f'<input type="hidden" name="email" autocomplete="username" value="{escape(email)}">'
+        + _field(
+            "old",
+            _("The password you have"),
+            kind="password",
+            complete="current-password",
+            error=wrong.get("old", ""),
+            focus=True,
+        )
+        + _password_field(wrong, label=_("The new password"))
+        + _main_button(_("Change the password"))
+        + "</form>"
+        f'<p class="fp-foot"><a href="/settings/account">{escape(_("Keep the old one"))}</a></p>'
+    )
+    lead = f"{_('For')} {email}. {_('Everywhere else you are signed in, you will be signed out.')}"
+    title = _("Change your password")
+    return _document(title, _card(title, lead, _alert(wrong.get("", "")) + form), theme)
 
 
 def open_link_page(*, theme: str = "") -> str:
@@ -165,10 +195,10 @@ def socket_refused_page(page_origin: str, expected_origin: str) -> str:
     )
 
 
-def _password_field(wrong: Mapping[str, str], *, focus: bool = False) -> str:
+def _password_field(wrong: Mapping[str, str], *, label: str = "", focus: bool = False) -> str:
     return _field(
         "password",
-        _("Password"),
+        label or _("Password"),
         kind="password",
         complete="new-password",
         hint=f"{_('At least')} {SHORTEST} {_('characters. A few words you can remember are best.')}",

@@ -11,7 +11,8 @@ from engine.actions.keys import NewKey
 from engine.key_format import Environment
 from ui.forms.form import Field
 from ui.look.answer import answer_of
-from ui.look.parts import button, copy_button, environment_badge, icon, words
+from ui.look.parts import button, words
+from ui.look.reveal import reveal_once
 from ui.look.text import _
 
 
@@ -26,30 +27,10 @@ class MadeKey:
 
 def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
     """The key in full, once. Done works when the person says it is in a safe place."""
-    with ui.element("section").classes("fp-card fp-reveal") as card:
-        title = f'{_("Copy the key")} "{made.label}" {_("now")}'
-        card.props["aria-label"] = title
-        icon("key", "fp-ok", size=20)
-        with ui.element("div").classes("fp-grow"):
-            with ui.element("div").classes("fp-row"):
-                words(title, tag="h2")
-                words("", "fp-sp")
-                environment_badge(made.environment)
-            words(
-                _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again."),
-                "fp-t2",
-                tag="p",
-            )
-            with ui.element("div").classes("fp-row fp-reveal-line"):
-                words(made.new.key, "fp-mono fp-reveal-key", tag="code")
-                copy_button(made.new.key, _("Copy key"), kind="main", small=False)
-            with ui.element("div").classes("fp-row"):
-                safe = ui.checkbox(_("I have put it in a safe place"))
-                words("", "fp-sp")
-                done = button(_("Done"), on_done, small=True)
-                done.disable()
-                safe.on_value_change(lambda event: done.set_enabled(bool(event.value)))
-    return card
+    title = f'{_("Copy the key")} "{made.label}" {_("now")}'
+    told = _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again.")
+    copy, safe = _("Copy key"), _("I have put it in a safe place")
+    return reveal_once(title, told, made.new.key, on_done, copy=copy, safe=safe, environment=made.environment)
 
 
 OWN = "own"

@@ -17,6 +17,8 @@ PLACES = {
     "keys": _("API Keys"),
     "models": _("Models and secrets"),
     "limits": _("Limits and plan"),
+    "team": _("Team"),
+    "account": _("Your account"),
     "data": _("Data"),
     "server": _("Server"),
     "about": _("About"),

@@ -1,0 +1,113 @@
+"""Settings, Your account: your own name and password, and where you are signed in."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from starlette.requests import Request
+
+from engine.actions.members import change_name, sign_out_everywhere
+from engine.errors import Refusal
+from storage.members import list_browsers
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.browser_names import browser_name
+from ui.look.parts import Column, badge, button, card, key_values, link_button, note, table, words
+from ui.look.roles import ROLES
+from ui.look.text import _
+from ui.opened import every, times_of
+from ui.settings.places import settings_page
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 10.0
+
+
+def register(app: App) -> None:
+    """Registers `/settings/account`."""
+
+    @ui.page("/settings/account", language="en-US")
+    async def open_account(request: Request, changed: str = "") -> None:
+        await AccountPage(visit(app, request)).build(changed=changed == "password")
+
+
+class AccountPage:
+    """One open page."""
+
+    def __init__(self, here: Visit) -> None:
+        self.here = here
+        self.times = times_of(here)
+
+    async def build(self, *, changed: bool) -> None:
+        """Draws the page; `changed`: the password was just changed."""
+        self.seen = await self.here.see(list_browsers, self.here.person.id)
+        with settings_page(self.here, "account", _("How the others see you, and how you come in.")):
+            if changed:
+                note(
+                    _("Everywhere else you were signed in, you are signed out."),
+                    kind="ok",
+                    icon="check_circle",
+                    strong=_("Your password is changed."),
+                )
+            self._draw_name()
+            with card(_("Password")), ui.element("div").classes("fp-row fp-wrap-row"):
+                words(_("Changing it signs you out in every other browser."), "fp-s13 fp-t2 fp-grow")
+                link_button(_("Change the password"), "/change-password", icon="lock_reset")
+            with card(_("Where you are signed in"), padded=False) as one:
+                with one.head:
+                    button(_("Sign out everywhere"), self._sign_out, icon="logout", small=True)
+                self.list = ui.element("div")
+            self._draw_browsers()
+        every(LOOK_SECONDS, self._look)
+
+    async def _look(self) -> None:
+        fresh = await self.here.see(list_browsers, self.here.person.id)
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw_browsers()
+
+    def _draw_name(self) -> None:
+        person = self.here.person
+        word, means = ROLES[person.role]
+        with card(_("You")), ui.element("div").classes("fp-form fp-narrow"):
+            key_values([(_("E-mail address"), person.email), (_("Role"), f"{word}: {means}")])
+            self.name = Field(_("Your name"))
+            with self.name.place:
+                box = ui.input(value=person.name).props("outlined dense autocomplete=name maxlength=100")
+                self.box = self.name.control(box)
+                self.box.on("keydown.enter", self._save_name)
+            with ui.element("div"):
+                button(_("Save the name"), self._save_name)
+
+    async def _save_name(self) -> None:
+        self.name.error("")
+        try:
+            await self.here.do(change_name, self.box.value or "")
+        except Refusal as refusal:
+            self.name.error(_("Write a name of 1 to 100 characters.") if refusal.errors else str(refusal))
+            self.name.focus()
+            return
+        feedback.told(_("Saved."), _("The other pages show it when they are opened again."))
+
+    def _draw_browsers(self) -> None:
+        self.list.clear()
+        columns = [Column(_("Browser")), Column(_("Address")), Column(_("Last used")), Column(_("Signed in"))]
+        with self.list:
+            rows = table(columns, label=_("Where you are signed in"), stacks=True).props("tabindex=0")
+            for one in self.seen:
+                with rows.row():
+                    with rows.cell(), ui.element("span").classes("fp-row"):
+                        words(browser_name(one.browser), "fp-b")
+                        if one.id == self.here.session_hash:
+                            badge(_("this one"), kind="ok", icon="check")
+                    rows.cell(one.address or _("unknown"), "fp-mono fp-t2")
+                    rows.cell(self.times.ago(one.seen_at), "fp-t2")
+                    rows.cell(self.times.moment(one.created_at), "fp-t2")
+
+    async def _sign_out(self) -> None:
+        sure = await feedback.confirm(
+            _("Sign out everywhere?"),
+            _("Every browser has to sign in again, this one too. Open pages stop within seconds."),
+            verb=_("Sign out everywhere"),
+        )
+        if sure:
+            await self.here.do(sign_out_everywhere)
+            self.here.leave()

@@ -1,0 +1,270 @@
+"""Settings, Team: who may come in and what they may do. An owner invites, changes roles and shuts out; the others see who is who."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from engine.actions.links import invitation_path, link_path
+from engine.actions.team import (
+    change_role,
+    disable_person,
+    enable_person,
+    make_reset_link,
+    sign_out_person,
+    withdraw_invitation,
+)
+from storage.links import Invitation, list_invitations
+from storage.members import Person, list_people
+from ui.look import feedback
+from ui.look.parts import Column, badge, button, card, link, menu_button, menu_item, note, table, words
+from ui.look.reveal import reveal_once
+from ui.look.roles import role_word
+from ui.look.text import _, plural
+from ui.opened import base_address, every, times_of
+from ui.settings.places import settings_page
+from ui.settings.team_forms import InviteForm, ask_role
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class SeenTeam:
+    """What the page shows. Open invitations are for owners."""
+
+    people: tuple[Person, ...]
+    invitations: tuple[Invitation, ...] = ()
+
+    @property
+    def owners(self) -> list[Person]:
+        """Owners who can sign in."""
+        return [one for one in self.people if one.role == "owner" and not one.disabled]
+
+    def name_of(self, actor: str) -> str:
+        """Who made something, by name."""
+        return next((one.name for one in self.people if one.id == actor), _("the command line"))
+
+
+def look_at_team(session: Session, workspace_id: str, *, invitations: bool) -> SeenTeam:
+    """Everybody of the workspace, and the invitations nobody has used yet."""
+    invited = list_invitations(session, workspace_id) if invitations else ()
+    return SeenTeam(tuple(list_people(session, workspace_id)), tuple(invited))
+
+
+def register(app: App) -> None:
+    """Registers `/settings/team`."""
+
+    @ui.page("/settings/team", language="en-US")
+    async def open_team(request: Request) -> None:
+        await TeamPage(visit(app, request)).build()
+
+
+class TeamPage:
+    """One open page."""
+
+    def __init__(self, here: Visit) -> None:
+        self.here = here
+        self.times = times_of(here)
+        self.base = base_address(here)
+        self.may = here.may("manage people")
+
+    async def build(self) -> None:
+        """Draws the page."""
+        self.seen = await self._see()
+        with settings_page(self.here, "team", _("Who may come in, and what each may do.")) as page:
+            if self.may:
+                with page.actions:
+                    self.begin = button(_("Invite somebody"), self._begin, icon="person_add")
+            else:
+                owners = ", ".join(f"{one.name} ({one.email})" for one in self.seen.owners)
+                said = _("Owners invite people and change roles. Ask:")
+                note(f"{said} {owners}.", icon="lock")
+            self.making = ui.element("div")
+            self.list = ui.element("div").classes("fp-col")
+            self._draw()
+        every(LOOK_SECONDS, self._look)
+
+    async def _see(self) -> SeenTeam:
+        return await self.here.see(look_at_team, invitations=self.may)
+
+    async def _look(self) -> None:
+        fresh = await self._see()
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw()
+
+    # Inviting.
+
+    def _begin(self) -> None:
+        self.begin.visible = False
+        self.making.clear()
+        with self.making, card(_("Invite somebody")):
+            InviteForm(self.here, self._invited, self._stop)
+
+    def _stop(self) -> None:
+        self.making.clear()
+        self.begin.visible = True
+
+    async def _invited(self, token: str, email: str) -> None:
+        title = f"{_('Send this link to')} {email}" if email else _("Send this link to the person")
+        self._reveal(
+            title,
+            _("It is shown this one time, works once and for 7 days. Whoever opens it chooses a name and a password."),
+            f"{self.base}{invitation_path(token)}",
+        )
+        await self._look()
+
+    def _reveal(self, title: str, sentence: str, value: str) -> None:
+        self.making.clear()
+        if self.may:
+            self.begin.visible = False
+        with self.making:
+            reveal_once(
+                title, sentence, value, self._stop, copy=_("Copy link"), safe=_("I have sent it"), symbol="link"
+            )
+
+    # Drawing.
+
+    def _draw(self) -> None:
+        self.list.clear()
+        with self.list:
+            count = plural(len(self.seen.people), _("person"), _("people"))
+            with card(_("People"), count, padded=False):
+                self._draw_people()
+            if self.seen.invitations:
+                with card(_("Open invitations"), _("Nobody has used these yet"), padded=False):
+                    self._draw_invitations()
+
+    def _draw_people(self) -> None:
+        columns = [
+            Column(_("Name")),
+            Column(_("Role")),
+            Column(_("Last here")),
+            Column(_("What to do"), hidden=True, right=True, width="60px"),
+        ]
+        rows = table(columns, label=_("People"), tall=True, stacks=True)
+        for one in self.seen.people:
+            with rows.row():
+                with rows.cell():
+                    with ui.element("span").classes("fp-row"):
+                        words(one.name, "fp-b fp-t3" if one.disabled else "fp-b")
+                        if one.id == self.here.person.id:
+                            badge(_("you"))
+                        if one.disabled:
+                            badge(_("Shut out"), kind="bad", icon="block")
+                    words(one.email, "fp-s12 fp-t3", tag="div")
+                with rows.cell():
+                    words(role_word(one.role))
+                    if self.seen.owners == [one]:
+                        words(_("the only owner"), "fp-s12 fp-t3", tag="div")
+                rows.cell(self.times.ago(one.seen_at) if one.seen_at else _("not yet"), "fp-t2")
+                with rows.cell():
+                    if self.may:
+                        self._draw_verbs(one)
+                    elif one.id == self.here.person.id:
+                        link(_("Your account"), "/settings/account")
+
+    def _draw_verbs(self, one: Person) -> None:
+        with menu_button(f"{_('More for')} {one.name}"):
+            if one.disabled:
+                menu_item(_("Let in again"), lambda: self._let_in(one), icon="lock_open")
+                return
+            menu_item(_("Change the role..."), lambda: self._change_role(one), icon="badge")
+            menu_item(_("Make a reset link..."), lambda: self._reset(one), icon="lock_reset")
+            menu_item(_("Sign out everywhere..."), lambda: self._sign_out(one), icon="logout")
+            ui.separator()
+            menu_item(_("Shut out..."), lambda: self._shut_out(one), icon="block", danger=True)
+
+    def _draw_invitations(self) -> None:
+        columns = [
+            Column(_("For")),
+            Column(_("Role")),
+            Column(_("Works until")),
+            Column(_("What to do"), hidden=True, right=True, width="110px"),
+        ]
+        rows = table(columns, label=_("Open invitations"), tall=True, stacks=True)
+        for one in self.seen.invitations:
+            whom = one.email or _("Whoever has the link")
+            with rows.row():
+                with rows.cell():
+                    words(whom, "fp-b")
+                    made = f"{_('by')} {self.seen.name_of(one.created_by)}, {self.times.ago(one.created_at)}"
+                    words(made, "fp-s12 fp-t3", tag="div")
+                rows.cell(role_word(one.role))
+                rows.cell(self.times.moment(one.expires_at), "fp-t2")
+                with rows.cell():
+                    taken_back = button(_("Withdraw"), lambda one=one: self._withdraw(one), small=True)
+                    taken_back.props["aria-label"] = f"{_('Withdraw the invitation for')} {whom}"
+
+    # What an owner does.
+
+    async def _withdraw(self, one: Invitation) -> None:
+        with feedback.refusals_told() as outcome:
+            await self.here.do(withdraw_invitation, one.id)
+        if not outcome.refused:
+            feedback.told(_("The invitation is withdrawn."), _("Nobody can join with its link any more."))
+        await self._look()
+
+    async def _change_role(self, one: Person) -> None:
+        role = await ask_role(one)
+        if role is None:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(change_role, one.id, role)
+        if not outcome.refused:
+            feedback.told(f"{one.name}: {role_word(role).lower()}.", _("It counts from the next sign-in on."))
+            await self._look()
+
+    async def _reset(self, one: Person) -> None:
+        sure = await feedback.confirm(
+            f"{_('Make a reset link for')} {one.name}?",
+            _("With it they choose a new password. Until it is used, the old password works on."),
+            verb=_("Make the link"),
+        )
+        if not sure:
+            return
+        token = await self.here.try_do(make_reset_link, one.id)
+        if token is not None:
+            title = f"{_('Send this link to')} {one.name}"
+            sentence = _("It is shown this one time, works once and for a day. Links from before no longer work.")
+            self._reveal(title, sentence, f"{self.base}{link_path(token)}")
+
+    async def _sign_out(self, one: Person) -> None:
+        sure = await feedback.confirm(
+            f"{_('Sign')} {one.name} {_('out everywhere?')}",
+            _("Every browser they are signed in with has to sign in again. Open pages stop within seconds."),
+            verb=_("Sign out everywhere"),
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(sign_out_person, one.id)
+        if not outcome.refused:
+            feedback.told(f"{one.name} {_('is signed out everywhere.')}")
+
+    async def _shut_out(self, one: Person) -> None:
+        sure = await feedback.confirm(
+            f"{_('Shut')} {one.name} {_('out?')}",
+            _("They are signed out within seconds and cannot sign in. What they made stays, and keys go on working."),
+            verb=_("Shut out"),
+            danger=True,
+            keep=_("Leave it"),
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(disable_person, one.id)
+        if not outcome.refused:
+            feedback.told(f"{one.name} {_('is shut out.')}")
+            await self._look()
+
+    async def _let_in(self, one: Person) -> None:
+        with feedback.refusals_told() as outcome:
+            await self.here.do(enable_person, one.id)
+        if not outcome.refused:
+            feedback.told(f"{one.name} {_('may sign in again.')}")
+            await self._look()

@@ -1,0 +1,93 @@
+"""The forms of the team: invite somebody, and choose another role."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from engine.actions.principal import Role
+from engine.actions.team import invite
+from engine.errors import Refusal
+from storage.members import Person
+from ui.forms.form import Field
+from ui.look.answer import answer_of
+from ui.look.parts import button, words
+from ui.look.roles import ROLES
+from ui.look.text import _
+from ui.visit import Visit
+
+
+class InviteForm:
+    """Asks for a role and maybe an e-mail address; `on_made(token, email)` hears of the link."""
+
+    def __init__(
+        self, here: Visit, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
+    ) -> None:
+        self.here = here
+        self.on_made = on_made
+        with ui.element("div").classes("fp-form fp-narrow"):
+            self.role = RoleChoice("editor")
+            self.email = Field(
+                _("E-mail address"),
+                _("optional"),
+                _("With it, only an account with this address can be made. Flowport sends no mail: you send the link."),
+            )
+            with self.email.place:
+                box = ui.input().props("outlined dense autocomplete=off type=email maxlength=200")
+                self.box = self.email.control(box)
+                self.box.on("keydown.enter", self._send)
+            with ui.element("div").classes("fp-row"):
+                button(_("Make the link"), self._send, icon="link", kind="main")
+                button(_("Cancel"), on_cancel, kind="quiet")
+
+    async def _send(self) -> None:
+        self.email.error("")
+        email = (self.box.value or "").strip()
+        try:
+            token = await self.here.do(invite, self.role.value, email)
+        except Refusal as refusal:
+            said = refusal.errors[0].detail if refusal.errors else refusal.detail
+            self.email.error(f"{said[:1].upper()}{said[1:].rstrip('.')}.")
+            self.email.focus()
+            return
+        await self.on_made(token, email)
+
+
+class RoleChoice:
+    """A select of roles that says what each may do."""
+
+    def __init__(self, role: Role) -> None:
+        field = Field(_("Role"))
+        with field.place:
+            choice = ui.select({name: word for name, (word, _means) in ROLES.items()}, value=role)
+            self._choice = field.control(choice.props("outlined dense options-dense"))
+            means = words("", "fp-hint", tag="p").props("role=status")
+
+        def say() -> None:
+            word, what = ROLES[self.value]
+            means.text = f"{word}: {what}."
+
+        say()
+        self._choice.on_value_change(say)
+
+    @property
+    def value(self) -> Role:
+        """What is chosen."""
+        return self._choice.value  # type: ignore[return-value] - only roles are offered
+
+
+async def ask_role(one: Person) -> Role | None:
+    """Asks which role somebody gets; None when it stays."""
+    title = f"{_('Change the role of')} {one.name}"
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_("They are signed out everywhere and have the new role when they sign in again."), tag="p")
+        with ui.element("div").classes("fp-form"):
+            choice = RoleChoice(one.role)
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            button(_("Change the role"), lambda: dialog.submit(choice.value), kind="main")
+    chosen = await answer_of(dialog)
+    return None if chosen == one.role else chosen
