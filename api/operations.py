@@ -126,6 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         None,
         "`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, "
         "`step.started|completed|failed|skipped`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`. "
+        "A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. "
         "Last-Event-ID goes on after that number. The stream ends with the job.",
         parameters=("job_id", "last_event_id"),
         refusals=(errors.NotFound,),

@@ -20,6 +20,7 @@ from engine.clock import Clock
 from engine.errors import StorageUnavailable
 from engine.flow.node_type import Json
 from engine.jobs.bell import job_changed
+from engine.jobs.streamed import Piece, Streamed
 from engine.jobs.values import Redaction, cut, encoded, is_small
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
 from storage.database import Database
@@ -28,8 +29,6 @@ from storage.steps import NewValue, Progress, write_progress
 
 log = logging.getLogger(__name__)
 
-#: Pieces of a model's text are gathered for so many seconds.
-DELTA_SECONDS = 0.1
 #: How long the journal waits for more before it writes.
 GATHER_SECONDS = 0.02
 #: How long a write waits before it is tried again while the disk is full.
@@ -57,7 +56,9 @@ class JobRecorder:
     told: int = 0
     stored: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
-    _deltas: dict[StepKey, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._streamed = Streamed(self.redaction)
 
     def started(self, step: StepStarted) -> None:
         """A step begins."""
@@ -66,17 +67,18 @@ class JobRecorder:
 
     def called(self, key: StepKey, call: Any) -> None:
         """A model call was made; its cost counts from now on."""
+        self._streamed.called(key)
         self._add(_Call(key, call, self.clock.now()))
 
     def delta(self, key: StepKey, text: str) -> None:
         """A piece of a model's text."""
-        if not self._deltas:
-            asyncio.get_running_loop().call_later(DELTA_SECONDS, self._flush_deltas)
-        self._deltas.setdefault(key, []).append(text)
+        if self._streamed.add(key, text):
+            asyncio.get_running_loop().call_later(self._streamed.due_in, self._tell_text)
 
     def ended(self, step: StepEnded) -> None:
         """A step is over."""
-        self._flush_deltas()
+        for piece in self._streamed.end(step.key):
+            self._add(_Text(piece, self.clock.now()))
         self.running.pop(step.key, None)
         self.done |= step.through
         if not step.key.index:
@@ -98,10 +100,9 @@ class JobRecorder:
         """Returns when everything told so far is on disk."""
         await self.journal.settled(self, self.told)
 
-    def _flush_deltas(self) -> None:
-        gathered, self._deltas = self._deltas, {}
-        for key, pieces in gathered.items():
-            self._add(_Delta(key, "".join(pieces), self.clock.now()))
+    def _tell_text(self) -> None:
+        for piece in self._streamed.take():
+            self._add(_Text(piece, self.clock.now()))
 
     def _add(self, item: _Item) -> None:
         if not self.closed:
@@ -116,13 +117,12 @@ class _Call:
 
 
 @dataclass(frozen=True)
-class _Delta:
-    key: StepKey
-    text: str
+class _Text:
+    piece: Piece
     at: int
 
 
-_Item = StepStarted | StepEnded | _Call | _Delta
+_Item = StepStarted | StepEnded | _Call | _Text
 
 
 class Journal:
@@ -255,8 +255,8 @@ def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], i
                 events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case _Call():
                 calls.append(_call(item))
-            case _Delta():
-                events.append(("step.delta", item.at, {**_where(item.key), "text": redaction.text(item.text)}))
+            case _Text(piece, at):
+                events.append(("step.delta", at, {**_where(piece.key), "call": piece.call, "text": piece.text}))
     return Progress(
         job_id=recorder.job.id,
         workspace_id=recorder.job.workspace_id,

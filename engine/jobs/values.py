@@ -76,6 +76,15 @@ class Redaction:
                 text = text.replace(secret, HIDDEN)
         return text
 
+    def begun(self, text: str) -> int:
+        """How many characters at the end of a text may be the beginning of a secret."""
+        return max((_overlap(text, secret) for secret in self._secrets), default=0)
+
+
+def _overlap(text: str, secret: str) -> int:
+    longest = min(len(secret) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(secret[:size])), 0)
+
 
 def _written(secret: str) -> Iterable[str]:
     """A secret as itself and as it stands inside a JSON string."""

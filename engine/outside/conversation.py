@@ -100,9 +100,9 @@ class Conversation:
             failed = _empty(self.request.model_name, response)
             self._blame(failed.code)
             raise failed
-        self._report()
         if self.request.on_delta and not self._told:
             self._tell(text)
+        self._report()
         return self._answered(text, text)
 
     async def _object(self, model: Model, schema: JsonSchema) -> ModelAnswer:

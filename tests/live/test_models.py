@@ -95,6 +95,36 @@ def test_the_text_of_a_model_arrives_in_the_events(terminal, caller, model):
     assert {data["node_id"] for data in deltas} == {"prompt"}
 
 
+def test_text_goes_out_while_the_model_still_writes_and_a_replay_tells_the_same(terminal, caller, model):
+    model.say(Said("one two three four five six", pause=0.4))
+    job_id = caller.accepted(ask(terminal, "box:small-model"), {"topic": "Oslo"})
+    live = caller.events(job_id)
+    names = [name for _, name, _ in live]
+    assert names.count("step.delta") >= 3, names
+    assert names[-3:] == ["step.delta", "step.completed", "job.completed"]
+    assert caller.events(job_id) == live
+    half = live[len(live) // 2][0]
+    assert caller.events(job_id, after=half) == [event for event in live if event[0] > half]
+
+
+def test_a_key_that_is_spelled_over_many_events_is_in_none(terminal, caller, model):
+    model.say(Said(f"My key is {KEY[:9]} {KEY[9:]} or {KEY} indeed.", pause=0.2))
+    job = caller.run(ask(terminal, "box:small-model"), {"topic": "keys"})
+    texts = [data["text"] for _, name, data in caller.events(job["job_id"]) if name == "step.delta"]
+    assert KEY not in "".join(texts)
+    assert "".join(texts).endswith("or •••• indeed.")
+
+
+def test_a_stream_that_broke_off_is_told_as_another_call(terminal, caller, model):
+    model.say(Said("Lost half", drop=True), "Whole answer.")
+    patient = {**flows.prompt("box:small-model"), "policy": {"retries": 1}}
+    job = caller.run(terminal.flow(flows.one_node(patient, TOPIC)), {"topic": "Oslo"})
+    assert job["result"] == {"output": "Whole answer."}
+    deltas = [data for _, name, data in caller.events(job["job_id"]) if name == "step.delta"]
+    said = {call: "".join(one["text"] for one in deltas if one["call"] == call) for call in (1, 2)}
+    assert said == {1: "Lost half", 2: "Whole answer."}
+
+
 def test_an_unknown_price_is_unknown_and_an_own_price_counts(terminal, caller, model):
     flow_id = ask(terminal, "far:small-model")
     job = caller.run(flow_id, {"topic": "Oslo"})

@@ -135,11 +135,11 @@ async def test_after_the_last_attempt_the_step_fails_and_keeps_what_it_spent(ask
 
 
 async def test_a_passing_fault_is_tried_again_by_the_runner(ask, server):
-    server.say(Said(status=429, headers={"retry-after": "0"}), "Fine.")
+    server.say(Said(status=503, headers={"retry-after": "0"}), "Fine.")
     outcome, notebook = await ask({"model": "Mine:small"}, {"prompt": "Where?"}, policy={"retries": 1})
     assert outcome.result == {"output": "Fine."}
-    assert [one.code for one in notebook.steps["prompt"].tries] == ["model_rate_limited", None]
-    assert [call.error for call in notebook.steps["prompt"].calls] == ["model_rate_limited", None]
+    assert [one.code for one in notebook.steps["prompt"].tries] == ["model_unreachable", None]
+    assert [call.error for call in notebook.steps["prompt"].calls] == ["model_unreachable", None]
 
 
 async def test_the_simulated_model_marks_the_step(ask, server):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from engine.ids import JobId
+from ui.playground.run.live_text import LiveText
 from ui.playground.watch import Look, look_at
 from ui.visit import SignedOut, Visit
 
@@ -20,6 +21,7 @@ async def follow_job(
     job_id: JobId,
     *,
     wanted: Callable[[], bool],
+    live: LiveText,
     on_look: Callable[[Look], None],
     on_tick: Callable[[], None],
 ) -> None:
@@ -35,6 +37,7 @@ async def follow_job(
                 return
             if look is not None:
                 seen = look.job.last_seq
+                await live.look(look)
                 on_look(look)
                 if look.job.ended:
                     return

@@ -20,6 +20,7 @@ from ui.playground.run.batch import SampleBatch
 from ui.playground.run.controls import Controls
 from ui.playground.run.follow import follow_job
 from ui.playground.run.input_form import InputForm
+from ui.playground.run.live_text import LiveText
 from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import StepValues
 from ui.playground.watch import Look, statuses, step_of
@@ -64,6 +65,7 @@ class RunPanel:
         self._starting = False
         self._stopping = False
         self._drawn: Any = None
+        self.live = LiveText(visit)
         self._draw(payload)
 
     # What other parts of the page ask.
@@ -118,6 +120,7 @@ class RunPanel:
             self.visit,
             job_id,
             wanted=lambda: self.job_id == job_id and not self.panel.is_deleted,
+            live=self.live,
             on_look=self._show,
             on_tick=self._tick,
         )
@@ -149,6 +152,7 @@ class RunPanel:
                         self.visit,
                         self.draft,
                         self.reader,
+                        live=self.live,
                         on_item=self._choose,
                         on_fix=self.on_fix if edit else None,
                         on_run_from=self.run_from if may_run else None,
@@ -235,11 +239,12 @@ class RunPanel:
             self.rows.show(self.look, self.shown, self.draft.document, (self.node_id or "", self.index_path))
 
     def _show_values(self) -> None:
-        """The chosen step as it is now; without one the end of the run. Drawn again only when it changed."""
+        """The chosen step as it is now; without one what a model writes, then the end of the run. Drawn again only when it changed."""
         look = self.look
         if look is None:
             return
-        step = step_of(look, self.node_id, self.index_path) if self.node_id else None
+        writing = None if look.job.ended else self.live.writing(look)
+        step = step_of(look, self.node_id, self.index_path) if self.node_id else writing
         failed = look.job.ended and look.job.status == "failed" and (step is None or not step.error)
         if step is not None and not failed:
             if self._drawn != step:

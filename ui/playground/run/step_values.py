@@ -17,6 +17,7 @@ from ui.look.parts import words
 from ui.look.text import Reader, _
 from ui.playground.draft import OpenDraft
 from ui.playground.run.failure import Fix, RunFrom, failure_card
+from ui.playground.run.live_text import LiveText
 from ui.playground.step_parts import downloading, item_pager, node_title, nothing_words, step_facts, step_value
 from ui.playground.watch import Look
 from ui.visit import Visit
@@ -31,6 +32,7 @@ class StepValues:
         draft: OpenDraft,
         reader: Reader,
         *,
+        live: LiveText,
         on_item: Callable[[str, str], Awaitable[None]],
         on_fix: Fix | None,
         on_run_from: RunFrom | None,
@@ -39,6 +41,7 @@ class StepValues:
         self.here = here
         self.draft = draft
         self.reader = reader
+        self.live = live
         self.on_item = on_item
         self.on_fix = on_fix
         self.on_run_from = on_run_from
@@ -69,6 +72,8 @@ class StepValues:
                 self._draw_error(step.error, look.job.id)
             elif output is None:
                 words(nothing_words(step, "output"), "fp-t2", tag="p")
+                if step.status == "running":
+                    self.live.draw(step)
             else:
                 step_value(
                     output,

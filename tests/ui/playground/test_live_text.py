@@ -1,0 +1,76 @@
+"""What a model writes is seen in the Run panel while it writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui.testing import User
+from sqlalchemy.orm import Session
+
+from engine.ids import JobId
+from storage.events import add_events
+from storage.models import Job, Step
+from tests.factories import greeting
+from tests.ui.arrange import page_text
+from tests.ui.conftest import Site
+from tests.ui.playground.runs import playground_run
+from tests.ui.playground.test_run_panel import opened
+
+INPUT = [{"id": "e1", "source": "api_input", "target": "prompt"}]
+
+
+def prompting() -> dict[str, Any]:
+    file = greeting(edges=INPUT)
+    file["nodes"][1] = {"id": "prompt", "type": "prompt", "config": {"model": "simulated"}, "inputs": {"prompt": "Hi"}}
+    return file
+
+
+def running(site: Site, flow_id: str) -> JobId:
+    """A run whose Prompt is being answered."""
+    job_id = playground_run(site, flow_id, {"name": "Ada"}, status="processing")
+
+    def begin(session: Session) -> None:
+        job = session.get_one(Job, job_id)
+        job.completed_at, job.started_at = None, job.created_at
+        session.add(
+            Step(
+                job_id=job_id, node_id="prompt", index_path="", status="running", attempt=1, tries=0,
+                started_at=job.created_at, input_tokens=0, output_tokens=0, model_calls=0, simulated=False,
+            )
+        )  # fmt: skip
+
+    site.database.write_now(begin)
+    return job_id
+
+
+def write(site: Site, job_id: JobId, text: str, call: int = 1) -> None:
+    """The model writes more."""
+
+    def add(session: Session) -> None:
+        job = session.get_one(Job, job_id)
+        job.last_seq += 1
+        data = {"node_id": "prompt", "index": [], "call": call, "text": text}
+        add_events(session, job_id, job.last_seq, [("step.delta", site.clock.now(), data)])
+
+    site.database.write_now(add)
+
+
+async def test_text_grows_while_a_model_writes_and_begins_anew_with_another_call(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=prompting())
+    job_id = running(site, flow_id)
+    write(site, job_id, "Dear <b>Ada</b>, ")
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("The model writes", retries=40)
+    assert "Dear <b>Ada</b>, " in page_text(user)
+    write(site, job_id, "{{ 7*7 }} sheep")
+    await user.should_see("Dear <b>Ada</b>, {{ 7*7 }} sheep", retries=40)
+    write(site, job_id, "Hello", call=2)
+    await user.should_see("Hello", retries=40)
+    assert "sheep" not in page_text(user)
+
+
+async def test_a_step_that_writes_nothing_yet_shows_no_empty_text(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=prompting())
+    job_id = running(site, flow_id)
+    await opened(user, flow_id, f"?job={job_id}")
+    assert "The model writes" not in page_text(user)

@@ -1,0 +1,75 @@
+"""The text of models while they write: gathered from the job's events, shown in place of the output that is not there yet."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from storage.events import EventRow, list_events
+from storage.steps import StepRow
+from ui.look.parts import Words, words
+from ui.look.text import _
+from ui.playground.watch import Look
+from ui.visit import Visit
+
+#: So much of the end of a text is shown; all of it stands in the output when the step has ended.
+SHOWN = 8_000
+#: Events that are read at once.
+_PAGE = 2_000
+
+Place = tuple[str, str]
+
+
+class LiveText:
+    """What the models of one run have written so far, by step."""
+
+    def __init__(self, here: Visit) -> None:
+        self._here = here
+        self._job_id: str | None = None
+        self._seq = 0
+        self._texts: dict[Place, tuple[int, str]] = {}
+        self._shown: tuple[Place, ui.element, Words] | None = None
+
+    async def look(self, look: Look) -> None:
+        """Reads what came in since the last look, and shows it when its step is the one that is drawn."""
+        if look.job.id != self._job_id:
+            self._job_id, self._seq, self._texts, self._shown = look.job.id, 0, {}, None
+        if not any(step.status == "running" for step in look.steps):
+            return
+        rows = await self._here.see(list_events, look.job.id, self._seq, _PAGE, name="step.delta")
+        for row in rows:
+            self._take(row)
+        if rows:
+            self._show()
+
+    def writing(self, look: Look) -> StepRow | None:
+        """The step whose model began to write last, of those that still run."""
+        running = {(step.node_id, step.index_path): step for step in look.steps if step.status == "running"}
+        return next((running[place] for place in reversed(self._texts) if place in running), None)
+
+    def draw(self, step: StepRow) -> None:
+        """Makes room for the text of a running step where we are."""
+        with ui.element("div").classes("fp-live") as box:
+            words(_("The model writes"), "fp-s12 fp-t2")
+            with ui.element("pre").classes("fp-code fp-wrap") as text:
+                text.props["tabindex"] = "0"
+                text.props["aria-label"] = _("Text so far")
+                said = words("")
+        self._shown = (step.node_id, step.index_path), box, said
+        self._show()
+
+    def _take(self, row: EventRow) -> None:
+        place = str(row.data["node_id"]), ".".join(str(part) for part in row.data["index"])
+        call, text = int(row.data.get("call") or 1), str(row.data["text"])
+        before = self._texts.get(place)
+        self._texts[place] = call, (before[1] + text if before and before[0] == call else text)[-SHOWN:]
+        self._seq = row.seq
+
+    def _show(self) -> None:
+        if self._shown is None:
+            return
+        place, box, said = self._shown
+        if box.is_deleted:
+            self._shown = None
+            return
+        said.text = self._texts.get(place, (1, ""))[1]
+        box.visible = bool(said.text)
