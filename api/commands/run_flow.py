@@ -18,6 +18,7 @@ from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.ids import new_id
+from engine.jobs.prepare import Preparer
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.models import ModelRequest, Models, split_model
@@ -30,6 +31,7 @@ from engine.settings import BadSetting, Settings
 if TYPE_CHECKING:
     from engine.jobs.datasets import WorkspaceDatasets
     from engine.outside.models import ModelAnswer, ModelConnection
+    from engine.run.calls import CalledPlan
 
 
 def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -143,6 +145,12 @@ class _Outside:
             )
         except Refusal as refusal:
             raise NodeFailed(str(refusal)) from refusal
+
+    async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
+        preparer, workspace_id = Preparer(CATALOG), self._terminal.workspace.id
+        return await asyncio.to_thread(
+            self._terminal.database.read_now, preparer.called_plan, workspace_id, flow_id, version
+        )
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.to_thread(work, *args)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from engine.actions.called_flows import calls_older_versions, read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.flows import add_version, not_saved
 from engine.actions.principal import Principal, require_may
 from engine.errors import FlowInvalid, Problem
+from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.validation import deploy_problems, without_parked
 from engine.ids import FlowId
@@ -47,27 +49,40 @@ def deploy(session: Session, principal: Principal, flow_id: str, *, version: int
     flow = hold_flow(session, principal.workspace_id, flow_id)
     number = flow.newest_version if version is None else version
     if not flow.newest_version:
-        found = problems_before_deploy(session, principal.workspace_id, load_document(flow.draft))
+        found = problems_before_deploy(session, principal.workspace_id, flow_id, load_document(flow.draft))
         raise FlowInvalid([*not_saved(flow).problems, *found])
-    if version is None and flow.draft_differs:
+    if version is None and (flow.draft_differs or calls_older_versions(session, principal.workspace_id, flow_id)):
         number = add_version(session, principal, flow, "")
-    document = load_document(get_version(session, principal.workspace_id, flow_id, number).document)
-    found = problems_before_deploy(session, principal.workspace_id, document)
+    row = get_version(session, principal.workspace_id, flow_id, number)
+    document = load_document(row.document)
+    found = problems_before_deploy(session, principal.workspace_id, flow_id, document)
     if found:
         raise FlowInvalid(found)
+    if row.first_deployed_at is None:
+        _fix_calls(session, principal, flow, number, document)
     if flow.live_version != number:
         _switch(session, principal, flow, number)
     return Deployed(FlowId(flow.id), number, endpoint_path(flow.id))
 
 
-def problems_before_deploy(session: Session, workspace_id: str, document: Document) -> list[Problem]:
-    """Everything that stops a deployment: what the flow says about itself, connections and datasets that are not there."""
+def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, document: Document) -> list[Problem]:
+    """Everything that stops a deployment: what the flow says about itself, what it names and is not there, and its calls."""
     names = {connection.name for connection in list_connections(session, workspace_id)}
+    library = read_library(session, workspace_id, document)
     return [
         *deploy_problems(document, CATALOG),
         *unknown_connections(document, names),
         *missing_datasets(document, known_datasets(session, workspace_id)),
+        *call_problems(document, flow_id, library),
     ]
+
+
+def _fix_calls(session: Session, principal: Principal, flow: Flow, number: int, document: Document) -> None:
+    """A version that goes live for the first time keeps the versions of the flows it calls."""
+    fixed = pinned(document, read_library(session, principal.workspace_id, document))
+    if fixed != document:
+        session.get_one(FlowVersion, (flow.id, number)).document = fixed.dumps()
+        session.flush()
 
 
 def unknown_connections(document: Document, names: Collection[str]) -> list[Problem]:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
 from engine.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
+from engine.flow.called import call_problems, unpinned
 from engine.flow.document import (
     MAX_BYTES,
     MAX_NAME,
@@ -65,6 +67,7 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
     if any(problem.blocks_import for problem in found):
         raise FlowInvalid(found)
     flow = _add_flow(session, principal, file.title, file.description, file.document)
+    found += call_problems(file.document, flow.id, read_library(session, principal.workspace_id, file.document))
     add_version(session, principal, flow, "Imported")
     found += missing_datasets(file.document, known_datasets(session, principal.workspace_id))
     return Imported(FlowId(flow.id), tuple(found))
@@ -263,11 +266,13 @@ def _put_draft(session: Session, flow: Flow, document: Document) -> None:
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
     newest = session.get(FlowVersion, (flow.id, flow.newest_version)) if flow.newest_version else None
-    flow.draft_differs = newest is None or load_document(newest.document) != without_parked(document)
+    flow.draft_differs = newest is None or unpinned(load_document(newest.document)) != without_parked(
+        unpinned(document)
+    )
 
 
 def _draft_text(document: Document) -> str:
-    text = document.dumps()
+    text = unpinned(document).dumps()  # what is called is fixed by deploying
     if len(text.encode()) > MAX_BYTES:
         raise Invalid(
             f"The flow has {len(text.encode()):,} bytes; a flow may have {MAX_BYTES:,} (1 MiB)",

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.errors import PayloadInvalid
+from engine.errors import FlowInvalid, PayloadInvalid
+from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
@@ -108,6 +110,10 @@ def run_in_playground(
         raise PayloadInvalid(count, errors=tuple(errors))
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         get_job(session, principal.workspace_id, earlier)
+    library = read_library(session, principal.workspace_id, wanted)
+    if wrong := call_problems(wanted, flow_id, library):
+        raise FlowInvalid(wrong)
+    document = pinned(document, library)
     snapshot_id, job_id = new_id("snap"), JobId(new_id("job"))
     session.execute(
         insert(Snapshot),

@@ -37,6 +37,9 @@ GROUPS: dict[Group, str] = {
 PROCESSING: frozenset[Group] = frozenset({"web", "ai", "lists", "transform", "logic"})
 
 
+#: The time limit of a node that may take as long as its job: more than any job has.
+THE_JOBS = 86_400.0
+
 #: An input that wants text takes any JSON value by the rule of `as_text`.
 Text = Annotated[str, BeforeValidator(as_text)]
 
@@ -254,6 +257,10 @@ class NodeContext(Protocol):
 
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
         """A template with `{% %}` as text, rendered in a process that can be killed; `data` is `{node id: {"out": value}}`."""
+        ...
+
+    async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
+        """Runs another flow of this workspace as part of this step and gives its result. Raises NodeFailed."""
         ...
 
     def secret(self, secret_id: str) -> str:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from engine.errors import FlowInvalid
 from engine.flow.document import Document, load_document
 from engine.flow.graph import Graph
-from engine.flow.node_type import Catalog, Json
+from engine.flow.node_type import Catalog, Json, NodeFailed
+from engine.run.calls import CalledPlan
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import RunOptions
 from engine.run.steps import StepKey
+from storage.flows import find_flow, find_version
 from storage.job_changes import Claimed
 from storage.jobs import read_value
 from storage.models import FlowVersion, Snapshot
@@ -66,6 +69,41 @@ class Preparer:
             kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
             options=RunOptions(job_id=job.id, until=until),
         )
+
+    def called_plan(self, session: Session, workspace_id: str, flow_id: str, version: int | None) -> CalledPlan:
+        """A query: what a Call Flow of this workspace runs, its live or else newest version when none is fixed.
+
+        Raises NodeFailed.
+        """
+        flow = find_flow(session, workspace_id, flow_id)
+        if flow is None:
+            raise NodeFailed(
+                "The flow that this step calls is not there any more.",
+                why="It was deleted, or belongs to another workspace.",
+                remedy="Choose another flow in the node and deploy again.",
+            )
+        number = version or flow.live_version or flow.newest_version
+        if not number:
+            raise NodeFailed(
+                f"“{flow.title}” was never saved, so it cannot be called.",
+                why="A call runs a saved version.",
+                remedy="Open it in the Playground and use Save As.",
+            )
+        row = find_version(session, workspace_id, flow_id, number)
+        if row is None:
+            raise NodeFailed(f"“{flow.title}” has no version {number}.", remedy="Deploy this flow again.")
+        try:
+            if row.first_deployed_at is None:  # deploying it will still fix what it calls
+                plan = compile_plan(load_document(row.document), self.catalog)
+            else:
+                plan = self._plan_of(session, flow_id, number)
+        except FlowInvalid as error:
+            raise NodeFailed(
+                f"Version {number} of “{flow.title}” cannot run: {error.problems[0].message}",
+                why="It has problems that stand in the way of a deployment, too.",
+                remedy="Open that flow, mend its problems, save it, and deploy this flow again.",
+            ) from error
+        return CalledPlan(flow_id, number, flow.title, plan)
 
     def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
         key = (flow_id, number)

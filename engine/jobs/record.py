@@ -81,7 +81,9 @@ class JobRecorder:
             self._add(_Text(piece, self.clock.now()))
         self.running.pop(step.key, None)
         self.done |= step.through
-        if not step.key.index:
+        if step.key.is_inner:
+            pass  # a part of the step that calls its flow
+        elif not step.key.index:
             self.done.add(step.key.node_id)
         elif step.status == "failed":
             self.failed_items.add((step.splitter, step.key.index))

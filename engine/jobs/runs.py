@@ -147,7 +147,7 @@ class Runs:
             prepared = self.preparer.prepare_at_once(run.job)
             if prepared is None:
                 prepared = await self.database.read(self.preparer.prepare, run.job)
-            run.recorder.done |= {key.node_id for key in prepared.kept if not key.index}
+            run.recorder.done |= {key.node_id for key in prepared.kept if not key.index and not key.is_inner}
             run.recorder.failed_before = _failed_before(prepared)
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))

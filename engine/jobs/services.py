@@ -25,6 +25,7 @@ from engine.outside.http import Answer, Door
 from engine.outside.manners import SiteRules
 from engine.outside.models import ModelAnswer, ModelRequest, Models
 from engine.outside.sandbox.pool import Sandbox
+from engine.run.calls import CalledPlan
 from engine.run.steps import Services
 from storage.database import Database
 from storage.job_changes import Claimed
@@ -35,7 +36,9 @@ THREADS = 4
 
 @dataclass(frozen=True)
 class Outside:
-    """What the runs of one worker process share. `open_secret` and `open_connection` are queries that unseal."""
+    """What the runs of one worker process share. `open_secret` and `open_connection` are queries
+    that unseal.
+    """
 
     database: Database
     door: Door
@@ -43,6 +46,8 @@ class Outside:
     threads: ThreadPoolExecutor
     open_secret: Callable[[Session, str, str], str]
     open_connection: Callable[[Session, str, str], ModelConnection | None]
+    #: Workspace, flow, version -> what a Call Flow runs; a query.
+    called_plan: Callable[[Session, str, str, int | None], CalledPlan]
     sandbox: Sandbox = field(default_factory=Sandbox)
 
     def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
@@ -86,6 +91,11 @@ class JobServices:
             raise _unusable(refusal) from refusal
         self._recorder.redaction.add(value)
         return value
+
+    async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
+        """The version of another flow of the workspace, read when it is called. Raises NodeFailed."""
+        read = self._outside.called_plan
+        return await self._outside.database.read(read, self._workspace_id, flow_id, version)
 
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
         """Runs CPU-heavy work off the loop."""

@@ -158,6 +158,7 @@ class _Worker:
         """Made on the loop: the door and the models belong to it."""
         vault = self._vault
         door = Door(self._rules())
+        preparer = Preparer(self.options.catalog)
         outside = Outside(
             database=self.database,
             door=door,
@@ -165,8 +166,9 @@ class _Worker:
             threads=ThreadPoolExecutor(THREADS, thread_name_prefix="step"),
             open_secret=lambda session, workspace_id, secret_id: open_secret(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
+            called_plan=preparer.called_plan,
         )
-        journal, preparer = Journal(self.database), Preparer(self.options.catalog)
+        journal = Journal(self.database)
         return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal)
 
     def _on_loop(self, work: Callable[[], tuple[Outside, Runs]]) -> tuple[Outside, Runs]:

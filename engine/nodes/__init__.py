@@ -8,6 +8,7 @@ from engine.nodes import (
     api_output,
     array_flatten,
     array_splitter,
+    call_flow,
     condition,
     dataset_sink,
     dataset_source,
@@ -45,6 +46,7 @@ NODE_TYPES: tuple[NodeType, ...] = (
     extract_pattern.NODE,
     condition.NODE,
     first_value.NODE,
+    call_flow.NODE,
 )
 
 CATALOG: Catalog = {node.type: node for node in NODE_TYPES}

@@ -12,12 +12,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.clock import Clock, SystemClock, to_rfc3339
 from engine.flow.node_type import Json
 from engine.flow.references import Missing, Scope
 from engine.run.blocks import Block, Unit
+from engine.run.calls import CalledPlan, InnerRecorder, OpenCalls, as_failure, kept_inside, may_open, payload_for
 from engine.run.lists import Collector, Frame, Index, Opened
 from engine.run.plan import Incoming, Plan, PlannedNode
 from engine.run.step import StepRun
@@ -29,11 +31,15 @@ BREATH_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds."""
+    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds.
+
+    `around`: the flows that this one is called by, outermost first.
+    """
 
     job_id: str = ""
     until: str | None = None
     deadline: float | None = None
+    around: OpenCalls = ()
 
 
 class _Stop(Exception):  # noqa: N818 - ends the run, never shown
@@ -194,6 +200,35 @@ class Run:
         frame.skipped.add(planned.node.id)
         at = self.clock.now()
         self.recorder.ended(StepEnded(StepKey(planned.node.id, frame.index), "skipped", at, at, 0, {}, warnings=(why,)))
+
+    # Called flows.
+
+    async def call(
+        self, called: CalledPlan, values: Mapping[str, Json], recorder: InnerRecorder, caller: StepRun
+    ) -> Json:
+        """Runs another flow as part of a step. Raises NodeFailed."""
+        system = self.frame.scope.system
+        around = self.options.around or ((str(system.get("flow_id", "")), ""),)
+        may_open(called, around)
+        outcome = await run_flow(
+            called.plan,
+            payload_for(called, values),
+            system={**system, "flow_id": called.flow_id, "flow_version": called.version},
+            services=self.services,
+            recorder=recorder,
+            kept=self._kept_inside.get(caller.key) if caller.frame.keeps else None,
+            options=RunOptions(
+                caller.idempotency_key, deadline=self.options.deadline, around=(*around, (called.flow_id, called.title))
+            ),
+            clock=self.clock,
+        )
+        if outcome.error is not None:
+            raise as_failure(called, outcome.error)
+        return outcome.result
+
+    @cached_property
+    def _kept_inside(self) -> Mapping[StepKey, Mapping[StepKey, Json]]:
+        return kept_inside(self.kept, self.plan)
 
     # Lists.
 

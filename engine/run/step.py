@@ -12,6 +12,7 @@ from engine.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed
 from engine.flow.references import Missing, Scope, escape_pointer
+from engine.run.calls import InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
@@ -287,6 +288,16 @@ class StepRun:
 
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
         return await self.run.services.render_template(template, data)
+
+    async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
+        called = await self.run.services.called_flow(flow_id, version)
+        inner = InnerRecorder(self.run.recorder, self.key)
+        self.log(f"“{called.title}”, version {called.version}")
+        try:
+            return await self.run.call(called, values, inner, self)
+        finally:
+            self.calls += inner.calls
+            self.simulated = self.simulated or inner.simulated
 
     def secret(self, secret_id: str) -> str:
         return self.run.services.secret(secret_id)

@@ -11,6 +11,10 @@ from engine.flow.node_type import Json
 StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
 
 
+#: Between a Call Flow node and the node of the flow it calls; no node's id has it.
+INNER = "."
+
+
 @dataclass(frozen=True, slots=True)
 class StepKey:
     """A step: a node and, inside a Splitter, the item's position (one number per Splitter around it)."""
@@ -22,6 +26,11 @@ class StepKey:
     def index_path(self) -> str:
         """`3/0` as stored; empty outside a Splitter."""
         return "/".join(str(number) for number in self.index)
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether it is a step of a flow that was called: `call_flow.prompt`."""
+        return INNER in self.node_id
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,10 @@ class Services(Protocol):
         ...
 
     def secret(self, secret_id: str) -> str: ...
+    async def called_flow(self, flow_id: str, version: int | None) -> Any:
+        """The plan of a flow that is called (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
+        ...
+
     async def in_thread(self, work: Any, *args: Any) -> Any: ...
     async def render_template(self, template: str, data: Any) -> str:
         """A template with `{% %}`, rendered outside this process."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from engine.actions.called_flows import calls_older_versions
 from engine.actions.deployments import problems_before_deploy
 from engine.errors import Problem
 from engine.flow.accept_field import has_field
@@ -48,7 +49,8 @@ class Checks:
 def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
     """Checks what is on the canvas, or a saved version. Raises NotFound."""
     flow = get_flow(session, workspace_id, flow_id)
-    if version is None and (flow.draft_differs or not flow.newest_version):
+    older = version is None and calls_older_versions(session, workspace_id, flow_id)
+    if version is None and (flow.draft_differs or older or not flow.newest_version):
         number = flow.newest_version + 1
         document = load_document(get_draft(session, workspace_id, flow_id).document)
     else:
@@ -59,7 +61,7 @@ def look_before_deploy(session: Session, workspace_id: str, flow_id: str, versio
         live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
         found = caller_changes(live, document, CATALOG)
         changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
-    problems = tuple(problems_before_deploy(session, workspace_id, document))
+    problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document))
     return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes})
 
 

@@ -130,12 +130,19 @@ ECHO = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
 
 
 class NoServices:
-    """Services without an outside; `http.settle` waits as a real call does. Datasets are the workspace's own."""
+    """Services without an outside; datasets and called flows are the workspace's own; `http.settle` waits as a real call does."""
 
-    def __init__(self, recorder: Any, datasets: WorkspaceDatasets) -> None:
+    def __init__(self, recorder: Any, world: World) -> None:
         self.http = self
-        self.datasets = datasets
+        self.datasets = WorkspaceDatasets(world.database, recorder.job.workspace_id, recorder.settled)
         self._recorder = recorder
+        self._world = world
+
+    async def called_flow(self, flow_id: str, version: int | None) -> Any:
+        world = self._world
+        return await world.database.read(
+            Preparer(TEST_CATALOG).called_plan, self._recorder.job.workspace_id, flow_id, version
+        )
 
     async def settle(self) -> None:
         await self._recorder.settled()
@@ -201,9 +208,7 @@ class World:
         return Runs(
             self.database,
             boot_id or self.boot_id,
-            lambda job, recorder: NoServices(
-                recorder, WorkspaceDatasets(self.database, job.workspace_id, recorder.settled)
-            ),
+            lambda job, recorder: NoServices(recorder, self),
             Preparer(TEST_CATALOG),
             journal,
         )

@@ -1,0 +1,47 @@
+"""Reading the flows that a flow calls, for checks and for the screen. Flows of other workspaces are as good as not there."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from engine.flow.called import Callee, called_ids, calls_of, pinned_version
+from engine.flow.document import Document, load_document
+from storage.flows import find_flow, find_version
+
+
+def read_library(session: Session, workspace_id: str, document: Document) -> dict[str, Callee]:
+    """The flows of this workspace that a document calls, with those that they call."""
+    library: dict[str, Callee] = {}
+    todo = called_ids(document)
+    looked_up = set(todo)
+    while todo:
+        callee = find_callee(session, workspace_id, todo.pop())
+        if callee is None:
+            continue
+        library[callee.flow_id] = callee
+        more = [flow_id for flow_id in called_ids(callee.document) if flow_id not in looked_up]
+        looked_up.update(more)
+        todo += more
+    return library
+
+
+def find_callee(session: Session, workspace_id: str, flow_id: str) -> Callee | None:
+    """A flow as it would be called now: its live version, else its newest one."""
+    flow = find_flow(session, workspace_id, flow_id)
+    if flow is None:
+        return None
+    number = flow.live_version or flow.newest_version or None
+    version = find_version(session, workspace_id, flow_id, number) if number else None
+    return Callee(flow_id, flow.title, number, load_document(version.document) if version else Document())
+
+
+def calls_older_versions(session: Session, workspace_id: str, flow_id: str) -> bool:
+    """Whether the newest version was deployed with versions of the flows it calls that are not the ones of now."""
+    flow = find_flow(session, workspace_id, flow_id)
+    version = find_version(session, workspace_id, flow_id, flow.newest_version) if flow else None
+    if version is None or version.first_deployed_at is None:
+        return False
+    document = load_document(version.document)
+    library = read_library(session, workspace_id, document)
+    pins = [(pinned_version(node), library.get(str(node.config.get("flow_id")))) for node in calls_of(document)]
+    return any(callee is not None and callee.version != pin for pin, callee in pins)

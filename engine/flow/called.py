@@ -1,0 +1,189 @@
+"""Flows that a flow calls (the node Call Flow): which version of each, their fields, and what is wrong with a call. Pure.
+
+Whoever has the database hands in a `Library`: the flows of the workspace that the document names, and those that they call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import Problem
+from engine.flow.contract import input_fields
+from engine.flow.document import Document, Node
+from engine.flow.validation import without_parked
+
+CALL_FLOW = "call_flow"
+#: A flow in a flow in a flow: so many calls may be open at once.
+DEEPEST_CALL = 5
+
+
+@dataclass(frozen=True)
+class Callee:
+    """A flow that may be called. `version` is live now, else the newest saved one; None while it was never saved."""
+
+    flow_id: str
+    title: str
+    version: int | None
+    document: Document
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """What the call takes."""
+        return [field for field in input_fields(self.document) if field.get("name")]
+
+
+#: By flow id; a flow that is not there is not the workspace's, or was deleted.
+Library = Mapping[str, Callee]
+
+
+def calls_of(document: Document) -> list[Node]:
+    """The nodes that call another flow."""
+    return [node for node in document.nodes if node.type == CALL_FLOW]
+
+
+def called_ids(document: Document) -> list[str]:
+    """The flows that a document calls, each once."""
+    return list(dict.fromkeys(flow_id for node in calls_of(document) if (flow_id := called_id(node))))
+
+
+def called_id(node: Node) -> str:
+    """The flow that a node calls; empty while none was chosen."""
+    chosen = node.config.get("flow_id")
+    return chosen if isinstance(chosen, str) else ""
+
+
+def pinned_version(node: Node) -> int | None:
+    """The version a deployment fixed, None on the canvas."""
+    version = node.config.get("version")
+    return version if isinstance(version, int) else None
+
+
+def pinned(document: Document, library: Library) -> Document:
+    """The document with the version that each call gets now."""
+    versions = {flow_id: callee.version for flow_id, callee in library.items()}
+    return _with_versions(document, versions)
+
+
+def unpinned(document: Document) -> Document:
+    """The document as it is on a canvas, where calls have no version of their own."""
+    return _with_versions(document, {})
+
+
+def call_problems(document: Document, flow_id: str, library: Library) -> list[Problem]:
+    """What is wrong with the calls of the flow `flow_id`. All of them stop a deployment only."""
+    found: list[Problem] = []
+    for node in calls_of(without_parked(document)):
+        called = called_id(node)
+        if called:
+            found += _problems_of(node, flow_id, called, library)
+    return found
+
+
+def newer_version(node: Node, live_pin: int | None, library: Library) -> int | None:
+    """The version that a new deployment would call, when the live one calls an older one."""
+    callee = library.get(called_id(node))
+    if callee is None or callee.version is None or live_pin is None:
+        return None
+    return callee.version if callee.version != live_pin else None
+
+
+def _problems_of(node: Node, flow_id: str, called: str, library: Library) -> Iterator[Problem]:
+    def problem(code: str, message: str, pointer: str = "/config/flow_id") -> Problem:
+        return Problem(code, message, node.id, pointer, blocks_import=False)
+
+    callee = library.get(called)
+    if called == flow_id:
+        yield problem("calls_itself", f"{node.name} calls the flow it stands in. Choose another flow.")
+        return
+    if callee is None:
+        yield problem(
+            "unknown_flow", f"The flow that {node.name} calls is not in this workspace any more. Choose another flow."
+        )
+        return
+    if callee.version is None:
+        yield problem(
+            "flow_not_saved", f"“{callee.title}”, which {node.name} calls, was never saved. Open it and use Save As."
+        )
+        return
+    if (circle := _circle([flow_id], called, library)) is not None:
+        names = " → ".join(library[one].title if one in library else "this flow" for one in circle)
+        yield problem("calls_itself", f"These flows call each other without end: {names}. Change one of the calls.")
+        return
+    if (depth := _depth(called, library)) > DEEPEST_CALL:
+        yield problem(
+            "calls_too_deep",
+            f"“{callee.title}” calls a flow that calls a flow, {depth} deep; {DEEPEST_CALL} is the most.",
+        )
+    yield from _input_problems(node, callee)
+
+
+def _input_problems(node: Node, callee: Callee) -> Iterator[Problem]:
+    fields = {str(field["name"]): field for field in callee.fields}
+    for name, field in fields.items():
+        value = node.inputs.get(name)
+        empty = value is None or (isinstance(value, str) and not value.strip())
+        if field.get("required") and field.get("default") is None and empty:
+            yield Problem(
+                "input_missing",
+                f"{node.name}: `{name}` has no value yet. “{callee.title}” needs it.",
+                node.id,
+                f"/inputs/{name}",
+                blocks_import=False,
+            )
+    for name in node.inputs:
+        if name not in fields:
+            yield Problem(
+                "unknown_field",
+                f"{node.name}: “{callee.title}” has no field `{name}`. Take it away.",
+                node.id,
+                f"/inputs/{name}",
+                blocks_import=False,
+            )
+
+
+def _circle(way: list[str], called: str, library: Library) -> list[str] | None:
+    """The flows of a circle that begins with the first of `way`, or that one of the called flows is in."""
+    todo = [[*way, called]]
+    seen: set[str] = set()
+    while todo:
+        path = todo.pop()
+        last = path[-1]
+        if last in path[:-1]:
+            return path[path.index(last) :]
+        if last in seen:
+            continue
+        seen.add(last)
+        callee = library.get(last)
+        todo += [[*path, one] for one in called_ids(callee.document)] if callee else []
+    return None
+
+
+def _depth(called: str, library: Library) -> int:
+    """How many calls are open at most when the flow is called; no circle is in it."""
+    depth, level = 0, {called}
+    while level and depth <= DEEPEST_CALL:
+        depth += 1
+        level = {inner for one in level if one in library for inner in called_ids(library[one].document)}
+    return depth
+
+
+def _with_versions(document: Document, versions: Mapping[str, int | None]) -> Document:
+    if not calls_of(document):
+        return document
+    return document.model_copy(update={"nodes": tuple(_with_version(node, versions) for node in document.nodes)})
+
+
+def _with_version(node: Node, versions: Mapping[str, int | None]) -> Node:
+    if node.type != CALL_FLOW:
+        return node
+    config = {name: value for name, value in node.config.items() if name != "version"}
+    if (version := versions.get(called_id(node))) is not None:
+        config["version"] = version
+    return node.model_copy(update={"config": config})
+
+
+def is_known(document: Document, known: Collection[str]) -> bool:
+    """Whether all flows that are called were looked up."""
+    return all(flow_id in known for flow_id in called_ids(document))
