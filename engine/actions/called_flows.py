@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.flow.called import Callee, called_ids, calls_of, pinned_version
-from engine.flow.document import Document, load_document
+from engine.flow.called import DEEPEST_CALL, Callee, called_id, called_ids, calls_of, pinned_version
+from engine.flow.document import Document, Node, load_document
+from engine.run.steps import INNER
 from storage.flows import find_flow, find_version
 
 
@@ -45,3 +46,30 @@ def calls_older_versions(session: Session, workspace_id: str, flow_id: str) -> b
     library = read_library(session, workspace_id, document)
     pins = [(pinned_version(node), library.get(str(node.config.get("flow_id")))) for node in calls_of(document)]
     return any(callee is not None and callee.version != pin for pin, callee in pins)
+
+
+def live_pins(session: Session, workspace_id: str, flow_id: str) -> dict[str, int]:
+    """Node -> the version that the flow's live version calls."""
+    flow = find_flow(session, workspace_id, flow_id)
+    version = find_version(session, workspace_id, flow_id, flow.live_version) if flow and flow.live_version else None
+    if version is None:
+        return {}
+    pins = {node.id: pinned_version(node) for node in calls_of(load_document(version.document))}
+    return {node_id: pin for node_id, pin in pins.items() if pin is not None}
+
+
+def read_inner(session: Session, workspace_id: str, document: Document) -> dict[str, Node]:
+    """The nodes of the called versions, as their steps are named in a job: `call_flow.prompt`."""
+    found: dict[str, Node] = {}
+    todo = [("", document, 0)]
+    while todo:
+        prefix, around, depth = todo.pop()
+        for node in calls_of(around) if depth < DEEPEST_CALL else ():
+            number = pinned_version(node)
+            version = find_version(session, workspace_id, called_id(node), number) if number else None
+            if version is None:
+                continue
+            called, name = load_document(version.document), f"{prefix}{node.id}{INNER}"
+            found |= {f"{name}{one.id}": one for one in called.nodes}
+            todo.append((name, called, depth + 1))
+    return found

@@ -25,7 +25,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from engine.flow.lists import SPLITTER, not_a_list
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_type import THE_JOBS, Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
 
 
 class Config(NodeConfig):
@@ -93,6 +93,7 @@ NODE = NodeType(
     run=run,
     out_schema=_out,
     out_from=_out_from,
+    timeout_seconds=THE_JOBS,
     summary=_summary,
     example=({"mode": "parallel", "max_concurrency": 5}, {"items": "{{ page_scraper.out.links }}"}),
 )

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.actions.called_flows import read_inner
 from engine.actions.deployments import endpoint_path
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.errors import NotFound
 from engine.examples import first_call
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document, Node, load_document
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
 from engine.ids import FlowId
@@ -99,6 +100,8 @@ class JobPage:
         self.times = times_of(here)
         self.document = load_document(seen.flow.document) if seen.flow.document else Document()
         self.lines: list[StepLine] = []
+        #: Nodes of called flows, by the names of their steps.
+        self.inner: dict[str, Node] = {}
 
     @property
     def job(self) -> JobRow:
@@ -108,6 +111,7 @@ class JobPage:
     async def build(self, step: str) -> None:
         """Draws the page; `step` opens that node's step."""
         title = self.seen.flow.title or _("Deleted flow")
+        self.inner = await self.here.see(read_inner, self.document)
         with opened(self.here, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
             self.sub = ui.element("div").classes("fp-job-sub fp-s13 fp-t2 fp-num")
             self.grid = ui.element("div").classes("fp-job")
@@ -145,7 +149,7 @@ class JobPage:
             await self.drawer.refresh(self.job.id, self.lines)
         else:
             self._draw_sub()
-            self.lines = step_lines(self.document, self.seen.look, self.times)
+            self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
             self.steps.grow(self.lines)
 
     def _draw(self) -> None:
@@ -157,7 +161,7 @@ class JobPage:
         self._draw_actions()
         self._draw_sub()
         self._draw_error()
-        self.lines = step_lines(self.document, self.seen.look, self.times)
+        self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
         self.steps.draw(self.lines, ended=self.job.ended)
         self._draw_values()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nicegui import ui
 
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
+from engine.run.steps import INNER
 from storage.steps import StepRow
 from ui.look.parts import Column, Table, card, segments, status_line, table, tile, words
 from ui.look.text import _, number
@@ -44,14 +45,18 @@ class StepLine:
         return self.step.index_path if self.step is not None else ""
 
 
-def step_lines(document: Document, look: Look, times: Times) -> list[StepLine]:
-    """Steps in the order they began, then nodes that were not run.
+def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str, Node] | None = None) -> list[StepLine]:
+    """Steps in the order they began, then nodes that were not run. `inner`: nodes of called flows, by their steps' names.
 
     Of the items of a long list only as many are shown as there is room for: failed ones and the first.
     """
     begun = look.job.started_at or look.job.created_at
     names = {node.id: node.name for node in document.nodes}
     types = {node.id: node.type for node in document.nodes}
+    for name, node in (inner or {}).items():
+        caller = name.rpartition(INNER)[0]
+        names[name] = f"{names.get(caller, caller)} › {node.name}"
+        types[name] = node.type
     lists, totals = lists_of(document), _totals(look)
     lines = []
     for step in _shown(look.steps):

@@ -17,6 +17,7 @@ from engine.flow.rules import Rule
 from ui.look.parts import button, icon, icon_button, sentence, words
 from ui.look.text import _
 from ui.playground.binding_field import BindingField, NodeName
+from ui.playground.binding_fields import draw_fields
 from ui.playground.binding_rows import draw_free, draw_list, draw_rows
 from ui.playground.rule_rows import draw_rules
 from ui.playground.suggestions import Suggestion
@@ -45,6 +46,7 @@ class Bindings:
         on_change: Changed,
         *,
         readonly: bool = False,
+        fields: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.node = node
         self.kind = kind
@@ -52,6 +54,8 @@ class Bindings:
         self.inputs: dict[str, Any] = dict(node.inputs)
         self.on_change = on_change
         self.readonly = readonly
+        #: Of a node that takes another flow's fields: these, where others may have any name.
+        self.fields = fields
         self.raw = False
         self.places: list[Place] = []
         self.previews: dict[str, ui.element] = {}
@@ -66,7 +70,7 @@ class Bindings:
 
     def take(self, raw: str, name: str) -> Any:
         """A chip that no field took: into the first field, or a new one of this name where the designer names them."""
-        if not self.kind.free_form:
+        if not self.kind.free_form or self.fields is not None:
             if self.places:
                 self.places[0].field.insert(raw)
             return None
@@ -137,7 +141,9 @@ class Bindings:
         self.previews.clear()
         self.offers.clear()
         with self.box:
-            if self.kind.free_form:
+            if self.fields is not None:
+                draw_fields(self, self.fields)
+            elif self.kind.free_form:
                 draw_free(self)
             for name, info in self.kind.inputs.model_fields.items():
                 self._draw_input(name, info)

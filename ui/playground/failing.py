@@ -10,7 +10,7 @@ from nicegui import ui
 
 from engine.flow.document import Node, Policy
 from engine.flow.edits import Op, update_node
-from engine.flow.node_type import NodeType
+from engine.flow.node_type import THE_JOBS, NodeType
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, specs_of_model
 from ui.look.feedback import fold
@@ -43,7 +43,8 @@ class Failing:
 
     def _specs(self, policy: Policy) -> tuple[FieldSpec, ...]:
         node = self.node()
-        usual = f"{self.kind.limit_for(node.config if node else {}):g}"
+        limit = self.kind.limit_for(node.config if node else {})
+        usual = _("the job's limit") if limit >= THE_JOBS else f"{limit:g}"
         return tuple(
             replace(spec, example=usual)
             if spec.name == "timeout_seconds"

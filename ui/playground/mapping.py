@@ -19,6 +19,7 @@ from ui.look.parts import button, icon, icon_button, menu_button, menu_item, wor
 from ui.look.text import _
 from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings, preview
+from ui.playground.called_fields import CalledFields
 from ui.playground.data import NOT_RUN, broken_finder, source_of
 from ui.playground.data_list import DataList
 from ui.playground.draft import OpenDraft
@@ -64,6 +65,8 @@ class EdgeMapping:
         if source is None or target is None:
             return
         kind = CATALOG.get(target.type)
+        called = CalledFields(self.last_run.visit, self.draft, target)
+        await called.load()
         self._draw_head(source, target)
         with ui.element("div").classes("fp-ibody"):
             if kind is None or not (kind.free_form or kind.inputs.model_fields):
@@ -86,7 +89,9 @@ class EdgeMapping:
                         )
                         for one in self.draft.document.nodes
                     }
-                    self.bindings = Bindings(target, kind, nodes, self._changed, readonly=self.readonly)
+                    self.bindings = Bindings(
+                        target, kind, nodes, self._changed, readonly=self.readonly, fields=called.fields(target)
+                    )
         self.outputs = await self.last_run.outputs(
             list(
                 dict.fromkeys(

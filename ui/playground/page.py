@@ -32,6 +32,7 @@ from ui.look.parts import tile, words
 from ui.look.text import _
 from ui.opened import every
 from ui.playground.bar import Bar
+from ui.playground.called import Calls, look_at_calls
 from ui.playground.canvas_element import ListScope, Marks
 from ui.playground.canvas_events import CanvasEvents
 from ui.playground.draft import Drafts, OpenDraft, drafts_of
@@ -126,12 +127,14 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
         self.connections: frozenset[str] = frozenset()
+        self.calls = Calls()
 
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
         payload = await self.visit.see(example_payload, self.draft.flow_id, self.draft.document)
         self.connections = await self.visit.see(connection_names)
+        self.calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
         given = await self.visit.see(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
@@ -176,6 +179,7 @@ class PlaygroundPage:
                     on_edit=self.events.edit,
                     last_job=self._last_job,
                 )
+                self.run_panel.name_inner(self.calls.inner)
                 self.inspector = Inspector(
                     self.visit,
                     self.draft,
@@ -213,6 +217,7 @@ class PlaygroundPage:
     async def _look(self) -> None:
         """The draft grows older, and a connection may have been made or removed in Settings."""
         self.bar.draw_sentence()
+        await self._look_at_calls()
         names = await self.visit.see(connection_names)
         if names != self.connections:
             self.connections = names
@@ -224,8 +229,9 @@ class PlaygroundPage:
         """What follows from another document: marks, problems, the input form, the list of steps, the sentence."""
         document = self.draft.document
         lost = unknown_connections(document, self.connections)
-        self.found = [*problems(document, CATALOG), *lost] if document.nodes else []
-        fresh: dict[str, Marks] = {node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, CATALOG).items()}
+        wrong_calls = self.calls.problems(document, self.draft.flow_id)
+        self.found = [*problems(document, CATALOG), *lost, *wrong_calls] if document.nodes else []
+        fresh = self._marks(document)
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
@@ -236,6 +242,27 @@ class PlaygroundPage:
         self._draw_blank()
         self._draw_steps()
         self.bar.draw_sentence()
+
+    def _marks(self, document: Document) -> dict[str, Marks]:
+        """What stands on each node, with what is known of the flows it calls."""
+        fresh: dict[str, Marks] = {node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, CATALOG).items()}
+        for problem in self.calls.problems(document, self.draft.flow_id):
+            if problem.node_id in fresh:
+                mark = fresh[problem.node_id]
+                mark["problems"] = mark.get("problems", 0) + 1
+        for node_id, summary in self.calls.summaries(document).items():
+            fresh[node_id]["summary"] = summary
+        if not self.calls.knows(document):
+            background_tasks.create(self._look_at_calls(), name="called flows")
+        return fresh
+
+    async def _look_at_calls(self) -> None:
+        """A flow was chosen, saved or deployed meanwhile."""
+        calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
+        if calls != self.calls and not self.blank.is_deleted:
+            self.calls = calls
+            self.run_panel.name_inner(calls.inner)
+            self.document_changed()
 
     def _frame_lists(self, document: Document) -> None:
         """Frames round what runs once per item."""

@@ -20,6 +20,7 @@ from ui.look.parts import button, icon, words
 from ui.look.text import _
 from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings
+from ui.playground.called_fields import CalledFields
 from ui.playground.curl_paste import paste_button
 from ui.playground.data import NOT_RUN, broken_finder, earlier_nodes, source_of
 from ui.playground.data_list import DataList
@@ -35,7 +36,7 @@ from ui.visit import Visit
 #: Earlier nodes on offer at first; the rest comes when it is looked for.
 NEAREST = 20
 #: Settings that stand above the inputs; the others below them.
-_FIRST = frozenset({"model", "method"})
+_FIRST = frozenset({"model", "method", "flow_id"})
 
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
@@ -60,6 +61,7 @@ class SetUp:
         self.data_list: DataList | None = None
         self.previews: Previews | None = None
         self.secrets = SecretHeaders(visit)
+        self.called = CalledFields(visit, draft, node)
         self._all_sources = False
 
     @property
@@ -75,7 +77,12 @@ class SetUp:
         if node.type == "http_request" and not self.readonly:
             paste_button(self.visit, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()
+        await self.called.load()
         self._draw_form([spec for spec in specs if spec.name in _FIRST])
+        if self.called.is_call:
+            self.called_box = ui.element("div").classes("fp-stack")
+            with self.called_box:
+                self.called.draw(node)
         if self.kind.inputs.model_fields or self.kind.free_form:
             self._draw_inputs(node)
         rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: spec.widget != "fields")
@@ -112,7 +119,7 @@ class SetUp:
     def follow(self) -> bool:
         """Shows what another tab or undo made of the node; False when it must be drawn anew."""
         node = self.node
-        if node is None or (self.bindings and not self.bindings.follow(node)):
+        if node is None or self.called.is_stale(node) or (self.bindings and not self.bindings.follow(node)):
             return False
         for form in self.forms:
             shown = form.value
@@ -164,7 +171,9 @@ class SetUp:
             for one in self.draft.document.nodes
         }
         raw_row = ui.element("div").classes("fp-rawrow")
-        self.bindings = Bindings(node, self.kind, nodes, self._inputs_changed, readonly=self.readonly)
+        self.bindings = Bindings(
+            node, self.kind, nodes, self._inputs_changed, readonly=self.readonly, fields=self.called.fields(node)
+        )
         self.bindings.on_drawn = lambda: background_tasks.create(self._drawn_anew(), name="inputs drawn anew")
         with raw_row:
             raw = ui.switch(_("Raw form")).props("dense left-label")
@@ -239,6 +248,7 @@ class SetUp:
         specs = list(specs_of_model(self.kind.config))
         if any(spec.widget == "secrets" for spec in specs):
             await self.secrets.load()
+        specs = await self.called.offered(specs)
         if "model" not in self.kind.config.model_fields:
             return specs
         models = [("simulated", _("Simulated model (no key needed)"))]
@@ -288,9 +298,24 @@ class SetUp:
         async def edit() -> None:
             with self.problems_box:
                 await self.edit([op])
+                await self._another_flow()
                 self._preview_soon()
 
         background_tasks.create(edit(), name="inspector edit")
+
+    async def _another_flow(self) -> None:
+        """Another flow was chosen: its fields take the place of the other's."""
+        node = self.node
+        if node is None or self.bindings is None or not self.called.is_stale(node):
+            return
+        await self.called.load()
+        if self.called_box.is_deleted:
+            return
+        self.called_box.clear()
+        with self.called_box:
+            self.called.draw(node)
+        self.bindings.fields = self.called.fields(node)
+        self.bindings.draw()
 
 
 def _has(form: Form, pointer: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nicegui import background_tasks, ui
@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.errors import FlowInvalid, PayloadInvalid, Refusal
+from engine.flow.document import Node
 from engine.flow.edits import Op
 from engine.ids import FlowId, JobId
+from engine.run.steps import INNER
 from storage.jobs import read_value
 from ui.look import feedback
 from ui.look.frame import reader
@@ -69,6 +71,11 @@ class RunPanel:
         self._draw(payload)
 
     # What other parts of the page ask.
+
+    def name_inner(self, inner: Mapping[str, Node]) -> None:
+        """The nodes of called flows, by the names of their steps."""
+        self.rows.inner = self.values.inner = inner
+        self._show_rows()
 
     @property
     def running(self) -> bool:
@@ -263,7 +270,7 @@ class RunPanel:
         if look is not None and step is not None:
             self._drawn = step
             await self.values.show_step(look, step)
-        await self.on_open(node_id)
+        await self.on_open(node_id.partition(INNER)[0])
 
 
 #: What is typed reaches the server when its field is left, so it is left for a moment.

@@ -8,8 +8,9 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
+from engine.run.steps import INNER
 from storage.steps import StepRow
 from ui.look.parts import status_icon, words
 from ui.look.text import Reader, _, cost, duration, number, plural, tokens
@@ -39,6 +40,8 @@ class StepRows:
         self.reader = reader
         self.on_choose = on_choose
         self.rows: dict[tuple[str, str | None], _Row] = {}
+        #: Nodes of called flows, by the names of their steps (`call_flow.prompt`).
+        self.inner: Mapping[str, Node] = {}
         self.box = ui.element("div").classes("fp-rc fp-rl").props("tabindex=0 role=region")
         self.box.props["aria-label"] = _("Steps")
         self.say(_("Press Run to see every step here."))
@@ -72,10 +75,14 @@ class StepRows:
             by_node.setdefault(step.node_id, []).append(step)
         labels = {node.id: node.name for node in document.nodes}
         known = [node_id for node_id in Graph(document).order if node_id in by_node or node_id in shown]
+        rest = [node_id for node_id in by_node if node_id not in labels]
+        callers = {node_id: number for number, node_id in enumerate(known)}
+        ordered = sorted([*known, *rest], key=lambda one: callers.get(one.partition(INNER)[0], len(callers)))
+        labels |= {name: node.name for name, node in self.inner.items()}
         lines = []
-        for node_id in [*known, *(node_id for node_id in by_node if node_id not in labels)]:
+        for node_id in ordered:
             steps = by_node.get(node_id, [])
-            said = shown.get(node_id) or {}
+            said = shown.get(node_id) or (self._inner_words(steps) if INNER in node_id else {})
             lines.append(((node_id, None), self._node_line(node_id, steps, said, labels, chosen)))
             if node_id == chosen[0]:
                 items = sorted((step for step in steps if step.index_path), key=lambda step: step.index)
@@ -83,6 +90,16 @@ class StepRows:
                     ((node_id, step.index_path), self._item_line(step, chosen)) for step in around(items, chosen[1])
                 ]
         return lines
+
+    def _inner_words(self, steps: Sequence[StepRow]) -> dict[str, Any]:
+        """A step of a called flow, which is not on the canvas."""
+        took = duration(sum(step.duration_ms or 0 for step in steps) / 1000, self.reader)
+        if len(steps) == 1:
+            return {"time": took if steps[0].ended_at else ""}
+        done = sum(step.status == "completed" for step in steps)
+        word = f"{number(done, self.reader)} {_('of')} {number(len(steps), self.reader)}"
+        state = next((one for one in ("running", "completed") if any(step.status == one for step in steps)), "failed")
+        return {"state": state, "time": took, "total": len(steps), "word": word}
 
     def _node_line(
         self,
@@ -145,6 +162,8 @@ class _Row:
         with ui.element("button").classes("fp-rs").props("type=button") as self.button:
             if key[1] is not None:
                 self.button.classes("fp-rs--item")
+            if depth := key[0].count(INNER):
+                self.button.classes("fp-rs--inner").style(f"--fp-depth: {depth + (key[1] is not None)}")
             self.icon = ui.element("span").classes("fp-rs-i")
             with ui.element("span").classes("fp-rs-l"):
                 self.label = words("", "fp-cut", tag="div")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
 from storage.steps import StepRow
@@ -46,6 +47,8 @@ class StepValues:
         self.on_fix = on_fix
         self.on_run_from = on_run_from
         self.edit = edit
+        #: Nodes of called flows, by the names of their steps.
+        self.inner: Mapping[str, Node] = {}
         self._asked = 0
         self.box = ui.element("div").classes("fp-rc").props("tabindex=0 role=region")
         self.box.props["aria-label"] = _("Value")
@@ -62,7 +65,7 @@ class StepValues:
             return
         output, given = values
         node = self.draft.document.node(step.node_id)
-        title = node_title(node, step.node_id)
+        title = node_title(node or self.inner.get(step.node_id), step.node_id)
         with self.box:
             words(title, tag="h3")
             if step.index_path:
