@@ -9,20 +9,11 @@ import pytest
 from tests.live import flows
 
 AT_ONCE = 5
-ADDRESSES = {"name": "urls", "type": "array", "items": {"type": "string"}, "required": True}
 
 
 @pytest.fixture(scope="module")
 def fetch_all(terminal) -> str:
-    splitter = {
-        "id": "each",
-        "type": "array_splitter",
-        "inputs": {"items": "{{ api_input.out.urls }}"},
-        "config": {"mode": "parallel", "max_concurrency": AT_ONCE},
-    }
-    flatten = {"id": "all", "type": "array_flatten", "inputs": {"value": "{{ each.index }}: {{ get.out.body }}"}}
-    nodes = [splitter, flows.fetch("get", "{{ each.out }}"), flatten]
-    return terminal.flow(flows.in_a_row(nodes, ADDRESSES, title="Fetch all"))
+    return terminal.flow(flows.in_a_list(AT_ONCE))
 
 
 def test_a_list_runs_so_many_at_once_and_comes_out_in_order(caller, site, fetch_all):

@@ -11,14 +11,15 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
+from engine.actions.flows import change_flow_settings
 from tests.browser.conftest import FLAGS, chromium, sign_in
 from tests.factories import greeting
 from tests.live import flows
@@ -30,7 +31,16 @@ from tests.live_server import LiveServer, live_server
 MINUTES = float(os.environ.get("FLOWPORT_TEST_SOAK_MINUTES", "30"))
 #: Until then caches fill and pages are drawn for the first time.
 WARM_MINUTES = min(5.0, MINUTES / 3)
-PAGES = ("/flows", "/jobs", "/monitoring", "/templates", "/settings/keys", "/settings/limits")
+PAGES = (
+    "/flows",
+    "/jobs",
+    "/monitoring",
+    "/templates",
+    "/playground",
+    "/settings/keys",
+    "/settings/limits",
+    "/settings/data",
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(int(MINUTES * 60) + 600)]
 
@@ -100,6 +110,8 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
     server.run("plan", "set", "enterprise", "--concurrency", "200", "--monthly", "unlimited")
     greet = terminal.flow(greeting())
     fetch = terminal.flow(flows.in_a_row([flows.fetch()], flows.URL))
+    each = terminal.flow(flows.in_a_list())
+    terminal.store.write_now(change_flow_settings, terminal.owner, greet, {"mcp": True})
     caller = terminal.caller()
     load = Load()
     ids: list[str] = []
@@ -120,6 +132,14 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
         time.sleep(0.3)
         return caller.cancel(job_id)
 
+    def follow() -> httpx.Response:
+        """A list, and its event stream to the end."""
+        job_id = caller.accepted(each, {"urls": [site.at("/story")] * 4})
+        answer = caller.request("GET", f"/jobs/{job_id}/events")
+        if "job.completed" not in answer.text:
+            load.wrong.append(f"follow: {answer.text[-300:]}")
+        return answer
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
         context = browser.new_context(base_url=server.url)
@@ -132,9 +152,12 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
         load.start("wrong", lambda: caller.submit(greet, {"nobody": 1}), 0.7)
         load.start("fetch", lambda: caller.submit(fetch, {"url": site.at("/story")}), 0.5)
         load.start("cancel", cancel, 1.0)
-        paths = itertools.cycle(PAGES)
+        load.start("follow", follow, 1.0)
+        load.start("tool", lambda: _call_tool(caller), 1.0)
+        opened = (*PAGES, f"/playground/{greet}", f"/flows/{each}")
+        paths = itertools.cycle(opened)
         load.start("page", lambda: httpx.get(server.url + next(paths), cookies=cookies, timeout=30), 2.0)
-        rows = _watch(server, load, page, caller)
+        rows = _watch(server, load, page, opened)
         load.stop()
         browser.close()
     terminal.close()
@@ -154,12 +177,26 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
         _check_flat(process)
 
 
-def _watch(server: LiveServer, load: Load, page, caller: Caller) -> list[tuple[Used, Used]]:
+def _call_tool(caller: Caller) -> httpx.Response:
+    """The greeting, as an AI assistant calls it."""
+    headers = {"Authorization": f"Bearer {caller.key}", "Accept": "application/json, text/event-stream"}
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "greeting", "arguments": {"name": "C"}},
+    }
+    answer = httpx.post(f"{caller.url}/mcp", headers=headers, json=call, timeout=60)
+    assert "Hello C" in answer.text, answer.text
+    return answer
+
+
+def _watch(server: LiveServer, load: Load, page: Page, addresses: Iterable[str]) -> list[tuple[Used, Used]]:
     """Opens pages in a real browser, and looks at both processes once a minute."""
     assert server.process is not None
     worker = worker_of(server)
     assert worker is not None
-    rows, paths, ends = [], itertools.cycle(PAGES), time.monotonic() + MINUTES * 60
+    rows, paths, ends = [], itertools.cycle(addresses), time.monotonic() + MINUTES * 60
     next_look = time.monotonic()
     while time.monotonic() < ends and not load.wrong:
         page.goto(next(paths))
