@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 if sys.dont_write_bytecode:
     # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
     # environment's folder, so that every start after the first is as quick as it is for people.
@@ -15,6 +17,10 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
+
+# Shared machines are slow at times: that says nothing about what a property test looks for.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
 LONG = ("browser", "seed", "contract", "live", "engine/jobs", "commands", "house")

@@ -132,7 +132,9 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
                 nodes[node.id] = Node.model_validate({**node.model_dump(), **_only(op["after"], _NODE_FIELDS)})
         case "addEdge":
             edge = Edge.model_validate(op["edge"])
-            if edge.source in nodes and edge.target in nodes:
+            way = (edge.source, edge.source_port, edge.target)
+            there = any((one.source, one.source_port, one.target) == way for one in edges.values())  # by another tab
+            if edge.source in nodes and edge.target in nodes and not there:
                 edges.setdefault(edge.id, edge)
         case "removeEdge":
             edges.pop(op["edge"]["id"], None)

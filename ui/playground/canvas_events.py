@@ -148,10 +148,12 @@ class CanvasEvents:
         node_type = CATALOG.get(kind)
         if node_type is None:
             return
-        node_id, ops = add_node(
-            self.draft.document, node_type, CATALOG, position=position, after=after, port=port, between=between
-        )
-        if await self.edit(ops, select=[node_id]):
+        async with self.draft.making:
+            node_id, ops = add_node(
+                self.draft.document, node_type, CATALOG, position=position, after=after, port=port, between=between
+            )
+            added = await self.edit(ops, select=[node_id])
+        if added:
             await self.around.open_node(node_id, tab="set_up")
 
     async def add_after(self, kind: str, after: str | None) -> None:
@@ -241,22 +243,19 @@ class CanvasEvents:
         )
 
     async def _note_requested(self, message: dict[str, Any]) -> None:
-        note_id, ops = add_note(self.draft.document, _place(message) or Position())
-        await self.edit(ops, select=[note_id])
+        async with self.draft.making:
+            note_id, ops = add_note(self.draft.document, _place(message) or Position())
+            await self.edit(ops, select=[note_id])
 
     async def _paste_requested(self, message: dict[str, Any]) -> None:
-        try:
-            new, ops = paste_ops(
-                self.draft.document,
-                message.get("nodes") or [],
-                message.get("edges") or [],
-                message.get("notes") or [],
-                at=_place(message),
-            )
-        except Refusal as refusal:
-            feedback.refused(refusal)
-            return
-        await self.edit(ops, select=new)
+        parts = [message.get(name) or [] for name in ("nodes", "edges", "notes")]
+        async with self.draft.making:
+            try:
+                new, ops = paste_ops(self.draft.document, *parts, at=_place(message))
+            except Refusal as refusal:
+                feedback.refused(refusal)
+                return
+            await self.edit(ops, select=new)
 
     async def _traffic_requested(self, message: dict[str, Any]) -> None:
         kind = message.get("kind")

@@ -27,7 +27,10 @@ Listener = Callable[[Sequence[Op], int, str, str], None]
 
 @dataclass
 class OpenDraft:
-    """One flow's draft as the tabs see it. `seen` holds the last change number of each tab, so none is applied twice."""
+    """One flow's draft as the tabs see it. `seen` holds the last change number of each tab, so none is applied twice.
+
+    Whoever makes new parts out of the document holds `making` until they are in it: two quick presses would give two nodes one id.
+    """
 
     flow_id: str
     document: Document
@@ -36,6 +39,7 @@ class OpenDraft:
     listeners: dict[str, Listener] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def change(self, visit: Visit, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
         """Applies and stores operations, tells the other tabs, and returns the revision. Raises Refusal."""

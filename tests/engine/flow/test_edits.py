@@ -120,6 +120,11 @@ def test_editing_what_somebody_else_removed_changes_nothing():
     assert apply_ops(gone, [update_node(START.nodes[1], label="x")]) == gone
 
 
+def test_a_connection_that_another_tab_has_made_already_is_not_made_twice():
+    again = {"op": "addEdge", "edge": {**START.edges[0].model_dump(), "id": "e_other"}}
+    assert apply_ops(START, [again]) == START
+
+
 OPS = st.sampled_from(["label", "move", "add", "remove", "edge", "note"])
 
 

@@ -1,0 +1,30 @@
+"""Somebody who presses twice before the first press has been answered."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.flow.document import load_document
+from engine.flow.validation import problems
+from engine.nodes import CATALOG
+from storage.flows import get_draft
+from tests.factories import greeting
+from tests.ui.conftest import Site
+
+
+async def test_two_quick_presses_in_the_palette_add_two_nodes(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    assert user.client is not None
+    item = next(one for one in user.client.elements.values() if one.props.get("data-type") == "set_fields")
+
+    for _ in range(2):
+        UserInteraction(user, {item}, None).click()
+    await asyncio.sleep(0.3)
+
+    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    assert [node.id for node in document.nodes[2:]] == ["set_fields", "set_fields_2"]
+    assert {problem.code for problem in problems(document, CATALOG)} <= {"several_final_nodes"}
