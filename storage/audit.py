@@ -1,4 +1,4 @@
-"""The audit log: who deployed, rotated, revoked or changed a limit, and when."""
+"""The audit log: who deployed, rotated, revoked, changed a limit, signed in or tried to, and when."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ class AuditRow:
     subject: str
     detail: str
     address: str
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class AuditFilters:
+    """Which lines: None is all. `actor` is as it stands in a line; times are milliseconds, both included."""
+
+    actor: str | None = None
+    verbs: tuple[str, ...] | None = None
+    since: int | None = None
+    until: int | None = None
 
 
 def add_entry(session: Session, actor: Actor, verb: str, subject: str, detail: str = "") -> None:
@@ -52,9 +63,30 @@ def add_entry(session: Session, actor: Actor, verb: str, subject: str, detail: s
     )
 
 
-def list_entries(session: Session, workspace_id: str, limit: int = 200) -> list[AuditRow]:
-    """The newest lines first."""
-    rows = session.scalars(
-        select(AuditEntry).where(AuditEntry.workspace_id == workspace_id).order_by(AuditEntry.id.desc()).limit(limit)
-    )
-    return [AuditRow(row.at, row.actor, row.verb, row.subject, row.detail, row.address) for row in rows]
+def list_entries(
+    session: Session,
+    workspace_id: str,
+    limit: int = 200,
+    filters: AuditFilters = AuditFilters(),
+    before: int | None = None,
+) -> list[AuditRow]:
+    """The newest lines first; `before` is the id of the last line of the page before."""
+    wanted = [AuditEntry.workspace_id == workspace_id]
+    if filters.actor is not None:
+        wanted.append(AuditEntry.actor == filters.actor)
+    if filters.verbs is not None:
+        wanted.append(AuditEntry.verb.in_(filters.verbs))
+    if filters.since is not None:
+        wanted.append(AuditEntry.at >= filters.since)
+    if filters.until is not None:
+        wanted.append(AuditEntry.at <= filters.until)
+    if before is not None:
+        wanted.append(AuditEntry.id < before)
+    rows = session.scalars(select(AuditEntry).where(*wanted).order_by(AuditEntry.id.desc()).limit(limit))
+    return [AuditRow(row.at, row.actor, row.verb, row.subject, row.detail, row.address, row.id) for row in rows]
+
+
+def list_actors(session: Session, workspace_id: str) -> list[str]:
+    """Everybody who stands in the log."""
+    found = select(AuditEntry.actor).where(AuditEntry.workspace_id == workspace_id).distinct()
+    return list(session.scalars(found.order_by(AuditEntry.actor)))

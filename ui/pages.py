@@ -22,7 +22,7 @@ from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
 from ui.playground import page as playground
-from ui.settings import about, account, data, keys, limits, models, server, team
+from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
 from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ PAGES = (
     account,
     data,
     server,
+    audit,
     about,
     playground,
 )
@@ -54,6 +55,7 @@ def register(app: App, root: FastAPI) -> None:
     )
     sign_in.add_routes(root, app)
     jobs_csv.add_routes(root, app)
+    audit_csv.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)

@@ -148,8 +148,9 @@ def set_price(
             output_nanos=output_nanos,
         )
     )
+    rates = f"${input_nanos / 1e9:g} in, ${output_nanos / 1e9:g} out"
     add_entry(
-        session, principal, "set price", f"{connection}:{model}", f"{input_nanos} and {output_nanos} nano-dollars"
+        session, principal, "set price", f"{connection}:{model}", f"{connection}:{model}: {rates} a million tokens"
     )
 
 
@@ -160,7 +161,7 @@ def remove_price(session: Session, principal: Principal, connection: str, model:
     own = session.get(Price, (principal.workspace_id, connection, model))
     if own is not None:
         session.delete(own)
-        add_entry(session, principal, "remove price", f"{connection}:{model}")
+        add_entry(session, principal, "remove price", f"{connection}:{model}", f"{connection}:{model}")
 
 
 def is_local(provider: str, base_url: str | None) -> bool:

@@ -180,7 +180,7 @@ def change_flow_settings(session: Session, principal: Principal, flow_id: str, c
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     flow.settings = {name: value for name, value in {**flow.settings, **changes}.items() if value is not None}
-    add_entry(session, principal, "change flow settings", flow.id, ", ".join(sorted(changes)))
+    add_entry(session, principal, "change flow settings", flow.id, f"{flow.title}: {', '.join(sorted(changes))}")
 
 
 def add_version(session: Session, principal: Principal, flow: Flow, note: str) -> int:

@@ -248,6 +248,7 @@ def test_signing_in(browser: Browser, server: LiveServer, owner: Page) -> None:
         "/settings/limits",
         "/settings/team",
         "/settings/account",
+        "/settings/audit",
         "/settings/data",
         "/settings/server",
         "/settings/about",

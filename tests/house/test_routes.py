@@ -85,6 +85,8 @@ WHO_MAY_CALL = {
     "GET /settings/limits": SIGNED_IN,
     "GET /settings/team": SIGNED_IN,
     "GET /settings/account": SIGNED_IN,
+    "GET /settings/audit": SIGNED_IN,
+    "GET /settings/audit/export.csv": SIGNED_IN,
     "GET /settings/data": SIGNED_IN,
     "GET /settings/data/backups/{name}": SIGNED_IN,
     "GET /settings/server": SIGNED_IN,

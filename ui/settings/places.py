@@ -21,6 +21,7 @@ PLACES = {
     "account": _("Your account"),
     "data": _("Data"),
     "server": _("Server"),
+    "audit": _("Audit log"),
     "about": _("About"),
 }
 

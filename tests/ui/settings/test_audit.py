@@ -1,0 +1,139 @@
+"""Settings, Audit log: sentences for people, filters in the address, a file that no spreadsheet runs, and owners only."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.deployments import undeploy
+from engine.actions.flows import delete_flow, rename_flow
+from engine.actions.keys import create_key, revoke_key
+from engine.actions.team import invite
+from engine.clock import HOUR
+from tests.ui.arrange import page_text, press
+from tests.ui.conftest import Site
+
+SOURCE = Path(__file__).parents[3]
+
+
+def verbs_in_the_source() -> set[str]:
+    """The third argument of every `add_entry(...)` and of every verb about backups, where it is written out."""
+    found = set()
+    for folder in ("engine", "storage", "ui", "api"):
+        for file in (SOURCE / folder).rglob("*.py"):
+            for call in ast.walk(ast.parse(file.read_text())):
+                if not isinstance(call, ast.Call):
+                    continue
+                name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+                at = {"add_entry": 2, "do": 1, "try_do": 1}.get(name)
+                if at is None or len(call.args) <= at:
+                    continue
+                about_backups = name != "add_entry" and getattr(call.args[0], "id", "") == "note_backup"
+                verb = call.args[at]
+                if (name == "add_entry" or about_backups) and isinstance(verb, ast.Constant):
+                    found.add(verb.value)
+    return found
+
+
+def test_every_verb_that_is_logged_has_words() -> None:
+    from ui.settings.audit_words import KINDS, VERBS
+
+    assert verbs_in_the_source() == set(VERBS)
+    assert {kind for kind, _said in VERBS.values()} == set(KINDS)
+
+
+async def test_the_log_is_told_in_sentences_that_lead_to_what_still_exists(site: Site, user: User) -> None:
+    live, gone = site.flow("Web shop", live=True), site.flow("Old one")
+    site.database.write_now(rename_flow, site.owner, live, "Shop")
+    site.database.write_now(delete_flow, site.owner, gone)
+    await user.open("/settings/audit")
+
+    said = page_text(user)
+    assert "The command line \nmade a version live" in said
+    assert "Web shop: version 1" in said
+    assert "deleted a flow" in said
+    assert "Old one" in said
+    assert "ada \nsigned in" in said
+    assert "flow_" not in said
+    assert user.client is not None
+    links = {str(one.props.get("href")) for one in user.client.elements.values() if one.tag == "a"}
+    assert f"/flows/{live}" in links
+    assert f"/flows/{gone}" not in links
+
+
+async def test_filters_stand_in_the_address_and_the_file_has_the_same_lines(site: Site, user: User) -> None:
+    flow_id = site.flow(live=True)
+    site.database.write_now(undeploy, site.owner, flow_id)
+    key = site.database.write_now(create_key, site.owner, "=cmd|' /C calc'!A0", "live")
+    site.clock.offset += 2 * HOUR
+    site.database.write_now(revoke_key, site.owner, key.id)
+    await user.open("/settings/audit?kind=keys")
+    both = page_text(user)
+    await user.open("/settings/audit?kind=keys&range=1h&who=command+line")
+    newest = page_text(user)
+    file = await user.http_client.get("/settings/audit/export.csv?kind=keys")
+
+    assert ("created a key" in both, "revoked a key" in both, "switched an API off" in both) == (True, True, False)
+    assert ("created a key" in newest, "revoked a key" in newest) == (False, True)
+    rows = list(csv.DictReader(io.StringIO(file.text.removeprefix("\ufeff"))))
+    assert [row["verb"] for row in rows] == ["revoke key", "create key"]
+    assert all(row["detail"].startswith("'=") for row in rows)
+    assert rows[0]["who"] == "The command line"
+    assert "attachment" in file.headers["content-disposition"]
+
+
+async def test_choosing_a_filter_changes_the_address_and_the_file(site: Site, user: User) -> None:
+    site.database.write_now(create_key, site.owner, "Shop", "live")
+    await user.open("/settings/audit")
+    assert user.client is not None
+    choice = next(
+        one
+        for one in user.client.elements.values()
+        if isinstance(one, ui.select) and one.props.get("aria-label") == "What"
+    )
+    choice.value = "sign_ins"
+    await user.should_not_see("created a key")
+    await user.should_see("signed in")
+
+    links = {str(one.props.get("href")) for one in user.client.elements.values() if one.props.get("href")}
+    assert "/settings/audit/export.csv?kind=sign_ins" in links
+
+
+async def test_a_long_log_is_read_in_pages(site: Site, user: User) -> None:
+    for number in range(60):
+        site.database.write_now(create_key, site.owner, f"Key {number:02}", "dev")
+    await user.open("/settings/audit?kind=keys")
+    assert "Key 59" in page_text(user)
+    assert "Key 09" not in page_text(user)
+    press(user, "Older lines")
+    await user.should_see("Key 09")
+    assert "Key 59" not in page_text(user)
+    press(user, "Newest")
+    await user.should_see("Key 59")
+
+    file = await user.http_client.get("/settings/audit/export.csv?kind=keys")
+    assert file.text.count("create key") == 60
+
+
+async def test_nothing_that_fits_says_how_to_see_more(site: Site, user: User) -> None:
+    await user.open("/settings/audit?kind=server&range=1h&who=nobody")
+    await user.should_see("Nothing fits these filters")
+
+
+@pytest.mark.parametrize("role", ["editor", "viewer"])
+async def test_only_owners_read_the_log(site: Site, role: str) -> None:
+    site.database.write_now(invite, site.owner, "viewer", "guest@example.com")
+    user = await site.sign_in(role)
+    await user.open("/settings/audit")
+    file = await user.http_client.get("/settings/audit/export.csv")
+
+    assert "The owners of this Flowport see the audit log." in page_text(user)
+    assert "guest@example.com" not in page_text(user)
+    assert file.status_code == 404
+    assert "guest" not in file.text

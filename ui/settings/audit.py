@@ -1,0 +1,152 @@
+"""Settings, Audit log: who did what, when and from where; narrowed by filters that stand in the address. For owners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
+from ui.jobs.span import Span, span_choice
+from ui.look import feedback
+from ui.look.parts import Column, button, link, link_button, note, table, words
+from ui.look.text import _
+from ui.opened import every, times_of
+from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
+from ui.settings.audit_words import KINDS, Places, look_at_places, more, what, who
+from ui.settings.places import settings_page
+from ui.visit import App, Visit, visit
+
+PAGE_SIZE = 50
+LOOK_SECONDS = 5.0
+ANY = ""
+
+
+@dataclass(frozen=True)
+class SeenLog:
+    """What the page shows: one line more than a page when there are older ones."""
+
+    rows: tuple[AuditRow, ...]
+    actors: tuple[str, ...]
+    places: Places
+
+
+def look_at_log(session: Session, workspace_id: str, filters: AuditFilters, before: int | None) -> SeenLog:
+    """A page of lines and everything they may lead to."""
+    rows = list_entries(session, workspace_id, PAGE_SIZE + 1, filters, before)
+    return SeenLog(tuple(rows), tuple(list_actors(session, workspace_id)), look_at_places(session, workspace_id))
+
+
+def register(app: App) -> None:
+    """Registers `/settings/audit`."""
+
+    @ui.page("/settings/audit", language="en-US")
+    async def open_audit(request: Request) -> None:
+        await AuditPage(visit(app, request), AuditView.of(dict(request.query_params))).build()
+
+
+class AuditPage:
+    """One open page."""
+
+    def __init__(self, here: Visit, view: AuditView) -> None:
+        self.here = here
+        self.view = view
+        self.times = times_of(here)
+
+    async def build(self) -> None:
+        """Draws the page."""
+        may = self.here.may("manage people")
+        if may:
+            self.seen = await self._see()
+        with settings_page(self.here, "audit", _("Who did what, when and from where.")) as page:
+            if not may:
+                note(_("The owners of this Flowport see the audit log."), icon="lock")
+                return
+            with page.actions:
+                self.csv = link_button(_("Download CSV"), CSV_PATH + self.view.query(), icon="download")
+                self.csv.props("download")
+            with ui.element("div").classes("fp-filters"):
+                self._draw_filters()
+            self.body = ui.element("div").classes("fp-col")
+            self._draw()
+        every(LOOK_SECONDS, self._look)
+
+    async def _see(self) -> SeenLog:
+        filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
+        return await self.here.see(look_at_log, filters, self.view.before)
+
+    async def _look(self) -> None:
+        if not self.here.may("manage people"):
+            return
+        fresh = await self._see()
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw()
+
+    # Filters.
+
+    def _draw_filters(self) -> None:
+        actors = sorted(self.seen.actors, key=lambda actor: who(actor).casefold())
+        self._select(_("Who"), {ANY: _("Everybody"), **{one: who(one) for one in actors}}, self.view.who, "who")
+        self._select(_("What"), {ANY: _("Everything"), **KINDS}, self.view.kind, "kind")
+        span_choice(self.view.span, self._span)
+
+    def _select(self, label: str, options: Mapping[str, str], value: str, name: str) -> None:
+        choice = ui.select(dict(options), value=value if value in options else ANY)
+        choice.props("outlined dense options-dense").classes("fp-filter")
+        choice.props["aria-label"] = label
+        choice.on_value_change(lambda event: self._narrow(**{name: event.value or ""}))
+
+    async def _span(self, span: Span) -> None:
+        await self._narrow(span=span)
+
+    async def _narrow(self, **changes: Any) -> None:
+        self.view = replace(self.view, **{"before": None, **changes})
+        self.csv.props["href"] = CSV_PATH + self.view.query()
+        ui.navigate.history.replace(self.view.path())
+        self.seen = await self._see()
+        self._draw()
+
+    # The lines.
+
+    def _draw(self) -> None:
+        rows, older = self.seen.rows[:PAGE_SIZE], len(self.seen.rows) > PAGE_SIZE
+        self.body.clear()
+        with self.body:
+            with ui.element("section").classes("fp-card"):
+                if rows:
+                    self._draw_rows(rows)
+                else:
+                    with feedback.empty(
+                        "filter_alt_off", _("Nothing fits these filters"), _("Take one away to see more.")
+                    ):
+                        link_button(_("Show everything"), PATH)
+            if self.view.before is not None or older:
+                with ui.element("nav").classes("fp-row fp-pages") as pages:
+                    pages.props["aria-label"] = _("Pages of the log")
+                    if self.view.before is not None:
+                        button(_("Newest"), lambda: self._narrow(before=None), icon="first_page")
+                    words("", "fp-sp")
+                    if older:
+                        last = rows[-1].id
+                        button(_("Older lines"), lambda: self._narrow(before=last), icon="chevron_right")
+
+    def _draw_rows(self, rows: tuple[AuditRow, ...]) -> None:
+        columns = [Column(_("When"), width="130px"), Column(_("What")), Column(_("From"), width="130px")]
+        listed = table(columns, label=_("Audit log"), tall=True, stacks=True).props("tabindex=0")
+        for row in rows:
+            with listed.row():
+                listed.cell(self.times.moment(row.at), "fp-t2 fp-nw")
+                with listed.cell(classes="fp-wrap-text"):
+                    words(who(row.actor) + " ", "fp-b")
+                    words(what(row.verb) + " ")
+                    place = self.seen.places.known.get(row.subject)
+                    if place is not None:
+                        link(place[0], place[1])
+                    if said := more(row):
+                        words(said, "fp-s12 fp-t3 fp-wrap-text", tag="div")
+                listed.cell(row.address, "fp-mono fp-s12 fp-t2")

@@ -1,0 +1,115 @@
+"""What the audit log is narrowed to, as its address says it, and the same lines as a CSV file (security.md S30)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.clock import to_rfc3339
+from engine.tables.writing import MARK, csv_line
+from storage.audit import AuditFilters, list_entries
+from storage.members import find_signed_in
+from ui.guard import NO_STORE, stranger_answer
+from ui.jobs.span import Span, span_of
+from ui.look.text import Reader
+from ui.opened import nothing_here
+from ui.settings.audit_words import more, verbs_of, what, who
+from ui.visit import COOKIE, App
+
+PATH = "/settings/audit"
+CSV_PATH = "/settings/audit/export.csv"
+PIECE = 500
+HEAD = ("at", "who", "actor", "what", "verb", "subject", "detail", "address")
+
+
+@dataclass(frozen=True)
+class AuditView:
+    """The filters as the address says them; empty means all. `before` is the place in the list."""
+
+    who: str = ""
+    kind: str = ""
+    span: Span = field(default_factory=Span)
+    before: int | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> AuditView:
+        """From the query of an address."""
+        before = said.get("before", "")
+        at = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
+        return cls(said.get("who", "")[:300], said.get("kind", ""), span_of(said), at)
+
+    def filters(self, now: int, zone: tzinfo) -> AuditFilters:
+        """For the query."""
+        since, until = self.span.limits(now, zone)
+        return AuditFilters(self.who or None, verbs_of(self.kind), since, until)
+
+    def query(self) -> str:
+        """The filters as the query of an address; without the place in the list."""
+        return _query({"who": self.who, "kind": self.kind, **self.span.said()})
+
+    def path(self) -> str:
+        """The address of this view."""
+        before = "" if self.before is None else str(self.before)
+        return PATH + _query({"who": self.who, "kind": self.kind, **self.span.said(), "before": before})
+
+
+def _query(said: Mapping[str, str]) -> str:
+    kept = {name: value for name, value in said.items() if value}
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Registers the file; for owners, as the page is."""
+
+    @root.get(CSV_PATH, include_in_schema=False)
+    async def audit_csv(request: Request) -> Response:
+        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        if person is None:
+            return await stranger_answer(app, request)
+        if person.role != "owner":
+            return nothing_here(request)
+        now = app.database.clock.now()
+        filters = AuditView.of(dict(request.query_params)).filters(
+            now, Reader.of(request.headers, request.cookies).zone
+        )
+        name = f"audit-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"
+        return StreamingResponse(
+            _rows(app, person.workspace_id, filters),
+            media_type="text/csv; charset=utf-8",
+            headers={
+                **NO_STORE,
+                "content-disposition": f'attachment; filename="{name}"',
+                "x-content-type-options": "nosniff",
+            },
+        )
+
+
+async def _rows(app: App, workspace_id: str, filters: AuditFilters) -> AsyncIterator[str]:
+    yield MARK + csv_line(HEAD)  # the mark tells spreadsheets that it is UTF-8
+    before: int | None = None
+    while True:
+        rows = await app.database.read(list_entries, workspace_id, PIECE, filters, before)
+        yield "".join(
+            csv_line(
+                (
+                    to_rfc3339(row.at),
+                    who(row.actor),
+                    row.actor,
+                    what(row.verb),
+                    row.verb,
+                    row.subject,
+                    more(row),
+                    row.address,
+                )
+            )
+            for row in rows
+        )
+        if len(rows) < PIECE:
+            return
+        before = rows[-1].id

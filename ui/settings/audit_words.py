@@ -1,0 +1,128 @@
+"""The audit log in sentences: what each verb is called, which kind of thing it is about, and where that thing is.
+
+A test reads the source and fails for a verb that has no words here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from storage.audit import AuditRow
+from storage.datasets import list_datasets
+from storage.flows import list_flows
+from storage.keys import list_keys
+from storage.members import list_people
+from ui.look.text import _
+
+#: Kind -> word in the filter.
+KINDS = {
+    "flows": _("Flows"),
+    "keys": _("API keys"),
+    "models": _("Models and secrets"),
+    "datasets": _("Datasets"),
+    "people": _("People"),
+    "sign_ins": _("Sign-ins and passwords"),
+    "server": _("Server, plan and backups"),
+}
+
+#: Verb -> (kind, what was done).
+VERBS: dict[str, tuple[str, str]] = {
+    "deploy": ("flows", _("made a version live")),
+    "undeploy": ("flows", _("switched an API off")),
+    "delete flow": ("flows", _("deleted a flow")),
+    "change flow settings": ("flows", _("changed settings of a flow")),
+    "change webhook": ("flows", _("changed a webhook")),
+    "renew webhook secret": ("flows", _("renewed the signing secret of a webhook")),
+    "send webhook again": ("flows", _("sent a webhook again")),
+    "create key": ("keys", _("created a key")),
+    "change key": ("keys", _("changed a key")),
+    "rotate key": ("keys", _("rotated a key")),
+    "revoke key": ("keys", _("revoked a key")),
+    "add connection": ("models", _("added a connection")),
+    "change connection": ("models", _("changed a connection")),
+    "remove connection": ("models", _("removed a connection")),
+    "set price": ("models", _("set a price")),
+    "remove price": ("models", _("removed a price")),
+    "add secret": ("models", _("added a secret")),
+    "replace secret": ("models", _("replaced a secret")),
+    "remove secret": ("models", _("removed a secret")),
+    "ask the owner": ("models", _("asked the owner")),
+    "close note": ("models", _("closed a note to the owner")),
+    "create dataset": ("datasets", _("created a dataset")),
+    "rename dataset": ("datasets", _("renamed a dataset")),
+    "delete dataset": ("datasets", _("deleted a dataset")),
+    "import rows": ("datasets", _("imported rows")),
+    "delete rows": ("datasets", _("deleted rows")),
+    "add column": ("datasets", _("added a column")),
+    "rename column": ("datasets", _("renamed a column")),
+    "remove column": ("datasets", _("removed a column")),
+    "invite": ("people", _("made an invitation")),
+    "withdraw invitation": ("people", _("withdrew an invitation")),
+    "join": ("people", _("joined by an invitation")),
+    "change role": ("people", _("changed a role")),
+    "disable person": ("people", _("shut somebody out")),
+    "enable person": ("people", _("let somebody in again")),
+    "sign out person": ("people", _("signed somebody out everywhere")),
+    "make reset link": ("people", _("made a reset link")),
+    "print reset link": ("people", _("printed a reset link")),
+    "change name": ("people", _("changed their name")),
+    "set up": ("people", _("became the first owner")),
+    "sign in": ("sign_ins", _("signed in")),
+    "fail to sign in": ("sign_ins", _("tried to sign in and failed")),
+    "sign out everywhere": ("sign_ins", _("signed out everywhere")),
+    "change password": ("sign_ins", _("changed their password")),
+    "reset password": ("sign_ins", _("set a new password by a link")),
+    "set plan": ("server", _("changed the plan")),
+    "create workspace": ("server", _("created a workspace")),
+    "set public address": ("server", _("set the public address")),
+    "set names of the server": ("server", _("set the names of the server")),
+    "set allowed addresses": ("server", _("set the allowed addresses")),
+    "set retention": ("server", _("set what is kept how long")),
+    "set backup passphrase": ("server", _("set the passphrase of backups")),
+    "back up": ("server", _("made a backup")),
+    "download backup": ("server", _("downloaded a backup")),
+    "delete backup": ("server", _("deleted a backup")),
+    "restore": ("server", _("restored a backup")),
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """What still exists: id -> (its name, the page it is on)."""
+
+    known: Mapping[str, tuple[str, str]]
+
+
+def look_at_places(session: Session, workspace_id: str) -> Places:
+    """Everything a line can lead to."""
+    known = {flow.id: (flow.title, f"/flows/{flow.id}") for flow in list_flows(session, workspace_id)}
+    known |= {key.id: (key.label, "/settings/keys") for key in list_keys(session, workspace_id)}
+    known |= {one.id: (one.name, "/settings/team") for one in list_people(session, workspace_id)}
+    known |= {one.id: (one.name, f"/datasets/{one.id}") for one in list_datasets(session, workspace_id)}
+    return Places(known)
+
+
+def who(actor: str) -> str:
+    """`Ada` for `Ada (user_...)`."""
+    name = actor.partition(" (")[0]
+    return {"command line": _("The command line"), "somebody": _("Somebody")}.get(name, name)
+
+
+def what(verb: str) -> str:
+    """What was done, in words."""
+    return VERBS[verb][1] if verb in VERBS else verb
+
+
+def more(row: AuditRow) -> str:
+    """What else is known; a plain subject (a backup's name) when there is no detail."""
+    if row.detail:
+        return row.detail
+    return "" if "_" in row.subject or row.subject == "server" else row.subject
+
+
+def verbs_of(kind: str) -> tuple[str, ...] | None:
+    """The verbs of a kind; None for every verb."""
+    return tuple(verb for verb, (of, _words) in VERBS.items() if of == kind) if kind in KINDS else None
