@@ -1,0 +1,170 @@
+"""Who may do what: every verb stands in a table, and keeps to it. A verb without a row fails."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import engine.actions
+from engine.actions.principal import EDITORS, EVERYBODY, OWNERS
+from engine.errors import NotAllowed
+from engine.flow.document import Document
+from tests.factories import person
+
+#: Verb of somebody signed in -> the roles that may.
+WHO_MAY = {
+    "connections.add_connection": OWNERS,
+    "connections.change_connection": OWNERS,
+    "connections.remember_models": OWNERS,
+    "connections.remove_connection": OWNERS,
+    "connections.remove_price": OWNERS,
+    "connections.set_price": OWNERS,
+    "datasets.add_column": EDITORS,
+    "datasets.add_dataset": EDITORS,
+    "datasets.add_row": EDITORS,
+    "datasets.change_row": EDITORS,
+    "datasets.delete_dataset": EDITORS,
+    "datasets.delete_rows": EDITORS,
+    "datasets.import_rows": EDITORS,
+    "datasets.remove_column": EDITORS,
+    "datasets.rename_column": EDITORS,
+    "datasets.rename_dataset": EDITORS,
+    "deployments.deploy": EDITORS,
+    "deployments.undeploy": EDITORS,
+    "flows.change_flow_settings": EDITORS,
+    "flows.create_flow": EDITORS,
+    "flows.delete_flow": EDITORS,
+    "flows.duplicate_flow": EDITORS,
+    "flows.export_flow": EVERYBODY,  # reads
+    "flows.import_flow": EDITORS,
+    "flows.rename_flow": EDITORS,
+    "flows.restore_version": EDITORS,
+    "flows.save_as": EDITORS,
+    "flows.save_draft": EDITORS,
+    "flows.save_version": EDITORS,
+    "jobs.cancel_run": EDITORS,
+    "jobs.run_in_playground": EDITORS,
+    "keys.change_key": EDITORS,
+    "keys.create_key": EDITORS,
+    "keys.revoke_key": EDITORS,
+    "keys.rotate_key": EDITORS,
+    "limits.set_plan": OWNERS,
+    "members.change_name": EVERYBODY,  # their own
+    "members.sign_out_everywhere": EVERYBODY,  # themselves
+    "owner_notes.ask_owner": EDITORS,
+    "owner_notes.close_note": OWNERS,
+    "secrets.add_secret": OWNERS,
+    "secrets.remove_secret": OWNERS,
+    "secrets.replace_secret": OWNERS,
+    "server.note_backup": OWNERS,
+    "server.set_backup_passphrase": OWNERS,
+    "server.set_known_names": OWNERS,
+    "server.set_outbound_allow": OWNERS,
+    "server.set_public_url": OWNERS,
+    "server.set_rules": OWNERS,
+    "team.change_role": OWNERS,
+    "team.disable_person": OWNERS,
+    "team.enable_person": OWNERS,
+    "team.invite": OWNERS,
+    "team.make_reset_link": OWNERS,
+    "team.sign_out_person": OWNERS,
+    "team.withdraw_invitation": OWNERS,
+    "webhooks.renew_signing_secret": EDITORS,
+    "webhooks.send_again": EDITORS,
+    "webhooks.send_test": EDITORS,
+    "webhooks.set_webhook": EDITORS,
+}
+#: What takes a principal and is part of a verb: the verb has asked already.
+PARTS = {"flows.add_version", "secrets.put_secret", "server.require_server_owner"}
+#: What changes something for nobody in particular, and what holds instead of a role.
+WITHOUT = {
+    "jobs.submit": "a key",
+    "jobs.cancel": "a key",
+    "links.add_link": "a part of verbs",
+    "links.new_reset_token": "the server's terminal",
+    "links.new_setup_token": "the server's terminal, while there is no owner",
+    "links.renew_setup_token": "the server's terminal, while there is no owner",
+    "links.use_link": "a link",
+    "members.change_password": "the cookie and the old password",
+    "members.ensure_owner": "the start of the program, while there is no owner",
+    "members.join": "an invitation",
+    "members.set_new_password": "a reset link",
+    "members.set_up_owner": "a set-up link",
+    "members.sign_in": "a password",
+    "members.sign_out": "the cookie",
+    "workspaces.create_workspace": "the server's terminal",
+    "workspaces.ensure_workspace": "the start of the program",
+}
+#: What only reads.
+READS = {
+    "called_flows.calls_older_versions",
+    "called_flows.find_callee",
+    "called_flows.live_pins",
+    "called_flows.read_inner",
+    "called_flows.read_library",
+    "datasets.known_datasets",
+    "deployments.problems_before_deploy",
+    "links.get_link",
+    "samples.example_payload",
+}
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """Every function of `engine/actions` that stands on the database, like `flows.save_as`."""
+    found = {}
+    for module in pkgutil.iter_modules(engine.actions.__path__):
+        loaded = importlib.import_module(f"engine.actions.{module.name}")
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            first = next(iter(inspect.signature(function).parameters), "")
+            if function.__module__ == loaded.__name__ and not name.startswith("_") and first in {"session", "database"}:
+                found[f"{module.name}.{name}"] = function
+    return found
+
+
+def takes_principal(function: Callable[..., Any]) -> bool:
+    return "principal" in inspect.signature(function).parameters
+
+
+def made_up(function: Callable[..., Any]) -> list[Any]:
+    """Something for everything that the verb wants after the session and the principal."""
+    wanted = list(inspect.signature(function).parameters.values())[2:]
+    values = {"document": Document(), "data": b"{}", "vault": None}
+    return [
+        values.get(one.name, "x")
+        for one in wanted
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    ]
+
+
+def test_every_verb_stands_in_the_table() -> None:
+    found = functions()
+    with_principal = {name for name, function in found.items() if takes_principal(function)}
+
+    assert with_principal == WHO_MAY.keys() | PARTS
+    assert found.keys() - with_principal == WITHOUT.keys() | READS
+
+
+@pytest.mark.parametrize("name", WHO_MAY)
+def test_a_verb_asks_for_the_role_before_anything_else(database, workspace, name):
+    verb = functions()[name]
+    arguments = made_up(verb)
+    named = {
+        one.name: "x"
+        for one in inspect.signature(verb).parameters.values()
+        if one.kind is one.KEYWORD_ONLY and one.default is one.empty
+    }
+    refused = set()
+    for role in EVERYBODY:
+        try:
+            database.write_now(verb, person(workspace, role), *arguments, **named)
+        except NotAllowed:
+            refused.add(role)
+        except Exception:  # noqa: BLE001 - it went past the role: what was made up is refused for other reasons
+            pass
+
+    assert refused == set(EVERYBODY) - set(WHO_MAY[name])
