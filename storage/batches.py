@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -13,15 +14,18 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
+from storage.jobs import JobRow, as_job, select_jobs
 from storage.models import Batch, Job
 from storage.statements import Statement
 
 _JOBS = cast("Table", Job.__table__)
 #: The very words of `ix_jobs_waiting`: SQLite uses a partial index only for a condition that says the same.
 _WAITING = text("jobs.status = 'queued' and jobs.batch_id is not null and not jobs.counted")
+#: Runs of a batch in the Playground take no slot of the plan, so none of them waits for one.
+_PAID = Job.environment != "playground"
 _HAS_WAITING = Statement(
     "select 1 from jobs where status = 'queued' and batch_id is not null and not counted"
-    " and workspace_id = :workspace_id limit 1"
+    " and environment <> 'playground' and workspace_id = :workspace_id limit 1"
 )
 
 
@@ -83,7 +87,12 @@ def waiting_items(
     """(job id, key id) of batch items that hold no slot yet, the oldest first."""
     rows = session.execute(
         select(Job.id, Job.key_id)
-        .where(_WAITING, Job.workspace_id == workspace_id, or_(Job.key_id.is_(None), Job.key_id.not_in(without_keys)))
+        .where(
+            _WAITING,
+            _PAID,
+            Job.workspace_id == workspace_id,
+            or_(Job.key_id.is_(None), Job.key_id.not_in(without_keys)),
+        )
         .order_by(Job.created_at, Job.id)
         .limit(limit)
     )
@@ -92,12 +101,60 @@ def waiting_items(
 
 def workspaces_with_waiting_items(session: Session) -> list[str]:
     """The workspaces that have batch items without a slot."""
-    return list(session.scalars(select(Job.workspace_id).where(_WAITING).distinct()))
+    return list(session.scalars(select(Job.workspace_id).where(_WAITING, _PAID).distinct()))
 
 
 def admit_item(session: Session, job_id: str) -> None:
     """From now on the item holds a slot."""
     session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(counted=True, enqueued_at=now(session)))
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """The newest job of one row of a Playground batch; `row` counts from 1."""
+
+    row: int
+    title: str
+    job: JobRow
+
+
+@dataclass(frozen=True)
+class PlaygroundBatchRow:
+    """A batch of the Playground as stored: how many rows were to run, and what became of those that began."""
+
+    id: str
+    total: int
+    created_at: int
+    counts: dict[str, int]
+
+
+def find_playground_batch(
+    session: Session, workspace_id: str, *, flow_id: str = "", batch_id: str = ""
+) -> PlaygroundBatchRow | None:
+    """This batch, or the newest one of this flow."""
+    query = select(Batch).where(Batch.workspace_id == workspace_id, Batch.environment == "playground")
+    query = query.where(Batch.id == batch_id) if batch_id else query.where(Batch.flow_id == flow_id)
+    batch = session.scalars(query.order_by(Batch.created_at.desc(), Batch.id.desc()).limit(1)).first()
+    if batch is None:
+        return None
+    latest = list_batch_runs(session, workspace_id, batch.id)
+    counts = Counter(run.job.status for run in latest)
+    return PlaygroundBatchRow(batch.id, batch.total, batch.created_at, dict(counts))
+
+
+def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[BatchRun]:
+    """Every row that began, in order; of one that ran more than once the last run."""
+    rows = session.execute(
+        select_jobs()
+        .where(Job.batch_id == batch_id, Job.workspace_id == workspace_id, Job.environment == "playground")
+        .order_by(Job.created_at, Job.id)
+    )
+    latest: dict[int, BatchRun] = {}
+    for job in map(as_job, rows):
+        options = job.run_options or {}
+        row = int(options.get("row") or 0)
+        latest[row] = BatchRun(row, str(options.get("title") or ""), job)
+    return [latest[row] for row in sorted(latest)]
 
 
 def _make_cursor(job_id: str) -> str:

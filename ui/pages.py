@@ -22,6 +22,7 @@ from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
 from ui.playground import page as playground
+from ui.playground.run import batch_csv
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
 from ui.visit import App, SignedOut, visit
 
@@ -55,6 +56,7 @@ def register(app: App, root: FastAPI) -> None:
     )
     sign_in.add_routes(root, app)
     jobs_csv.add_routes(root, app)
+from ui.playground.run import batch_csv
     audit_csv.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)

@@ -10,6 +10,7 @@ and led to the sign-in page, which says what happened.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -180,7 +181,8 @@ class Visit:
         try:
             return await answer
         except SignedOut:
-            self._end_tab(ui.context.client)
+            with contextlib.suppress(RuntimeError):  # work that goes on behind a page has no page to turn
+                self._end_tab(ui.context.client)
             raise
 
     def _end_tab(self, client: Client) -> None:

@@ -27,7 +27,7 @@ from engine.jobs.values import encoded
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.database import now
-from storage.flows import get_flow
+from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
 from storage.models import Snapshot
@@ -104,21 +104,62 @@ def run_in_playground(
     flow = get_flow(session, principal.workspace_id, flow_id)
     wanted = trimmed(document, run_options.until)
     compile_plan(wanted, CATALOG, trial=True)
-    clean, errors = check_payload(input_fields(wanted), payload)
-    if errors and input_fields(wanted):
-        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
-        raise PayloadInvalid(count, errors=tuple(errors))
+    clean = clean_payload(wanted, payload)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         get_job(session, principal.workspace_id, earlier)
+    document = with_called_flows(session, principal, flow_id, document, wanted)
+    snapshot_id = add_snapshot(session, flow.id, document)
+    job_id = add_playground_job(
+        session, principal, flow, wanted, clean, snapshot_id=snapshot_id, run_options=run_options.as_json()
+    )
+    if run_options.reuse:
+        take_over_steps(session, job_id, run_options.reuse, _before(wanted, run_options.start))
+    return job_id
+
+
+def with_called_flows(
+    session: Session, principal: Principal, flow_id: str, document: Document, wanted: Document
+) -> Document:
+    """The document with the versions of the flows that it calls. Raises FlowInvalid when the part `wanted` calls one it cannot."""
     library = read_library(session, principal.workspace_id, wanted)
     if wrong := call_problems(wanted, flow_id, library):
         raise FlowInvalid(wrong)
-    document = pinned(document, library)
-    snapshot_id, job_id = new_id("snap"), JobId(new_id("job"))
+    return pinned(document, library)
+
+
+def clean_payload(document: Document, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload with defaults applied. Raises PayloadInvalid with every wrong field."""
+    fields = input_fields(document)
+    clean, errors = check_payload(fields, payload)
+    if errors and fields:
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
+    return clean
+
+
+def add_snapshot(session: Session, flow_id: str, document: Document) -> str:
+    """Stores the document that Playground runs are of."""
+    snapshot_id = new_id("snap")
     session.execute(
         insert(Snapshot),
-        {"id": snapshot_id, "flow_id": flow.id, "document": document.dumps(), "created_at": now(session)},
+        {"id": snapshot_id, "flow_id": flow_id, "document": document.dumps(), "created_at": now(session)},
     )
+    return snapshot_id
+
+
+def add_playground_job(
+    session: Session,
+    principal: Principal,
+    flow: FlowRow,
+    document: Document,
+    clean: Mapping[str, Any],
+    *,
+    snapshot_id: str,
+    run_options: Mapping[str, Any] | None,
+    batch_id: str | None = None,
+) -> JobId:
+    """A job on a stored snapshot, sent to the workers. `document` is the part of it that runs."""
+    job_id = JobId(new_id("job"))
     insert_job(
         session,
         {
@@ -128,16 +169,15 @@ def run_in_playground(
             "flow_version": None,
             "snapshot_id": snapshot_id,
             "environment": PLAYGROUND,
+            "batch_id": batch_id,
             "counted": False,
             "limit_ms": flow_limit_ms(flow.settings),
-            "steps_total": steps_of(wanted),
+            "steps_total": steps_of(document),
             "request_id": "",
-            "run_options": run_options.as_json(),
+            "run_options": run_options,
         },
         encoded(clean),
     )
-    if run_options.reuse:
-        take_over_steps(session, job_id, run_options.reuse, _before(wanted, run_options.start))
     send(session, job_id)
     job_changed(session, job_id)
     return job_id

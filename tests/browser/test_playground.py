@@ -74,7 +74,7 @@ def test_another_sample_is_run(playground: Page) -> None:
 def test_all_samples_are_run_and_compared(playground: Page) -> None:
     run = playground.get_by_role("region", name="Run", exact=True)
     run.get_by_role("button", name="Run all samples").click()
-    expect(run).to_contain_text("2 of 2 samples · 2 completed")
+    expect(run).to_contain_text("2 of 2 rows · 2 completed")
     expect(run).to_contain_text("Dear Ann")
     expect(run).to_contain_text("Dear Bob")
 

@@ -74,6 +74,7 @@ WHO_MAY_CALL = {
     "GET /flows/{flow_id}": SIGNED_IN,
     "GET /playground": SIGNED_IN,
     "GET /playground/{flow_id}": SIGNED_IN,
+    "GET /playground/batches/{batch_id}/results.csv": SIGNED_IN,
     "GET /templates": SIGNED_IN,
     "GET /jobs": SIGNED_IN,
     "GET /jobs/export.csv": SIGNED_IN,

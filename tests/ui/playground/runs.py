@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,9 @@ from engine.actions.jobs import RunOptions, run_in_playground
 from engine.flow.document import load_document
 from engine.ids import FlowId, JobId
 from storage.flows import get_draft
+from storage.jobs import JobFilters, list_jobs
 from storage.models import Job, Step, Value
+from tests.engine.jobs.world import World
 from tests.ui.conftest import Site
 
 
@@ -88,3 +92,25 @@ def _step(job_id: str, did: Did, at: int) -> Step:
 def _put(session: Any, job_id: str, node_id: str, index_path: str, name: str, value: Any) -> None:
     text = json.dumps(value)
     session.add(Value(job_id=job_id, node_id=node_id, index_path=index_path, name=name, size=len(text), data=text))
+
+
+@contextlib.asynccontextmanager
+async def working(site: Site) -> AsyncIterator[None]:
+    """A worker on the test's own loop that takes every Playground run."""
+    runs = World(site.settings.data, site.database, site.workspace_id).runs()
+
+    async def work() -> None:
+        carried: set[str] = set()
+        while True:
+            waiting = JobFilters(statuses=("queued",), environments=("playground",))
+            for job in site.database.read_now(list_jobs, site.workspace_id, waiting).jobs:
+                if job.id not in carried:
+                    carried.add(job.id)
+                    await runs.carry(job.id)
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -18,11 +18,12 @@ from storage.jobs import read_value
 from ui.look import feedback
 from ui.look.frame import reader
 from ui.look.text import _
-from ui.playground.run.batch import SampleBatch
+from ui.playground.run.batch_view import BatchView
 from ui.playground.run.controls import Controls
 from ui.playground.run.follow import follow_job
 from ui.playground.run.input_form import InputForm
 from ui.playground.run.live_text import LiveText
+from ui.playground.run.log_view import LogView
 from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import StepValues
 from ui.playground.watch import Look, statuses, step_of
@@ -31,7 +32,7 @@ from ui.visit import Visit
 if TYPE_CHECKING:
     from ui.playground.draft import OpenDraft
 
-TABS = {"steps": _("Steps"), "batch": _("Batch")}
+TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch")}
 
 
 class RunPanel:
@@ -123,6 +124,7 @@ class RunPanel:
         self.on_status(None)
         self.values.clear()
         self.rows.say(_("Waiting for the first step."))
+        self.log.begin()
         follow = follow_job(
             self.visit,
             job_id,
@@ -165,8 +167,9 @@ class RunPanel:
                         on_run_from=self.run_from if may_run else None,
                         edit=edit,
                     )
-                self.batch_tab = ui.element("div").classes("fp-rt fp-rc")
-                self.batch_tab.visible = False
+                self.log = LogView(self.visit, self.draft, self.reader)
+                self.batch = BatchView(self.visit, self.draft, self.reader, on_open=self._show_run)
+        self._show_tab("steps")
         if may_run:
             self.panel.on("keydown.ctrl.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
             self.panel.on("keydown.meta.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
@@ -177,15 +180,21 @@ class RunPanel:
             await self.run()
 
     async def _open_tab(self, name: str) -> None:
-        self.steps_tab.visible = name == "steps"
-        self.batch_tab.visible = name == "batch"
+        self._show_tab(name)
+        views: dict[str, LogView | BatchView] = {"log": self.log, "batch": self.batch}
+        for one, view in views.items():
+            if one != name:
+                view.hide()
+        if name in views:
+            await views[name].show()
+
+    def _show_tab(self, name: str) -> None:
+        for one, place in {"steps": self.steps_tab, "log": self.log.box, "batch": self.batch.box}.items():
+            place.visible = one == name
 
     async def _run_samples(self) -> None:
         self.controls.tabs.value = "batch"
-        self.batch_tab.clear()
-        with self.batch_tab:
-            batch = SampleBatch(self.visit, self.draft.flow_id, self.draft.document, on_open=self._show_run)
-        await batch.run()
+        await self.batch.run_samples()
 
     async def _show_run(self, job_id: JobId) -> None:
         self.controls.tabs.value = "steps"
@@ -240,6 +249,7 @@ class RunPanel:
         self._tick()
         self._show_rows()
         self._show_values()
+        background_tasks.create(self.log.follow(look), name="run panel log")
 
     def _show_rows(self) -> None:
         if self.look is not None:

@@ -1,0 +1,61 @@
+"""Verbs of a batch in the Playground: the draft, run once per sample or row of a dataset. Its runs are jobs of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.actions.jobs import PLAYGROUND, add_playground_job, add_snapshot, clean_payload, with_called_flows
+from engine.actions.principal import Principal, require_may
+from engine.flow.document import Document
+from engine.ids import FlowId, JobId, new_id
+from engine.nodes import CATALOG
+from engine.run.plan import compile_plan
+from storage.batches import add_batch
+from storage.flows import get_flow
+
+
+@dataclass(frozen=True)
+class PlaygroundBatch:
+    """A batch that has begun: every run of it is of this stored document."""
+
+    id: str
+    flow_id: FlowId
+    snapshot_id: str
+    document: Document
+    total: int
+
+
+def begin_playground_batch(
+    session: Session, principal: Principal, flow_id: str, document: Document, total: int
+) -> PlaygroundBatch:
+    """Stores the document once for all runs. Nothing runs yet. Raises NotFound, FlowInvalid."""
+    require_may(principal, "run flows")
+    flow = get_flow(session, principal.workspace_id, flow_id)
+    compile_plan(document, CATALOG, trial=True)
+    document = with_called_flows(session, principal, flow.id, document, document)
+    batch_id = new_id("batch")
+    add_batch(session, batch_id, principal.workspace_id, flow.id, PLAYGROUND, total)
+    return PlaygroundBatch(batch_id, FlowId(flow.id), add_snapshot(session, flow.id, document), document, total)
+
+
+def run_in_batch(
+    session: Session, principal: Principal, batch: PlaygroundBatch, payload: Mapping[str, Any], *, row: int, title: str
+) -> JobId:
+    """Starts the run of one row; `row` counts from 1. A row that is run again replaces what it gave. Raises PayloadInvalid."""
+    require_may(principal, "run flows")
+    flow = get_flow(session, principal.workspace_id, batch.flow_id)
+    clean = clean_payload(batch.document, payload)
+    return add_playground_job(
+        session,
+        principal,
+        flow,
+        batch.document,
+        clean,
+        snapshot_id=batch.snapshot_id,
+        batch_id=batch.id,
+        run_options={"row": row, "title": title[:200]},
+    )

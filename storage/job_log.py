@@ -1,0 +1,89 @@
+"""What was stored of a job's course, for its log: events, model calls, tries, and what its steps said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from storage.events import EventRow
+from storage.jobs import as_value
+from storage.models import Event, Job, ModelCall, Step, Value
+
+#: Of a long run the newest events are read; a list may have tens of thousands.
+MOST_EVENTS = 5_000
+_MOST_VALUES = 1_000
+
+StepKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class CallRow:
+    """A model call that was made; `cost_nanos` None: nobody knows its price."""
+
+    node_id: str
+    index_path: str
+    at: int
+    connection: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_nanos: int | None
+    duration_ms: int
+    simulated: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class JobLog:
+    """By (node id, index path): the tries of steps that needed more than one, and the lines that steps wrote."""
+
+    events: tuple[EventRow, ...]
+    calls: tuple[CallRow, ...]
+    tries: Mapping[StepKey, list[dict[str, Any]]]
+    said: Mapping[StepKey, list[str]]
+    #: True when the job has more events than these.
+    cut: bool
+
+
+def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
+    """The course of a job of this workspace; empty for a foreign one. Pieces of a model's text are no events of it."""
+    events = session.execute(
+        select(Event.seq, Event.at, Event.name, Event.data)
+        .join(Job, Job.id == Event.job_id)
+        .where(Event.job_id == job_id, Job.workspace_id == workspace_id, Event.name != "step.delta")
+        .order_by(Event.seq.desc())
+        .limit(MOST_EVENTS + 1)
+    ).all()
+    calls = session.execute(
+        select(*(getattr(ModelCall, name) for name in CallRow.__dataclass_fields__))
+        .where(ModelCall.job_id == job_id, ModelCall.workspace_id == workspace_id)
+        .order_by(ModelCall.id.desc())
+        .limit(MOST_EVENTS)
+    )
+    return JobLog(
+        tuple(EventRow(*row) for row in reversed(events[:MOST_EVENTS])),
+        tuple(CallRow(*row) for row in reversed(calls.all())),
+        _values(session, workspace_id, job_id, "tries"),
+        _values(session, workspace_id, job_id, "log"),
+        cut=len(events) > MOST_EVENTS,
+    )
+
+
+def _values(session: Session, workspace_id: str, job_id: str, name: str) -> dict[StepKey, list[Any]]:
+    mine = and_(
+        Step.job_id == Value.job_id, Step.node_id == Value.node_id, Step.index_path == Value.index_path, Step.tries > 1
+    )
+    query = select(Value.node_id, Value.index_path, Value.data, Value.size).join(Job, Job.id == Value.job_id)
+    if name == "tries":
+        query = query.join(Step, mine)
+    rows = session.execute(
+        query.where(Value.job_id == job_id, Job.workspace_id == workspace_id, Value.name == name)
+        .order_by(Value.node_id, Value.index_path)
+        .limit(_MOST_VALUES)
+    )
+    found = {(row[0], row[1]): as_value(name, row[2], row[3]) for row in rows}
+    return {key: stored.value for key, stored in found.items() if isinstance(stored.value, list)}

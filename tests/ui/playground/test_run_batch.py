@@ -1,0 +1,186 @@
+"""A batch in the Playground: columns on fields, every row a job, pause, stop, once more what failed, and the file."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from typing import Any
+
+import pytest
+from nicegui.testing import User
+
+from engine.actions.datasets import add_dataset, import_rows
+from storage.batches import has_waiting_items, list_batch_runs
+from storage.dataset_changes import checked_rows
+from storage.datasets import find_dataset
+from tests.ui.arrange import buttons, page_text, press
+from tests.ui.conftest import Site
+from tests.ui.playground.runs import working
+from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push, until
+from ui.playground.run.batch_rows import fitted, match_columns, payload_of_row
+from ui.playground.run.batch_runner import BatchRun, batches_of
+
+FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
+READING: dict[str, Any] = {
+    "format": 1,
+    "title": "Read",
+    "nodes": [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "text", "type": "string"}]}},
+        {"id": "parse_json", "type": "parse_json", "label": "Read", "inputs": {"text": "{{ api_input.out.text }}"}},
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "parse_json"}],
+}
+
+
+def test_columns_are_laid_on_fields_by_their_names():
+    assert match_columns(FIELDS, ["Max Pages", "WHO", "other"]) == {"who": "WHO", "max_pages": "Max Pages"}
+    row = {"WHO": 7, "Max Pages": " 12 ", "other": 1}
+    assert payload_of_row(row, FIELDS, {"who": "WHO", "max_pages": "Max Pages"}) == {"who": "7", "max_pages": 12}
+    assert payload_of_row({"WHO": "", "p": ""}, FIELDS, {"who": "WHO", "max_pages": "p"}) == {"who": ""}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "fits"),
+    [
+        ("5", "integer", 5),
+        (5.0, "integer", 5),
+        ("5.5", "integer", "5.5"),
+        ("-0.5", "number", -0.5),
+        ("1e9", "number", "1e9"),
+        ("Yes", "boolean", True),
+        ("maybe", "boolean", "maybe"),
+        (["a"], "string", '["a"]'),
+        ("", "integer", None),
+        ("9" * 40, "integer", "9" * 40),
+    ],
+)
+def test_a_cell_is_fitted_only_where_that_is_beyond_doubt(value: Any, kind: str, fits: Any):
+    assert fitted(value, kind) == fits
+
+
+def dataset(site: Site, *rows: dict[str, Any]) -> str:
+    dataset_id = site.database.write_now(add_dataset, site.owner, "Texts")
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows(rows))
+    assert site.database.read_now(find_dataset, site.workspace_id, "Texts").rows == len(rows)  # type: ignore[union-attr]
+    return dataset_id
+
+
+def tab(user: User, name: str) -> None:
+    assert user.client is not None
+    found = [one for one in user.client.elements.values() if one.tag == "q-tab" and one.props.get("name") == name]
+    found[-1].parent_slot.parent.value = name  # type: ignore[union-attr]
+
+
+def batch(site: Site, flow_id: str) -> BatchRun:
+    from ui.playground.run import batch_runner
+
+    return batch_runner._BATCHES[site.database][flow_id]
+
+
+async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    async with working(site):
+        push(user, "Run all samples")
+        await user.should_see("2 of 2 rows · 2 completed", retries=80)
+    ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
+    assert [(run.row, run.title, payload(site, run.job)["who"]) for run in ran] == [
+        (1, "Ann", "Ann"),
+        (2, "Bob", "Bob"),
+    ]
+    assert len({run.job.snapshot_id for run in ran}) == 1, "the document is stored once"
+    assert not site.database.read_now(has_waiting_items, site.workspace_id), "they take no slot of the plan"
+    assert "Dear Ann" in page_text(user)
+
+
+async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, {"Text": '{"a": 1}', "n": 1}, {"Text": "{broken", "n": 2}, {"Text": "[2]", "n": 3})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("Dataset Texts (3 rows)", retries=60)
+    await until(lambda: "Start 3 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 3 runs")
+        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=80)
+        assert "{broken" in page_text(user)
+        press(user, "Retry failed (1)")
+        await until(lambda: len(jobs(site)) == 4 and all(job.ended for job in jobs(site)))
+        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=80)
+    ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
+    assert [(run.row, run.job.status) for run in ran] == [(1, "completed"), (2, "failed"), (3, "completed")]
+    named(user, "Rows shown").value = "failed"
+    assert '{"a": 1}' not in page_text(user).split("Rows of the batch")[-1].split("New batch")[-1]
+
+
+async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(9)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 9 runs" in buttons(user))
+    press(user, "Start 9 runs")
+    await until(lambda: len(jobs(site)) == 4)
+    await until(lambda: "Pause" in buttons(user))
+    press(user, "Pause")
+    async with working(site):
+        await until(lambda: all(job.ended for job in jobs(site)))
+        await asyncio.sleep(0.05)
+        assert len(jobs(site)) == 4, "four at once, and none after the pause"
+        await user.should_see("Paused · 4 of 9 rows", retries=80)
+    press(user, "Resume")
+    await until(lambda: len(jobs(site)) == 8)
+    press(user, "Stop the batch")
+    await until(lambda: batch(site, flow_id).state == "stopped")
+    assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
+    await user.should_see("1 left out", retries=80)
+
+
+async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site: Site, user: User) -> None:
+    file = {**READING, "nodes": [{**READING["nodes"][0], "config": {"fields": [{"name": "text", "type": "integer", "required": True}]}}, READING["nodes"][1]]}  # fmt: skip
+    flow_id = site.flow("Read", saved=False, file=file)
+    dataset(site, {"text": "no number"}, {"text": "12"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await user.should_see("2 of 2 rows · 1 completed · 1 failed", retries=80)
+    assert "expected a whole number" in page_text(user)
+
+
+async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, {"text": '"=1+1"'}, {"text": "{broken"})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 2 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 2 runs")
+        await user.should_see("2 of 2 rows", retries=80)
+    path = f"/playground/batches/{batch(site, flow_id).batch.id}/results.csv"
+    answer = await user.http_client.get(path)
+    head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert head == ["row", "title", "status", "job_id", "seconds", "cost_usd", "error", "input.text", "result.output"]
+    assert (first[0], first[2], first[7], first[8]) == ("1", "completed", '"=1+1"', "'=1+1")
+    assert (second[2], second[8]) == ("failed", "")
+    assert "no valid JSON" in second[6]
+    assert (await user.http_client.get("/playground/batches/batch_x/results.csv")).status_code == 404
+    async with site.browser() as stranger:
+        assert (await stranger.get(path)).status_code in {302, 303, 401}
+
+
+async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    async with working(site):
+        push(user, "Run all samples")
+        await user.should_see("2 of 2 rows", retries=80)
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("2 of 2 rows · 2 completed", retries=80)
+    batches_of.__globals__["_BATCHES"].clear()  # as after a restart of the server
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("2 of 2 rows ran, 2 completed.", retries=80)

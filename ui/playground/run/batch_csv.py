@@ -1,0 +1,107 @@
+"""The results of a Playground batch as a CSV file: a line per row, its input and its result in columns (security.md S30)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.flow.references import as_text
+from engine.tables.writing import MARK, csv_line
+from storage.batches import BatchRun, find_playground_batch, list_batch_runs
+from storage.jobs import find_value
+from storage.members import find_signed_in
+from ui.guard import NO_STORE, stranger_answer
+from ui.opened import nothing_here
+from ui.playground.run.batch_runner import BatchLine, batches_of
+from ui.visit import COOKIE, App
+
+PATH = "/playground/batches/{batch_id}/results.csv"
+PIECE = 100
+#: The columns of input and result come from the first so many rows.
+LOOKED_AT = 200
+HEAD = ("row", "title", "status", "job_id", "seconds", "cost_usd", "error")
+
+Values = tuple[dict[str, Any], dict[str, Any]]
+
+
+def csv_path(batch_id: str) -> str:
+    """Where the file of a batch is."""
+    return PATH.format(batch_id=batch_id)
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Registers the file; a plain route, so it keeps no page alive."""
+
+    @root.get(PATH, include_in_schema=False)
+    async def batch_csv(request: Request, batch_id: str) -> Response:
+        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        if person is None:
+            return await stranger_answer(app, request)
+        workspace_id = person.workspace_id
+        found = await app.database.read(find_playground_batch, workspace_id, batch_id=batch_id)
+        if found is None:
+            return nothing_here(request)
+        headers = {
+            **NO_STORE,
+            "content-disposition": f'attachment; filename="{found.id}.csv"',
+            "x-content-type-options": "nosniff",
+        }
+        return StreamingResponse(
+            _lines(app, workspace_id, batch_id), media_type="text/csv; charset=utf-8", headers=headers
+        )
+
+
+async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[str]:
+    runs = await app.database.read(list_batch_runs, workspace_id, batch_id)
+    refused = _refused(app, batch_id)
+    first = await app.database.read(_values, runs[:LOOKED_AT])
+    inputs = list(dict.fromkeys(name for given, _result in first for name in given))
+    results = list(dict.fromkeys(name for _given, result in first for name in result))
+    yield MARK + csv_line([*HEAD, *(f"input.{name}" for name in inputs), *(f"result.{name}" for name in results)])
+    for start in range(0, len(runs), PIECE):
+        piece = runs[start : start + PIECE]
+        values = await app.database.read(_values, piece)
+        yield "".join(
+            csv_line(
+                [
+                    *_facts(run),
+                    *(as_text(given.get(name)) for name in inputs),
+                    *(as_text(result.get(name)) for name in results),
+                ]
+            )
+            for run, (given, result) in zip(piece, values, strict=True)
+        )
+    yield "".join(csv_line([line.number, line.title, line.state, "", "", "", line.text]) for line in refused)
+
+
+def _refused(app: App, batch_id: str) -> list[BatchLine]:
+    """Rows that never became a job; only the server that ran the batch knows them."""
+    return [
+        line
+        for batch in batches_of(app).values()
+        if batch.batch.id == batch_id
+        for line in batch.lines
+        if line.state == "refused"
+    ]
+
+
+def _values(session: Session, runs: Sequence[BatchRun]) -> list[Values]:
+    return [(_object(session, run, "payload"), _object(session, run, "result")) for run in runs]
+
+
+def _object(session: Session, run: BatchRun, name: str) -> dict[str, Any]:
+    stored = find_value(session, run.job.id, name)
+    value = stored.value if stored is not None else None
+    return value if isinstance(value, dict) else {}
+
+
+def _facts(run: BatchRun) -> list[Any]:
+    job = run.job
+    took = (job.completed_at - job.started_at) / 1000 if job.completed_at and job.started_at else ""
+    price = "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip(".")
+    return [run.row, run.title, job.status, job.id, took, price, str((job.error or {}).get("message") or "")]

@@ -1,0 +1,223 @@
+"""A batch as it runs: so many rows at once, pause, stop, once more what failed. It belongs to the server, not to a tab. No NiceGUI here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+from engine.actions.jobs import cancel_run
+from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
+from engine.errors import JobNotCancellable, NotFound, Refusal
+from engine.flow.references import as_text
+from engine.ids import JobId
+from engine.jobs.hub import wait_for_end
+from storage.database import Database
+from storage.job_changes import PLAYGROUND_SLOTS
+from storage.jobs import JobRow, read_value
+from ui.look.text import _
+from ui.playground.run.batch_rows import BatchRow, Rows
+from ui.visit import App, SignedOut, Visit
+
+#: A run is waited for so long; a flow's own time limit ends it before.
+PATIENCE_SECONDS = 24 * 3_600
+#: Of what came out this much is kept for the table.
+SHOWN = 200
+State = Literal["running", "paused", "stopping", "stopped", "ended"]
+AGAIN = frozenset({"failed", "refused", "cancelled"})
+
+
+@dataclass
+class BatchLine:
+    """One row that has begun. `state`: a job's status, or `refused` when its input was wrong."""
+
+    number: int
+    title: str
+    state: str = "queued"
+    job_id: JobId | None = None
+    text: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a batch is. `rate` is rows a second of the time it ran; `left_seconds` None while nobody can say."""
+
+    total: int
+    done: int
+    failed: int
+    remaining: int
+    rate: float | None
+    left_seconds: float | None
+
+
+@dataclass
+class BatchRun:
+    """Runs each row once. `change` grows with everything that happens, for those who draw it."""
+
+    here: Visit
+    batch: PlaygroundBatch
+    rows: Rows
+    state: State = "running"
+    lines: list[BatchLine] = field(default_factory=list)
+    trouble: str = ""
+    change: int = 0
+    _again: list[BatchLine] = field(default_factory=list)
+    _may_go: asyncio.Event = field(default_factory=asyncio.Event)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _each: AsyncIterator[BatchRow] | None = None
+    _ran: float = 0.0
+    _since: float | None = None
+    _ended: int = 0
+    #: After a stop the rows that had not begun are left out, also when failed ones are run again.
+    _closed: bool = False
+
+    async def go(self) -> None:
+        """Runs what is left, to the end, a stop or the end of the server."""
+        self.state, self._since = "running", time.monotonic()
+        self._may_go.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
+                    group.create_task(self._work())
+        finally:
+            self._stop_clock()
+            self.state = "stopped" if self.state == "stopping" else "ended"
+            self.change += 1
+
+    def pause(self) -> None:
+        """Rows that run go on; no other begins."""
+        if self.state == "running":
+            self.state = "paused"
+            self._may_go.clear()
+            self._stop_clock()
+            self.change += 1
+
+    def resume(self, here: Visit) -> None:
+        """Goes on after a pause, as this person."""
+        if self.state == "paused":
+            self.here = here
+            self.state, self._since, self.trouble = "running", time.monotonic(), ""
+            self._may_go.set()
+            self.change += 1
+
+    async def stop(self, here: Visit) -> None:
+        """No other row begins, and those that run are cancelled by this person."""
+        if self.over:
+            return
+        self.state, self._closed = "stopping", True
+        self._may_go.set()
+        self.change += 1
+        for line in self.lines:
+            if line.job_id is not None and line.state not in _ENDED:
+                try:
+                    await here.do(cancel_run, line.job_id)
+                except (JobNotCancellable, NotFound):
+                    continue  # it ended by itself
+
+    def retry_failed(self, here: Visit) -> bool:
+        """Puts the rows that failed, were refused or cancelled back; the caller starts `go` again. False: there are none."""
+        failed = [line for line in self.lines if line.state in AGAIN]
+        if not self.over or not failed:
+            return False
+        self.here, self._again = here, failed
+        self._ended -= len(failed)
+        self._ran = 0.0
+        for line in failed:
+            line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
+        self.change += 1
+        return True
+
+    @property
+    def over(self) -> bool:
+        """True when nothing of it runs."""
+        return self.state in {"stopped", "ended"}
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        ended = [line for line in self.lines if line.state in _ENDED]
+        failed = sum(line.state in AGAIN for line in ended)
+        total = self.rows.total if not self.over or self.state == "stopped" else len(self.lines)
+        remaining = max(0, total - len(ended))
+        ran = self._ran + (time.monotonic() - self._since if self._since is not None else 0.0)
+        rate = self._ended / ran if self._ended > 0 and ran > 0 else None
+        left = remaining / rate if rate and not self.over else None
+        return Progress(total, len(ended) - failed, failed, remaining, rate, left)
+
+    def _stop_clock(self) -> None:
+        if self._since is not None:
+            self._ran += time.monotonic() - self._since
+            self._since = None
+
+    async def _work(self) -> None:
+        while (found := await self._next()) is not None:
+            await self._run(*found)
+
+    async def _next(self) -> tuple[BatchLine, BatchRow | None] | None:
+        """The next row, those that failed before first; None at the end and after a stop."""
+        async with self._turn:
+            await self._may_go.wait()
+            if self.state == "stopping":
+                return None
+            if self._again:
+                line = self._again.pop(0)
+                return line, await self.rows.again(line.number)
+            if self._closed:
+                return None
+            if self._each is None:
+                self._each = self.rows.each()
+            row = await anext(self._each, None)
+            if row is None:
+                return None
+            line = BatchLine(row.number, row.title)
+            self.lines.append(line)
+            return line, row
+
+    async def _run(self, line: BatchLine, row: BatchRow | None) -> None:
+        if row is None:
+            self._end(line, "refused", _("The row is not in the dataset any more."))
+            return
+        try:
+            line.job_id = await self.here.do(run_in_batch, self.batch, row.payload, row=row.number, title=row.title)
+        except Refusal as refusal:
+            reasons = [f"`{error.pointer}` {error.detail}" for error in refusal.errors]
+            self._end(line, "refused", "; ".join(reasons) or f"{refusal.title}. {refusal.detail}".strip())
+            return
+        except SignedOut:
+            self._again.insert(0, line)
+            self.pause()
+            self.trouble = _("Whoever started it is signed out.")
+            return
+        self.change += 1
+        app = self.here.app
+        job = await wait_for_end(app.database, app.hub, self.here.person.workspace_id, line.job_id, PATIENCE_SECONDS)
+        line.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
+        result = await app.database.read(read_value, line.job_id, "result") if job.status == "completed" else None
+        self._end(line, job.status, _outcome(job, result))
+
+    def _end(self, line: BatchLine, state: str, text: str) -> None:
+        line.state, line.text = state, text[:SHOWN]
+        self._ended += 1
+        self.change += 1
+
+
+_ENDED = AGAIN | {"completed"}
+
+
+def _outcome(job: JobRow, result: Any) -> str:
+    if job.status == "failed" and job.error:
+        return str(job.error.get("message", ""))
+    value = result.get("output") if isinstance(result, dict) and set(result) == {"output"} else result
+    return as_text(value)
+
+
+_BATCHES: WeakKeyDictionary[Database, dict[str, BatchRun]] = WeakKeyDictionary()
+
+
+def batches_of(app: App) -> dict[str, BatchRun]:
+    """Flow -> its newest batch in this server: every tab of the flow shows the same one, also after it was closed."""
+    return _BATCHES.setdefault(app.database, {})

@@ -1,0 +1,154 @@
+"""What a batch runs over: the flow's samples, or a dataset with its columns laid on the input fields."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.contract import input_fields, samples_of
+from storage.datasets import DatasetLine, list_datasets
+from ui.forms.form import Field
+from ui.look.parts import button, link, note, words
+from ui.look.text import Reader, _, number, plural, type_word
+from ui.playground.draft import OpenDraft
+from ui.playground.run.batch_rows import DatasetRows, Rows, SampleRows, match_columns
+from ui.visit import Visit
+
+SAMPLES = ""
+
+
+class BatchSetUp:
+    """`on_start` is given the rows. Drawn anew when another source is chosen."""
+
+    def __init__(
+        self, here: Visit, draft: OpenDraft, reader: Reader, *, on_start: Callable[[Rows], Awaitable[None]]
+    ) -> None:
+        self.here = here
+        self.draft = draft
+        self.reader = reader
+        self.on_start = on_start
+        self.source: str | None = None
+        self.datasets: Mapping[str, DatasetLine] = {}
+        self.mapping: dict[str, str] = {}
+        self.count: int | None = None
+        self.box = ui.element("div").classes("fp-stack fp-batch-set-up")
+
+    async def draw(self) -> None:
+        """Reads which datasets there are."""
+        self.datasets = {one.id: one for one in await self.here.see(list_datasets) if one.rows}
+        if self.source is None:
+            self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)
+            self._match()
+        self._draw()
+
+    def _draw(self) -> None:
+        samples, fields = samples_of(self.draft.document), input_fields(self.draft.document)
+        self.box.clear()
+        with self.box:
+            words(_("Run the flow once for each row, four rows at a time."), "fp-t2", tag="p")
+            if self.source is None or not fields:
+                self._draw_nothing(fields)
+                return
+            choices = {SAMPLES: f"{_('The saved samples')} ({len(samples)})"} if samples else {}
+            choices |= {
+                one.id: f"{_('Dataset')} {one.name} ({plural(one.rows, _('row'), _('rows'), self.reader)})"
+                for one in self.datasets.values()
+            }
+            field = Field(_("Run over"))
+            with field.place:
+                box = ui.select(choices, value=self.source, on_change=lambda event: self._choose(event.value))
+                field.control(box.props("outlined dense options-dense").classes("w-full"))
+            dataset = self.datasets.get(self.source)
+            if dataset is not None:
+                self._draw_mapping(dataset, fields)
+            self._draw_start(dataset, fields, len(samples))
+
+    def _draw_nothing(self, fields: Sequence[Any]) -> None:
+        if not fields:
+            words(_("This flow takes no input yet. Add an API Input and define its fields."), tag="p")
+            return
+        with note(
+            _("Keep inputs as samples beside the form, or make a dataset and put rows into it."),
+            strong=_("There is nothing to run over yet."),
+        ):
+            link(_("Datasets"), "/datasets")
+
+    def _draw_mapping(self, dataset: DatasetLine, fields: Sequence[Mapping[str, Any]]) -> None:
+        columns = {"": _("not sent")} | {name: name for name in dataset.column_names}
+        with ui.element("div").classes("fp-batch-map").props("role=group") as group:
+            group.props["aria-label"] = _("Columns for the input fields")
+            for one in fields:
+                name = str(one.get("name"))
+                need = f", {_('required')}" if one.get("required") else ""
+                field = Field(name, f"{type_word(one)}{need}")
+                with field.place:
+                    box = ui.select(
+                        columns,
+                        value=self.mapping.get(name, ""),
+                        on_change=lambda event, name=name: self._map(name, event.value),
+                    )
+                    field.control(box.props("outlined dense options-dense").classes("w-full"))
+            field = Field(_("Rows"), "", _("The first so many; empty means all."))
+            with field.place:
+                rows = ui.input(value="" if self.count is None else str(self.count), placeholder=str(dataset.rows))
+                field.control(rows.props("outlined dense inputmode=numeric autocomplete=off"))
+            rows.on_value_change(lambda event: self._take(str(event.value or ""), dataset, field))
+
+    def _draw_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
+        with ui.element("div").classes("fp-row"):
+            self.start = button("", self._start, icon="play_arrow", small=True)
+            self.why = words("", "fp-s12 fp-bad").props("role=status")
+        self._say_start(dataset, fields, samples)
+
+    def _say_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
+        count = samples if dataset is None else min(self.count or dataset.rows, dataset.rows)
+        self.start.text = f"{_('Start')} {plural(count, _('run'), _('runs'), self.reader)}"
+        missing = [
+            str(one.get("name"))
+            for one in fields
+            if dataset is not None and one.get("required") and not self.mapping.get(str(one.get("name")))
+        ]
+        self.start.set_enabled(not missing)
+        self.why.text = f"{_('Choose a column for')} {', '.join(missing)}." if missing else ""
+
+    def _again(self) -> None:
+        dataset = self.datasets.get(self.source or "")
+        self._say_start(dataset, input_fields(self.draft.document), len(samples_of(self.draft.document)))
+
+    def _choose(self, source: str) -> None:
+        self.source, self.count = source, None
+        self._match()
+        self._draw()
+
+    def _match(self) -> None:
+        dataset = self.datasets.get(self.source or "")
+        fields = input_fields(self.draft.document)
+        self.mapping = match_columns(fields, dataset.column_names) if dataset is not None else {}
+
+    def _map(self, name: str, column: str) -> None:
+        self.mapping[name] = column
+        self._again()
+
+    def _take(self, text: str, dataset: DatasetLine, field: Field) -> None:
+        wrong = bool(text.strip()) and not (text.strip().isdecimal() and int(text) > 0)
+        field.error(f"{_('Write a number from 1 to')} {number(dataset.rows, self.reader)}" if wrong else "")
+        self.count = int(text) if text.strip() and not wrong else None
+        self._again()
+
+    async def _start(self) -> None:
+        dataset = self.datasets.get(self.source or "")
+        if dataset is None:
+            await self.on_start(SampleRows(samples_of(self.draft.document)))
+            return
+        await self.on_start(
+            DatasetRows(
+                self.here.app.database,
+                self.here.person.workspace_id,
+                dataset,
+                input_fields(self.draft.document),
+                dict(self.mapping),
+                min(self.count or dataset.rows, dataset.rows),
+            )
+        )

@@ -1,0 +1,285 @@
+"""The tab Batch of the Run panel: what it runs over, how far it is, pause and stop, and what came of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import background_tasks, ui
+
+from engine.actions.playground_batches import begin_playground_batch
+from engine.errors import FlowInvalid, Refusal
+from engine.flow.contract import samples_of
+from engine.ids import JobId
+from storage.batches import PlaygroundBatchRow, find_playground_batch
+from ui.look import feedback
+from ui.look.parts import (
+    Column,
+    Table,
+    button,
+    icon_button,
+    link,
+    link_button,
+    meter,
+    note,
+    segments,
+    status_badge,
+    table,
+    words,
+)
+from ui.look.text import Reader, _, duration, number, plural
+from ui.playground.draft import OpenDraft
+from ui.playground.run.batch_csv import csv_path
+from ui.playground.run.batch_rows import Rows, SampleRows
+from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRun, batches_of
+from ui.playground.run.batch_set_up import BatchSetUp
+from ui.visit import Visit
+
+#: Rows of the table on one page.
+PAGE = 20
+LOOK_SECONDS = 0.5
+
+
+class BatchView:
+    """Shows the flow's batch of this server, whoever started it; `on_open` shows one of its runs."""
+
+    def __init__(
+        self, here: Visit, draft: OpenDraft, reader: Reader, *, on_open: Callable[[JobId], Awaitable[None]]
+    ) -> None:
+        self.here = here
+        self.draft = draft
+        self.reader = reader
+        self.on_open = on_open
+        self.batch: BatchRun | None = None
+        self.page = 0
+        self.only_failed = False
+        self._drawn: tuple[int, str] | None = None
+        self.box = ui.element("div").classes("fp-rt fp-rc")
+        with self.box:
+            self.timer = ui.timer(LOOK_SECONDS, self._look, active=False)
+            self.content = ui.element("div").classes("fp-stack")
+
+    async def show(self) -> None:
+        """The tab was opened."""
+        self.batch = batches_of(self.here.app).get(self.draft.flow_id)
+        if self.batch is None:
+            await self._draw_set_up()
+        else:
+            self._draw_batch()
+
+    def hide(self) -> None:
+        """Another tab was opened."""
+        self.timer.deactivate()
+
+    async def run_samples(self) -> None:
+        """Starts a batch over the saved samples."""
+        await self._start(SampleRows(samples_of(self.draft.document)))
+
+    # Starting.
+
+    async def _draw_set_up(self) -> None:
+        self.timer.deactivate()
+        earlier = await self.here.see(find_playground_batch, flow_id=self.draft.flow_id)
+        self.content.clear()
+        with self.content:
+            if earlier is not None and earlier.id != (self.batch.batch.id if self.batch else ""):
+                self._draw_earlier(earlier)
+            set_up = BatchSetUp(self.here, self.draft, self.reader, on_start=self._start)
+        await set_up.draw()
+
+    def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
+        """A batch of a server that was started anew since: its runs are there, its rest is not."""
+        began = sum(earlier.counts.values())
+        said = (
+            f"{number(began, self.reader)} {_('of')} {plural(earlier.total, _('row'), _('rows'), self.reader)} "
+            f"{_('ran')}, {number(earlier.counts.get('completed', 0), self.reader)} {_('completed')}."
+        )
+        with note(said, strong=_("The last batch:")):
+            link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
+
+    async def _start(self, rows: Rows) -> None:
+        running = batches_of(self.here.app).get(self.draft.flow_id)
+        if running is not None and not running.over:
+            feedback.failed(_("A batch of this flow is running."), _("Stop it before you start another."))
+            await self.show()
+            return
+        try:
+            begun = await self.here.do(begin_playground_batch, self.draft.flow_id, self.draft.document, rows.total)
+        except FlowInvalid as refusal:
+            feedback.failed(_("The flow cannot run yet."), refusal.problems[0].message)
+            return
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return
+        self.batch = batches_of(self.here.app)[self.draft.flow_id] = BatchRun(self.here, begun, rows)
+        self.page, self.only_failed = 0, False
+        background_tasks.create(self.batch.go(), name=f"batch {begun.id}")
+        self._draw_batch()
+
+    # Following.
+
+    def _draw_batch(self) -> None:
+        self._drawn = None
+        self.content.clear()
+        with self.content:
+            self.head = ui.element("div").classes("fp-stack fp-batch-head")
+            self.results = ui.element("div")
+            with words(
+                _("Each row is a run of its own and goes on when this tab is closed:") + " ", "fp-s12 fp-t3", tag="p"
+            ):
+                link(_("see them in Jobs"), f"/jobs?flow={self.draft.flow_id}&environment=playground")
+        self._look()
+        self.timer.activate()
+
+    def _look(self) -> None:
+        batch = self.batch
+        if batch is None or self.head.is_deleted:
+            return
+        shown = (batch.change, batch.state)
+        if shown != self._drawn:
+            fresh = self._drawn is None or self._drawn[1] != batch.state
+            self._drawn = shown
+            if fresh:
+                self._draw_head(batch)
+            self._draw_results(batch)
+        self._say_progress(batch)
+        if batch.over:
+            self.timer.deactivate()
+
+    def _draw_head(self, batch: BatchRun) -> None:
+        self.head.clear()
+        with self.head:
+            with ui.element("div").classes("fp-row fp-batch-acts"):
+                self.said = words("", "fp-b fp-num", tag="h3").props("role=status")
+                words("", "fp-sp")
+                self._draw_buttons(batch)
+            self.bar = ui.element("div")
+            if batch.trouble:
+                note(batch.trouble, kind="warn", icon="warning")
+
+    def _draw_buttons(self, batch: BatchRun) -> None:
+        if self.here.may("run flows"):
+            if batch.state == "running":
+                button(_("Pause"), self._pause, icon="pause", small=True)
+            if batch.state == "paused":
+                button(_("Resume"), self._resume, icon="play_arrow", small=True)
+            if not batch.over:
+                button(_("Stop the batch"), self._stop, icon="stop", small=True).set_enabled(batch.state != "stopping")
+            failed = sum(line.state in AGAIN for line in batch.lines)
+            if batch.over and failed:
+                button(f"{_('Retry failed')} ({number(failed, self.reader)})", self._retry, icon="replay", small=True)
+            if batch.over:
+                button(_("New batch"), self._draw_set_up, icon="add", small=True)
+        link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
+
+    def _say_progress(self, batch: BatchRun) -> None:
+        progress = batch.progress
+        ended = progress.done + progress.failed
+        word = {"paused": _("Paused"), "stopping": _("Cancelling"), "stopped": _("Stopped")}.get(batch.state, "")
+        said = [word] if word else []
+        said += [
+            f"{number(ended, self.reader)} {_('of')} {plural(progress.total, _('row'), _('rows'), self.reader)}",
+            f"{number(progress.done, self.reader)} {_('completed')}",
+        ]
+        if progress.failed:
+            said.append(f"{number(progress.failed, self.reader)} {_('failed')}")
+        if progress.remaining:
+            left = _("left out") if batch.state == "stopped" else _("remaining")
+            said.append(f"{number(progress.remaining, self.reader)} {left}")
+        if progress.rate is not None and progress.remaining:
+            said.append(_rate_words(progress.rate, self.reader))
+        if progress.left_seconds is not None and progress.remaining:
+            said.append(f"{_('about')} {duration(max(1.0, progress.left_seconds), self.reader)} {_('left')}")
+        self.said.text = " · ".join(said)
+        self.bar.clear()
+        with self.bar:
+            meter(ended, max(1, progress.total), label=_("Rows that ended")).classes(remove="fp-meter--warn")
+
+    def _draw_results(self, batch: BatchRun) -> None:
+        lines = [line for line in batch.lines if not self.only_failed or line.state in AGAIN]
+        self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
+        self.results.clear()
+        with self.results:
+            with ui.element("div").classes("fp-row fp-batch-acts"):
+                ways = {"all": _("All"), "failed": _("Failed")}
+                segments(ways, "failed" if self.only_failed else "all", self._narrow, label=_("Rows shown"))
+                words("", "fp-sp")
+                if len(lines) > PAGE:
+                    self._draw_pager(len(lines))
+            if not lines:
+                words(
+                    _("No row failed.") if self.only_failed else _("The first row is about to begin."), "fp-t2", tag="p"
+                )
+                return
+            columns = [
+                Column(_("Row"), right=True),
+                Column(_("Input")),
+                Column(_("Status")),
+                Column(_("Time"), right=True),
+                Column(_("Result")),
+            ]
+            rows = table(columns, label=_("Rows of the batch"))
+            for line in lines[self.page * PAGE : (self.page + 1) * PAGE]:
+                job_id = line.job_id
+                with rows.row(on_open=(lambda job_id=job_id: self.on_open(job_id)) if job_id else None):
+                    self._draw_line(rows, line)
+
+    def _draw_line(self, rows: Table, line: BatchLine) -> None:
+        rows.cell(number(line.number, self.reader), "fp-num fp-t2")
+        with rows.cell():
+            if line.job_id is None:
+                words(line.title, "fp-b")
+            else:
+                with ui.element("button").classes("fp-plain-button fp-b").props("type=button"):
+                    words(line.title)
+        with rows.cell():
+            status_badge(line.state)
+        rows.cell(duration(line.seconds, self.reader), "fp-num")
+        rows.cell(line.text, "fp-batch-text")
+
+    def _draw_pager(self, count: int) -> None:
+        def turn(by: int) -> None:
+            self.page += by
+            if self.batch is not None:
+                self._draw_results(self.batch)
+
+        before = icon_button("chevron_left", _("Rows before"), lambda: turn(-1), tip=False)
+        before.set_enabled(self.page > 0)
+        first = self.page * PAGE
+        shown = f"{number(first + 1, self.reader)}-{number(min(first + PAGE, count), self.reader)}"
+        words(f"{shown} {_('of')} {number(count, self.reader)}", "fp-num fp-s12 fp-t2 fp-nw")
+        after = icon_button("chevron_right", _("Next rows"), lambda: turn(1), tip=False)
+        after.set_enabled(first + PAGE < count)
+
+    def _narrow(self, to: str) -> None:
+        self.only_failed, self.page = to == "failed", 0
+        if self.batch is not None:
+            self._draw_results(self.batch)
+
+    # What a person does.
+
+    def _pause(self) -> None:
+        if self.batch is not None:
+            self.batch.pause()
+            self._look()
+
+    def _resume(self) -> None:
+        if self.batch is not None:
+            self.batch.resume(self.here)
+            self._look()
+
+    async def _stop(self) -> None:
+        if self.batch is not None:
+            await self.batch.stop(self.here)
+            self._look()
+
+    def _retry(self) -> None:
+        batch = self.batch
+        if batch is not None and batch.retry_failed(self.here):
+            background_tasks.create(batch.go(), name=f"batch {batch.batch.id}")
+            self._draw_batch()
+
+
+def _rate_words(rate: float, reader: Reader) -> str:
+    if rate >= 1:
+        return f"{number(round(rate, 1), reader)} {_('a second')}"
+    return f"{number(max(round(rate * 60, 1), 0.1), reader)} {_('a minute')}"

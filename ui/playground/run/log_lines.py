@@ -1,0 +1,126 @@
+"""A run as lines of a log: made from the stored events, steps, tries and model calls, and from nothing else. No NiceGUI here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from storage.job_log import CallRow, JobLog
+from storage.steps import StepRow
+from ui.look.text import ENGLISH, Reader, _, cost, duration, number
+
+Level = Literal["info", "warning", "error"]
+LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}
+_RANK: dict[Level, int] = {"info": 0, "warning": 1, "error": 2}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One thing that happened. `node_id` is empty for the run itself."""
+
+    at: int
+    level: Level
+    node_id: str
+    index_path: str
+    text: str
+
+
+def log_lines(log: JobLog, steps: Sequence[StepRow], reader: Reader = ENGLISH) -> list[LogLine]:
+    """In the order it happened."""
+    retried = {(step.node_id, step.index_path): step for step in steps if step.tries > 1}
+    lines = [
+        *_reused(steps),
+        *_events(log, reader),
+        *_calls(log.calls, reader),
+        *_tries(log, retried, reader),
+        *_said(log, steps),
+    ]
+    return sorted(lines, key=lambda line: line.at)  # stable: what has one time stays in the order above
+
+
+def narrowed(lines: Sequence[LogLine], level: Level, node_id: str) -> list[LogLine]:
+    """Those of this level and above, and of this node; an empty id means all."""
+    return [line for line in lines if _RANK[line.level] >= _RANK[level] and node_id in ("", line.node_id)]
+
+
+def _reused(steps: Sequence[StepRow]) -> Iterator[LogLine]:
+    for step in steps:
+        if step.reused:
+            yield LogLine(step.started_at, "info", step.node_id, step.index_path, _("reused from an earlier run"))
+
+
+def _events(log: JobLog, reader: Reader) -> Iterator[LogLine]:
+    for event in log.events:
+        data = event.data
+        level, text = _event_words(event.name, data, reader)
+        path = "/".join(str(part) for part in data.get("index") or ())
+        yield LogLine(event.at, level, str(data.get("node_id") or ""), path, text)
+
+
+def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Level, str]:
+    took = duration((data.get("duration_ms") or 0) / 1000, reader)
+    attempt = int(data.get("attempt") or 1)
+    match name:
+        case "job.queued":
+            return (
+                ("warning", _("The run was put back into the queue.")) if data else ("info", _("The run was accepted."))
+            )
+        case "job.processing":
+            said = _("A worker began.")
+            return ("info", said) if attempt == 1 else ("warning", f"{said} {_('Attempt')} {attempt}.")
+        case "job.completed":
+            return "info", _("The run is completed.")
+        case "job.failed":
+            return "error", f"{_('The run failed.')} {data.get('message') or ''}".strip()
+        case "job.cancelled":
+            return "warning", _("The run was stopped.")
+        case "step.started":
+            return "info", _("started")
+        case "step.completed":
+            return "info", f"{_('finished in')} {took}"
+        case "step.failed":
+            return "error", f"{_('failed after')} {took}: {data.get('message') or data.get('code') or ''}"
+        case "step.skipped":
+            return "info", _("skipped")
+        case "step.cancelled":
+            return "warning", _("stopped")
+    return "info", name
+
+
+def _calls(calls: Sequence[CallRow], reader: Reader) -> Iterator[LogLine]:
+    for call in calls:
+        who = call.model if call.connection in ("", call.model) else f"{call.connection}:{call.model}"
+        took = duration(call.duration_ms / 1000, reader)
+        if call.error:
+            yield LogLine(
+                call.at, "warning", call.node_id, call.index_path, f"{who} {_('gave no answer')} ({took}): {call.error}"
+            )
+            continue
+        used = f"{number(call.input_tokens, reader)} {_('tokens in')}, {number(call.output_tokens, reader)} {_('out')}"
+        price = cost(None if call.cost_nanos is None else call.cost_nanos / 1e9, reader)
+        said = f"{who} {_('answered in')} {took}: {used}, {_('cost')} {price}"
+        yield LogLine(
+            call.at, "info", call.node_id, call.index_path, f"{said} ({_('simulated')})" if call.simulated else said
+        )
+
+
+def _tries(log: JobLog, retried: Mapping[tuple[str, str], StepRow], reader: Reader) -> Iterator[LogLine]:
+    for key, tries in log.tries.items():
+        if key not in retried:
+            continue
+        for one in tries:
+            if one.get("message"):
+                at = int(one.get("started_at") or 0) + int(one.get("duration_ms") or 0)
+                took = duration(int(one.get("duration_ms") or 0) / 1000, reader)
+                text = f"{_('try')} {one.get('number')} {_('failed after')} {took}: {one['message']}"
+                yield LogLine(at, "warning", *key, text)
+
+
+def _said(log: JobLog, steps: Sequence[StepRow]) -> Iterator[LogLine]:
+    for step in steps:
+        at = step.ended_at or step.started_at
+        for warning in step.warnings:
+            yield LogLine(at, "warning", step.node_id, step.index_path, warning)
+        for line in log.said.get((step.node_id, step.index_path), ()):
+            yield LogLine(at, "info", step.node_id, step.index_path, str(line))
