@@ -58,6 +58,8 @@ WHO_MAY = {
     "members.sign_out_everywhere": EVERYBODY,  # themselves
     "owner_notes.ask_owner": EDITORS,
     "owner_notes.close_note": OWNERS,
+    "playground_batches.begin_playground_batch": EDITORS,
+    "playground_batches.run_in_batch": EDITORS,
     "secrets.add_secret": OWNERS,
     "secrets.remove_secret": OWNERS,
     "secrets.replace_secret": OWNERS,
@@ -80,9 +82,16 @@ WHO_MAY = {
     "webhooks.set_webhook": EDITORS,
 }
 #: What takes a principal and is part of a verb: the verb has asked already.
-PARTS = {"flows.add_version", "secrets.put_secret", "server.require_server_owner"}
+PARTS = {
+    "flows.add_version",
+    "jobs.add_playground_job",
+    "jobs.with_called_flows",
+    "secrets.put_secret",
+    "server.require_server_owner",
+}
 #: What changes something for nobody in particular, and what holds instead of a role.
 WITHOUT = {
+    "jobs.add_snapshot": "a part of verbs",
     "jobs.submit": "a key",
     "jobs.cancel": "a key",
     "links.add_link": "a part of verbs",

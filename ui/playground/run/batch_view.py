@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from nicegui import background_tasks, ui
 
@@ -22,6 +24,7 @@ from ui.look.parts import (
     meter,
     note,
     segments,
+    sentence,
     status_badge,
     table,
     words,
@@ -53,6 +56,7 @@ class BatchView:
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
+        self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
             self.timer = ui.timer(LOOK_SECONDS, self._look, active=False)
@@ -118,7 +122,7 @@ class BatchView:
     # Following.
 
     def _draw_batch(self) -> None:
-        self._drawn = None
+        self._drawn, self._rows = None, []
         self.content.clear()
         with self.content:
             self.head = ui.element("div").classes("fp-stack fp-batch-head")
@@ -149,7 +153,7 @@ class BatchView:
         self.head.clear()
         with self.head:
             with ui.element("div").classes("fp-row fp-batch-acts"):
-                self.said = words("", "fp-b fp-num", tag="h3").props("role=status")
+                self.said = words("", "fp-b fp-num", tag="div").props("role=status")
                 words("", "fp-sp")
                 self._draw_buttons(batch)
             self.bar = ui.element("div")
@@ -169,7 +173,6 @@ class BatchView:
                 button(f"{_('Retry failed')} ({number(failed, self.reader)})", self._retry, icon="replay", small=True)
             if batch.over:
                 button(_("New batch"), self._draw_set_up, icon="add", small=True)
-        link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
 
     def _say_progress(self, batch: BatchRun) -> None:
         progress = batch.progress
@@ -197,31 +200,45 @@ class BatchView:
     def _draw_results(self, batch: BatchRun) -> None:
         lines = [line for line in batch.lines if not self.only_failed or line.state in AGAIN]
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
-        self.results.clear()
-        with self.results:
-            with ui.element("div").classes("fp-row fp-batch-acts"):
-                ways = {"all": _("All"), "failed": _("Failed")}
-                segments(ways, "failed" if self.only_failed else "all", self._narrow, label=_("Rows shown"))
-                words("", "fp-sp")
-                if len(lines) > PAGE:
-                    self._draw_pager(len(lines))
-            if not lines:
-                words(
-                    _("No row failed.") if self.only_failed else _("The first row is about to begin."), "fp-t2", tag="p"
-                )
-                return
-            columns = [
-                Column(_("Row"), right=True),
-                Column(_("Input")),
-                Column(_("Status")),
-                Column(_("Time"), right=True),
-                Column(_("Result")),
-            ]
-            rows = table(columns, label=_("Rows of the batch"))
-            for line in lines[self.page * PAGE : (self.page + 1) * PAGE]:
-                job_id = line.job_id
-                with rows.row(on_open=(lambda job_id=job_id: self.on_open(job_id)) if job_id else None):
-                    self._draw_line(rows, line)
+        page = lines[self.page * PAGE : (self.page + 1) * PAGE]
+        shown = [(self.page, self.only_failed, len(lines) > PAGE), *(replace(line) for line in page)]
+        if shown != self._rows:  # rows that stay are left alone: somebody may be among them by keyboard
+            self._rows = shown
+            self.results.clear()
+            with self.results:
+                self._draw_results_head(batch, pages=len(lines) > PAGE)
+                self._draw_table(page)
+        self._say_page(len(lines))
+
+    def _draw_results_head(self, batch: BatchRun, *, pages: bool) -> None:
+        with ui.element("div").classes("fp-row fp-batch-acts"):
+            ways = {"all": _("All"), "failed": _("Failed")}
+            segments(ways, "failed" if self.only_failed else "all", self._narrow, label=_("Rows shown"))
+            words("", "fp-sp")
+            self.pager = ui.element("span").classes("fp-row")
+            self.pager.visible = pages
+            with self.pager:
+                self.before = icon_button("chevron_left", _("Rows before"), lambda: self._turn(-1), tip=False)
+                self.at = words("", "fp-num fp-s12 fp-t2 fp-nw")
+                self.after = icon_button("chevron_right", _("Next rows"), lambda: self._turn(1), tip=False)
+            link_button(_("Export CSV"), csv_path(batch.batch.id), icon="download", small=True).props("download")
+
+    def _draw_table(self, page: Sequence[BatchLine]) -> None:
+        if not page:
+            words(_("No row failed.") if self.only_failed else _("The first row is about to begin."), "fp-t2", tag="p")
+            return
+        columns = [
+            Column(_("Row"), right=True),
+            Column(_("Input")),
+            Column(_("Status")),
+            Column(_("Time"), right=True),
+            Column(_("Result")),
+        ]
+        rows = table(columns, label=_("Rows of the batch"))
+        for line in page:
+            job_id = line.job_id
+            with rows.row(on_open=(lambda job_id=job_id: self.on_open(job_id)) if job_id else None):
+                self._draw_line(rows, line)
 
     def _draw_line(self, rows: Table, line: BatchLine) -> None:
         rows.cell(number(line.number, self.reader), "fp-num fp-t2")
@@ -234,21 +251,23 @@ class BatchView:
         with rows.cell():
             status_badge(line.state)
         rows.cell(duration(line.seconds, self.reader), "fp-num")
-        rows.cell(line.text, "fp-batch-text")
+        with rows.cell("", "fp-batch-text"):
+            if line.state in AGAIN:
+                sentence(line.text, tag="span")
+            else:
+                words(line.text)
 
-    def _draw_pager(self, count: int) -> None:
-        def turn(by: int) -> None:
-            self.page += by
-            if self.batch is not None:
-                self._draw_results(self.batch)
-
-        before = icon_button("chevron_left", _("Rows before"), lambda: turn(-1), tip=False)
-        before.set_enabled(self.page > 0)
+    def _say_page(self, count: int) -> None:
         first = self.page * PAGE
         shown = f"{number(first + 1, self.reader)}-{number(min(first + PAGE, count), self.reader)}"
-        words(f"{shown} {_('of')} {number(count, self.reader)}", "fp-num fp-s12 fp-t2 fp-nw")
-        after = icon_button("chevron_right", _("Next rows"), lambda: turn(1), tip=False)
-        after.set_enabled(first + PAGE < count)
+        self.at.text = f"{shown} {_('of')} {number(count, self.reader)}"
+        self.before.set_enabled(self.page > 0)
+        self.after.set_enabled(first + PAGE < count)
+
+    def _turn(self, by: int) -> None:
+        self.page += by
+        if self.batch is not None:
+            self._draw_results(self.batch)
 
     def _narrow(self, to: str) -> None:
         self.only_failed, self.page = to == "failed", 0

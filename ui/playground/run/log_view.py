@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.flow.document import Node
 from storage.job_log import JobLog, read_log
 from ui.look.parts import button, icon, words
 from ui.look.text import Reader, _, clock_time, number
@@ -33,6 +34,8 @@ class LogView:
         self.reader = reader
         self.level: Level = "info"
         self.node_id = ""
+        #: The nodes of called flows, by the names of their steps.
+        self.inner: Mapping[str, Node] = {}
         self.page = 0
         self.lines: Sequence[LogLine] = ()
         self.cut = False
@@ -88,7 +91,7 @@ class LogView:
         self._draw()
 
     def _draw_head(self) -> None:
-        labels = labels_of(self.draft.document)
+        labels = self._labels()
         nodes = dict.fromkeys(line.node_id for line in self.lines if line.node_id)
         self.head.clear()
         with self.head:
@@ -99,6 +102,9 @@ class LogView:
             node.props("outlined dense options-dense").props["aria-label"] = _("Node")
             words("", "fp-sp")
             self.count = words("", "fp-s12 fp-t3 fp-num").props("role=status")
+
+    def _labels(self) -> dict[str, str]:
+        return labels_of(self.draft.document) | {name: node.name for name, node in self.inner.items()}
 
     def _narrow(self, **change: Any) -> None:
         self.level = change.get("level", self.level)
@@ -119,7 +125,7 @@ class LogView:
             if not page:
                 words(self._nothing(), "fp-t2", tag="p")
                 return
-            labels = labels_of(self.draft.document)
+            labels = self._labels()
             with ui.element("ol").classes("fp-log-lines"):
                 for line in page:
                     self._draw_line(line, labels)

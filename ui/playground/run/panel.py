@@ -19,6 +19,7 @@ from ui.look import feedback
 from ui.look.frame import reader
 from ui.look.text import _
 from ui.playground.run.batch_view import BatchView
+from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
 from ui.playground.run.follow import follow_job
 from ui.playground.run.input_form import InputForm
@@ -32,7 +33,7 @@ from ui.visit import Visit
 if TYPE_CHECKING:
     from ui.playground.draft import OpenDraft
 
-TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch")}
+TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
 
 class RunPanel:
@@ -75,7 +76,7 @@ class RunPanel:
 
     def name_inner(self, inner: Mapping[str, Node]) -> None:
         """The nodes of called flows, by the names of their steps."""
-        self.rows.inner = self.values.inner = inner
+        self.rows.inner = self.values.inner = self.log.inner = self.compare.inner = inner
         self._show_rows()
 
     @property
@@ -169,10 +170,8 @@ class RunPanel:
                     )
                 self.log = LogView(self.visit, self.draft, self.reader)
                 self.batch = BatchView(self.visit, self.draft, self.reader, on_open=self._show_run)
+                self.compare = CompareView(self.visit, self.draft, self.reader)
         self._show_tab("steps")
-        if may_run:
-            self.panel.on("keydown.ctrl.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
-            self.panel.on("keydown.meta.enter", self.run_clicked, [], js_handler=_RUN_TYPED)
 
     async def run_clicked(self) -> None:
         """Run from the button or by Ctrl+Enter."""
@@ -181,7 +180,8 @@ class RunPanel:
 
     async def _open_tab(self, name: str) -> None:
         self._show_tab(name)
-        views: dict[str, LogView | BatchView] = {"log": self.log, "batch": self.batch}
+        views: dict[str, LogView | BatchView | CompareView]
+        views = {"log": self.log, "batch": self.batch, "compare": self.compare}
         for one, view in views.items():
             if one != name:
                 view.hide()
@@ -189,7 +189,13 @@ class RunPanel:
             await views[name].show()
 
     def _show_tab(self, name: str) -> None:
-        for one, place in {"steps": self.steps_tab, "log": self.log.box, "batch": self.batch.box}.items():
+        places = {
+            "steps": self.steps_tab,
+            "log": self.log.box,
+            "batch": self.batch.box,
+            "compare": self.compare.box,
+        }
+        for one, place in places.items():
             place.visible = one == name
 
     async def _run_samples(self) -> None:
@@ -281,7 +287,3 @@ class RunPanel:
             self._drawn = step
             await self.values.show_step(look, step)
         await self.on_open(node_id.partition(INNER)[0])
-
-
-#: What is typed reaches the server when its field is left, so it is left for a moment.
-_RUN_TYPED = "(event) => { const at = document.activeElement; at?.blur(); emit(); at?.focus(); }"

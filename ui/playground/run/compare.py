@@ -1,0 +1,110 @@
+"""Two runs compared: per node what each was and spent, and values line by line. No NiceGUI here."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from engine.flow.document import Document, Node
+from engine.flow.graph import Graph
+from storage.steps import StepRow
+from storage.two_runs import OutputsCompared
+from ui.look.text import ENGLISH, Reader
+from ui.playground.watch import Look, statuses
+
+#: Of each value so many characters are compared line by line, and so many lines are shown.
+MOST_CHARACTERS = 20_000
+MOST_LINES = 120
+_AROUND = 2
+Sign = Literal[" ", "-", "+", "…"]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a node was in one run. `cost_nanos` None: unknown."""
+
+    state: str
+    word: str
+    ms: int
+    tokens: int
+    calls: int
+    cost_nanos: int | None
+
+
+@dataclass(frozen=True)
+class NodeCompared:
+    """A node in both runs; None where it did not run."""
+
+    node_id: str
+    label: str
+    first: Spent | None
+    second: Spent | None
+    outputs: OutputsCompared | None
+
+
+def compare_nodes(
+    document: Document,
+    first: Look,
+    second: Look,
+    outputs: Mapping[str, OutputsCompared],
+    reader: Reader = ENGLISH,
+    *,
+    inner: Mapping[str, Node] = MappingProxyType({}),
+) -> list[NodeCompared]:
+    """Every node that ran in either, in the order of the flow; those inside called flows and those that are gone come last."""
+    mine, theirs = _spent(first, document, reader), _spent(second, document, reader)
+    labels = {node.id: node.name for node in document.nodes}
+    order = [*Graph(document).order, *sorted({*mine, *theirs} - set(labels))]
+    labels |= {name: node.name for name, node in inner.items()}
+    return [
+        NodeCompared(
+            node_id, labels.get(node_id, node_id), mine.get(node_id), theirs.get(node_id), outputs.get(node_id)
+        )
+        for node_id in order
+        if node_id in mine or node_id in theirs
+    ]
+
+
+def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
+    """The lines that differ with two around them: `-` only in the first, `+` only in the second, `…` left out. Empty: the same."""
+    mine, theirs = as_lines(first), as_lines(second)
+    lines: list[tuple[Sign, str]] = []
+    for line in list(difflib.unified_diff(mine, theirs, n=_AROUND, lineterm=""))[2:]:
+        if line.startswith("@@"):
+            if lines:
+                lines.append(("…", ""))
+        else:
+            sign: Any = line[0]
+            lines.append((sign, line[1:]))
+    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], ("…", "")]
+
+
+def as_lines(value: Any) -> Sequence[str]:
+    """A value as text: a text as it is, everything else as JSON with one entry a line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    return text[:MOST_CHARACTERS].splitlines()
+
+
+def _spent(look: Look, document: Document, reader: Reader) -> dict[str, Spent]:
+    shown = statuses(look, document, reader)
+    by_node: dict[str, list[StepRow]] = {}
+    for step in look.steps:
+        by_node.setdefault(step.node_id, []).append(step)
+    found = {}
+    for node_id, steps in by_node.items():
+        said = shown.get(node_id) or {}
+        costs = [step.cost_nanos for step in steps if step.model_calls]
+        state = "reused" if all(step.reused for step in steps) else str(said.get("state") or steps[-1].status)
+        found[node_id] = Spent(
+            "completed" if state == "done" else state,
+            str(said.get("word") or "") if said.get("total") else "",
+            sum(step.duration_ms or 0 for step in steps),
+            sum(step.input_tokens + step.output_tokens for step in steps),
+            sum(step.model_calls for step in steps),
+            None if None in costs else sum(one or 0 for one in costs),
+        )
+    return found
