@@ -1,0 +1,110 @@
+"""A viewer sees every page and changes nothing: not by what a page offers, and not by events forged over its socket (S18)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+from nicegui import Client
+
+from engine.actions.keys import create_key
+from engine.actions.team import invite
+from tests.ui.arrange import ended, refused
+from tests.ui.conftest import Site
+
+#: Looking changes where somebody is signed in and when they were here. Own names and sessions are everybody's own business, so the
+#: page about them (`/settings/account`) is not walked.
+OWN = {"sessions", "sign_in_failures", "workers"}
+WALKS = (
+    ("/start", "/flows", "/flows/{flow}", "/flows/{flow}?tab=versions", "/flows/{flow}?tab=settings", "/templates"),
+    ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/monitoring"),
+    ("/settings/keys", "/settings/models", "/settings/limits", "/settings/team"),
+    ("/settings/data", "/settings/server", "/settings/audit", "/settings/about"),
+)
+
+
+def stored(site: Site) -> dict[str, list[Any]]:
+    """Everything that is stored, but for what looking changes."""
+    with sqlite3.connect(f"file:{site.settings.data}/flowport.db?mode=ro", uri=True) as database:
+        tables = [row[0] for row in database.execute("select name from sqlite_master where type = 'table'")]
+        found = {}
+        for table in sorted(set(tables) - OWN):
+            columns = [row[1] for row in database.execute(f'pragma table_info("{table}")') if row[1] != "seen_at"]
+            listed = ", ".join(f'"{column}"' for column in columns)
+            found[table] = database.execute(f'select {listed} from "{table}" order by rowid').fetchall()
+        return found
+
+
+#: What is sent with every event: nothing, a value, and what a canvas sends.
+FORGED = (
+    None,
+    True,
+    "Forged",
+    {"value": "forged", "label": "forged"},
+    {
+        "seq": 1_000,
+        "baseRev": 1,
+        "clientId": "forged",
+        "ops": [
+            {"op": "updateNode", "id": "text_template", "before": {"label": "Greet"}, "after": {"label": "Forged"}}
+        ],
+    },
+    {"type": "prompt", "position": {"x": 1, "y": 1}},
+)
+
+
+async def fire_everything(client: Client) -> int:
+    """Sends each event of the page, three times round: an event can open a dialog with more to press. Returns how many."""
+    fired: set[tuple[int, str]] = set()
+    for _round in range(3):
+        for element in list(client.elements.values()):
+            for listener_id in list(element._event_listeners):
+                if (element.id, listener_id) in fired or element.is_deleted:
+                    continue
+                fired.add((element.id, listener_id))
+                for argument in FORGED:
+                    message = {"id": element.id, "listener_id": listener_id, "args": [json.dumps(argument)]}
+                    try:
+                        client.handle_event(message)
+                    except Exception:  # noqa: BLE001 - what was made up may not even be understood
+                        continue
+        for _turn in range(5):
+            await asyncio.sleep(0.02)
+    return len(fired)
+
+
+def arrange(site: Site) -> dict[str, str]:
+    flow_id = site.flow(live=True)
+    refused(site, flow_id)
+    site.database.write_now(create_key, site.owner, "Shop", "live")
+    site.database.write_now(invite, site.owner, "editor", "eve@example.com")
+    return {"flow": flow_id, "job": ended(site, flow_id, "failed")}
+
+
+@pytest.mark.parametrize("paths", WALKS, ids=lambda paths: paths[0])
+async def test_no_event_of_a_viewers_pages_changes_anything(site: Site, paths: tuple[str, ...]) -> None:
+    ids = arrange(site)
+    user = await site.sign_in("viewer")
+    before = stored(site)
+    changed: dict[str, set[str]] = {}
+    for path in paths:
+        client = await user.open(path.format(**ids))
+        assert await fire_everything(client)
+        after = stored(site)
+        changed[path] = {table for table in before if before[table] != after[table]}
+
+    assert {path: tables for path, tables in changed.items() if tables} == {}
+
+
+async def test_the_same_events_of_an_editor_do_change_something(site: Site) -> None:
+    """Or the test above says nothing."""
+    ids = arrange(site)
+    user = await site.sign_in("editor")
+    before = stored(site)
+
+    await fire_everything(await user.open(f"/playground/{ids['flow']}"))
+
+    assert before["flows"] != stored(site)["flows"]
