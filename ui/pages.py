@@ -56,7 +56,7 @@ def register(app: App, root: FastAPI) -> None:
     )
     sign_in.add_routes(root, app)
     jobs_csv.add_routes(root, app)
-from ui.playground.run import batch_csv
+    batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
