@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
 from ui import sign_in
+from ui.datasets import dataset_page, files
+from ui.datasets import list_page as datasets
 from ui.flows import first_run, flow_page, templates
 from ui.flows import saved_flows as flows
 from ui.guard import NO_STORE, Guard, theme_of
@@ -33,6 +35,8 @@ PAGES = (
     flows,
     flow_page,
     templates,
+    datasets,
+    dataset_page,
     jobs,
     job_page,
     monitoring,
@@ -58,6 +62,7 @@ def register(app: App, root: FastAPI) -> None:
     jobs_csv.add_routes(root, app)
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)
+    files.add_routes(root, app)
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)

@@ -57,7 +57,7 @@ def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows:
     values = [_typed([row[number] for row in cells]) for number in kept]
     rows = tuple(dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)) if kept else ()
     form = ", ".join(part for part in ("CSV", DELIMITERS[delimiter], encoding) if part)
-    return Table(tuple(columns), rows, form)
+    return Table(tuple(columns), rows, form, has_names)
 
 
 def _delimiter_of(text: str) -> tuple[str, str]:

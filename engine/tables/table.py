@@ -14,11 +14,15 @@ Names = Literal["auto", "first line", "none"]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with their columns in order. `form` says in words how they were read: `CSV, semicolons, Windows-1252`."""
+    """Rows with their columns in order. `form` says in words how they were read: `CSV, semicolons, Windows-1252`.
+
+    `has_names`: the columns' names stood in the file.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     form: str
+    has_names: bool = True
 
 
 def too_many_rows(most: int) -> TooLarge:

@@ -295,6 +295,28 @@ def test_the_playground_after_a_run(owner: Page, filled: Filled) -> None:
     check(findings(owner))
 
 
+def test_datasets(owner: Page) -> None:
+    open_page(owner, "/datasets")
+    found = findings(owner)
+    owner.get_by_role("button", name="Import a file").first.click()
+    owner.get_by_label("Or paste rows").fill("sku;price;tags\nB-1;3.2;[1]\nB-2;;[]")
+    found += findings(owner)
+    owner.get_by_role("button", name="Read the text").click()
+    owner.get_by_label("Name of the dataset").fill("Goods")
+    found += findings(owner)
+    owner.get_by_role("button", name="Import 2 rows").click()
+    owner.get_by_role("heading", name="Goods").wait_for()
+    owner.get_by_label("Choose row 1").click()
+    found += findings(owner)
+    owner.get_by_role("cell", name="B-2").click()
+    owner.get_by_role("dialog", name="Row 2").wait_for()
+    found += findings(owner)
+    open_page(owner, "/datasets")
+    found += findings(owner)
+
+    check(found)
+
+
 def test_an_invitation_and_a_new_password(browser: Browser, server: LiveServer, owner: Page) -> None:
     open_page(owner, "/settings/team")
     owner.get_by_role("button", name="Invite somebody").click()

@@ -7,7 +7,7 @@
         ...                                   # the page's content
 
     frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
-        active   "playground" | "flows" | "templates" | "jobs" | "monitoring" | "settings"
+        active   "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
         crumbs   ((text, path), ...) before the title; path None for plain text
         rail     56 px navigation and a page without padding that fills the window (Playground); the h1 is there, unseen
         h1       False when the page writes its own h1; nothing of the title is then drawn
@@ -41,7 +41,7 @@ from ui.look.text import ENGLISH, Reader, _
 
 __all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "frame", "reader"]
 
-Area = Literal["playground", "flows", "templates", "jobs", "monitoring", "settings"]
+Area = Literal["playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE = "fp_theme"
 
@@ -50,6 +50,7 @@ AREAS: dict[Area, tuple[str, str, str]] = {
     "playground": (_("Flow Playground"), "schema", "/playground"),
     "flows": (_("Saved Flows"), "folder_open", "/flows"),
     "templates": (_("Templates"), "dashboard", "/templates"),
+    "datasets": (_("Datasets"), "table_rows", "/datasets"),
     "jobs": (_("Jobs"), "list_alt", "/jobs"),
     "monitoring": (_("Monitoring"), "monitoring", "/monitoring"),
     "settings": (_("Settings"), "settings", "/settings"),

@@ -11,7 +11,7 @@ from nicegui import ui
 from engine.errors import Problem
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
-from engine.flow.node_type import NodeType
+from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
 from ui.look.assets import asset_url
 from ui.look.markdown import markdown
@@ -59,6 +59,7 @@ class Inspector:
         self.tab = "set_up"
         self.item = 0
         self.found: Sequence[Problem] = ()
+        self.catalog: Catalog = CATALOG  #: with what is known of the workspace's datasets
         self.set_up: SetUp | None = None
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
@@ -115,6 +116,7 @@ class Inspector:
                 on_close=self.on_close,
                 readonly=not self.visit.may("edit flows"),
             )
+            self.mapping.catalog = self.catalog
             await self.mapping.draw()
         self.show_problems(self.found)
 
@@ -242,6 +244,7 @@ class Inspector:
                         self.visit, self.draft, node, kind, last_run=self.last_run, edit=self.edit
                     )
                     made.item = self.item
+                    made.catalog = self.catalog
                     await made.draw()
                     self.show_problems(self.found)
                 case "help":

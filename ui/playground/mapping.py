@@ -13,6 +13,7 @@ from nicegui import ui
 from engine.errors import Problem
 from engine.flow.document import Edge, Node
 from engine.flow.edits import Op, update_node
+from engine.flow.node_type import Catalog
 from engine.nodes import CATALOG
 from ui.look import feedback
 from ui.look.parts import button, icon, icon_button, menu_button, menu_item, words
@@ -53,6 +54,7 @@ class EdgeMapping:
         self.readonly = readonly
         self.bindings: Bindings | None = None
         self.outputs: dict[str, Any] = {}
+        self.catalog: Catalog = CATALOG
 
     @property
     def target(self) -> Node | None:
@@ -102,7 +104,7 @@ class EdgeMapping:
         if data.is_deleted:
             return
         given = self.outputs.get(source.id, NOT_RUN)
-        data.show([source_of(source, CATALOG, given, self.draft.document)], more=False)
+        data.show([source_of(source, self.catalog, given, self.draft.document)], more=False)
         self.bindings.on_drawn = self._show_around
         self._show_around()
 
@@ -111,7 +113,7 @@ class EdgeMapping:
         if self.bindings is None:
             return
         document, node_id = self.draft.document, self.edge.target
-        self.bindings.broken = broken_finder(document, node_id, CATALOG)
+        self.bindings.broken = broken_finder(document, node_id, self.catalog)
         self.bindings.show_problems(
             {one.pointer: (one.message, one.blocks_import) for one in problems if one.node_id == node_id}
         )
@@ -159,7 +161,7 @@ class EdgeMapping:
                 box.clear()
         if self.readonly:
             return
-        offers = suggestions(self.draft.document, target.id, CATALOG, self.outputs, source=self.edge.source)
+        offers = suggestions(self.draft.document, target.id, self.catalog, self.outputs, source=self.edge.source)
         self.offers_box.clear()
         with self.offers_box:
             if len(offers) > 1:

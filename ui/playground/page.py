@@ -13,15 +13,18 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from engine.actions.datasets import known_datasets
 from engine.actions.deployments import unknown_connections
 from engine.actions.flows import create_flow
 from engine.actions.samples import example_payload
 from engine.errors import NotFound, Problem
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
+from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG
+from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
 from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
@@ -128,6 +131,8 @@ class PlaygroundPage:
         self.shown_frames: list[ListScope] = []
         self.connections: frozenset[str] = frozenset()
         self.calls = Calls()
+        self.datasets: tuple[KnownDataset, ...] = ()
+        self.catalog: Catalog = CATALOG
 
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
@@ -135,6 +140,7 @@ class PlaygroundPage:
         payload = await self.visit.see(example_payload, self.draft.flow_id, self.draft.document)
         self.connections = await self.visit.see(connection_names)
         self.calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
+        self._know(await self.visit.see(known_datasets))
         given = await self.visit.see(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
@@ -189,6 +195,7 @@ class PlaygroundPage:
                 )
                 self.inspector.run_panel = self.run_panel
                 self.inspector.on_open = self.open_node
+                self.inspector.catalog = self.catalog
         self.run_panel.input.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
@@ -215,8 +222,9 @@ class PlaygroundPage:
         return verbs.list
 
     async def _look(self) -> None:
-        """The draft grows older, and a connection may have been made or removed in Settings."""
+        """The draft grows older, and a connection or a dataset may have been made or removed elsewhere."""
         self.bar.draw_sentence()
+        await self._look_at_datasets()
         await self._look_at_calls()
         names = await self.visit.see(connection_names)
         if names != self.connections:
@@ -230,7 +238,10 @@ class PlaygroundPage:
         document = self.draft.document
         lost = unknown_connections(document, self.connections)
         wrong_calls = self.calls.problems(document, self.draft.flow_id)
-        self.found = [*problems(document, CATALOG), *lost, *wrong_calls] if document.nodes else []
+        gone = missing_datasets(document, self.datasets)
+        self.found = [*problems(document, self.catalog), *lost, *gone, *wrong_calls] if document.nodes else []
+        if gone:
+            background_tasks.create(self._look_at_datasets(), name="datasets")
         fresh = self._marks(document)
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
@@ -245,8 +256,11 @@ class PlaygroundPage:
 
     def _marks(self, document: Document) -> dict[str, Marks]:
         """What stands on each node, with what is known of the flows it calls."""
-        fresh: dict[str, Marks] = {node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, CATALOG).items()}
-        for problem in self.calls.problems(document, self.draft.flow_id):
+        fresh: dict[str, Marks] = {
+            node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
+        }
+        gone = missing_datasets(document, self.datasets)
+        for problem in (*self.calls.problems(document, self.draft.flow_id), *gone):
             if problem.node_id in fresh:
                 mark = fresh[problem.node_id]
                 mark["problems"] = mark.get("problems", 0) + 1
@@ -255,6 +269,19 @@ class PlaygroundPage:
         if not self.calls.knows(document):
             background_tasks.create(self._look_at_calls(), name="called flows")
         return fresh
+
+    async def _look_at_datasets(self) -> None:
+        """Datasets are made, renamed and deleted elsewhere; their columns are data on offer here."""
+        known = await self.visit.see(known_datasets)
+        if known != self.datasets and not self.blank.is_deleted:
+            self._know(known)
+            self.document_changed()
+
+    def _know(self, datasets: tuple[KnownDataset, ...]) -> None:
+        self.datasets = datasets
+        self.catalog = with_datasets(CATALOG, datasets) if datasets else CATALOG
+        if hasattr(self, "inspector"):
+            self.inspector.catalog = self.catalog
 
     async def _look_at_calls(self) -> None:
         """A flow was chosen, saved or deployed meanwhile."""

@@ -11,7 +11,7 @@ from nicegui import background_tasks, ui
 from engine.errors import Problem
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
-from engine.flow.node_type import NodeType
+from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
 from storage.connections import list_connections
 from ui.forms.form import Form
@@ -24,6 +24,7 @@ from ui.playground.called_fields import CalledFields
 from ui.playground.curl_paste import paste_button
 from ui.playground.data import NOT_RUN, broken_finder, earlier_nodes, source_of
 from ui.playground.data_list import DataList
+from ui.playground.dataset_choice import DatasetChoice
 from ui.playground.draft import OpenDraft
 from ui.playground.failing import Failing
 from ui.playground.from_example import ask_for_example
@@ -36,7 +37,7 @@ from ui.visit import Visit
 #: Earlier nodes on offer at first; the rest comes when it is looked for.
 NEAREST = 20
 #: Settings that stand above the inputs; the others below them.
-_FIRST = frozenset({"model", "method", "flow_id"})
+_FIRST = frozenset({"model", "method", "dataset", "flow_id"})
 
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
@@ -62,6 +63,8 @@ class SetUp:
         self.previews: Previews | None = None
         self.secrets = SecretHeaders(visit)
         self.called = CalledFields(visit, draft, node)
+        self.datasets = DatasetChoice(visit, lambda: self.node)
+        self.catalog: Catalog = CATALOG
         self._all_sources = False
 
     @property
@@ -78,6 +81,7 @@ class SetUp:
             paste_button(self.visit, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()
         await self.called.load()
+        await self.datasets.load(node)
         self._draw_form([spec for spec in specs if spec.name in _FIRST])
         if self.called.is_call:
             self.called_box = ui.element("div").classes("fp-stack")
@@ -89,7 +93,7 @@ class SetUp:
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
         self._draw_form(rest)
-        if self.kind.group != "io":
+        if self.kind.type not in {"api_input", "api_output"}:
             self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
         await self.look_again()
 
@@ -100,7 +104,7 @@ class SetUp:
         mine = [problem for problem in problems if problem.node_id == self.node_id]
         if self.bindings:
             document, node_id = self.draft.document, self.node_id
-            self.bindings.broken = broken_finder(document, node_id, CATALOG)
+            self.bindings.broken = broken_finder(document, node_id, self.catalog)
             self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in mine})
         in_settings = {
             one.pointer.removeprefix("/config"): one.message for one in mine if one.pointer.startswith("/config/")
@@ -146,7 +150,7 @@ class SetUp:
         if self.data_list is not None:
             nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
             sources = [
-                source_of(one, CATALOG, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
+                source_of(one, self.catalog, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
                 for one in nodes
             ]
             self.data_list.show(sources, more=len(shown) < len(earlier))
@@ -218,7 +222,7 @@ class SetUp:
 
     def _show_offers(self) -> None:
         if self.bindings and self.previews and not self.readonly and not self.bindings.box.is_deleted:
-            offers = suggestions(self.draft.document, self.node_id, CATALOG, self.previews.outputs)
+            offers = suggestions(self.draft.document, self.node_id, self.catalog, self.previews.outputs)
             self.bindings.show_offers(offers, self._take_offer)
 
     async def _take_offer(self, offer: Suggestion) -> None:
@@ -261,7 +265,7 @@ class SetUp:
     def _draw_form(self, specs: list[FieldSpec]) -> None:
         node = self.node
         if specs and node is not None:
-            widgets = {"secrets": self.secrets.draw}
+            widgets = {"secrets": self.secrets.draw, **self.datasets.widgets}
             self.forms.append(Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly))
 
     def _config_changed(self, pointer: str, _value: Any) -> None:

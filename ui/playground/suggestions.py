@@ -43,7 +43,8 @@ def suggestions(
     nearest = sources_for(document, node_id, catalog, values, most=None if source else _NEAREST)
     earlier = [one for one in nearest if source in ("", one.node.id)]
     if kind.free_form:
-        return _fields_for_nothing(earlier[:1]) if not node.inputs else []
+        verb = _("Keep") if kind.type == "dataset_sink" else _("Return")
+        return _fields_for_nothing(verb, earlier[:1]) if not node.inputs else []
     found = []
     for name, info in kind.inputs.model_fields.items():
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
@@ -55,13 +56,14 @@ def suggestions(
     return found
 
 
-def _fields_for_nothing(sources: list[Source]) -> list[Suggestion]:
-    """An empty API Output: everything that the node before it gives."""
+def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
+    """An empty API Output, or a row to be kept: everything that the node before it gives."""
     if not sources:
         return []
-    fields = [one for one in sources[0].data[:-1] if one.name.isidentifier()][:_MOST_FIELDS]
+    data = [one for one in sources[0].data[:-1] if one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
+    fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
     chosen = {one.name: one.raw for one in fields} or {"result": sources[0].data[-1].raw}
-    sentence = f"{_('Return')} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
+    sentence = f"{verb} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
     return [Suggestion("", sentence, chosen)]
 
 

@@ -1,0 +1,340 @@
+"""Datasets on screen: the list, a table with paging and search, rows by hand, imports with a preview, exports, who may."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.datasets import add_dataset, delete_dataset, import_rows
+from engine.actions.flows import create_flow
+from engine.actions.workspaces import create_workspace
+from storage.dataset_changes import checked_rows
+from storage.datasets import find_dataset, get_dataset, list_datasets, page_of_rows
+from tests.factories import document, greeting, person
+from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts
+from tests.ui.conftest import Site
+
+BREAD: list[dict[str, Any]] = [
+    {"name": "Rye", "price": 3.2, "organic": True, "tags": ["dark"]},
+    {"name": "Roll", "price": 1, "organic": False, "tags": []},
+]
+
+
+def add(site: Site, name: str = "Bread", rows: list[dict[str, Any]] = BREAD) -> str:
+    dataset_id = site.database.write_now(add_dataset, site.owner, name)
+    if rows:
+        site.database.write_now(import_rows, site.owner, dataset_id, checked_rows(rows))
+    return dataset_id
+
+
+def rows_of(site: Site, dataset_id: str) -> list[dict[str, Any]]:
+    page = site.database.read_now(page_of_rows, site.workspace_id, dataset_id, offset=0, limit=100)
+    return [row.data for row in page.rows]
+
+
+def use(site: Site, dataset_id: str, title: str = "Weekly offers") -> None:
+    file = greeting()
+    file["nodes"].append({"id": "dataset_source", "type": "dataset_source", "config": {"dataset": dataset_id}})
+    site.database.write_now(create_flow, site.owner, title, document(file))
+
+
+async def drop(user: User, name: str, data: bytes) -> None:
+    """Hands a file to the open import dialog."""
+    await user.should_see("Drop a file here, or choose one", retries=20)
+    box = max(user.find(kind=ui.upload).elements, key=lambda element: element.id)
+    await box.handle_uploads([ui.upload.SmallFileUpload(name, "text/csv", data)])
+
+
+def cell(user: User, text: str) -> ui.element:
+    assert user.client is not None
+    return next(
+        element
+        for element in user.client.elements.values()
+        if element.tag == "td" and getattr(element, "text", "") == text
+    )
+
+
+def field(user: User, label: str, kind: type[Any] = ui.input) -> Any:
+    """The newest field of this label."""
+    assert user.client is not None
+    labels = {
+        one.html_id: one for one in user.client.elements.values() if (getattr(one, "text", "") or "").startswith(label)
+    }
+    found = [
+        one
+        for one in user.client.elements.values()
+        if isinstance(one, kind)
+        and (one.props.get("aria-labelledby") in labels or one.props.get("aria-label") == label)
+    ]
+    return max(found, key=lambda element: element.id)
+
+
+async def test_an_empty_list_says_what_a_dataset_is_and_offers_a_file(site: Site, user: User) -> None:
+    await user.open("/datasets")
+    said = page_text(user)
+    assert "No datasets yet" in said
+    assert "Dataset Source" in said
+    assert buttons(user).count("Import a file") == 2
+
+
+async def test_the_list_tells_rows_columns_and_who_uses_them(site: Site, user: User) -> None:
+    use(site, add(site))
+    add(site, "Readers", [])
+    await user.open("/datasets")
+    said = texts(user)
+    assert "2 datasets, 2 rows. Flows take rows from them and keep rows in them." in said
+    assert [text for text in said if text in {"Bread", "Readers"}] == ["Bread", "Readers"]
+    assert "1 flow" in said
+    assert "no flow yet" in said
+    user.find("Find a dataset").type("reader")
+    await user.should_not_see("Bread")
+
+
+async def test_the_list_follows_what_others_do(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open("/datasets")
+    site.database.write_now(delete_dataset, site.owner, dataset_id)
+    await user.should_see("No datasets yet", retries=80)
+
+
+async def test_a_table_shows_rows_with_their_types_and_turns_pages(site: Site, user: User) -> None:
+    dataset_id = add(site, "Numbers", [{"n": number, "word": f"Word {number}"} for number in range(120)])
+    await user.open(f"/datasets/{dataset_id}")
+    said = texts(user)
+    for text in ("Numbers", "Whole number", "Text", "Word 49", "Rows 1 to 50 of 120"):
+        assert text in said
+    assert any(text.startswith("120 rows, 2 columns, ") for text in said)
+    assert "Word 50" not in said
+    press(user, "Next")
+    await user.should_see("Rows 51 to 100 of 120", retries=20)
+    press(user, "Next")
+    await user.should_see("Rows 101 to 120 of 120", retries=20)
+    assert not newest_button(user, "Next").enabled
+    press(user, "First")
+    await user.should_see("Word 0", retries=20)
+
+
+async def test_a_search_counts_what_it_finds(site: Site, user: User) -> None:
+    dataset_id = add(site, "Numbers", [{"word": f"Word {number}"} for number in range(60)])
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Search in all rows").type("WORD 5")
+    await user.should_see("11 rows found", retries=20)
+    assert "Word 4" not in texts(user)
+    user.find("Search in all rows").clear().type("nothing like this")
+    await user.should_see("No row has this text", retries=20)
+
+
+async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_changed(site: Site, user: User) -> None:
+    dataset_id = add(site, rows=[*BREAD, {"name": "Bun"}])
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Bun").click()
+    await user.should_see("Row 3")
+    field(user, "price").value = "abc"
+    press(user, "Save")
+    await user.should_see("Write a number, like 0.5")
+    field(user, "price").value = "2.5"
+    field(user, "tags", ui.textarea).value = '["soft"]'
+    press(user, "Save")
+    await user.should_not_see("Row 3", retries=20)
+    assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "price": 2.5, "tags": ["soft"]}]
+
+
+async def test_a_field_that_is_emptied_is_null(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    user.find("Roll").click()
+    await user.should_see("Row 2")
+    field(user, "price").value = ""
+    press(user, "Save")
+    await user.should_not_see("Row 2", retries=20)
+    assert rows_of(site, dataset_id)[1] == {"name": "Roll", "price": None, "organic": False, "tags": []}
+
+
+async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(site: Site, user: User) -> None:
+    dataset_id = add(site, "Readers", [])
+    await user.open(f"/datasets/{dataset_id}")
+    press(user, "Add a row")
+    await user.should_see("What its form asks for", retries=20)
+    field(user, "Name").value = "mail"
+    press(user, "Add")
+    await user.should_see("1 column", retries=20)
+    press(user, "Add a row")
+    await user.should_see("New row")
+    field(user, "mail").value = "ada@example.com"
+    press(user, "Add")
+    await user.should_see("1 row, 1 column, ", retries=20)
+    assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
+
+
+async def test_chosen_rows_are_deleted_after_a_question(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    assert user.client is not None
+    boxes = [one for one in user.client.elements.values() if isinstance(one, ui.checkbox)]
+    next(box for box in boxes if box.props["aria-label"] == "Choose row 1").value = True
+    await user.should_see("1 row chosen")
+    press(user, "Delete...")
+    await user.should_see("Delete 1 row?")
+    press(user, "Delete")
+    await user.should_not_see("Rye", retries=20)
+    assert rows_of(site, dataset_id) == BREAD[1:]
+
+
+async def test_a_file_is_looked_at_before_it_becomes_a_dataset(site: Site, user: User) -> None:
+    await user.open("/datasets")
+    press(user, "Import a file")
+    await user.should_see("Drop a file here, or choose one")
+    await drop(user, "price_list.csv", b"name;price\nRye;3.2\nRoll;1\n")
+    await user.should_see("2 rows, 2 columns (CSV, semicolons)", retries=20)
+    assert site.database.read_now(list_datasets, site.workspace_id) == []
+    assert field(user, "Name of the dataset").value == "price list"
+    press(user, "Import 2 rows")
+    await user.should_see("2 rows, 2 columns, ", retries=40)
+    (made,) = site.database.read_now(list_datasets, site.workspace_id)
+    assert (made.name, made.rows) == ("price list", 2)
+    assert rows_of(site, made.id) == [{"name": "Rye", "price": 3.2}, {"name": "Roll", "price": 1}]
+
+
+async def test_a_file_that_is_no_table_is_refused_with_its_line_and_stores_nothing(site: Site, user: User) -> None:
+    await user.open("/datasets")
+    press(user, "Import a file")
+    await drop(user, "broken.csv", b"name,price\nRye,1\nRoll,2,3\n")
+    await user.should_see("Line 3 has 3 values, but there are 2 columns.", retries=20)
+    await drop(user, "again.json", b'[{"name": "Rye"}]')
+    await user.should_see("1 row, 1 column (JSON)", retries=20)
+    field(user, "Name of the dataset").value = " "
+    press(user, "Import 1 row")
+    await user.should_see("The name is empty.", retries=20)
+    assert site.database.read_now(list_datasets, site.workspace_id) == []
+
+
+async def test_pasted_rows_are_added_or_replace_all(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    press(user, "Import")
+    await user.should_see("Import into Bread")
+    field(user, "Or paste rows", ui.textarea).value = "name\tmaker\nBun\tAda"
+    press(user, "Read the text")
+    await user.should_see("1 new column: maker. The rows that are there have nothing in it.", retries=20)
+    press(user, "Import 1 row")
+    await user.should_see("3 rows, 5 columns", retries=20)
+    assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "maker": "Ada"}]
+    press(user, "Import")
+    await user.should_see("Import into Bread", retries=20)
+    field(user, "Or paste rows", ui.textarea).value = '{"name": "Only"}'
+    press(user, "Read the text")
+    await user.should_see("Replace the 3 rows", retries=20)
+    max(user.find(kind=ui.toggle).elements, key=lambda element: element.id).value = "replace"
+    await user.should_see("The rows and columns that are there now are deleted.")
+    press(user, "Import 1 row")
+    await user.should_see("1 row, 1 column, ", retries=20)
+    assert rows_of(site, dataset_id) == [{"name": "Only"}]
+
+
+async def test_a_person_says_whether_the_first_line_holds_names(site: Site, user: User) -> None:
+    await user.open("/datasets")
+    press(user, "Import a file")
+    await drop(user, "names.csv", b"Rye,3\nRoll,1\n")
+    await user.should_see("1 row, 2 columns", retries=20)
+    max(user.find(kind=ui.switch).elements, key=lambda element: element.id).value = False
+    await user.should_see("2 rows, 2 columns", retries=20)
+    assert "Column 1" in texts(user)
+
+
+async def test_a_dataset_is_renamed_and_one_in_use_is_deleted_by_typing_its_name(site: Site, user: User) -> None:
+    dataset_id = add(site)
+    await user.open(f"/datasets/{dataset_id}")
+    choose(user, "Rename...")
+    await user.should_see("Rename the dataset")
+    field(user, "Name").value = "Loaves"
+    press(user, "Rename")
+    await user.should_not_see("Rename the dataset", retries=20)
+    await user.should_see("Loaves", retries=20)
+    assert site.database.read_now(get_dataset, site.workspace_id, dataset_id).name == "Loaves"
+    use(site, dataset_id)
+    await user.open(f"/datasets/{dataset_id}")
+    assert "Weekly offers" in texts(user)
+    choose(user, "Delete...")
+    await user.should_see("1 flow uses it: Weekly offers.")
+    assert not newest_button(user, "Delete").enabled
+    boxes = [one for one in user.find(kind=ui.input).elements if isinstance(one, ui.input)]
+    max(boxes, key=lambda element: element.id).value = "Loaves"
+    press(user, "Delete")
+    await user.should_see("No datasets yet", retries=20)
+
+
+async def test_columns_are_renamed_and_removed_from_their_heads(site: Site, user: User) -> None:
+    dataset_id = add(site, rows=[{"name": "Rye"}])
+    await user.open(f"/datasets/{dataset_id}")
+    choose(user, "Rename column...")
+    await user.should_see("Rename the column")
+    field(user, "Name").value = "title"
+    press(user, "Rename")
+    await user.should_see("name is now title.", retries=20)
+    await user.should_not_see("Rename the column", retries=20)
+    choose(user, "Remove column...")
+    await user.should_see("Remove column title?")
+    press(user, "Remove")
+    await user.should_not_see("Rye", retries=20)
+    assert rows_of(site, dataset_id) == [{}]
+
+
+async def test_a_viewer_looks_and_changes_nothing(site: Site) -> None:
+    dataset_id = add(site)
+    user = await site.sign_in("viewer")
+    await user.open("/datasets")
+    assert "Import a file" not in buttons(user)
+    await user.open(f"/datasets/{dataset_id}")
+    assert not {"Import", "Add a row"} & set(buttons(user))
+    assert not user.client.elements or not [
+        one for one in user.client.elements.values() if isinstance(one, ui.checkbox)
+    ]
+    user.find("Rye").click()
+    await user.should_see("Row 1")
+    assert "Save" not in buttons(user)
+    assert field(user, "name").props.get("readonly")
+
+
+def of(site: Site, user: User) -> httpx.AsyncClient:
+    """The signed-in person's browser, for files."""
+    browser = site.browser()
+    browser.cookies.set("flowport_session", user.http_client.cookies["flowport_session"])
+    return browser
+
+
+async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> None:
+    dataset_id = add(site, "Brot & Käse", [*BREAD, {"name": "=SUM(A1)", "price": None}])
+    async with of(site, user) as browser:
+        answer = await browser.get(f"/datasets/{dataset_id}/export.csv")
+        assert answer.headers["content-disposition"] == 'attachment; filename="brot-k-se.csv"'
+        assert answer.text.splitlines() == [
+            "\ufeffname,price,organic,tags",
+            'Rye,3.2,true,"[""dark""]"',
+            "Roll,1,false,[]",
+            "'=SUM(A1),,,",
+        ]
+        answer = await browser.get(f"/datasets/{dataset_id}/export.json")
+        assert json.loads(answer.text) == [*BREAD, {"name": "=SUM(A1)", "price": None}]
+        empty = add(site, "Empty", [])
+        assert (await browser.get(f"/datasets/{empty}/export.json")).json() == []
+
+
+@pytest.mark.parametrize("path", ["", "/export.csv", "/export.json"])
+async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: str) -> None:
+    other = person(site.database.write_now(create_workspace, "Elsewhere"), name="Mallory")
+    theirs = site.database.write_now(add_dataset, other, "Secret")
+    mine = add(site)
+    async with of(site, user) as browser:
+        for address in (theirs, "dataset_unknown"):
+            assert (await browser.get(f"/datasets/{address}{path}")).status_code == 404
+        if path:
+            assert (await browser.get(f"/datasets/Bread{path}")).status_code == 404, "files are named by id"
+            assert (await browser.get(f"/datasets/{mine}{path}")).status_code == 200
+    async with site.browser() as nobody:
+        assert (await nobody.get(f"/datasets/{mine}{path}")).status_code == 303
+    assert site.database.read_now(find_dataset, site.workspace_id, theirs) is None

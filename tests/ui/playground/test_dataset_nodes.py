@@ -1,0 +1,152 @@
+"""Dataset Source and Dataset Sink in the inspector: datasets to pick or to make, key columns, columns as data on offer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_dataset
+from engine.flow.document import load_document
+from storage.dataset_changes import checked_rows
+from storage.datasets import list_datasets
+from storage.flows import get_draft
+from tests.ui.arrange import newest_button, page_text, press, texts
+from tests.ui.conftest import Site
+
+
+def add(site: Site, name: str = "Goods") -> str:
+    dataset_id = site.database.write_now(add_dataset, site.owner, name)
+    rows = [{"sku": "B-1", "price": 3.2}]
+    site.database.write_now(import_rows, site.owner, dataset_id, checked_rows(rows))
+    return dataset_id
+
+
+def flow(site: Site, source: dict[str, Any], sink: dict[str, Any] | None = None) -> str:
+    """API Input, Dataset Source, Splitter, Dataset Sink."""
+    nodes = [
+        {"id": "api_input", "type": "api_input"},
+        {"id": "rows", "type": "dataset_source", "config": source},
+        {"id": "each", "type": "array_splitter", "inputs": {"items": "{{ rows.out }}"}},
+        {"id": "sink", "type": "dataset_sink", "config": sink or {}},
+    ]
+    pairs = [("api_input", "rows"), ("rows", "each"), ("each", "sink")]
+    edges = [{"id": f"e{at}", "source": one, "target": other} for at, (one, other) in enumerate(pairs)]
+    return site.flow("Rows", file={"format": 1, "title": "Rows", "nodes": nodes, "edges": edges})
+
+
+def config_of(site: Site, flow_id: str, node_id: str) -> dict[str, Any]:
+    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    node = document.node(node_id)
+    assert node is not None
+    return node.config
+
+
+def select(user: User, label: str) -> ui.select:
+    found = [
+        one
+        for one in user.find(kind=ui.select).elements
+        if isinstance(one, ui.select) and one.props.get("aria-label") == label
+    ]
+    return max(found, key=lambda element: element.id)
+
+
+async def eventually(user: User, site: Site, flow_id: str, node_id: str, config: dict[str, Any]) -> None:
+    """The draft is stored a moment after an edit."""
+    for _ in range(100):
+        if config_of(site, flow_id, node_id).items() >= config.items():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(config_of(site, flow_id, node_id))
+
+
+async def open_node(user: User, flow_id: str, node_id: str, said: str) -> None:
+    """The Playground with this node in the inspector, as soon as the canvas says that it is there."""
+    await user.open(f"/playground/{flow_id}?node={node_id}")
+    assert user.client is not None
+    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "FlowCanvas"}
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see(said, retries=60)
+
+
+async def test_a_dataset_is_picked_from_a_list(site: Site, user: User) -> None:
+    goods = add(site)
+    add(site, "Readers")
+    flow_id = flow(site, {}, {"dataset": goods})
+    await open_node(user, flow_id, "rows", "New dataset")
+    await user.should_see("Choose a dataset.", retries=20)
+    box = select(user, "Dataset")
+    assert list(box.options.values()) == ["Goods", "Readers"]
+    box.value = goods
+    await user.should_see("Open it (2 columns)", retries=20)
+    await eventually(user, site, flow_id, "rows", {"dataset": goods})
+    await user.should_not_see("Choose a dataset.", retries=20)
+
+
+async def test_a_new_dataset_is_made_in_the_inspector(site: Site, user: User) -> None:
+    flow_id = flow(site, {})
+    await open_node(user, flow_id, "sink", "A dataset is a table of rows.")
+    press(user, "New dataset")
+    await user.should_see("Create", retries=20)
+    boxes = [one for one in user.find(kind=ui.input).elements if one.props.get("aria-label") == "Name"]
+    max(boxes, key=lambda element: element.id).value = "Results"  # type: ignore[attr-defined]
+    press(user, "Create")
+    await user.should_see("Open it (0 columns)", retries=40)
+    (made,) = site.database.read_now(list_datasets, site.workspace_id)
+    await eventually(user, site, flow_id, "sink", {"dataset": made.id})
+    await user.should_not_see("It was deleted", retries=20)
+
+
+async def test_the_key_column_is_picked_from_the_datasets_columns(site: Site, user: User) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": goods}, {"dataset": goods, "mode": "upsert"})
+    await open_node(user, flow_id, "sink", "New dataset")
+    await user.should_see("Choose the key column, which tells the row to be updated.", retries=20)
+    box = select(user, "Key column")
+    assert box.options == ["sku", "price"]
+    box.value = "sku"
+    await eventually(user, site, flow_id, "sink", {"key_column": "sku", "mode": "upsert"})
+
+
+async def test_the_columns_are_data_on_offer_before_anything_ran(site: Site, user: User) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": goods})
+    await open_node(user, flow_id, "sink", "Keep sku, price of each")
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [("dataset_gone", "It was deleted. Choose another one"), ("Fees", "There is no dataset called `Fees`.")],
+)
+async def test_a_dataset_that_is_gone_is_told_and_keeps_its_place(
+    site: Site, user: User, named: str, said: str
+) -> None:
+    add(site)
+    flow_id = flow(site, {"dataset": named})
+    await open_node(user, flow_id, "rows", "New dataset")
+    assert any(said.split("`", maxsplit=1)[0] in text for text in texts(user)), page_text(user)
+    assert select(user, "Dataset").value == named
+    assert config_of(site, flow_id, "rows") == {"dataset": named}
+
+
+async def test_a_viewer_sees_the_choice_and_makes_none(site: Site) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": goods})
+    user = await site.sign_in("viewer")
+    await open_node(user, flow_id, "rows", "Open it (2 columns)")
+    assert not select(user, "Dataset").enabled
+    await user.should_not_see("New dataset")
+
+
+async def test_a_dataset_made_known_elsewhere_changes_what_the_page_says(site: Site, user: User) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": goods})
+    await open_node(user, flow_id, "rows", "Open it (2 columns)")
+    site.database.write_now(rename_dataset, site.owner, goods, "Wares")
+    site.database.write_now(delete_dataset, site.owner, goods, "delete")
+    assert newest_button(user, "New dataset").enabled
+    await open_node(user, flow_id, "rows", "A dataset that is gone")

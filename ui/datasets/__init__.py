@@ -1,0 +1,1 @@
+"""Datasets: the list, the table of one, import and export."""

@@ -1,0 +1,86 @@
+"""The columns of a dataset by hand: one more, another name, one less."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from nicegui import ui
+
+from engine.actions.datasets import add_column, remove_column, rename_column
+from storage.datasets import ColumnLine, ColumnType, DatasetLine
+from ui.datasets.words import TYPES
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.answer import answer_of
+from ui.look.ask import ask_text
+from ui.look.parts import button, menu_button, menu_item, words
+from ui.look.text import _
+from ui.visit import Visit
+
+
+@dataclass(frozen=True)
+class ColumnHeads:
+    """What the menu in a column's head does; `on_change` looks again."""
+
+    here: Visit
+    dataset: DatasetLine
+    on_change: Callable[[], Awaitable[None]]
+
+    def draw(self, column: ColumnLine) -> None:
+        """The menu of one column."""
+        with menu_button(f"{_('More for column')} {column.name}"):
+            menu_item(_("Rename column..."), lambda: self._rename(column), icon="edit")
+            menu_item(_("Remove column..."), lambda: self._remove(column), icon="delete", danger=True)
+
+    async def _rename(self, column: ColumnLine) -> None:
+        name = await ask_text(_("Rename the column"), _("Name"), column.name, _("Rename"))
+        if not name or name == column.name:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(rename_column, self.dataset.id, column.name, name)
+        if not outcome.refused:
+            feedback.told(f"{column.name} {_('is now')} {name}.", _("Nodes that name the column must be changed, too."))
+            await self.on_change()
+
+    async def _remove(self, column: ColumnLine) -> None:
+        sure = await feedback.confirm(
+            f"{_('Remove column')} {column.name}?",
+            _("Its values are gone from every row, for good."),
+            verb=_("Remove"),
+            danger=True,
+            keep=_("Keep it"),
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(remove_column, self.dataset.id, column.name)
+        if not outcome.refused:
+            await self.on_change()
+
+
+async def ask_new_column(here: Visit, dataset: DatasetLine) -> bool:
+    """Asks for a name and a type and adds the column."""
+    words_of: dict[str, ColumnType] = {word: kind for kind, word in TYPES.items()}  # type: ignore[misc]
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        title = _("Add a column")
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        field = Field(_("Name"))
+        with field.place:
+            name = field.control(ui.input().props("outlined dense autofocus autocomplete=off maxlength=200"))
+        kinds = Field(_("Type"), help_text=_("What its form asks for. Flows may put other values in."))
+        with kinds.place:
+            kind = kinds.control(ui.select(list(words_of), value=TYPES["string"]).props("outlined dense options-dense"))
+            kind.classes("w-full")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            go = button(_("Add"), lambda: dialog.submit((name.value or "").strip()), kind="main")
+            go.disable()
+            name.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
+    chosen = await answer_of(dialog)
+    if not chosen:
+        return False
+    with feedback.refusals_told() as outcome:
+        await here.do(add_column, dataset.id, chosen, words_of[kind.value or TYPES["string"]])
+    return not outcome.refused

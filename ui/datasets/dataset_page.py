@@ -1,0 +1,274 @@
+"""A dataset: its rows in pages with search; rows and columns changed by hand, import, export, rename, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.actions.datasets import delete_rows
+from engine.errors import NotFound
+from storage.dataset_uses import FlowUse, list_uses
+from storage.datasets import DatasetLine, RowPage, get_dataset, page_of_rows
+from ui.datasets import verbs
+from ui.datasets.columns import ColumnHeads, ask_new_column
+from ui.datasets.import_dialog import import_file
+from ui.datasets.row_form import edit_row
+from ui.datasets.row_table import RowTable
+from ui.datasets.words import rows_word, sum_line
+from ui.look import feedback
+from ui.look.assets import asset_url
+from ui.look.parts import button, icon, link, menu_button, menu_item, words
+from ui.look.text import _, number
+from ui.opened import every, nothing_here, opened, times_of
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 5.0
+PAGE_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page shows: one page of the rows that fit the search."""
+
+    dataset: DatasetLine
+    page: RowPage
+    uses: tuple[FlowUse, ...]
+
+
+def look_at_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> Seen:
+    """All of it in one look. Raises NotFound."""
+    dataset = get_dataset(session, workspace_id, dataset_id)
+    page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search)
+    return Seen(dataset, page, list_uses(session, workspace_id).get(dataset.id, ()))
+
+
+def register(app: App) -> None:
+    """Registers `/datasets/{dataset_id}`."""
+
+    @ui.page("/datasets/{dataset_id}", language="en-US")
+    async def open_dataset(request: Request, dataset_id: str) -> Response | None:
+        here = visit(app, request)
+        try:
+            seen = await here.see(look_at_dataset, dataset_id, 0, "")
+        except NotFound:
+            return nothing_here(request)
+        DatasetPage(here, seen).build()
+        return None
+
+
+class DatasetPage:
+    """One open dataset."""
+
+    def __init__(self, here: Visit, seen: Seen) -> None:
+        self.here = here
+        self.seen = seen
+        self.reader = times_of(here).reader
+        self.offset = 0
+        self.search = ""
+        self.chosen: set[int] = set()
+        self.may_edit = here.may("edit datasets")
+
+    @property
+    def dataset(self) -> DatasetLine:
+        """As last seen."""
+        return self.seen.dataset
+
+    def build(self) -> None:
+        """Draws the page."""
+        name = self.dataset.name
+        with opened(self.here, name, active="datasets", crumbs=[(_("Datasets"), "/datasets")], sub="") as page:
+            ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("datasets.css")}">')
+            self.frame = page
+            with page.actions:
+                self._draw_actions()
+            self.sub = words("", "fp-sub fp-under", tag="p")
+            self.used = ui.element("div").classes("fp-used")
+            with ui.element("div").classes("fp-filters"):
+                box = ui.input(placeholder=_("Search in all rows"), on_change=lambda event: self._find(event.value))
+                box.props("outlined dense clearable debounce=300").classes("fp-finder")
+                box.props["aria-label"] = _("Search in all rows")
+                with box.add_slot("prepend"):
+                    icon("search", size=16)
+                self.found = words("", "fp-s13 fp-t2").props("role=status")
+                words("", "fp-sp")
+                self.tools = ui.element("div").classes("fp-row fp-wrap-row")
+            self.body = ui.element("section").classes("fp-card")
+            self.pages = ui.element("nav").classes("fp-row fp-pages")
+            self.pages.props["aria-label"] = _("Pages of rows")
+            self._draw()
+        every(LOOK_SECONDS, self._look)
+
+    def _draw_actions(self) -> None:
+        if self.may_edit:
+            button(_("Import"), self._import, icon="upload")
+            button(_("Add a row"), self._add, icon="add", kind="main")
+        with menu_button(_("More for this dataset")):
+            menu_item(_("Export as CSV"), lambda: verbs.export(self.dataset, "csv"), icon="download")
+            menu_item(_("Export as JSON"), lambda: verbs.export(self.dataset, "json"), icon="download")
+            if self.may_edit:
+                menu_item(_("Add a column..."), self._add_column, icon="add_column_right")
+                menu_item(_("Rename..."), self._rename, icon="edit")
+                ui.separator()
+                menu_item(_("Delete..."), self._delete, icon="delete", danger=True)
+
+    async def _look(self) -> None:
+        """Draws what changed, here or by a flow. A dataset that was deleted meanwhile leads back to the list."""
+        wanted = self.offset, self.search
+        try:
+            fresh = await self.here.see(look_at_dataset, self.dataset.id, *wanted)
+        except NotFound:
+            ui.navigate.to("/datasets")
+            return
+        if wanted != (self.offset, self.search):  # the person looks at something else by now
+            return
+        if self.offset and not fresh.page.rows:
+            self.offset = max(0, (fresh.page.total - 1) // PAGE_ROWS * PAGE_ROWS)
+            await self._look()
+        elif fresh != self.seen:
+            self.seen = fresh
+            self._draw()
+
+    async def _find(self, text: str | None) -> None:
+        self.search, self.offset = (text or "").strip(), 0
+        self.chosen.clear()
+        await self._look()
+        self._draw_found()
+
+    async def _turn(self, offset: int) -> None:
+        self.offset = offset
+        await self._look()
+
+    # Drawing.
+
+    def _draw(self) -> None:
+        self.frame.title(self.dataset.name)
+        self.sub.text = f"{sum_line(self.dataset, self.reader)}."
+        self._draw_used()
+        self._draw_found()
+        self._draw_tools()
+        self.body.clear()
+        with self.body:
+            if self.seen.page.rows:
+                heads = ColumnHeads(self.here, self.dataset, self._look) if self.may_edit else None
+                RowTable(
+                    self.seen.page.rows,
+                    self.dataset.columns,
+                    self.reader,
+                    first=self.offset,
+                    heads=heads,
+                    chosen=self.chosen if self.may_edit else None,
+                    on_open=self._open,
+                    on_choose=self._draw_tools,
+                ).draw()
+            else:
+                self._draw_empty()
+        self._draw_pages()
+
+    def _draw_used(self) -> None:
+        self.used.clear()
+        with self.used:
+            if not self.seen.uses:
+                words(_("No flow uses it yet: choose it in a Dataset Source or a Dataset Sink."), "fp-t3")
+                return
+            words(_("Used by"), "fp-t3")
+            for use in self.seen.uses[:10]:
+                link(use.title, f"/flows/{use.flow_id}")
+                if use.live:
+                    words(_("(live)"), "fp-t3")
+            if (more := len(self.seen.uses) - 10) > 0:
+                words(f"{_('and')} {number(more, self.reader)} {_('more')}", "fp-t3")
+
+    def _draw_found(self) -> None:
+        self.found.text = f"{rows_word(self.seen.page.total, self.reader)} {_('found')}" if self.search else ""
+
+    def _draw_tools(self) -> None:
+        self.tools.clear()
+        if not self.chosen:
+            return
+        with self.tools:
+            words(f"{rows_word(len(self.chosen), self.reader)} {_('chosen')}", "fp-s13 fp-t2").props("role=status")
+            button(_("Choose none"), self._choose_none, kind="quiet", small=True)
+            button(_("Delete..."), self._delete_chosen, icon="delete", kind="danger", small=True)
+
+    def _draw_empty(self) -> None:
+        if self.search:
+            with feedback.empty("search_off", _("No row has this text"), _("Capital letters do not matter.")):
+                pass
+            return
+        sentence = _("Import a CSV or JSON file, or let a flow keep rows here with a Dataset Sink.")
+        with feedback.empty("table_rows", _("No rows yet"), sentence):
+            if self.may_edit:
+                with ui.element("div").classes("fp-row"):
+                    button(_("Import a file"), self._import, icon="upload")
+                    if not self.dataset.columns:
+                        button(_("Add a column"), self._add_column, icon="add")
+
+    def _draw_pages(self) -> None:
+        total, shown = self.seen.page.total, len(self.seen.page.rows)
+        self.pages.clear()
+        self.pages.visible = total > PAGE_ROWS
+        if not self.pages.visible:
+            return
+        with self.pages:
+            first, last = number(self.offset + 1, self.reader), number(self.offset + shown, self.reader)
+            words(f"{_('Rows')} {first} {_('to')} {last} {_('of')} {number(total, self.reader)}", "fp-s13 fp-t2")
+            words("", "fp-sp")
+            self._page_button(_("First"), "first_page", 0, on=self.offset > 0)
+            self._page_button(_("Before"), "chevron_left", max(0, self.offset - PAGE_ROWS), on=self.offset > 0)
+            self._page_button(_("Next"), "chevron_right", self.offset + PAGE_ROWS, on=self.offset + shown < total)
+
+    def _page_button(self, text: str, symbol: str, offset: int, *, on: bool) -> None:
+        button(text, lambda: self._turn(offset), icon=symbol, small=True).set_enabled(on)
+
+    # What a person does.
+
+    async def _open(self, at: int, column: str) -> None:
+        row = self.seen.page.rows[at]
+        title = f"{_('Row')} {number(self.offset + at + 1, self.reader)}"
+        if await edit_row(self.here, self.dataset, row, column, "" if self.search else title):
+            await self._look()
+
+    async def _add(self) -> None:
+        if not self.dataset.columns:
+            await self._add_column()
+        elif await edit_row(self.here, self.dataset, None):
+            feedback.told(_("The row is added at the end."))
+            await self._look()
+
+    async def _add_column(self) -> None:
+        if await ask_new_column(self.here, self.dataset):
+            await self._look()
+
+    async def _import(self) -> None:
+        if await import_file(self.here, self.dataset):
+            await self._look()
+
+    async def _rename(self) -> None:
+        if await verbs.rename(self.here, self.dataset):
+            await self._look()
+
+    async def _delete(self) -> None:
+        if await verbs.delete(self.here, self.dataset, self.seen.uses):
+            ui.navigate.to("/datasets")
+
+    def _choose_none(self) -> None:
+        self.chosen.clear()
+        self._draw()
+
+    async def _delete_chosen(self) -> None:
+        count = rows_word(len(self.chosen), self.reader)
+        sure = await feedback.confirm(
+            f"{_('Delete')} {count}?", _("They are gone for good."), verb=_("Delete"), danger=True, keep=_("Keep them")
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(delete_rows, self.dataset.id, sorted(self.chosen))
+        if not outcome.refused:
+            self.chosen.clear()
+            feedback.told(f"{count} {_('deleted.')}")
+            await self._look()

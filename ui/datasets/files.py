@@ -1,0 +1,72 @@
+"""The rows of a dataset as a CSV or JSON file, read and sent piece by piece (security.md S30)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.tables.writing import MARK, csv_line, csv_rows, json_rows
+from storage.datasets import DatasetLine, find_dataset, list_rows
+from storage.members import find_signed_in
+from ui.guard import NO_STORE, stranger_answer
+from ui.opened import nothing_here
+from ui.visit import COOKIE, App
+
+CSV_PATH = "/datasets/{dataset_id}/export.csv"
+JSON_PATH = "/datasets/{dataset_id}/export.json"
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Registers the files; plain routes, so they keep no page alive."""
+
+    @root.get(CSV_PATH, include_in_schema=False)
+    async def dataset_csv(request: Request, dataset_id: str) -> Response:
+        return await _answer(app, request, dataset_id, "csv")
+
+    @root.get(JSON_PATH, include_in_schema=False)
+    async def dataset_json(request: Request, dataset_id: str) -> Response:
+        return await _answer(app, request, dataset_id, "json")
+
+
+async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Response:
+    person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+    if person is None:
+        return await stranger_answer(app, request)
+    dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)
+    if dataset is None or dataset.id != dataset_id:
+        return nothing_here(request)
+    pieces = _csv(app, person.workspace_id, dataset) if form == "csv" else _json(app, person.workspace_id, dataset)
+    return StreamingResponse(
+        pieces,
+        media_type="text/csv; charset=utf-8" if form == "csv" else "application/json",
+        headers={
+            **NO_STORE,
+            "content-disposition": f'attachment; filename="{_file_name(dataset.name)}.{form}"',
+            "x-content-type-options": "nosniff",
+        },
+    )
+
+
+async def _csv(app: App, workspace_id: str, dataset: DatasetLine) -> AsyncIterator[str]:
+    yield MARK + csv_line(dataset.column_names)
+    after = 0
+    while rows := await app.database.read(list_rows, workspace_id, dataset.id, after=after):
+        after = rows[-1].id
+        yield csv_rows(dataset.column_names, [row.data for row in rows])
+
+
+async def _json(app: App, workspace_id: str, dataset: DatasetLine) -> AsyncIterator[str]:
+    after, before = 0, "[\n"
+    while rows := await app.database.read(list_rows, workspace_id, dataset.id, after=after):
+        after = rows[-1].id
+        yield before + json_rows([row.data for row in rows])
+        before = ",\n"
+    yield "\n]\n" if after else "[]\n"
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:60] or "dataset"

@@ -1,0 +1,228 @@
+"""Import: drop or choose a file, or paste text; look at the rows as they were read; then store them.
+
+dataset_id = await import_file(here)              # a new dataset; None when the person changed their mind
+done = await import_file(here, dataset)           # rows for one that is there: added, or in the place of all
+"""
+
+from __future__ import annotations
+
+from nicegui import events, run, ui
+from sqlalchemy.orm import Session
+
+from engine.actions.datasets import Import, add_dataset, import_rows
+from engine.actions.principal import Principal
+from engine.errors import Refusal
+from engine.tables.reading import MAX_FILE, read_table
+from engine.tables.table import Names, Table
+from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows
+from storage.datasets import DatasetLine
+from ui.datasets.words import cell_text, column_word, rows_word
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.answer import answer_of
+from ui.look.frame import reader
+from ui.look.parts import button, icon, note, segments, table, words
+from ui.look.text import _, number, plural
+from ui.visit import Visit
+
+#: So many rows are shown before they are stored.
+PREVIEW = 5
+#: Longer text comes as a file: a paste travels through the page's socket.
+MAX_PASTE = 400_000
+
+
+async def import_file(here: Visit, dataset: DatasetLine | None = None) -> str | None:
+    """Asks for a file and stores its rows; returns the dataset's id."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
+        ImportDialog(here, dialog, dataset).draw()
+    return await answer_of(dialog)
+
+
+class ImportDialog:
+    """One open dialog. `dataset` None: the rows become a new one."""
+
+    def __init__(self, here: Visit, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
+        self.here = here
+        self.dialog = dialog
+        self.dataset = dataset
+        self.reader = reader()
+        self.data = b""
+        self.file_name = ""
+        self.names: Names = "auto"
+        self.mode: Import = "append"
+        self.table: Table | None = None
+        self.new: NewRows | None = None
+
+    def draw(self) -> None:
+        """Draws the first step."""
+        title = f"{_('Import into')} {self.dataset.name}" if self.dataset else _("Import a file")
+        self.dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        self.body = ui.element("div").classes("fp-col").props("aria-live=polite")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), self.dialog.close, kind="quiet")
+            self.back = button(_("Another file"), self._start)
+            self.go = button(_("Import"), self._store, kind="main")
+        self._start()
+
+    def _start(self) -> None:
+        self.back.visible = self.go.visible = False
+        self.body.clear()
+        with self.body:
+            words(
+                _(
+                    "A CSV file with the columns' names in its first line, or JSON: a list of objects, or one in each line."
+                ),
+                "fp-t2",
+                tag="p",
+            )
+            self.told = ui.element("div").props("role=alert")
+            upload = ui.upload(
+                on_upload=self._received, on_rejected=self._too_large, auto_upload=True, max_file_size=MAX_FILE
+            )
+            upload.props("accept=.csv,.tsv,.txt,.json,.jsonl,.ndjson").classes("fp-away")
+            upload.props("aria-hidden=true tabindex=-1")
+            pick = f"getElement({upload.id}).$refs.qRef"
+            with ui.element("button").classes("fp-drop").props("type=button") as drop:
+                icon("upload_file", size=32)
+                words(_("Drop a file here, or choose one"), "fp-b")
+                words(f"{_('Up to')} {MAX_FILE >> 20} MB, {number(MAX_ROWS, self.reader)} {_('rows')}", "fp-s12 fp-t3")
+            drop.on("click", js_handler=f"() => {pick}.pickFiles()")
+            drop.on("dragover.prevent", js_handler="() => {}")
+            drop.on("drop.prevent", js_handler=f"(event) => {pick}.addFiles(event.dataTransfer.files)")
+            field = Field(_("Or paste rows"), help_text=_("From a spreadsheet, a CSV file or JSON."))
+            with field.place:
+                self.paste = field.control(ui.textarea().props(f"outlined dense rows=4 maxlength={MAX_PASTE}"))
+                self.paste.classes("fp-mono")
+            button(_("Read the text"), self._pasted, icon="content_paste", small=True).classes("fp-self-start")
+
+    async def _received(self, event: events.UploadEventArguments) -> None:
+        await self._read(await event.file.read(), event.file.name)
+
+    def _too_large(self) -> None:
+        self._refuse(f"{_('The file is larger than')} {MAX_FILE >> 20} MB.", _("Split it, or leave out long columns."))
+
+    async def _pasted(self) -> None:
+        await self._read((self.paste.value or "").encode(errors="replace"), "")
+
+    async def _read(self, data: bytes, name: str) -> None:
+        """Reads what came in a thread and shows it; what is no table is told with its line."""
+        try:
+            read = await run.io_bound(_read_and_check, data, name, self.names)
+        except Refusal as refusal:
+            self._refuse(f"{refusal.detail}.", refusal.remedy)
+            return
+        if self.dialog.is_deleted or read is None:  # the page was closed meanwhile
+            return
+        self.data, self.file_name = data, name
+        self.table, self.new = read
+        self._show()
+
+    def _refuse(self, what: str, todo: str) -> None:
+        if self.told.is_deleted:
+            self._start()
+        self.told.clear()
+        with self.told:
+            note(f"{what} {todo}", kind="bad", icon="error", strong=_("Not read."))
+
+    def _show(self) -> None:
+        table_, new = self.table, self.new
+        assert table_ is not None
+        assert new is not None
+        self.body.clear()
+        self.back.visible = self.go.visible = True
+        with self.body:
+            self.told = ui.element("div").props("role=alert")
+            with ui.element("div").classes("fp-row fp-wrap-row"):
+                icon("check_circle", "fp-ok")
+                words(self.file_name or _("Pasted text"), "fp-b")
+                columns = plural(len(new.columns), _("column"), _("columns"), self.reader)
+                words(f"{rows_word(len(new.rows), self.reader)}, {columns} ({table_.form})", "fp-t2")
+            if table_.form.startswith("CSV"):
+                switch = ui.switch(_("The first line holds the names of the columns"), value=table_.has_names)
+                switch.on_value_change(lambda event: self._change_names(bool(event.value)))
+            self._draw_preview(table_, new)
+            self._draw_where()
+        self.go.text = f"{_('Import')} {rows_word(len(new.rows), self.reader)}"
+
+    async def _change_names(self, has_names: bool) -> None:  # noqa: FBT001 - a switch
+        self.names = "first line" if has_names else "none"
+        await self._read(self.data, self.file_name)
+
+    def _draw_preview(self, table_: Table, new: NewRows) -> None:
+        shown = list(new.columns)[:30]
+        preview = table([f"{name}" for name in shown], label=_("The first rows")).classes("fp-preview")
+        preview.props("tabindex=0")
+        with preview.row():
+            for name in shown:
+                preview.cell(column_word(new.columns[name]), "fp-t3 fp-s12")
+        for row in table_.rows[:PREVIEW]:
+            with preview.row():
+                for name in shown:
+                    preview.cell(cell_text(row.get(name), self.reader), "fp-cell")
+        if (rest := len(table_.rows) - PREVIEW) > 0:
+            words(f"{_('and')} {rows_word(rest, self.reader)} {_('more')}", "fp-s12 fp-t3", tag="p")
+
+    def _draw_where(self) -> None:
+        assert self.new is not None
+        if self.dataset is None:
+            field = Field(_("Name of the dataset"))
+            with field.place:
+                start = self.file_name.rpartition(".")[0].replace("_", " ").strip()[:100]
+                self.name = field.control(ui.input(value=start).props("outlined dense autocomplete=off maxlength=100"))
+        elif self.dataset.rows:
+            count = rows_word(self.dataset.rows, self.reader)
+            segments(
+                {"append": f"{_('Add to the')} {count}", "replace": f"{_('Replace the')} {count}"},
+                self.mode,
+                self._change_mode,
+                label=_("What becomes of the rows that are there"),
+            )
+            self.warning = ui.element("div")
+            self._warn()
+
+    def _change_mode(self, mode: str) -> None:
+        self.mode = "replace" if mode == "replace" else "append"
+        self._warn()
+
+    def _warn(self) -> None:
+        assert self.new is not None
+        assert self.dataset is not None
+        known = set(self.dataset.column_names)
+        added = [name for name in self.new.columns if name not in known]
+        self.warning.clear()
+        with self.warning:
+            if self.mode == "replace":
+                note(_("The rows and columns that are there now are deleted."), kind="warn", icon="warning")
+            elif added:
+                count = plural(len(added), _("new column"), _("new columns"), self.reader)
+                names = ", ".join(added[:5]) + ("…" if len(added) > 5 else "")
+                note(f"{count}: {names}. {_('The rows that are there have nothing in it.')}", icon="view_column")
+
+    async def _store(self) -> None:
+        assert self.new is not None
+        self.go.disable()
+        try:
+            if self.dataset is None:
+                dataset_id = await self.here.do(_add_with_rows, self.name.value or "", self.new)
+            else:
+                dataset_id = self.dataset.id
+                await self.here.do(import_rows, dataset_id, self.new, self.mode)
+        except Refusal as refusal:
+            self.go.enable()
+            self._refuse(f"{refusal.detail}.", refusal.remedy)
+            return
+        feedback.told(f"{rows_word(len(self.new.rows), self.reader)} {_('imported.')}")
+        self.dialog.submit(dataset_id)
+
+
+def _read_and_check(data: bytes, name: str, names: Names) -> tuple[Table, NewRows]:
+    table_ = read_table(data, name, names=names, most_rows=MAX_ROWS)
+    return table_, checked_rows(table_.rows, table_.columns)
+
+
+def _add_with_rows(session: Session, principal: Principal, name: str, new: NewRows) -> str:
+    """Both or nothing: a refused import leaves no empty dataset behind."""
+    dataset_id = add_dataset(session, principal, name)
+    import_rows(session, principal, dataset_id, new)
+    return dataset_id

@@ -1,0 +1,171 @@
+"""Datasets: every table of the workspace with what it holds and which flows use it; a row opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from storage.dataset_uses import FlowUse, list_uses
+from storage.datasets import DatasetLine, list_datasets
+from ui.datasets import verbs
+from ui.datasets.import_dialog import import_file
+from ui.datasets.words import rows_word, uses_word
+from ui.look import feedback
+from ui.look.assets import asset_url
+from ui.look.parts import Column, button, icon, link, menu_button, menu_item, table, words
+from ui.look.text import _, number, plural, size
+from ui.opened import every, opened, times_of
+from ui.visit import App, Visit, visit
+
+LOOK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page shows."""
+
+    datasets: tuple[DatasetLine, ...]
+    uses: Mapping[str, tuple[FlowUse, ...]]
+
+
+def look_at_datasets(session: Session, workspace_id: str) -> Seen:
+    """Every dataset with the flows that use it, in one look."""
+    return Seen(tuple(list_datasets(session, workspace_id)), list_uses(session, workspace_id))
+
+
+def register(app: App) -> None:
+    """Registers `/datasets`."""
+
+    @ui.page("/datasets", language="en-US")
+    async def open_datasets(request: Request) -> None:
+        here = visit(app, request)
+        seen = await here.see(look_at_datasets)
+        DatasetsPage(here, seen).build()
+
+
+class DatasetsPage:
+    """One open list."""
+
+    def __init__(self, here: Visit, seen: Seen) -> None:
+        self.here = here
+        self.seen = seen
+        self.times = times_of(here)
+        self.reader = self.times.reader
+        self.text = ""
+
+    def build(self) -> None:
+        """Draws the page."""
+        may_edit = self.here.may("edit datasets")
+        with opened(self.here, _("Datasets"), active="datasets", sub="") as page:
+            ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("datasets.css")}">')
+            if may_edit:
+                with page.actions:
+                    button(_("New dataset"), self._make, icon="add")
+                    button(_("Import a file"), self._import, icon="upload", kind="main")
+            self.sub = words("", "fp-sub fp-under", tag="p")
+            with ui.element("div").classes("fp-filters") as self.filters:
+                box = ui.input(placeholder=_("Find a dataset"), on_change=lambda event: self._find(event.value))
+                box.props("outlined dense clearable debounce=150").classes("fp-finder")
+                box.props["aria-label"] = _("Find a dataset")
+                with box.add_slot("prepend"):
+                    icon("search", size=16)
+            self.body = ui.element("div").classes("fp-col")
+            self._draw()
+        every(LOOK_SECONDS, self._look)
+
+    async def _look(self) -> None:
+        fresh = await self.here.see(look_at_datasets)
+        if fresh != self.seen:
+            self.seen = fresh
+            self._draw()
+
+    def _find(self, text: str | None) -> None:
+        self.text = (text or "").strip().casefold()
+        self._draw()
+
+    def _draw(self) -> None:
+        datasets = self.seen.datasets
+        rows = sum(one.rows for one in datasets)
+        self.sub.text = (
+            f"{plural(len(datasets), _('dataset'), _('datasets'), self.reader)}, {rows_word(rows, self.reader)}."
+            f" {_('Flows take rows from them and keep rows in them.')}"
+            if datasets
+            else _("Tables that flows take rows from and keep rows in.")
+        )
+        self.filters.visible = len(datasets) > 1
+        self.body.clear()
+        with self.body, ui.element("section").classes("fp-card"):
+            if not datasets:
+                self._draw_empty()
+                return
+            shown = [one for one in datasets if self.text in one.name.casefold()]
+            if shown:
+                self._draw_table(shown)
+            else:
+                words(_("No dataset has this in its name."), "fp-body fp-t2", tag="p")
+
+    def _draw_empty(self) -> None:
+        sentence = _(
+            "A dataset is a table. A flow takes its rows with Dataset Source, works on each of them, and keeps what comes"
+            " out with Dataset Sink. Bring a CSV or JSON file to begin with."
+        )
+        with feedback.empty("table_rows", _("No datasets yet"), sentence):
+            if self.here.may("edit datasets"):
+                button(_("Import a file"), self._import, icon="upload")
+            link(_("See the template that enriches rows"), "/templates")
+
+    def _draw_table(self, datasets: list[DatasetLine]) -> None:
+        columns = [
+            _("Name"),
+            Column(_("Rows"), right=True),
+            Column(_("Columns"), right=True),
+            Column(_("Size"), right=True),
+            _("Used by"),
+            _("Changed"),
+            Column(_("Actions"), hidden=True, width="64px"),
+        ]
+        rows = table(columns, label=_("Datasets"))
+        for one in datasets:
+            uses = self.seen.uses.get(one.id, ())
+            path = f"/datasets/{one.id}"
+            with rows.row(on_open=lambda path=path: ui.navigate.to(path)):
+                with rows.cell():
+                    link(one.name, path, "fp-row-link")
+                rows.cell(number(one.rows, self.reader))
+                rows.cell(number(len(one.columns), self.reader), "fp-t2")
+                rows.cell(size(one.bytes, self.reader), "fp-t2")
+                rows.cell(uses_word(uses, self.reader), "fp-t2" if uses else "fp-t3")
+                rows.cell(self.times.ago(one.updated_at), "fp-t2")
+                with rows.cell(classes="fp-acts-cell").on("click.stop", js_handler="() => {}"):
+                    self._menu(one, uses)
+
+    def _menu(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
+        with menu_button(f"{_('More for')} {one.name}"):
+            menu_item(_("Open"), lambda: ui.navigate.to(f"/datasets/{one.id}"), icon="arrow_forward")
+            menu_item(_("Export as CSV"), lambda: verbs.export(one, "csv"), icon="download")
+            menu_item(_("Export as JSON"), lambda: verbs.export(one, "json"), icon="download")
+            if self.here.may("edit datasets"):
+                menu_item(_("Rename..."), lambda: self._rename(one), icon="edit")
+                ui.separator()
+                menu_item(_("Delete..."), lambda: self._delete(one, uses), icon="delete", danger=True)
+
+    async def _make(self) -> None:
+        if made := await verbs.make(self.here):
+            ui.navigate.to(f"/datasets/{made}")
+
+    async def _import(self) -> None:
+        if made := await import_file(self.here):
+            ui.navigate.to(f"/datasets/{made}")
+
+    async def _rename(self, one: DatasetLine) -> None:
+        if await verbs.rename(self.here, one):
+            await self._look()
+
+    async def _delete(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
+        if await verbs.delete(self.here, one, uses):
+            feedback.told(f"{one.name} {_('is deleted.')}")
+            await self._look()

@@ -1,0 +1,81 @@
+"""A row in a form: a field for each column by its type. Empty means null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nicegui import ui
+
+from engine.actions.datasets import add_row, change_row
+from engine.errors import Refusal
+from storage.dataset_changes import type_of
+from storage.datasets import ColumnLine, DatasetLine, RowLine
+from ui.datasets.words import column_word
+from ui.forms.form import Form
+from ui.forms.specs import FieldSpec, Kind
+from ui.forms.values import pointer_to
+from ui.look.answer import answer_of
+from ui.look.parts import button, note, words
+from ui.look.text import _, type_word
+from ui.visit import Visit
+
+#: Text that is longer, or has lines, gets room.
+LONG = 60
+_KINDS: Mapping[str, Kind] = {
+    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "json", "object": "json",
+}  # fmt: skip
+_YES_NO = ((True, _("Yes")), (False, _("No")))
+
+
+async def edit_row(here: Visit, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = "") -> bool:
+    """Shows a row (None: a new one) with the caret in `column`; True when something was stored."""
+    read_only = not here.may("edit datasets")
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        title = title or (_("Row") if row else _("New row"))
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        told = ui.element("div").props("role=alert")
+        before = row.data if row else {}
+        with ui.element("div").classes("fp-dlg-body"):
+            form = Form(specs_of(dataset, before), before, types=True, read_only=read_only)
+
+        async def save() -> None:
+            if form.problems():
+                return
+            values = {one.name: form.value.get(one.name) for one in dataset.columns}
+            told.clear()
+            try:
+                if row is None:
+                    await here.do(add_row, dataset.id, {name: one for name, one in values.items() if one is not None})
+                else:
+                    changed = {name: one for name, one in values.items() if one != before.get(name)}
+                    await here.do(change_row, dataset.id, row.id, changed)
+            except Refusal as refusal:
+                with told:
+                    note(f"{refusal.detail or refusal.title}. {refusal.remedy}", kind="bad", icon="error")
+                return
+            dialog.submit(True)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close") if read_only else _("Cancel"), dialog.close, kind="quiet")
+            if not read_only:
+                button(_("Save") if row else _("Add"), save, kind="main")
+    if column:
+        ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
+    return bool(await answer_of(dialog))
+
+
+def specs_of(dataset: DatasetLine, row: Mapping[str, Any]) -> list[FieldSpec]:
+    """A field for each column; in a column of several types it follows the row's own value."""
+    return [_spec(column, row.get(column.name)) for column in dataset.columns]
+
+
+def _spec(column: ColumnLine, value: Any) -> FieldSpec:
+    own = "string" if value is None else type_of(value)
+    kind = _KINDS.get(column.type) or _KINDS[own]
+    if kind == "text" and isinstance(value, str) and (len(value) > LONG or "\n" in value):
+        kind = "textarea"
+    word = column_word(column.type) if column.type in _KINDS else type_word(own)
+    choices = _YES_NO if kind == "select" else ()
+    return FieldSpec(name=column.name, title=column.name, kind=kind, type_word=word, nullable=True, choices=choices)

@@ -1,0 +1,56 @@
+"""How datasets are told in words: types of columns, cells, counts, who uses one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from storage.dataset_uses import FlowUse
+from storage.datasets import DatasetLine
+from ui.look.text import Reader, _, number, plural, size, type_word
+
+#: A cell shows so many characters; the row's form shows it all.
+SHOWN = 120
+TYPES = {kind: type_word(kind) for kind in ("string", "number", "integer", "boolean", "array", "object")}
+
+
+def column_word(kind: str) -> str:
+    """`Text`; "Mixed" for a column with several types, "Empty" for one without a value yet."""
+    return TYPES.get(kind) or (_("Mixed") if kind == "mixed" else _("Empty"))
+
+
+def cell_text(value: Any, reader: Reader) -> str:
+    """The beginning of a value on one line."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return _("Yes") if value else _("No")
+        case int() | float():
+            return str(value)
+        case str():
+            text = value
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
+    text = " ".join(text[: SHOWN * 2].split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def rows_word(count: int, reader: Reader) -> str:
+    """`1,234 rows`."""
+    return plural(count, _("row"), _("rows"), reader)
+
+
+def sum_line(dataset: DatasetLine, reader: Reader) -> str:
+    """`1,234 rows, 5 columns, 20 KB`."""
+    columns = plural(len(dataset.columns), _("column"), _("columns"), reader)
+    return f"{rows_word(dataset.rows, reader)}, {columns}, {size(dataset.bytes, reader)}"
+
+
+def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
+    """`3 flows, 1 live`."""
+    if not uses:
+        return _("no flow yet")
+    live = sum(use.live for use in uses)
+    return plural(len(uses), _("flow"), _("flows"), reader) + (f", {number(live, reader)} {_('live')}" if live else "")
