@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 
 from api.commands.parser import main
 from engine.flow.document import FlowFile, parse_flow_file
+from engine.flow.node_type import GROUPS
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from engine.outside.practice import PRACTICE_HOST
+from ui.flows.templates import FIRST, all_templates, shelves
 
 FOLDER = Path(__file__).parents[2] / "assets" / "templates"
 FILES = sorted(FOLDER.glob("*.json"))
@@ -31,8 +35,44 @@ def samples(path: Path) -> list[dict[str, Any]]:
 RUNS = [pytest.param(path, sample, id=f"{path.stem}: {sample['title']}") for path in FILES for sample in samples(path)]
 
 
-def test_there_are_templates() -> None:
-    assert len(FILES) >= 3
+#: What the result of each template holds, by its file's name; whoever adds one says here what it must give.
+EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
+    "answer-by-kind": lambda sent, got: (
+        got["kind"] == ("urgent" if "at once" in sent["message"] else "usual")
+        and got["answer"].startswith(f"Dear {sent['name']},")
+    ),
+    "cheapest-of-a-list": lambda _sent, got: (
+        [item["price"] for item in got["cheapest"]] == [4.2, 4.9, 5.2]
+        and got["in_words"].startswith("Oat Tin Loaf (4.2 GBP), ")
+    ),
+    "classify-a-list": lambda sent, got: (
+        [one["text"] for one in got["results"]] == sent["texts"] and got["failed"] == 0
+    ),
+    "compare-two-pages": lambda _sent, got: len(set(got["titles"])) == 2 and len(got["differences"]) > 1,
+    "contact-details": lambda _sent, got: (
+        "hello@hearthandrye.example" in got["emails"] and "01632 960 148" in got["telephones"]
+    ),
+    "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
+    "map-a-website": lambda sent, got: (
+        all(sent.get("only", "/") in one for one in got["urls"])
+        and got["found"] == len(got["urls"]) == (3 if "only" in sent else 12)
+        and got["seen"] == 12
+    ),
+    "order-from-a-text": lambda sent, got: (
+        got["output"]["customer"] in sent["text"] and got["output"]["text"].count(" x ") == len(got["output"]["lines"])
+    ),
+    "website-analyzer": lambda _sent, got: (
+        len({page["url"] for page in got["pages"]}) == got["pages_found"] == 12 and got["not_read"] == []
+    ),
+}
+#: Answers that may be empty: nothing went wrong.
+MAY_BE_EMPTY = {"not_read"}
+
+
+def test_there_is_one_for_every_group_of_nodes() -> None:
+    used = {CATALOG[node.type].group for path in FILES for node in read(path).document.nodes}
+    assert used == set(GROUPS)
+    assert len(FILES) >= 12
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -65,7 +105,26 @@ def test_a_template_runs_with_its_sample(
     assert code == 0, said.err
     result = json.loads(said.out)
     assert result
-    assert all(value not in (None, "", []) for value in result.get("output", result).values())
+    values = result.get("output", result)
+    assert [name for name, value in values.items() if value in (None, "", []) and name not in MAY_BE_EMPTY] == []
+    assert EXPECTED.get(path.stem, lambda _sent, _got: True)(sample["payload"], result), result
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_nodes_and_notes_of_a_template_do_not_lie_on_each_other(path: Path) -> None:
+    document = read(path).document
+    boxes = [(node.position.x, node.position.y, 204.0, 84.0) for node in document.nodes]
+    boxes += [(note.position.x, note.position.y, note.size.width, note.size.height) for note in document.notes]
+    for left, right in combinations(boxes, 2):
+        apart = left[0] + left[2] <= right[0] or right[0] + right[2] <= left[0]
+        apart = apart or left[1] + left[3] <= right[1] or right[1] + right[3] <= left[1]
+        assert apart, f"{left} and {right}"
+
+
+def test_every_template_stands_on_a_shelf_and_the_best_come_first() -> None:
+    shelved = [template.name for _, templates in shelves(all_templates()) for template in templates]
+    assert sorted(shelved) == sorted(path.stem for path in FILES)
+    assert [one.name for one in all_templates()[:4]] == list(FIRST)
 
 
 def _never(_settings: object) -> int:

@@ -6,8 +6,8 @@ from nicegui import ui
 from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, find_first_steps
-from ui.flows.templates import all_templates, template_card
-from ui.look.parts import icon, link, link_button, note, words
+from ui.flows.templates import all_templates, simulated_note, template_card
+from ui.look.parts import icon, link, link_button, words
 from ui.look.text import _
 from ui.opened import every, opened
 from ui.visit import App, Visit, visit
@@ -65,13 +65,7 @@ def cards(here: Visit, steps: FirstSteps, *, beside: bool = False) -> None:
                 import_button(here, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
         checklist(steps)
-        with note(
-            _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
-            kind="sim",
-            icon="science",
-            strong=_("The Simulated model"),
-        ):
-            link_button(_("Set up a model"), "/settings/models", small=True)
+        simulated_note()
 
 
 def checklist(steps: FirstSteps) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,14 +14,25 @@ from engine.actions.flows import create_flow
 from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
-from ui.look.parts import icon, link_button, tile, words
+from storage.connections import list_connections
+from ui.look.parts import icon, link_button, note, tile, words
 from ui.look.text import _, plural
 from ui.opened import opened
 from ui.visit import App, Visit, visit
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "templates"
-#: The order on screen; templates that are not named here follow by title.
-_FIRST = ("page-to-clean-text", "page-note", "facts-from-a-page", "summarise-a-text")
+#: The best to begin with: they stand on the first-run page, too.
+FIRST = ("page-to-clean-text", "facts-from-a-page", "summarise-a-text", "website-analyzer")
+#: What they do -> file names, in the order on screen. One that is not named stands with datasets, or at the end.
+SHELVES = {
+    _("Read the web"): ("page-to-clean-text", "map-a-website", "contact-details", "page-note"),
+    _("Ask a model"): ("facts-from-a-page", "summarise-a-text", "compare-two-pages"),
+    _("Whole websites"): ("website-analyzer", "deep-analysis"),
+    _("Work on lists"): ("classify-a-list", "cheapest-of-a-list"),
+    _("Decide and shape"): ("answer-by-kind", "order-from-a-text"),
+}
+_DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
+_DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,15 @@ class Template:
     file: FlowFile
     kinds: tuple[tuple[str, str], ...]
     simulated: bool
+    keeps_data: bool = False
+
+    @property
+    def searched(self) -> str:
+        """Its words, and those of its nodes."""
+        nodes = self.file.document.nodes
+        titles = [CATALOG[node.type].title for node in nodes if node.type in CATALOG]
+        labels = [node.label for node in nodes]
+        return " ".join([self.file.title, self.file.description, *titles, *labels]).casefold()
 
 
 @cache
@@ -38,7 +59,29 @@ def all_templates() -> tuple[Template, ...]:
     """Every template whose nodes this server knows."""
     found = [_read(path) for path in sorted(FOLDER.glob("*.json"))]
     usable = [one for one in found if all(node.type in CATALOG for node in one.file.document.nodes)]
-    return tuple(sorted(usable, key=lambda one: (_FIRST.index(one.name) if one.name in _FIRST else 99, one.file.title)))
+    return tuple(sorted(usable, key=lambda one: (FIRST.index(one.name) if one.name in FIRST else 99, one.file.title)))
+
+
+def shelves(templates: Sequence[Template]) -> list[tuple[str, list[Template]]]:
+    """The templates by what they do; shelves without any are left out."""
+    by_name = {one.name: one for one in templates}
+    found = [(title, [by_name[name] for name in names if name in by_name]) for title, names in SHELVES.items()]
+    named = {name for names in SHELVES.values() for name in names}
+    rest = [one for one in templates if one.name not in named]
+    found += [
+        (_DATA, [one for one in rest if one.keeps_data]),
+        (_MORE, [one for one in rest if not one.keeps_data]),
+    ]
+    return [(title, shelf) for title, shelf in found if shelf]
+
+
+def matching(
+    templates: Sequence[Template], words_: str, shelf: str, *, no_key: bool
+) -> list[tuple[str, list[Template]]]:
+    """The shelves with only what holds all these words, stands on this shelf ("" for any) and needs no model when asked."""
+    wanted = words_.casefold().split()
+    fits = [one for one in templates if all(word in one.searched for word in wanted) and not (no_key and one.simulated)]
+    return [(title, found) for title, found in shelves(fits) if shelf in ("", title)]
 
 
 def _read(path: Path) -> Template:
@@ -53,6 +96,7 @@ def _read(path: Path) -> Template:
         file,
         tuple((kind.group, kind.icon) for kind in kinds),
         any(node.config.get("model") == "simulated" for node in ordered),
+        any(node.type in _DATASET_NODES for node in ordered),
     )
 
 
@@ -60,16 +104,74 @@ def register(app: App) -> None:
     """Registers `/templates`."""
 
     @ui.page("/templates", language="en-US")
-    def open_templates(request: Request) -> None:
+    async def open_templates(request: Request) -> None:
         here = visit(app, request)
+        has_model = bool(await here.see(list_connections))
         sub = _("Flows that run at once, offline, with samples filled in. Use one, then change it.")
         with opened(here, _("Templates"), active="templates", sub=sub) as page:
             if here.may("edit flows"):
                 with page.actions:
                     link_button(_("Empty canvas"), "/playground", icon="add")
-            with ui.element("div").classes("fp-cards"):
-                for template in all_templates():
-                    template_card(here, template, heading="h2")
+            _Gallery(here).draw()
+            if not has_model:
+                simulated_note()
+
+
+class _Gallery:
+    """The shelves, with a search and two filters above them."""
+
+    def __init__(self, here: Visit) -> None:
+        self.here = here
+        self.words = ""
+        self.shelf = ""
+        self.no_key = False
+
+    def draw(self) -> None:
+        """Draws it where we are."""
+        every = [title for title, _found in shelves(all_templates())]
+        with ui.element("div").classes("fp-row fp-gallery-bar"):
+            search = ui.input(placeholder=_("Find a template")).props("outlined dense clearable type=search")
+            search.props["aria-label"] = _("Find a template")
+            search.on_value_change(lambda event: self._narrow(words_=str(event.value or "")))
+            chosen = ui.select([_ALL, *every], value=_ALL).props("outlined dense options-dense")
+            chosen.props["aria-label"] = _("What it does")
+            chosen.on_value_change(lambda event: self._narrow(shelf="" if event.value == _ALL else str(event.value)))
+            switch = ui.switch(_("No model needed")).props("dense")
+            switch.on_value_change(lambda event: self._narrow(no_key=bool(event.value)))
+        self.said = words("", "fp-hide").props("role=status")
+        self.place = ui.element("div")
+        self._fill()
+
+    def _narrow(self, *, words_: str | None = None, shelf: str | None = None, no_key: bool | None = None) -> None:
+        self.words = self.words if words_ is None else words_
+        self.shelf = self.shelf if shelf is None else shelf
+        self.no_key = self.no_key if no_key is None else no_key
+        self._fill()
+
+    def _fill(self) -> None:
+        found = matching(all_templates(), self.words, self.shelf, no_key=self.no_key)
+        count = sum(len(shelf) for _title, shelf in found)
+        self.said.text = plural(count, _("template"), _("templates"))
+        self.place.clear()
+        with self.place:
+            if not found:
+                words(_("No template fits. Take a word away, or begin with an empty canvas."), "fp-t2", tag="p")
+            for title, shelf in found:
+                words(title, "fp-shelf", tag="h2")
+                with ui.element("div").classes("fp-cards"):
+                    for template in shelf:
+                        template_card(self.here, template, heading="h3")
+
+
+def simulated_note() -> None:
+    """What answers while there is no model, and the way to one."""
+    with note(
+        _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
+        kind="sim",
+        icon="science",
+        strong=_("The Simulated model"),
+    ):
+        link_button(_("Set up a model"), "/settings/models", small=True)
 
 
 def template_card(here: Visit, template: Template, *, heading: str) -> None:
@@ -87,7 +189,7 @@ def template_card(here: Visit, template: Template, *, heading: str) -> None:
             with ui.element("div").classes("fp-row fp-s12"):
                 if template.simulated:
                     icon("science", "fp-sim", size=14)
-                    words(_("Simulated model, or yours"), "fp-sim")
+                    words(_("Needs a model, or the Simulated one"), "fp-sim")
                 else:
                     icon("check", "fp-ok", size=14)
                     words(_("No key needed"), "fp-ok")
