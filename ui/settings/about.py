@@ -1,4 +1,4 @@
-"""Settings, About: versions of Flowport and what it stands on, and their licences."""
+"""Settings, About: versions of Flowport and what it stands on, their licences, and the support file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ui.look.feedback import fold
 from ui.look.parts import card, key_values, table, words
 from ui.look.text import _
 from ui.settings.places import settings_page
+from ui.settings.server_owner import is_server_owner
+from ui.settings.support import SupportCard
 from ui.visit import App, visit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -23,6 +25,8 @@ _CARRIED = (
     ("Inter", "SIL Open Font License 1.1", "assets/fonts/inter-LICENSE.txt"),
     ("Vue Flow and the parts of the canvas", "MIT", "assets/canvas/dist/licences.txt"),
 )
+#: Packages whose versions a helper asks for first.
+_TOLD = ("nicegui", "fastapi", "starlette", "uvicorn", "sqlalchemy", "huey", "pydantic", "httpx")
 
 
 @cache
@@ -68,8 +72,9 @@ def register(app: App) -> None:
     """Registers `/settings/about`."""
 
     @ui.page("/settings/about", language="en-US")
-    def open_about(request: Request) -> None:
+    async def open_about(request: Request) -> None:
         here = visit(app, request)
+        runs_it = here.may("change the server") and await here.see(is_server_owner)
         with settings_page(here, "about", _("Flowport runs on this server alone; it sends nothing home.")):
             with card(_("Versions")):
                 key_values(
@@ -81,9 +86,12 @@ def register(app: App) -> None:
                         (_("Data folder"), str(app.settings.data.resolve())),
                         (_("Address"), app.settings.base_url),
                     ]
-                    if here.person.role == "owner"
+                    if runs_it
                     else [("Flowport", flowport_version()), ("Python", platform.python_version())]
                 )
+            if runs_it:
+                said = {name.lower(): version for name, version, _licence_text in packages()}
+                SupportCard(here, {"flowport": flowport_version()} | {name: said.get(name, "") for name in _TOLD})
             with card(_("Licences"), _("Flowport itself is MIT"), padded=False):
                 rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences")).props("tabindex=0")
                 for name, version, licence in packages():

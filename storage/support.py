@@ -1,0 +1,65 @@
+"""What the support file counts: how much of everything there is, and which errors came last; no value of anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.models import (
+    ApiKey,
+    Base,
+    Connection,
+    Dataset,
+    DatasetRow,
+    Flow,
+    FlowVersion,
+    Job,
+    Secret,
+    User,
+    Workspace,
+)
+
+_COUNTED: tuple[type[Base], ...] = (
+    Workspace,
+    User,
+    Flow,
+    FlowVersion,
+    ApiKey,
+    Connection,
+    Secret,
+    Dataset,
+    DatasetRow,
+    Job,
+)
+#: Of the newest failed jobs so many are looked at.
+MOST_ERRORS = 200
+
+
+def count_everything(session: Session) -> dict[str, int]:
+    """Table -> rows, over all workspaces."""
+    counts = {table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0 for table in _COUNTED}
+    live = session.scalar(select(func.count()).select_from(Flow).where(Flow.live_version.is_not(None))) or 0
+    return {**counts, "live flows": live}
+
+
+def list_last_errors(session: Session) -> list[tuple[str, int, int]]:
+    """(code, how often among the newest failed jobs, when last), the newest first. Messages may hold values: they stay here."""
+    rows = session.execute(
+        select(Job.error, Job.completed_at)
+        .where(Job.status == "failed", Job.completed_at.is_not(None))
+        .order_by(Job.completed_at.desc())
+        .limit(MOST_ERRORS)
+    )
+    found: dict[str, tuple[int, int]] = {}
+    for error, at in rows:
+        code = _code(error)
+        count, last = found.get(code, (0, at or 0))
+        found[code] = (count + 1, last)
+    return [(code, count, last) for code, (count, last) in found.items()]
+
+
+def _code(error: Any) -> str:
+    return str(error.get("code", "unknown")) if isinstance(error, Mapping) else "unknown"

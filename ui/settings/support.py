@@ -1,0 +1,53 @@
+"""The support file on the page About: made on request, shown in full, and only then downloaded. Nothing is sent anywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from nicegui import ui
+
+from engine.check.support import write_support_file
+from ui.look.code_view import code
+from ui.look.parts import button, card, words
+from ui.look.text import _
+from ui.settings.server_owner import is_server_owner
+from ui.visit import Visit
+
+
+class SupportCard:
+    """The card; for the owner of the server."""
+
+    def __init__(self, here: Visit, versions: dict[str, str]) -> None:
+        self.here = here
+        self.versions = versions
+        with card(_("Support file")):
+            words(
+                _(
+                    "For somebody who helps you: versions, settings without secrets, what the check finds, counts, and the codes of the last errors. No flow, value, name or address of a person is in it. Flowport sends it nowhere."
+                ),
+                "fp-s13 fp-t2",
+                tag="p",
+            )
+            with ui.element("div").classes("fp-row"):
+                self.make = button(_("Make the support file"), self._make, icon="description")
+            self.shown = ui.element("div").classes("fp-col").props("role=status")
+
+    async def _make(self) -> None:
+        if not self.here.may("change the server") or not await self.here.see(is_server_owner):
+            return
+        self.make.disable()
+        try:
+            app = self.here.app
+            text = await write_support_file(app.settings, app.database, app.vault, self.versions)
+        finally:
+            self.make.enable()
+        self.shown.clear()
+        with self.shown:
+            words(_("Read it first; it is downloaded as it stands here."), "fp-s13", tag="p")
+            code(text, "json", name=_("Support file"), inside=True)
+            with ui.element("div").classes("fp-row"):
+                button(_("Download the support file"), lambda: self._download(text), icon="download", kind="main")
+
+    def _download(self, text: str) -> None:
+        at = datetime.fromtimestamp(self.here.app.database.clock.now() / 1000, UTC)
+        ui.download.content(text.encode(), f"flowport-support-{at:%Y-%m-%d-%H%M}.json", "application/json")
