@@ -26,7 +26,8 @@ from ui.opened import every, opened, times_of
 from ui.settings.quota import quota_note
 from ui.visit import App, Visit, visit
 
-PAGE_SIZE = 50
+#: A page is there within half a second: so many rows are drawn at once.
+PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
 ANY = ""
 

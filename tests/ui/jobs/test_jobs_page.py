@@ -57,10 +57,10 @@ async def test_filters_stand_in_the_address(site: Site, user: User) -> None:
 
 async def test_older_jobs_are_a_page_further(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
-    for _ in range(51):
+    for _ in range(31):
         ended(site, flow_id)
     await user.open("/jobs")
-    assert len(_rows(user)) == 50
+    assert len(_rows(user)) == 30
 
     press(user, "Older jobs")
     await user.should_see("Newest")
