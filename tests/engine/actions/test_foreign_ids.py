@@ -1,0 +1,140 @@
+"""Foreign ids and unknown ones cannot be told apart (S15): every query that takes a workspace and an id is asked for both."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import storage
+from engine.actions.connections import add_connection
+from engine.actions.datasets import add_dataset
+from engine.actions.flows import create_flow, save_as
+from engine.actions.jobs import run_in_playground
+from engine.actions.keys import create_key
+from engine.actions.members import ensure_owner, password_hash_now
+from engine.actions.owner_notes import ask_owner
+from engine.actions.secrets import add_secret
+from engine.actions.team import invite
+from engine.errors import Refusal
+from engine.vault.sealing import open_vault
+from storage.links import list_invitations
+from storage.members import list_people
+from tests.factories import document
+
+#: Parameter that names somebody's thing -> which of the things below it is asked for.
+NAMED = {
+    "flow_id": "flow",
+    "job_id": "job",
+    "key_id": "key",
+    "dataset_id": "dataset",
+    "dataset": "dataset",
+    "secret_id": "secret",
+    "user_id": "user",
+    "note_id": "note",
+    "invitation_id": "invitation",
+}
+#: What else these queries want.
+OTHERS = {"number": 1, "since": 0}
+#: These read nothing that is anybody's: they count what somebody asked, or take more than an id.
+LEFT_OUT = {"owner_notes.count_open_notes_of"}
+
+
+def queries() -> dict[str, tuple[Callable[..., Any], str]]:
+    """`flows.get_flow` -> the query and the kind of thing it takes by id."""
+    found = {}
+    for module in pkgutil.iter_modules(storage.__path__):
+        if module.ispkg:
+            continue
+        loaded = importlib.import_module(f"storage.{module.name}")
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            names = list(inspect.signature(function).parameters)
+            place = f"{module.name}.{name}"
+            if (
+                function.__module__ == loaded.__name__
+                and not name.startswith("_")
+                and names[:2] == ["session", "workspace_id"]
+                and len(names) > 2
+                and names[2] in NAMED
+                and name.startswith(("find_", "get_", "list_", "read_", "hold_", "count_"))
+                and place not in LEFT_OUT
+            ):
+                found[place] = (function, NAMED[names[2]])
+    return found
+
+
+QUERIES = queries()
+
+
+@pytest.fixture
+def things(database, ada, tmp_path):
+    """One of each, all Ada's."""
+    vault = open_vault(tmp_path / "data")
+    write = database.write_now
+    flow_id = write(create_flow, ada, "Greeting", document(), "")
+    write(save_as, ada, flow_id, "Greeting")
+    write(ensure_owner, ada.workspace_id, "ada@example.com", password_hash_now("correct horse battery"))
+    write(invite, ada, "viewer")
+    write(add_connection, ada, vault, "oa", "openai", key="sk-0123456789")
+    return {
+        "flow": flow_id,
+        "job": write(run_in_playground, ada, flow_id, document(), {"name": "Ada"}),
+        "key": write(create_key, ada, "Shop", "live").id,
+        "dataset": write(add_dataset, ada, "People", ()),
+        "secret": write(add_secret, ada, vault, "Mail", "a value of ours"),
+        "user": database.read_now(list_people, ada.workspace_id)[0].id,
+        "note": write(ask_owner, ada, "A model please"),
+        "invitation": database.read_now(list_invitations, ada.workspace_id)[0].id,
+    }
+
+
+def asked(database, things, query, workspace_id, thing_id):
+    """What comes back, without the id that was asked for."""
+    wanted = list(inspect.signature(query).parameters.values())[2:]
+    known = OTHERS | {name: things[kind] for name, kind in NAMED.items()}
+    more = {one.name: known.get(one.name, "x") for one in wanted[1:] if one.default is one.empty}
+    try:
+        answer = database.read_now(
+            lambda session: repr(query(session, workspace_id, **{wanted[0].name: thing_id}, **more))
+        )
+    except Refusal as refusal:
+        answer = f"{type(refusal).__name__}: {refusal}"
+    return answer.replace(thing_id, "THE ID")
+
+
+def test_many_queries_take_an_id() -> None:
+    assert {"flows.get_flow", "jobs.get_job", "keys.get_key", "datasets.get_dataset", "secrets.hold_secret"} <= set(
+        QUERIES
+    )
+    assert len(QUERIES) > 25
+
+
+def test_a_foreign_id_looks_like_an_unknown_one(database, things, stranger) -> None:
+    told = {}
+    for name, (query, kind) in QUERIES.items():
+        foreign = asked(database, things, query, stranger.workspace_id, things[kind])
+        unknown = asked(database, things, query, stranger.workspace_id, "x" * len(things[kind]))
+        if foreign != unknown:
+            told[name] = (foreign, unknown)
+
+    assert told == {}
+
+
+def test_for_its_owner_it_is_there(database, things, ada) -> None:
+    """Or the test above says nothing."""
+    there = {
+        name
+        for name, (query, kind) in QUERIES.items()
+        if asked(database, things, query, ada.workspace_id, things[kind])
+        != asked(database, things, query, ada.workspace_id, "x" * len(things[kind]))
+    }
+
+    assert there >= {
+        "flows.find_flow", "flows.get_flow", "flows.get_draft", "flows.get_version", "flows.hold_flow", "jobs.find_job",
+        "jobs.get_job", "keys.get_key", "keys.hold_key", "datasets.get_dataset", "secrets.hold_secret",
+        "owner_notes.hold_note", "links.find_invitation",
+    }  # fmt: skip
