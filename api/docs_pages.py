@@ -7,7 +7,7 @@ public (flow setting `public_docs`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,17 @@ from starlette.routing import Route
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED, problem_body, status_of, title_of
 from api.job_error_texts import JOB_ERROR_TEXTS
+from api.node_docs import node_groups, node_page
 from api.openapi import BASE, FlowContract, api_document, flow_document
 from api.operations import OPERATIONS
+from api.schema_words import field_rows
 from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
 from engine.errors import FieldError, Refusal
 from engine.examples import code_examples
 from engine.flow.contract import input_fields, payload_schema, result_schema
 from engine.flow.document import Document, load_document
-from engine.nodes import CATALOG
+from engine.nodes import CATALOG, NODE_TYPES
 from engine.safe_markdown import clean_html
 from engine.settings import Settings
 from storage.database import Database
@@ -53,26 +55,6 @@ GUIDES = {
     "ai-assistants": "AI assistants (MCP)",
     "hosting": "Hosting",
 }
-_TYPE_WORDS = {
-    "string": "Text",
-    "number": "Number",
-    "integer": "Whole number",
-    "boolean": "Yes or no",
-    "array": "List",
-    "object": "Group",
-    "null": "nothing",
-}
-_FORMAT_WORDS = {"uri": "Web address", "email": "E-mail address", "date-time": "Date and time"}
-_RULES = {
-    "minimum": "At least {}",
-    "maximum": "At most {}",
-    "minLength": "At least {} characters",
-    "maxLength": "At most {} characters",
-    "minItems": "At least {} items",
-    "maxItems": "At most {} items",
-    "pattern": "Must match {}",
-    "default": "Default: {}",
-}
 
 
 def docs_routes(database: Database, settings: Settings) -> list[Route]:
@@ -83,6 +65,8 @@ def docs_routes(database: Database, settings: Settings) -> list[Route]:
         Route("/docs/openapi.json", docs.openapi),
         Route("/docs/guides/{name}", docs.guide),
         Route("/docs/errors/{code}", docs.error),
+        Route("/docs/nodes", docs.nodes),
+        Route("/docs/nodes/{type}", docs.node),
         Route("/docs/flows/{flow_id}", docs.flow),
         Route("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
     ]
@@ -139,6 +123,16 @@ class _Docs:
             "example": json.dumps(problem_body(_example(kind), "req_7Qm2VxK1"), indent=2, ensure_ascii=False),
         }
         return await self._page(request, "error.html", code, error=error)
+
+    async def nodes(self, request: Request) -> Response:
+        return await self._page(request, "nodes.html", "Nodes", groups=node_groups(NODE_TYPES))
+
+    async def node(self, request: Request) -> Response:
+        kind = CATALOG.get(request.path_params["type"])
+        if kind is None:
+            raise HTTPException(404)
+        body = Markup(clean_html(kind.help))  # noqa: S704 - cleaned by nh3
+        return await self._page(request, "node.html", kind.title, node=node_page(kind), body=body)
 
     async def openapi(self, request: Request) -> Response:
         return JSONResponse(api_document(self._base(request)))
@@ -204,7 +198,7 @@ class _Docs:
         person = person or await self._person(request)
         navigation = [
             ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
-            ("Reference", [("The whole API", "/docs")]),
+            ("Reference", [("The whole API", "/docs"), ("Nodes", "/docs/nodes")]),
         ]
         text = self.templates.get_template(template).render(
             title=title,
@@ -215,50 +209,6 @@ class _Docs:
             **values,
         )
         return HTMLResponse(text)
-
-
-def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, Any]]:
-    """The fields of a JSON Schema as table rows, groups opened out: name, type in words, required, description, rules."""
-    rows: list[dict[str, Any]] = []
-    required = set(schema.get("required") or ())
-    for name, field in (schema.get("properties") or {}).items():
-        rows.append(
-            {
-                "name": before + name,
-                "type": type_words(field),
-                "required": name in required,
-                "description": field.get("description", ""),
-                "rules": _rules(field),
-            }
-        )
-        rows += field_rows(field, f"{before}{name}.")
-        if isinstance(field.get("items"), Mapping):
-            rows += field_rows(field["items"], f"{before}{name}[].")
-    return rows
-
-
-def type_words(schema: Mapping[str, Any]) -> str:
-    """`Web address`, `List of Text`, `Text or nothing`, `Anything`."""
-    kinds = schema.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds] if kinds else []
-    if not kinds:
-        return "Anything"
-    words = [_FORMAT_WORDS.get(str(schema.get("format"))) or _TYPE_WORDS.get(str(kind), str(kind)) for kind in kinds]
-    items = schema.get("items")
-    if "array" in kinds and isinstance(items, Mapping) and items.get("type"):
-        words[kinds.index("array")] = f"List of {type_words(items)}"
-    return " or ".join(dict.fromkeys(words))
-
-
-def _rules(field: Mapping[str, Any]) -> list[str]:
-    found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
-    if field.get("enum"):
-        found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
-    return found
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 
 def _errors() -> list[dict[str, Any]]:

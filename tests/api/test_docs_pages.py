@@ -6,15 +6,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from api.docs_pages import GUIDES, docs_routes, field_rows, type_words
+from api.docs_pages import GUIDES, docs_routes
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED
 from api.job_error_texts import JOB_ERROR_TEXTS
+from api.schema_words import field_rows, type_words
 from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
+from engine.flow.document import Policy
 from engine.jobs.published import ERROR_CODES
+from engine.nodes import NODE_TYPES
 from engine.settings import Settings
 from storage.database import open_database
 
@@ -85,6 +88,25 @@ async def test_every_guide_is_there_and_links_lead_somewhere(client, name):
     answer = await client.get(f"/docs/guides/{name}")
     assert answer.status_code == 200
     assert f"<h1>{GUIDES[name]}" in answer.text
+
+
+@pytest.mark.parametrize("kind", NODE_TYPES, ids=lambda kind: kind.type)
+async def test_every_node_has_a_page_with_all_its_fields_and_an_example(client, kind):
+    answer = await client.get(f"/docs/nodes/{kind.type}")
+    assert answer.status_code == 200
+    page = answer.text
+    assert f"<h1>{kind.title}</h1>" in page
+    shown = [*kind.config.model_fields, *kind.inputs.model_fields]
+    shown += [] if kind.group == "io" else Policy.model_fields
+    assert [name for name in shown if f"<code>{name}</code>" not in page] == []
+    assert f"&#34;type&#34;: &#34;{kind.type}&#34;" in page
+    assert "{{ node" not in page
+    assert f'href="/docs/nodes/{kind.type}"' in (await client.get("/docs/nodes")).text
+
+
+async def test_an_unknown_node_has_no_page_and_the_index_leads_to_the_nodes(client):
+    assert (await client.get("/docs/nodes/nothing")).status_code == 404
+    assert '"/docs/nodes"' in (await client.get("/docs")).text
 
 
 async def test_the_flow_page_shows_schema_endpoint_and_code_as_text(client, flow_id):

@@ -261,6 +261,8 @@ def test_signing_in(browser: Browser, server: LiveServer, owner: Page) -> None:
         "/docs/guides/production-checklist",
         "/docs/errors/validation_failed",
         "/docs/errors/timeout",
+        "/docs/nodes",
+        "/docs/nodes/filter_list",
         "/docs/flows/{ask}",
         "/nothing/here",
     ],

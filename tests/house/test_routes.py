@@ -48,6 +48,8 @@ WHO_MAY_CALL = {
     "GET /docs/openapi.json": EVERYBODY,
     "GET /docs/guides/{name}": EVERYBODY,
     "GET /docs/errors/{code}": EVERYBODY,
+    "GET /docs/nodes": EVERYBODY,
+    "GET /docs/nodes/{type}": EVERYBODY,
     "GET /docs/flows/{flow_id}": DOCS_OF_A_FLOW,
     "GET /docs/flows/{flow_id}/openapi.json": DOCS_OF_A_FLOW,
     "GET /sign-in": EVERYBODY,
