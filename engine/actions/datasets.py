@@ -5,7 +5,7 @@ A file is read before (`engine.tables.reading`), off the event loop; a verb take
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sqlalchemy import delete, select
@@ -15,6 +15,7 @@ from engine.actions.principal import Principal, require_may
 from engine.errors import Conflict, FieldError, Invalid, NotFound
 from engine.ids import new_id
 from engine.nodes.known_datasets import KnownDataset
+from engine.tables.table import Table
 from storage import dataset_columns
 from storage.audit import add_entry
 from storage.database import now
@@ -48,6 +49,18 @@ def add_dataset(session: Session, principal: Principal, name: str, columns: Sequ
         dataset_columns.add_column(session, dataset, column.name, column.type)
     add_entry(session, principal, "create dataset", dataset.id, name)
     return dataset.id
+
+
+def bring_samples(session: Session, principal: Principal, samples: Mapping[str, Table]) -> list[str]:
+    """Makes those of a template's datasets that are not there yet, with their rows; returns their names."""
+    made = []
+    for name, table in samples.items():
+        if find_named(session, principal.workspace_id, name) is None:
+            import_rows(
+                session, principal, add_dataset(session, principal, name), checked_rows(table.rows, table.columns)
+            )
+            made.append(name)
+    return made
 
 
 def rename_dataset(session: Session, principal: Principal, dataset_id: str, name: str) -> None:

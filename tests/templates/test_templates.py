@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from api.commands.parser import main
+from engine.actions.datasets import bring_samples, change_row
+from engine.actions.principal import command_line
+from engine.actions.workspaces import ensure_workspace
 from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.node_type import GROUPS
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from engine.outside.practice import PRACTICE_HOST
+from engine.tables.samples import sample_tables
+from storage.database import open_database
+from storage.datasets import list_datasets, page_of_rows
 from ui.flows.templates import FIRST, all_templates, shelves
 
 FOLDER = Path(__file__).parents[2] / "assets" / "templates"
@@ -53,6 +59,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         "hello@hearthandrye.example" in got["emails"] and "01632 960 148" in got["telephones"]
     ),
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
+    "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,
     "map-a-website": lambda sent, got: (
         all(sent.get("only", "/") in one for one in got["urls"])
         and got["found"] == len(got["urls"]) == (3 if "only" in sent else 12)
@@ -97,6 +104,7 @@ def test_a_template_stays_on_the_practice_site_and_names_no_real_model(path: Pat
 def test_a_template_runs_with_its_sample(
     path: Path, sample: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    bring_datasets(path, tmp_path)
     command = ["flows", "run", str(path), "--input", json.dumps(sample["payload"]), "--data", str(tmp_path)]
 
     code = main(command, {}, serve=_never, worker=_never)
@@ -125,6 +133,50 @@ def test_every_template_stands_on_a_shelf_and_the_best_come_first() -> None:
     shelved = [template.name for _, templates in shelves(all_templates()) for template in templates]
     assert sorted(shelved) == sorted(path.stem for path in FILES)
     assert [one.name for one in all_templates()[:4]] == list(FIRST)
+
+
+def bring_datasets(path: Path, data: Path) -> None:
+    """What the Templates page does before it opens the flow: the datasets a template names are made from their samples."""
+    document = read(path).document
+    if samples := sample_tables(document):
+        database = open_database(data)
+        database.write_now(bring_samples, command_line(database.write_now(ensure_workspace, "free")), samples)
+        database.close()
+
+
+def test_a_template_that_keeps_rows_fills_only_what_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = FOLDER / "enrich-rows-of-a-dataset.json"
+    bring_datasets(path, tmp_path)
+    counts = []
+    for _ in range(2):
+        assert (
+            main(["flows", "run", str(path), "--input", "{}", "--data", str(tmp_path)], {}, serve=_never, worker=_never)
+            == 0
+        )
+        counts.append(json.loads(capsys.readouterr().out)["enriched"])
+    assert counts == [6, 0]
+    database = open_database(tmp_path)
+    workspace_id = database.write_now(ensure_workspace, "free")
+    (dataset,) = database.read_now(list_datasets, workspace_id)
+    rows = database.read_now(page_of_rows, workspace_id, dataset.id, offset=0, limit=10).rows
+    database.close()
+    assert all(row.data["name"].split()[0] in row.data["description"] for row in rows), rows
+
+
+def test_a_dataset_of_a_template_is_made_once_and_never_written_over(tmp_path: Path) -> None:
+    document = read(FOLDER / "enrich-rows-of-a-dataset.json").document
+    database = open_database(tmp_path)
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    assert database.write_now(bring_samples, owner, sample_tables(document)) == ["Sample products"]
+    (dataset,) = database.read_now(list_datasets, owner.workspace_id)
+    row = database.read_now(page_of_rows, owner.workspace_id, dataset.id, offset=0, limit=1).rows[0]
+    database.write_now(change_row, owner, dataset.id, row.id, {"description": "Ours"})
+    assert database.write_now(bring_samples, owner, sample_tables(document)) == []
+    row = database.read_now(page_of_rows, owner.workspace_id, dataset.id, offset=0, limit=1).rows[0]
+    assert row.data["description"] == "Ours"
+    database.close()
 
 
 def _never(_settings: object) -> int:

@@ -10,10 +10,12 @@ from pathlib import Path
 from nicegui import ui
 from starlette.requests import Request
 
+from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
 from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
+from engine.tables.samples import sample_tables
 from storage.connections import list_connections
 from ui.look.parts import icon, link_button, note, tile, words
 from ui.look.text import _, plural
@@ -209,8 +211,10 @@ def template_card(here: Visit, template: Template, *, heading: str) -> None:
 
 
 async def use_template(here: Visit, template: Template) -> None:
-    """Makes a draft from the template and opens it in the Playground."""
+    """Makes a draft from the template, with the datasets it brings along, and opens it in the Playground."""
     file = template.file
+    if (samples := sample_tables(file.document)) and await here.try_do(bring_samples, samples) is None:
+        return
     flow_id = await here.try_do(create_flow, file.title, file.document, file.description)
     if flow_id is not None:
         ui.navigate.to(f"/playground/{flow_id}")
