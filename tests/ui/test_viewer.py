@@ -19,7 +19,15 @@ from tests.ui.conftest import Site
 #: page about them (`/settings/account`) is not walked.
 OWN = {"sessions", "sign_in_failures", "workers"}
 WALKS = (
-    ("/start", "/flows", "/flows/{flow}", "/flows/{flow}?tab=versions", "/flows/{flow}?tab=settings", "/templates"),
+    (
+        "/start",
+        "/flows",
+        "/flows/{flow}",
+        "/flows/{flow}?tab=versions",
+        "/flows/{flow}?tab=settings",
+        "/templates",
+        "/datasets",
+    ),
     ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/monitoring"),
     ("/settings/keys", "/settings/models", "/settings/limits", "/settings/team"),
     ("/settings/data", "/settings/server", "/settings/audit", "/settings/about"),
