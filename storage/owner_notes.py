@@ -59,6 +59,11 @@ def find_open_note(
     return session.scalars(select(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id, same)).first()
 
 
+def has_asked(session: Session, workspace_id: str, user_id: str, flow_id: str | None, subject: str) -> bool:
+    """True when a note of this person about the same waits."""
+    return find_open_note(session, workspace_id, user_id, flow_id, subject) is not None
+
+
 def count_open_notes_of(session: Session, workspace_id: str, user_id: str) -> int:
     """How many of this person's notes wait for the owner."""
     mine = select(func.count()).select_from(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id)

@@ -28,6 +28,7 @@ from engine.outside.local_servers import LocalServers
 from storage.database import Database
 from storage.flows import list_flows
 from storage.members import Person, find_signed_in, hash_token, note_seen
+from storage.owner_notes import count_open_notes
 from storage.workspaces import get_limits
 from ui.look import feedback, frame
 from ui.look.search import Hit
@@ -85,8 +86,11 @@ class Visit:
     @property
     def frame_person(self) -> frame.Person:
         """The person as the frame shows them."""
-        limits = self.app.database.read_now(get_limits, self.person.workspace_id)
-        return frame.Person(self.person.name, self.person.email, self.person.role, limits.title)
+        workspace_id = self.person.workspace_id
+        limits = self.app.database.read_now(get_limits, workspace_id)
+        owner = self.may("manage connections")
+        asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
+        return frame.Person(self.person.name, self.person.email, self.person.role, limits.title, asked)
 
     @property
     def session_hash(self) -> str:

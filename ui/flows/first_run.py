@@ -65,7 +65,7 @@ def cards(here: Visit, steps: FirstSteps, *, beside: bool = False) -> None:
                 import_button(here, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
         checklist(steps)
-        simulated_note()
+        simulated_note(here)
 
 
 def checklist(steps: FirstSteps) -> None:

@@ -17,9 +17,10 @@ from engine.flow.graph import Graph
 from engine.nodes import CATALOG
 from engine.tables.samples import sample_tables
 from storage.connections import list_connections
-from ui.look.parts import icon, link_button, note, tile, words
+from ui.look.parts import card, icon, link_button, note, tile, words
 from ui.look.text import _, plural
 from ui.opened import opened
+from ui.settings.model_wanted import ModelWanted, model_button
 from ui.visit import App, Visit, visit
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "templates"
@@ -108,15 +109,23 @@ def register(app: App) -> None:
     @ui.page("/templates", language="en-US")
     async def open_templates(request: Request) -> None:
         here = visit(app, request)
-        has_model = bool(await here.see(list_connections))
+        connections = await here.see(list_connections)
+        wanted = ModelWanted(here, _("the templates that ask a model"), on_connected=_model_connected)
+        await wanted.load()
         sub = _("Flows that run at once, offline, with samples filled in. Use one, then change it.")
         with opened(here, _("Templates"), active="templates", sub=sub) as page:
             if here.may("edit flows"):
                 with page.actions:
                     link_button(_("Empty canvas"), "/playground", icon="add")
+            if not connections:
+                with card(_("Some templates ask a model")), ui.element("div").classes("fp-col"):
+                    words(
+                        _("Until one is connected the Simulated model answers them, with made-up text that says so."),
+                        "fp-s13 fp-t2",
+                        tag="p",
+                    )
+                    wanted.draw(connections)
             _Gallery(here).draw()
-            if not has_model:
-                simulated_note()
 
 
 class _Gallery:
@@ -165,7 +174,7 @@ class _Gallery:
                         template_card(self.here, template, heading="h3")
 
 
-def simulated_note() -> None:
+def simulated_note(here: Visit) -> None:
     """What answers while there is no model, and the way to one."""
     with note(
         _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
@@ -173,7 +182,11 @@ def simulated_note() -> None:
         icon="science",
         strong=_("The Simulated model"),
     ):
-        link_button(_("Set up a model"), "/settings/models", small=True)
+        model_button(here, _("the first flows"))
+
+
+async def _model_connected(name: str) -> None:
+    ui.navigate.to("/settings/models")
 
 
 def template_card(here: Visit, template: Template, *, heading: str) -> None:

@@ -37,7 +37,7 @@ from ui.look.feedback import toast_area
 from ui.look.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
 from ui.look.roles import role_word
 from ui.look.search import Hit, Search, search_dialog
-from ui.look.text import ENGLISH, Reader, _
+from ui.look.text import ENGLISH, Reader, _, plural
 
 __all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "frame", "reader"]
 
@@ -73,12 +73,15 @@ _EARLY_PAINT: dict[Theme, str] = {
 
 @dataclass(frozen=True)
 class Person:
-    """Who is signed in, as the frame shows it. `role` is owner, editor or viewer; `plan` the plan's word (`Pro`)."""
+    """Who is signed in, as the frame shows it. `role` is owner, editor or viewer; `plan` the plan's word (`Pro`); `asked` counts
+    the notes that wait for this owner.
+    """
 
     name: str
     email: str
     role: str = ""
     plan: str = ""
+    asked: int = 0
 
     @property
     def initials(self) -> str:
@@ -240,11 +243,21 @@ def _navigation(
                     _tip(word)
                 else:
                     words(word)
+                if area == "settings" and person.asked:
+                    _count(person.asked, rail=rail)
             if area == active:
                 entry.props("aria-current=page")
         words("", "fp-sp")
         _account(person, dark, rail=rail)
     return nav
+
+
+def _count(asked: int, *, rail: bool) -> None:
+    """What waits for the owner: a number, in the narrow navigation a dot."""
+    notes = plural(asked, _("note to you"), _("notes to you"))
+    with words("" if rail else str(asked), "fp-count fp-count--dot" if rail else "fp-count") as count:
+        count.props["title"] = notes
+        words(f", {notes}" if not rail else notes, "fp-hide")
 
 
 def _tip(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -13,7 +12,6 @@ from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
-from storage.connections import list_connections
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, specs_of_model
 from ui.look.parts import button, icon, words
@@ -29,6 +27,7 @@ from ui.playground.draft import OpenDraft
 from ui.playground.failing import Failing
 from ui.playground.from_example import ask_for_example
 from ui.playground.last_run import LastRun
+from ui.playground.model_picker import ModelPicker
 from ui.playground.previews import Previews, nodes_used
 from ui.playground.secret_headers import SecretHeaders
 from ui.playground.suggestions import Suggestion, suggestions
@@ -65,6 +64,7 @@ class SetUp:
         self.called = CalledFields(visit, draft, node)
         self.datasets = DatasetChoice(visit, lambda: self.node)
         self.catalog: Catalog = CATALOG
+        self.models = ModelPicker(visit, draft.flow_id)
         self._all_sources = False
 
     @property
@@ -252,20 +252,14 @@ class SetUp:
         specs = list(specs_of_model(self.kind.config))
         if any(spec.widget == "secrets" for spec in specs):
             await self.secrets.load()
-        specs = await self.called.offered(specs)
-        if "model" not in self.kind.config.model_fields:
-            return specs
-        models = [("simulated", _("Simulated model (no key needed)"))]
-        for connection in await self.visit.see(list_connections):
-            models += [
-                (f"{connection.name}:{name}", f"{name} {_('from')} {connection.name}") for name in connection.models
-            ]
-        return [replace(spec, kind="select", choices=tuple(models)) if spec.name == "model" else spec for spec in specs]
+        if any(spec.widget == "model" for spec in specs):
+            await self.models.load()
+        return await self.called.offered(specs)
 
     def _draw_form(self, specs: list[FieldSpec]) -> None:
         node = self.node
         if specs and node is not None:
-            widgets = {"secrets": self.secrets.draw, **self.datasets.widgets}
+            widgets = {"secrets": self.secrets.draw, "model": self.models.draw, **self.datasets.widgets}
             self.forms.append(Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly))
 
     def _config_changed(self, pointer: str, _value: Any) -> None:

@@ -270,3 +270,32 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     press(user, "Remove")
     await user.should_see("None yet.", retries=20)
     assert site.database.read_now(list_secrets, site.workspace_id) == []
+
+
+# Who needs a model.
+
+
+async def test_an_editor_asks_the_owner_from_the_templates_and_the_owner_sees_how_many_wait(site: Site) -> None:
+    user = await site.sign_in("editor")
+    await user.open("/templates")
+    press(user, "Ask the owner")
+    await user.should_see("Leave the note")
+    box(user, "Message").value = "Anything small."
+    press(user, "Leave the note")
+    await user.should_see("The owner has your note.", retries=20)
+    (note,) = site.database.read_now(list_open_notes, site.workspace_id)
+    assert (note.flow_id, note.subject, note.message) == (None, "the templates that ask a model", "Anything small.")
+    await user.open("/templates")
+    assert "Ask the owner" not in buttons(user)
+
+    user = await site.sign_in("owner")
+    await user.open("/jobs")
+    assert "1 note to you" in page_text(user)
+
+
+async def test_templates_say_nothing_of_models_once_one_is_connected(site: Site, user: User, vault: Vault) -> None:
+    await user.open("/templates")
+    assert "Set up a model" in buttons(user)
+    site.database.write_now(add_connection, site.owner, vault, "box", "ollama")
+    await user.open("/templates")
+    assert "Set up a model" not in buttons(user)

@@ -48,7 +48,7 @@ class LiveText:
 
     def draw(self, step: StepRow) -> None:
         """Makes room for the text of a running step where we are."""
-        with ui.element("div").classes("fp-live") as box:
+        with ui.element("div").classes("fp-writes") as box:
             words(_("The model writes"), "fp-s12 fp-t2")
             with ui.element("pre").classes("fp-code fp-wrap") as text:
                 text.props["tabindex"] = "0"

@@ -1,0 +1,102 @@
+"""What a person can do who needs a model: the owner uses a server that was found or sets one up, an editor asks the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from nicegui import ui
+
+from engine.actions.owner_notes import MAX_TEXT, ask_owner
+from engine.errors import Refusal
+from storage.connections import ConnectionRow
+from storage.owner_notes import has_asked
+from ui.forms.form import Field
+from ui.look import feedback
+from ui.look.answer import answer_of
+from ui.look.parts import button, icon, link_button, words
+from ui.look.text import _
+from ui.settings.found_servers import fresh_servers, server_row
+from ui.visit import Visit
+
+
+class ModelWanted:
+    """`load` first, then `draw`. `on_connected` gets the name of a found server's new connection."""
+
+    def __init__(
+        self, here: Visit, subject: str, *, on_connected: Callable[[str], Awaitable[None]], flow_id: str | None = None
+    ) -> None:
+        self.here = here
+        self.subject = subject
+        self.flow_id = flow_id
+        self.on_connected = on_connected
+        self.asked = False
+
+    async def load(self) -> None:
+        """Reads whether this person has asked already."""
+        if not self.here.may("manage connections"):
+            self.asked = await self.here.see(has_asked, self.here.person.id, self.flow_id, self.subject)
+
+    def draw(self, rows: Sequence[ConnectionRow]) -> None:
+        """The buttons, where we are; `rows` are the connections there are. A viewer gets none."""
+        if self.here.may("manage connections"):
+            for server in fresh_servers(self.here, rows):
+                server_row(self.here, server, self.on_connected)
+            with ui.element("div").classes("fp-row"):
+                link_button(_("Set up a model"), "/settings/models", icon="auto_awesome", small=True)
+        elif self.here.may("edit flows"):
+            self.place = ui.element("div").classes("fp-row fp-wrap-row").props("role=status")
+            with self.place:
+                self._draw_asking()
+
+    def _draw_asking(self) -> None:
+        if self.asked:
+            icon("check", "fp-ok", size=16)
+            words(_("The owner has your note."), "fp-s13 fp-t2")
+        else:
+            button(_("Ask the owner"), self._ask, icon="mail", small=True)
+
+    async def _ask(self) -> None:
+        if await ask_for_model(self.here, self.subject, self.flow_id) and not self.place.is_deleted:
+            self.asked = True
+            self.place.clear()
+            with self.place:
+                self._draw_asking()
+
+
+def model_button(here: Visit, subject: str) -> None:
+    """One button: the owner goes to the set-up, an editor asks the owner."""
+
+    async def ask() -> None:
+        if await ask_for_model(here, subject, None):
+            feedback.told(_("The owner has your note."))
+
+    if here.may("manage connections"):
+        link_button(_("Set up a model"), "/settings/models", small=True)
+    elif here.may("edit flows"):
+        button(_("Ask the owner"), ask, icon="mail", small=True)
+
+
+async def ask_for_model(here: Visit, subject: str, flow_id: str | None) -> bool:
+    """Asks what the note to the owner says, and leaves it; True when it is left."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        title = _("Ask the owner for a model")
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(f"{_('The owner sees it under Settings, Models and secrets: you need a model for')} {subject}.", tag="p")
+        field = Field(_("Message"), _("optional"), _("Which model, or what it is for."))
+        with field.place:
+            box = ui.textarea().props(f"outlined dense autogrow autofocus maxlength={MAX_TEXT}")
+            message = field.control(box)
+
+        async def send() -> None:
+            try:
+                await here.do(ask_owner, subject, flow_id=flow_id, message=message.value or "")
+            except Refusal as refusal:
+                field.error(f"{refusal.detail}. {refusal.remedy}")
+                return
+            dialog.submit(True)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            button(_("Leave the note"), send, kind="main")
+    return bool(await answer_of(dialog))
