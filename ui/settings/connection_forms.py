@@ -149,7 +149,7 @@ class ConnectionForm:
             box = ui.input(password=True).props("outlined dense autocomplete=new-password")
             self.boxes["key"] = field.control(box)
         if self.kind.key_page:
-            with field, ui.element("p").classes("fp-hint"):
+            with field, ui.element("p").classes("fp-hint fp-row"):
                 words(_("Keys are made at"))
                 link(self.kind.key_page, self.kind.key_page, new_tab=True)
 
