@@ -36,6 +36,7 @@ const { History } = await load("history.js");
 const { search } = await load("searching.js");
 const { aligned } = await load("aligning.js");
 const { fitting } = await load("adding.js");
+const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
 const { actionsFor } = await load("actions.js");
 
@@ -187,3 +188,13 @@ test("a menu offers what can be done there, and a reader only what changes nothi
 });
 
 assert.ok(same({ a: [1] }, { a: [1] }) && inverse([{ op: "addNode", node: {} }])[0].op === "removeNode");
+
+test("a whole flow file can be pasted, in a row when it says nothing of places", () => {
+  const file = { format: 1, title: "T", nodes: [{ id: "a", type: "api_input" }, { id: "b", type: "prompt" }], edges: [{ id: "e", source: "a", target: "b" }] };
+  const parts = fromText(JSON.stringify(file));
+  assert.deepEqual(parts.nodes.map(({ id, position }) => [id, position.x, position.y]), [["a", 0, 0], ["b", 260, 0]]);
+  assert.equal(parts.edges.length, 1);
+  assert.equal(fromText(JSON.stringify({ ...file, format: 2 })), null);
+  assert.equal(fromText(JSON.stringify({ format: 1, nodes: [] })), null);
+  assert.equal(fromText("{"), null);
+});

@@ -20,7 +20,7 @@ from ui.look.parts import Column, button, card, link_button, status_badge, table
 from ui.look.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.opened import times_of
-from ui.playground.versions import show_version
+from ui.playground.compare import show_version
 from ui.visit import Visit
 
 if TYPE_CHECKING:

@@ -9,13 +9,15 @@ from nicegui import ui
 
 from engine.actions.flows import rename_flow, save_as, save_version
 from engine.errors import Problem
-from engine.flow.document import Document
-from storage.flows import FlowRow, get_flow
+from engine.flow.compare import compare_documents
+from engine.flow.document import Document, load_document
+from storage.flows import FlowRow, get_flow, get_version
 from ui.flows.deploy import deploy_flow
 from ui.look import feedback
 from ui.look.ask import ask_text
 from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.look.text import _, plural
+from ui.playground.compare import show_difference
 from ui.playground.draft import OpenDraft
 from ui.playground.versions import Versions
 from ui.visit import Visit
@@ -46,6 +48,9 @@ class Bar:
         self.retitle = retitle
         self.as_steps = as_steps
         self.show_as = show_as
+        #: What callers get, None while nothing is live.
+        self.live: Document | None = None
+        self._compared: tuple[Document, Document | None] | None = None
 
     def draw(self) -> None:
         """Draws the bar where the page is being built."""
@@ -57,7 +62,12 @@ class Bar:
                 icon("edit", "fp-t3", size=14)
             title.on("click", self._rename, [])
             words("", "fp-vl")
-            self.sentence = ui.element("div").classes("fp-live").props("role=status")
+            with ui.element("div").classes("fp-live"):
+                icon("edit", "fp-warn", size=16)
+                with ui.element("span"):
+                    words(_("Draft"), "fp-warn fp-b")
+                    self.when = words("")
+                self.live_box = ui.element("span").classes("fp-row").props("role=status")
             words("", "fp-sp")
             views = {"canvas": _("Canvas"), "steps": _("Steps")}
             segments(
@@ -88,15 +98,26 @@ class Bar:
             self._draw_buttons()
         self.draw_sentence()
 
+    async def read_live(self) -> None:
+        """Reads the live version, to say what the draft has changed since."""
+        self.live = None
+        if self.flow.live_version is not None:
+            version = await self.here.see(get_version, self.flow.id, self.flow.live_version)
+            self.live = load_document(version.document)
+        self.draw_sentence()
+
     def _draw_buttons(self) -> None:
         self.buttons.clear()
+        saved, may_edit = bool(self.flow.newest_version), self.here.may("edit flows")
         with self.buttons:
-            if self.flow.newest_version:
+            if saved and may_edit:
                 button(_("Save"), self._save, small=True)
-            button(_("Save As"), self._save_as, small=True, kind="normal" if self.flow.newest_version else "main")
-            if self.flow.newest_version:
+            if may_edit:
+                save_as = button(_("Save As"), self._save_as, small=True, kind="normal" if saved else "main")
+                save_as.classes("fp-wide" if saved else "")
+            if self.here.may("deploy"):
                 verb = _("Update API") if self.flow.live_version else _("Deploy API")
-                button(verb, self._deploy, icon="rocket_launch", kind="main")
+                button(verb, self._deploy, icon="rocket_launch", kind="main" if saved else "normal", small=not saved)
 
     def draw_sentence(self) -> None:
         """What is a draft and what is live, in words."""
@@ -109,19 +130,37 @@ class Bar:
             if age < 60
             else f"{plural(age // 60, 'min', 'min')} {_('ago')}"
         )
-        self.sentence.clear()
-        with self.sentence:
-            icon("edit", "fp-warn", size=16)
-            with ui.element("span"):
-                words(_("Draft"), "fp-warn fp-b")
-                words(f", {_('saved')} {when}.")
+        self.when.text = f", {_('saved')} {when}."
+        state = (self.draft.document, self.live)
+        if self._compared is not None and all(one is other for one, other in zip(state, self._compared, strict=True)):
+            return
+        self._compared = state
+        self.live_box.clear()
+        with self.live_box:
             if self.flow.live_version:
                 words("", "fp-dot fp-ok")
                 with ui.element("span"):
                     words(f"{_('Version')} {self.flow.live_version}", "fp-ok fp-b")
                     words(f" {_('is live')}")
+                self._draw_difference()
             elif not self.flow.newest_version:
                 words(_("Not in Saved Flows yet."))
+
+    def _draw_difference(self) -> None:
+        if self.live is None:
+            return
+        comparison = compare_documents(self.live, self.draft.document)
+        if comparison.same:
+            words(_("and is what you see"), "fp-t3 fp-wide")
+            return
+        count = len(comparison.nodes) or len(comparison.edges_added) + len(comparison.edges_removed)
+        said = f"{_('differs from the draft in')} {plural(count, _('place'), _('places'))}"
+        with button(said, self._show_difference, kind="link", small=True).classes("fp-differs"):
+            ui.tooltip(comparison.sentence).props("delay=400")
+
+    async def _show_difference(self) -> None:
+        if self.live is not None and await show_difference(self.here, self.flow, self.live, self.draft.document):
+            await self._deploy()
 
     def show_problems(self, found: Sequence[Problem]) -> None:
         """The count on the button and the list behind it; a click goes to the field."""
@@ -186,4 +225,5 @@ class Bar:
         self.title.text = self.flow.title
         self.retitle(self.flow.title)
         self._draw_buttons()
-        self.draw_sentence()
+        self._compared = None
+        await self.read_live()

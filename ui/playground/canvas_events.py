@@ -39,6 +39,9 @@ class Around(Protocol):
     async def open_node(self, node_id: str, *, tab: str | None = None) -> None:
         """Show this node in the inspector."""
 
+    async def opened(self, node_id: str) -> None:
+        """Enter or a double click on a node: its settings are wanted."""
+
     async def close_inspector(self) -> None:
         """Nothing is inspected."""
 
@@ -82,7 +85,7 @@ class CanvasEvents:
             on_add_request=self._add_requested,
             on_paste_request=self._paste_requested,
             on_note_request=self._note_requested,
-            on_open=lambda message: self.around.open_node(message["id"]),
+            on_open=lambda message: self.around.opened(message["id"]),
             on_run_request=lambda message: self.around.run(
                 str(message.get("mode") or "all"), str(message.get("node") or "")
             ),

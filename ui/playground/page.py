@@ -167,6 +167,7 @@ class PlaygroundPage:
                 show_as=self._show_as,
             )
             self.bar.draw()
+            await self.bar.read_live()
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
                 self.palette = palette(self._add_from_palette)
                 with ui.element("div").classes("fp-stage"):
@@ -208,7 +209,7 @@ class PlaygroundPage:
         verbs = StepVerbs(
             lambda: self.draft.document,
             self.events.edit,
-            open_node=self._open_from_steps,
+            open_node=self.opened,
             run=self.run,
             undo=self.canvas.undo,
             redo=self.canvas.redo,
@@ -377,16 +378,18 @@ class PlaygroundPage:
         if self.inspector.node_id != node_id or tab:
             await self._inspect(node_id, tab=tab)
 
-    async def _open_from_steps(self, node_id: str) -> None:
-        """The keyboard goes with it: the inspector is far from the list."""
-        await self.open_node(node_id, tab="set_up" if self.inspector.node_id is None else None)
+    async def opened(self, node_id: str) -> None:
+        """Opened by the keyboard or a double click: the keyboard goes along, the inspector is far from the list and the canvas."""
+        await self.open_node(node_id)
         self.inspector.take_keyboard()
 
     async def close_inspector(self) -> None:
         """Nothing is selected any more."""
-        if self.inspector.node_id:
-            self.steps.focus(self.inspector.node_id)
-        self.selection = []
+        node_id, self.selection = self.inspector.node_id, []
+        if node_id and self.steps.shown:
+            self.steps.focus(node_id)
+        elif node_id:  # an id is a slug
+            ui.run_javascript(f"document.querySelector('[data-node={node_id}]')?.focus({{preventScroll: true}})")
         self.canvas.select_nodes([])
         await self._inspect(None)
 

@@ -178,7 +178,13 @@ class SetUp:
         self.bindings = Bindings(
             node, self.kind, nodes, self._inputs_changed, readonly=self.readonly, fields=self.called.fields(node)
         )
-        self.bindings.on_drawn = lambda: background_tasks.create(self._drawn_anew(), name="inputs drawn anew")
+        raw_row.visible = bool(self.bindings.places)
+
+        def drawn() -> None:
+            raw_row.visible = bool(self.bindings and self.bindings.places)
+            background_tasks.create(self._drawn_anew(), name="inputs drawn anew")
+
+        self.bindings.on_drawn = drawn
         with raw_row:
             raw = ui.switch(_("Raw form")).props("dense left-label")
             raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(bool(event.value)))

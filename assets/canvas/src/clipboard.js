@@ -1,4 +1,6 @@
 // Copied nodes as JSON text: on the system clipboard, so that they reach another tab, and in local storage where that is closed.
+import { COLUMN } from "./measures.js";
+
 const KEPT = "flowport-canvas-clipboard";
 const MARK = "flowport/nodes";
 
@@ -12,15 +14,19 @@ export function asText(document, nodeIds, noteIds) {
   return JSON.stringify({ kind: MARK, nodes, edges, notes });
 }
 
-/** { nodes, edges, notes } of text that was copied from a canvas, or null. The server checks every value of it. */
+/**
+ * { nodes, edges, notes } of text that was copied from a canvas, or of a whole flow file, or null. The server checks every value of it.
+ * A flow file may say nothing of places: its nodes then stand in a row.
+ */
 export function fromText(text) {
   try {
     const value = JSON.parse(text);
     const list = (items) => (Array.isArray(items) ? items : []);
-    if (value?.kind !== MARK) return null;
+    if (value?.kind !== MARK && !(value?.format === 1 && Array.isArray(value.nodes))) return null;
     const parts = { nodes: list(value.nodes), edges: list(value.edges), notes: list(value.notes) };
+    if (value.kind !== MARK && parts.nodes.every((node) => !node?.position)) parts.nodes = parts.nodes.map((node, at) => ({ ...node, position: { x: at * COLUMN, y: 0 } }));
     const placed = [...parts.nodes, ...parts.notes].every((part) => Number.isFinite(part?.position?.x) && Number.isFinite(part?.position?.y));
-    return placed ? parts : null;
+    return placed && parts.nodes.length + parts.notes.length ? parts : null;
   } catch {
     return null;
   }

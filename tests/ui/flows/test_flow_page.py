@@ -230,14 +230,14 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
     await user.open(f"/flows/{flow_id}")
 
     press(user, "Compare")
-    await user.should_see("Since then, on the canvas", retries=30)
+    await user.should_see("From Version 1 to what is on the canvas", retries=30)
     assert "Greet" in page_text(user)
     assert "Put on the canvas" in buttons(user)
     press(user, "Close")
 
     await user.open(f"/flows/{flow_id}?tab=versions")
     press(user, "View")
-    await user.should_see("Since then, on the canvas", retries=30)
+    await user.should_see("From Version 1 to what is on the canvas", retries=30)
 
 
 async def test_two_versions_are_compared_with_each_other(site: Site, user: User) -> None:
@@ -254,7 +254,7 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     )
     choice.value = 2
 
-    await user.should_see("Version 2 instead", retries=30)
+    await user.should_see("From Version 1 to Version 2", retries=30)
     await user.should_see("Hi api_input › name")
     await user.should_not_see("Bye api_input › name")
 
