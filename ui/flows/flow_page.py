@@ -147,6 +147,7 @@ class FlowPage:
                 if self.here.may("edit flows"):
                     menu_item(_("Duplicate"), lambda: flow_verbs.duplicate(self.here, self.flow), icon="content_copy")
                 menu_item(_("Export"), lambda: flow_verbs.export(self.here, self.flow), icon="download")
+                menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.here, self.flow, "yaml"), icon="download")
                 if self.here.may("edit flows"):
                     if not flow.newest_version:
                         menu_item(_("Save As"), self._save_as, icon="save")

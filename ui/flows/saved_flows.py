@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from starlette.requests import Request
 
 from engine.actions.flows import import_flow
 from engine.errors import FlowInvalid, Refusal
+from engine.flow_yaml import is_yaml, json_of_yaml
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.monitoring import Activity, list_activity
@@ -94,6 +97,7 @@ class FlowsPage:
             with page.actions:
                 if may_edit:
                     self.upload = import_button(self.here)
+                    take_dropped(ui.context.client.content, self.upload)
                     link_button(_("New flow"), "/playground", icon="add", kind="main")
             self.sub = words(self._sentence(), "fp-sub fp-under", tag="p")
             with ui.element("div").classes("fp-filters") as self.filters:
@@ -241,6 +245,7 @@ class FlowsPage:
             if self.here.may("edit flows"):
                 menu_item(_("Duplicate"), lambda: self._duplicate(flow), icon="content_copy")
             menu_item(_("Export"), lambda: flow_verbs.export(self.here, flow), icon="download")
+            menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.here, flow, "yaml"), icon="download")
             if self.here.may("edit flows"):
                 menu_item(_("Import..."), lambda: self.upload.run_method("pickFiles"), icon="upload")
             if may_deploy and flow.newest_version:
@@ -292,17 +297,28 @@ def import_button(here: Visit, *, quiet: bool = False) -> ui.upload:
         )
 
     upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
-    upload.props("accept=.json,application/json").classes("fp-away").props("aria-hidden=true tabindex=-1")
+    upload.props("accept=.json,.yaml,.yml").classes("fp-away").props("aria-hidden=true tabindex=-1")
     made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
     made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
     return upload
 
 
+def take_dropped(page: ui.element, upload: ui.upload) -> None:
+    """A flow file that is dropped anywhere on the page is imported; constant scripts, no text of a file becomes code."""
+    page.on("dragover", js_handler="(event) => event.dataTransfer.types.includes('Files') && event.preventDefault()")
+    page.on(
+        "drop",
+        js_handler=f"(event) => {{ const files = event.dataTransfer.files; if (!files.length) return; event.preventDefault();"
+        f" getElement({upload.id}).$refs.qRef.addFiles(files); }}",
+    )
+
+
 async def take_in(here: Visit, name: str, data: bytes) -> None:
     """Imports a file and opens the flow; every problem of a file that is refused is listed."""
-    fallback = name.removesuffix(".json").removesuffix(".flow")
+    fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
     try:
-        made = await here.do(import_flow, data, fallback)
+        read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
+        made = await here.do(import_flow, read, fallback)
     except FlowInvalid as refusal:
         await _show_problems(name, refusal)
         return

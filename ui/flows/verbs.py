@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Literal
 
 from nicegui import ui
 
 from engine.actions.deployments import undeploy
 from engine.actions.flows import delete_flow, duplicate_flow, export_flow, save_as
 from engine.clock import HOUR
+from engine.flow_yaml import as_yaml
 from engine.ids import FlowId
 from storage.flows import FlowRow
 from storage.monitoring import count_callers_since
@@ -42,18 +44,19 @@ async def duplicate(here: Visit, flow: FlowRow) -> FlowId | None:
     return copy
 
 
-async def export(here: Visit, flow: FlowRow) -> None:
+async def export(here: Visit, flow: FlowRow, kind: Literal["json", "yaml"] = "json") -> None:
     """Downloads the flow as a file that import reads: its newest version, the draft while there is none."""
     file = await here.try_do(export_flow, flow.id)
-    if file is not None:
-        text = json.dumps(file.as_json(), ensure_ascii=False, indent=2) + "\n"
-        ui.download.content(text.encode(), file_name(flow.title), "application/json")
+    if file is None:
+        return
+    text = as_yaml(file) if kind == "yaml" else json.dumps(file.as_json(), ensure_ascii=False, indent=2) + "\n"
+    ui.download.content(text.encode(), file_name(flow.title, kind), f"application/{kind}")
 
 
-def file_name(title: str) -> str:
+def file_name(title: str, kind: str = "json") -> str:
     """`Website analyzer` -> `website-analyzer.flow.json`."""
     words = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60]
-    return f"{words or 'flow'}.flow.json"
+    return f"{words or 'flow'}.flow.{kind}"
 
 
 async def undeploy_flow(here: Visit, flow: FlowRow) -> bool:

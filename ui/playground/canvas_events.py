@@ -153,7 +153,7 @@ class CanvasEvents:
             return
         async with self.draft.making:
             node_id, ops = add_node(
-                self.draft.document, node_type, CATALOG, position=position, after=after, port=port, between=between
+                await self.draft.settled(), node_type, CATALOG, position=position, after=after, port=port, between=between
             )
             added = await self.edit(ops, select=[node_id])
         if added:
@@ -161,7 +161,7 @@ class CanvasEvents:
 
     async def add_after(self, kind: str, after: str | None) -> None:
         """A new node after this one; without one after the last node nothing comes after."""
-        document = self.draft.document
+        document = await self.draft.settled()
         if after is None and document.nodes:
             sources = {edge.source for edge in document.edges}
             last = [node.id for node in document.nodes if node.id not in sources]

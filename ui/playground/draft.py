@@ -59,6 +59,11 @@ class OpenDraft:
             self._tell(ops, client, visit.person.name)
             return self.revision
 
+    async def settled(self) -> Document:
+        """The document once every edit on its way is in it: what was typed just before a button was pressed counts."""
+        async with self.lock:
+            return self.document
+
     def waiting(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Which of a canvas's unacknowledged messages would change something that is not here yet. Raises Refusal."""
         new, document = [], self.document

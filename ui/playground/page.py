@@ -329,8 +329,7 @@ class PlaygroundPage:
 
     async def run(self, mode: str, node_id: str) -> None:
         """Runs everything, up to and with one node (`node`), or from one node on (`from`)."""
-        async with self.draft.lock:
-            pass  # an edit on its way belongs to what is run
+        await self.draft.settled()
         if mode == "from":
             await self.run_panel.run_from(node_id)
         elif mode == "node":

@@ -6,7 +6,8 @@ from nicegui import ui
 from nicegui.testing import User
 
 from engine.actions.deployments import undeploy
-from engine.actions.flows import save_draft
+from engine.actions.flows import export_flow, save_draft
+from engine.flow_yaml import as_yaml
 from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
 from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
@@ -92,6 +93,28 @@ async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: U
 
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     assert (flow.title, flow.newest_version) == ("From a friend", 1)
+
+
+async def test_a_flow_comes_back_from_yaml_as_it_went_out(site: Site, user: User) -> None:
+    flow_id = site.flow("Morning greeting")
+    file = site.database.read_now(lambda session: export_flow(session, site.owner, flow_id))
+
+    await user.open("/flows")
+    await upload(user, "greeting.flow.yaml", as_yaml(file.model_copy(update={"title": "Evening greeting"})).encode())
+    await user.should_see("Evening greeting", retries=20)
+
+    flows = site.database.read_now(list_flows, site.workspace_id)
+    assert len(flows) == 2
+    files = [
+        site.database.read_now(lambda session, flow=flow: export_flow(session, site.owner, flow.id)) for flow in flows
+    ]
+    assert [one.document for one in files] == [file.document] * 2
+
+
+async def test_yaml_that_cannot_be_read_says_where(site: Site, user: User) -> None:
+    await user.open("/flows")
+    await upload(user, "greeting.yml", b"format: 1\nformat: 1\n")
+    await user.should_see("stands here twice (line 2)", retries=20)
 
 
 async def upload(user: User, name: str, data: bytes) -> None:

@@ -1,0 +1,285 @@
+"""The website analyzer from an empty canvas: with the mouse, then with the keyboard alone; and a flow mended on a phone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.test_inspector import drag
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+START = "https://practice.flowport.example/"
+REST = ("website_mapper", "array_splitter", "page_scraper", "prompt", "array_flatten")
+TITLES = {
+    "website_mapper": "Website Mapper",
+    "array_splitter": "Array Splitter",
+    "page_scraper": "Page Scraper",
+    "prompt": "Prompt",
+    "array_flatten": "Array Flatten",
+}
+
+
+def inspector(page: Page, name: str) -> Locator:
+    return page.get_by_role("complementary", name=name, exact=True)
+
+
+def run_panel(page: Page) -> Locator:
+    return page.get_by_role("region", name="Run", exact=True)
+
+
+def opened(page: Page, flow_id: str = "") -> Page:
+    page.goto(f"/playground/{flow_id}" if flow_id else "/playground")
+    page.locator("[data-loaded=true]").wait_for()
+    return page
+
+
+def test_with_the_mouse_built_run_mended_saved_compared_and_rolled_back(page: Page) -> None:
+    opened(page)
+    build(page)
+    fail_and_mend(page)
+    look_at_item_3(page)
+    save_compare_and_roll_back(page)
+
+
+def build(page: Page) -> None:
+    nodes = page.get_by_role("complementary", name="Nodes")
+    page.get_by_role("button", name="Add an API Input").click()
+    mine = inspector(page, "API Input")
+    mine.get_by_role("button", name="Add a field").click()
+    mine.get_by_role("textbox", name="Name").fill("url")
+    for kind in REST:
+        nodes.get_by_role("button", name=TITLES[kind]).click()
+        expect(inspector(page, TITLES[kind])).to_be_visible()
+        if kind == "website_mapper":
+            mapper = inspector(page, TITLES[kind])
+            mapper.get_by_label("Most pages").fill("4")
+            mapper.get_by_label("Delay").fill("0")
+            mapper.get_by_label("Delay").press("Tab")
+        if kind == "prompt":
+            prompt = inspector(page, TITLES[kind])
+            prompt.get_by_role("combobox", name="Model").click()
+            page.get_by_role("option", name="Simulated model").click()
+            field = prompt.get_by_role("textbox", name="Prompt")
+            drag(page, prompt.get_by_role("button", name="Insert Page Scraper › text"), field)
+            expect(field).to_have_text("Page Scraper › text")
+    expect(page.get_by_test_id("node-array_splitter")).not_to_contain_text("problem")  # its list is bound
+
+    # The last one by dragging it out of the palette, and a line drawn to it.
+    page.get_by_role("button", name="Close").last.click()
+    page.get_by_role("button", name="Fit", exact=False).first.click()
+    nodes.get_by_role("button", name="API Output").drag_to(
+        page.locator(".vue-flow__pane"), target_position={"x": 700, "y": 420}
+    )
+    inspector(page, "API Output").get_by_role("button", name="Close").click()
+    page.get_by_test_id("port-array_flatten-out").drag_to(page.get_by_test_id("node-api_output"))
+    expect(page.locator(".vue-flow__edge")).to_have_count(6)
+    page.get_by_test_id("node-api_output").click()
+    mine = inspector(page, "API Output")
+    mine.get_by_role("button", name="Insert Array Flatten › items").click()
+    expect(mine.get_by_role("textbox", name="items")).to_have_text("Array Flatten › items")
+    expect(page.get_by_role("button", name="No problems")).to_be_visible()
+
+
+def fail_and_mend(page: Page) -> None:
+    """A wrong chip, the error, the right chip, and a run that takes over what had worked."""
+    page.get_by_test_id("node-page_scraper").click()
+    scraper = inspector(page, "Page Scraper")
+    field = scraper.get_by_role("textbox", name="Web address")
+    expect(field).to_have_text("Array Splitter")
+    drag(page, scraper.get_by_role("button", name="Insert Website Mapper › total_pages"), field)
+    expect(field).to_have_text("Website Mapper › total_pages")
+    run = run_panel(page)
+    run.get_by_role("textbox", name="url").fill(START)
+    run.get_by_role("textbox", name="url").press("Control+Enter")
+    expect(run).to_contain_text("Failed", timeout=30_000)
+    expect(page.get_by_test_id("node-page_scraper")).to_have_attribute("data-status", "failed")
+
+    page.get_by_test_id("node-page_scraper").click()
+    drag(page, scraper.get_by_role("button", name="Insert Array Splitter › everything"), field)
+    expect(field).to_have_text("Array Splitter")
+    scraper.get_by_role("button", name="More for Page Scraper").click()
+    page.get_by_role("menuitem", name="Run from here").click()
+    expect(run).to_contain_text("Completed", timeout=30_000)
+    expect(page.get_by_test_id("status-website_mapper")).to_contain_text("Reused")
+    expect(page.get_by_test_id("status-page_scraper")).to_contain_text("4 of 4")
+
+
+def look_at_item_3(page: Page) -> None:
+    run = run_panel(page)
+    steps = run.get_by_role("region", name="Steps")
+    steps.get_by_role("button", name="Prompt").click()
+    steps.get_by_role("button", name="Item 3").click()
+    expect(run).to_contain_text("Item 3")
+    expect(run.get_by_role("region", name="Value")).not_to_be_empty()
+
+
+def save_compare_and_roll_back(page: Page) -> None:
+    page.get_by_role("button", name="Save As").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Title").fill("Website analyzer")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Website analyzer")).to_be_visible()
+
+    page.get_by_test_id("node-prompt").click()
+    label = inspector(page, "Prompt").get_by_role("textbox", name="Label")
+    label.fill("Sum up")
+    label.press("Tab")
+    expect(page.get_by_test_id("node-prompt")).to_contain_text("Sum up")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Saved as version 2.")).to_be_visible()
+
+    page.get_by_role("button", name="Versions").click()
+    page.get_by_role("menuitem", name="Version 1").click()
+    dialog = page.get_by_role("dialog", name="Version 1")
+    dialog.get_by_role("combobox", name="Compared with").click()
+    page.get_by_role("option", name="Version 2").click()
+    expect(dialog.get_by_role("heading", name="From Version 1 to Version 2")).to_be_visible()
+    expect(dialog).to_contain_text("Sum up changed")
+    expect(dialog.get_by_test_id("traffic-prompt")).to_have_count(2)
+    dialog.get_by_role("button", name="Put on the canvas").click()
+    expect(page.get_by_test_id("node-prompt").last).not_to_contain_text("Sum up")
+
+
+class Keyboard:
+    """Nothing but keys; what has the keyboard is found out as a person sees it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def here(self) -> str:
+        """The accessible words of what has the keyboard."""
+        return self.page.evaluate(
+            "() => { const at = document.activeElement; const by = at.getAttribute('aria-labelledby') || at.id;"
+            " const tied = by && document.querySelector(`label[for='${CSS.escape(at.id || '-')}']`);"
+            " return at.getAttribute('aria-label') || tied?.textContent || at.textContent || ''; }"
+        )
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+
+    def tab_to(self, words: str, *, most: int = 60, key: str = "Tab") -> None:
+        """Tab until what is called so has the keyboard."""
+        passed = []
+        for _ in range(most):
+            self.press(key)
+            passed.append(self.here().strip()[:40])
+            if words in passed[-1]:
+                return
+        raise AssertionError(f"`{words}` was not reached: {passed}")
+
+
+def test_with_the_keyboard_alone(page: Page) -> None:
+    opened(page)
+    keys = Keyboard(page)
+    keys.tab_to("Steps")
+    keys.press("Enter")
+    keys.tab_to("Add a step", most=80)
+    add_step(page, keys, "Enter", "api input", "API Input")
+    keys.tab_to("Add a field")
+    keys.press("Enter")
+    keys.tab_to("Name", most=8)
+    keys.type("url")
+    leave(page, keys, "api_input")
+    for kind in REST:
+        add_step(page, keys, "n", TITLES[kind], TITLES[kind])
+        if kind == "website_mapper":
+            keys.tab_to("Most pages", most=80)
+            keys.press("Control+a")
+            keys.type("3")
+            keys.tab_to("Delay", most=30)
+            keys.press("Control+a")
+            keys.type("0")
+        if kind == "prompt":
+            keys.tab_to("Model")
+            keys.press("Enter", "ArrowDown", "Enter")
+            keys.tab_to("Prompt")
+            keys.type("Sum this up: ")
+            keys.tab_to("Insert Page Scraper › text")
+            keys.press("Enter")
+        leave(page, keys, kind)
+    add_step(page, keys, "n", "api output", "API Output")
+    keys.tab_to("Return items")
+    keys.press("Enter")
+    expect(page.get_by_role("button", name="No problems")).to_be_visible()
+    leave(page, keys, "api_output")
+
+    keys.tab_to("url", most=80)
+    keys.type(START)
+    keys.press("Control+Enter")
+    expect(run_panel(page)).to_contain_text("Completed", timeout=30_000)
+    expect(page.locator("[data-step=prompt]")).to_contain_text("3 of 3")
+
+
+def add_step(page: Page, keys: Keyboard, key: str, search: str, title: str) -> None:
+    keys.press(key)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("textbox", name="Find a node")).to_be_focused()
+    keys.type(search)
+    expect(dialog.locator(".fp-pi:visible").first).to_have_text(title)
+    keys.press("Enter")
+    expect(inspector(page, title)).to_be_focused()
+
+
+def leave(page: Page, keys: Keyboard, node_id: str) -> None:
+    """Back to the list: its step has the keyboard again."""
+    keys.press("Escape")
+    expect(page.locator(f"[data-step={node_id}]")).to_be_focused()
+
+
+BROKEN = {
+    "format": 1,
+    "title": "Order",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [{"name": "text", "type": "string", "required": True}],
+                "samples": [{"title": "Rolls", "payload": {"text": '{"rolls": 12}'}}],
+            },
+        },
+        {
+            "id": "parse_json",
+            "type": "parse_json",
+            "label": "Read the order",
+            "position": {"x": 260, "y": 0},
+            "inputs": {"text": "Order: {{ api_input.out.text }}"},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "parse_json"}],
+}
+
+
+def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, server: LiveServer) -> None:
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(BROKEN)).stdout.strip()
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, flow_id)
+    step = page.locator("[data-step=parse_json]")
+    expect(step).to_contain_text("Read the order")
+    run = run_panel(page)
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Failed")
+    expect(step).to_contain_text("Failed")
+
+    step.click()
+    mine = inspector(page, "Read the order")
+    field = mine.get_by_role("textbox", name="Text")
+    field.click()
+    page.keyboard.press("Home")
+    for _ in "Order: ":
+        page.keyboard.press("Delete")
+    expect(field).to_have_text("API Input › text")
+    mine.get_by_role("button", name="Close").click()
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(step).to_contain_text("Done")
+    expect(run).to_contain_text("rolls")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
