@@ -153,7 +153,13 @@ class CanvasEvents:
             return
         async with self.draft.making:
             node_id, ops = add_node(
-                await self.draft.settled(), node_type, CATALOG, position=position, after=after, port=port, between=between
+                await self.draft.settled(),
+                node_type,
+                CATALOG,
+                position=position,
+                after=after,
+                port=port,
+                between=between,
             )
             added = await self.edit(ops, select=[node_id])
         if added:

@@ -64,7 +64,7 @@ _KEYS = """(event) => {
   event.stopPropagation();
   const typing = document.activeElement;
   if (typing?.matches("input, textarea")) { typing.blur(); typing.focus(); }
-  emit(key);
+  setTimeout(() => emit(key)); // a field tells its value a moment after it was left
 }"""
 
 
@@ -359,6 +359,8 @@ class PlaygroundPage:
         if chosen == self.selection:
             return
         self.selection = chosen
+        if len(nodes) == 1 and nodes[0] == self.inspector.node_id:
+            return  # it was opened before the canvas told that it is selected
         show_edge = getattr(self.inspector, "show_edge", None)
         if not nodes and len(edges) == 1 and show_edge is not None:
             await show_edge(edges[0])

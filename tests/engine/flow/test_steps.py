@@ -144,7 +144,7 @@ def test_what_comes_after_a_step_is_not_offered_as_what_it_comes_after():
 def test_only_what_fits_is_offered():
     kinds = {kind.type for kind in fitting(LIST, CATALOG, after="p")}
     assert "prompt" in kinds
-    assert not kinds & {"api_input", "api_output", "dataset_source"}
+    assert not kinds & {"api_input", "api_output"}
     assert fitting(LIST, CATALOG, after="o") == []
     assert "api_output" not in {kind.type for kind in fitting(CHAIN, CATALOG, before="c")}
     assert "api_output" in {kind.type for kind in fitting(CHAIN, CATALOG, after="c")}
