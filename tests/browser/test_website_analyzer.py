@@ -1,14 +1,11 @@
-"""The website analyzer from an empty canvas: with the mouse, then with the keyboard alone; and a flow mended on a phone."""
+"""The website analyzer from an empty canvas, with the mouse."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.test_inspector import drag
-from tests.live_server import LiveServer
 
 pytestmark = pytest.mark.browser
 
@@ -125,7 +122,6 @@ def save_compare_and_roll_back(page: Page) -> None:
     dialog.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Website analyzer")).to_be_visible()
 
-    page.get_by_test_id("node-prompt").click()
     label = inspector(page, "Prompt").get_by_role("textbox", name="Label")
     label.fill("Sum up")
     label.press("Tab")
@@ -143,146 +139,3 @@ def save_compare_and_roll_back(page: Page) -> None:
     expect(dialog.get_by_test_id("traffic-prompt")).to_have_count(2)
     dialog.get_by_role("button", name="Put on the canvas").click()
     expect(page.get_by_test_id("node-prompt").last).not_to_contain_text("Sum up")
-
-
-class Keyboard:
-    """Nothing but keys; what has the keyboard is found out as a person sees it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def here(self) -> str:
-        """The accessible words of what has the keyboard."""
-        return self.page.evaluate(
-            "() => { const at = document.activeElement, by = at.getAttribute('aria-labelledby');"
-            " const tied = by && document.getElementById(by.split(' ')[0]);"
-            " return at.getAttribute('aria-label') || tied?.textContent || at.innerText || ''; }"
-        )
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def type(self, text: str) -> None:
-        self.page.keyboard.type(text)
-
-    def tab_to(self, words: str, *, most: int = 60, key: str = "Tab") -> None:
-        """Tab until what is called so has the keyboard."""
-        passed = []
-        for _ in range(most):
-            self.press(key)
-            passed.append(self.here().strip()[:40])
-            if words in passed[-1]:
-                return
-        raise AssertionError(f"`{words}` was not reached: {passed}")
-
-
-def test_with_the_keyboard_alone(page: Page) -> None:
-    opened(page)
-    keys = Keyboard(page)
-    keys.tab_to("Steps")
-    keys.press("Enter")
-    keys.tab_to("Add a step", most=80)
-    add_step(page, keys, "Enter", "api input", "API Input")
-    keys.tab_to("Add a field")
-    keys.press("Enter")
-    expect(inspector(page, "API Input").get_by_role("textbox", name="Name")).to_be_focused()
-    keys.type("url")
-    leave(page, keys, "api_input")
-    for kind in REST:
-        add_step(page, keys, "n", TITLES[kind], TITLES[kind])
-        if kind == "website_mapper":
-            keys.tab_to("Most pages", most=80)
-            keys.press("Control+a")
-            keys.type("3")
-            keys.tab_to("Delay", most=30)
-            keys.press("Control+a")
-            keys.type("0")
-        if kind == "prompt":
-            keys.tab_to("Model")
-            keys.press("ArrowDown", "ArrowDown", "Enter")
-            keys.tab_to("Prompt")
-            keys.type("Sum this up: ")
-            expect(page.get_by_role("button", name="Insert Page Scraper › text")).to_be_visible()
-            keys.tab_to("Insert Page Scraper › text")
-            keys.press("Enter")
-        leave(page, keys, kind)
-    add_step(page, keys, "n", "api output", "API Output")
-    expect(page.get_by_role("button", name="Return items")).to_be_visible()
-    keys.tab_to("Return items")
-    keys.press("Enter")
-    expect(page.get_by_role("button", name="No problems")).to_be_visible()
-    leave(page, keys, "api_output")
-
-    keys.tab_to("url", most=80)
-    keys.type(START)
-    keys.press("Control+Enter")
-    expect(run_panel(page)).to_contain_text("Completed", timeout=30_000)
-    expect(page.locator("[data-step=prompt]")).to_contain_text("3 of 3")
-
-
-def add_step(page: Page, keys: Keyboard, key: str, search: str, title: str) -> None:
-    keys.press(key)
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("textbox", name="Find a node")).to_be_focused()
-    keys.type(search)
-    expect(dialog.locator(".fp-pi:visible").first).to_contain_text(title)
-    keys.press("Enter")
-    expect(inspector(page, title)).to_be_focused()
-
-
-def leave(page: Page, keys: Keyboard, node_id: str) -> None:
-    """Back to the list: its step has the keyboard again."""
-    keys.press("Escape")
-    expect(page.locator(f"[data-step={node_id}]")).to_be_focused()
-
-
-BROKEN = {
-    "format": 1,
-    "title": "Order",
-    "nodes": [
-        {
-            "id": "api_input",
-            "type": "api_input",
-            "label": "API Input",
-            "config": {
-                "fields": [{"name": "text", "type": "string", "required": True}],
-                "samples": [{"title": "Rolls", "payload": {"text": '{"rolls": 12}'}}],
-            },
-        },
-        {
-            "id": "parse_json",
-            "type": "parse_json",
-            "label": "Read the order",
-            "position": {"x": 260, "y": 0},
-            "inputs": {"text": "Order: {{ api_input.out.text }}"},
-        },
-    ],
-    "edges": [{"id": "e1", "source": "api_input", "target": "parse_json"}],
-}
-
-
-def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, server: LiveServer) -> None:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(BROKEN)).stdout.strip()
-    page.set_viewport_size({"width": 390, "height": 844})
-    opened(page, flow_id)
-    step = page.locator("[data-step=parse_json]")
-    expect(step).to_contain_text("Read the order")
-    run = run_panel(page)
-    run.get_by_role("button", name="Run", exact=True).click()
-    expect(run).to_contain_text("Failed")
-    expect(step).to_contain_text("Failed")
-
-    step.click()
-    mine = inspector(page, "Read the order")
-    field = mine.get_by_role("textbox", name="Text")
-    field.click()
-    page.keyboard.press("Home")
-    for _ in "Order: ":
-        page.keyboard.press("Delete")
-    expect(field).to_have_text("API Input › text")
-    mine.get_by_role("button", name="Close").click()
-    run.get_by_role("button", name="Run", exact=True).click()
-    expect(step).to_contain_text("Done")
-    expect(run).to_contain_text("rolls")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390

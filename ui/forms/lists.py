@@ -70,8 +70,6 @@ def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
         opened.add(len(entries))
         form.change(pointer, [*entries, _new_item(spec)])
         show()
-        if spec.fields:  # what comes next is to name it
-            form.focus(pointer_to(pointer_to(pointer, len(entries)), spec.fields[0].name))
 
     blocks = ui.element("div").classes("fp-list")
     show()
