@@ -59,11 +59,17 @@ async def becomes(look: Callable[[], Any], wanted: Any) -> None:
 
 async def add(user: User, steps: StepsList, verb: str, node_id: str, kind: str) -> None:
     """Chooses a kind in the dialog that asks for it."""
-    await act(user, steps, verb, node_id)
     assert user.client is not None
-    items = [one for one in user.client.elements.values() if one.props.get("data-type") == kind]
-    UserInteraction(user, {max(items, key=lambda one: one.id)}, None).click()
-    await settled()
+    elements, count = user.client.elements, len(steps.props["rows"])
+    newest = max(elements)
+    await act(user, steps, verb, node_id)
+
+    def offered() -> list[Any]:
+        return [one for one in elements.values() if one.id > newest and one.props.get("data-type") == kind]
+
+    await becomes(lambda: bool(offered()), wanted=True)
+    UserInteraction(user, {offered()[0]}, None).click()
+    await becomes(lambda: len(steps.props["rows"]), count + 1)
 
 
 def names(steps: StepsList) -> list[str]:
