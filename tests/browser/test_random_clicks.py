@@ -1,0 +1,284 @@
+"""Somebody who presses whatever is there, for ten minutes: there is always a next thing to press, and nothing breaks.
+
+FLOWPORT_TEST_CLICK_MINUTES shortens or lengthens it, FLOWPORT_TEST_SEED does the same again. Both are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import Error as BrowserError
+
+from engine.flow.document import Document, load_document
+from engine.flow.validation import problems
+from engine.nodes import CATALOG
+from storage.database import Database, open_database
+from storage.flows import get_draft, list_flows
+from storage.workspaces import find_first_workspace
+from tests.browser.conftest import sign_in
+from tests.live_server import LiveServer, live_server
+
+MINUTES = float(os.environ.get("FLOWPORT_TEST_CLICK_MINUTES", "10"))
+SEED = int(os.environ.get("FLOWPORT_TEST_SEED", str(random.randrange(10**6))))
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(int(MINUTES * 60) + 300)]
+
+#: Pages it may wander to; from everywhere else it goes back to the Playground.
+PLACES = ("/playground", "/flows", "/templates", "/jobs", "/monitoring", "/start", "/settings/keys", "/settings/limits")
+#: So many presses outside the Playground, then back.
+WANDERS = 25
+#: What would end the walk, or leave the browser.
+NEVER = ("sign out", "download", "export", "restore", "back up", "open in a new tab")
+TYPED = (
+    "hello",
+    "",
+    "5",
+    "-1",
+    "Ünï çödé 👩‍👩‍👧",
+    "<b>bold</b>",
+    "{{ api_input.out.text }}",
+    "{{ nobody.out }}",
+    "{{",
+    "https://practice.flowport.example/",
+    '{"text": "a"}',
+    "[1, 2]",
+    "x" * 300,
+)
+KEYS = ("Escape", "Enter", "Tab", "Delete", "ArrowDown", "ArrowRight", "Control+z", "Control+Shift+z", "Control+c")
+KEYS += ("Control+v", "Control+a", "Control+d", "Control+f", "Control+Enter", "Control+k", "Space", "Shift+F10")
+
+#: Everything that can be pressed right now: seen, enabled, with nothing over it.
+CONTROLS = """() => {
+    const kinds = 'button, a[href], input, textarea, [contenteditable=true], [role=tab], [role=menuitem], [role=option],' +
+        '[role=switch], [role=checkbox], [role=combobox], [data-node], [data-edge] .fp-e-hit, summary';
+    const found = [];
+    for (const one of document.querySelectorAll(kinds)) {
+        const box = one.getBoundingClientRect();
+        const x = box.left + box.width / 2, y = box.top + box.height / 2;
+        if (box.width < 1 || x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) continue;
+        if (one.disabled || one.readOnly || one.closest('[aria-disabled=true], .disabled, [inert]')) continue;
+        const over = document.elementFromPoint(x, y);
+        if (!over || !(one.contains(over) || over.contains(one))) continue;
+        if (one.target === '_blank' || one.type === 'file' || one.hasAttribute('download')) continue;
+        found.push({x, y, kind: one.matches('input, textarea, [contenteditable=true]') ? 'field' :
+            one.matches('[data-node]') ? 'node' : 'press', path: one.getAttribute('href') || '',
+            name: (one.getAttribute('aria-label') || one.innerText || one.tagName).trim().slice(0, 60)});
+    }
+    return found;
+}"""
+#: Errors that offer nothing: neither a way on nor a way to put them away.
+STUCK = """() => [...document.querySelectorAll('.fp-err, .fp-toast')]
+    .filter(one => one.checkVisibility() && !one.querySelector('button:not([disabled]), a[href]'))
+    .map(one => one.innerText)"""
+
+FLOW = {
+    "format": 1,
+    "title": "Walked over",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [
+                    {"name": "text", "type": "string", "required": True},
+                    {"name": "words", "type": "array", "items": {"type": "string"}, "default": ["a", "b"]},
+                ],
+                "samples": [{"title": "Ann", "payload": {"text": "Ann"}}, {"title": "None", "payload": {}}],
+            },
+        },
+        {"id": "array_splitter", "type": "array_splitter", "inputs": {"items": "{{ api_input.out.words }}"}},
+        {
+            "id": "prompt",
+            "type": "prompt",
+            "label": "Ask",
+            "config": {"model": "simulated"},
+            "inputs": {"prompt": "What is {{ array_splitter.out }}?"},
+        },
+        {"id": "array_flatten", "type": "array_flatten", "inputs": {"value": "{{ prompt.out }}"}},
+        {
+            "id": "page_scraper",
+            "type": "page_scraper",
+            "inputs": {"url": "https://practice.flowport.example/"},
+        },
+        {"id": "api_output", "type": "api_output", "inputs": {"said": "{{ array_flatten.out.items }}"}},
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "array_splitter"},
+        {"id": "e2", "source": "array_splitter", "target": "prompt"},
+        {"id": "e3", "source": "prompt", "target": "array_flatten"},
+        {"id": "e4", "source": "array_flatten", "target": "api_output"},
+        {"id": "e5", "source": "api_input", "target": "page_scraper"},
+        {"id": "e6", "source": "page_scraper", "target": "api_output"},
+    ],
+    "notes": [{"id": "note_1", "text": "Press me", "position": {"x": 0, "y": 260}}],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Nothing leaves this machine: outbound calls go to a proxy that is not there. Jobs are not counted."""
+    env = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9", "FLOWPORT_PLAN": "enterprise"}
+    with live_server(tmp_path_factory.mktemp("clicked") / "data", env=env) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: LiveServer) -> Iterator[Database]:
+    opened = open_database(server.data)
+    yield opened
+    opened.close()
+
+
+class Walk:
+    """One page, a dice, and what was pressed last."""
+
+    def __init__(self, page: Page, dice: random.Random, home: str) -> None:
+        self.page = page
+        self.dice = dice
+        self.home = home
+        self.away = 0
+        self.done: deque[str] = deque(maxlen=25)
+        self.counted: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("filechooser", lambda _chooser: None)
+        page.on("dialog", lambda dialog: dialog.dismiss())
+
+    def begin(self) -> None:
+        """Opens the Playground with the flow; `home` changes when the flow was deleted on the way."""
+        self.away = 0
+        self.page.goto(self.home)
+        self.page.locator("[data-loaded=true], h1").first.wait_for()
+
+    def step(self) -> None:
+        """One press, and a look at what it led to."""
+        controls = self.look()
+        fits = [one for one in controls if not any(word in one["name"].lower() for word in NEVER)]
+        roll = self.dice.random()
+        if roll < 0.12 or not fits:
+            self._press_key(self.dice.choice(KEYS))
+        else:
+            self._use(self.dice.choice(fits), drag=roll > 0.93)
+        self.page.wait_for_timeout(self.dice.choice((20, 60, 250)))
+        self._stay_near()
+
+    def look(self) -> list[Any]:
+        """What can be pressed; never nothing, once what is under way has come."""
+        end = time.monotonic() + 12
+        while not (controls := self._ask(CONTROLS)):
+            assert time.monotonic() < end, self.story("there was nothing to press")
+            self.page.wait_for_timeout(200)
+        stuck = self._ask(STUCK)
+        assert not stuck, self.story(f"an error without a button: {stuck}")
+        assert not self.wrong, self.story(f"the console: {self.wrong}")
+        return controls
+
+    def _ask(self, script: str) -> list[Any]:
+        try:
+            return self.page.evaluate(script)
+        except BrowserError:  # another page is being opened
+            return []
+
+    def _use(self, control: dict[str, Any], *, drag: bool) -> None:
+        mouse, x, y = self.page.mouse, control["x"], control["y"]
+        self._note(f"{control['kind']} {control['name']!r}")
+        if control["kind"] == "node" and drag:
+            mouse.move(x, y)
+            mouse.down()
+            mouse.move(x + self.dice.randint(-200, 200), y + self.dice.randint(-120, 120), steps=4)
+            mouse.up()
+            return
+        mouse.click(x, y, button="right" if control["kind"] == "node" and self.dice.random() < 0.1 else "left")
+        if control["kind"] == "field":
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.insert_text(self.dice.choice(TYPED))
+            self.page.keyboard.press(self.dice.choice(("Tab", "Enter", "Escape")))
+
+    def _press_key(self, key: str) -> None:
+        self._note(f"key {key}")
+        self.page.keyboard.press(key)
+
+    def _note(self, said: str) -> None:
+        self.counted[said.split(" ", maxsplit=1)[0]] += 1
+        self.done.append(f"{urlsplit(self.page.url).path}: {said}")
+
+    def _stay_near(self) -> None:
+        path = urlsplit(self.page.url).path
+        self.away = 0 if path == self.home else self.away + 1
+        if self.away > WANDERS or not path.startswith(PLACES):
+            self.begin()
+
+    def story(self, what: str) -> str:
+        """What went wrong, and how it came to it."""
+        return f"seed {SEED}, {what}\nat {self.page.url} after:\n  " + "\n  ".join(self.done)
+
+
+def drafts(database: Database) -> dict[str, Document]:
+    """Every flow's draft as it is stored."""
+    workspace = database.read_now(find_first_workspace)
+    assert workspace is not None
+    flows = database.read_now(list_flows, workspace.id)
+    return {
+        flow.id: load_document(database.read_now(get_draft, workspace.id, flow.id).document)  # raises when it is broken
+        for flow in flows
+    }
+
+
+def check(document: Document, walk: Walk) -> None:
+    """What no press on the canvas may make: edges to nowhere, ids twice, cycles."""
+    whole = {"duplicate_id", "bad_id", "bad_edge", "dangling_edge", "duplicate_edge", "cycle", "unknown_type"}
+    broken = [problem for problem in problems(document, CATALOG) if problem.code in whole]
+    assert not broken, walk.story(f"the document: {broken}")
+
+
+def shows_what_is_stored(walk: Walk, database: Database, flow_id: str) -> None:
+    """The Playground, opened anew, has the nodes of the draft; edits that were under way arrive first."""
+    for _ in range(60):
+        stored = {node.id for node in drafts(database)[flow_id].nodes}
+        shown = set(walk.page.evaluate("[...document.querySelectorAll('[data-node]')].map(one => one.dataset.node)"))
+        if shown == stored:
+            return
+        walk.page.wait_for_timeout(250)
+    raise AssertionError(walk.story(f"the canvas shows {sorted(shown)}, stored is {sorted(stored)}"))
+
+
+def test_whatever_is_pressed_there_is_a_next_thing_and_nothing_breaks(
+    browser: Browser, server: LiveServer, database: Database
+) -> None:
+    print(f"seed {SEED}, {MINUTES:g} minutes")
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
+    context.set_default_timeout(20_000)
+    page = sign_in(context.new_page())
+    # every request to elsewhere is cut: pages never need one
+    context.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+    walk = Walk(page, random.Random(SEED), f"/playground/{flow_id}")
+    walk.begin()
+    end, presses = time.monotonic() + MINUTES * 60, 0
+    while time.monotonic() < end:
+        for _ in range(40):
+            walk.step()
+            presses += 1
+            kept = drafts(database)
+            for document in kept.values():
+                check(document, walk)
+        if flow_id not in kept:  # it was deleted on the way
+            flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+            walk.home = f"/playground/{flow_id}"
+        walk.begin()
+        shows_what_is_stored(walk, database, flow_id)
+    walk.look()
+    print(f"{presses} presses: {dict(walk.counted)}")
+    assert "Traceback" not in server.log(), server.log()[-4_000:]
+    context.close()
