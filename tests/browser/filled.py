@@ -13,9 +13,11 @@ from engine.actions.connections import add_connection, remember_models
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow, save_version
 from engine.actions.keys import create_key
-from engine.actions.principal import command_line
+from engine.actions.members import change_name
+from engine.actions.principal import Principal, command_line
 from engine.vault.sealing import open_vault
 from storage.database import open_database
+from storage.members import list_people
 from storage.workspaces import find_first_workspace
 from tests.live_server import LiveServer
 from tests.stand_ins.openai_server import OpenAIServer
@@ -62,6 +64,18 @@ class Filled:
             self.key = database.write_now(create_key, owner, key_label, "live").key
             for label in more_keys:
                 database.write_now(create_key, owner, label, "dev")
+        finally:
+            database.close()
+
+    def rename_owner(self, names: Sequence[str]) -> None:
+        """The owner takes these names, one after the other; the audit log keeps them all."""
+        database = open_database(self.server.data)
+        try:
+            workspace = database.read_now(find_first_workspace)
+            assert workspace is not None
+            owner = database.read_now(list_people, workspace.id)[0]
+            for name in names:
+                database.write_now(change_name, Principal(workspace.id, owner.id, owner.name, "owner", ""), name)
         finally:
             database.close()
 

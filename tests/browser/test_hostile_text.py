@@ -51,6 +51,7 @@ TEXT = "() => document.body.textContent"
 NAMES = [text for text in HOSTILE if text == text.strip() and text.isprintable()][:60]
 #: Labels of keys are one line of at most 80 characters.
 KEYS = [text[:80] for text in HOSTILE if text.strip() and text.isprintable()]
+PEOPLE = [text[:100] for text in HOSTILE if text.strip()]
 #: A prompt with `{{` in it is a template: it would name steps that are not there.
 PROMPTS = [text for text in HOSTILE if "{{" not in text and "{%" not in text and "{#" not in text]
 
@@ -174,6 +175,7 @@ def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
     made = Filled(server)
     files = {f"title_{place}": titled(place) for place in range(len(HOSTILE))} | {"ask": ask(), "fetch": fetch()}
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
+    made.rename_owner([*PEOPLE, PEOPLE[5]])
     made.make(files, live=live, model=model, key_label=HOSTILE[2], more_keys=KEYS, note="\n".join(HOSTILE)[:1_900])
     assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
     assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
@@ -253,7 +255,13 @@ def shows(page: Page, texts: list[str]) -> None:
         "/monitoring",
         "/settings/models",
         "/settings/limits",
+        "/settings/team",
+        "/settings/account",
+        "/settings/data",
+        "/settings/server",
+        "/settings/audit",
         "/settings/about",
+        "/start",
         "/docs/flows/{ask}",
         "/docs/flows/{title_4}",
     ],
@@ -282,6 +290,15 @@ def test_the_keys_show_their_labels(page: Page, dialogs: list[str], filled: Fill
     page.get_by_role("heading", level=1).wait_for()
 
     shows(page, KEYS)
+    harmless(page)
+    assert dialogs == []
+
+
+def test_the_audit_log_shows_what_people_called_themselves(page: Page, dialogs: list[str], filled: Filled) -> None:
+    page.goto("/settings/audit?action=change+name")
+    page.get_by_role("heading", level=1).wait_for()
+
+    shows(page, [name for name in PEOPLE[-10:] if len(name) <= 60])
     harmless(page)
     assert dialogs == []
 
