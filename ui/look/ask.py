@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nicegui import ui
 
+from ui.look.answer import answer_of
 from ui.look.parts import button, words
 from ui.look.text import _
 
@@ -25,7 +26,4 @@ async def ask_text(title: str, label: str, value: str, verb: str) -> str | None:
         go.set_enabled(bool(value.strip()))
         box.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
         box.on("keydown.enter", lambda: dialog.submit((box.value or "").strip()) if (box.value or "").strip() else None)
-    try:
-        return (await dialog) or None
-    finally:
-        dialog.delete()
+    return (await answer_of(dialog)) or None
