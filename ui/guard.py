@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from nicegui import __version__ as nicegui_version
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.actions.links import link_path, renew_setup_token
 from engine.clock import MINUTE, Millis
@@ -25,8 +25,6 @@ from ui.visit import COOKIE, App
 #: NiceGUI's own scripts, styles and components: the same for everybody. Uploads and the socket are not among them.
 FREE = (f"/_nicegui/{nicegui_version}/", "/favicon.ico")
 SOCKET = "/_nicegui_ws"
-#: What Starlette raises when nobody is there any more to be answered.
-_UNANSWERED = "No response returned."
 NO_STORE = {"cache-control": "no-store"}
 _SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
 
@@ -41,35 +39,19 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"} or scope["path"].startswith(FREE):
-            await self._inside(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
         if cookie and self._flowport.database.read_now(find_signed_in, cookie) is not None:
             if scope["type"] == "http" and not scope["path"].startswith(SOCKET):
                 await self._note(cookie)
-            await self._inside(scope, receive, send)
+            await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "signed out"})
         else:
             answer = await stranger_answer(self._flowport, HTTPConnection(scope))
             await answer(scope, receive, send)
-
-    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """NiceGUI answers. A browser that went on to another page meanwhile has hung up: no fault, and nothing for the log."""
-        hung_up = False
-
-        async def heard() -> Message:
-            nonlocal hung_up
-            message = await receive()
-            hung_up = hung_up or message["type"] == "http.disconnect"
-            return message
-
-        try:
-            await self.app(scope, heard, send)
-        except RuntimeError as error:
-            if not hung_up or str(error) != _UNANSWERED:
-                raise
 
     async def _note(self, cookie: str) -> None:
         """Somebody who opens pages does not go idle; one write a minute."""
