@@ -1,11 +1,14 @@
-"""The website analyzer from an empty canvas, with the mouse."""
+"""The website analyzer from an empty canvas: with the mouse; and a flow mended on a phone."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.test_inspector import drag
+from tests.live_server import LiveServer
 
 pytestmark = pytest.mark.browser
 
@@ -139,3 +142,54 @@ def save_compare_and_roll_back(page: Page) -> None:
     expect(dialog.get_by_test_id("traffic-prompt")).to_have_count(2)
     dialog.get_by_role("button", name="Put on the canvas").click()
     expect(page.get_by_test_id("node-prompt").last).not_to_contain_text("Sum up")
+
+
+BROKEN = {
+    "format": 1,
+    "title": "Reader",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [{"name": "url", "type": "string", "required": True}],
+                "samples": [{"title": "Practice", "payload": {"url": START}}],
+            },
+        },
+        {
+            "id": "page_scraper",
+            "type": "page_scraper",
+            "label": "Read the page",
+            "position": {"x": 260, "y": 0},
+            "inputs": {"url": "see {{ api_input.out.url }}"},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "api_input", "target": "page_scraper"}],
+}
+
+
+def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, server: LiveServer) -> None:
+    flow_id = server.run("flows", "import", "-", stdin=json.dumps(BROKEN)).stdout.strip()
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, flow_id)
+    step = page.locator("[data-step=page_scraper]")
+    expect(step).to_contain_text("Read the page")
+    run = run_panel(page)
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(run).to_contain_text("Failed")
+    expect(step).to_contain_text("Failed")
+
+    step.click()
+    mine = inspector(page, "Read the page")
+    field = mine.get_by_role("textbox", name="Web address")
+    field.click()
+    page.keyboard.press("Home")
+    for _ in "see ":
+        page.keyboard.press("Delete")
+    expect(field).to_have_text("API Input › url")
+    mine.get_by_role("button", name="Close").click()
+    run.get_by_role("button", name="Run", exact=True).click()
+    expect(step).to_contain_text("Done")
+    expect(run).to_contain_text("title")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
