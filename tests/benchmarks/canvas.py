@@ -291,13 +291,13 @@ def run_click(browser: Browser, server: LiveServer, flow_id: str) -> None:
 
 def main(server: LiveServer, flow_id: str) -> None:
     """Prints the figures of the canvas."""
-    if not PACKAGES.exists():
-        print("canvas: not measured, `make canvas` was never run here")
-        return
     with sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         run_click(browser, server, flow_id)
+        if not PACKAGES.exists():
+            print("canvas: not measured, `make canvas` was never run here")
+            return
         with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as kept:
             folder = Path(name)
             with bare_page(folder) as bare, canvas_page(Path(kept)) as base:

@@ -297,8 +297,13 @@ def test_the_playground_after_a_run(owner: Page, filled: Filled) -> None:
     run = owner.get_by_role("region", name="Run", exact=True)
     run.get_by_role("button", name="Run", exact=True).click()
     expect(run).to_contain_text("Completed")
+    found = findings(owner)
+    for tab, shown in (("Log", "The run is completed."), ("Batch", "Run over"), ("Compare", "The whole run")):
+        run.get_by_role("tab", name=tab).click()
+        expect(run).to_contain_text(shown)
+        found += [f"{tab}: {finding}" for finding in findings(owner)]
 
-    check(findings(owner))
+    check(found)
 
 
 def test_datasets(owner: Page) -> None:

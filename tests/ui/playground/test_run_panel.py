@@ -83,7 +83,7 @@ def push(user: User, name: str) -> None:
 
 async def until(true: Callable[[], Any]) -> None:
     """Waits until something is so."""
-    for _attempt in range(300):
+    for _attempt in range(1_000):
         if true():
             return
         await asyncio.sleep(0.01)
@@ -212,6 +212,7 @@ async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, 
     canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
     UserInteraction(user, {canvas}, None).trigger("runrequest", {"mode": "from", "node": "text_template"})
     await user.should_see("Everything runs", retries=40)
+    await until(lambda: jobs(site))
     assert jobs(site)[0].run_options is None
 
 

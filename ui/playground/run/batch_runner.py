@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -113,10 +114,7 @@ class BatchRun:
         self.change += 1
         for line in self.lines:
             if line.job_id is not None and line.state not in _ENDED:
-                try:
-                    await here.do(cancel_run, line.job_id)
-                except (JobNotCancellable, NotFound):
-                    continue  # it ended by itself
+                await _cancel(here, line.job_id)
 
     def retry_failed(self, here: Visit) -> bool:
         """Puts the rows that failed, were refused or cancelled back; the caller starts `go` again. False: there are none."""
@@ -193,6 +191,8 @@ class BatchRun:
             self.trouble = _("Whoever started it is signed out.")
             return
         self.change += 1
+        if self.state == "stopping":  # the stop came while it was being accepted
+            await _cancel(self.here, line.job_id)
         app = self.here.app
         job = await wait_for_end(app.database, app.hub, self.here.person.workspace_id, line.job_id, PATIENCE_SECONDS)
         line.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
@@ -206,6 +206,11 @@ class BatchRun:
 
 
 _ENDED = AGAIN | {"completed"}
+
+
+async def _cancel(here: Visit, job_id: JobId) -> None:
+    with contextlib.suppress(JobNotCancellable, NotFound):  # it ended by itself
+        await here.do(cancel_run, job_id)
 
 
 def _outcome(job: JobRow, result: Any) -> str:

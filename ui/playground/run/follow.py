@@ -26,7 +26,7 @@ async def follow_job(
     on_tick: Callable[[], None],
 ) -> None:
     """Looks at the job until it ends or nobody wants to know any more."""
-    seen = -1
+    seen, begun = -1, False
     async with here.app.hub.subscribe(job_id) as changes:
         while wanted():
             try:
@@ -37,11 +37,13 @@ async def follow_job(
                 return
             if look is not None:
                 seen = look.job.last_seq
+                begun = begun or any(not step.reused for step in look.steps)
                 await live.look(look)
                 on_look(look)
                 if look.job.ended:
                     return
             else:
                 on_tick()
-            await asyncio.sleep(LOOK_SECONDS)
+            if begun:  # the first step is shown as soon as it is there
+                await asyncio.sleep(LOOK_SECONDS)
             await changes.wait(TICK_SECONDS)

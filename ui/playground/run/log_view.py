@@ -40,6 +40,7 @@ class LogView:
         self.lines: Sequence[LogLine] = ()
         self.cut = False
         self.open = False
+        self.begun = False
         self.look: Look | None = None
         self._read: tuple[str, int] | None = None
         self.box = ui.element("div").classes("fp-rt fp-rc fp-log")
@@ -61,6 +62,7 @@ class LogView:
 
     def begin(self) -> None:
         """Another run: its log is empty yet."""
+        self.begun = True
         self.look, self._read, self.lines, self.page, self.node_id = None, None, (), 0, ""
         self._draw_head()
         self._draw()
@@ -137,7 +139,7 @@ class LogView:
                 self._draw_pages(len(found))
 
     def _nothing(self) -> str:
-        if self.look is None:
+        if not self.begun:
             return _("Press Run to see here what happens, line by line.")
         return _("Nothing of this kind happened.") if self.lines else _("Nothing has happened yet.")
 
