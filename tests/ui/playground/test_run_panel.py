@@ -136,12 +136,14 @@ async def test_a_sample_is_kept_renamed_overwritten_and_deleted(site: Site, user
     await until(lambda: "3 of 3" in page_text(user))
     field(user, "who").value = "Dora"
     choose(user, "Overwrite with this input")
-    await until(lambda: samples(site, flow_id)[2]["payload"] == {"who": "Dora"})
+    await user.should_see("holds this input now", retries=60)
+    assert samples(site, flow_id)[2]["payload"] == {"who": "Dora"}
     choose(user, "Rename this sample")
     await until(lambda: "Rename" in buttons(user))
     next(one for one in reversed(list(user.client.elements.values())) if isinstance(one, ui.input)).value = "D"  # type: ignore[union-attr]
     press(user, "Rename")
-    await until(lambda: samples(site, flow_id)[2]["title"] == "D")
+    await until(lambda: named(user, "Sample").options.get(2) == "D")
+    assert samples(site, flow_id)[2]["title"] == "D"
     choose(user, "Delete this sample")
     await until(lambda: samples(site, flow_id) == SAMPLES)
 

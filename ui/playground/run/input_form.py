@@ -99,6 +99,7 @@ class InputForm:
                 self.row = SampleRow(
                     self.samples,
                     self.chosen,
+                    around=self.box,
                     document=lambda: self.draft.document,
                     payload=lambda: self.payload,
                     on_choose=self._choose,

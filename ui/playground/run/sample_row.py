@@ -27,13 +27,16 @@ Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class SampleRow:
-    """Drawn where we are. `chosen` is the place of the sample the input came from, None when it came from none."""
+    """Drawn where we are, and again after each edit. `chosen` is the place of the sample the input came from, None when it
+    came from none; `around` is what stays when the row goes, so that what was done can still be told.
+    """
 
     def __init__(
         self,
         samples: Sequence[Sample],
         chosen: int | None,
         *,
+        around: ui.element,
         document: Callable[[], Document],
         payload: Callable[[], dict[str, Any]],
         on_choose: Callable[[int | None], None],
@@ -42,6 +45,7 @@ class SampleRow:
     ) -> None:
         self.samples = samples
         self.chosen = chosen
+        self.around = around
         self.document = document
         self.payload = payload
         self.on_choose = on_choose
@@ -113,14 +117,16 @@ class SampleRow:
     async def _overwrite(self) -> None:
         assert self.chosen is not None
         if await self._edited(overwrite_sample(self.document(), self.chosen, self.payload())):
-            feedback.told(f"{title_of(self.samples[self.chosen], self.chosen)} {_('holds this input now.')}")
+            with self.around:
+                feedback.told(f"{title_of(self.samples[self.chosen], self.chosen)} {_('holds this input now.')}")
 
     async def _delete(self) -> None:
         assert self.chosen is not None
         gone, ops = title_of(self.samples[self.chosen], self.chosen), delete_sample(self.document(), self.chosen)
         if await self._edited(ops):
             self.on_choose(None)
-            feedback.told(f"{gone} {_('is deleted.')}", _("Undo on the canvas brings it back."))
+            with self.around:
+                feedback.told(f"{gone} {_('is deleted.')}", _("Undo on the canvas brings it back."))
 
     async def _edited(self, ops: list[Op]) -> bool:
         return self.edit is not None and bool(ops) and bool(await self.edit(ops))
