@@ -198,7 +198,7 @@ class CompareView:
         if not lines:
             words(said, "fp-t2")
             return
-        shown = button(said, lambda: self._draw_difference(title, lines), kind="link", small=True)
+        shown = button(said, lambda: self._show_difference(title, lines), kind="link", small=True)
         shown.props["aria-label"] = _("Show how the result differs")
 
     async def _show_outputs(self, node: NodeCompared, path: str) -> None:
@@ -212,7 +212,11 @@ class CompareView:
 
         lines = await self.here.see(read)
         where = " · ".join(number(int(part) + 1, self.reader) for part in path.split("/")) if path else ""
-        self._draw_difference(f"{node.label}, {_('item')} {where}" if where else node.label, lines)
+        self._show_difference(f"{node.label}, {_('item')} {where}" if where else node.label, lines)
+
+    def _show_difference(self, title: str, lines: Sequence[tuple[Sign, str]]) -> None:
+        self._draw_difference(title, lines)
+        self.lines.run_method("scrollIntoView", {"block": "nearest"})
 
     def _draw_difference(self, title: str, lines: Sequence[tuple[Sign, str]]) -> None:
         self.lines.clear()

@@ -8,9 +8,17 @@ from nicegui import ui
 
 from engine.clock import Clock
 from storage.jobs import JobRow
-from ui.look.parts import button, status_badge, words
+from ui.look.parts import button, icon_button, status_badge, words
 from ui.look.tab_bar import tab_bar
 from ui.look.text import Reader, _, cost, duration, tokens
+
+#: Makes the panel larger, or as it was; only the browser needs to know.
+_RESIZE = """(event) => {
+  const work = event.currentTarget.closest(".fp-work");
+  const large = work.dataset.run !== "large";
+  work.dataset.run = large ? "large" : "";
+  event.currentTarget.setAttribute("aria-pressed", String(large));
+}"""
 
 
 class Controls:
@@ -44,6 +52,8 @@ class Controls:
                 self.run_button.props["title"] = _("Your role may look at runs, not start them.")
             self.stop_button = button(_("Stop"), on_stop, icon="stop", small=True)
             self.stop_button.visible = False
+            size = icon_button("unfold_more", _("Larger Run panel"), tip=False).classes("fp-run-size")
+            size.props("aria-pressed=false").on("click", js_handler=_RESIZE)
 
     def busy(self, *, waits: bool) -> None:
         """Run was pressed and the server has not answered yet."""
