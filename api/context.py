@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from api.auth import KeyUses, authenticate
+from api.auth import KeyUses, Submitters, authenticate
 from api.call_figures import CallFigures
 from api.json_body import BodyLimits
 from api.readiness import Readiness
@@ -33,6 +33,7 @@ class Context:
     settings: Settings
     refusals: RefusalRecorder
     key_uses: KeyUses
+    submitters: Submitters
     sent_fields: SentFieldRecorder
     body_limits: BodyLimits
     calls: CallFigures = field(default_factory=CallFigures)
@@ -42,6 +43,10 @@ class Context:
     def caller(self, request: Request) -> Caller:
         """Who calls. Raises Unauthorized."""
         return authenticate(self.database, self.key_uses, request)
+
+    def submitter(self, request: Request) -> Caller:
+        """Who calls, for a call whose transaction reads the key again. Raises Unauthorized."""
+        return self.submitters.find(request)
 
     def refuse_when_stopping(self) -> None:
         """New work is not taken while the server stops. Raises ShuttingDown."""

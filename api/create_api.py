@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from api import batches, events, flows, health, jobs, metrics, parameters, submit
-from api.auth import KeyUses, key_hash_of
+from api.auth import KeyUses, Submitters, key_hash_of
 from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
 from api.json_body import BodyLimits
@@ -148,13 +148,15 @@ def create_api(
     database: Database, hub: Hub, settings: Settings, *, body_limits: BodyLimits = BodyLimits()
 ) -> PublicApi:
     """The public API on this database. Workers are woken by the database's own bell after each commit."""
+    key_uses = KeyUses(database)
     return PublicApi(
         Context(
             database=database,
             hub=hub,
             settings=settings,
             refusals=RefusalRecorder(database),
-            key_uses=KeyUses(database),
+            key_uses=key_uses,
+            submitters=Submitters(database, key_uses),
             sent_fields=SentFieldRecorder(database),
             body_limits=body_limits,
         )

@@ -72,15 +72,11 @@ def parse_json(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidJson(f"It is not valid UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise InvalidJson("It begins with a byte order mark (BOM); send it without")
     _check_shape(body)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_whole_number,
-            parse_float=_number,
-            parse_constant=_no_constant,
-        )
+        value = _DECODER.decode(text)
         if _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
@@ -134,6 +130,11 @@ def _number(digits: str) -> float:
 
 def _no_constant(name: str) -> None:
     raise InvalidJson(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole_number, parse_float=_number, parse_constant=_no_constant
+)
 
 
 def _check_media_type(content_type: str | None, encoding: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,13 +30,9 @@ class SentFieldRecorder:
         """Accepted payloads of one call. Null counts as not sent."""
         if caller.key_id is None:
             return
-        names = Counter(name for payload in payloads for name, value in payload.items() if value is not None)
-        names[CALLS] = len(payloads)
-        day = self._clock.now() // DAY
+        names = [name for payload in payloads for name, value in payload.items() if value is not None]
         self._later.add(
-            Counter(
-                {Sent(day, caller.workspace_id, flow_id, caller.key_id, name): count for name, count in names.items()}
-            )
+            _Noted(self._clock.now() // DAY, caller.workspace_id, flow_id, caller.key_id, len(payloads), names)
         )
 
     async def flush(self) -> None:
@@ -43,8 +40,22 @@ class SentFieldRecorder:
         await self._later.flush()
 
 
-def _write(session: Session, noted: list[Counter[Sent]]) -> None:
+@dataclass(slots=True)
+class _Noted:
+    """One call; it is counted when it is written."""
+
+    day: int
+    workspace_id: str
+    flow_id: str
+    key_id: str
+    payloads: int
+    names: list[str]
+
+
+def _write(session: Session, noted: list[_Noted]) -> None:
     counts: Counter[Sent] = Counter()
     for one in noted:
-        counts.update(one)
+        where = (one.day, one.workspace_id, one.flow_id, one.key_id)
+        counts[Sent(*where, CALLS)] += one.payloads
+        counts.update(Sent(*where, name) for name in one.names)
     add_sent_fields(session, counts)

@@ -18,10 +18,13 @@ from engine.clock import to_rfc3339
 from engine.jobs.accept import Accepted, Caller
 from engine.jobs.batches import accept_batch
 
+#: Headers that ask for something; most calls have none.
+_OPTIONAL = {b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent"}
+
 
 async def run_flow(context: Context, request: Request) -> Response:
     """`POST /flows/execute/{flow_id}`: 202 with the job's id, or 200 with the job when it ended while the caller waited."""
-    caller = context.caller(request)
+    caller = context.submitter(request)
     context.refuse_when_stopping()
     flow_id: str = request.path_params["flow_id"]
     wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
@@ -41,7 +44,7 @@ async def run_flow(context: Context, request: Request) -> Response:
 
 async def run_batch(context: Context, request: Request) -> Response:
     """`POST /flows/execute/{flow_id}/batch`: all items or none; they wait for slots in `queued`."""
-    caller = context.caller(request)
+    caller = context.submitter(request)
     context.refuse_when_stopping()
     parameters.query(request)
     flow_id: str = request.path_params["flow_id"]
@@ -76,6 +79,8 @@ def accepted_view(accepted: Accepted) -> dict[str, Any]:
 
 
 def _options(request: Request, route: str) -> SubmitOptions:
+    if _OPTIONAL.isdisjoint([name for name, _ in request.scope["headers"]]):
+        return SubmitOptions(request_id=request.state.request_id, route=route)
     return SubmitOptions(
         version=parameters.flow_version(request),
         cancel_after_seconds=parameters.cancel_after(request),

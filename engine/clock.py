@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,18 +41,28 @@ class MovedClock:
 
 def to_rfc3339(at: int) -> str:
     """`2026-11-25T09:41:52.031Z`: RFC 3339, UTC, milliseconds."""
-    moment = datetime.fromtimestamp(at / 1000, tz=UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+    second, millis = divmod(at, 1_000)
+    return f"{_to_the_second(second)}.{millis:03d}Z"
+
+
+@functools.lru_cache(64)
+def _to_the_second(at: int) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def month_of(at: int) -> str:
     """The UTC calendar month as `2026-11`."""
-    return datetime.fromtimestamp(at / 1000, tz=UTC).strftime("%Y-%m")
+    return _to_the_second(at // DAY * (DAY // SECOND))[:7]
 
 
 def next_month(at: int) -> Millis:
     """The first moment of the following UTC month."""
-    moment = datetime.fromtimestamp(at / 1000, tz=UTC)
+    return _next_month(at // DAY)
+
+
+@functools.lru_cache(8)
+def _next_month(day: int) -> Millis:
+    moment = datetime.fromtimestamp(day * (DAY // SECOND), tz=UTC)
     year, month = (moment.year + 1, 1) if moment.month == 12 else (moment.year, moment.month + 1)
     return Millis(int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000))
 

@@ -19,6 +19,8 @@ ENVIRONMENT_TITLES: dict[str, str] = {"live": "Production", "test": "Staging", "
 
 _SECRET_LENGTH = 32
 _CHECK_LENGTH = 6
+#: Two base62 digits each.
+_PAIRS = [first + second for first in BASE62 for second in BASE62]
 _SHAPE = re.compile(rf"fp_(?:{'|'.join(ENVIRONMENTS)})_[0-9A-Za-z]{{{_SECRET_LENGTH + _CHECK_LENGTH}}}")
 
 
@@ -41,9 +43,6 @@ def key_prefix(environment: str) -> str:
 
 
 def _check(body: str) -> str:
-    number = zlib.crc32(body.encode())
-    digits = ""
-    for _ in range(_CHECK_LENGTH):
-        number, digit = divmod(number, len(BASE62))
-        digits = BASE62[digit] + digits
-    return digits
+    rest, low = divmod(zlib.crc32(body.encode()), len(_PAIRS))
+    high, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]

@@ -189,8 +189,8 @@ class Database:
         notices: list[_Notice] = []
         try:
             with storage_faults(), self.write_engine.connect() as connection, connection.begin():
-                info = self._info_of(connection)
-                answers.extend(self._write_one(connection, info, write, notices) for write in batch)
+                sessions = _Sessions(connection, self._info_of(connection))
+                answers.extend(self._write_one(sessions, write, notices) for write in batch)
         except BaseException as error:  # noqa: BLE001 - every waiting caller must hear of it
             answers = [_Answer(write, error=error) for write in batch]
             notices = []
@@ -203,19 +203,18 @@ class Database:
             info[DRIVER] = connection.connection.driver_connection
         return info
 
-    def _write_one(
-        self, connection: Connection, info: dict[str, Any], write: _Write, notices: list[_Notice]
-    ) -> _Answer:
+    def _write_one(self, sessions: _Sessions, write: _Write, notices: list[_Notice]) -> _Answer:
         """A session costs more than a whole accept, so it begins its own savepoint only when the verb makes use of it."""
         mine: list[_Notice] = []
-        info = {**info, "now": self.clock.now(), "after_commit": mine}
-        session = Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info)
+        session = sessions.take(self.clock.now(), mine)
         try:
-            with _savepoint(connection, info.get(DRIVER)):
+            with _savepoint(sessions.connection, session.info.get(DRIVER)):
                 try:
                     answer = write.work(session, *write.args, **write.kwargs)
                     if session.in_transaction():
                         session.commit()
+                    elif not session.identity_map:
+                        sessions.give_back(session)
                 finally:
                     if session.in_transaction() or session.identity_map:
                         session.close()
@@ -227,6 +226,29 @@ class Database:
             return _Answer(write, error=error)
         notices += mine
         return _Answer(write, answer)
+
+
+class _Sessions:
+    """The sessions of one transaction. One whose verb only ran `Statement`s was never used itself: it serves the next verb too."""
+
+    def __init__(self, connection: Connection, info: dict[str, Any]) -> None:
+        self.connection = connection
+        self._info = info
+        self._unused: Session | None = None
+
+    def take(self, at: Millis, notices: list[_Notice]) -> Session:
+        """A session that nobody has used."""
+        info = {**self._info, "now": at, "after_commit": notices}
+        session, self._unused = self._unused, None
+        if session is None:
+            return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info)
+        session.info.clear()
+        session.info.update(info)
+        return session
+
+    def give_back(self, session: Session) -> None:
+        """A session that its verb did not use."""
+        self._unused = session
 
 
 @contextlib.contextmanager

@@ -10,6 +10,9 @@ from engine.flow.references import as_text
 
 Json = Any
 
+#: About how many characters are worked on without a thread.
+SMALL = 10_000
+
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
@@ -47,6 +50,24 @@ def as_number(value: Json) -> int | float | None:
         return None
     number = float(text) if re.search(r"[.eE]", text) else int(text)
     return None if number in (float("inf"), float("-inf")) else number
+
+
+def is_small(value: Json) -> bool:
+    """True when going through the whole value is quicker than the way to a thread. Stops looking as soon as it is not."""
+    left = SMALL
+    waiting = [value]
+    while waiting and left > 0:
+        one = waiting.pop()
+        left -= 20
+        if isinstance(one, str):
+            left -= len(one)
+        elif isinstance(one, dict):
+            left -= 20 * len(one)
+            waiting += one.values() if left > 0 else ()
+        elif isinstance(one, list | tuple):
+            left -= 20 * len(one)
+            waiting += one if left > 0 else ()
+    return left > 0
 
 
 def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread

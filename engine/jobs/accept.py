@@ -36,7 +36,7 @@ from engine.jobs.values import encoded
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow
 from storage.job_changes import insert_job
-from storage.keys import read_caller
+from storage.keys import find_caller, read_caller
 from storage.models import FlowVersion, Idempotency
 from storage.usage import Caps
 
@@ -58,6 +58,8 @@ class Caller:
     flow_ids: frozenset[str] | None = None
     concurrency: int | None = None
     monthly: int | None = None
+    #: Of the secret that was sent: after a rotation one of two.
+    key_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,13 @@ def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) ->
 
 
 def read_key_again(session: Session, caller: Caller) -> Caller:
-    """The key as it is in this transaction. Raises Unauthorized when it was revoked or has expired meanwhile."""
+    """The key as it is in this transaction. Raises Unauthorized when it, or the secret that was sent, counts no more."""
     if caller.key_id is None:
         return caller
-    row = read_caller(session, caller.workspace_id, caller.key_id)
+    if caller.key_hash:
+        row = find_caller(session, caller.key_hash)
+    else:
+        row = read_caller(session, caller.workspace_id, caller.key_id)
     if row is None:
         raise Unauthorized
     return Caller(
@@ -186,6 +191,7 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
         flow_ids=row.flow_ids,
         concurrency=row.concurrency,
         monthly=row.monthly,
+        key_hash=caller.key_hash,
     )
 
 

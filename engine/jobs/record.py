@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from engine.clock import Clock
 from engine.errors import StorageUnavailable
+from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
 from engine.jobs.bell import job_changed
 from engine.jobs.streamed import Piece, Streamed
-from engine.jobs.values import Redaction, cut, encoded, is_small
+from engine.jobs.values import Redaction, cut, encoded
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Holder
@@ -229,7 +230,7 @@ def _is_small(item: _Item) -> bool:
         case StepStarted():
             return is_small(item.inputs)
         case StepEnded():
-            return is_small(item.output) and not item.tries
+            return is_small(item.output) and is_small([one.message for one in item.tries])
     return True
 
 
@@ -250,7 +251,7 @@ def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], i
                 steps[item.key] = _ended(item, recorder.holder.attempt, redaction)
                 if item.status == "completed":
                     _put_value(values, item.key, "output", item.output, redaction)
-                if item.tries:
+                if any(one.code for one in item.tries):  # of one that worked at once there is nothing more to tell
                     _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
                 if item.log:
                     _put_value(values, item.key, "log", list(item.log), redaction)

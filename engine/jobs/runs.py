@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from engine.errors import FlowInvalid, StorageUnavailable
+from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
 from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
 from engine.jobs.prepare import Prepared, Preparer
 from engine.jobs.record import JobRecorder, Journal, redacted_error
-from engine.jobs.values import Redaction, encoded, is_small
+from engine.jobs.values import Redaction, encoded
 from engine.log_lines import CURRENT_JOB, EACH_JOB, known
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, Services

@@ -14,8 +14,6 @@ Json = Any
 
 #: Of a step's value above the cap so many characters are kept.
 BEGINNING = 20_000
-#: About how many characters are written as JSON without a thread.
-SMALL = 10_000
 HIDDEN = "••••"
 #: Strings that look like keys: ours and the model providers'.
 _KEYS = re.compile(r"\b(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})")
@@ -29,24 +27,6 @@ def encoded(value: Json) -> tuple[str, int]:
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_mended(value, 0), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return text, len(text)
-
-
-def is_small(value: Json) -> bool:
-    """True when writing the value as JSON is quicker than the way to a thread. Stops looking as soon as it is not."""
-    left = SMALL
-    waiting = [value]
-    while waiting and left > 0:
-        one = waiting.pop()
-        left -= 20
-        if isinstance(one, str):
-            left -= len(one)
-        elif isinstance(one, dict):
-            left -= 20 * len(one)
-            waiting += one.values() if left > 0 else ()
-        elif isinstance(one, list | tuple):
-            left -= 20 * len(one)
-            waiting += one if left > 0 else ()
-    return left > 0
 
 
 def cut(text: str, size: int) -> str:

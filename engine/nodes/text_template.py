@@ -48,12 +48,15 @@ from pydantic import Field
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
+from engine.flow.json_values import is_small
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, as_text
 from engine.flow.references import BadReference, Missing, Reference, Scope, parse_reference
 from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import template_facts
 
 _FILTER = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_ADDS_MUCH = re.compile(r"\|\s*(replace|join)\b")
+_SHORT, _FEW = 2_000, 8
 _REMEDY = "Mend the template in the node; its Help page shows what can be written."
 
 
@@ -72,7 +75,7 @@ class Inputs(NodeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Renders once: references and filters here, everything else in a process that can be killed."""
     if is_simple(inputs.template):
-        if "|" in inputs.template:  # a filter may take a while with a long text or list
+        if not _is_quick(inputs.template, context.scope):
             return await context.in_thread(render_template, inputs.template, context.scope)
         return render_template(inputs.template, context.scope)
     wrong, references = template_facts(inputs.template)
@@ -85,6 +88,15 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         value = context.scope.find(Reference(one.node_id, one.root))
         data.setdefault(one.node_id, {})[one.root] = None if isinstance(value, Missing) else value
     return await context.render_template(inputs.template, data)
+
+
+def _is_quick(template: str, scope: Scope) -> bool:
+    """Whether writing it takes less time than the way to a thread: no filter, or a few that add little to little data."""
+    if "|" not in template:
+        return True
+    if len(template) > _SHORT or template.count("|") > _FEW or _ADDS_MUCH.search(template):
+        return False
+    return all(isinstance(one, BadReference) or is_small(scope.find(one)) for one in template_references(template))
 
 
 def is_simple(template: str) -> bool:

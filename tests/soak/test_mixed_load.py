@@ -65,7 +65,7 @@ class Load:
                 if answer is not None:
                     self.answers[f"{name} {answer.status_code}"] += 1
                     if answer.status_code >= 500:
-                        self.wrong.append(f"{name}: {answer.status_code} {answer.text[:200]}")
+                        self.wrong.append(f"{name}: {answer.status_code} {answer.url} {answer.text[:200]}")
 
         self.threads.append(threading.Thread(target=again, name=name, daemon=True))
         self.threads[-1].start()
@@ -171,8 +171,8 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
             f"{other.memory:>11.1f} {other.files:>6} {other.threads:>8}"
         )
     print(dict(sorted(load.answers.items())))
-    assert load.wrong == []
-    assert "Traceback" not in server.log()
+    assert load.wrong == [], server.log()[-8_000:]
+    assert "Traceback" not in server.log(), server.log()[-8_000:]
     for process in zip(*rows, strict=True):
         _check_flat(process)
 
