@@ -30,6 +30,9 @@ from ui.visit import App, SignedOut, visit
 
 log = logging.getLogger(__name__)
 
+#: A page may take so long to be made. NiceGUI's own 3 s are over soon on a busy machine, and then its answer is a 500.
+PAGE_SECONDS = 30.0
+
 PAGES = (
     first_run,
     flows,
@@ -58,6 +61,7 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
         True  # a bar without a name over every page, for nothing
     )
+    ui.page.__init__.__kwdefaults__ = {**(ui.page.__init__.__kwdefaults__ or {}), "response_timeout": PAGE_SECONDS}
     sign_in.add_routes(root, app)
     jobs_csv.add_routes(root, app)
     batch_csv.add_routes(root, app)
