@@ -94,8 +94,13 @@ class _Writer(yaml.SafeDumper):
         return True
 
 
+#: YAML takes them for ends of lines and would give them back as plain ones; between double quotes they are escaped.
+_OTHER_LINE_ENDS = re.compile("[\\x85\\u2028\\u2029]")
+
+
 def _text(dumper: _Writer, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _OTHER_LINE_ENDS.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Writer.add_representer(str, _text)

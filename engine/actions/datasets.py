@@ -53,6 +53,7 @@ def add_dataset(session: Session, principal: Principal, name: str, columns: Sequ
 
 def bring_samples(session: Session, principal: Principal, samples: Mapping[str, Table]) -> list[str]:
     """Makes those of a template's datasets that are not there yet, with their rows; returns their names."""
+    require_may(principal, "edit datasets")
     made = []
     for name, table in samples.items():
         if find_named(session, principal.workspace_id, name) is None:

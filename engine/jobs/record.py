@@ -168,7 +168,7 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is None:
+        if self._writing is None and self._waiting:  # a job that has ended meanwhile took what was its own
             self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
 
     async def _write_all(self) -> None:

@@ -61,8 +61,8 @@ def build(page: Page) -> None:
             mapper.get_by_label("Delay").press("Tab")
         if kind == "prompt":
             prompt = inspector(page, TITLES[kind])
-            prompt.get_by_role("combobox", name="Model").click()
-            page.get_by_role("option", name="Simulated model").click()
+            prompt.get_by_role("combobox", name="Connection").click()
+            page.get_by_role("option", name="Simulated model (no key needed)").click()
             field = prompt.get_by_role("textbox", name="Prompt")
             drag(page, prompt.get_by_role("button", name="Insert Page Scraper › text"), field)
             expect(field).to_have_text("Page Scraper › text")

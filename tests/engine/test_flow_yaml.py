@@ -46,6 +46,7 @@ def test_a_flow_that_went_out_and_came_back_is_identical(value, text):
     [
         "yes",
         "no",
+        "one\x85two\u2028three\u2029four\nfive",
         "on",
         "null",
         "~",

@@ -162,7 +162,8 @@ def test_a_flow_must_be_saved_to_the_library_before_it_is_deployed(person: Perso
     palette.get_by_role("button", name="API Input").click()
     expect(page.get_by_test_id("node-api_input")).to_be_visible()
     expect(page.get_by_role("button", name="Save As")).to_be_visible()
-    expect(page.get_by_text("Deploy API")).to_have_count(0)
+    page.get_by_role("button", name="Deploy API").click()
+    expect(page.get_by_role("dialog", name="Save the flow first")).to_be_visible()
 
     flow_id = page.url.rsplit("/", 1)[1]
     person.open(f"/flows/{flow_id}")

@@ -48,7 +48,7 @@ def test_nothing_that_goes_into_version_control_holds_a_key(world: World, person
     person.open(f"/flows/{world.greet}")
     page.get_by_role("button", name="More for Greeting").click()
     with page.expect_download() as started:
-        page.get_by_role("menuitem", name="Export").click()
+        page.get_by_role("menuitem", name="Export", exact=True).click()
     exported = Path(started.value.path()).read_text()
     assert '"nodes"' in exported
     assert not re.search(r"fp_(live|test|dev)_", exported)

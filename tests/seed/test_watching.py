@@ -73,7 +73,7 @@ def test_costs_are_tracked_while_they_arise(world: World, person: Person, model:
     page.get_by_label("Key", exact=True).fill("sk-test")
     page.get_by_role("button", name="Save and test").click()
     page.get_by_text("gpt-4.1-mini").first.wait_for()
-    page.get_by_role("button", name="Set a price for gpt-4.1-mini").click()
+    page.get_by_role("button", name="Set a price: gpt-4.1-mini", exact=True).click()
     person.dialog.get_by_label("Input").fill("2")
     person.dialog.get_by_label("Output").fill("10")
     person.dialog.get_by_role("button", name="Save the price").click()

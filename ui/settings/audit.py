@@ -146,7 +146,7 @@ class AuditPage:
                     words(what(row.verb) + " ")
                     place = self.seen.places.known.get(row.subject)
                     if place is not None:
-                        link(place[0], place[1])
+                        link(place[0], place[1], "fp-in-text")
                     if said := more(row):
                         words(said, "fp-s12 fp-t3 fp-wrap-text", tag="div")
                 listed.cell(row.address, "fp-mono fp-s12 fp-t2")

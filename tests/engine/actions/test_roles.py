@@ -27,6 +27,7 @@ WHO_MAY = {
     "datasets.add_column": EDITORS,
     "datasets.add_dataset": EDITORS,
     "datasets.add_row": EDITORS,
+    "datasets.bring_samples": EDITORS,
     "datasets.change_row": EDITORS,
     "datasets.delete_dataset": EDITORS,
     "datasets.delete_rows": EDITORS,
