@@ -78,7 +78,12 @@ class Field(ui.element):
         return element
 
     def error(self, text: str) -> None:
-        """Shows a sentence under the control, or takes it away with ""."""
+        """Shows a sentence under the control, or takes it away with "".
+
+        The same again changes nothing: an element that changes is sent anew with its value, a password too.
+        """
+        if text == self._error_text.text:
+            return
         self._error_text.text = text
         self._error.visible = bool(text)
         if self._control is not None:
