@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from engine.actions.connections import add_connection, remember_models
+from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow, save_version
 from engine.actions.keys import create_key
@@ -17,6 +18,7 @@ from engine.actions.members import change_name
 from engine.actions.principal import Principal, command_line
 from engine.vault.sealing import open_vault
 from storage.database import open_database
+from storage.dataset_changes import checked_rows
 from storage.members import list_people
 from storage.workspaces import find_first_workspace
 from tests.live_server import LiveServer
@@ -31,6 +33,7 @@ class Filled:
     key: str = ""
     flows: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
+    dataset: str = ""
 
     def make(
         self,
@@ -76,6 +79,18 @@ class Filled:
             owner = database.read_now(list_people, workspace.id)[0]
             for name in names:
                 database.write_now(change_name, Principal(workspace.id, owner.id, owner.name, "owner", ""), name)
+        finally:
+            database.close()
+
+    def keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A dataset with these rows; its id is kept as `dataset`."""
+        database = open_database(self.server.data)
+        try:
+            workspace = database.read_now(find_first_workspace)
+            assert workspace is not None
+            owner = command_line(workspace.id)
+            self.dataset = database.write_now(add_dataset, owner, name)
+            database.write_now(import_rows, owner, self.dataset, checked_rows([dict(row) for row in rows]))
         finally:
             database.close()
 

@@ -317,10 +317,13 @@ def test_datasets(owner: Page) -> None:
     found += findings(owner)
     owner.get_by_role("button", name="Import 2 rows").click()
     owner.get_by_role("heading", name="Goods").wait_for()
+    goods = owner.url.rsplit("/", 1)[1]
     owner.get_by_label("Choose row 1").click()
     found += findings(owner)
     owner.get_by_role("cell", name="B-2").click()
     owner.get_by_role("dialog", name="Row 2").wait_for()
+    found += findings(owner)
+    open_page(owner, f"/datasets/{goods}")
     found += findings(owner)
     open_page(owner, "/datasets")
     found += findings(owner)

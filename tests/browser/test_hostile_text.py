@@ -177,6 +177,7 @@ def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
     made.rename_owner([*PEOPLE, PEOPLE[5]])
     made.make(files, live=live, model=model, key_label=HOSTILE[2], more_keys=KEYS, note="\n".join(HOSTILE)[:1_900])
+    made.keep(HOSTILE[4], [{HOSTILE[2]: text, "note": {text: [text]}} for text in HOSTILE])
     assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
     assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
     assert made.run("html", "fetch", {"url": site.at("/html")})["status"] == "completed"
@@ -245,6 +246,8 @@ def shows(page: Page, texts: list[str]) -> None:
         "/flows/{title_0}",
         "/flows/{title_8}?tab=settings",
         "/templates",
+        "/datasets",
+        "/datasets/{dataset}",
         "/jobs",
         "/jobs/{asked}",
         "/jobs/{asked}?step=prompt",
@@ -267,7 +270,7 @@ def shows(page: Page, texts: list[str]) -> None:
     ],
 )
 def test_a_page_shows_texts_and_runs_none(page: Page, dialogs: list[str], filled: Filled, path: str) -> None:
-    page.goto(path.format(**filled.flows, **filled.jobs))
+    page.goto(path.format(**filled.flows, **filled.jobs, dataset=filled.dataset))
     page.get_by_role("heading", level=1).first.wait_for()
     page.wait_for_load_state("networkidle")
 

@@ -1,0 +1,37 @@
+"""A page that is added is looked at by axe and with hostile texts, too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: These only lead elsewhere, or give a file.
+NO_PAGES = {"/", "/settings", "/playground", "/settings/data/backups/{name}"}
+
+
+def pages() -> set[str]:
+    """The address of every page, as its decorator says it."""
+    texts = [path.read_text() for path in (ROOT / "ui").rglob("*.py")]
+    return {page for text in texts for page in re.findall(r'@ui\.page\(\s*"([^"]+)"', text)} - NO_PAGES
+
+
+def not_opened(file: str) -> list[str]:
+    """The pages that no address in this file opens."""
+    text = (ROOT / "tests" / "browser" / file).read_text()
+    return [
+        page
+        for page in sorted(pages())
+        if not re.search('"' + re.sub(r"\\\{\w+\\\}", r"[^\\s?]+", re.escape(page)) + '["?]', text)
+    ]
+
+
+def test_the_pages_are_found() -> None:
+    assert pages() > {"/flows", "/flows/{flow_id}", "/jobs/{job_id}", "/playground/{flow_id}", "/settings/keys"}
+
+
+@pytest.mark.parametrize("file", ["test_accessibility.py", "test_hostile_text.py"])
+def test_every_page_is_opened_by(file: str) -> None:
+    assert not_opened(file) == []
