@@ -6,7 +6,6 @@ import logging
 
 from fastapi import FastAPI
 from nicegui import app as nicegui_app
-from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -26,12 +25,9 @@ from ui.opened import nothing_here
 from ui.playground import page as playground
 from ui.playground.run import batch_csv
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
-from ui.visit import App, SignedOut, visit
+from ui.visit import App, SignedOut, page_at, visit
 
 log = logging.getLogger(__name__)
-
-#: A page may take so long to be made. NiceGUI's own 3 s are over soon on a busy machine, and then its answer is a 500.
-PAGE_SECONDS = 30.0
 
 PAGES = (
     first_run,
@@ -61,7 +57,6 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
         True  # a bar without a name over every page, for nothing
     )
-    ui.page.__init__.__kwdefaults__ = {**(ui.page.__init__.__kwdefaults__ or {}), "response_timeout": PAGE_SECONDS}
     sign_in.add_routes(root, app)
     jobs_csv.add_routes(root, app)
     batch_csv.add_routes(root, app)
@@ -72,12 +67,12 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
     nicegui_app.add_exception_handler(Exception, _broken)
 
-    @ui.page("/", language="en-US")
+    @page_at("/")
     async def open_first(request: Request) -> RedirectResponse:
         here = visit(app, request)
         return RedirectResponse("/flows" if await here.see(list_flows) else "/start", 303)
 
-    @ui.page("/settings", language="en-US")
+    @page_at("/settings")
     def open_settings() -> RedirectResponse:
         return RedirectResponse("/settings/keys", 303)
 

@@ -44,6 +44,13 @@ T = TypeVar("T")
 COOKIE = "flowport_session"
 #: How often an open page asks whether its person is still signed in.
 WATCH_SECONDS = 3.0
+#: NiceGUI answers 500 when a page is not drawn within 3 seconds. On a machine with all hands full a page comes late rather than not.
+PAGE_SECONDS = 30.0
+
+
+def page_at(path: str, **options: Any) -> ui.page:
+    """The decorator of every page: what `ui.page` takes, with what holds for all of them."""
+    return ui.page(path, language="en-US", response_timeout=PAGE_SECONDS, **options)
 
 
 @dataclass(frozen=True)

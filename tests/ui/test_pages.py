@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from nicegui import ui
 from nicegui.testing import User
 
 from tests.ui.arrange import buttons, ended, h1, page_text
 from tests.ui.conftest import Site
-from ui.pages import PAGE_SECONDS
 
 EMPTY = {
     "/start": ("Make your first API in a minute", "Pick one"),
@@ -40,11 +38,6 @@ async def test_the_first_page_is_the_first_run_and_then_the_saved_flows(site: Si
     site.flow()
     await user.open("/")
     assert h1(user) == ["Saved Flows"]
-
-
-@pytest.mark.usefixtures("site")
-def test_a_page_on_a_busy_machine_gets_its_time() -> None:
-    assert ui.page("/one-more").response_timeout == PAGE_SECONDS
 
 
 async def test_the_checklist_ticks_what_was_done(site: Site, user: User) -> None:

@@ -24,7 +24,7 @@ from ui.look.assets import asset_url
 from ui.look.parts import button, icon, link, menu_button, menu_item, words
 from ui.look.text import _, number
 from ui.opened import every, nothing_here, opened, times_of
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 PAGE_ROWS = 50
@@ -49,7 +49,7 @@ def look_at_dataset(session: Session, workspace_id: str, dataset_id: str, offset
 def register(app: App) -> None:
     """Registers `/datasets/{dataset_id}`."""
 
-    @ui.page("/datasets/{dataset_id}", language="en-US")
+    @page_at("/datasets/{dataset_id}")
     async def open_dataset(request: Request, dataset_id: str) -> Response | None:
         here = visit(app, request)
         try:

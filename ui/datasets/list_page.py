@@ -19,7 +19,7 @@ from ui.look.assets import asset_url
 from ui.look.parts import Column, button, icon, link, menu_button, menu_item, table, words
 from ui.look.text import _, number, plural, size
 from ui.opened import every, opened, times_of
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 
@@ -40,7 +40,7 @@ def look_at_datasets(session: Session, workspace_id: str) -> Seen:
 def register(app: App) -> None:
     """Registers `/datasets`."""
 
-    @ui.page("/datasets", language="en-US")
+    @page_at("/datasets")
     async def open_datasets(request: Request) -> None:
         here = visit(app, request)
         seen = await here.see(look_at_datasets)

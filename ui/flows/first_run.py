@@ -10,7 +10,7 @@ from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.look.parts import icon, link, link_button, words
 from ui.look.text import _
 from ui.opened import every, opened
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 MOST_CARDS = 4
@@ -19,7 +19,7 @@ MOST_CARDS = 4
 def register(app: App) -> None:
     """Registers `/start`."""
 
-    @ui.page("/start", language="en-US")
+    @page_at("/start")
     async def open_start(request: Request) -> None:
         here = visit(app, request)
         steps = await here.see(find_first_steps)

@@ -19,7 +19,7 @@ from ui.look.tab_bar import tab_bar
 from ui.look.text import _
 from ui.opened import base_address, every, nothing_here, opened
 from ui.settings.quota import QuotaNote, quota_note
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 2.0
 TABS = {
@@ -34,7 +34,7 @@ TABS = {
 def register(app: App) -> None:
     """Registers `/flows/{flow_id}`."""
 
-    @ui.page("/flows/{flow_id}", language="en-US")
+    @page_at("/flows/{flow_id}")
     async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
         here = visit(app, request)
         try:

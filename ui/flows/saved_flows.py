@@ -39,7 +39,7 @@ from ui.look.parts import (
 from ui.look.text import _, number, percent, plural
 from ui.monitoring.charts import sparkline
 from ui.opened import every, opened, times_of
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 #: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
 MAX_UPLOAD = 4 << 20
@@ -67,7 +67,7 @@ def look_at_library(session: Session, workspace_id: str) -> Library:
 def register(app: App) -> None:
     """Registers `/flows`."""
 
-    @ui.page("/flows", language="en-US")
+    @page_at("/flows")
     async def open_flows(request: Request) -> None:
         here = visit(app, request)
         library = await here.see(look_at_library)

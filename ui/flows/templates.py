@@ -21,7 +21,7 @@ from ui.look.parts import card, icon, link_button, note, tile, words
 from ui.look.text import _, plural
 from ui.opened import opened
 from ui.settings.model_wanted import ModelWanted, model_button
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "templates"
 #: The best to begin with: they stand on the first-run page, too.
@@ -106,7 +106,7 @@ def _read(path: Path) -> Template:
 def register(app: App) -> None:
     """Registers `/templates`."""
 
-    @ui.page("/templates", language="en-US")
+    @page_at("/templates")
     async def open_templates(request: Request) -> None:
         here = visit(app, request)
         connections = await here.see(list_connections)

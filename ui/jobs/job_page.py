@@ -45,7 +45,7 @@ from ui.playground.canvas_element import FlowCanvas, Marks
 from ui.playground.list_frames import frames_of
 from ui.playground.node_views import NODE_VIEWS
 from ui.playground.watch import Look, look_at, statuses
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 0.5
 #: A payload above this is not put into a curl line.
@@ -78,7 +78,7 @@ def look_at_job(session: Session, workspace_id: str, job_id: str) -> JobSeen:
 def register(app: App) -> None:
     """Registers `/jobs/{job_id}`."""
 
-    @ui.page("/jobs/{job_id}", language="en-US")
+    @page_at("/jobs/{job_id}")
     async def open_job(request: Request, job_id: str, step: str = "") -> Response | None:
         here = visit(app, request)
         try:

@@ -24,7 +24,7 @@ from ui.look.tab_bar import tab_bar
 from ui.look.text import _
 from ui.opened import every, opened, times_of
 from ui.settings.quota import quota_note
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 #: A page is there within half a second: so many rows are drawn at once.
 PAGE_SIZE = 30
@@ -53,7 +53,7 @@ def look_at_jobs(session: Session, workspace_id: str, filters: JobFilters, curso
 def register(app: App) -> None:
     """Registers `/jobs`."""
 
-    @ui.page("/jobs", language="en-US")
+    @page_at("/jobs")
     async def open_jobs(request: Request, tab: str = "") -> None:
         here = visit(app, request)
         said = dict(request.query_params)

@@ -17,7 +17,7 @@
     Hit(title, path, note="")                 one find of the search
     reader() -> Reader                        how the person at this page reads numbers and times (ui/look/text.py)
 
-Pages are decorated `@ui.page(path, language="en-US")`. Sign-out posts to `/sign-out`, so it needs no script. The theme is kept in the
+Pages are decorated `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is kept in the
 cookie `fp_theme` (light, dark; none = as the system): it holds no secret, works without NiceGUI's session storage, and plain
 pages read it too. The browser's time zone is kept in `fp_zone`.
 """

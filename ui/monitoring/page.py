@@ -32,7 +32,7 @@ from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
 from ui.opened import every, opened, times_of
 from ui.settings.quota import quota_note
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 #: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
 LOOK_SECONDS = 0.5
@@ -71,7 +71,7 @@ def look_at_figures(
 def register(app: App) -> None:
     """Registers `/monitoring`."""
 
-    @ui.page("/monitoring", language="en-US")
+    @page_at("/monitoring")
     async def open_monitoring(request: Request) -> None:
         here = visit(app, request)
         choices = await here.see(look_at_choices)

@@ -46,7 +46,7 @@ from ui.playground.run.panel import RunPanel
 from ui.playground.step_verbs import StepVerbs
 from ui.playground.steps_list import StepsList
 from ui.playground.watch import Look
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -72,12 +72,12 @@ def register(app: App) -> None:
     """Registers `/playground` and `/playground/{id}`."""
     drafts = drafts_of(app)
 
-    @ui.page("/playground", language="en-US")
+    @page_at("/playground")
     async def open_new(request: Request) -> RedirectResponse:
         here = visit(app, request)
         return RedirectResponse(f"/playground/{await _empty_draft(here)}")
 
-    @ui.page("/playground/{flow_id}", language="en-US", reconnect_timeout=RECONNECT_SECONDS)
+    @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "") -> None:
         here = visit(app, request)
         try:

@@ -8,7 +8,6 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from nicegui import ui
 from starlette.requests import Request
 
 from ui.look.feedback import fold
@@ -17,7 +16,7 @@ from ui.look.text import _
 from ui.settings.places import settings_page
 from ui.settings.server_owner import is_server_owner
 from ui.settings.support import SupportCard
-from ui.visit import App, visit
+from ui.visit import App, page_at, visit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Fonts and scripts that come with Flowport rather than as a Python package.
@@ -71,7 +70,7 @@ def _first(meta: metadata.PackageMetadata, name: str) -> str:
 def register(app: App) -> None:
     """Registers `/settings/about`."""
 
-    @ui.page("/settings/about", language="en-US")
+    @page_at("/settings/about")
     async def open_about(request: Request) -> None:
         here = visit(app, request)
         runs_it = here.may("change the server") and await here.see(is_server_owner)

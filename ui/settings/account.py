@@ -16,7 +16,7 @@ from ui.look.roles import ROLES
 from ui.look.text import _
 from ui.opened import every, times_of
 from ui.settings.places import settings_page
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 10.0
 
@@ -24,7 +24,7 @@ LOOK_SECONDS = 10.0
 def register(app: App) -> None:
     """Registers `/settings/account`."""
 
-    @ui.page("/settings/account", language="en-US")
+    @page_at("/settings/account")
     async def open_account(request: Request, changed: str = "") -> None:
         await AccountPage(visit(app, request)).build(changed=changed == "password")
 

@@ -19,7 +19,7 @@ from ui.opened import every, times_of
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_words import KINDS, Places, look_at_places, more, what, who
 from ui.settings.places import settings_page
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 PAGE_SIZE = 50
 LOOK_SECONDS = 5.0
@@ -44,7 +44,7 @@ def look_at_log(session: Session, workspace_id: str, filters: AuditFilters, befo
 def register(app: App) -> None:
     """Registers `/settings/audit`."""
 
-    @ui.page("/settings/audit", language="en-US")
+    @page_at("/settings/audit")
     async def open_audit(request: Request) -> None:
         await AuditPage(visit(app, request), AuditView.of(dict(request.query_params))).build()
 

@@ -38,7 +38,7 @@ from ui.look.text import _, plural, size
 from ui.opened import nothing_here, times_of
 from ui.settings.places import settings_page
 from ui.settings.server_owner import is_server_owner
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 GB = 1 << 30
 
@@ -73,11 +73,11 @@ def look_at_data(session: Session, workspace_id: str, settings: Settings) -> See
 def register(app: App) -> None:
     """Registers `/settings/data` and the download of a backup."""
 
-    @ui.page("/settings/data", language="en-US")
+    @page_at("/settings/data")
     async def open_data(request: Request) -> None:
         await DataPage(visit(app, request)).build()
 
-    @ui.page("/settings/data/backups/{name}", language="en-US")
+    @page_at("/settings/data/backups/{name}")
     async def download(request: Request, name: str) -> Response:
         here = visit(app, request)
         try:

@@ -21,7 +21,7 @@ from ui.opened import every, times_of
 from ui.settings.key_form import KeyForm
 from ui.settings.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.places import settings_page
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 
@@ -45,7 +45,7 @@ def look_at_keys(session: Session, workspace_id: str) -> SeenKeys:
 def register(app: App) -> None:
     """Registers `/settings/keys`."""
 
-    @ui.page("/settings/keys", language="en-US")
+    @page_at("/settings/keys")
     async def open_keys(request: Request) -> None:
         here = visit(app, request)
         await KeysPage(here).build()

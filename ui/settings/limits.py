@@ -21,7 +21,7 @@ from ui.look.parts import button, card, meter, words
 from ui.look.text import _, number
 from ui.opened import every, times_of
 from ui.settings.places import settings_page
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 2.0
 
@@ -43,7 +43,7 @@ def look_at_limits(session: Session, workspace_id: str) -> SeenLimits:
 def register(app: App) -> None:
     """Registers `/settings/limits`."""
 
-    @ui.page("/settings/limits", language="en-US")
+    @page_at("/settings/limits")
     async def open_limits(request: Request) -> None:
         here = visit(app, request)
         await LimitsPage(here).build()

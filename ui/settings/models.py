@@ -36,7 +36,7 @@ from ui.settings.found_servers import FoundServers
 from ui.settings.open_notes import draw_open_notes
 from ui.settings.places import settings_page
 from ui.settings.secrets_card import draw_secrets
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def register(app: App) -> None:
     settings = app.settings
     door = Door(outbound_rules(settings, app.database))
 
-    @ui.page("/settings/models", language="en-US")
+    @page_at("/settings/models")
     async def open_models(request: Request) -> None:
         here = visit(app, request)
         door.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now

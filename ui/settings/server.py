@@ -23,7 +23,7 @@ from ui.look.text import _, plural
 from ui.opened import times_of
 from ui.settings.places import settings_page
 from ui.settings.server_owner import is_server_owner
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 #: State -> (icon, class, word for those who do not see the icon).
 MARKS: dict[State, tuple[str, str, str]] = {
@@ -57,7 +57,7 @@ def look_at_server(session: Session, workspace_id: str) -> SeenServer | None:
 def register(app: App) -> None:
     """Registers `/settings/server`."""
 
-    @ui.page("/settings/server", language="en-US")
+    @page_at("/settings/server")
     async def open_server(request: Request) -> None:
         await ServerPage(visit(app, request), request).build()
 

@@ -27,7 +27,7 @@ from ui.look.text import _, plural
 from ui.opened import base_address, every, times_of
 from ui.settings.places import settings_page
 from ui.settings.team_forms import InviteForm, ask_role
-from ui.visit import App, Visit, visit
+from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 
@@ -58,7 +58,7 @@ def look_at_team(session: Session, workspace_id: str, *, invitations: bool) -> S
 def register(app: App) -> None:
     """Registers `/settings/team`."""
 
-    @ui.page("/settings/team", language="en-US")
+    @page_at("/settings/team")
     async def open_team(request: Request) -> None:
         await TeamPage(visit(app, request)).build()
 
