@@ -22,11 +22,11 @@ setup: .venv/run.stamp
 run: setup
 	@exec $(PY) app.py serve
 
-# Every test, a real browser included. Four at once also on two cores: they wait more than they compute.
+# Every test, a real browser included. Three at once also on two cores: they wait more than they compute.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@./scripts/get-nginx
-	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not chaos and not slow"
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not chaos and not slow"
 
 # Lint, format, types and the direction of imports: what CI runs before the tests.
 check: .venv/dev.stamp

@@ -67,14 +67,20 @@ def drag(page: Page, chip: Locator, field: Locator, *, end: bool = False) -> Non
     page.mouse.up()
 
 
+BESIDE_PLUS = """path => {
+    const at = path.getPointAtLength(path.getTotalLength() * 0.7).matrixTransform(path.getScreenCTM());
+    return [at.x, at.y];
+}"""
+
+
 def click_connection(page: Page, edge_id: str) -> None:
-    """Clicks a connection beside the + in its middle."""
+    """Clicks a connection beside the + in its middle, when the view has come to rest."""
     line = page.locator(f".vue-flow__edge[data-id={edge_id}] path.fp-e")
     line.wait_for(state="attached")
-    place = line.evaluate(
-        """path => { const at = path.getPointAtLength(path.getTotalLength() * 0.7).matrixTransform(path.getScreenCTM());
-                     return [at.x, at.y]; }"""
-    )
+    before, place = None, line.evaluate(BESIDE_PLUS)
+    while place != before:
+        page.wait_for_timeout(250)
+        before, place = place, line.evaluate(BESIDE_PLUS)
     page.mouse.click(*place)
 
 

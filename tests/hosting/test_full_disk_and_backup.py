@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -152,7 +153,9 @@ def test_a_backup_under_load_goes_on_in_another_folder(
     new.env = server.env
     restored = new.run("restore", str(file))
     assert "BAD" not in restored.stdout
-    assert "3 jobs that were running go on" in restored.stderr
+    going_on = re.search(r"(\d+) jobs that were running go on", restored.stderr)
+    assert going_on is not None
+    assert int(going_on[1]) >= 3, "those that were held, and some of the load maybe"
     try:
         new.start(owner=False)
         there = Caller(new.url, caller.key)

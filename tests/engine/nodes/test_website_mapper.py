@@ -344,7 +344,7 @@ async def test_no_more_pages_are_read_at_once_than_asked_for():
 async def test_the_time_limit_ends_it_with_what_was_found(services):
     pages = {"/": page("/a", "/slow", "/b"), "/a": page(), "/b": page(), "/slow": Page(page(), delay=30)}
     with WebSite(pages) as site:
-        paths, out, step = await mapped(services, site, policy={"timeout_seconds": 1})
+        paths, out, step = await mapped(services, site, policy={"timeout_seconds": 4})
     assert (paths, out["total_pages"]) == (["/", "/a", "/b"], 3)
     assert step.warnings[-1].startswith("The time limit ended the search after 3 pages.")
 
