@@ -83,7 +83,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     await opened(user, flow_id)
     async with working(site):
         push(user, "Run all samples")
-        await user.should_see("2 of 2 rows · 2 completed", retries=80)
+        await user.should_see("2 of 2 rows · 2 completed", retries=250)
     ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
     assert [(run.row, run.title, payload(site, run.job)["who"]) for run in ran] == [
         (1, "Ann", "Ann"),
@@ -103,11 +103,11 @@ async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site
     await until(lambda: "Start 3 runs" in buttons(user))
     async with working(site):
         press(user, "Start 3 runs")
-        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=80)
+        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=250)
         assert "{broken" in page_text(user)
         press(user, "Retry failed (1)")
         await until(lambda: len(jobs(site)) == 4 and all(job.ended for job in jobs(site)))
-        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=80)
+        await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=250)
     ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
     assert [(run.row, run.job.status) for run in ran] == [(1, "completed"), (2, "failed"), (3, "completed")]
     named(user, "Rows shown").value = "failed"
@@ -128,13 +128,13 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
         await until(lambda: all(job.ended for job in jobs(site)))
         await asyncio.sleep(0.05)
         assert len(jobs(site)) == 4, "four at once, and none after the pause"
-        await user.should_see("Paused · 4 of 9 rows", retries=80)
+        await user.should_see("Paused · 4 of 9 rows", retries=250)
     press(user, "Resume")
     await until(lambda: len(jobs(site)) == 8)
     press(user, "Stop the batch")
     await until(lambda: batch(site, flow_id).state == "stopped")
     assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
-    await user.should_see("1 left out", retries=80)
+    await user.should_see("1 left out", retries=250)
 
 
 async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site: Site, user: User) -> None:
@@ -146,7 +146,7 @@ async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site:
     await until(lambda: "Start 2 runs" in buttons(user))
     async with working(site):
         press(user, "Start 2 runs")
-        await user.should_see("2 of 2 rows · 1 completed · 1 failed", retries=80)
+        await user.should_see("2 of 2 rows · 1 completed · 1 failed", retries=250)
     assert "expected a whole number" in page_text(user)
 
 
@@ -158,7 +158,7 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     await until(lambda: "Start 2 runs" in buttons(user))
     async with working(site):
         press(user, "Start 2 runs")
-        await user.should_see("2 of 2 rows", retries=80)
+        await user.should_see("2 of 2 rows", retries=250)
     path = f"/playground/batches/{batch(site, flow_id).batch.id}/results.csv"
     answer = await user.http_client.get(path)
     head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
@@ -176,11 +176,11 @@ async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site,
     await opened(user, flow_id)
     async with working(site):
         push(user, "Run all samples")
-        await user.should_see("2 of 2 rows", retries=80)
+        await user.should_see("2 of 2 rows", retries=250)
     await opened(user, flow_id)
     tab(user, "batch")
-    await user.should_see("2 of 2 rows · 2 completed", retries=80)
+    await user.should_see("2 of 2 rows · 2 completed", retries=250)
     batches_of.__globals__["_BATCHES"].clear()  # as after a restart of the server
     await opened(user, flow_id)
     tab(user, "batch")
-    await user.should_see("2 of 2 rows ran, 2 completed.", retries=80)
+    await user.should_see("2 of 2 rows ran, 2 completed.", retries=250)
