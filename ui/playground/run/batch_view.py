@@ -82,7 +82,10 @@ class BatchView:
 
     async def _draw_set_up(self) -> None:
         self.timer.deactivate()
+        begun = self.batch
         earlier = await self.here.see(find_playground_batch, flow_id=self.draft.flow_id)
+        if self.batch is not begun:  # one was started meanwhile, and is what is shown
+            return
         self.content.clear()
         with self.content:
             if earlier is not None and earlier.id != (self.batch.batch.id if self.batch else ""):
