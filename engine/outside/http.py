@@ -109,7 +109,9 @@ class Door:
         self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
 
     def replace_rules(self, rules: OutboundRules) -> None:
-        """The owner changed the rules: they count from the next request or redirect on."""
+        """The owner's rules as they are now: new ones count from the next request or redirect on."""
+        if rules == self._made_of[0]:
+            return  # a worker asks every second: connections and what sites allow are kept
         self._made_of = (rules, *self._made_of[1:])
         self._lanes.replace_rules(rules)
         if self._public is not None:

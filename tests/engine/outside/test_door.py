@@ -480,3 +480,11 @@ async def test_a_fault_below_an_sdks_own_error_is_found(door):
     assert outbound_fault(outer) is inner
     assert outbound_fault(RuntimeError("other")) is None
     assert issubclass(ConnectFailed, OutboundFailed)
+
+
+async def test_rules_that_are_the_same_keep_pooled_connections_and_new_ones_do_not(door):
+    async with serve(says_hello) as web:
+        for rules in ("127.0.0.1", "127.0.0.1", "127.0.0.1,10.0.0.1"):
+            door.replace_rules(OutboundRules(parse_allow_list(rules)))
+            await door.request("GET", web.url())
+    assert (len(web.asked), web.connections) == (3, 2)

@@ -35,6 +35,9 @@ async def test_many_askers_share_one_robots_txt(door):
         assert (rules.crawl_delay, rules.sitemaps) == (4.0, ("/map.xml",))
         door.replace_rules(OutboundRules(parse_allow_list("127.0.0.1")))
         await door.site_rules(site.at("/"))
+        assert site.hits("/robots.txt") == 1, "the rules are the same"
+        door.replace_rules(OutboundRules(parse_allow_list("127.0.0.1,10.0.0.1")))
+        await door.site_rules(site.at("/"))
         assert site.hits("/robots.txt") == 2
 
 
@@ -57,7 +60,7 @@ async def test_a_failed_robots_txt_closes_the_site_for_a_short_while(door, monke
         assert site.hits("/robots.txt") == 1
         assert rules.answer_headers.get("retry-after") == answer.headers.get("retry-after")
         monkeypatch.setattr(room, "_FAULT_KEPT", 0)
-        door.replace_rules(OutboundRules(parse_allow_list("127.0.0.1")))
+        door.replace_rules(OutboundRules(parse_allow_list("127.0.0.1,10.0.0.1")))
         await door.site_rules(site.at("/"))
         site.pages["/robots.txt"] = Page("no", 404)
         assert (await door.site_rules(site.at("/"))).may_read(site.at("/"))
