@@ -10,7 +10,7 @@ it understands and lets the rest fly; the runner wraps that once.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
@@ -276,7 +276,7 @@ class NodeContext(Protocol):
         ...
 
 
-Run = Callable[[Any, Any, NodeContext], Awaitable[Json]]
+Run = Callable[[Any, Any, NodeContext], Coroutine[Any, Any, Json]]
 
 
 def _no_extra_problems(node: Node, document: Document) -> list[Problem]:

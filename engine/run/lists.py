@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.flow.node_type import Json, NodeFailed
 from engine.flow.references import Scope
 from engine.nodes.array_flatten import Config, flat_list
 from engine.run.steps import RunError
 
+if TYPE_CHECKING:
+    from engine.run.plan import Incoming
+
 #: Numbers of the items around something, outermost first.
 Index = tuple[int, ...]
 
 
-#: Stands for a dict that most frames never need; never changed.
+#: Stand for a dict and a set that most frames never need; never changed.
 _NOTHING: dict[str, Any] = {}
+_NOBODY: set[str] = set()
 
 
-class Frame:
-    """What is known in one place: the flow itself, or one item of a list. `scope` holds the values references see."""
+class Frame(Scope):
+    """What is known in one place: the flow itself, or one item of a list. As a scope it holds the values references see."""
 
-    __slots__ = ("_lists", "failed", "index", "keeps", "outer", "outputs", "ports", "scope", "skipped")
+    __slots__ = ("_lists", "failed", "index", "keeps", "ports")
+
+    #: The frame around it.
+    outer: Frame | None
 
     def __init__(
-        self, scope: Scope, outputs: dict[str, Json], skipped: set[str], index: Index = (), outer: Frame | None = None
+        self,
+        outputs: dict[str, Json],
+        system: Mapping[str, Json],
+        index: Index = (),
+        items: Mapping[str, tuple[int, int]] | None = None,
+        outer: Frame | None = None,
     ) -> None:
-        self.scope = scope
-        self.outputs = outputs
-        self.skipped = skipped
-        self.index = index
+        self.outputs: dict[str, Json] = outputs
+        self.system = system
+        self.skipped: set[str] = _NOBODY
+        self.items = items or _NOTHING
         self.outer = outer
+        self.index = index
         #: What earlier attempts kept of steps in here may be used.
         self.keeps = True
         self.failed: dict[str, RunError] = _NOTHING
@@ -46,6 +60,12 @@ class Frame:
         if self._lists is None:
             self._lists = OpenLists()
         return self._lists
+
+    def skip(self, node_id: str) -> None:
+        """A node does not run here."""
+        if self.skipped is _NOBODY:
+            self.skipped = set()
+        self.skipped.add(node_id)
 
     def fail(self, node_id: str, error: RunError) -> None:
         """A node failed here, or something before it."""
@@ -63,13 +83,21 @@ class Frame:
         """The frame of an item."""
         lists = self.lists
         items = lists.items[splitter]
-        outputs: dict[str, Json] = {splitter: items[position]}
-        skipped: set[str] = set()
         place = {splitter: (position, len(items))}
-        scope = Scope(outputs, self.scope.system, skipped, items=place, outer=self.scope)
-        frame = Frame(scope, outputs, skipped, (*self.index, position), self)
-        frame.keeps = self.keeps and lists.unchanged[splitter]
+        frame = Frame({splitter: items[position]}, self.system, (*self.index, position), place, self)
+        if not self.keeps or not lists.unchanged[splitter]:
+            frame.keeps = False
         return frame
+
+    def came_by(self, edge: Incoming) -> bool | RunError:
+        """Whether something came by an edge to a node in here, or the failure that came instead."""
+        at = self.up(edge.up) if edge.up else self
+        source = edge.source
+        if at.failed and source in at.failed:
+            return at.failed[source]
+        if source in at.skipped:
+            return False
+        return not at.ports or at.ports.get(source, edge.port) == edge.port
 
     def up(self, levels: int) -> Frame:
         """The frame so many lists further out."""

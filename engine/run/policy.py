@@ -47,8 +47,8 @@ async def attempt(
         at = clock.now() if tries or started_at is None else started_at
         failure: NodeFailed | None = None
         value: Json = None
-        running = work()
         try:
+            running = work()
             value = await _within(timeout_seconds, running, running.send(None))
         except StopIteration as done:
             value = done.value  # it never had to wait

@@ -30,22 +30,18 @@ class StepRun:
 
     __slots__ = ("begun", "calls", "frame", "inputs", "key", "lines", "planned", "run", "simulated", "warnings")
 
-    def __init__(self, run: Run, planned: PlannedNode, frame: Frame, warnings: list[str] | None = None) -> None:
+    def __init__(self, run: Run, planned: PlannedNode, frame: Frame, warnings: tuple[str, ...] = ()) -> None:
         self.run = run
         self.planned = planned
         self.frame = frame
         self.key = StepKey(planned.node.id, frame.index)
         self.inputs: dict[str, Json] = {}
         self.begun: Millis = Millis(0)
-        self.warnings = warnings or []
-        self.lines: list[str] = []
-        self.calls: list[Any] = []
+        # Tuples: most steps have none of these, and that costs nothing.
+        self.warnings = warnings
+        self.lines: tuple[str, ...] = ()
+        self.calls: tuple[Any, ...] = ()
         self.simulated = False
-
-    async def go(self) -> None:
-        """Runs the node and puts what came out into the frame."""
-        failure = self.render()
-        await self.record(self._call, failure)
 
     async def record(
         self,
@@ -89,14 +85,14 @@ class StepRun:
                 status,
                 self.begun,
                 ended_at,
-                sum([one.waited_ms + one.duration_ms for one in tries]) if tries else max(0, ended_at - self.begun),
+                _spent(tries) if tries else max(0, ended_at - self.begun),
                 self.inputs,
                 output,
                 error,
-                tuple(self.warnings),
+                self.warnings,
                 tries,
-                tuple(self.calls),
-                tuple(self.lines),
+                self.calls,
+                self.lines,
                 self.simulated,
                 output["total"] if planned.is_splitter and status == "completed" else None,
                 planned.around[-1] if planned.around else "",
@@ -112,7 +108,7 @@ class StepRun:
             value = value.value
         if self.planned.is_splitter:
             opened = value if isinstance(value, Opened) else Opened(value, fingerprint(value))
-            return self.run.open_list(self.planned, self.frame, opened)
+            return self.run.items.open(self.planned, self.frame, opened)
         self.frame.outputs[node_id] = value
         return value
 
@@ -133,11 +129,11 @@ class StepRun:
         )
         match node.policy.on_error:
             case "skip":
-                self.warnings.append(f"It failed and was skipped: {failure.message}")
-                self.frame.skipped.add(node.id)
+                self.warnings += (f"It failed and was skipped: {failure.message}",)
+                self.frame.skip(node.id)
                 self._end("skipped", None, error, tried.tries, through)
             case "use_default":
-                self.warnings.append(f"It failed, so its default value was used: {failure.message}")
+                self.warnings += (f"It failed, so its default value was used: {failure.message}",)
                 self._end("completed", self._put(self._default()), error, tried.tries, through)
             case _:
                 self._end("failed", None, error, tried.tries, through)
@@ -155,19 +151,19 @@ class StepRun:
 
     def render(self) -> NodeFailed | None:
         """Makes the input values; the failure when a required one names nothing."""
-        planned, scope, values = self.planned, self.frame.scope, self.inputs
+        planned, frame, values = self.planned, self.frame, self.inputs
         gone: dict[str, list[Missing]] = {}
+        missing: list[Missing] = []
         for name, binding in planned.node.inputs.items():
-            missing: list[Missing] = []
             if (rendering := planned.renderings.get(name)) is not None:
-                values[name] = rendering(scope, missing)
+                values[name] = rendering(frame, missing)
             elif name in planned.entries:
                 values[name] = self._entries(name, missing)
             else:
                 values[name] = binding
             if missing:
-                gone[name] = missing
                 self._warn_missing(name, missing)
+                gone[name], missing = missing, []
         if planned.takes_source is not None:
             self._take_source(planned.takes_source, values)
         for name in planned.required_inputs:
@@ -180,8 +176,8 @@ class StepRun:
         values = []
         for rendering in self.planned.entries[name]:
             unknown: list[Missing] = []
-            value = rendering(self.frame.scope, unknown)
-            if not any(self.frame.scope.is_skipped(one.reference.node_id) for one in unknown):
+            value = rendering(self.frame, unknown)
+            if not any(self.frame.is_skipped(one.reference.node_id) for one in unknown):
                 values.append(value)
                 missing += unknown
         return values
@@ -196,7 +192,7 @@ class StepRun:
     def _warn_missing(self, name: str, missing: list[Missing]) -> None:
         for gone in missing:
             target = gone.reference.node_id
-            if self.frame.scope.is_skipped(target):
+            if self.frame.is_skipped(target):
                 self.warn(f"`{name}` is null: {self._label(target)} was skipped.")
             else:
                 self.warn(f"`{name}`: `{gone.reference}` named nothing, so it is null.")
@@ -227,7 +223,8 @@ class StepRun:
         planned = self.run.plan.nodes.get(node_id)
         return planned.node.name if planned else node_id
 
-    async def _call(self) -> Json:
+    def call(self) -> Coroutine[Any, Any, Json]:
+        """One try of the node. Raises NodeFailed when its inputs are not what it takes."""
         kind = self.planned.type
         try:
             config = self.planned.settings
@@ -237,10 +234,12 @@ class StepRun:
             where = first["loc"][-1] if first["loc"] else "input"
             pointer = f"/inputs/{escape_pointer(str(where))}"
             raise NodeFailed(f"`{where}`: {first['msg']}.", code="input_missing", pointer=pointer) from error
-        value = await kind.run(config, values, self)
-        if self.planned.is_splitter:
-            return Opened(value, await self.in_thread(fingerprint, value))
-        return value
+        running = kind.run(config, values, self)
+        return self._opened(running) if self.planned.is_splitter else running
+
+    async def _opened(self, running: Coroutine[Any, Any, Json]) -> Opened:
+        items = await running
+        return Opened(items, await self.in_thread(fingerprint, items))
 
     # The node's context (engine.flow.node_type.NodeContext).
 
@@ -266,7 +265,7 @@ class StepRun:
 
     @property
     def scope(self) -> Scope:
-        return self.frame.scope
+        return self.frame
 
     @property
     def bindings(self) -> Mapping[str, Json]:
@@ -274,7 +273,7 @@ class StepRun:
 
     async def ask_model(self, question: ModelQuestion) -> Any:
         def called(call: Any) -> None:
-            self.calls.append(call)
+            self.calls += (call,)
             self.run.recorder.called(self.key, call)
 
         answer = await self.run.services.ask_model(
@@ -296,7 +295,7 @@ class StepRun:
         try:
             return await self.run.call(called, values, inner, self)
         finally:
-            self.calls += inner.calls
+            self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated
 
     def secret(self, secret_id: str) -> str:
@@ -304,7 +303,13 @@ class StepRun:
 
     def warn(self, message: str) -> None:
         if len(self.warnings) < MOST_WARNINGS and message not in self.warnings:
-            self.warnings.append(message)
+            self.warnings += (message,)
 
     def log(self, message: str) -> None:
-        self.lines.append(message)
+        self.lines += (message,)
+
+
+def _spent(tries: tuple[Try, ...]) -> Millis:
+    """What the tries took, with the pauses between them."""
+    first = tries[0].duration_ms
+    return Millis(first if len(tries) == 1 else first + sum(one.waited_ms + one.duration_ms for one in tries[1:]))

@@ -15,9 +15,12 @@ StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
 INNER = "."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StepKey:
-    """A step: a node and, inside a Splitter, the item's position (one number per Splitter around it)."""
+    """A step: a node and, inside a Splitter, the item's position (one number per Splitter around it).
+
+    Never changed, though not `frozen`: one is made per step, and a frozen one takes twice as long to make.
+    """
 
     node_id: str
     index: tuple[int, ...] = ()
@@ -60,6 +63,13 @@ class RunError:
             "attempts": self.attempts,
             "pointer": self.pointer,
         }
+
+
+class Stop(Exception):  # noqa: N818 - ends the run, never shown
+    """A failure that ends the run."""
+
+    def __init__(self, error: RunError) -> None:
+        self.error = error
 
 
 @dataclass(slots=True)

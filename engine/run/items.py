@@ -1,0 +1,231 @@
+"""Runs what stands in lists: once per item of a Splitter, and the Flattens that end them (product.md section 3).
+
+Items are handed out by one iterator to as many workers as may run at once. A failure inside a list ends what comes after it
+for that item, and a Flatten is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.flow.node_type import Json
+from engine.flow.references import Missing
+from engine.run.blocks import Unit
+from engine.run.lists import Collector, Frame, Opened
+from engine.run.plan import PlannedNode
+from engine.run.step import StepRun
+from engine.run.steps import RunError, StepKey, Stop
+
+if TYPE_CHECKING:
+    from engine.run.runner import Run
+
+#: Items that never wait give the event loop a turn after so many seconds.
+BREATH_SECONDS = 0.01
+
+
+class Items:
+    """The lists of one run."""
+
+    __slots__ = ("_breathed", "kept", "plan", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.plan = run.plan
+        self.kept: Mapping[StepKey, Json] = run.kept
+        self._breathed = time.monotonic()
+
+    def open(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
+        """Keeps a Splitter's list for its items; returns what is recorded of it."""
+        node_id = planned.node.id
+        frame.lists.items[node_id] = opened.items
+        recorded = {"total": len(opened.items), "fingerprint": opened.mark}
+        frame.lists.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
+        return recorded
+
+    async def each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
+        """Runs a block once for each item of a list."""
+        splitter = unit.node_id
+        assert unit.block is not None
+        if (error := frame.failed.get(splitter)) is not None:
+            for flatten in unit.collects:
+                closing = self._closing(flatten, frame, len(planned.around))
+                if closing is not None and closing is not frame:
+                    closing.lists.collector(flatten).fail(frame.index[len(closing.index) :], error)
+            return
+        if splitter in frame.skipped or not frame.lists.items[splitter]:
+            why = "The list was empty." if splitter in frame.lists.items else f"{planned.node.name} was skipped."
+            for node_id in unit.block.nodes():
+                self.run.skip(self.plan.nodes[node_id], frame, why)
+            return
+        if self._is_kept(unit, planned, frame):
+            return
+        limit = asyncio.timeout(planned.node.policy.timeout_seconds)
+        through: set[int] = set()
+        try:
+            async with limit:
+                await self._run_items(unit, planned, frame, through)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._give_up(unit, planned, frame, through)
+
+    async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+        total = len(frame.lists.items[unit.node_id])
+        mode, at_once, size = _mode(planned)
+        if mode == "chunked":
+            for start in range(0, total, size):
+                await self._work(range(start, min(start + size, total)), size, unit, frame, through)
+        else:
+            await self._work(range(total), at_once, unit, frame, through)
+
+    async def _work(self, positions: Iterable[int], at_once: int, unit: Unit, frame: Frame, through: set[int]) -> None:
+        """So many workers take positions from one iterator."""
+        waiting = iter(positions)
+
+        splitter, block, full = unit.node_id, unit.block, frame.lists.full
+        assert block is not None
+
+        async def work() -> None:
+            for position in waiting:
+                if splitter in full:
+                    return
+                await self.run.run_block(block, self._inside(splitter, frame, position))
+                through.add(position)
+                if time.monotonic() - self._breathed > BREATH_SECONDS:
+                    await asyncio.sleep(0)
+                    self._breathed = time.monotonic()
+
+        if at_once == 1:
+            await work()
+            return
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, len(frame.lists.items[unit.node_id]))):
+                group.create_task(work())
+
+    def _inside(self, splitter: str, frame: Frame, position: int) -> Frame:
+        """The frame of an item; the same one when the list is gone through again."""
+        if splitter not in self.plan.repeated:
+            return frame.inside(splitter, position)
+        frames = frame.lists.frames.setdefault(splitter, {})
+        return frames.get(position) or frames.setdefault(position, frame.inside(splitter, position))
+
+    def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
+        """The Splitter's time limit passed: items that are not through have failed."""
+        node = planned.node
+        limit = node.policy.timeout_seconds or 0
+        for position in range(len(frame.lists.items[unit.node_id])):
+            if position in through:
+                continue
+            index = (*frame.index, position)
+            error = RunError(
+                "timeout",
+                f"The item was not through within the list's {limit:g} seconds.",
+                why=f"The time limit of {node.name} counts for all of its items together.",
+                remedy="Raise the Splitter's time limit, let more items run at once, or send fewer.",
+                node_id=node.id,
+                node_label=node.name,
+                item_index=index[0] if len(index) == 1 else list(index),
+            )
+            told = False
+            for flatten in unit.collects:
+                closing = self._closing(flatten, frame, len(planned.around))
+                if closing is not None:
+                    closing.lists.collector(flatten).fail(index[len(closing.index) :], error)
+                    told = True
+            if not told:
+                raise Stop(error)
+
+    def _closing(self, flatten: str, frame: Frame, depth: int) -> Frame | None:
+        """The frame a Flatten ends in, seen from a frame in so many lists; None when it is further in."""
+        gives = len(self.plan.nodes[flatten].gives)
+        return frame.up(depth - gives) if gives <= depth else None
+
+    def _is_kept(self, unit: Unit, planned: PlannedNode, frame: Frame) -> bool:
+        """True when an earlier attempt kept everything that the items are for."""
+        if not self.kept or not unit.covered or unit.node_id in self.plan.repeated:
+            return False
+        if not frame.keeps or not frame.lists.unchanged[unit.node_id]:
+            return False
+        outer = [
+            (flatten, closing)
+            for flatten in unit.collects
+            if (closing := self._closing(flatten, frame, len(planned.around))) is not None
+        ]
+        return all(StepKey(flatten, closing.index) in self.kept for flatten, closing in outer)
+
+    def collect(self, planned: PlannedNode, frame: Frame) -> None:
+        """Takes what came out for one item."""
+        closing = frame.up(planned.ends)
+        collector = closing.lists.collector(planned.node.id)
+        index = frame.index[len(closing.index) :]
+        entries: list[Json] = []
+        error: RunError | None = None
+        alive = False
+        by_hand = planned.collects_value
+        for edge in planned.incoming:
+            came = frame.came_by(edge)
+            if came is True:
+                alive = True
+                if not by_hand:
+                    entries.append(frame.up(edge.up).outputs.get(edge.source))
+            elif came is not False:
+                error = error or came
+                if planned.puts_null and not by_hand:
+                    entries.append(None)
+        if by_hand and alive and error is None:
+            missing: list[Missing] = []
+            entries.append(planned.renderings["value"](frame, missing))
+            self._warn(collector, missing)
+        collector.add(index, entries, error)
+        if error is not None and self._ends_the_run(planned):
+            closing.lists.full.add(planned.around[0])
+            if frame.outer is not None:
+                frame.outer.lists.full.add(planned.around[-1])
+
+    def _ends_the_run(self, planned: PlannedNode) -> bool:
+        fails = planned.node.config.get("on_item_error") == "fail" and planned.node.policy.on_error == "fail"
+        return fails and not planned.gives
+
+    def _warn(self, collector: Collector, missing: list[Missing]) -> None:
+        for gone in missing:
+            text = f"`value`: `{gone.reference}` named nothing for some items, so it is null."
+            if text not in collector.warnings:
+                collector.warnings.append(text)
+
+    async def close(self, planned: PlannedNode, frame: Frame) -> None:
+        """Makes the list of what was collected."""
+        node_id = planned.node.id
+        splitter = planned.around[len(planned.gives)]
+        if (error := frame.failed.get(splitter)) is not None:
+            frame.fail(node_id, error)
+            return
+        if splitter in frame.skipped:
+            self.run.skip(planned, frame, "Everything before it was skipped.")
+            return
+        key = StepKey(node_id, frame.index)
+        if frame.keeps and frame.lists.unchanged[splitter] and key in self.kept:
+            frame.outputs[node_id] = self.kept[key]
+        else:
+            collector = frame.lists.collectors.pop(node_id, None) or Collector()
+
+            async def make() -> Json:
+                return collector.result(planned.settings)  # type: ignore[arg-type]
+
+            through = frozenset(self._through(planned)) if not frame.index else frozenset()
+            await StepRun(self.run, planned, frame, tuple(collector.warnings)).record(make, through=through)
+        if node_id == self.run.shown:
+            self.run.show(node_id, frame)
+
+    def _through(self, flatten: PlannedNode) -> Iterable[str]:
+        """The nodes in the lists that a Flatten ends; all their items have been gone through."""
+        splitter = flatten.around[len(flatten.gives)]
+        return (node_id for node_id, planned in self.plan.nodes.items() if splitter in planned.around)
+
+
+def _mode(planned: PlannedNode) -> tuple[str, int, int]:
+    """How a Splitter hands out its items: the mode, how many at once, and how many in a group."""
+    config: Any = planned.settings
+    return config.mode, config.max_concurrency if config.mode == "parallel" else 1, config.chunk_size
