@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import os
 import signal
 import socket
@@ -39,6 +40,7 @@ DRAIN_SECONDS = 10
 
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
+    gc.disable()  # until all is imported and built: none of it is garbage
     from engine.jobs.lease import AlreadyServing, serve_lock
     from storage.backup import require_sound
 
@@ -173,6 +175,8 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
+        gc.freeze()  # what is here now stays until the end: nobody need look for garbage in it
+        gc.enable()
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:

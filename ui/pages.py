@@ -19,6 +19,7 @@ from ui.guard import NO_STORE, Guard, theme_of
 from ui.jobs import job_page, jobs_csv
 from ui.jobs import jobs_page as jobs
 from ui.look.plain_pages import error_page
+from ui.look.signatures import remember_signatures
 from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
@@ -54,6 +55,7 @@ PAGES = (
 
 def register(app: App, root: FastAPI) -> None:
     """Adds the plain pages to `root`, the guard around NiceGUI's app, and every page. Call it before `ui.run_with(root)`."""
+    remember_signatures()
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
         True  # a bar without a name over every page, for nothing
     )
