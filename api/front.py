@@ -7,17 +7,20 @@ page at once. Plain ASGI: the API never pays for what pages need.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.create_api import is_public
 from api.origins import Origins
+
+log = logging.getLogger(__name__)
 
 #: NiceGUI's socket, both as a web socket and as plain requests.
 _SOCKET = "/_nicegui_ws/"
@@ -83,8 +86,23 @@ class Front:
         elif await self._stands_elsewhere(scope):
             answer = self._says_refused(_called(scope))
             await answer(scope, receive, _with_headers(scope, send))
+        elif scope["type"] == "http":
+            await self._answer_page(scope, receive, send)
         else:
-            await self.app(scope, receive, _with_headers(scope, send))
+            await self.app(scope, receive, send)
+
+    async def _answer_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What fails is logged here, once: the pages have said it to the person by then."""
+        caller = _Caller(receive, _with_headers(scope, send))
+        try:
+            await self.app(scope, caller.receive, caller.send)
+        except Exception as error:
+            if caller.left and isinstance(error, (RuntimeError, ClientDisconnect)):
+                log.debug("Nobody waited for %s any more", scope["path"])
+            elif caller.answered:
+                log.exception("The page %s failed", scope["path"])
+            else:
+                raise
 
     async def _may_open(self, scope: Scope) -> bool:
         origin = Headers(scope=scope).get("origin")
@@ -114,6 +132,28 @@ class Front:
 
     def _says_refused(self, origin: str) -> Response:
         return HTMLResponse(self._refused_page(origin, self._known_url), 403, headers=_NO_STORE)
+
+
+class _Caller:
+    """Who asked for a page. `left`: they closed the connection before anything was answered, as browsers do for another page;
+    Starlette then fails with "No response returned".
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.answered = False
+        self.left = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.answered:
+            self.left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.answered = True
+        await self._send(message)
 
 
 def _called(scope: Scope) -> str:

@@ -28,8 +28,6 @@ from ui.playground.run import batch_csv
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
 from ui.visit import App, SignedOut, page_at, visit
 
-log = logging.getLogger(__name__)
-
 PAGES = (
     first_run,
     flows,
@@ -67,6 +65,7 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
+    logging.getLogger("nicegui").addFilter(_is_news)
     nicegui_app.add_exception_handler(Exception, _broken)
 
     @page_at("/")
@@ -90,9 +89,13 @@ async def _signed_out(_request: Request, _error: Exception) -> Response:
     return RedirectResponse("/sign-in", 303)
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    """A fault of ours: the log has the details, the page says what to do."""
-    log.error("The page %s failed", request.url.path, exc_info=error)
+def _is_news(record: logging.LogRecord) -> bool:
+    """A press in a tab whose session has just ended is no fault: the tab is led to the sign-in page."""
+    return not (record.exc_info and isinstance(record.exc_info[1], SignedOut))
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    """A fault of ours: the log has the details (`api/front.py`), the page says what to do."""
     page = error_page(
         _("This page did not open"),
         happened=_("Something in Flowport failed while it made the page."),

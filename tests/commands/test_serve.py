@@ -10,6 +10,7 @@ import time
 
 import httpx
 import pytest
+from nicegui import __version__ as nicegui_version
 
 from tests.commands.conftest import APP, clean_environment
 from tests.factories import greeting
@@ -255,3 +256,14 @@ def test_a_worker_of_its_own_runs_jobs_too(tmp_path):
             more.terminate()
             _, _ = more.communicate(timeout=40)
         assert more.returncode == 0
+
+
+def test_browsers_that_go_on_while_a_page_loads_leave_nothing_in_the_log(server):
+    path = f"/_nicegui/{nicegui_version}/static/quasar.umd.prod.js"
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept-Encoding: gzip\r\n\r\n"
+    assert httpx.get(f"{server.url}{path}").status_code == 200
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as leaving:
+            leaving.sendall(request.encode())
+    assert httpx.get(f"{server.url}{path}").status_code == 200
+    assert "Traceback" not in server.log()
