@@ -209,6 +209,7 @@ class PlaygroundPage:
         verbs = StepVerbs(
             lambda: self.draft.document,
             self.events.edit,
+            making=self.draft.making,
             open_node=self.opened,
             run=self.run,
             undo=self.canvas.undo,

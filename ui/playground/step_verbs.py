@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -37,13 +38,16 @@ _MANY_PORTS = 2
 
 
 class StepVerbs:
-    """`open_node` shows a step in the inspector; `run` takes `node` or `from` and the step."""
+    """`making` is held while new steps are made and added (`OpenDraft`); `open_node` shows a step in the inspector; `run` takes
+    `node` or `from` and the step.
+    """
 
     def __init__(
         self,
         document: Callable[[], Document],
         edit: Edit,
         *,
+        making: asyncio.Lock,
         open_node: Callable[[str], Awaitable[Any]],
         run: Callable[[str, str], Awaitable[Any]],
         undo: Callable[[], Any],
@@ -51,6 +55,7 @@ class StepVerbs:
     ) -> None:
         self.document = document
         self.edit = edit
+        self.making = making
         self.open_node = open_node
         self.run = run
         self.undo = undo
@@ -137,8 +142,10 @@ class StepVerbs:
         if chosen is None:
             self._said("", beside)
             return
-        new_id, ops = make(CATALOG[chosen])
-        if await self.edit(ops):
+        async with self.making:
+            new_id, ops = make(CATALOG[chosen])
+            added = await self.edit(ops)
+        if added:
             self._said(f"{_('Added')} {self._name(new_id)}.")
             await self.open_node(new_id)
 
@@ -162,8 +169,10 @@ class StepVerbs:
             self._said(f"{_('Moved')} {self._name(node_id)}.", node_id)
 
     async def _copy(self, node_id: str) -> None:
-        new_id, ops = duplicate(self.document(), node_id, CATALOG)
-        if ops and await self.edit(ops):
+        async with self.making:
+            new_id, ops = duplicate(self.document(), node_id, CATALOG)
+            added = bool(ops) and await self.edit(ops)
+        if added:
             self._said(f"{_('Duplicated')} {self._name(node_id)}.", new_id)
 
     async def _rename(self, node_id: str) -> None:

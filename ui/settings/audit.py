@@ -17,7 +17,7 @@ from ui.look.parts import Column, button, link, link_button, note, table, words
 from ui.look.text import _
 from ui.opened import every, times_of
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
-from ui.settings.audit_words import KINDS, Places, look_at_places, more, what, who
+from ui.settings.audit_words import KINDS, Places, is_about_its_actor, look_at_places, more, what, who
 from ui.settings.places import settings_page
 from ui.visit import App, Visit, page_at, visit
 
@@ -144,7 +144,7 @@ class AuditPage:
                 with listed.cell(classes="fp-wrap-text"):
                     words(who(row.actor) + " ", "fp-b")
                     words(what(row.verb) + " ")
-                    place = self.seen.places.known.get(row.subject)
+                    place = None if is_about_its_actor(row) else self.seen.places.known.get(row.subject)
                     if place is not None:
                         link(place[0], place[1], "fp-in-text")
                     if said := more(row):

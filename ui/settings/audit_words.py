@@ -111,6 +111,11 @@ def who(actor: str) -> str:
     return {"command line": _("The command line"), "somebody": _("Somebody")}.get(name, name)
 
 
+def is_about_its_actor(row: AuditRow) -> bool:
+    """`Ada signed in`: naming her again would say nothing."""
+    return row.actor.endswith(f"({row.subject})")
+
+
 def what(verb: str) -> str:
     """What was done, in words."""
     return VERBS[verb][1] if verb in VERBS else verb

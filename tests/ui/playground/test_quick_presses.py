@@ -28,3 +28,17 @@ async def test_two_quick_presses_in_the_palette_add_two_nodes(site: Site, user: 
     document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
     assert [node.id for node in document.nodes[2:]] == ["set_fields", "set_fields_2"]
     assert {problem.code for problem in problems(document, CATALOG)} <= {"several_final_nodes"}
+
+
+async def test_two_quick_presses_of_duplicate_in_the_list_add_two_steps(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    assert user.client is not None
+    steps = next(one for one in user.client.elements.values() if type(one).__name__ == "StepsList")
+
+    for _ in range(2):
+        UserInteraction(user, {steps}, None).trigger("verb", {"verb": "copy", "id": "text_template"})
+    await asyncio.sleep(0.3)
+
+    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    assert [node.id for node in document.nodes[2:]] == ["text_template_2", "text_template_3"]

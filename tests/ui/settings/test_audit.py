@@ -59,6 +59,7 @@ async def test_the_log_is_told_in_sentences_that_lead_to_what_still_exists(site:
     assert "Web shop: version 1" in said
     assert "deleted a flow" in said
     assert "Old one" in said
+    assert "signed in \nada\n" not in said, "who did it is not said twice"
     assert "ada \nsigned in" in said
     assert "flow_" not in said
     assert user.client is not None
