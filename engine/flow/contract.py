@@ -384,7 +384,14 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
     for low, high in (("minimum", "maximum"), ("min_length", "max_length"), ("min_items", "max_items")):
         least, most = field.get(low), field.get(high)
         if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
-            found.append(Problem("contradiction", f"`{name}`: {low} is larger than {high}.", node.id, f"{here}/{low}"))
+            found.append(
+                Problem(
+                    "contradiction",
+                    f"`{name}`: {low} is larger than {high}, so no value would fit.",
+                    node.id,
+                    f"{here}/{low}",
+                )
+            )
     pattern = field.get("pattern")
     if isinstance(pattern, str) and (why := why_not(pattern)):
         found.append(
@@ -401,6 +408,8 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
                 _check_value(field, field[key], "", errors)
             if errors:
                 found.append(
-                    Problem(f"bad_{key}", f"`{name}`: the {key} {errors[0].detail}.", node.id, f"{here}/{key}")
+                    Problem(
+                        f"bad_{key}", f"`{name}`: the {key} does not fit: {errors[0].detail}.", node.id, f"{here}/{key}"
+                    )
                 )
     return found

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import Problem
+from engine.flow.wrong_values import what_it_must_be
 
 FORMAT = 1
 MAX_NODES = 500
@@ -238,7 +239,10 @@ def _shape_problem(body: dict[str, Any], error: dict[str, Any]) -> Problem:
             )
         case _:
             return Problem(
-                "invalid_value", f"`{location[-1] if location else 'document'}`: {error['msg']}.", node_id, pointer
+                "invalid_value",
+                f"`{location[-1] if location else 'document'}` {what_it_must_be(error)}.",
+                node_id,
+                pointer,
             )
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,7 @@ from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
+from engine.flow.wrong_values import wrong_value
 
 #: A node's one line is made from so much of each text.
 SUMMED_UP = 400
@@ -189,7 +190,9 @@ def _node_problems(
         for name in node.inputs:
             if name not in kind.inputs.model_fields:
                 yield Problem("unknown_key", f"{kind.title} has no input `{name}`.", node.id, f"/inputs/{name}")
-    yield from kind.check(node, document)
+    checked = kind.check(node, document)
+    yield from checked
+    yield from _literal_problems(node, kind, {problem.pointer for problem in checked})
     parked = node.id in graph.parked
     yield from _reference_problems(node, kind, document, graph, scopes, catalog, parked=parked)
     if not parked:
@@ -209,7 +212,25 @@ def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) ->
             elif item["type"] == "missing":
                 yield Problem("setting_missing", f"`{name}` has no value yet.", node.id, pointer, blocks_import=False)
             else:
-                yield Problem("invalid_value", f"`{name}`: {item['msg']}.", node.id, pointer)
+                yield Problem("invalid_value", f"{wrong_value(model, item)}.", node.id, pointer)
+
+
+def _literal_problems(node: Node, kind: NodeType, told: Container[str]) -> Iterator[Problem]:
+    """Fixed values that would fail every run. What data will be is known only then."""
+    fixed = {
+        name: value
+        for name, value in node.inputs.items()
+        if value is not None and not (isinstance(value, str) and "{{" in value)
+    }
+    try:
+        kind.inputs.model_validate(fixed)
+    except ValidationError as error:
+        for item in error.errors():
+            pointer = "/inputs" + "".join(f"/{part}" for part in item["loc"])
+            if item["type"] not in {"missing", "extra_forbidden"} and pointer not in told:
+                yield Problem(
+                    "invalid_value", f"{wrong_value(kind.inputs, item)}.", node.id, pointer, blocks_import=False
+                )
 
 
 def _reference_problems(
@@ -255,7 +276,9 @@ def _target_problem(
 ) -> Problem | None:
     target = document.node(reference.node_id)
     if target is None:
-        return Problem("bad_reference", f"`{reference}` names a node that is not there.", node.id, pointer)
+        return Problem(
+            "bad_reference", f"`{reference}` names a node that is not there. Choose other data.", node.id, pointer
+        )
     if not graph.is_ancestor(target.id, node.id):
         return Problem(
             "not_an_ancestor",

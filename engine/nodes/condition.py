@@ -84,7 +84,14 @@ def _check(node: Node, document: Document) -> list[Problem]:
             found.append(Problem("unknown_key", f"`{unknown[0]}` is not a part of a rule.", node.id, at))
         operator = rule.get("operator", "equals")
         if operator not in OPERATOR_TITLES:
-            found.append(Problem("invalid_value", f"`{operator}` is no comparison.", node.id, f"{at}/operator"))
+            found.append(
+                Problem(
+                    "invalid_value",
+                    f"`{operator}` is no comparison. Use one like `equals`, `greater` or `contains`.",
+                    node.id,
+                    f"{at}/operator",
+                )
+            )
         elif why := rule_problem(operator, rule.get("right")):
             found.append(Problem("bad_pattern", why, node.id, f"{at}/right", blocks_import=False))
     return found

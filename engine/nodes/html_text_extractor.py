@@ -19,7 +19,7 @@ from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
 from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
-from engine.nodes.page_text import SelectorUnreadable, check_selector, extract_text
+from engine.nodes.page_text import HOW_TO_SELECT, SelectorUnreadable, check_selector, extract_text
 
 
 class Config(NodeConfig):
@@ -61,7 +61,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     try:
         text, title, length = await context.in_thread(work)
     except SelectorUnreadable as error:
-        raise NodeFailed(str(error), remedy="Write it as in a style sheet, like `.price` or `article h2`.") from error
+        raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
     except PageTooTangled as error:
         raise NodeFailed(
             "The HTML cannot be read: it is broken in a way that is not safe to read.",
@@ -88,7 +88,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
         try:
             check_selector(selector)
         except SelectorUnreadable as error:
-            found.append(Problem("bad_selector", str(error), node.id, pointer, blocks_import=False))
+            found.append(Problem("bad_selector", f"{error} {HOW_TO_SELECT}", node.id, pointer, blocks_import=False))
     return found
 
 

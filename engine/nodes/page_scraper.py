@@ -43,7 +43,15 @@ from engine.flow.node_type import (
     Text,
 )
 from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
-from engine.nodes.page_text import Page, SelectorUnreadable, check_selector, decode_body, needs_browser, read_page
+from engine.nodes.page_text import (
+    HOW_TO_SELECT,
+    Page,
+    SelectorUnreadable,
+    check_selector,
+    decode_body,
+    needs_browser,
+    read_page,
+)
 from engine.nodes.web_answers import ask_robots, shown, status_failure
 
 _HTML = {"text/html", "application/xhtml+xml"}
@@ -136,6 +144,7 @@ def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None) -> Page:
         if kind and not kind.startswith("text/") and not kind.endswith(("json", "xml", "javascript")):
             raise NodeFailed(
                 f"`{shown(answer.url)}` is not a web page but a file of the type {kind[:60]}.",
+                why="This node reads HTML and other text.",
                 remedy="Use the address of a page. Files cannot be read yet.",
             )
         return Page(text=written, markdown=written)
@@ -146,7 +155,7 @@ def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None) -> Page:
         page = content()
         drawn_by_script = not drawn and len(page.text) < 200 and needs_browser(written)
     except SelectorUnreadable as error:
-        raise NodeFailed(str(error), remedy="Write it as in a style sheet, like `.price` or `article h2`.") from error
+        raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
     except PageTooTangled as error:
         raise NodeFailed(
             f"`{shown(answer.url)}` cannot be read: its HTML is broken in a way that is not safe to read.",
@@ -173,7 +182,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
     try:
         check_selector(selector)
     except SelectorUnreadable as error:
-        return [Problem("bad_selector", str(error), node.id, "/config/selector", blocks_import=False)]
+        return [Problem("bad_selector", f"{error} {HOW_TO_SELECT}", node.id, "/config/selector", blocks_import=False)]
     return []
 
 

@@ -49,6 +49,9 @@ _SCRIPT_ROOTS = (
 _LITTLE_TEXT = 200
 
 
+HOW_TO_SELECT = "Write it as in a style sheet, like `.price` or `article h2`."
+
+
 class SelectorUnreadable(ValueError):  # noqa: N818 - reads as the fact it is
     """The text is no CSS selector."""
 

@@ -54,6 +54,7 @@ def read_json(text: str) -> Json:
         raise NodeFailed(
             "The text is empty, so there is no JSON in it.",
             code="invalid_json",
+            why="The text bound to it was empty in this run.",
             remedy="Bind Text to data that is there.",
         )
     try:

@@ -111,6 +111,7 @@ class Crawl:
             kind = answer.content_type[:60] or "no type"
             raise NodeFailed(
                 f"`{shown(start)}` is not a web page but a file of the type {kind}.",
+                why="The search follows the links of web pages.",
                 remedy="Use the address of the site's first page.",
             )
         self._site = site_of(url)

@@ -117,7 +117,10 @@ def render_template(template: str, scope: Scope) -> str:
         size += len(text)
         if size > MAX_TEXT:
             raise NodeFailed(
-                f"The text is longer than {MAX_TEXT // 1024 // 1024} MiB.", code="template_error", remedy=_REMEDY
+                f"The text is longer than {MAX_TEXT // 1024 // 1024} MiB.",
+                code="template_error",
+                why="The data put into it was too long in this run.",
+                remedy="Put less data into the template, or cut it with the filter `truncate`.",
             )
     return "".join([*written, template[at:]])
 
@@ -138,7 +141,7 @@ def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str
 def template_references(template: str) -> list[Reference | BadReference]:
     """Every reference of a template, filters taken off; none of one that cannot be read, which `check` tells."""
     if is_simple(template):
-        return [split_filters(inside)[0] for inside in _insides(template)]
+        return [parse_reference(_split_pipes(inside)[0]) for inside in _insides(template)]
     return list(template_facts(template)[1])
 
 
@@ -164,10 +167,29 @@ def _no_reference(reference: BadReference) -> NodeFailed:
 
 def _check(node: Node, document: Document) -> list[Problem]:
     template = node.inputs.get("template")
-    if not isinstance(template, str) or is_simple(template):
+    if not isinstance(template, str):
         return []
-    wrong, _ = template_facts(template)
+    wrong = _wrong_filter(template) if is_simple(template) else template_facts(template)[0]
     return [Problem("template_error", str(wrong), node.id, "/inputs/template")] if wrong else []
+
+
+def _wrong_filter(template: str) -> str:
+    """What is wrong with the first filter that cannot be used on data that is named rightly, as a sentence."""
+    for start, end in _places(template):
+        first, *rest = _split_pipes(template[start + 2 : end - 2])
+        if isinstance(parse_reference(first), BadReference):
+            continue  # told as what it is
+        for text in rest:
+            match = _FILTER.fullmatch(text)
+            arguments = _arguments(match.group(2) or "") if match else None
+            if match is None or arguments is None:
+                why = "A filter is written like `upper`, or `truncate(100)` with values in its brackets."
+                wrong = f"`{text.strip()}` is no filter. {why}"
+            else:
+                wrong = filter_problem(match.group(1), len(arguments))
+            if wrong:
+                return f"Line {template.count(chr(10), 0, start) + 1}: {wrong}"
+    return ""
 
 
 def _places(template: str) -> list[tuple[int, int]]:

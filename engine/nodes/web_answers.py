@@ -9,6 +9,16 @@ from http import HTTPStatus
 
 from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, SiteRules
 
+#: What a status usually means, for an answer that says nothing itself.
+_REASONS = {
+    401: "It wants to know who asks: a key or password is missing or wrong.",
+    403: "It does not let this be read: a key or password is missing, or has no right to it.",
+    404: "There is nothing at this address.",
+    408: "It waited too long for the request.",
+    410: "What was at this address is gone for good.",
+    429: "It was asked too often.",
+}
+
 
 def shown(url: str) -> str:
     """A URL as a message shows it: without query, which may hold keys."""
@@ -23,11 +33,17 @@ def status_failure(answer: HttpAnswer, asked: str, *, code: str = "http_status",
     return NodeFailed(
         f"`{shown(asked)}` answered {answer.status}{phrase(answer.status)}.",
         code=code,
-        why=f"It said: {said}" if said else "",
+        why=f"It said: {said}" if said else _usual_reason(answer.status),
         remedy=remedy or ("Try again later." if passing else "Check the address and what is sent to it."),
         passing=passing,
         retry_after=retry_after(answer.headers) if passing else None,
     )
+
+
+def _usual_reason(status: int) -> str:
+    if status >= 500:
+        return "The server there has a fault, or too much to do."
+    return _REASONS.get(status, "The server there did not take what it was asked.")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

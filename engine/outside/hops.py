@@ -98,7 +98,10 @@ def sendable(headers: Mapping[str, str]) -> dict[str, str]:
         if not _HEADER_NAME.match(name):
             raise BadHeader(f"`{name[:60]}` cannot be the name of a header. Use letters, digits and hyphens.")
         if _HEADER_BREAK.search(value):
-            raise BadHeader(f"The header `{name}` cannot be sent: its value holds a line break or a zero character.")
+            raise BadHeader(
+                f"The header `{name}` cannot be sent: its value holds a line break or a zero character. "
+                "Take it out of the value."
+            )
         if name.lower() not in _OWN_HEADERS:
             sendable[name.lower()] = value.strip()
     return sendable

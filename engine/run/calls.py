@@ -50,7 +50,7 @@ def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Jso
     """What the called flow begins with, defaults applied. Raises NodeFailed with every field that is wrong."""
     payload, errors = check_payload(input_fields(called.plan.document), values)
     if errors:
-        said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}` {error.detail}" for error in errors[:5])
+        said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}`: {error.detail}" for error in errors[:5])
         raise NodeFailed(
             f"“{called.title}” does not take this input: {said}.",
             code="input_missing",

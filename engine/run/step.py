@@ -12,6 +12,7 @@ from engine.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed
 from engine.flow.references import Missing, Scope, escape_pointer
+from engine.flow.wrong_values import wrong_value
 from engine.run.calls import InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
@@ -231,9 +232,13 @@ class StepRun:
             values = kind.inputs.model_validate(self.inputs)
         except ValidationError as error:
             first = error.errors()[0]
-            where = first["loc"][-1] if first["loc"] else "input"
-            pointer = f"/inputs/{escape_pointer(str(where))}"
-            raise NodeFailed(f"`{where}`: {first['msg']}.", code="input_missing", pointer=pointer) from error
+            pointer = "".join(f"/{escape_pointer(str(part))}" for part in ("inputs", *first["loc"]))
+            raise NodeFailed(
+                f"{wrong_value(kind.inputs, first)}.",
+                why="The data bound to it was of another kind in this run.",
+                remedy="Bind it to data that fits: this step's input shows what came, the step before what it has.",
+                pointer=pointer,
+            ) from error
         running = kind.run(config, values, self)
         return self._opened(running) if self.planned.is_splitter else running
 

@@ -70,7 +70,7 @@ async def test_it_takes_one_slot_and_one_call_of_the_quota(world: World) -> None
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ({}, "`word` missing"),
+        ({}, "`word`: missing"),
         ({"word": "x", "loud": True}, "`loud`"),
         ({"word": "{{ api_input.out.n }}"}, "`word`"),
     ],

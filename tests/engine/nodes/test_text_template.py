@@ -99,7 +99,8 @@ async def test_filters_cannot_blow_a_text_up(write, filters):
 PROBLEMS = [
     ("{{ 7*7 }}", "bad_reference", "7*7"),
     ("{{ items | upper }}", "bad_reference", "items"),
-    ("{{ api_input.out.text | nope }}", "bad_reference", "nope"),
+    ("{{ api_input.out.text | nope }}", "template_error", "Line 1: There is no filter `nope`"),
+    ("{{ api_input.out.text | 5 }}", "template_error", "Line 1: `5` is no filter"),
     ("{% if x %}{% endif %}", "bad_reference", "{{ x }}"),
     ("{% if api_input.out.nope %}{% endif %}", "unknown_field", "nope"),
     ("{% if gone.out %}{% endif %}", "bad_reference", "not there"),

@@ -1,0 +1,238 @@
+"""One case of a node type: what its node is set to and given, and exactly what comes of it. Cases run in a small whole flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from engine.flow.contract import check_payload
+from engine.flow.document import Document
+from engine.flow.node_type import NodeFailed
+from engine.flow.validation import problems
+from engine.ids import new_id
+from engine.jobs.datasets import WorkspaceDatasets
+from engine.nodes import CATALOG
+from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.models import ModelConnection, ModelRequest, Models, split_model
+from engine.outside.sandbox.pool import Sandbox
+from engine.run.calls import CalledPlan
+from engine.run.plan import compile_plan
+from engine.run.runner import RunOptions, run_flow
+from tests.engine.jobs.world import World
+from tests.engine.nodes.node_in_flow import Notebook
+from tests.stand_ins.network import Names
+from tests.stand_ins.openai_server import OpenAIServer
+from tests.stand_ins.web_site import WebSite
+
+Json = Any
+Kind = Literal["good", "odd", "bad"]
+#: What the caller sent.
+GIVEN = "{{ api_input.out.value }}"
+#: Stands for the local site in a case.
+SITE = "http://site.test"
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The step's error: what happened, why, and what to do."""
+
+    message: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is told before anything runs, and at which field."""
+
+    pointer: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a caller is told: pointer -> what is wrong."""
+
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`comes`: the node's `out`, or a Fails, a Problem or a Refused. `says`: what the model answers. `only`: the keys of `out` that count."""
+
+    kind: Kind
+    what: str
+    comes: Json | Fails | Problem | Refused
+    given: Json = None
+    config: Mapping[str, Json] = field(default_factory=dict)
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    warns: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+def good(what: str, comes: Json, given: Json = None, **more: Any) -> Case:
+    """What the node is made for."""
+    return Case("good", what, comes, given, **more)
+
+
+def odd(what: str, comes: Json, given: Json = None, **more: Any) -> Case:
+    """Empty, null, of another script, of another type that still makes sense, huge."""
+    return Case("odd", what, comes, given, **more)
+
+
+def bad(what: str, comes: Fails | Problem | Refused, given: Json = None, **more: Any) -> Case:
+    """What cannot work, told in words."""
+    return Case("bad", what, comes, given, **more)
+
+
+def after_a_branch(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """A Condition that never goes on by `no`: `gone` is skipped, `there` gives what was sent."""
+    rules = [{"left": 1, "operator": "equals", "right": 1}]
+    return [
+        {"id": "choice", "type": "condition", "inputs": {"rules": rules}},
+        {"id": "gone", "type": "set_fields", "inputs": {"x": 1}},
+        {"id": "there", "type": "parse_json", "inputs": {"text": GIVEN}},
+        node,
+    ], "api_input>choice choice.no>gone choice.yes>there gone>node there>node node>end"
+
+
+def both_ways(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """What goes on by `yes` and by `no`, brought together again."""
+    sides: list[dict[str, Any]] = [
+        {"id": side, "type": "set_fields", "inputs": {"by": side, "value": "{{ node.out }}"}} for side in ("yes", "no")
+    ]
+    joined = {"id": "joined", "type": "first_value"}
+    return [node, *sides, joined], "api_input>node node.yes>yes node.no>no yes>joined no>joined joined>end"
+
+
+def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """A Splitter and a Flatten with a Parse JSON between them, whose items fail when they are no JSON."""
+    splitter = {"id": "each", "type": "array_splitter", "inputs": {"items": GIVEN}}
+    flatten = {"id": "all", "type": "array_flatten"}
+    work = {"id": "work", "type": "parse_json", "inputs": {"text": f"{{{{ {node['id']}.out }}}}"}}
+    if node["type"] == "array_flatten":
+        work["inputs"] = {"text": "{{ each.out }}"}
+        return [splitter, work, node], "api_input>each each>work work>node node>end"
+    return [node, work, flatten], "api_input>node node>work work>all all>end"
+
+
+SHAPES = {
+    "condition": (both_ways, "joined"),
+    "first_value": (after_a_branch, "node"),
+    "array_splitter": (in_a_list, "all"),
+    "array_flatten": (in_a_list, "node"),
+}
+
+
+def flow_of(kind: str, case: Case) -> Document:
+    """API Input -> the node, with what it needs around it -> API Output."""
+    start: dict[str, Any] = {
+        "id": "api_input",
+        "type": "api_input",
+        "config": {"fields": [{"name": "value", "type": "string"}]},
+    }
+    node: dict[str, Any] = {
+        "id": "node",
+        "type": kind,
+        "label": CATALOG[kind].title,
+        "config": dict(case.config),
+        "inputs": dict(case.inputs),
+    }
+    if kind == "api_input":
+        nodes, edges, shown = [{"id": "change", "type": "set_fields"}], "api_input>change change>end", "api_input"
+        start["config"] = dict(case.config)
+    elif kind == "api_output":
+        change = {"id": "change", "type": "parse_json", "inputs": {"text": GIVEN}}
+        nodes, edges, shown = [change, {**node, "id": "end"}], "api_input>change change>end", ""
+    else:
+        shape, shown = SHAPES.get(kind, (lambda one: ([one], "api_input>node node>end"), "node"))
+        nodes, edges = shape(node)
+    if shown:
+        nodes = [*nodes, {"id": "end", "type": "api_output", "inputs": {"out": f"{{{{ {shown}.out }}}}"}}]
+    drawn = []
+    for number, edge in enumerate(edges.split()):
+        source, target = edge.split(">")
+        source, _, port = source.partition(".")
+        drawn.append({"id": f"e{number}", "source": source, "source_port": port or "out", "target": target})
+    return Document.model_validate({"format": 1, "nodes": [start, *nodes], "edges": drawn})
+
+
+async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, tuple[str, ...]]:
+    """Checks the flow, runs it when there is nothing to tell, and gives the `out` or the error, and the node's warnings."""
+    document = flow_of(kind, case)
+    told = [one for one in problems(document, CATALOG) if one.code != "no_processing_node"]
+    if told:
+        assert len(told) == 1, told
+        return Problem(told[0].pointer, told[0].message), ()
+    if kind == "api_input":
+        value, errors = check_payload(case.config["fields"], case.given)
+        return Refused({one.pointer: one.detail for one in errors}) if errors else value, ()
+    services.model.say(*case.says)
+    plan, notebook = compile_plan(document, CATALOG, trial=True), Notebook()
+    outcome = await run_flow(
+        plan, {"value": case.given}, system={}, services=services, recorder=notebook, options=RunOptions(new_id("job"))
+    )
+    warnings = notebook.steps["end" if kind == "api_output" else "node"].warnings
+    if outcome.error:
+        return Fails(outcome.error.message, outcome.error.why, outcome.error.remedy), warnings
+    out = outcome.result if kind == "api_output" else outcome.result["out"]
+    return {key: out[key] for key in case.only} if case.only else out, warnings
+
+
+class Services:
+    """What a worker hands to a run: a door that may reach this machine, one model server, a store, one flow to call."""
+
+    def __init__(self, world: World, site: WebSite, model: OpenAIServer) -> None:
+        self.site = site
+        self.model = model
+        self.http = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+        self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
+        self._models = Models(self.http)
+        self._sandbox = Sandbox(1)
+        self._connection = ModelConnection("box", "openai_compatible", model.url)
+
+    async def close(self) -> None:
+        """Ends what it opened."""
+        await self.http.aclose()
+        await self._sandbox.close()
+
+    async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
+        name, _ = split_model(question.model)
+        request = ModelRequest.of(question, on_delta=on_text, on_call=on_call)
+        return await self._models.ask(None if name is None else self._connection, request)
+
+    def secret(self, secret_id: str) -> str:
+        if secret_id != "sec_1":
+            raise NodeFailed("There is no such secret.", why="It was deleted.", remedy="Choose another one.")
+        return "swordfish"
+
+    async def in_thread(self, work: Any, *args: Any) -> Any:
+        return work(*args)
+
+    async def render_template(self, template: str, data: Any) -> str:
+        return await self._sandbox.render(template, data)
+
+    async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
+        """A flow that greets whom it is given."""
+        fields = [{"name": "name", "type": "string", "required": True}]
+        greet = {"id": "greet", "type": "text_template", "inputs": {"template": "Hello {{ api_input.out.name }}"}}
+        nodes = [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}, greet]
+        edges = [{"id": "e", "source": "api_input", "target": "greet"}]
+        document = Document.model_validate({"format": 1, "nodes": nodes, "edges": edges})
+        return CalledPlan(flow_id, 1, "Greeting", compile_plan(document, CATALOG))
+
+
+def at_site(value: Json, here: str, there: str) -> Json:
+    """The value with every text of it about another address."""
+    match value:
+        case str():
+            return value.replace(here, there)
+        case list() | tuple():
+            return type(value)(at_site(one, here, there) for one in value)
+        case dict():
+            return {key: at_site(one, here, there) for key, one in value.items()}
+        case Fails() | Case():
+            return replace(value, **{one.name: at_site(getattr(value, one.name), here, there) for one in fields(value)})
+    return value

@@ -1,0 +1,90 @@
+"""Every node type with good, odd and bad inputs: exactly what comes out, or the words that tell what, why and what to do.
+
+A new node type fails here until its cases stand in one of the two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.nodes import CATALOG
+from storage.dataset_changes import checked_rows
+from tests.engine.jobs.world import World, open_world
+from tests.engine.nodes import cases_of_data, cases_of_outside
+from tests.engine.nodes.node_case import SITE, Case, Fails, Problem, Refused, Services, at_site, what_comes
+from tests.factories import person
+from tests.stand_ins.openai_server import OpenAIServer
+from tests.stand_ins.web_site import WebSite
+
+TABLE = {**cases_of_data.CASES, **cases_of_outside.CASES}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """With the dataset `Goods`."""
+    made = open_world(tmp_path_factory.mktemp("cases"))
+    ada = person(made.workspace_id)
+    made.write(import_rows, ada, made.write(add_dataset, ada, "Goods"), checked_rows(cases_of_outside.GOODS))
+    made.write(add_dataset, ada, "Kept")
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[WebSite]:
+    with WebSite(cases_of_outside.PAGES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def services(world: World, site: WebSite, model: OpenAIServer) -> AsyncIterator[Services]:
+    made = Services(world, site, model)
+    yield made
+    await made.close()
+
+
+def test_every_node_type_has_good_odd_and_bad_cases():
+    assert set(TABLE) == set(CATALOG)
+    missing = {
+        name: {"good", "odd", "bad"} - {case.kind for case in cases}
+        for name, cases in TABLE.items()
+        if {case.kind for case in cases} != {"good", "odd", "bad"}
+    }
+    assert missing == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [pytest.param(name, case, id=f"{name}-{case.kind}-{case.what}") for name, cases in TABLE.items() for case in cases],
+)
+async def test_what_comes_of_it(name: str, case: Case, services: Services) -> None:
+    here = at_site(case, SITE, services.site.origin)
+    comes, warnings = await what_comes(name, here, services)
+    assert at_site((comes, warnings), services.site.origin, SITE) == (case.comes, case.warns)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [(name, case) for name, cases in TABLE.items() for case in cases if case.kind == "bad"],
+    ids=lambda value: value if isinstance(value, str) else value.what,
+)
+def test_what_is_bad_is_told_with_what_to_do(name: str, case: Case) -> None:
+    match case.comes:
+        case Refused(errors):
+            assert errors and all(errors.values())
+        case Problem(pointer, message):
+            assert pointer.startswith(("/config/", "/inputs")) and message.endswith(".")
+        case Fails(message, _, remedy):
+            assert message.endswith(".")
+            assert remedy.endswith(".") or ". " in message, "the door says it all in one"
+        case _:
+            pytest.fail(f"{name}: {case.what} is not told")
