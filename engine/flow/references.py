@@ -167,13 +167,7 @@ def render(binding: Json, scope: Scope, missing: list[Missing]) -> Json:
     A reference that names nothing gives null (alone) or nothing (in text) and is added to `missing`. Depth is
     bounded by the document's own limit of 64.
     """
-    if isinstance(binding, str):
-        return _render_text(binding, scope, missing)
-    if isinstance(binding, dict):
-        return {key: render(item, scope, missing) for key, item in binding.items()}
-    if isinstance(binding, list):
-        return [render(item, scope, missing) for item in binding]
-    return binding
+    return prepare_binding(binding)(scope, missing)
 
 
 #: A binding that was read once: gives its value in a scope; references that name nothing are added to the list.
@@ -181,7 +175,7 @@ Rendering = Callable[["Scope", list[Missing]], Json]
 
 
 def prepare_binding(binding: Json) -> Rendering:
-    """Reads a binding once, for rendering it often. The same values as `render`."""
+    """Reads a binding once, for rendering it often. Keys are no bindings."""
     if isinstance(binding, str):
         return _prepare_text(binding)
     if isinstance(binding, dict):
@@ -239,20 +233,6 @@ def as_text(value: Json) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _render_text(text: str, scope: Scope, missing: list[Missing]) -> Json:
-    pieces = list(split_text(text))
-    if len(pieces) == 1 and isinstance(pieces[0], Reference):
-        return _look_up(pieces[0], scope, missing)
-    return "".join(
-        piece
-        if isinstance(piece, str)
-        else as_text(_look_up(piece, scope, missing))
-        if isinstance(piece, Reference)
-        else "{{ " + piece.text + " }}"
-        for piece in pieces
-    )
 
 
 def _look_up(reference: Reference, scope: Scope, missing: list[Missing]) -> Json:

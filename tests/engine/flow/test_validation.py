@@ -35,6 +35,13 @@ def template(node_id="text_template", text="Hi {{ api_input.out.url }}"):
     return {"id": node_id, "type": "text_template", "inputs": {"template": text}}
 
 
+def grouped(levels):
+    inner = {"name": "a", "type": "string"}
+    for _ in range(levels - 1):
+        inner = {"name": "a", "type": "object", "fields": [inner]}
+    return inner
+
+
 def codes(document):
     return [problem.code for problem in problems(document, CATALOG)]
 
@@ -85,6 +92,23 @@ WRONG = {
     "unknown_type_version": flow(
         [api_input(), {**template(text="x"), "type_version": 9}], [("api_input", "text_template")]
     ),
+    "several_api_outputs": flow(
+        [
+            api_input(),
+            template(),
+            {"id": "api_output", "type": "api_output"},
+            {"id": "api_output_2", "type": "api_output"},
+        ],
+        [("api_input", "text_template"), ("text_template", "api_output"), ("text_template", "api_output_2")],
+    ),
+    "too_many_fields": flow(
+        [api_input(fields=[{"name": f"f{n}"} for n in range(101)]), template(text="x")],
+        [("api_input", "text_template")],
+    ),
+    "too_deep": flow(
+        [api_input(fields=[grouped(4)]), template(text="x")],
+        [("api_input", "text_template")],
+    ),
     "several_api_inputs": flow(
         [api_input(), {**api_input(), "id": "api_input_2"}, template()],
         [("api_input", "text_template"), ("api_input_2", "text_template")],
@@ -122,6 +146,31 @@ def test_nodes_on_and_after_a_cycle_are_not_told_that_their_data_is_missing():
 
 def test_a_node_of_an_unknown_type_is_not_called_no_work():
     assert codes(flow([api_input(), {"id": "x", "type": "rocket"}], [("api_input", "x")])) == ["unknown_type"]
+
+
+def test_a_processing_node_counts_only_when_the_api_input_reaches_it():
+    source = {"id": "rows", "type": "dataset_source", "config": {"dataset": "Goods"}}
+    output = {"id": "api_output", "type": "api_output"}
+    nodes = [api_input(), source, template(text="{{ rows.out }}"), output]
+    beside = flow(nodes, [("api_input", "api_output"), ("rows", "text_template"), ("text_template", "api_output")])
+    assert codes(beside) == ["no_processing_node"]
+    reached = flow(nodes, [("api_input", "text_template"), ("rows", "text_template"), ("text_template", "api_output")])
+    assert codes(reached) == []
+
+
+def test_groups_of_fields_may_be_three_levels_deep():
+    document = flow([api_input(fields=[grouped(3)]), template(text="x")], [("api_input", "text_template")])
+    assert codes(document) == []
+
+
+def test_what_only_stops_a_deployment_is_no_obstacle_to_an_import():
+    """And the other way round: every other problem is one."""
+    only_for_deploy = {code for code in WRONG if all(not one.blocks_import for one in found_as(code))}
+    assert only_for_deploy == {"no_api_input", "no_processing_node", "several_final_nodes", "input_missing"}
+
+
+def found_as(code):
+    return [problem for problem in problems(WRONG[code], CATALOG) if problem.code == code]
 
 
 def test_all_problems_are_reported_at_once():
@@ -169,7 +218,30 @@ BAD_FILES = {
     "too_many_nodes": json.dumps(
         {"format": 1, "nodes": [{"id": f"n{n}", "type": "prompt"} for n in range(501)]}
     ).encode(),
+    "too_many_edges": json.dumps(
+        {
+            "format": 1,
+            "nodes": [],
+            "edges": [{"id": f"e{n}", "source": "a", "target": "b", "source_port": str(n)} for n in range(2_001)],
+        }
+    ).encode(),
+    "too_long": json.dumps({"format": 1, "title": "x" * 201}).encode(),
 }
+
+
+def test_as_much_as_a_flow_may_have_is_taken_in():
+    nodes = [{"id": f"n{n}", "type": "prompt", "label": "x" * 200} for n in range(500)]
+    edges = [{"id": f"e{n}", "source": "a", "target": "b"} for n in range(2_000)]
+    file, found = parse_flow_file(json.dumps({"format": 1, "title": "x" * 200, "nodes": nodes, "edges": edges}))
+    assert found == [] and file is not None
+
+
+@pytest.mark.parametrize(("given", "title"), [({}, "my flow"), ({"title": "  "}, "my flow"), ({"title": " A "}, "A")])
+def test_a_file_without_a_title_has_that_of_the_file(given, title):
+    file, _ = parse_flow_file(json.dumps({"format": 1, **given}), fallback_title="my flow")
+    assert file is not None and file.title == title
+    untitled, _ = parse_flow_file(json.dumps({"format": 1}))
+    assert untitled is not None and untitled.title == "Untitled flow"
 
 
 @pytest.mark.parametrize("code", BAD_FILES)

@@ -53,6 +53,23 @@ SPLIT = "in>c c.yes>y c.no>n"
             id="what comes after a skipped node is skipped",
         ),
         pytest.param(
+            [
+                ("s", "array_splitter", {"items": ["{{ y.out }}", 1]}),
+                ("i", "work", {"x": "{{ s.out }}!"}),
+                ("f", "array_flatten"),
+                ("j", "first_value", {"values": ["{{ f.out.items }}", "{{ n.out }}"]}),
+            ],
+            "y>s s>i i>f f>j n>j",
+            {"hi": {"output": ["yes: hi!", "1!"]}, "ho": {"output": "no: ho"}},
+            id="one side goes through a list",
+        ),
+        pytest.param(
+            [("e", "work", {"x": "{{ y.out }}"}, {}, {"on_error": "skip"}), ("j", "first_value")],
+            "y>e e>j n>j",
+            {"hi": {"output": "yes: hi"}, "ho": {"output": "no: ho"}},
+            id="a longer side",
+        ),
+        pytest.param(
             [("d", "work", {"x": "{{ y.out }}{{ n.out }}!"})],
             "y>d n>d",
             {"hi": {"output": "yes: hi!"}, "ho": {"output": "no: ho!"}},
@@ -94,6 +111,22 @@ async def test_a_condition_needs_all_or_any_of_its_rules(match, rules, port):
     assert outcome.result == {"v": 7}
     assert notebook.step("c").log == (f"Went on by {port}.",)
     assert notebook.step("y").status == ("completed" if port == "yes" else "skipped")
+
+
+async def test_a_flow_whose_final_node_was_skipped_gives_null():
+    for word, output in (("hi", "yes: hi"), ("ho", None)):
+        outcome, _ = await go(flow(SIDES[:2], "in>c c.yes>y"), {"word": word})
+        assert (outcome.error, outcome.result) == (None, {"output": output})
+
+
+async def test_a_default_may_be_null_and_is_no_skipped_node():
+    nodes = [
+        ("a", "work", {"x": "bad"}, {}, {"on_error": "use_default"}),
+        ("j", "first_value", {"values": ["{{ a.out }}", 5]}),
+    ]
+    outcome, notebook = await go(flow(nodes, "in>a a>j"), {})
+    assert (outcome.result, notebook.step("a").status) == ({"output": None}, "completed")
+    assert notebook.step("a").warnings == ("It failed, so its default value was used: bad broke.",)
 
 
 async def test_another_attempt_goes_the_same_way():

@@ -1,0 +1,118 @@
+"""The policy of a node: which faults are tried again, how long is waited, and when it is no use."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from engine.clock import SystemClock
+from engine.flow.node_type import THE_JOBS, NodeFailed
+from engine.nodes import CATALOG
+from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, attempt, pause_before
+from tests.engine.nodes.node_in_flow import Services, run_node
+from tests.stand_ins.local_server import Reply, Seen
+from tests.stand_ins.web_site import WebSite
+
+
+class Work:
+    """Fails as told, one failure after another, then gives `done`."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+
+    async def __call__(self):
+        if self.failures:
+            raise self.failures.pop(0)
+        return "done"
+
+
+def busy(**more) -> NodeFailed:
+    return NodeFailed("Not now.", code="http_status", passing=True, **more)
+
+
+async def tried(*failures: Exception, retries: int = 2, deadline: float | None = None):
+    return await attempt(Work(*failures), 5, retries, SystemClock(), deadline)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_pause_is_any_part_of_a_time_that_doubles_up_to_a_limit(number):
+    """Full jitter: callers that failed together do not come back together."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1))
+    pauses = [pause_before(number, None) for _ in range(2_000)]
+    assert all(0 <= pause <= longest for pause in pauses)
+    assert min(pauses) < longest / 20 and max(pauses) > longest * 19 / 20
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(0.0, 0.0), (7.0, 7.0), (-5.0, 0.0), (100_000.0, 300.0)])
+def test_what_the_other_side_asks_for_is_waited_within_reason(asked, pause):
+    assert pause_before(1, asked) == pause
+
+
+async def test_passing_faults_are_tried_again_as_often_as_allowed():
+    done = await tried(busy(retry_after=0.02), busy(retry_after=0.03))
+    assert (done.value, done.failure) == ("done", None)
+    assert [(one.number, one.waited_ms, one.code) for one in done.tries] == [
+        (1, 0, "http_status"),
+        (2, 20, "http_status"),
+        (3, 30, None),
+    ]
+    failed = await tried(*[busy(retry_after=0)] * 3)
+    assert failed.failure is not None and len(failed.tries) == 3
+
+
+async def test_a_fault_that_stays_is_not_tried_again():
+    failed = await tried(NodeFailed("Wrong address.", code="bad_url"))
+    assert failed.failure is not None and (failed.failure.message, len(failed.tries)) == ("Wrong address.", 1)
+
+
+async def test_a_pause_beyond_the_jobs_deadline_is_not_begun():
+    begun = time.monotonic()
+    failed = await tried(busy(retry_after=30), deadline=begun + 20)
+    assert failed.failure is not None and failed.failure.message == "Not now.", "which tells more than a time limit"
+    assert len(failed.tries) == 1
+    assert time.monotonic() - begun < 15
+
+
+async def test_a_fault_of_our_own_is_told_as_one():
+    for error in (ZeroDivisionError("division by zero"), TimeoutError("elsewhere")):
+        failed = await tried(error)
+        assert (
+            failed.failure is not None and failed.failure.message == "The node stopped because of a fault in Flowport."
+        )
+        assert failed.failure.why == f"{type(error).__name__}: {error}"
+        assert len(failed.tries) == 1
+
+
+class BusyAtFirst(WebSite):
+    """Answers 503 and asks for a second, then answers."""
+
+    def reply(self, seen: Seen) -> Reply:
+        if self.hits("/") == 1:
+            return Reply(503, b"busy", {"retry-after": "1", "content-type": "text/plain"})
+        return Reply(200, b"here", {"content-type": "text/plain"})
+
+
+async def test_a_server_that_asks_for_a_pause_gets_it():
+    services = Services()
+    with BusyAtFirst() as site:
+        out, step = await run_node(services, "http_request", {}, {"url": site.at("/")}, policy={"retries": 1})
+        asked = [seen.at for seen in site.requests]
+    await services.http.aclose()
+    assert out["body"] == "here"
+    assert [one.waited_ms for one in step.tries] == [0, 1000]
+    assert len(asked) == 2
+
+
+def test_the_usual_time_limits():
+    usual = {name: kind.limit_for({}) for name, kind in CATALOG.items()}
+    others = {
+        "prompt": 180,
+        "website_mapper": 160,  # most pages x delay + 60
+        "page_scraper": 30,
+        "http_request": 30,
+        "call_flow": THE_JOBS,
+        "array_splitter": THE_JOBS,
+    }
+    assert usual == {**dict.fromkeys(CATALOG, 60), **others}
+    assert CATALOG["page_scraper"].limit_for({"use_browser": True}) == 60
