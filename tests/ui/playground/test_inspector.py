@@ -209,3 +209,33 @@ async def test_a_default_value_is_asked_for_only_where_it_is_used(site: Site, us
     await told(
         site, flow_id, lambda flow: (node := flow.node("page_scraper")) and node.policy.on_error == "use_default"
     )
+
+
+#: What is missing is told when the form stands.
+ENDS: dict[str, Any] = {
+    **FLOW,
+    "nodes": [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "a"}, {"name": "a"}]}},
+        {"id": "dataset_source", "type": "dataset_source", "config": {"count": 0}},
+        {"id": "dataset_sink", "type": "dataset_sink"},
+        {"id": "api_output", "type": "api_output"},
+    ],
+    "edges": [{"id": "e", "source": "api_input", "target": "dataset_sink"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("node_id", "told", "may_fail"),
+    [
+        ("api_input", "Two fields are named", False),
+        ("api_output", "Connect a node before", False),
+        ("dataset_source", "Choose a dataset", True),
+        ("dataset_sink", "Choose a dataset", True),
+    ],
+)
+async def test_what_happens_if_it_fails_is_asked_of_every_node_that_can(
+    site: Site, user: User, node_id: str, told: str, may_fail: bool
+) -> None:
+    await opened(user, site.flow("Ends", saved=False, file=ENDS), node_id)
+    await user.should_see(told, retries=40)
+    assert ("If it fails" in page_text(user)) is may_fail
