@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 if sys.dont_write_bytecode:
     # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
@@ -18,8 +18,8 @@ if sys.dont_write_bytecode:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
-# Shared machines are slow at times: that says nothing about what a property test looks for.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Shared machines are slow at times: how long one example takes says nothing about what a property test looks for.
+settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
