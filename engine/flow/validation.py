@@ -193,6 +193,7 @@ def _node_problems(
     checked = kind.check(node, document)
     yield from checked
     yield from _literal_problems(node, kind, {problem.pointer for problem in checked})
+    yield from _default_problems(node)
     parked = node.id in graph.parked
     yield from _reference_problems(node, kind, document, graph, scopes, catalog, parked=parked)
     if not parked:
@@ -231,6 +232,13 @@ def _literal_problems(node: Node, kind: NodeType, told: Container[str]) -> Itera
                 yield Problem(
                     "invalid_value", f"{wrong_value(kind.inputs, item)}.", node.id, pointer, blocks_import=False
                 )
+
+
+def _default_problems(node: Node) -> Iterator[Problem]:
+    policy = node.policy
+    if node.type == SPLITTER and policy.on_error == "use_default" and not isinstance(policy.default, list | None):
+        message = f"The default value of {node.name} must be a list: the nodes after it run once for each of its items."
+        yield Problem("invalid_value", message, node.id, "/policy/default", blocks_import=False)
 
 
 def _reference_problems(

@@ -8,6 +8,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import GROUPS
 from engine.flow.validation import problems
 from engine.nodes import CATALOG, NODE_TYPES
+from ui.forms.specs import specs_of_model
 
 BEFORE = [
     {
@@ -66,8 +67,20 @@ class TestEveryNode:
             (problem.code, problem.pointer) for problem in problems(changed, CATALOG)
         ]
 
+    def test_it_has_a_form(self, kind):
+        hidden = {name for name, info in kind.config.model_fields.items() if _extra(info).get("widget") == "hidden"}
+        specs = specs_of_model(kind.config)
+        assert [spec.name for spec in specs] == [name for name in kind.config.model_fields if name not in hidden]
+        assert [spec.name for spec in specs if not (spec.title and spec.help)] == []
+        choices = [spec for spec in specs if spec.kind == "select"]
+        assert [spec.name for spec in choices if len(spec.choices) < 2] == []
+
     def test_its_summary_survives_half_made_settings(self, kind):
         assert isinstance(kind.summary({}, {}), str)
+
+
+def _extra(info):
+    return info.json_schema_extra or {}
 
 
 def test_types_are_listed_once():

@@ -96,12 +96,14 @@ class BusyAtFirst(WebSite):
 async def test_a_server_that_asks_for_a_pause_gets_it():
     services = Services()
     with BusyAtFirst() as site:
-        out, step = await run_node(services, "http_request", {}, {"url": site.at("/")}, policy={"retries": 1})
-        asked = [seen.at for seen in site.requests]
+        out, step = await run_node(
+            services, "http_request", {"method": "POST"}, {"url": site.at("/")}, policy={"retries": 1}
+        )
+        keys = [seen.headers["idempotency-key"] for seen in site.requests]
     await services.http.aclose()
     assert out["body"] == "here"
     assert [one.waited_ms for one in step.tries] == [0, 1000]
-    assert len(asked) == 2
+    assert keys == ["job_1:http_request:"] * 2, "the other side can know it again"
 
 
 def test_the_usual_time_limits():
