@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
 from ui import sign_in
+from ui.closed_pages import give_back_memory
 from ui.datasets import dataset_page, files
 from ui.datasets import list_page as datasets
 from ui.flows import first_run, flow_page, templates
@@ -54,6 +55,7 @@ PAGES = (
 def register(app: App, root: FastAPI) -> None:
     """Adds the plain pages to `root`, the guard around NiceGUI's app, and every page. Call it before `ui.run_with(root)`."""
     remember_signatures()
+    give_back_memory()
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
         True  # a bar without a name over every page, for nothing
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.benchmarks import canvas, lists
+from tests.benchmarks import canvas, fetched_list, lists
 from tests.benchmarks.baseline import bare
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.pages import first_rows
@@ -141,3 +141,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
     lists.main()
+    fetched_list.main()
