@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 if sys.dont_write_bytecode:
@@ -23,13 +25,29 @@ settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
-LONG = ("browser", "seed", "contract", "live", "engine/jobs", "commands", "house")
+LONG = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """Files stay whole and in their order; `make test` hands them out as they stand."""
     here = Path(__file__).parent
     items.sort(key=lambda item: _place(item.path.relative_to(here).parent.as_posix()))
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty data folder with all tables: copying it is faster than migrating anew."""
+    from storage.database import open_database
+
+    data = tmp_path_factory.mktemp("migrated")
+    open_database(data).close()
+    return data
+
+
+@pytest.fixture
+def new_data(migrated: Path, tmp_path: Path) -> Path:
+    """A data folder of the test's own, with all tables and nothing in them."""
+    return Path(shutil.copytree(migrated, tmp_path / "data"))
 
 
 def _place(folder: str) -> int:

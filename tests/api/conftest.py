@@ -25,8 +25,8 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: MovedClock) -> Iterator[Database]:
-    opened = open_database(tmp_path / "data", clock=clock)
+def database(new_data: Path, clock: MovedClock) -> Iterator[Database]:
+    opened = open_database(new_data, clock=clock)
     yield opened
     opened.close()
 

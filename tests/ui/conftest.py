@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -86,14 +87,24 @@ class Site:
         return self.user
 
 
+@pytest.fixture(scope="package", autouse=True)
+def what_stays() -> Iterator[None]:
+    """The modules of the pages are imported before anything is frozen."""
+    import ui.pages  # noqa: F401
+
+    gc.collect()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def clock() -> MovedClock:
     return MovedClock()
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: MovedClock) -> Iterator[Database]:
-    opened = open_database(tmp_path / "data", clock=clock)
+def database(new_data: Path, clock: MovedClock) -> Iterator[Database]:
+    opened = open_database(new_data, clock=clock)
     yield opened
     opened.close()
 
@@ -119,6 +130,7 @@ async def empty_site(
     public_api = create_api(database, hub, settings)
     handlers = dict(nicegui_app.exception_handlers)
     with nicegui_reset_globals():
+        gc.freeze()  # NiceGUI looks through all memory three times a test: not through what was there before it
         os.environ["NICEGUI_USER_SIMULATION"] = "true"
         from ui.pages import register
         from ui.visit import App
@@ -136,6 +148,7 @@ async def empty_site(
             ):
                 yield Site(database, clock, workspace, root, settings, User(client))
         finally:
+            Client.page_routes.clear()  # or every module with a page is imported anew for the next test
             await public_api.close()
             os.environ.pop("NICEGUI_USER_SIMULATION", None)
             nicegui_app.exception_handlers = handlers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from engine.actions.workspaces import create_workspace, ensure_workspace
@@ -17,19 +15,9 @@ def clock():
     return MovedClock()
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """An empty database with all tables: copying it is faster than migrating anew."""
-    folder = tmp_path_factory.mktemp("migrated")
-    open_database(folder).close()
-    return folder / "flowport.db"
-
-
 @pytest.fixture
-def database(tmp_path, clock, migrated):
-    (tmp_path / "data").mkdir()
-    shutil.copy(migrated, tmp_path / "data")
-    database = open_database(tmp_path / "data", clock=clock)
+def database(new_data, clock):
+    database = open_database(new_data, clock=clock)
     yield database
     database.close()
 

@@ -37,21 +37,11 @@ def _quick_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCRYPT, "n", 1 << 10)
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("migrated")
-    open_database(folder).close()
-    return folder / "flowport.db"
-
-
 @pytest.fixture
-def data(tmp_path: Path, migrated: Path) -> Path:
+def data(new_data: Path) -> Path:
     """A folder with a few MiB in it, and its key."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    shutil.copy(migrated, folder)
-    open_vault(folder)
-    return folder
+    open_vault(new_data)
+    return new_data
 
 
 @pytest.fixture
