@@ -17,8 +17,8 @@ from storage.audit import add_entry
 from storage.settings import BACKUP_PASSPHRASE, KNOWN_NAMES, OUTBOUND_ALLOW, PUBLIC_URL, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 
-_NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?$")
-_URL = re.compile(r"^https?://[^\s/@?#]+$")
+_NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?\Z")
+_URL = re.compile(r"^https?://[^\s/@?#]+\Z")
 MAX_NAMES = 50
 
 

@@ -18,7 +18,7 @@ MAX_BYTES = 1 << 20
 MAX_NAME = 200
 MAX_DEPTH = 64
 
-NODE_ID = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+NODE_ID = re.compile(r"^[a-z][a-z0-9_]{0,62}\Z")
 
 
 class Part(BaseModel):

@@ -33,6 +33,7 @@ from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema
 from engine.flow.references import Reference, rename_node
+from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
 
@@ -60,7 +61,8 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
             _apply(op, nodes, edges, notes)
     except ValidationError as error:
         first = error.errors()[0]
-        raise EditRefused(f"{first['msg']} ({'/'.join(str(part) for part in first['loc'])})") from error
+        where = "/".join(str(part) for part in first["loc"])
+        raise EditRefused(f"`{where}` {what_it_must_be(first)}.") from error
     except (KeyError, TypeError) as error:
         raise EditRefused(f"The operation is not complete: {error}") from error
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:

@@ -17,11 +17,11 @@ Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
-_ENTRY = re.compile(r"^(?:\[(?P<v6>[^\]]+)\](?P<v6_prefix>/\d+)?|(?P<rest>[^\[\]:]+))(?::(?P<port>[^:]*))?$")
+_ENTRY = re.compile(r"^(?:\[(?P<v6>[^\]]+)\](?P<v6_prefix>/\d+)?|(?P<rest>[^\[\]:]+))(?::(?P<port>[^:]*))?\Z")
 #: A name that can be looked up, lower case; an underscore is common although no registry takes it.
-NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$")
+NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 #: A last label like this makes a name a number in disguise (`127.1`, `0x7f000001`): some resolvers read it as an address.
-NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)$", re.IGNORECASE)
+NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

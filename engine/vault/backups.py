@@ -29,7 +29,7 @@ FOLDER = "backups"
 SUFFIX = ".fpbackup"
 NIGHTLY_KEPT = 7
 MIN_PASSPHRASE = 8
-_NAME = re.compile(r"^(nightly|manual)-\d{8}-\d{6}\.fpbackup$")
+_NAME = re.compile(r"^(nightly|manual)-\d{8}-\d{6}\.fpbackup\Z")
 _WORK = ".making-"
 
 Kind = Literal["nightly", "manual"]

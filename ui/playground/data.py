@@ -191,7 +191,7 @@ def schema_of(value: Any) -> dict[str, Any]:
         case float():
             return {"type": "number"}
         case str():
-            return {"type": "string", "format": "uri"} if re.match(r"https?://\S+$", value) else {"type": "string"}
+            return {"type": "string", "format": "uri"} if re.match(r"https?://\S+\Z", value) else {"type": "string"}
         case list():
             return {"type": "array"}
         case dict():

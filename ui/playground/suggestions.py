@@ -97,7 +97,7 @@ def _likeness(name: str, datum: Datum, *, wants_list: bool, wants_web: bool) -> 
     if wants_list and is_list:
         score += 70
     if wants_web:
-        is_web = datum.type_word == _WEB or re.match(r"https?://\S+$", datum.value) is not None
+        is_web = datum.type_word == _WEB or re.match(r"https?://\S+\Z", datum.value) is not None
         score = score + 30 if is_web else score - 20
         score = max(score, 70) if is_web and datum.type_word != _GROUP else score
     return score

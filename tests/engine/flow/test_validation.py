@@ -169,6 +169,11 @@ def test_what_only_stops_a_deployment_is_no_obstacle_to_an_import():
     assert only_for_deploy == {"no_api_input", "no_processing_node", "several_final_nodes", "input_missing"}
 
 
+@pytest.mark.parametrize("node_id", ["system", "Big", "1a", "_a", "a-b", "ä", "", "a" * 64, "a\n"])
+def test_a_node_id_is_a_short_word_that_nothing_else_is_called(node_id):
+    assert "bad_id" in codes(flow([api_input(), template(node_id, "x")]))
+
+
 def found_as(code):
     return [problem for problem in problems(WRONG[code], CATALOG) if problem.code == code]
 

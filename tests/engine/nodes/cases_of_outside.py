@@ -95,6 +95,7 @@ CASES: dict[str, list[Case]] = {
         bad("another kind of address", Fails("`ftp://example.com/` is not opened: only http:// and https:// addresses are. Change how it begins.", "", ""), "ftp://example.com/", inputs=URL),
         bad("headers that are no object", Fails("“Headers” must be an object, but is the text `X-A: 1`.", "The data bound to it was of another kind in this run.", "Bind it to data that fits: this step's input shows what came, the step before what it has."), "X-A: 1", inputs={"url": f"{SITE}/data", "headers": GIVEN}),
         bad("a header that cannot be sent", Fails("The header `X-A` cannot be sent: its value holds a line break or a zero character. Take it out of the value.", "", ""), "a\r\nB: c", inputs={"url": f"{SITE}/data", "headers": {"X-A": GIVEN}}),
+        bad("a header whose name ends a line", Fails("`X-A\n` cannot be the name of a header. Use letters, digits and hyphens.", "", ""), f"{SITE}/data", inputs={"url": GIVEN, "headers": {"X-A\n": "1"}}),
         bad("a secret that was deleted", Fails("There is no such secret.", "It was deleted.", "Choose another one."), f"{SITE}/data", config={"secret_headers": {"X-Key": "sec_2"}}, inputs=URL),
         bad("a header without its secret", Problem("/config/secret_headers", "Choose the secret for the header `X-Key`."), config={"secret_headers": {"X-Key": ""}}, inputs=URL),
         bad("a method that is none", Problem("/config/method", "“Method” must be 'GET', 'POST', 'PUT', 'PATCH', 'DELETE' or 'HEAD', but is the text `FETCH`."), config={"method": "FETCH"}, inputs=URL),

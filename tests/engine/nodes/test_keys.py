@@ -33,6 +33,30 @@ KEYS = {
 FIELD = "name type required description default example format enum minimum maximum min_length max_length min_items max_items pattern items fields"
 
 
+#: What the product page of each node says it does while nothing is set.
+USUAL = {
+    "website_mapper": {
+        "max_depth": 2,
+        "max_pages": 100,
+        "same_site": True,
+        "include": (),
+        "exclude": (),
+        "use_sitemap": True,
+        "respect_robots": True,
+        "delay_seconds": 1.0,
+        "max_concurrency": 4,
+    },
+    "page_scraper": {"content": "main", "selector": "", "respect_robots": True, "use_browser": False},
+    "http_request": {"method": "GET", "secret_headers": {}, "fail_on_status": True},
+    "array_splitter": {"mode": "sequential", "max_concurrency": 10, "chunk_size": 10},
+    "array_flatten": {"levels": 1, "on_item_error": "exclude", "depth": 1},
+}
+
+
+def test_what_nodes_do_while_nothing_is_set():
+    assert {name: CATALOG[name].config().model_dump() for name in USUAL} == USUAL
+
+
 def test_settings_and_inputs_have_the_names_that_files_use():
     assert {
         name: (" ".join(kind.config.model_fields), ANY if kind.free_form else " ".join(kind.inputs.model_fields))

@@ -226,6 +226,17 @@ async def test_a_missing_path_is_null_with_a_warning():
     assert "named nothing" in notebook.over[-1].warnings[0]
 
 
+async def test_a_missing_path_is_an_error_where_a_value_is_required():
+    extractor = {"id": "h", "type": "html_text_extractor", "inputs": {"html": "{{ a.out.page.html }}"}}
+    document = flow([{"id": "a", "type": "give", "label": "Get it"}, extractor], [("api_input", "a"), ("a", "h")])
+    outcome, _ = await go(document, catalog={**CATALOG, "give": node_type("give", _give({"page": None}))})
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.pointer) == ("reference_missing", "/inputs/html")
+    assert outcome.error.message == "HTML has no value: `{{ a.out.page.html }}` names nothing."
+    assert outcome.error.why == "The output of Get it had no such part in this run."
+    assert outcome.error.remedy
+
+
 async def test_a_step_that_was_kept_is_not_run_again():
     catalog = {**CATALOG, "bad": node_type("bad", failing())}
     document = flow([{"id": "a", "type": "bad"}], [("api_input", "a")])
