@@ -262,7 +262,7 @@ export default {
         this.flush();
         return event.key === "Enter";
       }
-      event.stopPropagation();
+      if (event.key !== "Escape") event.stopPropagation(); // Escape closes what it stands in, unless a list is open here
       return event.key === "Enter" && this.single && !this.view.dom.querySelector(".cm-tooltip-autocomplete") ? (event.preventDefault(), true) : false;
     },
     drop(event) {

@@ -19,7 +19,7 @@ export default {
   template: `
     <div class="fp-srcs" :class="{ 'fp-srcs--values': values }">
       <div class="fp-srcbar" v-if="sources.length">
-        <input class="fp-srcfind" type="search" v-model="query" :placeholder="words.find" :aria-label="words.find" @focus="$emit('all')" @keydown.stop @keydown.enter.prevent="first" />
+        <input class="fp-srcfind" type="search" v-model="query" :placeholder="words.find" :aria-label="words.find" @focus="$emit('all')" @keydown="keys" />
         <button v-if="hasValues" type="button" class="fp-srcval" :class="{ 'fp-on': values }" :aria-pressed="values" @click="values = !values">{{ words.values }}</button>
       </div>
       <p v-if="query && !shown.length" class="fp-src fp-t2">{{ words.nothing }}</p>
@@ -100,9 +100,14 @@ export default {
       if (field?.view && field.$el.isConnected) field.insert(one.raw);
       else this.$emit("pick", { raw: one.raw, name: one.name });
     },
-    first() {
-      const source = this.shown[0];
-      if (source) this.pick(this.lines(source)[0]);
+    // Enter takes the first that was found. Escape takes the search back, and next closes what the list stands in.
+    keys(event) {
+      if (event.key !== "Escape") event.stopPropagation();
+      if (!["Enter", "Escape"].includes(event.key) || (event.key === "Escape" && !this.query)) return;
+      event.preventDefault();
+      const [source] = this.shown;
+      if (event.key === "Enter" && source) this.pick(this.lines(source)[0]);
+      this.query = "";
     },
     drag(event, one) {
       event.dataTransfer.setData(DRAGGED, one.raw);

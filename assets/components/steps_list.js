@@ -9,21 +9,21 @@ const STATES = { waiting: ["schedule", ""], running: ["progress_activity", "acc"
 
 export default {
   template: `
-    <section class="fp-steps" :aria-label="words.steps" @keydown="key">
+    <section class="fp-steps" :aria-label="words.steps" @keydown="key" @focusin="current = $event.target.closest('[data-row]')?.dataset.row ?? current">
       <div class="fp-steps-in">
         <div v-if="!readonly && rows.length" class="fp-steps-bar" role="toolbar" :aria-label="words.steps">
           <q-btn flat dense no-caps :ripple="false" icon="sym_o_undo" :label="words.undo" @click="tell('undo')" />
           <q-btn flat dense no-caps :ripple="false" icon="sym_o_redo" :label="words.redo" @click="tell('redo')" />
         </div>
         <ol class="fp-steps-ol" :aria-label="words.list">
-          <li v-for="(row, at) in rows" :key="row.id" class="fp-step" :class="[row.list ? 'fp-step--in' : '', row.list && row.list !== rows[at - 1]?.list ? 'fp-step--first' : '', row.list && row.list !== rows[at + 1]?.list ? 'fp-step--last' : '', row.parked ? 'fp-step--parked' : '']">
+          <li v-for="(row, at) in rows" :key="row.id" class="fp-step" :data-row="row.id" :class="[row.list ? 'fp-step--in' : '', row.list && row.list !== rows[at - 1]?.list ? 'fp-step--first' : '', row.list && row.list !== rows[at + 1]?.list ? 'fp-step--last' : '', row.parked ? 'fp-step--parked' : '']">
             <h3 v-if="row.parked && !rows[at - 1]?.parked" class="fp-steps-h">{{ words.parked }}</h3>
             <p v-if="row.list && row.list !== rows[at - 1]?.list" class="fp-step-scope"><q-icon name="sym_o_stacks" aria-hidden="true" />{{ row.scope }}</p>
             <div v-if="at && !row.parked" class="fp-join">
-              <button v-if="row.may.includes('add_before')" type="button" class="fp-join-add" :aria-label="words.add_before + ' ' + row.name" @click="tell('add_before', row)"><q-icon name="sym_o_add" aria-hidden="true" /></button>
+              <button v-if="row.may.includes('add_before')" type="button" class="fp-join-add" :tabindex="stop(row)" :aria-label="words.add_before + ' ' + row.name" @click="tell('add_before', row)"><q-icon name="sym_o_add" aria-hidden="true" /></button>
             </div>
             <div class="fp-card-step" :class="{ 'fp-on': row.id === inspected }">
-              <button type="button" class="fp-step-open" :data-step="row.id" :aria-current="row.id === inspected ? 'step' : null" @click="tell('open', row)">
+              <button type="button" class="fp-step-open" :tabindex="stop(row)" :data-step="row.id" :aria-current="row.id === inspected ? 'step' : null" @click="tell('open', row)">
                 <span class="fp-tile-i" :class="'fp-g-' + row.group" aria-hidden="true"><q-icon class="fp-i" :name="'sym_o_' + row.icon" /></span>
                 <span class="fp-step-words">
                   <span class="fp-b fp-cut">{{ row.name }}</span>
@@ -37,7 +37,7 @@ export default {
                   <span v-if="row.time" class="fp-t2 fp-s12 fp-num">{{ row.time }}</span>
                 </span>
               </button>
-              <q-btn flat round no-caps :ripple="false" icon="sym_o_more_vert" :aria-label="words.more + ' ' + row.name" aria-haspopup="menu">
+              <q-btn flat round no-caps :ripple="false" icon="sym_o_more_vert" :tabindex="stop(row)" :aria-label="words.more + ' ' + row.name" aria-haspopup="menu">
                 <q-menu role="dialog" :aria-label="words.more + ' ' + row.name" @hide="back(row)">
                   <div role="menu" :aria-label="words.more + ' ' + row.name">
                     <template v-for="(action, index) in actionsOf(row)" :key="index">
@@ -62,7 +62,13 @@ export default {
     readonly: { type: Boolean, default: false },
   },
   emits: ["shown", "verb"],
-  data: () => ({ said: "", wanted: null }),
+  data: () => ({ said: "", wanted: null, current: "" }),
+  computed: {
+    // Tab goes to one step and on; arrows go from step to step.
+    stopId() {
+      return [this.current, this.inspected].find((id) => id && this.rows.some((row) => row.id === id)) ?? this.rows[0]?.id;
+    },
+  },
   mounted() {
     let seen = null;
     this.watcher = new ResizeObserver(() => {
@@ -83,6 +89,9 @@ export default {
     actionsOf(row) {
       const found = ACTIONS.filter((action) => !action || row.may.includes(action[0]));
       return found.filter((action, at) => action || (found[at - 1] && at < found.length - 1));
+    },
+    stop(row) {
+      return row.id === this.stopId ? 0 : -1;
     },
     tell(verb, row = null) {
       this.$emit("verb", { verb, id: row?.id ?? "" });

@@ -234,10 +234,11 @@ class Form:
             return ""
         return f"{spec.type_word}, {_('required')}" if spec.required and spec.default is ABSENT else spec.type_word
 
-    def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> None:
+    def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> ui.element:
         """A text box without a label above it (one line of a list); `label` is its name for screen readers."""
         box = self._box(spec, pointer, get_at(self._value, pointer), None)
         box.props["aria-label"] = label
+        return box
 
     def _box(self, spec: FieldSpec, pointer: str, value: Json, field: Field | None) -> ui.input | ui.textarea:
         def typed(text: str | None) -> None:

@@ -29,19 +29,21 @@ def draw_list(form: Form, spec: FieldSpec, pointer: str) -> None:
         return
     word = spec.item_word or _("entry")
 
-    def show() -> None:
+    def show(*, write: bool = False) -> None:
         rows.clear()
-        entries = _list_at(form, pointer)
+        entries, box = _list_at(form, pointer), None
         with rows:
             for at in range(len(entries)):
                 with ui.element("div").classes("fp-item"):
                     with ui.element("div").classes("fp-f"):
-                        form.draw_input(item, pointer_to(pointer, at), f"{spec.title}, {word} {at + 1}")
+                        box = form.draw_input(item, pointer_to(pointer, at), f"{spec.title}, {word} {at + 1}")
                     _row_buttons(form, pointer, at, len(entries), f"{word} {at + 1}", show)
+        if write and box is not None:
+            box.run_method("focus")
 
     def add() -> None:
         form.change(pointer, [*_list_at(form, pointer), _EMPTY.get(item.kind, "")])
-        show()
+        show(write=True)
 
     rows = ui.element("div").classes("fp-list")
     show()
@@ -68,8 +70,11 @@ def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
         entries = _list_at(form, pointer)
         opened.clear()
         opened.add(len(entries))
-        form.change(pointer, [*entries, _new_item(spec)])
+        fresh = _new_item(spec)
+        form.change(pointer, [*entries, fresh])
         show()
+        if first := next(iter(fields_for(spec, fresh)), None):
+            form.focus(pointer_to(pointer_to(pointer, len(entries)), first.name))
 
     blocks = ui.element("div").classes("fp-list")
     show()
@@ -205,8 +210,9 @@ def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:
         tell()
         show()
 
-    def show() -> None:
+    def show(*, write: bool = False) -> None:
         place.clear()
+        boxes: list[ui.input] = []
         with place:
             for number, row in enumerate(rows, 1):
                 with ui.element("div").classes("fp-item"):
@@ -217,12 +223,15 @@ def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:
                             box.props["placeholder"] = what
                             box.props["aria-label"] = f"{spec.title}, {what} {number}"
                             box.set_enabled(not form.read_only)
+                            boxes.append(box)
                     if not form.read_only:
                         icon_button("close", f"{_('Remove')} {word} {number}", lambda row=row: remove(row), tip=False)
+        if write:
+            boxes[-2].run_method("focus")  # the name of the new one
 
     def add() -> None:
         rows.append(["", ""])
-        show()
+        show(write=True)
 
     place = ui.element("div").classes("fp-list")
     show()

@@ -25,6 +25,7 @@ def draw_free(bindings: Bindings) -> None:
                 box.props["aria-label"] = _("Field name")
                 box.set_enabled(not bindings.readonly)
                 box.on("change", lambda _event, old=name, box=box: _rename(bindings, old, box))
+                bindings.names[f"/inputs/{escape_pointer(name)}"] = box
                 bindings.row_buttons(
                     name,
                     at,
@@ -60,6 +61,7 @@ def draw_rows(bindings: Bindings, name: str, value: dict[str, Any], title: str) 
             box.props["aria-label"] = f"{title}: {_('name')}"
             box.set_enabled(not bindings.readonly)
             box.on("change", lambda _event, old=key, box=box: _rename_key(bindings, name, old, box.value or ""))
+            bindings.names[f"/inputs/{name}/{escape_pointer(key)}"] = box
             with ui.element("div").style("flex: 1; min-width: 0"):
                 bindings.field(
                     f"/inputs/{name}/{escape_pointer(key)}",
@@ -109,8 +111,14 @@ def draw_list(bindings: Bindings, name: str, value: list[Any], title: str) -> No
                 lambda to, at=at: move(at, to),
                 lambda at=at: put([one for number, one in enumerate(_list_at(bindings, name)) if number != at]),
             )
+
+    def add_one() -> Any:
+        done = put([*_list_at(bindings, name), ""])
+        bindings.focus(f"/inputs/{name}/{len(_list_at(bindings, name)) - 1}")
+        return done
+
     if not bindings.readonly:
-        add = button(_("Add"), lambda: put([*_list_at(bindings, name), ""]), icon="add", small=True)
+        add = button(_("Add"), add_one, icon="add", small=True)
         add.props["aria-label"] = f"{_('Add to')} {title}"
 
 
@@ -150,7 +158,9 @@ def _add(bindings: Bindings) -> Any:
     number = len(bindings.inputs) + 1
     while f"field_{number}" in bindings.inputs:
         number += 1
-    return bindings.put_anew({**bindings.inputs, f"field_{number}": ""}, f"field_{number}")
+    done = bindings.put_anew({**bindings.inputs, f"field_{number}": ""}, f"field_{number}")
+    bindings.name(f"/inputs/field_{number}")
+    return done
 
 
 def _move_name(bindings: Bindings, name: str, to: int) -> Any:
@@ -175,7 +185,9 @@ def _add_key(bindings: Bindings, name: str) -> Any:
     number = 1
     while f"name_{number}" in value:
         number += 1
-    return _put(bindings, name, {**value, f"name_{number}": ""})
+    done = _put(bindings, name, {**value, f"name_{number}": ""})
+    bindings.name(f"/inputs/{name}/name_{number}")
+    return done
 
 
 def _rename_key(bindings: Bindings, name: str, old: str, new: str) -> Any:

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
+from engine.flow.references import escape_pointer
 from engine.flow.rules import Rule
 from ui.look.parts import button, icon, icon_button, sentence, words
 from ui.look.text import _
@@ -60,6 +61,8 @@ class Bindings:
         self.places: list[Place] = []
         self.previews: dict[str, ui.element] = {}
         self.offers: dict[str, ui.element] = {}
+        #: Boxes for names that the designer gives, by the pointer of what they name.
+        self.names: dict[str, ui.input] = {}
         self.errors: dict[str, str] = {}
         self.broken: Callable[[str], list[str]] = lambda _text: []
         self.on_drawn: Callable[[], Any] | None = None
@@ -74,7 +77,10 @@ class Bindings:
             if self.places:
                 self.places[0].field.insert(raw)
             return None
-        return self.put_anew({**self.inputs, self.free_name(name): raw}, name)
+        fresh = self.free_name(name)
+        done = self.put_anew({**self.inputs, fresh: raw}, fresh)
+        self.focus(f"/inputs/{escape_pointer(fresh)}")
+        return done
 
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
         """Marks fields by pointer (`/inputs/url`): the sentence, and whether it is wrong (True) or only missing."""
@@ -118,6 +124,11 @@ class Bindings:
                 place.field.focus()
                 return
 
+    def name(self, pointer: str) -> None:
+        """Puts the caret into the name of a field that is new."""
+        if pointer in self.names:
+            self.names[pointer].run_method("select")
+
     def follow(self, node: Node) -> bool:
         """Shows the node's inputs as somebody else left them; False when other fields are needed."""
         if list(node.inputs) != list(self.inputs) and self.kind.free_form:
@@ -140,6 +151,7 @@ class Bindings:
         self.places.clear()
         self.previews.clear()
         self.offers.clear()
+        self.names.clear()
         with self.box:
             if self.fields is not None:
                 draw_fields(self, self.fields)

@@ -31,8 +31,18 @@ if TYPE_CHECKING:
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
+#: The first thing to fill or press in the tab that is open; the panel itself when there is none.
+_FIRST_FIELD = """(panel) => {
+  const found = panel.querySelectorAll(".fp-ibody :is(input, textarea, [contenteditable=true], button)");
+  ([...found].find((one) => !one.disabled && one.checkVisibility()) ?? panel).focus();
+}"""
 #: Escape closes it, unless it just closed something inside. Constant: no text of a flow is in it.
-_UNLESS_USED = "(event) => event.defaultPrevented || emit()"
+_UNLESS_USED = """(event) => {
+  const list = event.target.closest("[role=combobox]"); // Quasar takes every Escape in one, also when its list is closed
+  if (list ? list.getAttribute("aria-expanded") === "true" : event.defaultPrevented) return;
+  event.target.blur(); // what is being typed is told first
+  setTimeout(() => emit());
+}"""
 
 
 class Inspector:
@@ -150,8 +160,8 @@ class Inspector:
             self.set_up.focus(pointer)
 
     def take_keyboard(self) -> None:
-        """The next Tab goes to the first field of what is shown."""
-        self.panel.run_method("focus")
+        """Puts the keyboard on the first field of what is shown."""
+        self.panel.client.run_javascript(f"({_FIRST_FIELD})(getHtmlElement({self.panel.id}))")
 
     async def show_last_run(self) -> None:
         """Previews, data on offer and values follow a run."""

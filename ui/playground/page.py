@@ -443,6 +443,11 @@ class PlaygroundPage:
         if hasattr(self, "inspector"):
             self.steps.draw(self.draft.document, self.run_panel.shown, self.shown_marks, self.inspector.node_id)
 
+    async def _begin(self) -> None:
+        """The first node; what was pressed is gone, so its settings take the keyboard."""
+        await self.events.add("api_input")
+        self.inspector.take_keyboard()
+
     def _draw_blank(self) -> None:
         empty = not self.draft.document.nodes
         self.blank.visible = empty
@@ -459,7 +464,7 @@ class PlaygroundPage:
                 with ui.element("span"):
                     words(_("Add an API Input"), "fp-b", tag="div")
                     words(_("Define the fields of the request"), "fp-t2", tag="div")
-            first.on("click", lambda: self.events.add("api_input"), [])
+            first.on("click", self._begin, [])
             with ui.element("a").classes("fp-choice").props("href=/templates"):
                 tile("transform", "dashboard")
                 with ui.element("span"):

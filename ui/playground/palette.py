@@ -17,6 +17,18 @@ _DRAG = """(e) => {
   e.dataTransfer.setData('application/x-flowport-node', e.currentTarget.dataset.type);
   e.dataTransfer.effectAllowed = 'copy';
 }"""
+#: Arrows go from node to node. Constant: it reads nothing of a flow.
+ARROWS = """(e) => {
+  const all = [...e.currentTarget.querySelectorAll(".fp-pi")].filter((one) => one.checkVisibility());
+  const at = all.indexOf(e.target.closest(".fp-pi"));
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[e.key];
+  if (to === undefined || (at < 0 && e.key !== "ArrowDown") || !all[to]) return;
+  e.preventDefault();
+  all[to].focus();
+}"""
+
+#: A heading and the buttons under it.
+Group = tuple[ui.element, list[tuple[NodeType, ui.element]]]
 
 
 def palette(add: Callable[[str], Any]) -> ui.element:
@@ -30,38 +42,51 @@ def palette(add: Callable[[str], Any]) -> ui.element:
         items = node_list(NODE_TYPES, add)
         words(_("Click adds after the selected node. Drag puts it anywhere."), "fp-pf", tag="p")
 
-    def narrow() -> None:
-        text = (box.value or "").strip().casefold()
-        for heading, group in items:
-            shown = False
-            for node, button in group:
-                button.visible = not text or text in f"{node.title} {node.tooltip}".casefold()
-                shown = shown or button.visible
-            heading.visible = shown
-
     async def add_first() -> None:
-        for _heading, group in items:
-            for node, button in group:
-                if button.visible:
-                    await add(node.type)
-                    return
+        if first := narrow_to(items, box.value):
+            await add(first)
 
-    box.on_value_change(narrow)
+    box.on_value_change(lambda: narrow_to(items, box.value) and None)
     box.on("keydown.enter", add_first)
+    panel.on("keydown", js_handler=ARROWS)
     return panel
 
 
-def node_list(
-    kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True
-) -> list[tuple[ui.element, list[tuple[NodeType, ui.element]]]]:
-    """Buttons for these kinds under their group's name; gives back headings and buttons for filtering."""
-    made = []
+def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
+    """Shows the kinds that fit this text and gives the one Enter takes: by its title before its tooltip.
+
+    Tab stops at that one only; arrows reach the others.
+    """
+    wanted = (text or "").strip().casefold()
+    found = [(kind, item) for _heading, group in groups for kind, item in group if _fits(kind, wanted) is not None]
+    first = min(found, key=lambda one: _fits(one[0], wanted) or 0)[1] if found else None
+    for heading, group in groups:
+        for kind, item in group:
+            item.visible = _fits(kind, wanted) is not None
+            item.props["tabindex"] = "0" if item is first else "-1"
+            item.classes(add="fp-first") if item is first and wanted else item.classes(remove="fp-first")
+        heading.visible = any(item.visible for _kind, item in group)
+    return next((kind.type for kind, item in found if item is first), None)
+
+
+def _fits(kind: NodeType, wanted: str) -> int | None:
+    """How well, 0 best; None: not at all."""
+    title = kind.title.casefold()
+    if title.startswith(wanted):
+        return 0
+    return 1 if wanted in title else 2 if wanted in kind.tooltip.casefold() else None
+
+
+def node_list(kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True) -> list[Group]:
+    """Buttons for these kinds under their group's name; gives back headings and buttons for `narrow_to`."""
+    made: list[Group] = []
     with ui.element("div").classes("fp-pl"):
         for group, title in GROUPS.items():
             members = [kind for kind in kinds if kind.group == group]
             if members:
                 heading = words(title, tag="h2")
                 made.append((heading, [(kind, _item(kind, add, drag=drag)) for kind in members]))
+    narrow_to(made, "")
     return made
 
 

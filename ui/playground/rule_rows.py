@@ -62,14 +62,14 @@ def draw_rules(bindings: Bindings, name: str, rules: list[Any], title: str) -> N
                     if operator not in ALONE:
                         _side(bindings, f"/inputs/{name}/{at}/right", f"{label}, {_('compared with')}", rule.get("right"),
                               lambda value, at=at: change(at, "right", value))  # fmt: skip
+
+    def add() -> Any:
+        done = put([*_rules(bindings, name), {"left": "", "operator": "equals", "right": ""}])
+        bindings.focus(f"/inputs/{name}/{len(_rules(bindings, name)) - 1}/left")
+        return done
+
     if not bindings.readonly:
-        add = button(
-            _("Add a rule"),
-            lambda: put([*_rules(bindings, name), {"left": "", "operator": "equals", "right": ""}]),
-            icon="add",
-            small=True,
-        )
-        add.classes("fp-self-start")
+        button(_("Add a rule"), add, icon="add", small=True).classes("fp-self-start")
 
 
 def _side(bindings: Bindings, pointer: str, label: str, value: Any, on_change: Any) -> None:

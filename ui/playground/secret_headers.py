@@ -70,6 +70,7 @@ class _Rows:
                 box.props["placeholder"] = "Authorization"
                 box.props["aria-label"] = f"{self.spec.title}, {_('Name')} {number}"
                 box.set_enabled(not read_only)
+                self.newest = box
             with ui.element("div").classes("fp-f"):
                 names = self._names(row[1])
                 pick = ui.select(
@@ -117,6 +118,7 @@ class _Rows:
     def _add(self) -> None:
         self.rows.append(["", ""])
         self._show()
+        self.newest.run_method("focus")
 
     def _remove(self, row: list[str]) -> None:
         self.rows.remove(row)

@@ -28,7 +28,7 @@ from ui.look.answer import answer_of
 from ui.look.ask import ask_text
 from ui.look.parts import button, icon, words
 from ui.look.text import _
-from ui.playground.palette import node_list
+from ui.playground.palette import ARROWS, narrow_to, node_list
 from ui.playground.steps_list import StepsList, way_words
 
 #: Makes an edit of this tab that can be undone; False when it was refused.
@@ -204,7 +204,7 @@ class StepVerbs:
 
 async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
     """Asks for a kind of step among these; None when the person changed their mind."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds"):
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds") as card:
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         box = ui.input(placeholder=_("Find a node")).props("outlined dense clearable autofocus autocomplete=off")
@@ -215,17 +215,9 @@ async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
 
-    def narrow() -> str | None:
-        text, first = (box.value or "").strip().casefold(), None
-        for heading, group in groups:
-            for kind, item in group:
-                item.visible = not text or text in f"{kind.title} {kind.tooltip}".casefold()
-                first = first or (kind.type if item.visible else None)
-            heading.visible = any(item.visible for _kind, item in group)
-        return first
-
-    box.on_value_change(lambda: narrow() and None)
-    box.on("keydown.enter", lambda: dialog.submit(narrow()))
+    box.on_value_change(lambda: narrow_to(groups, box.value) and None)
+    box.on("keydown.enter", lambda: dialog.submit(narrow_to(groups, box.value)))
+    card.on("keydown", js_handler=ARROWS)
     return await answer_of(dialog)
 
 

@@ -1,0 +1,60 @@
+"""A person who has no mouse: keys only, and what has the keyboard is known by its name."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from playwright.sync_api import Page
+
+#: The name of what has the keyboard, as a screen reader would say it.
+_HERE = """() => {
+    const one = document.activeElement;
+    if (!one || one === document.body) return '';
+    const text = (part) => [...(part?.childNodes ?? [])].map((inner) =>
+        inner.nodeType === 3 ? inner.data : inner.ariaHidden === 'true' ? '' : inner.ariaLabel || text(inner)).join(' ');
+    const by = one.getAttribute('aria-labelledby')?.split(' ').map((id) => text(document.getElementById(id))).join(' ');
+    return (one.ariaLabel || by || text(one.labels?.[0] ?? one)).replace(/\\s+/g, ' ').trim();
+}"""
+
+
+class Keyboard:
+    """`page.keyboard` with the moves people make: go on until this, write, choose."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def here(self) -> str:
+        """The name of what has the keyboard, "" when nothing has it."""
+        return self.page.evaluate(_HERE)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def write(self, text: str) -> None:
+        """Over what stands there."""
+        self.press("ControlOrMeta+a")
+        self.page.keyboard.type(text)
+
+    def reach(self, name: str, *, most: int, key: str = "Tab") -> None:
+        """Goes on until something of this name has the keyboard. More than `most` presses are too many for a person."""
+        passed = []
+        for _ in range(most):
+            self.press(key)
+            passed.append(self.here())
+            if named(name, passed[-1]):
+                return
+        raise AssertionError(f"{name!r} was not reached with {most} times {key}, only {passed}")
+
+    def comes_to(self, name: str) -> None:
+        """What was pressed put the keyboard there."""
+        end = time.monotonic() + 15
+        while not named(name, self.here()):
+            assert time.monotonic() < end, f"the keyboard is on {self.here()!r}, not on {name!r}"
+            self.page.wait_for_timeout(50)
+
+
+def named(name: str, here: str) -> bool:
+    """True for the name itself and for the name with more words after it ("Prompt no model yet")."""
+    return re.match(rf"{re.escape(name)}\b", here) is not None
