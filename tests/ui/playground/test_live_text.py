@@ -25,7 +25,7 @@ def prompting() -> dict[str, Any]:
     return file
 
 
-def running(site: Site, flow_id: str) -> JobId:
+def running(site: Site, flow_id: str, index_path: str = "") -> JobId:
     """A run whose Prompt is being answered."""
     job_id = playground_run(site, flow_id, {"name": "Ada"}, status="processing")
 
@@ -34,7 +34,7 @@ def running(site: Site, flow_id: str) -> JobId:
         job.completed_at, job.started_at = None, job.created_at
         session.add(
             Step(
-                job_id=job_id, node_id="prompt", index_path="", status="running", attempt=1, tries=0,
+                job_id=job_id, node_id="prompt", index_path=index_path, status="running", attempt=1, tries=0,
                 started_at=job.created_at, input_tokens=0, output_tokens=0, model_calls=0, simulated=False,
             )
         )  # fmt: skip
@@ -43,13 +43,13 @@ def running(site: Site, flow_id: str) -> JobId:
     return job_id
 
 
-def write(site: Site, job_id: JobId, text: str, call: int = 1) -> None:
+def write(site: Site, job_id: JobId, text: str, call: int = 1, index: tuple[int, ...] = ()) -> None:
     """The model writes more."""
 
     def add(session: Session) -> None:
         job = session.get_one(Job, job_id)
         job.last_seq += 1
-        data = {"node_id": "prompt", "index": [], "call": call, "text": text}
+        data = {"node_id": "prompt", "index": list(index), "call": call, "text": text}
         add_events(session, job_id, job.last_seq, [("step.delta", site.clock.now(), data)])
 
     site.database.write_now(add)
@@ -74,3 +74,11 @@ async def test_a_step_that_writes_nothing_yet_shows_no_empty_text(site: Site, us
     job_id = running(site, flow_id)
     await opened(user, flow_id, f"?job={job_id}")
     assert "The model writes" not in page_text(user)
+
+
+async def test_text_for_an_item_of_a_list_in_a_list_is_found(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=prompting())
+    job_id = running(site, flow_id, "3/0")
+    write(site, job_id, "Dear Ada", index=(3, 0))
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("Dear Ada", retries=40)

@@ -50,7 +50,7 @@ class LiveText:
         """Makes room for the text of a running step where we are."""
         with ui.element("div").classes("fp-writes") as box:
             words(_("The model writes"), "fp-s12 fp-t2")
-            with ui.element("pre").classes("fp-code fp-wrap") as text:
+            with ui.element("pre").classes("fp-code") as text:
                 text.props["tabindex"] = "0"
                 text.props["aria-label"] = _("Text so far")
                 said = words("")
@@ -58,7 +58,7 @@ class LiveText:
         self._show()
 
     def _take(self, row: EventRow) -> None:
-        place = str(row.data["node_id"]), ".".join(str(part) for part in row.data["index"])
+        place = str(row.data["node_id"]), "/".join(str(part) for part in row.data["index"])
         call, text = int(row.data.get("call") or 1), str(row.data["text"])
         before = self._texts.get(place)
         self._texts[place] = call, (before[1] + text if before and before[0] == call else text)[-SHOWN:]
