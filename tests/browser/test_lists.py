@@ -56,3 +56,13 @@ def test_a_list_is_framed_counted_and_looked_into(page: Page, server: LiveServer
     expect(run).to_contain_text("Item 1")
     run.get_by_role("button", name="Next item").click()
     expect(run).to_contain_text("Item 2")
+
+    page.get_by_role("button", name="Auto layout").click()
+    page.get_by_role("menuitem", name="Wrap to the view").click()
+    expect(page.get_by_test_id("node-condition")).to_be_in_viewport(ratio=1)
+    frame = page.get_by_test_id("scope-array_splitter").bounding_box()
+    outside = [page.get_by_test_id(f"node-{name}").bounding_box() for name in ("api_input", "array_splitter")]
+    for box in outside:
+        assert frame is not None
+        assert box is not None
+        assert box["y"] + box["height"] < frame["y"], "the list has rows of its own"

@@ -23,6 +23,7 @@ from engine.tables.samples import sample_tables
 from storage.database import open_database
 from storage.datasets import list_datasets, page_of_rows
 from ui.flows.templates import FIRST, all_templates, shelves
+from ui.playground.list_frames import frames_of
 
 FOLDER = Path(__file__).parents[2] / "assets" / "templates"
 FILES = sorted(FOLDER.glob("*.json"))
@@ -127,6 +128,19 @@ def test_nodes_and_notes_of_a_template_do_not_lie_on_each_other(path: Path) -> N
         apart = left[0] + left[2] <= right[0] or right[0] + right[2] <= left[0]
         apart = apart or left[1] + left[3] <= right[1] or right[1] + right[3] <= left[1]
         assert apart, f"{left} and {right}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_frame_of_a_list_surrounds_only_what_runs_per_item(path: Path) -> None:
+    document = read(path).document
+    for frame in frames_of(document):
+        inside = [node.position for node in document.nodes if node.id in frame["nodes"]]
+        left, right = min(at.x for at in inside) - 18, max(at.x for at in inside) + 204 + 18
+        top, bottom = min(at.y for at in inside) - 18, max(at.y for at in inside) + 84 + 18
+        for node in document.nodes:
+            at = node.position
+            within = at.x < right and left < at.x + 204 and at.y < bottom and top < at.y + 84
+            assert within is (node.id in frame["nodes"]), node.id
 
 
 def test_every_template_stands_on_a_shelf_and_the_best_come_first() -> None:

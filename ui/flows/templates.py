@@ -204,12 +204,12 @@ def template_card(here: Visit, template: Template, *, heading: str) -> None:
             with ui.element("div").classes("fp-row fp-s12"):
                 if template.simulated:
                     icon("science", "fp-sim", size=14)
-                    words(_("Needs a model, or the Simulated one"), "fp-sim")
+                    words(_("Needs a model, or simulated"), "fp-sim")
                 else:
                     icon("check", "fp-ok", size=14)
                     words(_("No key needed"), "fp-ok")
                 words("", "fp-sp")
-                words(plural(len(template.kinds), _("step"), _("steps")), "fp-t3")
+                words(plural(len(template.kinds), _("step"), _("steps")), "fp-t3 fp-nw")
             if here.may("edit flows"):
                 use = ui.button(
                     _("Use this template"),

@@ -16,6 +16,7 @@
     form.focus("/url")              puts the caret there (a click on a problem)
     form.change(pointer, value)     for drawn widgets: stores and tells
     box = Field("Title", "", "help"); with box.place: box.control(ui.input(...))      one labelled field by hand
+    box.tell("Name", "optional", "other help")      what is said round it; what is typed in it stays
 
 Labels stand above (`.fp-f > label`); help and errors are tied to their input for screen readers.
 """
@@ -48,16 +49,14 @@ class Field(ui.element):
         self.classes("fp-f")
         with self:
             self._label = words(label, "fp-lab" if group else "", tag="div" if group else "label")
-            if type_text:
-                with self._label:
-                    words(type_text, "fp-t3")
             self._place = ui.element("div")
-            self._help = sentence(help_text, "fp-hint") if help_text else None
             with ui.element("p").classes("fp-hint fp-bad") as self._error:
                 icon("error", size=14)
                 self._error_text = words("")
             self._error.visible = False
         self._control: ui.element | None = None
+        self._help: ui.element | None = None
+        self.tell(label, type_text, help_text)
         if group:
             self._place.props("role=group")
             self._place.props["aria-labelledby"] = self._label.html_id
@@ -66,6 +65,22 @@ class Field(ui.element):
     def place(self) -> ui.element:
         """Where the control goes."""
         return self._place
+
+    def tell(self, label: str, type_text: str = "", help_text: str = "") -> None:
+        """Says something else round the control."""
+        self._label.text = label
+        self._label.clear()
+        if type_text:
+            with self._label:
+                words(type_text, "fp-t3")
+        if self._help is not None:
+            self._help.delete()
+        self._help = None
+        if help_text:
+            with self:
+                self._help = sentence(help_text, "fp-hint")
+            self._help.move(target_index=2)
+        self._describe()
 
     def control(self, element: E) -> E:
         """Ties label, help and error to the control."""

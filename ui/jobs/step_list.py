@@ -59,7 +59,7 @@ def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str,
         types[name] = node.type
     lists, totals = lists_of(document), _totals(look)
     lines = []
-    for step in _shown(look.steps):
+    for step in _shown(_in_order(look.steps, Graph(document).order)):
         ended = step.ended_at if step.ended_at is not None else times.clock.now()
         length = step.duration_ms if step.duration_ms is not None else max(0, ended - step.started_at)
         label = names.get(step.node_id, step.node_id)
@@ -71,6 +71,14 @@ def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str,
     seen = {step.node_id for step in look.steps}
     rest = [node_id for node_id in Graph(document).order if node_id not in seen]
     return [*lines, *(StepLine(node_id, types[node_id], names[node_id], None) for node_id in rest)]
+
+
+def _in_order(steps: Sequence[StepRow], order: Sequence[str]) -> Sequence[StepRow]:
+    """Of steps that began in the same millisecond the one that gives comes before the one that takes."""
+    place = {node_id: at for at, node_id in enumerate(order)}
+    return sorted(
+        steps, key=lambda step: (step.started_at, place.get(step.node_id.partition(INNER)[0], -1), step.index)
+    )
 
 
 def _shown(steps: Sequence[StepRow]) -> Sequence[StepRow]:

@@ -51,9 +51,8 @@ class ConnectionForm:
         with ui.element("div").classes("fp-form fp-narrow"):
             self._draw_provider()
             self._draw_name()
-            self.rest = ui.element("div").classes("fp-form")
-            with self.rest:
-                self._draw_rest()
+            self._draw_rest()
+            self._tell()
             with ui.element("div").classes("fp-row"):
                 button(_("Save and test"), self._save, kind="main")
                 button(_("Cancel"), on_cancel, kind="quiet")
@@ -84,83 +83,73 @@ class ConnectionForm:
                 self.name.props("readonly")
 
     def _follow(self) -> None:
-        """Another provider: other hints; what was written stays."""
-        kept = {name: box.value for name, box in self.boxes.items()}
+        """Another provider: other words and hints; what was written stays, and so does the caret."""
         if self.name.value in {"", *(_first_name(provider) for provider in PROVIDERS.values())}:
             self.name.value = _first_name(self.kind)
-        self.rest.clear()
-        with self.rest:
-            self._draw_rest()
-        for name, value in kept.items():
-            if name in self.boxes:
-                self.boxes[name].value = value
+        self._tell()
 
     def _draw_rest(self) -> None:
-        kind, row = self.kind, self.row
-        self.boxes.clear()
-        self._text_box(
-            "base_url",
-            Field(_("Base URL"), "" if kind.needs_address else _("optional"), _address_help(kind)),
-            row.base_url or "" if row else "",
-            placeholder=kind.address_hint or kind.address,
-        )
+        row = self.row
+        self._text_box("base_url", row.base_url if row else None)
         self._draw_key()
-        if kind.wire == "azure":
-            self._text_box(
-                "api_version",
-                Field(
-                    _("API version"),
-                    _("optional"),
-                    _("A date as Azure lists them, or `v1` for the address without dates."),
-                ),
-                row.api_version or "" if row else "",
-                placeholder=AZURE_API_VERSION,
-            )
-        named = _("Deployments") if kind.wire == "azure" else _("More models")
-        told = (
-            _("Azure does not list what you deployed: name each deployment, one a line.")
-            if kind.wire == "azure"
-            else _("Models that the provider's list leaves out, one a line.")
-        )
-        field = self.fields["/named_models"] = Field(named, "" if kind.wire == "azure" else _("optional"), told)
+        self._text_box("api_version", row.api_version if row else None)
+        field = self.fields["/named_models"] = Field("")
         with field.place:
-            text = "\n".join(row.named_models) if row else ""
-            box = ui.textarea(value=text, placeholder=kind.model_hint).props("outlined dense rows=2 autogrow")
+            box = ui.textarea(value="\n".join(row.named_models) if row else "").props("outlined dense rows=2 autogrow")
             self.boxes["named_models"] = field.control(box.props("spellcheck=false"))
-        usual = USUAL_CONCURRENCY if kind.needs_key else USUAL_LOCAL_CONCURRENCY
-        self._text_box(
-            "max_concurrency",
-            Field(
-                _("Calls at once"), _("optional"), _("Further calls wait for their turn. It counts for each worker.")
-            ),
-            str(row.max_concurrency or "") if row else "",
-            placeholder=str(usual),
-        ).props("inputmode=numeric")
+        self._text_box("max_concurrency", str(row.max_concurrency or "") if row else None).props("inputmode=numeric")
 
     def _draw_key(self) -> None:
+        field = self.fields["/key"] = Field("")
+        with field.place:
+            box = ui.input(password=True).props("outlined dense autocomplete=new-password")
+            self.boxes["key"] = field.control(box)
+        with field, ui.element("p").classes("fp-hint fp-row") as self.key_page:
+            words(_("Keys are made at"))
+            self.key_link = link("", "", new_tab=True)
+
+    def _text_box(self, name: str, value: str | None) -> ui.input:
+        field = self.fields[f"/{name}"] = Field("")
+        with field.place:
+            box = ui.input(value=value or "").props("outlined dense autocomplete=off spellcheck=false")
+            self.boxes[name] = field.control(box)
+        return box
+
+    def _tell(self) -> None:
+        """What stands round the boxes follows the provider."""
+        kind, azure, optional = self.kind, self.kind.wire == "azure", _("optional")
+        self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, _address_help(kind))
+        self._hint("base_url", kind.address_hint or kind.address)
         kept = self.row is not None and self.row.has_key
         told = (
             _("A key is stored. Leave this empty to keep it.")
             if kept
             else _("Kept sealed on this server; nobody can read it here again.")
         )
-        field = self.fields["/key"] = Field(_("Key"), "" if self.kind.needs_key else _("optional"), told)
-        with field.place:
-            box = ui.input(password=True).props("outlined dense autocomplete=new-password")
-            self.boxes["key"] = field.control(box)
-        if self.kind.key_page:
-            with field, ui.element("p").classes("fp-hint fp-row"):
-                words(_("Keys are made at"))
-                link(self.kind.key_page, self.kind.key_page, new_tab=True)
+        self._say("key", _("Key"), "" if kind.needs_key else optional, told)
+        self.key_page.visible = bool(kind.key_page)
+        self.key_link.text = self.key_link.props["href"] = kind.key_page
+        self.fields["/api_version"].visible = azure
+        told = _("A date as Azure lists them, or `v1` for the address without dates.")
+        self._say("api_version", _("API version"), optional, told)
+        self._hint("api_version", AZURE_API_VERSION)
+        if azure:
+            told = _("Azure does not list what you deployed: name each deployment, one a line.")
+            self._say("named_models", _("Deployments"), "", told)
+        else:
+            told = _("Models that the provider's list leaves out, one a line.")
+            self._say("named_models", _("More models"), optional, told)
+        self._hint("named_models", kind.model_hint)
+        told = _("Further calls wait for their turn. It counts for each worker.")
+        self._say("max_concurrency", _("Calls at once"), optional, told)
+        self._hint("max_concurrency", str(USUAL_CONCURRENCY if kind.needs_key else USUAL_LOCAL_CONCURRENCY))
 
-    def _text_box(self, name: str, field: Field, value: str, *, placeholder: str) -> ui.input:
-        self.fields[f"/{name}"] = field
-        with field.place:
-            box = ui.input(value=value, placeholder=placeholder).props(
-                "outlined dense autocomplete=off spellcheck=false"
-            )
-            self.boxes[name] = field.control(box)
-        return box
+    def _say(self, name: str, label: str, type_text: str, help_text: str) -> None:
+        self.fields[f"/{name}"].tell(label, type_text, help_text)
+        self.fields[f"/{name}"].error("")
+
+    def _hint(self, name: str, text: str) -> None:
+        self.boxes[name].props["placeholder"] = text
 
     async def _save(self) -> None:
         for field in self.fields.values():
@@ -172,7 +161,7 @@ class ConnectionForm:
             return
         settings = {
             "base_url": written["base_url"],
-            "api_version": written.get("api_version"),
+            "api_version": written["api_version"] if self.kind.wire == "azure" else None,
             "named_models": written["named_models"].split("\n"),
             "max_concurrency": int(at_once) if at_once else None,
         }

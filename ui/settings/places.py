@@ -45,6 +45,9 @@ def settings_page(here: Visit, place: str, sub: str) -> Iterator[SettingsPage]:
                 entry = link(word, f"/settings/{name}", "fp-on" if name == place else "")
                 if name == place:
                     entry.props("aria-current=page")
+                    entry.run_method(
+                        "scrollIntoView", {"block": "nearest", "inline": "center"}
+                    )  # on a phone it is a long row
         with ui.element("div").classes("fp-grow"):
             with ui.element("div").classes("fp-head"):
                 with ui.element("div").classes("fp-titles"):

@@ -2,8 +2,11 @@
 import { Graph, layout } from "@dagrejs/dagre";
 import { COLUMN, GRID, NODE_HEIGHT, NODE_WIDTH, ROW, snap } from "./measures.js";
 
-/** Node id -> {x, y}. mode "row": one long row; "wrap": rows of as many columns as `width` pixels hold. */
-export function arranged(document, types, mode, width) {
+/**
+ * Node id -> {x, y}. mode "row": one long row; "wrap": rows of as many columns as `width` pixels hold. `scopes` are the frames round
+ * lists: a row ends before one that would not fit into it whole, for a frame over two rows would surround others too.
+ */
+export function arranged(document, types, mode, width, scopes = []) {
   const graph = new Graph();
   graph.setGraph({ rankdir: "LR", nodesep: ROW - NODE_HEIGHT, ranksep: COLUMN - NODE_WIDTH });
   graph.setDefaultEdgeLabel(() => ({}));
@@ -20,9 +23,15 @@ export function arranged(document, types, mode, width) {
   }
   const ranks = [...columns.entries()].sort((a, b) => a[0] - b[0]).map(([, nodes]) => inPortOrder(nodes, document, port));
   const perRow = mode === "row" ? ranks.length : Math.max(1, Math.floor((width - 60 + COLUMN - NODE_WIDTH) / COLUMN));
+  const framed = scopes.map(({ nodes }) => ranks.flatMap((rank, i) => (rank.some(({ id }) => nodes.includes(id)) ? [i] : [])));
+  const end = (start) => {
+    const full = start + perRow;
+    const cut = framed.filter((at) => at[0] > start && at[0] < full && at.at(-1) >= full && at.at(-1) - at[0] < perRow);
+    return Math.min(full, ...cut.map(([first]) => first));
+  };
   const places = new Map();
-  for (let start = 0, top = 0; start < ranks.length; start += perRow) {
-    const row = ranks.slice(start, start + perRow);
+  for (let start = 0, top = 0; start < ranks.length; start = end(start)) {
+    const row = ranks.slice(start, end(start));
     const ys = row.flat().map(({ y }) => y), highest = Math.min(...ys);
     row.forEach((nodes, column) => nodes.forEach(({ id, y }) => places.set(id, { x: column * COLUMN, y: snap(top + y - highest) })));
     top += Math.max(...ys) - highest + ROW;

@@ -72,7 +72,7 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
   async function layout(mode = "wrap") {
     if (!editable() || !drawing.nodes.size) return;
     const began = performance.now();
-    const places = arranged(drawing, props.nodeTypes, mode, flow.dimensions.value.width);
+    const places = arranged(drawing, props.nodeTypes, mode, flow.dimensions.value.width, view.scopes.value);
     editor.change("layout", editor.moves(places, notesBeside(drawing, places)));
     const layoutMs = performance.now() - began;
     await nextTick();

@@ -8,6 +8,7 @@ const NEAREST = 1; // fitting never magnifies
 
 export function viewing(flow, root) {
   const { viewport, dimensions } = flow;
+  let fitted = null;
   const scopes = shallowRef([]); // frames: [{ id, nodes, label }]
   const grid = ref(recall() !== "off");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -34,8 +35,11 @@ export function viewing(flow, root) {
     const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
     const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
     const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
-    await flow.setViewport({ x, y, zoom }, { duration: duration(ms) });
+    fitted = { x, y, zoom };
+    await flow.setViewport(fitted, { duration: duration(ms) });
   }
+  /** Nobody has moved the view since all of it was fitted. */
+  const isFitted = () => fitted !== null && ["x", "y", "zoom"].every((name) => Math.abs(viewport.value[name] - fitted[name]) < 0.01);
 
   function centre(id) {
     const node = flow.findNode(id), zoom = Math.min(1.2, Math.max(viewport.value.zoom, 0.7));
@@ -88,7 +92,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
+    scopes, grid, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

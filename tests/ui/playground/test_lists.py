@@ -103,5 +103,7 @@ def test_steps_of_items_say_which_of_how_many_and_a_long_list_leaves_room_for_wh
     assert len(lines) == MOST
     assert labels[:2] == ["s", "a, 1 of 500"]
     assert "a, 400 of 500" in labels
+    same = step_lines(FLOW, look(step("b", "0/0"), step("a", "0"), step("s", items=1)), times)
+    assert [line.node_id for line in same][:3] == ["s", "a", "b"], "what gives stands before what takes"
     inner = step_lines(FLOW, look(step("t", "1", items=7), step("b", "1/4")), times)
     assert inner[1].label == "b, 2 · 5 of 7"
