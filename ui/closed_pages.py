@@ -18,26 +18,37 @@ SECONDS = 30.0
 
 def give_back_memory() -> None:
     """From the start of the server to its end."""
-    closed = 0
+    pages = ClosedPages()
 
-    def note() -> None:
-        nonlocal closed
-        closed += 1
-
-    async def look() -> None:
-        trim, seen, given = _malloc_trim(), 0, 0
+    async def go_on() -> None:
         while True:
             await asyncio.sleep(SECONDS)
-            if closed == given:
-                continue
-            if closed == seen:  # a quiet time: looking through everything takes a tenth of a second
-                gc.collect()
-                given = closed
-            seen = closed
-            await asyncio.to_thread(trim, 0)
+            await pages.look()
 
-    nicegui_app.on_delete(note)
-    nicegui_app.on_startup(look)
+    nicegui_app.on_delete(pages.note)
+    nicegui_app.on_startup(go_on)
+
+
+class ClosedPages:
+    """How many there were, at the last look and when nothing was left of them."""
+
+    def __init__(self) -> None:
+        self._closed = self._seen = self._gone = 0
+        self._trim = _malloc_trim()
+
+    def note(self) -> None:
+        """A page was closed."""
+        self._closed += 1
+
+    async def look(self) -> None:
+        """Gives back what is free; when no page was closed since the last look, what hangs together is let go before."""
+        if self._closed == self._gone:
+            return
+        if self._closed == self._seen:
+            gc.collect()  # a tenth of a second in which nothing else happens: that is for a quiet time
+            self._gone = self._closed
+        self._seen = self._closed
+        await asyncio.to_thread(self._trim, 0)
 
 
 def _malloc_trim() -> Callable[[int], object]:
