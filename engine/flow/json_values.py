@@ -1,11 +1,14 @@
-"""JSON values: what a path names, what reads as a number, whether two are the same. Pure and total; standard library only."""
+"""JSON values: how a text is read as one, what a path names, what reads as a number, whether two are the same. Pure."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.references import as_text
 
 Json = Any
@@ -15,6 +18,32 @@ SMALL = 10_000
 
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
+
+
+def _no_number(name: str) -> Json:
+    raise ValueError(f"`{name}` is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"`{text[:20]}` is larger than any number can be here")
+    return number
+
+
+#: Reads JSON as its standard has it: Python's own takes NaN, Infinity and 1e999, which nobody can write out again.
+STRICT = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+
+
+def read_strictly(text: str) -> Json:
+    """The value of a JSON text. Raises ValueError for what is none, and for one that a flow cannot hold (too deep)."""
+    try:
+        value = STRICT.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if deeper_than(value, MAX_DEPTH):
+        raise ValueError("nested too deep")
+    return value
 
 
 def value_at(item: Json, path: str) -> Json:

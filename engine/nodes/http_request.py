@@ -14,7 +14,6 @@ once. Addresses inside private networks are closed until the owner opens them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic import Field
 
 from engine.errors import Problem
 from engine.flow.document import Document, Node
+from engine.flow.json_values import read_strictly
 from engine.flow.node_type import HttpAnswer, Json, NodeConfig, NodeContext, NodeInputs, NodeType, Text
 from engine.flow.references import as_text
 from engine.nodes.web_answers import status_failure
@@ -109,14 +109,10 @@ def _body(body: Json) -> tuple[bytes | None, str]:
 
 
 def _json(answer: HttpAnswer) -> Json:
-    """The answer as data; null when it is none. Numbers that JSON does not have (NaN, Infinity) make it none."""
-
-    def refuse(word: str) -> Json:
-        raise ValueError(word)
-
+    """The answer as data; null when it is none."""
     try:
-        return json.loads(answer.text(), parse_constant=refuse)
-    except (ValueError, RecursionError):
+        return read_strictly(answer.text())
+    except ValueError:
         return None
 
 

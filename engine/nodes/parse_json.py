@@ -17,7 +17,6 @@ and shows the place. Data that is an object or a list already passes through as 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.document import MAX_DEPTH, deeper_than
+from engine.flow.json_values import STRICT
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
 
 #: Fences looked at, from the first.
@@ -58,7 +58,7 @@ def read_json(text: str) -> Json:
             remedy="Bind Text to data that is there.",
         )
     try:
-        value = _DECODER.decode(whole)
+        value = STRICT.decode(whole)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
@@ -73,7 +73,7 @@ def _found_inside(text: str, error: ValueError) -> Json:
     fault = _Fault.of(text, error, 0)
     for start, end in _fences(text):
         try:
-            return _DECODER.decode(text[start:end].strip())
+            return STRICT.decode(text[start:end].strip())
         except RecursionError:
             raise _too_deep() from None
         except ValueError as inner:
@@ -84,7 +84,7 @@ def _found_inside(text: str, error: ValueError) -> Json:
     opening = re.search(r"[{\[]", text)
     if opening:
         try:
-            value, end = _DECODER.raw_decode(text, opening.start())
+            value, end = STRICT.raw_decode(text, opening.start())
         except RecursionError:
             raise _too_deep() from None
         except ValueError as inner:
@@ -149,20 +149,6 @@ def _fences(text: str) -> list[tuple[int, int]]:
         if end == len(text):
             break
     return found
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"`{name}` is not a JSON number")
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"`{text[:20]}` is larger than any number can be here")
-    return number
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_float)
 
 
 def _too_deep() -> NodeFailed:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.flow.contract import check_payload
+from engine.flow.json_values import STRICT, read_strictly
 from engine.flow.node_type import Json, JsonSchema
 
 _FENCE = re.compile(r"```[a-zA-Z0-9]*\s*\n?(.*?)```", re.DOTALL)
@@ -89,7 +90,7 @@ def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
         value = _parsed(piece)
         if isinstance(value, dict):
             yield value, True
-    start, decoder, whole = text.find("{"), json.JSONDecoder(parse_constant=_no_constant), True
+    start, decoder, whole = text.find("{"), STRICT, True
     for _ in range(_MAX_STARTS):
         if start < 0:
             return
@@ -105,13 +106,9 @@ def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
 
 def _parsed(text: str) -> Json:
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return read_strictly(text)
+    except ValueError:
         return None
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _depth(value: Json) -> int:

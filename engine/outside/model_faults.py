@@ -104,7 +104,7 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
     return ModelFailed(
         "output_invalid",
         f"{model} gave no object that fits the output fields, in {tries}.",
-        why="Last answer: " + "; ".join(complaints[:5])[:600] + ".",
+        why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
         remedy="The answer was cut off: raise the longest answer (max tokens) or ask for fewer fields."
         if cut_off
         else "Describe the fields more clearly, ask for fewer, or choose a stronger model.",

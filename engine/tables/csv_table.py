@@ -11,12 +11,12 @@ import contextlib
 import csv
 import io
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from engine.errors import Invalid
+from engine.flow.json_values import read_strictly
 from engine.tables.table import Names, Table, too_many_rows
 from engine.tables.writing import FORMULA
 
@@ -171,14 +171,14 @@ def _reader_of(full: Sequence[str]) -> Callable[[str], Any] | None:
     if all(cell.lower() in {"true", "false"} for cell in full):
         return lambda cell: cell.lower() == "true"
     if all(cell[0] in "[{" and cell[-1] in "]}" for cell in full) and all(map(_is_json, full)):
-        return json.loads
+        return read_strictly
     return None
 
 
 def _is_json(cell: str) -> bool:
     try:
-        json.loads(cell)
-    except (ValueError, RecursionError):
+        read_strictly(cell)
+    except ValueError:
         return False
     return len(cell) < _MAX_CELL
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -34,7 +35,7 @@ def read_json(text: str, *, most_rows: int = 100_000) -> Table:
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise Invalid("The JSON is nested too deep", remedy=f"At most {MAX_DEPTH} levels are taken.") from None
     except json.JSONDecodeError:
@@ -45,6 +46,12 @@ def _load(text: str) -> Any:
 
 def _no_constant(word: str) -> NoReturn:
     raise Invalid(f"`{word}` is no JSON value", remedy="Write null in its place.")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise Invalid(f"The number `{text[:20]}` is too large", remedy="Write it as text, in quotation marks.")
+    return number
 
 
 def _broken(error: json.JSONDecodeError) -> Invalid:
