@@ -162,11 +162,19 @@ def _bars(
 ) -> None:
     """What stands before the page: the way past it all, the bar of small screens with its menu, the navigation."""
     layout = ui.context.client.layout
-    with ui.dialog().props("position=left full-height") as menu, ui.card().classes("fp-menu-card"):
-        _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
+    with ui.dialog().props("position=left full-height") as menu:
+        card = ui.card().classes("fp-menu-card")
+
+    def open_menu() -> None:
+        """The menu is drawn when it is first asked for: on large screens never."""
+        if not card.default_slot.children:
+            with card:
+                _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
+        menu.open()
+
     link(_("Skip to the content"), f"#{main_id}", "fp-skip").move(layout, 0)
     with ui.element("header").classes("fp-mtop fp-mob") as bar:
-        icon_button("menu", _("Menu"), menu.open, tip=False)
+        icon_button("menu", _("Menu"), open_menu, tip=False)
         with ui.element("span").classes("fp-brand"):
             _mark()
             words("Flowport")

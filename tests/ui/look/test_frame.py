@@ -6,6 +6,8 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
+from tests.ui.arrange import press_named
+
 
 def _frame(**more: object) -> None:
     from ui.look.frame import Hit, Person, frame
@@ -123,3 +125,20 @@ async def test_initials_of_a_person_without_a_name_are_of_the_address() -> None:
 
     assert Person(name="Mara Lindt", email="mara@example.com").initials == "ML"
     assert Person(name="", email="mara@example.com").initials == "M"
+
+
+async def test_the_menu_of_small_screens_leads_to_the_same_places_and_is_drawn_once() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        before = _paths(user)
+        for _ in range(2):
+            press_named(user, "Menu")
+        after = _paths(user)
+
+    assert after == before + before[1:]  # the way to the content is there once
+
+
+def _paths(user: User) -> list[str]:
+    client = user.client
+    assert client is not None
+    return [str(element.props["href"]) for element in client.elements.values() if "href" in element.props]
