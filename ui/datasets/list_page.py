@@ -128,7 +128,7 @@ class DatasetsPage:
             _("Changed"),
             Column(_("Actions"), hidden=True, width="64px"),
         ]
-        rows = table(columns, label=_("Datasets"))
+        rows = table(columns, label=_("Datasets"), stacks=True)
         for one in datasets:
             uses = self.seen.uses.get(one.id, ())
             path = f"/datasets/{one.id}"

@@ -79,7 +79,7 @@ def waterfall(bars: Sequence[Bar]) -> dict[str, Any]:
                 "side": "top",
                 "range": [0, longest * 1.02],
                 "ticksuffix": " s",
-                "nticks": 3,  # on a phone there is room for no more
+                "nticks": 5,
                 "tickangle": 0,
                 "gridcolor": LINE,
                 "zeroline": False,

@@ -92,7 +92,9 @@ def register(app: App) -> None:
                 said = {name.lower(): version for name, version, _licence_text in packages()}
                 SupportCard(here, {"flowport": flowport_version()} | {name: said.get(name, "") for name in _TOLD})
             with card(_("Licences"), _("Flowport itself is MIT"), padded=False):
-                rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences")).props("tabindex=0")
+                rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences"), stacks=True).props(
+                    "tabindex=0"
+                )
                 for name, version, licence in packages():
                     with rows.row():
                         rows.cell(name, "fp-b")

@@ -20,7 +20,7 @@ class SupportCard:
     def __init__(self, here: Visit, versions: dict[str, str]) -> None:
         self.here = here
         self.versions = versions
-        with card(_("Support file")):
+        with card(_("Support file")), ui.element("div").classes("fp-col"):
             words(
                 _(
                     "For somebody who helps you: versions, settings without secrets, what the check finds, counts, and the codes of the last errors. No flow, value, name or address of a person is in it. Flowport sends it nowhere."

@@ -11,14 +11,18 @@ import pytest
 from nicegui.testing import User
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.playground_batches import begin_playground_batch, run_in_batch
+from engine.flow.contract import samples_of
 from storage.batches import has_waiting_items, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
+from storage.models import Job
+from tests.factories import document
 from tests.ui.arrange import buttons, page_text, press
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push, until
-from ui.playground.run.batch_rows import fitted, match_columns, payload_of_row
+from ui.playground.run.batch_rows import SampleRows, fitted, match_columns, payload_of_row
 from ui.playground.run.batch_runner import BatchRun, batches_of
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
@@ -184,3 +188,25 @@ async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site,
     await opened(user, flow_id)
     tab(user, "batch")
     await user.should_see("2 of 2 rows ran, 2 completed.", retries=250)
+
+
+async def test_rows_that_had_not_begun_when_the_server_ended_are_counted_and_can_be_run(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    samples = SampleRows(samples_of(document(FLOW)))
+    begun = site.database.write_now(begin_playground_batch, site.owner, flow_id, document(FLOW), samples.total)
+    first = await anext(samples.each())
+    site.database.write_now(run_in_batch, site.owner, begun, first.payload, row=1, title=first.title)
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await user.should_see("1 of 2 rows ran, 0 completed, 1 did not run.", retries=50)
+
+    user.find("Leave out the rows that ran in the last batch (1)").click()
+    assert "Start 1 run" in buttons(user)
+    async with working(site):
+        press(user, "Start 1 run")
+        await user.should_see("1 of 1 row · 1 completed", retries=250)
+
+    ran = site.database.read_now(
+        lambda session: [job.run_options for job in session.query(Job).order_by(Job.created_at)]
+    )
+    assert [options["row"] for options in ran] == [1, 2]

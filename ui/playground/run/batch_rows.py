@@ -100,6 +100,29 @@ class DatasetRows:
         return BatchRow(number, " ".join(first.split())[:_TITLE] or f"{_('Row')} {number}", payload)
 
 
+@dataclass(frozen=True)
+class RestOfRows:
+    """The rows that did not begin in an earlier batch; `ran` holds the numbers of those that did."""
+
+    rows: Rows
+    ran: frozenset[int]
+
+    @property
+    def total(self) -> int:
+        """How many are left."""
+        return self.rows.total - sum(number <= self.rows.total for number in self.ran)
+
+    async def each(self) -> AsyncIterator[BatchRow]:
+        """Those, with the numbers they had."""
+        async for row in self.rows.each():
+            if row.number not in self.ran:
+                yield row
+
+    async def again(self, number: int) -> BatchRow | None:
+        """One of them."""
+        return await self.rows.again(number)
+
+
 def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
     """Field -> the column of the same name; capitals, spaces, `_` and `-` do not matter."""
     by_name = {_plain(column): column for column in reversed(columns)}

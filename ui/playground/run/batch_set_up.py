@@ -13,7 +13,7 @@ from ui.forms.form import Field
 from ui.look.parts import button, link, note, words
 from ui.look.text import Reader, _, number, plural, type_word
 from ui.playground.draft import OpenDraft
-from ui.playground.run.batch_rows import DatasetRows, Rows, SampleRows, match_columns
+from ui.playground.run.batch_rows import DatasetRows, RestOfRows, Rows, SampleRows, match_columns
 from ui.visit import Visit
 
 SAMPLES = ""
@@ -23,12 +23,21 @@ class BatchSetUp:
     """`on_start` is given the rows. Drawn anew when another source is chosen."""
 
     def __init__(
-        self, here: Visit, draft: OpenDraft, reader: Reader, *, on_start: Callable[[Rows], Awaitable[None]]
+        self,
+        here: Visit,
+        draft: OpenDraft,
+        reader: Reader,
+        *,
+        on_start: Callable[[Rows], Awaitable[None]],
+        ran: frozenset[int] = frozenset(),
     ) -> None:
+        """`ran`: numbers of rows that a batch which did not come to its end has run; they can be left out."""
         self.here = here
         self.draft = draft
         self.reader = reader
         self.on_start = on_start
+        self.ran = ran
+        self.only_rest = False
         self.source: str | None = None
         self.datasets: Mapping[str, DatasetLine] = {}
         self.mapping: dict[str, str] = {}
@@ -97,6 +106,10 @@ class BatchSetUp:
             rows.on_value_change(lambda event: self._take(str(event.value or ""), dataset, field))
 
     def _draw_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
+        if self.ran:
+            left_out = f"{_('Leave out the rows that ran in the last batch')} ({number(len(self.ran), self.reader)})"
+            box = ui.checkbox(left_out, value=self.only_rest).props("dense")
+            box.on_value_change(lambda event: self._leave_out(bool(event.value)))
         with ui.element("div").classes("fp-row"):
             self.start = button("", self._start, icon="play_arrow", small=True)
             self.why = words("", "fp-s12 fp-bad").props("role=status")
@@ -104,14 +117,20 @@ class BatchSetUp:
 
     def _say_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
         count = samples if dataset is None else min(self.count or dataset.rows, dataset.rows)
+        if self.only_rest:
+            count -= sum(number <= count for number in self.ran)
         self.start.text = f"{_('Start')} {plural(count, _('run'), _('runs'), self.reader)}"
         missing = [
             str(one.get("name"))
             for one in fields
             if dataset is not None and one.get("required") and not self.mapping.get(str(one.get("name")))
         ]
-        self.start.set_enabled(not missing)
+        self.start.set_enabled(not missing and count > 0)
         self.why.text = f"{_('Choose a column for')} {', '.join(missing)}." if missing else ""
+
+    def _leave_out(self, wanted: bool) -> None:  # noqa: FBT001 - what the box says
+        self.only_rest = wanted
+        self._again()
 
     def _again(self) -> None:
         dataset = self.datasets.get(self.source or "")
@@ -138,17 +157,18 @@ class BatchSetUp:
         self._again()
 
     async def _start(self) -> None:
+        rows = self._rows()
+        await self.on_start(RestOfRows(rows, self.ran) if self.only_rest else rows)
+
+    def _rows(self) -> Rows:
         dataset = self.datasets.get(self.source or "")
         if dataset is None:
-            await self.on_start(SampleRows(samples_of(self.draft.document)))
-            return
-        await self.on_start(
-            DatasetRows(
-                self.here.app.database,
-                self.here.person.workspace_id,
-                dataset,
-                input_fields(self.draft.document),
-                dict(self.mapping),
-                min(self.count or dataset.rows, dataset.rows),
-            )
+            return SampleRows(samples_of(self.draft.document))
+        return DatasetRows(
+            self.here.app.database,
+            self.here.person.workspace_id,
+            dataset,
+            input_fields(self.draft.document),
+            dict(self.mapping),
+            min(self.count or dataset.rows, dataset.rows),
         )

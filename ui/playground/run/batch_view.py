@@ -12,7 +12,7 @@ from engine.actions.playground_batches import begin_playground_batch
 from engine.errors import FlowInvalid, Refusal
 from engine.flow.contract import samples_of
 from engine.ids import JobId
-from storage.batches import PlaygroundBatchRow, find_playground_batch
+from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from ui.look import feedback
 from ui.look.parts import (
     Column,
@@ -86,11 +86,16 @@ class BatchView:
         earlier = await self.here.see(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # one was started meanwhile, and is what is shown
             return
+        if earlier is not None and self.batch is not None and earlier.id == self.batch.batch.id:
+            earlier = None
+        ran: frozenset[int] = frozenset()
+        if earlier is not None and sum(earlier.counts.values()) < earlier.total:
+            ran = frozenset(run.row for run in await self.here.see(list_batch_runs, earlier.id))
         self.content.clear()
         with self.content:
-            if earlier is not None and earlier.id != (self.batch.batch.id if self.batch else ""):
+            if earlier is not None:
                 self._draw_earlier(earlier)
-            set_up = BatchSetUp(self.here, self.draft, self.reader, on_start=self._start)
+            set_up = BatchSetUp(self.here, self.draft, self.reader, on_start=self._start, ran=ran)
         await set_up.draw()
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
@@ -98,8 +103,10 @@ class BatchView:
         began = sum(earlier.counts.values())
         said = (
             f"{number(began, self.reader)} {_('of')} {plural(earlier.total, _('row'), _('rows'), self.reader)} "
-            f"{_('ran')}, {number(earlier.counts.get('completed', 0), self.reader)} {_('completed')}."
+            f"{_('ran')}, {number(earlier.counts.get('completed', 0), self.reader)} {_('completed')}"
         )
+        rest = earlier.total - began
+        said += f", {number(rest, self.reader)} {_('did not run')}." if rest > 0 else "."
         with note(said, strong=_("The last batch:")):
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
