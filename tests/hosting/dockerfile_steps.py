@@ -84,7 +84,9 @@ def _do(stage: Stage, instruction: str, rest: str, stages: dict[str, Stage], con
             _copy(stage, rest.split(), stages, context)
         case "RUN":
             assert stage.user == "0"
-            environment = {**os.environ, **stage.real_environment()}
+            # What this machine says to Python is no part of an image: where compiled files go, for one.
+            own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+            environment = {**own, **stage.real_environment()}
             ended = subprocess.run(
                 ["/bin/sh", "-c", stage.real(rest)],
                 cwd=stage.in_folder("."),
