@@ -50,6 +50,7 @@ class Bar:
         self.show_as = show_as
         #: What callers get, None while nothing is live.
         self.live: Document | None = None
+        self.deploy_button: ui.button | None = None
         self._compared: tuple[Document, Document | None] | None = None
 
     def draw(self) -> None:
@@ -117,7 +118,8 @@ class Bar:
                 save_as.classes("fp-wide" if saved else "")
             if self.here.may("deploy"):
                 verb = _("Update API") if self.flow.live_version else _("Deploy API")
-                button(verb, self._deploy, icon="rocket_launch", kind="main" if saved else "normal", small=not saved)
+                kind = "main" if saved else "normal"
+                self.deploy_button = button(verb, self._deploy, icon="rocket_launch", kind=kind, small=not saved)
 
     def draw_sentence(self) -> None:
         """What is a draft and what is live, in words."""
@@ -150,6 +152,9 @@ class Bar:
         if self.live is None:
             return
         comparison = compare_documents(self.live, self.draft.document)
+        # Another version of a called flow goes live by an update, and the document does not show it.
+        calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
+        self._let_deploy(_("Callers get what you see: nothing to update.") if comparison.same and not calls else "")
         if comparison.same:
             words(_("and is what you see"), "fp-t3 fp-wide")
             return
@@ -157,6 +162,12 @@ class Bar:
         said = f"{_('differs from the draft in')} {plural(count, _('place'), _('places'))}"
         with button(said, self._show_difference, kind="link", small=True).classes("fp-differs"):
             ui.tooltip(comparison.sentence).props("delay=400")
+
+    def _let_deploy(self, why_not: str) -> None:
+        """The button can be pressed, or says why not."""
+        if self.deploy_button is not None:
+            self.deploy_button.set_enabled(not why_not)
+            self.deploy_button.props.set_optional("title", why_not or None)
 
     async def _show_difference(self) -> None:
         if self.live is not None and await show_difference(self.here, self.flow, self.live, self.draft.document):

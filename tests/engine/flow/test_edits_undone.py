@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.document import Document, Position
+from engine.flow.document import Document, Note, Position
 from engine.flow.edits import Op, add_node, add_note, apply_ops, difference_ops, invert, paste_ops, update_node
 from engine.nodes import CATALOG
 
-TYPES = ("text_template", "set_fields", "condition", "prompt")
+TYPES = ("api_input", "text_template", "set_fields", "condition", "prompt")
 #: (what, two numbers that choose among what is there, a text)
 EDIT = st.tuples(
     st.sampled_from(
@@ -29,8 +29,13 @@ EDIT = st.tuples(
             "note",
             "write",
             "tear",
+            "shift",
+            "resize",
+            "sample",
+            "policy",
             "paste",
             "align",
+            "restore",
         ]
     ),
     st.integers(0, 20),
@@ -53,10 +58,12 @@ def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
         return add_note(document, Position(x=first, y=second))[1]
     if what == "between" and edge:
         return add_node(document, kind, CATALOG, between=edge.id)[1]
-    if note and what in {"write", "tear"}:
-        if what == "tear":
-            return [{"op": "removeNote", "note": note.model_dump()}]
-        return [{"op": "updateNote", "id": note.id, "before": {"text": note.text}, "after": {"text": text}}]
+    if note and what == "tear":
+        return [{"op": "removeNote", "note": note.model_dump()}]
+    if note and (after := note_changes(what, first, second, text)):
+        return [update_note(note, **after)]
+    if what == "restore":
+        return difference_ops(document, Document(nodes=document.nodes[: first % 3], notes=document.notes[: second % 2]))
     if edge and what == "cut":
         return [{"op": "removeEdge", "edge": edge.model_dump()}]
     if node is None or other is None:
@@ -67,6 +74,11 @@ def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
         "config": {"config": {**node.config, "selector": text}},
         "inputs": {"inputs": {**node.inputs, text or "a": text}},
     }
+    if what in {"sample", "policy"}:
+        fields = node.config.get("samples") or []
+        config = {"config": {**node.config, "samples": [*fields, {"title": text, "payload": {"a": second}}]}}
+        policy = {"policy": {"timeout_seconds": first + 1, "retries": second % 4, "on_error": "skip"}}
+        return [update_node(node, **(config if what == "sample" else policy))]
     if what in values:
         return [update_node(node, **values[what])]
     if what == "after":
@@ -90,10 +102,28 @@ def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
             }
         ]
     if what == "paste":
-        return paste_ops(document, [one.model_dump() for one in (node, other)[: 1 + (node is not other)]], [])[1]
-    if what == "align":
-        return [update_node(one, position={"x": one.position.x, "y": float(first)}) for one in document.nodes]
+        parts = [one.model_dump() for one in (node, other)[: 1 + (node is not other)]]
+        return paste_ops(document, parts, [edge.model_dump()] if edge else [], [note.model_dump()] if note else [])[1]
+    if what == "align":  # notes among the nodes
+        nodes = [update_node(one, position={"x": one.position.x, "y": float(first)}) for one in document.nodes]
+        return nodes + [update_note(one, position={"x": one.position.x, "y": float(first)}) for one in document.notes]
     return []
+
+
+def note_changes(what: str, first: int, second: int, text: str) -> dict[str, Any]:
+    """What a gesture with a note changes in it."""
+    changes: dict[str, dict[str, Any]] = {
+        "write": {"text": text},
+        "shift": {"position": {"x": first * 20.0, "y": second * 20.0}},
+        "resize": {"size": {"width": 120.0 + first * 20, "height": 40.0 + second * 20}},
+    }
+    return changes.get(what, {})
+
+
+def update_note(note: Note, **after: Any) -> Op:
+    """As the canvas tells it: the values before and after."""
+    before = note.model_dump()
+    return {"op": "updateNote", "id": note.id, "before": {name: before[name] for name in after}, "after": after}
 
 
 def parts(document: Document) -> dict[str, Any]:
@@ -102,7 +132,7 @@ def parts(document: Document) -> dict[str, Any]:
     return {name: sorted(map(repr, items)) if isinstance(items, list) else items for name, items in value.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(EDIT, max_size=14))
 def test_undo_and_redo_of_random_edits_return_the_identical_document(edits: list[tuple[str, int, int, str]]) -> None:
     states, done = [Document()], []
