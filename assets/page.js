@@ -13,6 +13,14 @@
     seen.click();
   });
 
+  // Run and Save of the Playground, also while nothing on the page has the keyboard.
+  document.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, target } = event, playground = document.querySelector(".fp-pg");
+    if (!(ctrlKey || metaKey) || !["enter", "s"].includes(key.toLowerCase()) || !playground || !target.matches("body, main")) return;
+    event.preventDefault();
+    playground.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, metaKey, cancelable: true }));
+  });
+
   // Copying also works on http://192.168.x.y, where browsers offer no navigator.clipboard.
   const copyOldWay = (text) => {
     const area = document.createElement("textarea");

@@ -1,0 +1,120 @@
+"""From a server that was started a moment ago to an API that was called, in so many interactions; the owner's set-up counts too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.counted import Counted
+from tests.browser.test_website_analyzer import START, inspector, run_panel
+from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
+
+pytestmark = pytest.mark.browser
+
+FROM_A_TEMPLATE = 12
+FROM_AN_EMPTY_CANVAS = 30
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Nobody has been here: there is no owner yet."""
+    with live_server(tmp_path_factory.mktemp("walked") / "data", owner=False) as running:
+        yield running
+
+
+@pytest.fixture
+def person(browser: Browser, server: LiveServer) -> Iterator[Counted]:
+    """At the link that the terminal shows."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(link_of(server))
+    yield Counted(page)
+    context.close()
+    assert wrong == [], "the browser's console must stay clean"
+
+
+def link_of(server: LiveServer) -> str:
+    """The set-up link, as `make run` prints it."""
+    found = re.search(r"/setup/\S+", server.log())
+    assert found is not None, server.log()
+    return found.group()
+
+
+def test_from_a_template_to_a_called_api(person: Counted) -> None:
+    set_up(person)
+    begin_with_a_template(person)
+    run(person)
+    deploy(person)
+    call(person)
+    assert len(person.did) <= FROM_A_TEMPLATE, person.did
+
+
+def test_from_an_empty_canvas_to_a_called_api(person: Counted) -> None:
+    set_up(person)
+    build(person)
+    run(person)
+    deploy(person)
+    call(person)
+    assert len(person.did) <= FROM_AN_EMPTY_CANVAS, person.did
+
+
+def set_up(person: Counted) -> None:
+    page = person.page
+    person.fill(page.get_by_label("Name"), "Ada")
+    person.fill(page.get_by_label("E-mail"), EMAIL)
+    person.fill(page.get_by_label("Password"), PASSWORD)
+    person.press("Enter")
+    expect(page.get_by_role("heading", name="Make your first API in a minute")).to_be_visible()
+
+
+def begin_with_a_template(person: Counted) -> None:
+    person.click(person.page.get_by_role("button", name="Use this template: ").first)
+    drawn(person.page)
+
+
+def build(person: Counted) -> None:
+    page = person.page
+    person.click(page.get_by_role("link", name="start with an empty canvas"))
+    drawn(page)
+    person.click(page.get_by_role("button", name="Add an API Input"))
+    person.click(inspector(page, "API Input").get_by_role("button", name="Add a field"))
+    person.fill(inspector(page, "API Input").get_by_role("textbox", name="Name"), "url")
+    person.click(page.get_by_role("complementary", name="Nodes").get_by_role("button", name="Page Scraper"))
+    expect(inspector(page, "Page Scraper").get_by_role("textbox", name="Web address")).to_have_text("API Input › url")
+    person.fill(run_panel(page).get_by_role("textbox", name="url"), START)
+
+
+def run(person: Counted) -> None:
+    person.press("ControlOrMeta+Enter")
+    expect(run_panel(person.page)).to_contain_text("Completed", timeout=30_000)
+
+
+def deploy(person: Counted) -> None:
+    page = person.page
+    person.click(page.get_by_role("button", name="Deploy API"))
+    dialog = page.get_by_role("dialog")
+    title = dialog.get_by_label("Title")
+    expect(title).to_be_focused()
+    if not title.input_value():
+        person.fill(title, "Read a page")
+    person.press("Enter")
+    person.click(dialog.get_by_role("button", name="Next"))
+    person.click(dialog.get_by_role("button", name="Deploy API"))
+    expect(dialog.locator(".fp-endpoint-url")).to_contain_text("/public/v1/flows/execute/flow_")
+
+
+def call(person: Counted) -> None:
+    dialog = person.page.get_by_role("dialog")
+    person.click(dialog.get_by_role("button", name="Send"))
+    expect(dialog.get_by_text("200 Completed")).to_be_visible(timeout=30_000)
+
+
+def drawn(page: Page) -> None:
+    page.locator("[data-loaded=true]").wait_for()
