@@ -22,9 +22,9 @@ from pydantic import Field
 from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import DatasetPage, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
-from engine.flow.rules import MATCH_TITLES, MAX_RULES, FieldRule, Match
+from engine.flow.rules import FieldRule, Match
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
-from engine.nodes.rules_on_items import kept_by, rule_problems, rules_in_words
+from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 #: Characters of rows that one step may hold.
 MOST = 20 << 20
@@ -42,19 +42,8 @@ class Config(NodeConfig):
     count: int = Field(
         10, ge=1, le=MAX_COUNT, title="How many", description="For the first rows and for rows by chance."
     )
-    match: Match = Field(
-        "all",
-        title="Take a row when these are true",
-        description="Whether every rule must be true or one is enough.",
-        json_schema_extra={"words": {**MATCH_TITLES}},
-    )
-    rules: tuple[FieldRule, ...] = Field(
-        (),
-        max_length=MAX_RULES,
-        title="Rules",
-        description="What a row must be like. Without a rule every row is taken.",
-        json_schema_extra={"item": "rule"},
-    )
+    match: Match = match_field("Take a row when these are true")
+    rules: tuple[FieldRule, ...] = rules_field("What a row must be like. Without a rule every row is taken.")
 
 
 class Inputs(NodeInputs):

@@ -17,30 +17,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
-
 from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
-from engine.flow.rules import MATCH_TITLES, MAX_RULES, FieldRule, Match
+from engine.flow.rules import FieldRule, Match
 from engine.nodes.list_input import ITEMS, items_of
-from engine.nodes.rules_on_items import kept_by, rule_problems, rules_in_words
+from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words
 
 
 class Config(NodeConfig):
-    match: Match = Field(
-        "all",
-        title="Keep an item when these are true",
-        description="Whether every rule must be true or one is enough.",
-        json_schema_extra={"words": {**MATCH_TITLES}},
-    )
-    rules: tuple[FieldRule, ...] = Field(
-        (),
-        max_length=MAX_RULES,
-        title="Rules",
-        description="What an item must be like to be kept. Without a rule every item is.",
-        json_schema_extra={"item": "rule"},
-    )
+    match: Match = match_field("Keep an item when these are true")
+    rules: tuple[FieldRule, ...] = rules_field("What an item must be like to be kept. Without a rule every item is.")
 
 
 class Inputs(NodeInputs):

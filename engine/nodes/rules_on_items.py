@@ -6,13 +6,35 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from engine.errors import Problem
 from engine.flow.document import Node
 from engine.flow.node_type import Json, NodeFailed
-from engine.flow.rules import ALONE, OPERATOR_TITLES, FieldRule, Match, item_passes, rule_problem
+from engine.flow.rules import (
+    ALONE,
+    MATCH_TITLES,
+    MAX_RULES,
+    OPERATOR_TITLES,
+    FieldRule,
+    Match,
+    item_passes,
+    rule_problem,
+)
 
 #: Seconds the rules may take for one list.
 LONGEST = 10.0
+
+
+def match_field(title: str) -> Any:
+    """Of a Config: whether all of its rules count or any of them."""
+    description = "Whether every rule must be true or one is enough."
+    return Field("all", title=title, description=description, json_schema_extra={"words": {**MATCH_TITLES}})
+
+
+def rules_field(description: str) -> Any:
+    """Of a Config: the rules."""
+    return Field((), max_length=MAX_RULES, title="Rules", description=description, json_schema_extra={"item": "rule"})
 
 
 def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:

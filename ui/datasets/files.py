@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine.tables.writing import MARK, csv_line, csv_rows, json_rows
 from storage.datasets import DatasetLine, find_dataset, list_rows
 from storage.members import find_signed_in
-from ui.guard import NO_STORE, stranger_answer
+from ui.guard import stranger_answer
 from ui.opened import nothing_here
+from ui.sent_file import sent_file
 from ui.visit import COOKIE, App
 
 CSV_PATH = "/datasets/{dataset_id}/export.csv"
@@ -39,16 +40,10 @@ async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Res
     dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)
     if dataset is None or dataset.id != dataset_id:
         return nothing_here(request)
-    pieces = _csv(app, person.workspace_id, dataset) if form == "csv" else _json(app, person.workspace_id, dataset)
-    return StreamingResponse(
-        pieces,
-        media_type="text/csv; charset=utf-8" if form == "csv" else "application/json",
-        headers={
-            **NO_STORE,
-            "content-disposition": f'attachment; filename="{_file_name(dataset.name)}.{form}"',
-            "x-content-type-options": "nosniff",
-        },
-    )
+    name, workspace_id = _file_name(dataset.name), person.workspace_id
+    if form == "csv":
+        return sent_file(f"{name}.csv", _csv(app, workspace_id, dataset))
+    return sent_file(f"{name}.json", _json(app, workspace_id, dataset), "application/json")
 
 
 async def _csv(app: App, workspace_id: str, dataset: DatasetLine) -> AsyncIterator[str]:

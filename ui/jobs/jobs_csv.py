@@ -7,22 +7,22 @@ browser is told.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine.clock import to_rfc3339
 from engine.tables.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.members import find_signed_in
-from ui.guard import NO_STORE, stranger_answer
+from ui.guard import stranger_answer
 from ui.jobs.job_words import environment_word, job_state
 from ui.jobs.narrowed import Narrowed
 from ui.look.text import Reader
+from ui.sent_file import csv_named, sent_file
 from ui.visit import COOKIE, App
 
 CSV_PATH = "/jobs/export.csv"
@@ -45,16 +45,7 @@ def add_routes(root: FastAPI, app: App) -> None:
         now = app.database.clock.now()
         zone = Reader.of(request.headers, request.cookies).zone
         filters = Narrowed.of(dict(request.query_params)).filters(now, zone)
-        name = f"jobs-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"
-        return StreamingResponse(
-            _rows(app, person.workspace_id, filters),
-            media_type="text/csv; charset=utf-8",
-            headers={
-                **NO_STORE,
-                "content-disposition": f'attachment; filename="{name}"',
-                "x-content-type-options": "nosniff",
-            },
-        )
+        return sent_file(csv_named("jobs", now), _rows(app, person.workspace_id, filters))
 
 
 async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine.clock import to_rfc3339
 from engine.tables.writing import MARK, csv_line
 from storage.audit import AuditFilters, list_entries
 from storage.members import find_signed_in
-from ui.guard import NO_STORE, stranger_answer
+from ui.guard import stranger_answer
 from ui.jobs.span import Span, span_of
 from ui.look.text import Reader
 from ui.opened import nothing_here
+from ui.sent_file import csv_named, sent_file
 from ui.settings.audit_words import more, verbs_of, what, who
 from ui.visit import COOKIE, App
 
@@ -78,16 +79,7 @@ def add_routes(root: FastAPI, app: App) -> None:
         filters = AuditView.of(dict(request.query_params)).filters(
             now, Reader.of(request.headers, request.cookies).zone
         )
-        name = f"audit-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"
-        return StreamingResponse(
-            _rows(app, person.workspace_id, filters),
-            media_type="text/csv; charset=utf-8",
-            headers={
-                **NO_STORE,
-                "content-disposition": f'attachment; filename="{name}"',
-                "x-content-type-options": "nosniff",
-            },
-        )
+        return sent_file(csv_named("audit", now), _rows(app, person.workspace_id, filters))
 
 
 async def _rows(app: App, workspace_id: str, filters: AuditFilters) -> AsyncIterator[str]:

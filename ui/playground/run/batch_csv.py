@@ -8,16 +8,17 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine.flow.references import as_text
 from engine.tables.writing import MARK, csv_line
 from storage.batches import BatchRun, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.members import find_signed_in
-from ui.guard import NO_STORE, stranger_answer
+from ui.guard import stranger_answer
 from ui.opened import nothing_here
 from ui.playground.run.batch_runner import BatchLine, batches_of
+from ui.sent_file import sent_file
 from ui.visit import COOKIE, App
 
 PATH = "/playground/batches/{batch_id}/results.csv"
@@ -46,14 +47,7 @@ def add_routes(root: FastAPI, app: App) -> None:
         found = await app.database.read(find_playground_batch, workspace_id, batch_id=batch_id)
         if found is None:
             return nothing_here(request)
-        headers = {
-            **NO_STORE,
-            "content-disposition": f'attachment; filename="{found.id}.csv"',
-            "x-content-type-options": "nosniff",
-        }
-        return StreamingResponse(
-            _lines(app, workspace_id, batch_id), media_type="text/csv; charset=utf-8", headers=headers
-        )
+        return sent_file(f"{found.id}.csv", _lines(app, workspace_id, batch_id))
 
 
 async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[str]:
