@@ -265,6 +265,21 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
     expect(page.get_by_text(re.compile(rf"^{month} of 1,000 requests a month$"))).to_be_visible()
 
 
+def test_on_a_phone_the_row_of_settings_shows_where_one_is_and_a_graph_stays_whole(page: Page, world: World) -> None:
+    job_id = world.call({"topic": "bread"}).json()["job_id"]
+    page.goto(f"/jobs/{job_id}")
+    graph = page.locator(".fp-graph")
+    graph.locator("[data-loaded=true]").wait_for()
+    page.set_viewport_size({"width": 390, "height": 844})
+    graph.scroll_into_view_if_needed()
+    for node in graph.locator("[data-testid^=node-]").all():
+        expect(node).to_be_in_viewport(ratio=0.99)
+
+    page.goto("/settings/about")
+    places = page.get_by_role("navigation", name="Settings")
+    expect(places.get_by_role("link", name="About")).to_be_in_viewport(ratio=1)
+
+
 def _end(world: World, job_id: str) -> None:
     """Waits until the job has ended."""
     url, headers = f"{world.server.url}/public/v1/jobs/{job_id}?wait=20", {"Authorization": f"Bearer {world.key}"}
