@@ -34,6 +34,8 @@ _KINDS: dict[Kind, tuple[str, str]] = {
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
 #: How strongly a node that differs is coloured.
 _MARKED = 3
+#: A dialog that grows while it opens would have its graphs measured too small: connections would miss the ports.
+_STILL = "transition-show=fade"
 
 
 async def show_version(
@@ -63,7 +65,7 @@ class VersionDialog:
             for one in versions
             if one.number != line.number
         }
-        with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+        with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
             dialog.props["aria-label"] = f"{_('Version')} {line.number}"
             with ui.element("div").classes("fp-row"):
                 words(f"{_('Version')} {line.number}", tag="h2")
@@ -109,7 +111,7 @@ class VersionDialog:
 
 async def show_difference(here: Visit, flow: FlowRow, live: Document, draft: Document) -> bool:
     """What is live beside what is on the canvas; True when callers shall get the draft."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+    with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
