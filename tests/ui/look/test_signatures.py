@@ -29,19 +29,21 @@ class Thing:
     def __call__(self, event: Any) -> None: ...
 
 
+METHODS = sorted(name for name, _ in inspect.getmembers(Thing, callable) if not name.startswith("_"))
+
+
 @pytest.mark.parametrize(
     "func",
     [
-        *(getattr(Thing(), name) for name, _ in inspect.getmembers(Thing, callable) if not name.startswith("_")),
-        Thing(),
-        lambda: None,
-        lambda event: event,
-        functools.partial(Thing().one, 1),
-        functools.partial(Thing().one),
-        [].append,
-        [].clear,
+        *(pytest.param(getattr(Thing(), name), id=name) for name in METHODS),
+        pytest.param(Thing(), id="what can be called"),
+        pytest.param(lambda: None, id="lambda without parameters"),
+        pytest.param(lambda event: event, id="lambda with one"),
+        pytest.param(functools.partial(Thing().one, 1), id="partial that is full"),
+        pytest.param(functools.partial(Thing().one), id="partial with room"),
+        pytest.param([].append, id="of C, with one"),
+        pytest.param([].clear, id="of C, without"),
     ],
-    ids=repr,
 )
 def test_the_answer_is_niceguis_own(func: Callable[..., Any]) -> None:
     for _ in range(2):
