@@ -72,6 +72,11 @@ class BindingField(Element, component=_COMPONENT):
             self._props.update(bad=bad, broken=list(broken))
             self.update()
 
+    def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
+        """What chips say of these nodes."""
+        self._props["nodes"] = dict(nodes)
+        self.update()
+
     def describe(self, element_id: str) -> None:
         """Ties a help or error text to the field."""
         self._props["describedby"] = element_id

@@ -101,6 +101,14 @@ class Bindings:
         """Whether a problem of this place is told at a field."""
         return any(_within(pointer, place.pointer) for place in self.places)
 
+    def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
+        """Nodes came, or have another name: chips say so."""
+        if nodes == self.nodes:
+            return
+        self.nodes = dict(nodes)
+        for place in self.places:
+            place.field.name_nodes(nodes)
+
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
         """Chips or `{{ }}`."""
         self.raw = raw

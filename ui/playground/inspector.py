@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from engine.errors import Problem
 from engine.flow.document import Node
@@ -153,6 +153,11 @@ class Inspector:
             self.set_up.show_problems(problems)
         if self.mapping is not None:
             self.mapping.show_problems(problems)
+
+    def document_changed(self) -> None:
+        """Data on offer follows connections that are drawn or cut while a node is open."""
+        if self.set_up is not None and self.set_up.is_behind:
+            background_tasks.create(self.show_last_run(), name="data on offer")
 
     def focus(self, pointer: str) -> None:
         """Puts the caret into the field a problem is about (a click on the problem)."""

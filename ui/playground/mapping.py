@@ -18,13 +18,13 @@ from engine.nodes import CATALOG
 from ui.look import feedback
 from ui.look.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.look.text import _
-from ui.playground.binding_field import NodeName
 from ui.playground.bindings import Bindings, preview
 from ui.playground.called_fields import CalledFields
 from ui.playground.data import NOT_RUN, broken_finder, source_of
 from ui.playground.data_list import DataList
 from ui.playground.draft import OpenDraft
 from ui.playground.last_run import LastRun
+from ui.playground.node_views import names_of
 from ui.playground.preview import nodes_in, preview_of
 from ui.playground.suggestions import Suggestion, suggestions
 
@@ -85,14 +85,13 @@ class EdgeMapping:
                     with ui.element("div").classes("fp-lab"):
                         words(_("Into"), tag="h3")
                         words(target.name, "fp-t3 fp-cut")
-                    nodes = {
-                        one.id: NodeName(
-                            label=one.name, icon=known.icon if (known := CATALOG.get(one.type)) else "help"
-                        )
-                        for one in self.draft.document.nodes
-                    }
                     self.bindings = Bindings(
-                        target, kind, nodes, self._changed, readonly=self.readonly, fields=called.fields(target)
+                        target,
+                        kind,
+                        names_of(self.draft.document),
+                        self._changed,
+                        readonly=self.readonly,
+                        fields=called.fields(target),
                     )
         self.outputs = await self.last_run.outputs(
             list(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from engine.flow.document import Document
 from engine.flow.node_type import GROUPS, NodeType
 from engine.flow.steps import SINGLE
-from engine.nodes import NODE_TYPES
+from engine.nodes import CATALOG, NODE_TYPES
+from ui.playground.binding_field import NodeName
 from ui.playground.canvas_element import NodeTypeView
 
 
@@ -20,6 +22,14 @@ def view_of(kind: NodeType) -> NodeTypeView:
         single=kind.type in SINGLE,
         group_title=GROUPS[kind.group],
     )
+
+
+def names_of(document: Document) -> dict[str, NodeName]:
+    """What a chip says of each node, by its id."""
+    return {
+        node.id: NodeName(label=node.name, icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
+        for node in document.nodes
+    }
 
 
 NODE_VIEWS: dict[str, NodeTypeView] = {kind.type: view_of(kind) for kind in NODE_TYPES}

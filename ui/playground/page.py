@@ -251,6 +251,7 @@ class PlaygroundPage:
         self._frame_lists(document)
         self.bar.show_problems(self.found)
         self.inspector.show_problems(self.found)
+        self.inspector.document_changed()
         self.run_panel.document_changed()
         self._draw_blank()
         self._draw_steps()

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import background_tasks, ui
 
 from engine.errors import Problem
-from engine.flow.document import Node
+from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
@@ -28,6 +28,7 @@ from ui.playground.failing import Failing
 from ui.playground.from_example import ask_for_example
 from ui.playground.last_run import LastRun
 from ui.playground.model_picker import ModelPicker
+from ui.playground.node_views import names_of
 from ui.playground.previews import Previews, nodes_used
 from ui.playground.secret_headers import SecretHeaders
 from ui.playground.suggestions import Suggestion, suggestions
@@ -66,6 +67,7 @@ class SetUp:
         self.catalog: Catalog = CATALOG
         self.models = ModelPicker(visit, draft.flow_id)
         self._all_sources = False
+        self._offered_of: tuple[list[tuple[str, str]], dict[str, NodeName]] | None = None
 
     @property
     def node(self) -> Node | None:
@@ -140,6 +142,7 @@ class SetUp:
             return
         steps = await self.last_run.steps(self.node_id)
         item = steps[min(self.item, len(steps) - 1)].index if steps else ()
+        self._offered_of = _around(self.draft.document)
         earlier = earlier_nodes(self.draft.document, self.node_id)
         shown = earlier if self._all_sources else earlier[:NEAREST]
         wanted = list(dict.fromkeys([*nodes_used(node, self.kind), *shown]))
@@ -154,8 +157,16 @@ class SetUp:
                 for one in nodes
             ]
             self.data_list.show(sources, more=len(shown) < len(earlier))
+            self.no_data.visible, self.data_list.visible = not earlier, bool(earlier)
+        if self.bindings is not None:
+            self.bindings.name_nodes(names_of(self.draft.document))
         self._show_offers()
         await self.previews.show()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether nodes or connections came or went, or have another name, since data was last offered."""
+        return self._offered_of is not None and self._offered_of != _around(self.draft.document)
 
     def focus(self, pointer: str) -> None:
         """Puts the caret into the field of a problem."""
@@ -170,13 +181,14 @@ class SetUp:
     # Inputs.
 
     def _draw_inputs(self, node: Node) -> None:
-        nodes = {
-            one.id: NodeName(label=one.name, icon=kind.icon if (kind := CATALOG.get(one.type)) else "help")
-            for one in self.draft.document.nodes
-        }
         raw_row = ui.element("div").classes("fp-rawrow")
         self.bindings = Bindings(
-            node, self.kind, nodes, self._inputs_changed, readonly=self.readonly, fields=self.called.fields(node)
+            node,
+            self.kind,
+            names_of(self.draft.document),
+            self._inputs_changed,
+            readonly=self.readonly,
+            fields=self.called.fields(node),
         )
         raw_row.visible = bool(self.bindings.places)
 
@@ -196,9 +208,7 @@ class SetUp:
                 words(_("Data from earlier steps"))
                 words("", "fp-sp")
                 words(_("drag, or Enter"), "fp-t3 fp-s12")
-            if not earlier_nodes(self.draft.document, self.node_id):
-                words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
-                return
+            self.no_data = words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
             self.data_list = DataList(on_pick=self._take, on_all=self._show_all)
 
     async def _drawn_anew(self) -> None:
@@ -320,6 +330,11 @@ class SetUp:
             self.called.draw(node)
         self.bindings.fields = self.called.fields(node)
         self.bindings.draw()
+
+
+def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
+    """What decides which data a node may use, and under which names."""
+    return [(edge.source, edge.target) for edge in document.edges], names_of(document)
 
 
 def _has(form: Form, pointer: str) -> bool:

@@ -15,6 +15,7 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.jobs import RunOptions, run_in_playground
 from engine.flow.document import Document, load_document
+from engine.flow.edits import Op, update_node
 from engine.ids import FlowId
 from storage.flows import get_draft
 from storage.models import Job, Step, Value
@@ -239,3 +240,33 @@ async def test_what_happens_if_it_fails_is_asked_of_every_node_that_can(
     await opened(user, site.flow("Ends", saved=False, file=ENDS), node_id)
     await user.should_see(told, retries=40)
     assert ("If it fails" in page_text(user)) is may_fail
+
+
+async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_name_is_on_the_chips(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Late", saved=False, file={**FLOW, "edges": FLOW["edges"][:1]})
+    await opened(user, flow_id, "text_template")
+    await user.should_see("Connect a node before this one", retries=40)
+    edge = {"id": "e2", "source": "page_scraper", "target": "text_template"}
+    change(user, 1, "connect", [{"op": "addEdge", "edge": edge}])
+    await user.should_not_see("Connect a node before this one", retries=40)
+    (offered,) = parts(user, "DataList").elements
+    assert [source["label"] for source in offered.props["sources"]] == ["Read the page", "api_input"]
+    assert offered.visible
+
+    change(user, 2, "rename", [update_node(draft(site, flow_id).nodes[0], label="What callers send")])
+    (field,) = parts(user, "BindingField", "Template").elements
+    for _attempt in range(100):
+        if field.props["nodes"]["api_input"]["label"] == "What callers send":
+            break
+        await asyncio.sleep(0.01)
+    assert field.props["nodes"]["api_input"]["label"] == "What callers send"
+
+    change(user, 3, "delete", [{"op": "removeEdge", "edge": edge}])
+    await user.should_see("Connect a node before this one", retries=40)
+
+
+def change(user: User, seq: int, reason: str, ops: list[Op]) -> None:
+    """What the canvas of the open page tells of an edit."""
+    canvas(user).trigger("change", {"ops": ops, "seq": seq, "reason": reason})
