@@ -460,6 +460,20 @@ def test_a_run_and_the_servers_marks_are_shown_and_never_saved(tab):
     assert not [m for m in _read(f"{canvas.base}/log/{canvas.name}") if m["event"] == "change"]
 
 
+def test_what_was_closed_is_deselected_unless_something_else_was_chosen_since(tab):
+    canvas = tab(CHAIN)
+    canvas.node("prompt").click()
+    canvas.heard("select", nodes=["prompt"])
+    canvas.server("deselect", ["api_input"])
+    canvas.server("select_nodes", ["api_output"])  # comes after: then the other had come, too
+    canvas.heard("select", nodes=["api_output"])
+    canvas.server("deselect", ["prompt"])
+    canvas.server("deselect", ["api_output"])
+    canvas.heard("select", nodes=[])
+    chosen = [message["nodes"] for message in _read(f"{canvas.base}/log/{canvas.name}") if message["event"] == "select"]
+    assert chosen == [["prompt"], ["api_output"], []]
+
+
 def test_an_edit_of_the_server_is_undoable_only_where_it_was_asked_for(tab):
     canvas = tab(CHAIN)
     rename = {"op": "updateNode", "id": "prompt", "before": {"label": "Summarise"}, "after": {"label": "Shorten"}}

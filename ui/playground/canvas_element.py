@@ -197,6 +197,10 @@ class FlowCanvas(Element, component=BUNDLE):
         """Selects these nodes and notes and nothing else."""
         self.run_method("selectNodes", list(ids))
 
+    def deselect(self, ids: Iterable[str]) -> None:
+        """These are no longer selected; when something else was chosen meanwhile, that stays."""
+        self.run_method("deselect", list(ids))
+
     def request_add(
         self,
         node_type: str,

@@ -389,11 +389,12 @@ class PlaygroundPage:
     async def close_inspector(self) -> None:
         """Nothing is selected any more."""
         node_id, self.selection = self.inspector.node_id, []
+        closed = node_id or self.inspector.edge_id
         if node_id and self.steps.shown:
             self.steps.focus(node_id)
         elif node_id:  # an id is a slug
             ui.run_javascript(f"document.querySelector('[data-node={node_id}]')?.focus({{preventScroll: true}})")
-        self.canvas.select_nodes([])
+        self.canvas.deselect([closed] if closed else [])
         await self._inspect(None)
 
     async def refresh_inspector(self) -> None:

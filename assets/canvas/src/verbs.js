@@ -16,6 +16,11 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
     flow.removeSelectedElements();
     flow.addSelectedNodes(elementsOf(ids));
   }
+  /** These are no longer selected; what was chosen since stays. */
+  function deselect(ids) {
+    const { nodes, edges, notes } = selected.now();
+    if ([...nodes, ...edges, ...notes].every((id) => ids.includes(id))) flow.removeSelectedElements();
+  }
   function selectEdge(id) {
     flow.removeSelectedElements();
     const edge = flow.findEdge(id);
@@ -105,7 +110,7 @@ export function verbsOf({ props, flow, editor, view, root, emit, editable, say, 
   }
 
   const does = {
-    selectNodes, selectEdge, focusNode, remove, nudge, resize, align, layout, moved, nextEdge, addHere,
+    selectNodes, deselect, selectEdge, focusNode, remove, nudge, resize, align, layout, moved, nextEdge, addHere,
     undo: () => props.readonly || editor.undo(), redo: () => props.readonly || editor.redo(),
     fit: () => view.fit(), zoomIn: view.zoomIn, zoomOut: view.zoomOut, zoomReset: view.zoomReset, grid: view.toggleGrid, zoomTo: (here) => void view.zoomTo(elementIds(about(here))),
     clipboard: (kind, here) => (about(here), adds.expectClipboard(kind)), copy: adds.copy, cut: () => adds.copy() && remove(), duplicate: (here) => (about(here), adds.duplicate()),
