@@ -15,9 +15,10 @@ Give it a full web address. **Main content** leaves out menus, footers and notic
 | `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
 
 A page that is not there fails with `page_not_found`, so you can decide under **If it fails** to skip it. The node does not read
-pages that the site's robots.txt closes to programs. It runs no scripts: a page that draws itself in the browser has no text to
-read, and the node says so (`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of
-milliseconds and needs a Chromium on the server. Scripts of a page reach only the page's own host and the public web.
+pages that the site's robots.txt closes to programs, and leaves the pause between pages that it asks for (`Crawl-delay`, at most
+5 seconds). It runs no scripts: a page that draws itself in the browser has no text to read, and the node says so
+(`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of milliseconds and needs a
+Chromium on the server. Scripts of a page reach only the page's own host and the public web.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ from engine.nodes.web_answers import ask_robots, shown, status_failure
 _HTML = {"text/html", "application/xhtml+xml"}
 #: Pages of one host that are read at the same time, by all steps of an engine process.
 _AT_ONCE = 10
+#: Seconds of a Crawl-delay that are kept: with more, a list's pages would run out of their time while they wait.
+_LONGEST_PAUSE = 5.0
 
 
 class Config(NodeConfig):
@@ -75,7 +78,7 @@ class Config(NodeConfig):
     respect_robots: bool = Field(
         True,
         title="Respect robots.txt",
-        description="Do not read pages that the site closes to programs.",
+        description="Do not read pages that the site closes to programs, and leave the pause it asks for.",
     )
     use_browser: bool = Field(
         False,
@@ -91,10 +94,11 @@ class Inputs(NodeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Asks for the page, and reads it in a thread."""
     url = inputs.url.strip()
+    pause = 0.0
     if config.respect_robots:
-        await ask_robots(url, context)
+        pause = min((await ask_robots(url, context)).crawl_delay, _LONGEST_PAUSE)
     began = asyncio.get_running_loop().time()
-    async with context.http.turn(url, at_once=_AT_ONCE):
+    async with context.http.turn(url, delay_seconds=pause, at_once=_AT_ONCE):
         answer = await context.http.request(
             "GET",
             url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
@@ -108,6 +109,25 @@ class TestPageScraper:
             out, _ = await run("page_scraper", {}, {"url": web.url("/page")})
         assert (out.code if code else out["text"]) == (code or "Words")
         assert ("/page" in [asked.target for asked in web.asked]) == (code is None)
+
+    @pytest.mark.parametrize(("respected", "least"), [(True, 0.05), (False, 0.0)])
+    async def test_the_pause_a_site_asks_for_is_left_between_its_pages(self, run, respected, least):
+        robots = answer(200, b"User-agent: *\nCrawl-delay: 0.1", content_type="text/plain")
+        pages = serving({"/robots.txt": robots, **{f"/{number}": html("<main>Words</main>") for number in range(4)}})
+        began = []
+
+        async def timed(asked, write):
+            if asked.target != "/robots.txt":
+                began.append(asyncio.get_running_loop().time())
+            await pages(asked, write)
+
+        async with serve(timed) as web:
+            reads = (run("page_scraper", {"respect_robots": respected}, {"url": web.url(f"/{n}")}) for n in range(4))
+            await asyncio.gather(*reads)
+        gaps = [after - before for before, after in itertools.pairwise(began)]
+        assert len(gaps) == 3
+        assert min(gaps) >= least
+        assert ("/robots.txt" in [asked.target for asked in web.asked]) is respected
 
     async def test_an_error_of_the_server_is_tried_again_and_then_told(self, run):
         async with serve(serving({"/page": html("busy", 503, retry_after="0")})) as web:
