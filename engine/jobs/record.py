@@ -325,7 +325,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "index_path": step.key.index_path,
         "status": step.status,
         "attempt": attempt,
-        "tries": len(step.tries),
+        "tries": step.tried,
         "started_at": step.started_at,
         "ended_at": max(step.started_at, step.ended_at),
         "duration_ms": step.duration_ms,

@@ -20,7 +20,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(slots=True)
 class Tried:
-    """The value of a step, or how its last try failed, with every try."""
+    """The value of a step, or how its last try failed, with every try; none when the first one worked."""
 
     value: Json
     failure: NodeFailed | None
@@ -56,6 +56,8 @@ async def attempt(
             failure = _timed_out(timeout_seconds)
         except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
             failure = as_failure(error)
+        if failure is None and not tries:
+            return Tried(value, None, ())
         tries.append(
             Try(
                 len(tries) + 1,

@@ -106,7 +106,7 @@ class StepStarted:
 
 @dataclass(slots=True)
 class StepEnded:
-    """A step is over. `calls` are `engine.outside` model calls, in order.
+    """A step is over. `calls` are `engine.outside` model calls, in order. `tries` is empty when the first one worked.
 
     `items`: how many items a Splitter gave. `splitter`: the Splitter whose item the step belongs to. `through`: nodes that ran
     per item and are over for all items now.
@@ -128,6 +128,11 @@ class StepEnded:
     items: int | None = None
     splitter: str = ""
     through: frozenset[str] = frozenset()
+
+    @property
+    def tried(self) -> int:
+        """How often it was tried; 0 when it never got so far."""
+        return len(self.tries) or int(self.status == "completed" and self.error is None)
 
 
 @dataclass(frozen=True)

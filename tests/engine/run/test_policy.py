@@ -6,13 +6,16 @@ import time
 
 import pytest
 
-from engine.clock import SystemClock
+from engine.clock import Millis, SystemClock
 from engine.flow.node_type import THE_JOBS, NodeFailed
 from engine.nodes import CATALOG
-from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, attempt, pause_before
+from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before
+from engine.run.steps import RunError, StepEnded, StepKey, Try
 from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.stand_ins.local_server import Reply, Seen
 from tests.stand_ins.web_site import WebSite
+
+TRY = Try(1, Millis(0), 5, 0, None, None)
 
 
 class Work:
@@ -47,6 +50,25 @@ def test_a_pause_is_any_part_of_a_time_that_doubles_up_to_a_limit(number):
 @pytest.mark.parametrize(("asked", "pause"), [(0.0, 0.0), (7.0, 7.0), (-5.0, 0.0), (100_000.0, 300.0)])
 def test_what_the_other_side_asks_for_is_waited_within_reason(asked, pause):
     assert pause_before(1, asked) == pause
+
+
+async def test_of_a_step_that_worked_at_once_there_is_no_list_of_tries():
+    assert await tried() == Tried("done", None, ())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "tries", "tried_so_often"),
+    [
+        ("completed", None, (), 1),
+        ("completed", None, (TRY, TRY), 2),
+        ("completed", RunError("internal", "Its default value was used."), (), 0),
+        ("failed", RunError("input_missing", "It had no input."), (), 0),
+        ("skipped", None, (), 0),
+    ],
+)
+def test_how_often_a_step_was_tried(status, error, tries, tried_so_often):
+    at = Millis(0)
+    assert StepEnded(StepKey("n"), status, at, at, 0, {}, error=error, tries=tries).tried == tried_so_often
 
 
 async def test_passing_faults_are_tried_again_as_often_as_allowed():
