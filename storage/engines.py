@@ -18,6 +18,8 @@ BUSY_SECONDS = 10
 #: How often a writer asks for the lock that another process holds. SQLite itself would soon ask every 100 ms only.
 ASK_SECONDS = 0.0005
 READERS = 4
+#: Pages of the file that every connection may keep for itself; a server has about eight of them. The system keeps the others.
+CACHED_KIB = 4_000
 #: What the log may keep of its size once it was moved into the file; a large transaction makes it longer for a while.
 LOG_BYTES = 64 << 20
 
@@ -38,7 +40,7 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            f"cache_size=-{CACHED_KIB}",
             f"journal_size_limit={LOG_BYTES}",
             *([] if immediate else ["query_only=ON"]),
         ):
