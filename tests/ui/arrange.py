@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -71,6 +73,15 @@ def refused(
     )  # fmt: skip
     counted = Counted(at // 60_000, site.workspace_id, flow_id, "", "validation_failed")
     site.database.write_now(add_refusals, {counted: times}, [call] * times)
+
+
+async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it did not come") -> None:
+    """Waits until something is so; `found`: what to show when it never is."""
+    for _attempt in range(1_000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(found())
 
 
 def texts(user: User) -> list[str]:

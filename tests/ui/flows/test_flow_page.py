@@ -20,7 +20,7 @@ from storage.flows import get_draft, get_flow
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting
-from tests.ui.arrange import buttons, code_block, ended, page_text, press, refused
+from tests.ui.arrange import buttons, code_block, ended, page_text, press, refused, until
 from tests.ui.conftest import Site
 
 
@@ -306,6 +306,9 @@ async def test_a_new_title_is_in_the_breadcrumb_too(site: Site, user: User) -> N
     press(user, "Save")
     await user.should_see("Saved.", retries=30)
 
-    assert user.client is not None
-    crumbs = [one for one in user.client.elements.values() if one.props.get("aria-current") == "page"]
-    assert "Good morning" in [getattr(one, "text", "") for one in crumbs]
+    def crumbs() -> list[str]:
+        assert user.client is not None
+        here = [one for one in user.client.elements.values() if one.props.get("aria-current") == "page"]
+        return [getattr(one, "text", "") for one in here]
+
+    await until(lambda: "Good morning" in crumbs(), crumbs)

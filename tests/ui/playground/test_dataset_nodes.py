@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from engine.flow.document import load_document
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_datasets
 from storage.flows import get_draft
-from tests.ui.arrange import newest_button, page_text, press, texts
+from tests.ui.arrange import newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 
 
@@ -57,11 +56,10 @@ def select(user: User, label: str) -> ui.select:
 
 async def eventually(user: User, site: Site, flow_id: str, node_id: str, config: dict[str, Any]) -> None:
     """The draft is stored a moment after an edit."""
-    for _ in range(100):
-        if config_of(site, flow_id, node_id).items() >= config.items():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(config_of(site, flow_id, node_id))
+    await until(
+        lambda: config_of(site, flow_id, node_id).items() >= config.items(),
+        lambda: config_of(site, flow_id, node_id),
+    )
 
 
 async def open_node(user: User, flow_id: str, node_id: str, said: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from engine.ids import FlowId
 from storage.flows import get_draft
 from storage.models import Job, Step, Value
 from tests.factories import document
-from tests.ui.arrange import page_text, press
+from tests.ui.arrange import page_text, press, until
 from tests.ui.conftest import Site
 
 FLOW: dict[str, Any] = {
@@ -95,11 +94,7 @@ def greeting_like() -> dict[str, Any]:
 
 async def told(site: Site, flow_id: str, wanted: Callable[[Document], Any]) -> None:
     """Waits until the draft is as wanted: a form tells its changes without waiting."""
-    for _attempt in range(200):
-        if wanted(draft(site, flow_id)):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the draft did not become what was wanted")
+    await until(lambda: wanted(draft(site, flow_id)), lambda: draft(site, flow_id))
 
 
 async def opened(user: User, flow_id: str, node: str = "") -> None:
@@ -257,11 +252,7 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
 
     change(user, 2, "rename", [update_node(draft(site, flow_id).nodes[0], label="What callers send")])
     (field,) = parts(user, "BindingField", "Template").elements
-    for _attempt in range(100):
-        if field.props["nodes"]["api_input"]["label"] == "What callers send":
-            break
-        await asyncio.sleep(0.01)
-    assert field.props["nodes"]["api_input"]["label"] == "What callers send"
+    await until(lambda: field.props["nodes"]["api_input"]["label"] == "What callers send")
 
     change(user, 3, "delete", [{"op": "removeEdge", "edge": edge}])
     await user.should_see("Connect a node before this one", retries=40)

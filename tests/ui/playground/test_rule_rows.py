@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from nicegui import ui
@@ -13,7 +12,7 @@ from engine.flow.document import load_document
 from engine.flow.rules import OPERATOR_TITLES
 from engine.nodes import CATALOG
 from storage.flows import get_draft
-from tests.ui.arrange import page_text, press
+from tests.ui.arrange import page_text, press, until
 from tests.ui.conftest import Site
 from ui.forms.specs import fields_for, specs_of_model
 
@@ -48,12 +47,8 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
             if label in (element.props.get("aria-label"), element.props.get("label"))
         }
 
-    async def until(wanted: list[dict[str, Any]]) -> None:
-        for _attempt in range(200):
-            if rules() == wanted:
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(rules())
+    async def become(wanted: list[dict[str, Any]]) -> None:
+        await until(lambda: rules() == wanted, rules)
 
     await user.open(f"/playground/{flow_id}?node=condition")
     assert user.client is not None
@@ -66,11 +61,11 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     assert named("Rule 1, compared with")
 
     comparison.set_value("is not empty")
-    await until([{"left": "{{ api_input.out.count }}", "operator": "is_not_empty"}])
+    await become([{"left": "{{ api_input.out.count }}", "operator": "is_not_empty"}])
     assert not named("Rule 1, compared with")
 
     press(user, "Add a rule")
-    await until(
+    await become(
         [
             {"left": "{{ api_input.out.count }}", "operator": "is_not_empty"},
             {"left": "", "operator": "equals", "right": ""},
@@ -78,7 +73,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     )
     (remove,) = named("Remove Rule 1")
     UserInteraction(user, {remove}, None).click()
-    await until([{"left": "", "operator": "equals", "right": ""}])
+    await become([{"left": "", "operator": "equals", "right": ""}])
     assert "What must be true" in page_text(user)
 
 

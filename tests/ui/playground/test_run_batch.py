@@ -18,10 +18,10 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
 from storage.models import Job
 from tests.factories import document
-from tests.ui.arrange import buttons, page_text, press
+from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
-from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push, until
+from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push
 from ui.playground.run.batch_rows import SampleRows, fitted, match_columns, payload_of_row
 from ui.playground.run.batch_runner import BatchRun, batches_of
 

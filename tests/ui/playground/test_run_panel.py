@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from storage.flows import get_draft
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.steps import list_steps
-from tests.ui.arrange import buttons, choose, page_text, press
+from tests.ui.arrange import buttons, choose, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run
 
@@ -79,15 +78,6 @@ def named(user: User, name: str) -> Any:
 def push(user: User, name: str) -> None:
     """Presses the button with this accessible name."""
     UserInteraction(user, {named(user, name)}, None).click()
-
-
-async def until(true: Callable[[], Any]) -> None:
-    """Waits until something is so."""
-    for _attempt in range(1_000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come")
 
 
 def samples(site: Site, flow_id: str) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from nicegui.testing import User
 
@@ -14,7 +12,7 @@ from engine.vault.passphrase import find_passphrase
 from engine.vault.sealing import open_vault
 from storage.audit import list_entries
 from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting, known_names
-from tests.ui.arrange import buttons, page_text, press
+from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.settings.test_settings import box
 
@@ -105,10 +103,7 @@ async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(sit
     press(user, "Save the names")
     box(user, "Public address").value = "https://flows.example.com/"
     press(user, "Save the address")
-    for _ in range(100):
-        if len(site.database.read_now(known_names)) == 3:
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: len(site.database.read_now(known_names)) == 3)
     assert site.database.read_now(known_names) == ("flows.lan", "flows.lan:8080", "flows.example.com")
     assert {"set allowed addresses", "set names of the server", "set public address"} <= set(verbs(site))
 
