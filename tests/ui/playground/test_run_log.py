@@ -48,6 +48,31 @@ def test_events_are_told_in_their_order_with_node_and_item():
     ]
 
 
+def test_what_a_step_tells_in_the_millisecond_of_its_end_stands_before_that_end():
+    where = {"node_id": "a", "index": [0]}
+    found = lines(
+        step("a", "0", tries=1, warnings=("It was cut.",)),
+        events=[
+            (5, "step.started", where),
+            (5, "step.completed", {**where, "duration_ms": 0}),
+            (5, "step.started", {"node_id": "b"}),
+            (5, "step.completed", {"node_id": "b", "duration_ms": 0}),
+            (5, "job.completed", {}),
+        ],
+        calls=[CallRow("a", "0", 5, "simulated", "simulated", 3, 4, 0, 0, True, None)],
+    )
+    texts = [(line.node_id, line.text.split(" in ")[0]) for line in found if line.at == 5]
+    assert texts == [
+        ("a", "started"),
+        ("a", "simulated answered"),
+        ("a", "It was cut."),
+        ("a", "finished"),
+        ("b", "started"),
+        ("b", "finished"),
+        ("", "The run is completed."),
+    ]
+
+
 def test_tries_warnings_model_calls_and_what_a_step_says_have_their_own_lines():
     call = CallRow("a", "", 5, "shop", "gpt", 1200, 30, None, 800, False, None)
     lost = CallRow("a", "", 6, "shop", "gpt", 0, 0, 0, 100, False, "It is busy.")

@@ -12,6 +12,7 @@ from ui.look.text import ENGLISH, Reader, _, cost, duration, number
 
 Level = Literal["info", "warning", "error"]
 LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}
+_ENDS = {"step.completed", "step.failed", "step.skipped", "step.cancelled"}
 _RANK: dict[Level, int] = {"info": 0, "warning": 1, "error": 2}
 
 
@@ -27,16 +28,21 @@ class LogLine:
 
 
 def log_lines(log: JobLog, steps: Sequence[StepRow], reader: Reader = ENGLISH) -> list[LogLine]:
-    """In the order it happened."""
+    """In the order it happened; what a step told in the millisecond of its end stands before that end."""
     retried = {(step.node_id, step.index_path): step for step in steps if step.tries > 1}
-    lines = [
-        *_reused(steps),
-        *_events(log, reader),
-        *_calls(log.calls, reader),
-        *_tries(log, retried, reader),
-        *_said(log, steps),
+    events = list(_events(log, reader))
+    ends = {
+        (line.node_id, line.index_path): place
+        for place, (line, event) in enumerate(zip(events, log.events, strict=True))
+        if event.name in _ENDS
+    }
+    told = [*_calls(log.calls, reader), *_tries(log, retried, reader), *_said(log, steps)]
+    placed = [
+        *((-1.0, line) for line in _reused(steps)),
+        *((float(place), line) for place, line in enumerate(events)),
+        *((ends.get((line.node_id, line.index_path), len(events)) - 0.5, line) for line in told),
     ]
-    return sorted(lines, key=lambda line: line.at)  # stable: what has one time stays in the order above
+    return [line for _place, line in sorted(placed, key=lambda one: (one[1].at, one[0]))]
 
 
 def narrowed(lines: Sequence[LogLine], level: Level, node_id: str) -> list[LogLine]:
