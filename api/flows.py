@@ -14,12 +14,11 @@ from api.context import Context
 from api.job_view import dump
 from api.openapi import FlowContract, api_document, flow_document
 from engine.actions.deployments import endpoint_path
-from engine.errors import NotAllowed, NotDeployed, NotFound
 from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import load_document
-from engine.jobs.accept import Caller
+from engine.jobs.accept import Caller, choose_version, find_live_flow
 from engine.nodes import CATALOG
-from storage.flows import find_flow, get_version, list_flows
+from storage.flows import get_flow, get_version, list_flows
 
 
 async def list_callable_flows(context: Context, request: Request) -> Response:
@@ -58,22 +57,14 @@ async def api_openapi(context: Context, request: Request) -> Response:
 
 def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:
     """What the live version takes and gives. Raises NotFound, NotAllowed, NotDeployed."""
-    flow = find_flow(session, caller.workspace_id, flow_id)
-    if flow is None:
-        raise NotFound(f"No flow has the id {flow_id!r}")
-    if caller.flow_ids is not None and flow.id not in caller.flow_ids:
-        raise NotAllowed(
-            f"The key “{caller.label}” may not call this flow",
-            remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
-        )
-    if flow.live_version is None:
-        raise NotDeployed
-    document = load_document(get_version(session, caller.workspace_id, flow.id, flow.live_version).document)
+    version = choose_version(session, find_live_flow(session, caller, flow_id), None)
+    flow = get_flow(session, caller.workspace_id, flow_id)
+    document = load_document(get_version(session, caller.workspace_id, flow.id, version).document)
     return FlowContract(
         flow_id=flow.id,
         title=flow.title,
         description=flow.description,
-        version=flow.live_version,
+        version=version,
         request=payload_schema(input_fields(document)),
         result=result_schema(document, CATALOG),
         sample=sample_payload(document),

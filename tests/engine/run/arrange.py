@@ -15,6 +15,7 @@ class Notebook:
 
     begun: list = field(default_factory=list)
     over: list = field(default_factory=list)
+    texts: list = field(default_factory=list)
 
     def started(self, step):
         self.begun.append(step)
@@ -26,11 +27,15 @@ class Notebook:
         pass
 
     def delta(self, key, text):
-        pass
+        self.texts.append(text)
 
     def statuses(self, node_id):
         """Index path -> status."""
         return {step.key.index_path: step.status for step in self.over if step.key.node_id == node_id}
+
+    def status_of(self, node_id):
+        """The status of its first step."""
+        return self.step(node_id).status
 
     def step(self, node_id):
         return next(step for step in self.over if step.key.node_id == node_id)

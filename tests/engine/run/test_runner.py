@@ -1,72 +1,16 @@
 """Running small flows: order, values, failures, tries, limits. Nodes here are real node types made for the test."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.node_type import FreeInputs, NodeConfig, NodeFailed, NodeType
+from engine.flow.node_type import NodeFailed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from engine.run.runner import RunOptions, run_flow
 from engine.run.steps import StepKey
-
-
-@dataclass
-class Notebook:
-    """A recorder that keeps everything."""
-
-    begun: list = field(default_factory=list)
-    over: list = field(default_factory=list)
-    texts: list = field(default_factory=list)
-
-    def started(self, step):
-        self.begun.append(step)
-
-    def ended(self, step):
-        self.over.append(step)
-
-    def called(self, key, call):
-        pass
-
-    def delta(self, key, text):
-        self.texts.append(text)
-
-    def status(self, node_id):
-        return next(step.status for step in self.over if step.key.node_id == node_id)
-
-
-class NoServices:
-    http = None
-
-    async def ask_model(self, question, *, on_call=None, on_text=None):
-        raise AssertionError
-
-    def secret(self, secret_id):
-        return "s3cret"
-
-    async def in_thread(self, work, *args):
-        return work(*args)
-
-
-class Inputs(FreeInputs):
-    pass
-
-
-def node_type(name, run, **more):
-    return NodeType(
-        type=name,
-        title=name,
-        group="transform",
-        icon="x",
-        config=NodeConfig,
-        inputs=Inputs,
-        run=run,
-        out_schema=lambda config, inputs: None,
-        summary=lambda config, inputs: "",
-        **more,
-    )
+from tests.engine.run.arrange import NoServices, Notebook, node_type
 
 
 def flow(nodes, edges):
@@ -177,7 +121,7 @@ async def test_a_failure_ends_the_run_and_stops_the_others():
     assert outcome.status == "failed"
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.node_id, outcome.error.message) == ("node_failed", "a", "It broke.")
-    assert (notebook.status("a"), notebook.status("b")) == ("failed", "cancelled")
+    assert (notebook.status_of("a"), notebook.status_of("b")) == ("failed", "cancelled")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +138,7 @@ async def test_a_policy_can_go_on_after_a_failure(policy, status, result):
         {"id": "o", "type": "api_output", "inputs": {"x": "{{ a.out }}"}},
     ]
     outcome, notebook = await go(flow(nodes, [("api_input", "a"), ("a", "o")]), catalog=catalog)
-    assert (outcome.result, notebook.status("a")) == (result, status)
+    assert (outcome.result, notebook.status_of("a")) == (result, status)
 
 
 async def test_a_passing_fault_is_tried_again_and_every_try_is_kept():
@@ -270,4 +214,4 @@ async def test_cancelling_the_task_records_the_step_as_cancelled():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert notebook.status("a") == "cancelled"
+    assert notebook.status_of("a") == "cancelled"
