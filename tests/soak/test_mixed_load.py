@@ -31,6 +31,8 @@ from tests.live_server import LiveServer, live_server
 MINUTES = float(os.environ.get("FLOWPORT_TEST_SOAK_MINUTES", "30"))
 #: Until then caches fill and pages are drawn for the first time.
 WARM_MINUTES = min(5.0, MINUTES / 3)
+#: How long the browser stays on a page. Every minute has as many pages as the one before: they are most of what a server holds.
+PAGE_SECONDS = 3.0
 PAGES = (
     "/flows",
     "/jobs",
@@ -47,16 +49,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(int(MINUTES * 60) + 600)]
 
 @dataclass
 class Load:
-    """Threads that call again and again until `over`; what they were answered is counted."""
+    """Threads that call again and again until `over`, as often in every minute; what they were answered is counted."""
 
     over: threading.Event = field(default_factory=threading.Event)
     answers: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self, name: str, act: Callable[[], httpx.Response | None], pause: float) -> None:
+    def start(self, name: str, act: Callable[[], httpx.Response | None], every: float) -> None:
         def again() -> None:
-            while not self.over.wait(pause):
+            due = time.monotonic()
+            while not self.over.wait(max(0.0, due - time.monotonic())):
+                due = max(due + every, time.monotonic() - every)
                 try:
                     answer = act()
                 except Exception as error:  # noqa: BLE001 - whatever went wrong is told at the end
@@ -199,8 +203,9 @@ def _watch(server: LiveServer, load: Load, page: Page, addresses: Iterable[str])
     rows, paths, ends = [], itertools.cycle(addresses), time.monotonic() + MINUTES * 60
     next_look = time.monotonic()
     while time.monotonic() < ends and not load.wrong:
+        due = time.monotonic() + PAGE_SECONDS
         page.goto(next(paths))
-        page.wait_for_timeout(2_000)
+        page.wait_for_timeout(max(500.0, (due - time.monotonic()) * 1_000))
         if time.monotonic() >= next_look:
             rows.append((Used.by(server.process.pid), Used.by(worker)))
             next_look += 60
