@@ -59,7 +59,7 @@ AREAS: dict[Area, tuple[str, str, str]] = {
 _HEAD = (
     f'<link rel="stylesheet" href="{asset_url("theme.css")}">'
     f'<link rel="preload" href="/assets/fonts/inter-latin.woff2" as="font" type="font/woff2" crossorigin>'
-    f'<script src="{asset_url("page.js")}"></script><script src="{asset_url("kept_focus.js")}"></script>'
+    + "".join(f'<script src="{asset_url(name)}"></script>' for name in ("page.js", "kept_focus.js", "kept_menu.js"))
 )
 
 #: Paints the page dark before Quasar has started, so that nothing flashes.

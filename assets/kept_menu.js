@@ -1,0 +1,23 @@
+/* A menu whose button is drawn anew in the moment it opens goes away with it. The new button of the same name opens it again; once the
+   server knows of an open menu, it draws nothing anew (ui/opened.py). */
+(() => {
+  const BUTTON = "[aria-haspopup=menu]";
+  const MOMENT_MS = 1500; // how long the server may take to know
+  let pressed = null;
+
+  const forget = () => (pressed = null);
+  function look() {
+    if (!pressed || pressed.button.isConnected) return;
+    const { name, until } = pressed;
+    forget();
+    if (performance.now() > until) return;
+    setTimeout(() => [...document.querySelectorAll(BUTTON)].find((one) => one.ariaLabel === name && one.checkVisibility())?.click());
+  }
+
+  addEventListener("click", ({ target }) => {
+    const button = target.closest?.(BUTTON);
+    pressed = button?.ariaLabel ? { button, name: button.ariaLabel, until: performance.now() + MOMENT_MS } : null;
+  }, true);
+  addEventListener("keydown", ({ key }) => key === "Escape" && forget(), true);
+  addEventListener("DOMContentLoaded", () => new MutationObserver(look).observe(document.body, { childList: true, subtree: true }));
+})();

@@ -1,0 +1,63 @@
+"""A menu whose button is drawn anew in the moment it opens: the press is not lost (assets/kept_menu.js)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+
+SCRIPT = Path(__file__).parents[2] / "assets" / "kept_menu.js"
+#: A row that the server draws anew, as a page looks to the browser: the same button, another element.
+ROW = """
+<main><div id="row"></div><button id="entry">Revoke</button></main>
+<script>
+  window.presses = 0;
+  function draw() {
+    row.innerHTML = '<button aria-haspopup="menu" aria-label="More for Shop">...</button>';
+    row.firstChild.onclick = () => presses++;
+  }
+  draw();
+</script>
+"""
+
+
+@pytest.fixture
+def row(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_content(f"{ROW}<script>{SCRIPT.read_text()}</script>")
+    yield page
+    page.close()
+
+
+def presses(page: Page) -> int:
+    """So often the button was pressed, after what is under way."""
+    page.wait_for_timeout(150)
+    return page.evaluate("presses")
+
+
+def test_a_press_just_before_the_row_is_drawn_anew_opens_the_new_menu(row: Page) -> None:
+    more = row.get_by_role("button", name="More for Shop")
+    more.click()
+    row.evaluate("draw()")
+    assert presses(row) == 2
+    expect(more).to_be_visible()
+
+
+@pytest.mark.parametrize("meanwhile", ["Escape", "an entry", "a long time", "another row"])
+def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, meanwhile: str) -> None:
+    row.get_by_role("button", name="More for Shop").click()
+    match meanwhile:
+        case "Escape":
+            row.keyboard.press("Escape")
+        case "an entry":
+            row.get_by_role("button", name="Revoke").click()
+        case "a long time":
+            row.wait_for_timeout(1_600)
+        case "another row":
+            row.evaluate("row.innerHTML = '<button aria-haspopup=menu aria-label=\"More for Web\">...</button>'")
+    row.evaluate("draw()")
+    assert presses(row) == 1
