@@ -1,17 +1,21 @@
-/* A menu whose button is drawn anew in the moment it opens goes away with it. The new button of the same name opens it again; once the
-   server knows of an open menu, it draws nothing anew (ui/opened.py). */
+/* A menu whose button is drawn anew in the moment it opens goes away with it. The new button of the same name opens it again, if there
+   is just one of that name; once the server knows of an open menu, it draws nothing anew (ui/opened.py). */
 (() => {
   const BUTTON = "[aria-haspopup=menu]";
   const MOMENT_MS = 1500; // how long the server may take to know
   let pressed = null;
 
   const forget = () => (pressed = null);
+  const named = (name) => [...document.querySelectorAll(BUTTON)].filter((one) => one.ariaLabel === name && one.checkVisibility());
   function look() {
     if (!pressed || pressed.button.isConnected) return;
     const { name, until } = pressed;
     forget();
     if (performance.now() > until) return;
-    setTimeout(() => [...document.querySelectorAll(BUTTON)].find((one) => one.ariaLabel === name && one.checkVisibility())?.click());
+    setTimeout(() => {
+      const [only, another] = named(name);
+      if (!another) only?.click();
+    });
   }
 
   addEventListener("click", ({ target }) => {

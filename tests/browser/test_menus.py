@@ -47,7 +47,7 @@ def test_a_press_just_before_the_row_is_drawn_anew_opens_the_new_menu(row: Page)
     expect(more).to_be_visible()
 
 
-@pytest.mark.parametrize("meanwhile", ["Escape", "an entry", "a long time", "another row"])
+@pytest.mark.parametrize("meanwhile", ["Escape", "an entry", "a long time", "another row", "two of the name"])
 def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, meanwhile: str) -> None:
     row.get_by_role("button", name="More for Shop").click()
     match meanwhile:
@@ -59,5 +59,7 @@ def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, m
             row.wait_for_timeout(1_600)
         case "another row":
             row.evaluate("row.innerHTML = '<button aria-haspopup=menu aria-label=\"More for Web\">...</button>'")
+        case "two of the name":
+            row.evaluate("row.after(Object.assign(row.cloneNode(true), {id: ''}))")
     row.evaluate("draw()")
     assert presses(row) == 1
