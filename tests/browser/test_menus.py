@@ -59,6 +59,7 @@ def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, m
             row.wait_for_timeout(1_600)
         case "another row":
             row.evaluate("row.innerHTML = '<button aria-haspopup=menu aria-label=\"More for Web\">...</button>'")
+            assert presses(row) == 1  # it is looked for once the page stands
         case "two of the name":
             row.evaluate("row.after(Object.assign(row.cloneNode(true), {id: ''}))")
     row.evaluate("draw()")
