@@ -150,6 +150,7 @@ def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, calle
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 def test_a_hundred_pages_with_all_settings_as_they_are(terminal, caller: Caller):
     """Takes about two minutes: the search leaves a second between two pages, and the list is gone through one by one."""
     nodes = [
