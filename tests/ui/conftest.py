@@ -90,7 +90,7 @@ class Site:
 @pytest.fixture(scope="package", autouse=True)
 def what_stays() -> Iterator[None]:
     """The modules of the pages are imported before anything is frozen."""
-    import ui.pages  # noqa: F401
+    import ui.pages  # noqa: F401 - it imports every page, so that all of them are frozen
 
     gc.collect()
     yield

@@ -60,6 +60,7 @@ class SetUp:
         self.forms: list[Form] = []
         self.failing: Failing | None = None
         self.data_list: DataList | None = None
+        self.no_data: ui.element | None = None  #: what stands in its place while nothing comes before the node
         self.previews: Previews | None = None
         self.secrets = SecretHeaders(visit)
         self.called = CalledFields(visit, draft, node)
@@ -150,7 +151,7 @@ class SetUp:
         self.previews.item = self.item
         if self.problems_box.is_deleted:
             return
-        if self.data_list is not None:
+        if self.data_list is not None and self.no_data is not None:
             nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
             sources = [
                 source_of(one, self.catalog, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
