@@ -39,13 +39,16 @@ log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 #: What the work of one write may take, and how long it leaves the database to others afterwards, as a multiple of that.
-AIM_SECONDS = 0.003
+AIM_SECONDS = 0.0007
 REST = 4.0
-FEWEST, MOST = 50, 2_000
+FEWEST, MOST = 4, 2_000
+#: After so many writes the log is moved into the file from here; else the commit of somebody who waits would have to.
+WRITES_PER_CHECKPOINT = 8
 #: Jobs looked up at a time.
 JOBS = 50
 MONTH_DAYS = 30.44
-#: Unused room below this stays in the file: it is used again soon.
+#: Unused room below this stays in the file: it is used again soon. Room above it goes back at once, since SQLite searches
+#: the list of unused pages for each page that it gives back: 15 us a page with a list of this length, 500 with 800 MB.
 SLACK_BYTES = 8 << 20
 #: Where the rules are kept (`storage.settings`, scope SERVER).
 VALUES_DAYS, ROWS_MONTHS, CAP_GB = "keep_values_days", "keep_rows_months", "keep_cap_gb"
@@ -101,13 +104,16 @@ class Retention:
     database: Database
     stop: threading.Event = field(default_factory=threading.Event)
     rest: float = REST
-    _rows: int = 200
+    _rows: int = 40
+    _pages: int = 20
+    _writes: int = 0
 
     def run(self, rules: Rules | None = None) -> Report:
         """Everything that is due now. Raises StorageUnavailable; what was removed until then stays removed."""
         rules = rules or self.database.read_now(read_rules)
         at = self.database.clock.now()
         report = Report()
+        file = self._room().file
         flows = self.database.read_now(list_kept_flows)
         rows_before = at - round(rules.rows_months * MONTH_DAYS * DAY)
         for flow in flows:
@@ -116,7 +122,10 @@ class Retention:
         self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
         if rules.cap_bytes:
             self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
-        self._give_back(report)
+        self._give_back()
+        report.released = max(0, file - self._room().file)
+        if report.released:
+            _checkpoint(self.database)
         return report
 
     def _old_values(self, flow: KeptFlow, before: int, report: Report) -> None:
@@ -164,17 +173,10 @@ class Retention:
                 report.over_cap += done
                 jobs = jobs[done:]
 
-    def _give_back(self, report: Report) -> None:
-        before = room = self._room()
-        pages = 200
-        while room.unused > max(SLACK_BYTES, room.file // 50) and not self.stop.is_set():
-            for _ in range(10):
-                took = self._timed(release_pages, pages)
-                pages = _next_size(pages, took, 50, 2_000)
-            room = self._room()
-        report.released = before.file - room.file
-        if report.released:
-            _checkpoint(self.database)
+    def _give_back(self) -> None:
+        while self._room().unused > SLACK_BYTES and not self.stop.is_set():
+            took = self._timed(release_pages, self._pages)
+            self._pages = _next_size(self._pages, took)
 
     def _remove_values(self, jobs: list[str]) -> int:
         left = list(jobs)
@@ -186,10 +188,11 @@ class Retention:
         return self._write(remove_values, jobs, self._rows)
 
     def _write(self, verb: Callable[..., int], *args: object, **kwargs: object) -> int:
-        """One small write and a rest; the next one is larger or smaller by what this one took."""
+        """One small write and a rest; the next one is larger or smaller by what this one took. Then the room goes back."""
         done: list[int] = []
         took = self._timed(lambda session: done.append(verb(session, *args, **kwargs)))
-        self._rows = _next_size(self._rows, took, FEWEST, MOST)
+        self._rows = _next_size(self._rows, took)
+        self._give_back()
         return done[-1]
 
     def _timed(self, verb: Callable[..., None], *args: object) -> float:
@@ -203,17 +206,21 @@ class Retention:
 
         begun = time.perf_counter()
         self.database.write_now(work)
-        self.stop.wait((time.perf_counter() - begun) * self.rest)
+        took = time.perf_counter() - begun
+        self._writes += 1
+        if self._writes % WRITES_PER_CHECKPOINT == 0:
+            _checkpoint(self.database)
+        self.stop.wait(took * self.rest)
         return own[-1]
 
     def _room(self) -> Room:
         return self.database.read_now(read_room)
 
 
-def _next_size(size: int, took: float, fewest: int, most: int) -> int:
+def _next_size(size: int, took: float) -> int:
     if took > AIM_SECONDS * 1.5:
-        return max(fewest, size * 2 // 3)
-    return min(most, size * 5 // 4) if took < AIM_SECONDS else size
+        return max(FEWEST, size * 2 // 3)
+    return min(MOST, size * 5 // 4) if took < AIM_SECONDS else size
 
 
 def _checkpoint(database: Database) -> None:
