@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import dataclasses
 import gc
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.commands.parser import main
+from engine.memory import share_among_threads
 from engine.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from storage.database import Database
 
 ROOT = Path(__file__).resolve().parent
-#: A constant of glibc's malloc.h.
-_M_ARENA_MAX = -8
 #: How long calls that are being answered may take when the server stops; the worker has a time of its own.
 DRAIN_SECONDS = 10
 
@@ -44,7 +42,7 @@ DRAIN_SECONDS = 10
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
     gc.disable()  # until all is imported and built: none of it is garbage
-    _share_memory_among_threads()
+    share_among_threads()
     from engine.jobs.lease import AlreadyServing, serve_lock
     from storage.backup import require_sound
 
@@ -61,12 +59,6 @@ def serve(settings: Settings) -> int:
             runner.run(_run(settings, database, vault, listener))
     lock.release()
     return 0
-
-
-def _share_memory_among_threads() -> None:
-    """Two places where the C library keeps memory for threads, not eight a core: each would keep the most it ever needed."""
-    with contextlib.suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def worker(settings: Settings) -> int:

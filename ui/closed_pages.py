@@ -7,11 +7,11 @@ search comes by itself; when nobody opens pages any more, it is made once here. 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
-from collections.abc import Callable
 
 from nicegui import app as nicegui_app
+
+from engine.memory import give_back
 
 SECONDS = 30.0
 
@@ -34,7 +34,6 @@ class ClosedPages:
 
     def __init__(self) -> None:
         self._closed = self._seen = self._gone = 0
-        self._trim = _malloc_trim()
 
     def note(self) -> None:
         """A page was closed."""
@@ -48,9 +47,4 @@ class ClosedPages:
             gc.collect()  # a tenth of a second in which nothing else happens: that is for a quiet time
             self._gone = self._closed
         self._seen = self._closed
-        await asyncio.to_thread(self._trim, 0)
-
-
-def _malloc_trim() -> Callable[[int], object]:
-    """What the C library offers (glibc does); else nothing."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", int)
+        await asyncio.to_thread(give_back)

@@ -31,10 +31,10 @@ from storage.jobs import find_job, read_value
 from ui.look import feedback
 from ui.look.assets import asset_url
 from ui.look.frame import frame
-from ui.look.parts import tile, words
 from ui.look.text import _
 from ui.opened import every
 from ui.playground.bar import Bar
+from ui.playground.blank import Blank
 from ui.playground.called import Calls, look_at_calls
 from ui.playground.canvas_element import ListScope, Marks
 from ui.playground.canvas_events import CanvasEvents
@@ -174,7 +174,7 @@ class PlaygroundPage:
                     self.events = CanvasEvents(self.visit, self.draft, self.client_id, self)
                     with ui.element("div").classes("fp-canvas-box"):
                         self.canvas = self.events.draw().classes("w-full h-full")
-                    self.blank = ui.element("div").classes("fp-blank")
+                    self.blank = Blank(self._begin)
                     self.steps = self._steps()
                 self.run_panel = RunPanel(
                     self.visit,
@@ -253,7 +253,7 @@ class PlaygroundPage:
         self.inspector.show_problems(self.found)
         self.inspector.document_changed()
         self.run_panel.document_changed()
-        self._draw_blank()
+        self.blank.draw(empty=not document.nodes)
         self._draw_steps()
         self.bar.draw_sentence()
 
@@ -276,7 +276,7 @@ class PlaygroundPage:
     async def _look_at_datasets(self) -> None:
         """Datasets are made, renamed and deleted elsewhere; their columns are data on offer here."""
         known = await self.visit.see(known_datasets)
-        if known != self.datasets and not self.blank.is_deleted:
+        if known != self.datasets and not self.root.is_deleted:
             self._know(known)
             self.document_changed()
 
@@ -289,7 +289,7 @@ class PlaygroundPage:
     async def _look_at_calls(self) -> None:
         """A flow was chosen, saved or deployed meanwhile."""
         calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
-        if calls != self.calls and not self.blank.is_deleted:
+        if calls != self.calls and not self.root.is_deleted:
             self.calls = calls
             self.run_panel.name_inner(calls.inner)
             self.document_changed()
@@ -363,9 +363,8 @@ class PlaygroundPage:
         self.selection = chosen
         if len(nodes) == 1 and nodes[0] == self.inspector.node_id:
             return  # it was opened before the canvas told that it is selected
-        show_edge = getattr(self.inspector, "show_edge", None)
-        if not nodes and len(edges) == 1 and show_edge is not None:
-            await show_edge(edges[0])
+        if not nodes and len(edges) == 1:
+            await self.inspector.show_edge(edges[0])
             self.work.classes(remove="fp-work--wide")
             return
         await self._inspect(nodes[0] if len(nodes) == 1 else None)
@@ -431,7 +430,7 @@ class PlaygroundPage:
                 background_tasks.create(self.inspector.show_last_run(), name="last run")
         self._draw_steps()
 
-    # Narrow screens and the empty canvas.
+    # The list of steps, and the first node.
 
     def _show_as(self, as_steps: bool) -> None:  # noqa: FBT001 - bound to a switch
         """The canvas or the list of steps; the browser remembers which."""
@@ -449,26 +448,3 @@ class PlaygroundPage:
         """The first node; what was pressed is gone, so its settings take the keyboard."""
         await self.events.add("api_input")
         self.inspector.take_keyboard()
-
-    def _draw_blank(self) -> None:
-        empty = not self.draft.document.nodes
-        self.blank.visible = empty
-        self.blank.clear()
-        if not empty:
-            return
-        with self.blank, ui.element("div"):
-            words(_("Start with the input"), tag="h2")
-            words(_("Every flow that becomes an API begins with what callers send."), "fp-t2", tag="p").style(
-                "margin: 6px 0 12px"
-            )
-            with ui.element("button").classes("fp-choice").props("type=button") as first:
-                tile("io", "input")
-                with ui.element("span"):
-                    words(_("Add an API Input"), "fp-b", tag="div")
-                    words(_("Define the fields of the request"), "fp-t2", tag="div")
-            first.on("click", self._begin, [])
-            with ui.element("a").classes("fp-choice").props("href=/templates"):
-                tile("transform", "dashboard")
-                with ui.element("span"):
-                    words(_("Begin with a template"), "fp-b", tag="div")
-                    words(_("Ready-made flows that run at once, without a key"), "fp-t2", tag="div")

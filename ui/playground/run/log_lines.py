@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from ui.look.text import ENGLISH, Reader, _, cost, duration, number
 Level = Literal["info", "warning", "error"]
 LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}
 _ENDS = {"step.completed", "step.failed", "step.skipped", "step.cancelled"}
+#: Of lines that belong to one event.
+_BEFORE, _AT = 0, 1
 _RANK: dict[Level, int] = {"info": 0, "warning": 1, "error": 2}
 
 
@@ -38,11 +41,11 @@ def log_lines(log: JobLog, steps: Sequence[StepRow], reader: Reader = ENGLISH) -
     }
     told = [*_calls(log.calls, reader), *_tries(log, retried, reader), *_said(log, steps)]
     placed = [
-        *((-1.0, line) for line in _reused(steps)),
-        *((float(place), line) for place, line in enumerate(events)),
-        *((ends.get((line.node_id, line.index_path), len(events)) - 0.5, line) for line in told),
+        *((line.at, -1, _AT, line) for line in _reused(steps)),
+        *((line.at, place, _AT, line) for place, line in enumerate(events)),
+        *((line.at, ends.get((line.node_id, line.index_path), len(events)), _BEFORE, line) for line in told),
     ]
-    return [line for _place, line in sorted(placed, key=lambda one: (one[1].at, one[0]))]
+    return [line for *_at, line in sorted(placed, key=operator.itemgetter(0, 1, 2))]
 
 
 def narrowed(lines: Sequence[LogLine], level: Level, node_id: str) -> list[LogLine]:
