@@ -9,7 +9,7 @@ from engine.actions.keys import create_key
 from engine.clock import DAY, HOUR
 from storage.keys import list_keys
 from storage.workspaces import get_limits
-from tests.ui.arrange import box, choose, page_text, press
+from tests.ui.arrange import box, choose, page_text, press, until
 from tests.ui.conftest import Site
 
 
@@ -117,7 +117,7 @@ async def test_a_rotated_key_is_shown_and_the_old_one_works_on(site: Site, user:
     press(user, "Rotate")
     await user.should_see('Copy the key "Reports" now')
 
-    assert "rotating, the old one works" in page_text(user)
+    await until(lambda: "rotating, the old one works" in page_text(user), lambda: page_text(user))
 
 
 async def test_limits_are_shown_and_changed(site: Site, user: User) -> None:
