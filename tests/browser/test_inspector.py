@@ -71,14 +71,16 @@ BESIDE_PLUS = """path => {
     const at = path.getPointAtLength(path.getTotalLength() * 0.7).matrixTransform(path.getScreenCTM());
     return [at.x, at.y];
 }"""
+#: Whether a click at a place meets this connection.
+IS_CONNECTION = "([x, y, id]) => !!document.elementFromPoint(x, y)?.closest(`.vue-flow__edge[data-id=${id}]`)"
 
 
 def click_connection(page: Page, edge_id: str) -> None:
-    """Clicks a connection beside the + in its middle, when the view has come to rest."""
+    """Clicks a connection beside the + in its middle, when the view has come to rest and nothing lies over it."""
     line = page.locator(f".vue-flow__edge[data-id={edge_id}] path.fp-e")
     line.wait_for(state="attached")
     before, place = None, line.evaluate(BESIDE_PLUS)
-    while place != before:
+    while place != before or not page.evaluate(IS_CONNECTION, [*place, edge_id]):
         page.wait_for_timeout(250)
         before, place = place, line.evaluate(BESIDE_PLUS)
     page.mouse.click(*place)
