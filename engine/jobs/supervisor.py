@@ -30,6 +30,12 @@ SILENT_SECONDS = 60
 STOP_SECONDS = 35.0
 
 
+def write_to_stderr(line: str) -> None:
+    """The line and its end in one piece: the server's own lines come from other threads, and none may come between."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 class Supervisor:
     """Keeps one worker process running until `stop`. It is the bell of the server (`engine.jobs.bell`)."""
 
@@ -39,7 +45,7 @@ class Supervisor:
         environment: Mapping[str, str],
         hub: Hub,
         *,
-        write_line: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
+        write_line: Callable[[str], None] = write_to_stderr,
         worker_line: Callable[[str, str], str] = as_text,
     ) -> None:
         self._command = list(command)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,25 @@ def test_what_a_worker_writes_is_json_too():
     }
     raw = json.loads(as_json("Fatal Python error: out of memory", "worker[7]"))
     assert (raw["message"], raw["process"]) == ("Fatal Python error: out of memory", "worker[7]")
+
+
+#: The server's own lines and those it passes on, from two threads at once.
+_TWO_THREADS = """
+import logging, threading
+from engine.jobs.supervisor import write_to_stderr
+from engine.log_lines import EACH_CALL, log_to_stderr
+log_to_stderr(style="json")
+calls = logging.getLogger(EACH_CALL)
+own = threading.Thread(target=lambda: [calls.info("own %d", number) for number in range(3_000)])
+own.start()
+for number in range(3_000):
+    write_to_stderr('{"message": "passed on %d"}' % number)
+own.join()
+"""
+
+
+def test_a_line_that_is_passed_on_and_one_of_the_server_never_share_a_line():
+    ended = subprocess.run([sys.executable, "-c", _TWO_THREADS], capture_output=True, text=True, check=True)
+
+    said = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
+    assert sorted(said) == sorted([f"{who} {number}" for who in ("own", "passed on") for number in range(3_000)])
