@@ -149,9 +149,10 @@ class Retention:
         for table in LOG_TABLES:
             if not self.database.read_now(has_old_log_rows, table, before=before, values_before=values_before):
                 continue
-            gone = self._rows
-            while gone >= self._rows and not self.stop.is_set():
-                gone = self._write(remove_log_rows, table, before=before, values_before=values_before, most=self._rows)
+            gone = most = 0
+            while gone == most and not self.stop.is_set():
+                most = self._rows  # the write changes it
+                gone = self._write(remove_log_rows, table, before=before, values_before=values_before, most=most)
                 report.log_rows += gone
 
     def _above_cap(self, flows: list[KeptFlow], cap: int, before: int, report: Report) -> None:

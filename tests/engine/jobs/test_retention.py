@@ -115,6 +115,13 @@ def test_logs_are_shortened(world: World, clock: MovedClock) -> None:
     assert world.read(lambda session: session.scalar(text("select subject from audit"))) == "flow_new"
 
 
+def test_old_lines_of_a_log_go_in_one_pass_however_many_they_are(world: World, clock: MovedClock) -> None:
+    for _number in range(300):
+        world.write(add_entry, person(world.workspace_id), "deploy", "flow_old")
+    clock.offset = 400 * DAY
+    assert Retention(world.database, rest=0).run().log_rows == 300
+
+
 def test_above_the_cap_the_oldest_values_go_first_and_the_file_shrinks(world: World) -> None:
     first, second = world.add_flow(), world.add_flow()
     oldest = add(world, first, 200, 20, size=18_000)
