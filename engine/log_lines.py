@@ -47,6 +47,12 @@ def worker_line(style: LogStyle) -> Callable[[str, str], str]:
     return as_json if style == "json" else as_text
 
 
+def write_to_stderr(line: str) -> None:
+    """The line and its end in one piece: the server's own lines come from other threads, and none may come between."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def as_text(line: str, process: str) -> str:
     """The line behind the name of its process."""
     return f"{process} {line}"

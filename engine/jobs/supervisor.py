@@ -10,14 +10,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 from engine.jobs.hub import Hub
-from engine.log_lines import as_text
+from engine.log_lines import as_text, write_to_stderr
 
 #: Set in the child's environment: `app.py worker` then talks to its parent through stdin and stdout.
 PIPES = "FLOWPORT_WORKER_PIPES"
@@ -28,12 +27,6 @@ LIVED_SECONDS = 10.0
 SILENT_SECONDS = 60
 #: Longer than the worker's own grace.
 STOP_SECONDS = 35.0
-
-
-def write_to_stderr(line: str) -> None:
-    """The line and its end in one piece: the server's own lines come from other threads, and none may come between."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 class Supervisor:

@@ -95,8 +95,7 @@ def test_what_a_worker_writes_is_json_too():
 #: The server's own lines and those it passes on, from two threads at once.
 _TWO_THREADS = """
 import logging, threading
-from engine.jobs.supervisor import write_to_stderr
-from engine.log_lines import EACH_CALL, log_to_stderr
+from engine.log_lines import EACH_CALL, log_to_stderr, write_to_stderr
 log_to_stderr(style="json")
 calls = logging.getLogger(EACH_CALL)
 own = threading.Thread(target=lambda: [calls.info("own %d", number) for number in range(3_000)])
