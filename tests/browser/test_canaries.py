@@ -19,6 +19,7 @@ from storage.secrets import list_secrets
 from tests.browser.conftest import sign_in
 from tests.live.caller import Terminal
 from tests.live_server import PASSWORD, LiveServer, live_server
+from tests.seed.person import Person
 from tests.stand_ins.local_server import LocalServer, Reply, Seen
 from tests.stand_ins.openai_server import OpenAIServer, Said
 from tests.stand_ins.webhook_receiver import WebhookReceiver
@@ -112,16 +113,18 @@ def asking(echo: Echo, secret_id: str) -> dict[str, Any]:
 
 def type_the_credentials(page: Page, model: OpenAIServer) -> None:
     """A person enters a key of a model and a secret."""
-    page.goto("/settings/models")
+    person = Person(page)
+    person.open("/settings/models")
     page.get_by_role("button", name="Add a connection").click()
-    page.get_by_role("combobox", name="Provider").click()
-    page.get_by_role("option", name="OpenAI-compatible address").click()
-    expect(page.get_by_placeholder("https://models.example.com/v1")).to_be_visible()
-    page.get_by_label("Name", exact=True).fill("box")
+    person.choose("Provider", "OpenAI-compatible address")
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_value("local")
+    name.fill("box")
     page.get_by_label("Base URL").fill(model.url)
     page.get_by_role("textbox", name="Key optional").fill(MODEL_KEY)
+    expect(name).to_have_value("box")
     page.get_by_role("button", name="Save and test").click()
-    expect(page.get_by_text("It works")).to_be_visible()
+    expect(page.get_by_text("It works: “box”")).to_be_visible()
     page.get_by_role("button", name="Add a secret").click()
     dialog = page.get_by_role("dialog", name="A new secret")
     dialog.get_by_label("Name").fill("Shop token")

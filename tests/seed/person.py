@@ -33,9 +33,10 @@ class Person:
         self.page.get_by_role("navigation").get_by_role("link", name=name).first.click()
 
     def choose(self, label: str, value: str, *, within: Locator | None = None, exact: bool = False) -> None:
-        """A choice of a drop-down."""
+        """A choice of a drop-down. Waits until its list has closed: a list that closes may take the focus from the next box."""
         (within or self.page).get_by_label(label, exact=True).click()
         self.page.get_by_role("option", name=value, exact=exact).click()
+        expect(self.page.get_by_role("listbox")).to_have_count(0)
 
     def import_flow(self, file: dict[str, Any]) -> str:
         """Imports a flow file on Saved Flows. Returns the flow's id from the page that opens."""
