@@ -20,7 +20,7 @@ from tests.one_command import run_command
 ROOT = Path(__file__).parents[1]
 EMAIL = "owner@example.com"
 PASSWORD = "correct horse battery"
-READY_SECONDS = 40
+READY_SECONDS = 90
 
 
 def free_port() -> int:
@@ -94,13 +94,13 @@ class LiveServer:
         """SIGTERM and wait. Returns the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=90)
 
     def kill(self) -> None:
         """kill -9 of the server process."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=30)
 
     def log(self) -> str:
         """What it wrote so far."""

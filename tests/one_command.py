@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = ("app", "api.commands.run_flow", "storage.database", "storage.migrations.upgrade", "engine.actions.flows")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 @dataclass(frozen=True)

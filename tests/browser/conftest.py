@@ -22,7 +22,7 @@ FLAGS = [
 ]
 
 #: Generous: what is looked for must come, how fast is measured elsewhere, and machines that run tests are shared.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 def chromium() -> str | None:
@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def window(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
     """A signed-in window, 1440 x 900, for the whole module: signing in and reading all scripts anew costs seconds."""
     made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(30_000)
     sign_in(made.new_page()).goto(
         "/healthz"
     )  # stays open, at an address from which the browser's memory can be emptied

@@ -49,7 +49,7 @@ class Keyboard:
 
     def comes_to(self, name: str) -> None:
         """What was pressed put the keyboard there."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while not named(name, self.here()):
             assert time.monotonic() < end, f"the keyboard is on {self.here()!r}, not on {name!r}"
             self.page.wait_for_timeout(50)

@@ -119,7 +119,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> Ite
 @pytest.fixture(scope="module")
 def context(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport=SIZES[0], base_url=server.url, reduced_motion="reduce")
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(30_000)
     yield made
     made.close()
 

@@ -143,7 +143,7 @@ def test_no_credential_is_seen_anywhere(
 ) -> None:
     seen = Collected()
     context = browser.new_context(base_url=server.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = sign_in(context.new_page())
     seen.watch(page)
     page.reload()

@@ -66,7 +66,7 @@ def browser() -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=QUIET)
         context = chromium.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
-        context.set_default_timeout(5000)
+        context.set_default_timeout(30_000)
         yield context
         chromium.close()
 

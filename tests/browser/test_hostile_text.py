@@ -194,7 +194,7 @@ def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
 @pytest.fixture(scope="module")
 def context(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport=SIZES[1], base_url=server.url, reduced_motion="reduce")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(30_000)
     sign_in(made.new_page()).close()
     yield made
     made.close()

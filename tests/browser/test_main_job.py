@@ -81,7 +81,7 @@ def build_and_run(page: Page, site: WebSite) -> None:
     run_panel.get_by_role("textbox", name="url").fill(f"{site.origin}/story")
     run_panel.get_by_role("textbox", name="url").press("Tab")
     run_panel.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_test_id("node-page_scraper")).to_have_attribute("data-status", "done", timeout=20_000)
+    expect(page.get_by_test_id("node-page_scraper")).to_have_attribute("data-status", "done")
     expect(run_panel).to_contain_text("The lighthouse")
 
 

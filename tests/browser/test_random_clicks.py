@@ -265,7 +265,7 @@ def test_whatever_is_pressed_there_is_a_next_thing_and_nothing_breaks(
 ) -> None:
     print(f"seed {SEED}, {MINUTES:g} minutes")
     context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     page = sign_in(context.new_page())
     # every request to elsewhere is cut: pages never need one
     context.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())

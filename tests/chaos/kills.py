@@ -242,7 +242,7 @@ class Chaos:
         assert gaps == []
 
     def _check_no_process_is_left(self) -> None:
-        until = time.monotonic() + 15  # a worker whose server was killed has a few seconds to end
+        until = time.monotonic() + 60  # a worker whose server was killed has a few seconds to end
         while time.monotonic() < until:
             left = [line for _, _, line in _processes() if str(self.folder) in line]
             if not left:

@@ -72,7 +72,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
         server.process = on.popen(serve, env=server.environment() | owner, stdout=log, stderr=log)
         nginx = on.popen([shutil.which("nginx") or "nginx", "-c", str(nginx_config)], stderr=log)
         try:
-            deadline = time.monotonic() + 40
+            deadline = time.monotonic() + 90
             while "Flowport is ready" not in server.log():
                 assert server.process.poll() is None, server.log()
                 assert time.monotonic() < deadline, server.log()
@@ -88,7 +88,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
             nginx.terminate()
             server.process.terminate()
             nginx.wait(timeout=20)
-            server.process.wait(timeout=40)
+            server.process.wait(timeout=90)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def ways(there: There) -> dict[str, str]:
 
 def window(browser: Browser, url: str) -> BrowserContext:
     made = browser.new_context(base_url=url, ignore_https_errors=True)
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(30_000)
     return made
 
 

@@ -68,7 +68,7 @@ class Container:
             stderr=self.log,
             preexec_fn=become,  # noqa: PLW1509 - a host name of its own has no argument of Popen
         )
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.said()
             try:
@@ -81,7 +81,7 @@ class Container:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=90)
 
     def run(self, *command: str, stdin: bytes = b"") -> str:
         """`docker exec` of a command of app.py."""

@@ -19,7 +19,7 @@ from tests.factories import as_bytes
 from tests.live_server import LiveServer
 
 ENDED = {"completed", "failed", "cancelled"}
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 90
 
 
 @dataclass(frozen=True)

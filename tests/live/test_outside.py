@@ -85,15 +85,15 @@ def test_a_job_that_has_ended_cannot_be_cancelled(caller, fetch, site):
 
 
 def test_a_node_that_takes_too_long_fails_in_time_and_hangs_up(terminal, caller, site):
-    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=0.5), flows.URL))
+    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=2), flows.URL))
     job = caller.run(flow_id, {"url": site.hold("slow-node")})
     assert (job["status"], job["error"]["code"], job["error"]["node_id"]) == ("failed", "timeout", "http_request")
-    assert 0.5 <= job["execution_time_seconds"] < 10
+    assert 2 <= job["execution_time_seconds"] < 20
     wait_until(lambda: "slow-node" in site.hung_up, "the outbound call goes on")
 
 
 def test_a_nodes_retries_come_to_an_end(terminal, caller, site):
-    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=0.3, retries=1), flows.URL))
+    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=2, retries=1), flows.URL))
     job = caller.run(flow_id, {"url": site.hold("slow-again")})
     assert (job["status"], job["error"]["code"], job["error"]["attempts"]) == ("failed", "timeout", 2)
     assert site.hits("/hold/slow-again") == 2
@@ -107,7 +107,7 @@ def test_a_node_may_be_skipped_or_replaced_when_it_fails(terminal, caller, site)
 
 
 def test_a_job_ends_at_its_callers_deadline(caller, fetch, site):
-    job = caller.run(fetch, {"url": site.hold("deadline")}, Cancel_After="1")
+    job = caller.run(fetch, {"url": site.hold("deadline")}, Cancel_After="3")
     assert (job["status"], job["error"]["code"]) == ("failed", "timeout")
-    assert 1 <= job["execution_time_seconds"] < 10
+    assert 3 <= job["execution_time_seconds"] < 20
     wait_until(lambda: "deadline" in site.hung_up, "the outbound call goes on")

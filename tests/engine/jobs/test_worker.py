@@ -112,7 +112,7 @@ async def test_a_job_that_blocks_the_loop_ends_with_timeout_while_others_go_on(w
         job = await ended(world, hub, job_id)
         assert job.error is not None
         assert (job.status, job.error["code"]) == ("failed", "timeout")
-        assert (job.completed_at or 0) - (job.started_at or 0) < 6_000
+        assert (job.completed_at or 0) - (job.started_at or 0) < 20_000, "long before the 30 seconds of the step"
         went_on = await ended(world, hub, other)
     assert (went_on.status, went_on.attempts) == ("completed", 1)
     assert world.result(other) == {"output": "fine"}

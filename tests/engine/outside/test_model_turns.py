@@ -164,11 +164,11 @@ async def test_questions_are_asked_in_the_order_they_came(models, server):
 
 async def test_two_connections_do_not_wait_for_each_other(models, server):
     slow = connect(server, name="slow", max_concurrency=1)
-    server.say(Said("Slow.", delay=5))
+    server.say(Said("Slow.", delay=30))
     waiting = asyncio.create_task(models.ask(slow, question()))
     while not server.asked:
         await asyncio.sleep(0.01)
-    answer = await models.ask(connect(server, name="quick", max_concurrency=1), question(timeout_seconds=4))
+    answer = await models.ask(connect(server, name="quick", max_concurrency=1), question(timeout_seconds=20))
     assert answer.text == "Hello."
     assert not waiting.done()
     waiting.cancel()
@@ -185,18 +185,18 @@ async def test_a_call_that_is_told_to_wait_is_made_again_and_both_are_kept(model
 
 
 async def test_what_one_call_is_told_holds_for_every_call_of_the_connection(models, server):
-    server.say(Said(status=429, headers={"retry-after": "1"}))
+    server.say(Said(status=429, headers={"retry-after": "3"}))
     connection = connect(server, max_concurrency=2)
     first = asyncio.create_task(models.ask(connection, question()))
     while not server.asked:
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1)  # until what it was told is known
     others = [models.ask(connection, question(prompt=str(n))) for n in range(6)]
     answers = await asyncio.gather(first, *others)
     assert [answer.text for answer in answers] == ["Hello."] * 7
     refused, *later = server.requests
     assert len(later) == 7, "nobody else ran into the wall"
-    assert min(seen.at for seen in later) - refused.at >= 0.99
+    assert min(seen.at for seen in later) - refused.at >= 2.99
 
 
 async def test_a_pause_longer_than_the_time_limit_is_told_and_left_to_the_tries_of_the_node(models, server):
@@ -207,7 +207,7 @@ async def test_a_pause_longer_than_the_time_limit_is_told_and_left_to_the_tries_
             await models.ask(connection, question(timeout_seconds=3))
         assert (caught.value.code, caught.value.passing) == ("model_rate_limited", True)
         assert caught.value.retry_after is not None
-        assert 28 < caught.value.retry_after <= 30
+        assert 15 < caught.value.retry_after <= 30
     assert len(server.asked) == 1
 
 
@@ -221,7 +221,7 @@ async def test_a_provider_that_always_says_wait_is_not_asked_for_ever(models, se
 
 async def test_a_call_that_never_got_its_turn_says_so(models, server):
     connection = connect(server, max_concurrency=1)
-    server.say(Said("Slow.", delay=5))
+    server.say(Said("Slow.", delay=30))
     slow = asyncio.create_task(models.ask(connection, question()))
     while not server.asked:
         await asyncio.sleep(0.01)

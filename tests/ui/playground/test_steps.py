@@ -45,7 +45,7 @@ async def act(user: User, steps: StepsList, verb: str, node_id: str = "") -> Non
 
 async def settled() -> None:
     """A moment for what was told to be taken up."""
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.25)
 
 
 async def becomes(look: Callable[[], Any], wanted: Any) -> None:
