@@ -118,12 +118,6 @@ async def test_a_rollback_under_load_is_seen_at_once_and_each_job_runs_the_versi
     await roll_back(terminal, store, owner, client, pause=1.5)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-async def test_a_rollback_under_load_holds_for_long(terminal, store, owner, client):
-    await roll_back(terminal, store, owner, client, pause=20)
-
-
 async def test_a_key_is_rotated_under_load_without_a_401_and_its_old_secret_ends_on_time(
     terminal, store, owner, client
 ):
@@ -224,3 +218,9 @@ def usage_of(session: Any, workspace_id: str) -> tuple[int, int]:
     """Slots in use and requests of the month, as the counters say it."""
     said = "select active, month_count from usage where subject = ?"
     return tuple(session.connection().exec_driver_sql(said, (workspace_id,)).one())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_rollback_under_load_holds_for_long(terminal, store, owner, client):
+    await roll_back(terminal, store, owner, client, pause=20)  # last: it uses up the requests of this month
