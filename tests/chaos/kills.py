@@ -163,7 +163,8 @@ class Chaos:
             if time.monotonic() > until or not any(client.is_alive() for client in clients):
                 break
             self._until_nobody_is_on_the_last_attempt()
-            time.sleep(random.uniform(0.2, 1.0))
+            self._until_a_call_begins(clients)
+            time.sleep(random.uniform(0.0, 0.5))
             kind = kinds[number % len(kinds)]
             worker = self._worker_pid()
             if kind in {"worker", "both"} and worker is not None:
@@ -180,6 +181,12 @@ class Chaos:
             self.server.start()
         except AssertionError:
             self.server.wait_until_ready()  # once more: the machine may be busy with other tests
+
+    def _until_a_call_begins(self, clients: list[threading.Thread]) -> None:
+        """So that the kill meets a job at work: a worker that has just been started again may need seconds for its first."""
+        before = self.model.calls.total()
+        while self.model.calls.total() == before and any(client.is_alive() for client in clients):
+            time.sleep(0.01)
 
     def _until_nobody_is_on_the_last_attempt(self) -> None:
         """Three lost workers end a job by design; what is tested is that fewer do not."""

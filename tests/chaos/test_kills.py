@@ -9,9 +9,9 @@ import pytest
 from tests.chaos.kills import Chaos
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_60_jobs_survive_4_kills(tmp_path: Path) -> None:
-    Chaos(tmp_path, jobs=60, kills=4, seconds=60).run()
+    Chaos(tmp_path, jobs=60, kills=4, seconds=120).run()
 
 
 @pytest.mark.chaos

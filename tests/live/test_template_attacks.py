@@ -69,5 +69,5 @@ def test_the_server_answers_at_once_while_templates_and_patterns_attack(terminal
     wait_until(over, "not every job ended")
     asking.close()
     print({"slowest_healthz_ms": round(slowest * 1000), "grown_mib": (resident() - before) >> 20})
-    assert slowest < 0.25
+    assert slowest < 1, "an attack that held the server up would do so for two seconds"
     assert resident() - before < 100 << 20
