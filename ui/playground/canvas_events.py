@@ -102,8 +102,7 @@ class CanvasEvents:
         if not ops:
             return True
         try:
-            await self._store_places()
-            revision = await self.draft.change(self.here, self.client_id, ops)
+            revision = await self.draft.change(self.here, self.client_id, [*self._placing(), *ops])
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
@@ -216,17 +215,16 @@ class CanvasEvents:
                 keep=_("Leave them out"),
             )
 
-    async def _store_places(self) -> None:
-        """A flow that came without places is spread out on screen; the first edit stores that too."""
+    def _placing(self) -> list[Op]:
+        """A flow that came without places is spread out on screen; the first edit stores that too, in one change with it."""
         placed = with_places(self.draft.document)
-        if placed is not self.draft.document:
-            await self.draft.change(self.here, self.client_id, difference_ops(self.draft.document, placed))
+        return difference_ops(self.draft.document, placed) if placed is not self.draft.document else []
 
     async def _changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
-            await self._store_places()
-            revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
+            seq = int(message["seq"])
+            revision = await self.draft.change(self.here, self.client_id, [*self._placing(), *ops], seq)
             self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)

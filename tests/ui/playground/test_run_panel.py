@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.steps import list_steps
 from tests.ui.arrange import buttons, choose, page_text, press, until
 from tests.ui.conftest import Site
-from tests.ui.playground.runs import Did, playground_run
+from tests.ui.playground.runs import Did, playground_run, working
 
 FIELDS = [
     {"name": "who", "type": "string", "required": True},
@@ -157,6 +158,25 @@ async def test_form_and_json_are_two_views_of_one_input(site: Site, user: User, 
     press(user, "Run")
     await until(lambda: jobs(site))
     assert payload(site, jobs(site)[0]) == {"who": "Fay", "count": 7}
+
+
+def fields(user: User) -> list[Any]:
+    """The text fields of the inspector."""
+    assert user.client is not None
+    return [one for one in user.client.elements.values() if type(one).__name__ == "BindingField"]
+
+
+async def test_a_run_takes_what_was_typed_just_before_it_was_pressed(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id, "?node=text_template")
+    await until(lambda: fields(user))
+    template = fields(user)[-1]
+    base = zlib.crc32("Dear {{ set_fields.out.name }}".encode("utf-16-le"))
+    UserInteraction(user, {template}, None).trigger("change", {"from": 0, "to": 4, "text": "Hello", "base": base})
+    press(user, "Run")
+    async with working(site):
+        await until(lambda: jobs(site) and jobs(site)[0].ended)
+    result = site.database.read_now(read_value, jobs(site)[0].id, "result")
+    assert result == {"output": "Hello Ann"}
 
 
 async def test_errors_of_the_input_stand_at_their_fields(site: Site, user: User, flow_id: str) -> None:

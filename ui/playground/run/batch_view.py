@@ -117,7 +117,9 @@ class BatchView:
             await self.show()
             return
         try:
-            begun = await self.here.do(begin_playground_batch, self.draft.flow_id, self.draft.document, rows.total)
+            begun = await self.here.do(
+                begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total
+            )
         except FlowInvalid as refusal:
             feedback.failed(_("The flow cannot run yet."), refusal.problems[0].message)
             return

@@ -214,9 +214,8 @@ class RunPanel:
         self._starting = True
         self.controls.busy(waits=True)
         try:
-            job_id = await self.visit.do(
-                run_in_playground, FlowId(self.draft.flow_id), self.draft.document, payload, options
-            )
+            document = await self.draft.settled()
+            job_id = await self.visit.do(run_in_playground, FlowId(self.draft.flow_id), document, payload, options)
         except PayloadInvalid as refusal:
             self.input.show_refusal(refusal)
             feedback.refused(refusal)
