@@ -197,6 +197,7 @@ class Bar:
         await (self._save() if self.flow.newest_version else self._save_as())
 
     async def _save(self) -> None:
+        await self.draft.settled()
         version = await self.here.try_do(save_version, self.flow.id, based_on=self.flow.newest_version)
         if version is not None:
             await self._read_flow()
@@ -210,6 +211,7 @@ class Bar:
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _deploy(self) -> None:
+        await self.draft.settled()
         await deploy_flow(self.here, self.flow, on_live=self._read_flow)
         await self._read_flow()
 
