@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.factories import greeting
 from tests.seed.person import Person
-from tests.seed.world import PATIENCE_SECONDS, World
+from tests.seed.world import World
 
 pytestmark = pytest.mark.browser
 
@@ -161,7 +161,7 @@ def test_polling_every_two_to_five_seconds_is_recommended(world: World, person: 
 def test_flows_complete_within_seconds(world: World) -> None:
     job = world.caller.run(world.fetch, {"url": world.site.at("/story")})
     assert job["status"] == "completed"
-    assert job["execution_time_seconds"] < PATIENCE_SECONDS
+    assert job["execution_time_seconds"] < 30, "most flows complete in 5 to 30 seconds"
 
 
 def test_the_python_example_runs_as_shown(shown: Shown, tmp_path: Path) -> None:

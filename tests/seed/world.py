@@ -15,7 +15,7 @@ from tests.seed.person import Person
 from tests.stand_ins.web_site import WebSite
 
 ENDED = {"completed", "failed", "cancelled"}
-#: "Most flows complete in 5 to 30 seconds": nothing in these tests may take longer.
+#: How long is waited for what must come. Generous: machines that run tests are shared.
 PATIENCE_SECONDS = 60
 
 
