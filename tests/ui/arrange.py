@@ -11,8 +11,10 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.jobs import submit
+from engine.flow.document import Document, load_document
 from engine.jobs.accept import Caller
 from engine.jobs.changes import finish
+from storage.flows import get_draft
 from storage.job_changes import Holder, claim_job
 from storage.refusals import Counted, RefusedRow, add_refusals
 from tests.ui.conftest import Site
@@ -73,6 +75,11 @@ def refused(
     )  # fmt: skip
     counted = Counted(at // 60_000, site.workspace_id, flow_id, "", "validation_failed")
     site.database.write_now(add_refusals, {counted: times}, [call] * times)
+
+
+def draft(site: Site, flow_id: str) -> Document:
+    """The flow as it is kept now."""
+    return load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
 
 
 async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it did not come") -> None:

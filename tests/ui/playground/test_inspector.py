@@ -13,13 +13,12 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.jobs import RunOptions, run_in_playground
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
 from engine.ids import FlowId
-from storage.flows import get_draft
 from storage.models import Job, Step, Value
 from tests.factories import document
-from tests.ui.arrange import page_text, press, until
+from tests.ui.arrange import draft, page_text, press, until
 from tests.ui.conftest import Site
 
 FLOW: dict[str, Any] = {
@@ -49,10 +48,6 @@ FLOW: dict[str, Any] = {
 @pytest.fixture
 def flow_id(site: Site) -> str:
     return site.flow("Lines", saved=False, file=FLOW)
-
-
-def draft(site: Site, flow_id: str) -> Document:
-    return load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
 
 
 def ran(site: Site, flow_id: str, outputs: dict[tuple[str, str], Any]) -> None:

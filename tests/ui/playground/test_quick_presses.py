@@ -5,12 +5,10 @@ from __future__ import annotations
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from engine.flow.document import Document, load_document
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
-from storage.flows import get_draft
 from tests.factories import greeting
-from tests.ui.arrange import until
+from tests.ui.arrange import draft, until
 from tests.ui.conftest import Site
 
 
@@ -22,9 +20,9 @@ async def test_two_quick_presses_in_the_palette_add_two_nodes(site: Site, user: 
 
     for _ in range(2):
         UserInteraction(user, {item}, None).click()
-    await until(lambda: len(drafted(site, flow_id).nodes) == 4)
+    await until(lambda: len(draft(site, flow_id).nodes) == 4)
 
-    document = drafted(site, flow_id)
+    document = draft(site, flow_id)
     assert [node.id for node in document.nodes[2:]] == ["set_fields", "set_fields_2"]
     assert {problem.code for problem in problems(document, CATALOG)} <= {"several_final_nodes"}
 
@@ -37,12 +35,7 @@ async def test_two_quick_presses_of_duplicate_in_the_list_add_two_steps(site: Si
 
     for _ in range(2):
         UserInteraction(user, {steps}, None).trigger("verb", {"verb": "copy", "id": "text_template"})
-    await until(lambda: len(drafted(site, flow_id).nodes) == 4)
+    await until(lambda: len(draft(site, flow_id).nodes) == 4)
 
-    document = drafted(site, flow_id)
+    document = draft(site, flow_id)
     assert [node.id for node in document.nodes[2:]] == ["text_template_2", "text_template_3"]
-
-
-def drafted(site: Site, flow_id: str) -> Document:
-    """The flow as it is kept now."""
-    return load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)

@@ -12,12 +12,10 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.contract import samples_of
-from engine.flow.document import load_document
-from storage.flows import get_draft
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.steps import list_steps
-from tests.ui.arrange import buttons, choose, page_text, press, until
+from tests.ui.arrange import buttons, choose, draft, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run, working
 
@@ -82,7 +80,7 @@ def push(user: User, name: str) -> None:
 
 
 def samples(site: Site, flow_id: str) -> list[dict[str, Any]]:
-    return samples_of(load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document))
+    return samples_of(draft(site, flow_id))
 
 
 def jobs(site: Site) -> tuple[JobRow, ...]:
