@@ -31,6 +31,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_SECONDS = 30
 names = count(1)
 
 
@@ -123,7 +124,8 @@ class Canvas:
 
     def heard(self, event: str, **wanted) -> dict:
         """Waits for a message of this event with these values and answers it."""
-        for _ in range(100):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
             for message in reversed(_read(f"{self.base}/log/{self.name}")):
                 if message["event"] == event and wanted.items() <= message.items():
                     return message
@@ -132,9 +134,8 @@ class Canvas:
 
     def settles(self, look, wanted) -> None:
         """Waits until `look()` of the server's document gives what is wanted."""
-        for _ in range(100):
-            if (found := look()) == wanted:
-                return
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (found := look()) != wanted and time.monotonic() < deadline:
             self.page.wait_for_timeout(30)
         assert found == wanted
 
@@ -546,6 +547,33 @@ def test_zoom_fit_grid_and_dark(tab):
     page.get_by_role("button", name="Grid").click()
     expect(page.locator(".fp-floor")).to_have_count(0)
     assert page.evaluate("getComputedStyle(document.querySelector('.fp-node')).backgroundColor") == "rgb(29, 31, 34)"
+
+
+def boxes(canvas: Canvas) -> list[dict]:
+    return [box for one in canvas.nodes.all() if (box := one.bounding_box())]
+
+
+def test_the_flow_is_seen_whole_while_the_page_settles_and_rests_once_it_is_used(tab):
+    canvas = tab(CHAIN)
+    canvas.page.set_viewport_size({"width": 700, "height": 480})
+    canvas.settles(lambda: max(box["x"] + box["width"] for box in boxes(canvas)) < 700, True)
+    canvas.keys("Escape")
+    rested = boxes(canvas)
+    canvas.page.set_viewport_size({"width": 1000, "height": 600})
+    canvas.page.wait_for_timeout(300)
+    assert boxes(canvas) == rested
+
+
+def test_fitting_leaves_no_node_under_the_minimap(tab):
+    grid = [node(f"n{row}{column}", "prompt", 260 * column, 130 * row) for row in range(6) for column in range(5)]
+    canvas = tab({"nodes": grid, "edges": []})
+    canvas.page.get_by_role("button", name="Fit").click()
+    corner = canvas.page.get_by_test_id("minimap").bounding_box()
+    assert corner
+    seen = boxes(canvas)
+    assert len(seen) == 30
+    under = [b for b in seen if b["x"] + b["width"] > corner["x"] and b["y"] + b["height"] > corner["y"]]
+    assert under == []
 
 
 def test_everything_is_found_lined_up_and_run_without_a_mouse(tab):

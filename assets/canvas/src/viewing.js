@@ -5,6 +5,7 @@ const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
+const MAP = { width: 160, height: 104 }; // the minimap's corner, with the gap around it
 
 export function viewing(flow, root) {
   const { viewport, dimensions } = flow;
@@ -25,17 +26,21 @@ export function viewing(flow, root) {
     }
   }
 
-  // Room at the bottom for the tools and the minimap.
+  // Room at the bottom for the tools, and for the minimap where a node would lie under it.
   async function fit(ms = 200) {
     const nodes = flow.nodes.value;
     if (!nodes.length) return;
     const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
     const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
-    const { width, height } = dimensions.value, tools = height > 360 ? 64 : 0;
+    const { width, height } = dimensions.value;
     const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
-    const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
-    const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
-    fitted = { x, y, zoom };
+    const above = (room) => {
+      const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - room - 2 * edge) / (bottom - top)));
+      return { x: (width - (right - left) * zoom) / 2 - left * zoom, y: (height - room - (bottom - top) * zoom) / 2 - top * zoom, zoom };
+    };
+    const covered = ({ x, y, zoom }) => nodes.some((n) => (n.position.x + n.dimensions.width) * zoom + x > width - MAP.width && (n.position.y + n.dimensions.height) * zoom + y > height - MAP.height);
+    fitted = above(height > 360 ? 64 : 0);
+    if (height > 360 && width > 560 && covered(fitted)) fitted = above(MAP.height);
     await flow.setViewport(fitted, { duration: duration(ms) });
   }
   /** Nobody has moved the view since all of it was fitted. */
