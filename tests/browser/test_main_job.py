@@ -91,7 +91,7 @@ def deploy(page: Page) -> None:
     page.get_by_role("button", name="Deploy API").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Next").click()
     page.get_by_role("dialog").get_by_role("button", name="Deploy API").click()
-    expect(page.get_by_text("/public/v1/flows/execute/flow_").first).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("/public/v1/flows/execute/flow_").first).to_be_visible()
 
 
 def make_a_key_and_read_the_curl(page: Page) -> tuple[str, str, str]:
