@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from engine.errors import Refusal
 from engine.flow.document import Position
-from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, difference_ops, paste_ops
+from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.layout import with_places
 from engine.nodes import CATALOG
 from storage.traffic import sum_by_node
@@ -102,7 +102,7 @@ class CanvasEvents:
         if not ops:
             return True
         try:
-            revision = await self.draft.change(self.here, self.client_id, [*self._placing(), *ops])
+            revision = await self.draft.change(self.here, self.client_id, ops)
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
@@ -215,16 +215,11 @@ class CanvasEvents:
                 keep=_("Leave them out"),
             )
 
-    def _placing(self) -> list[Op]:
-        """A flow that came without places is spread out on screen; the first edit stores that too, in one change with it."""
-        placed = with_places(self.draft.document)
-        return difference_ops(self.draft.document, placed) if placed is not self.draft.document else []
-
     async def _changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
             seq = int(message["seq"])
-            revision = await self.draft.change(self.here, self.client_id, [*self._placing(), *ops], seq)
+            revision = await self.draft.change(self.here, self.client_id, ops, seq)
             self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)

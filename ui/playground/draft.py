@@ -16,6 +16,7 @@ from engine.actions.flows import save_draft
 from engine.errors import VersionConflict
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, apply_ops, difference_ops
+from engine.flow.layout import with_places
 from storage.database import Database
 from storage.flows import get_draft
 from ui.visit import App, Visit
@@ -46,17 +47,19 @@ class OpenDraft:
         async with self.lock:
             if seq is not None and seq <= self.seen.get(client, 0):
                 return self.revision
-            document = apply_ops(self.document, ops)
+            told = [*self._placing(), *ops]
+            document = apply_ops(self.document, told)
             if document != self.document:
                 try:
                     await self._store(visit, document)
                 except VersionConflict:
                     await self._read(visit)
-                    document = apply_ops(self.document, ops)
+                    told = [*self._placing(), *ops]
+                    document = apply_ops(self.document, told)
                     await self._store(visit, document)
             if seq is not None:
                 self.seen[client] = seq
-            self._tell(ops, client, visit.person.name)
+            self._tell(told, client, visit.person.name)
             return self.revision
 
     async def settled(self) -> Document:
@@ -79,6 +82,11 @@ class OpenDraft:
         """Takes over what is stored."""
         async with self.lock:
             await self._read(visit)
+
+    def _placing(self) -> list[Op]:
+        """A flow that came without places is spread out on screen; its first change stores that too."""
+        placed = with_places(self.document)
+        return difference_ops(self.document, placed) if placed is not self.document else []
 
     async def _store(self, visit: Visit, document: Document) -> None:
         self.revision = await visit.do(save_draft, self.flow_id, document, self.revision)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.flow.document import Position
+from engine.flow.edits import Op
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from tests.factories import greeting
@@ -39,3 +41,24 @@ async def test_two_quick_presses_of_duplicate_in_the_list_add_two_steps(site: Si
 
     document = draft(site, flow_id)
     assert [node.id for node in document.nodes[2:]] == ["text_template_2", "text_template_3"]
+
+
+async def test_of_two_quick_first_edits_of_a_flow_without_places_none_sets_back_the_other(
+    site: Site, user: User
+) -> None:
+    flow_id = site.flow("Greeting", file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+
+    for seq, node_id, place in ((1, "text_template", {"x": 400, "y": 80}), (2, "api_input", {"x": 40, "y": 60})):
+        move: Op = {
+            "op": "updateNode",
+            "id": node_id,
+            "before": {"position": {"x": 0, "y": 0}},
+            "after": {"position": place},
+        }
+        UserInteraction(user, {canvas}, None).trigger("change", {"ops": [move], "seq": seq, "reason": "move"})
+    await until(lambda: draft(site, flow_id).nodes[0].position == Position(x=40, y=60))
+
+    assert draft(site, flow_id).nodes[1].position == Position(x=400, y=80)
