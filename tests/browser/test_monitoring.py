@@ -208,7 +208,7 @@ def test_charts_take_the_colours_of_the_theme_and_a_change_of_it(page: Page, wor
     colours = "element => getComputedStyle(element).fill"
 
     light = bar.evaluate(colours)
-    page.evaluate("document.body.classList.add('body--dark')")
+    page.emulate_media(color_scheme="dark")
     page.wait_for_function(
         "getComputedStyle(document.querySelector('.fp-chart .bars path')).fill === 'rgb(138, 184, 240)'"
     )
