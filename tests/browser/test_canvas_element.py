@@ -564,16 +564,18 @@ def test_the_flow_is_seen_whole_while_the_page_settles_and_rests_once_it_is_used
     assert boxes(canvas) == rested
 
 
-def test_fitting_leaves_no_node_under_the_minimap(tab):
-    grid = [node(f"n{row}{column}", "prompt", 260 * column, 130 * row) for row in range(6) for column in range(5)]
+def test_no_node_lies_under_the_minimap_when_all_is_fitted(tab):
+    grid = [node(f"n{row}{column}", "prompt", 260 * column, 130 * row) for row in range(4) for column in range(9)]
     canvas = tab({"nodes": grid, "edges": []})
-    canvas.page.get_by_role("button", name="Fit").click()
-    corner = canvas.page.get_by_test_id("minimap").bounding_box()
-    assert corner
-    seen = boxes(canvas)
-    assert len(seen) == 30
-    under = [b for b in seen if b["x"] + b["width"] > corner["x"] and b["y"] + b["height"] > corner["y"]]
-    assert under == []
+    minimap = canvas.page.get_by_test_id("minimap")
+    for height, shown in ((720, 1), (300, 0)):
+        canvas.page.set_viewport_size({"width": 1280, "height": height})
+        canvas.page.get_by_role("button", name="Fit").click()
+        expect(minimap).to_have_count(shown)
+        corners = [(box["x"], box["y"]) for one in minimap.all() if (box := one.bounding_box())]
+        seen = boxes(canvas)
+        assert len(seen) == 36
+        assert [b for b in seen for x, y in corners if b["x"] + b["width"] > x and b["y"] + b["height"] > y] == []
 
 
 def test_everything_is_found_lined_up_and_run_without_a_mouse(tab):

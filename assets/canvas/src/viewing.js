@@ -5,7 +5,7 @@ const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
-const MAP = { width: 160, height: 104 }; // the minimap's corner, with the gap around it
+const LOW = 360; // up to here all of the height is the flow's: no minimap, and fitting leaves no room for the tools
 
 export function viewing(flow, root) {
   const { viewport, dimensions } = flow;
@@ -13,6 +13,7 @@ export function viewing(flow, root) {
   const scopes = shallowRef([]); // frames: [{ id, nodes, label }]
   const grid = ref(recall() !== "off");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const low = computed(() => dimensions.value.height <= LOW);
   const duration = (ms) => (still.matches ? 0 : ms);
   /** Two bounds, so that zooming about one of them does not restyle every node again and again. */
   const beyond = ([below, above]) => computed((was = false) => viewport.value.zoom < (was ? above : below));
@@ -26,21 +27,17 @@ export function viewing(flow, root) {
     }
   }
 
-  // Room at the bottom for the tools, and for the minimap where a node would lie under it.
+  // Room at the bottom for the tools and the minimap.
   async function fit(ms = 200) {
     const nodes = flow.nodes.value;
     if (!nodes.length) return;
     const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
     const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
-    const { width, height } = dimensions.value;
+    const { width, height } = dimensions.value, tools = low.value ? 0 : 64;
     const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
-    const above = (room) => {
-      const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - room - 2 * edge) / (bottom - top)));
-      return { x: (width - (right - left) * zoom) / 2 - left * zoom, y: (height - room - (bottom - top) * zoom) / 2 - top * zoom, zoom };
-    };
-    const covered = ({ x, y, zoom }) => nodes.some((n) => (n.position.x + n.dimensions.width) * zoom + x > width - MAP.width && (n.position.y + n.dimensions.height) * zoom + y > height - MAP.height);
-    fitted = above(height > 360 ? 64 : 0);
-    if (height > 360 && width > 560 && covered(fitted)) fitted = above(MAP.height);
+    const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
+    fitted = { x, y, zoom };
     await flow.setViewport(fitted, { duration: duration(ms) });
   }
   /** Nobody has moved the view since all of it was fitted. */
@@ -97,7 +94,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
+    scopes, grid, low, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),
