@@ -218,8 +218,7 @@ class CanvasEvents:
     async def _changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
-            seq = int(message["seq"])
-            revision = await self.draft.change(self.here, self.client_id, ops, seq)
+            revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
             self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)

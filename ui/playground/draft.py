@@ -47,15 +47,13 @@ class OpenDraft:
         async with self.lock:
             if seq is not None and seq <= self.seen.get(client, 0):
                 return self.revision
-            told = [*self._placing(), *ops]
-            document = apply_ops(self.document, told)
+            told, document = self._after(ops)
             if document != self.document:
                 try:
                     await self._store(visit, document)
                 except VersionConflict:
                     await self._read(visit)
-                    told = [*self._placing(), *ops]
-                    document = apply_ops(self.document, told)
+                    told, document = self._after(ops)
                     await self._store(visit, document)
             if seq is not None:
                 self.seen[client] = seq
@@ -83,10 +81,13 @@ class OpenDraft:
         async with self.lock:
             await self._read(visit)
 
-    def _placing(self) -> list[Op]:
-        """A flow that came without places is spread out on screen; its first change stores that too."""
+    def _after(self, ops: Sequence[Op]) -> tuple[list[Op], Document]:
+        """All operations of a change, and the document after it. A flow that came without places is spread out on screen; its
+        first change stores that too.
+        """
         placed = with_places(self.document)
-        return difference_ops(self.document, placed) if placed is not self.document else []
+        told = [*difference_ops(self.document, placed), *ops] if placed is not self.document else list(ops)
+        return told, apply_ops(self.document, told)
 
     async def _store(self, visit: Visit, document: Document) -> None:
         self.revision = await visit.do(save_draft, self.flow_id, document, self.revision)
