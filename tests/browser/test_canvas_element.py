@@ -133,7 +133,7 @@ class Canvas:
         raise AssertionError(f"the server heard no {event} with {wanted}: {_read(f'{self.base}/log/{self.name}')[-5:]}")
 
     def settles(self, look, wanted) -> None:
-        """Waits until `look()` of the server's document gives what is wanted."""
+        """Waits until `look()`, at the server's document or the page, gives what is wanted."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (found := look()) != wanted and time.monotonic() < deadline:
             self.page.wait_for_timeout(30)

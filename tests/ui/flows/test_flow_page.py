@@ -13,14 +13,14 @@ from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.keys import create_key
 from engine.clock import DAY
 from engine.flow.contract import input_fields
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document
 from engine.jobs.hub import Hub
 from engine.key_format import parse_key
-from storage.flows import get_draft, get_flow
+from storage.flows import get_flow
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting
-from tests.ui.arrange import buttons, code_block, ended, page_text, press, refused, until
+from tests.ui.arrange import buttons, code_block, draft, ended, page_text, press, refused, until
 from tests.ui.conftest import Site
 
 
@@ -123,8 +123,7 @@ async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the
     await user.should_see(", which may be left out.", retries=30)
 
     assert "Make it optional" not in buttons(user)
-    draft = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
-    assert input_fields(draft)[1]["required"] is False
+    assert input_fields(draft(site, flow_id))[1]["required"] is False
 
 
 async def test_undeploying_asks_first_and_keeps_the_flow(site: Site, user: User) -> None:

@@ -15,12 +15,11 @@ from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
 from engine.clock import HOUR, month_of
 from engine.flow.contract import input_fields
-from engine.flow.document import load_document
-from storage.flows import get_draft, get_flow
+from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
 from storage.models import Usage, Workspace
 from storage.refusals import Counted, add_refusals
-from tests.ui.arrange import accepted, buttons, ended, page_text, press, refused, texts
+from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
 
 
@@ -341,7 +340,7 @@ def _use_requests(site: Site, count: int) -> None:
 
 
 def _draft_field(site: Site, flow_id: str, name: str = "lang") -> dict[str, Any] | None:
-    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    document = draft(site, flow_id)
     return next((field for field in input_fields(document) if field["name"] == name), None)
 
 

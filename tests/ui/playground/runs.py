@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.actions.jobs import RunOptions, run_in_playground
-from engine.flow.document import load_document
 from engine.ids import FlowId, JobId
-from storage.flows import get_draft
 from storage.jobs import JobFilters, list_jobs
 from storage.models import Job, Step, Value
 from tests.engine.jobs.world import World
+from tests.ui.arrange import draft
 from tests.ui.conftest import Site
 
 
@@ -47,8 +46,9 @@ def playground_run(
     options: RunOptions = RunOptions(),
 ) -> JobId:
     """A Playground job of the draft that ended after these steps."""
-    draft = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
-    job_id = site.database.write_now(run_in_playground, site.owner, FlowId(flow_id), draft, payload, options)
+    job_id = site.database.write_now(
+        run_in_playground, site.owner, FlowId(flow_id), draft(site, flow_id), payload, options
+    )
 
     def leave(session: Any) -> None:
         job = session.get_one(Job, job_id)

@@ -10,11 +10,9 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_dataset
-from engine.flow.document import load_document
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_datasets
-from storage.flows import get_draft
-from tests.ui.arrange import newest_button, page_text, press, texts, until
+from tests.ui.arrange import draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 
 
@@ -39,7 +37,7 @@ def flow(site: Site, source: dict[str, Any], sink: dict[str, Any] | None = None)
 
 
 def config_of(site: Site, flow_id: str, node_id: str) -> dict[str, Any]:
-    document = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
+    document = draft(site, flow_id)
     node = document.node(node_id)
     assert node is not None
     return node.config

@@ -11,13 +11,11 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.connections import add_connection
-from engine.flow.document import load_document
 from engine.vault.sealing import open_vault
-from storage.flows import get_draft
 from storage.owner_notes import list_open_notes
 from tests.factories import greeting
 from tests.stand_ins.openai_server import OpenAIServer
-from tests.ui.arrange import box, buttons, page_text, press
+from tests.ui.arrange import box, buttons, draft, page_text, press
 from tests.ui.conftest import Site
 from tests.ui.playground.test_run_panel import named, opened
 
@@ -49,7 +47,7 @@ def connect(site: Site, name: str = "box", **settings: Any) -> None:
 
 
 def model_of(site: Site, flow_id: str) -> Any:
-    node = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document).node("prompt")
+    node = draft(site, flow_id).node("prompt")
     assert node is not None
     return node.config.get("model")
 

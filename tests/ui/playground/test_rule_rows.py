@@ -8,11 +8,9 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from engine.flow.document import load_document
 from engine.flow.rules import OPERATOR_TITLES
 from engine.nodes import CATALOG
-from storage.flows import get_draft
-from tests.ui.arrange import page_text, press, until
+from tests.ui.arrange import draft, page_text, press, until
 from tests.ui.conftest import Site
 from ui.forms.specs import fields_for, specs_of_model
 
@@ -35,7 +33,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     flow_id = site.flow("Rules", saved=False, file=FLOW)
 
     def rules() -> list[dict[str, Any]]:
-        node = load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document).node("condition")
+        node = draft(site, flow_id).node("condition")
         assert node is not None
         return node.inputs["rules"]
 
