@@ -265,7 +265,7 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
     expect(page.get_by_text(re.compile(rf"^{month} of 1,000 requests a month$"))).to_be_visible()
 
 
-def test_on_a_phone_the_row_of_settings_shows_where_one_is_and_a_graph_stays_whole(page: Page, world: World) -> None:
+def test_on_a_phone_the_row_of_settings_shows_where_one_is_and_graphs_stay_whole(page: Page, world: World) -> None:
     job_id = world.call({"topic": "bread"}).json()["job_id"]
     page.goto(f"/jobs/{job_id}")
     graph = page.locator(".fp-graph")
@@ -274,6 +274,13 @@ def test_on_a_phone_the_row_of_settings_shows_where_one_is_and_a_graph_stays_who
     graph.scroll_into_view_if_needed()
     for node in graph.locator("[data-testid^=node-]").all():
         expect(node).to_be_in_viewport(ratio=0.99)
+
+    page.goto(f"/flows/{world.flow_id}?tab=versions")
+    page.get_by_role("button", name="View version 1").click()
+    beside = page.get_by_role("dialog").locator(".fp-graph--small")
+    beside.locator("[data-loaded=true]").nth(1).wait_for()
+    for one in beside.all():
+        assert one.evaluate("one => one.querySelector('.fp-flow').offsetHeight === one.clientHeight"), "it is cut off"
 
     page.goto("/settings/about")
     places = page.get_by_role("navigation", name="Settings")
