@@ -2,7 +2,14 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run test setup check bench chaos slow canvas canvas-check lock format
+.PHONY: run quick test one setup check bench chaos slow canvas canvas-check lock format
+
+# What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
+QUICK_CPU := 120
+PROCESS_CPU := 240
+BROWSER_CPU := 480
+# Two at once on two cores for tests that compute, three for tests that wait for a browser.
+PYTEST := $(PY) -m pytest
 
 .uv/bin/uv:
 	@./scripts/get-uv
@@ -22,11 +29,22 @@ setup: .venv/run.stamp
 run: setup
 	@exec $(PY) app.py serve
 
-# Every test, a real browser included. Three at once also on two cores: they wait more than they compute.
+# Pure and in-process tests, without a socket and without another process: the loop to work in, about a minute.
+quick: .venv/dev.stamp
+	@$(PYTEST) -q -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" --allow-hosts= --cpu-budget $(QUICK_CPU)
+
+# All that a newcomer needs: quick, then what starts processes, then what drives a real browser. Playwright's synchronous
+# interface and asyncio do not share a process, so the browser has a run of its own.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@./scripts/get-nginx
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not chaos and not slow"
+	@$(PYTEST) -q -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" --allow-hosts= --cpu-budget $(QUICK_CPU)
+	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+
+# One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
+one: .venv/dev.stamp
+	@$(PYTEST) $(T)
 
 # Lint, format, types and the direction of imports: what CI runs before the tests.
 check: .venv/dev.stamp
@@ -45,11 +63,13 @@ bench: .venv/dev.stamp
 
 # kill -9, again and again, for minutes.
 chaos: .venv/dev.stamp
-	@$(PY) -m pytest -m chaos
+	@$(PYTEST) -m chaos
 
+# Load, bombs, schemathesis at length, hosting: what takes minutes. No promise is shown here alone.
 slow: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
-	@$(PY) -m pytest -m slow
+	@./scripts/get-nginx
+	@$(PYTEST) -m slow
 
 # Build the canvas bundle (needs Node; users never do).
 canvas: .venv/dev.stamp

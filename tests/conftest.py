@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.tiers import LONG_FIRST, PROCESS_FIXTURES, PROCESS_FOLDERS
+
 if sys.dont_write_bytecode:
     # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
     # environment's folder, so that every start after the first is as quick as it is for people.
@@ -24,13 +26,19 @@ if sys.dont_write_bytecode:
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
-#: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
-LONG = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")
+pytest_plugins = ["tests.cpu_time"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Files stay whole and in their order; `make test` hands them out as they stand."""
+    """Each test gets the marker of its tier; files stay whole, and those that take long begin first."""
     here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        elif folder in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("process")
     items.sort(key=lambda item: _place(item.path.relative_to(here).parent.as_posix()))
 
 
@@ -51,7 +59,7 @@ def new_data(migrated: Path, tmp_path: Path) -> Path:
 
 
 def _place(folder: str) -> int:
-    return next((place for place, long in enumerate(LONG) if folder.startswith(long)), len(LONG))
+    return next((place for place, long in enumerate(LONG_FIRST) if folder.startswith(long)), len(LONG_FIRST))
 
 
 def pytest_make_parametrize_id(config: Any, val: Any, argname: str) -> str | None:

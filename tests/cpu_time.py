@@ -1,0 +1,148 @@
+"""A pytest plugin: how much CPU each test used, with the processes it started, against the budget of the run.
+
+CPU seconds tell what a test costs on a machine with other work better than wall seconds do. `--cpu-budget SECONDS` names
+what the selected tests may use together; the summary prints the sum, the costliest tests, and how many servers and browsers
+were started. A test over COSTLY_SECONDS says why with `@pytest.mark.costly("reason")`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COSTLY_SECONDS = 20.0
+SHOWN = 10
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+#: What an audit hook cannot see: Playwright's driver starts the browser, not this process.
+_BROWSERS = ("playwright.sync_api", "playwright.async_api")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cpu-budget", type=float, default=None, help="CPU seconds that the selected tests may use together"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
+        config.pluginmanager.register(_Summary(config), "cpu_summary")  # the controller of xdist runs no tests itself
+        return
+    config.pluginmanager.register(_Meter(), "cpu_meter")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Summary(config), "cpu_summary")
+
+
+class _Meter:
+    """Measures in the process that runs the tests."""
+
+    def __init__(self) -> None:
+        self._before = _cpu_seconds()
+        self._started: Counter[str] = Counter()
+        sys.addaudithook(self._count_process)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        try:
+            return (yield)
+        finally:
+            now = _cpu_seconds()
+            item.user_properties.append(("cpu", round(max(0.0, now - self._before), 3)))
+            item.user_properties.append(("started", dict(self._started)))
+            self._before = now
+            self._started.clear()
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if "browser" in getattr(item, "fixturenames", ()):
+            self._count_browsers()
+
+    def _count_process(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "subprocess.Popen" or not isinstance(arguments[1], (list, tuple)):
+            return
+        words = [os.fsdecode(word) for word in arguments[1]]
+        program = next((place for place, word in enumerate(words) if word.endswith("app.py")), None)
+        if program is not None:
+            self._started["servers" if "serve" in words[program + 1 : program + 2] else "commands"] += 1
+
+    def _count_browsers(self) -> None:
+        for name in _BROWSERS:
+            kind = getattr(sys.modules.get(name), "BrowserType", None)
+            if kind is not None and not hasattr(kind, "counted"):
+                kind.counted, launch = True, kind.launch
+
+                def counted(launcher: Any, *args: Any, launch: Any = launch, **options: Any) -> Any:
+                    self._started["browsers"] += 1
+                    return launch(launcher, *args, **options)
+
+                kind.launch = counted
+
+
+class _Summary:
+    """Adds up what the processes that ran the tests measured, and prints it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._budget: float | None = config.getoption("--cpu-budget")
+        self._cpu: dict[str, float] = {}
+        self._explained: set[str] = set()
+        self._started: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "teardown":
+            return
+        said = dict(report.user_properties)
+        self._cpu[report.nodeid] = float(said.get("cpu", 0))
+        self._started.update(said.get("started", {}))
+        if "costly" in report.keywords:
+            self._explained.add(report.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._cpu:
+            return
+        used = sum(self._cpu.values())
+        budget = f" of {self._budget:.0f} s" if self._budget else ""
+        started = ", ".join(f"{number} {kind}" for kind, number in sorted(self._started.items())) or "no process"
+        terminalreporter.section("CPU time")
+        terminalreporter.write_line(f"{used:.0f} s{budget} in {len(self._cpu)} tests; started: {started}")
+        costliest = sorted(self._cpu.items(), key=lambda test: -test[1])
+        for test, seconds in costliest[:SHOWN]:
+            terminalreporter.write_line(f"{seconds:7.1f} s  {test}")
+        if self._budget and used > self._budget:
+            terminalreporter.write_line(
+                "OVER BUDGET: make tests cheaper, or say in the Makefile why the tier needs more."
+            )
+        for test, seconds in costliest:
+            if seconds > COSTLY_SECONDS and test not in self._explained:
+                terminalreporter.write_line(f'COSTLY: {test} needs @pytest.mark.costly("why it takes {seconds:.0f} s")')
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process, of all it started and waited for, and of all its running descendants."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system + _descendants(os.getpid())
+
+
+def _descendants(pid: int) -> float:
+    seconds = 0.0
+    for child in _children(pid):
+        try:
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        seconds += sum(map(int, fields[11:15])) / _TICKS + _descendants(child)
+    return seconds
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that any thread of this one started; none where the system does not tell."""
+    found: list[int] = []
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (thread / "children").read_text().split())
+    except OSError:
+        return found
+    return found

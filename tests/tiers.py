@@ -1,0 +1,13 @@
+"""Which tests belong to which tier of the Makefile; a test's own marks are added to these.
+
+`make quick` runs what is neither `process` nor `browser`; a test that uses the fixture `browser` is a `browser` test.
+"""
+
+#: Folders in which every test starts a process or listens on a socket.
+PROCESS_FOLDERS = frozenset({"chaos", "commands", "contract", "hosting", "live", "soak"})
+
+#: Fixtures that start a process or listen on a socket: whoever uses one is a `process` test.
+PROCESS_FIXTURES: frozenset[str] = frozenset()
+
+#: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
+LONG_FIRST = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")
