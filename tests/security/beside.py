@@ -1,0 +1,201 @@
+"""What others notice of an attack: the time of a neighbour's jobs and of /healthz, and the server's memory.
+
+    with beside(server, terminal) as watch:
+        attack()
+    watch.check()
+
+While the attack runs, one thread asks /healthz again and again and another runs the neighbour's jobs one after another. A
+machine with other work must not count against the server: the same is measured before the attack, and beside it a program
+that does nothing else answers the same thread (`idle`).
+"""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.factories import greeting
+from tests.live.caller import Caller, Terminal
+from tests.live_server import LiveServer
+
+#: A neighbour's job, /healthz and the server's memory, as promised.
+JOB_SECONDS = 5.0
+HEALTH_SECONDS = 0.25
+GROWN_MIB = 20.0
+#: What a busy machine takes anyway, times this, is no fault of the server.
+FAIR = 5
+NEIGHBOUR = "Neighbour of an attack"
+_IDLE = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_):
+        pass
+server = HTTPServer(("127.0.0.1", 0), Answer)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@dataclass
+class Measured:
+    """Seconds of each answer of the server, of the idle program and of each job, and what went wrong."""
+
+    health: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
+    jobs: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Watch:
+    """`calm` was measured before the attack, `during` beside it; memory of the server process in MiB."""
+
+    pid: int
+    calm: Measured = field(default_factory=Measured)
+    during: Measured = field(default_factory=Measured)
+    memory_before: float = 0.0
+    memory_most: float = 0.0
+
+    @property
+    def grown(self) -> float:
+        """By how many MiB the server process was larger than before, at most."""
+        return self.memory_most - self.memory_before
+
+    def check(
+        self, *, job_seconds: float = JOB_SECONDS, health_seconds: float = HEALTH_SECONDS, grown_mib: float = GROWN_MIB
+    ) -> None:
+        """Fails when the neighbour's jobs, /healthz or the memory were not as promised."""
+        assert not self.during.wrong, self
+        slowest_job, slowest_health = max(self.during.jobs), max(self.during.health)
+        assert slowest_job <= max(job_seconds, FAIR * statistics.median(self.calm.jobs)), self
+        assert slowest_health <= max(health_seconds, FAIR * max(self.during.idle)), self
+        assert self.grown <= grown_mib, self
+
+    def __str__(self) -> str:
+        slowest = {
+            name: f"{max(one.health, default=0) * 1000:.0f} ms (idle program {max(one.idle, default=0) * 1000:.0f} ms), "
+            f"job {max(one.jobs, default=0):.2f} s"
+            for name, one in (("calm", self.calm), ("attacked", self.during))
+        }
+        return (
+            f"slowest /healthz and job: {slowest}, server grown by {self.grown:.1f} MiB, wrong: {self.during.wrong[:5]}"
+        )
+
+
+@contextmanager
+def beside(server: LiveServer, terminal: Terminal) -> Iterator[Watch]:
+    """Watches what happens beside the body. The neighbour has a workspace of its own, so no limit of a plan is shared."""
+    assert server.process is not None
+    neighbour, flow_id = _neighbour(terminal)
+    watch = Watch(server.process.pid)
+    with _idle_program() as idle_url, httpx.Client(timeout=60) as client:
+        urls = f"{server.url}/healthz", idle_url
+        for _ in range(10):
+            _ask_health(client, urls, watch.calm)
+        for _ in range(3):
+            _run_job(neighbour, flow_id, watch.calm)
+        assert not watch.calm.wrong, watch
+        watch.memory_before = _begin_measuring(watch.pid)
+        over = threading.Event()
+        threads = [
+            _again(lambda: _ask_health(client, urls, watch.during), 0.05, over),
+            _again(lambda: _run_job(neighbour, flow_id, watch.during), 0.2, over),
+        ]
+        try:
+            yield watch
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+    watch.memory_most = max(watch.memory_before, _most_memory(watch.pid))
+
+
+@contextmanager
+def _idle_program() -> Iterator[str]:
+    """The address of a program that only answers."""
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", _IDLE], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@functools.cache
+def _neighbour(terminal: Terminal) -> tuple[Caller, str]:
+    """A program with a key of the neighbour's workspace, and the flow it calls; made once a server."""
+    terminal.value("workspaces", "create", NEIGHBOUR)
+    return terminal.caller("--workspace", NEIGHBOUR), terminal.flow(greeting(), NEIGHBOUR)
+
+
+def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured) -> None:
+    for url, seconds in zip(urls, (measured.health, measured.idle), strict=True):
+        begun = time.perf_counter()
+        try:
+            status = client.get(url).status_code
+        except httpx.HTTPError as error:
+            measured.wrong.append(f"{url}: {error!r}")
+            continue
+        seconds.append(time.perf_counter() - begun)
+        if status != 200:
+            measured.wrong.append(f"{url}: {status}")
+
+
+def _run_job(neighbour: Caller, flow_id: str, measured: Measured) -> None:
+    begun = time.perf_counter()
+    try:
+        job = neighbour.run(flow_id, {"name": "Ann"})
+    except (httpx.HTTPError, AssertionError) as error:
+        measured.wrong.append(f"job: {error!r}")
+        return
+    measured.jobs.append(time.perf_counter() - begun)
+    if (job["status"], job["attempts"]) != ("completed", 1):
+        measured.wrong.append(f"job: {job}")
+
+
+def _again(act: Callable[[], None], pause: float, over: threading.Event) -> threading.Thread:
+    """Does it once at least, and then until it is over."""
+
+    def keep_doing() -> None:
+        act()
+        while not over.wait(pause):
+            act()
+
+    thread = threading.Thread(target=keep_doing, daemon=True)
+    thread.start()
+    return thread
+
+
+def _begin_measuring(pid: int) -> float:
+    """Forgets the most memory a process had; returns what it has now. Only Linux tells; elsewhere it is 0."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _memory(pid, "VmRSS")
+
+
+def _most_memory(pid: int) -> float:
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, what: str) -> float:
+    status = Path(f"/proc/{pid}/status")
+    return int(status.read_text().split(f"{what}:")[1].split()[0]) / 1024 if status.exists() else 0.0

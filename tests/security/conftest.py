@@ -1,0 +1,40 @@
+"""One real server a module, with a site of its own that flows may reach, and the owner's terminal beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live.caller import Caller, Terminal
+from tests.live.holding_site import HoldingSite
+from tests.live_server import LiveServer, live_server
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[HoldingSite]:
+    with HoldingSite() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, site: HoldingSite) -> Iterator[LiveServer]:
+    """The site is allowed, everything else inside is not."""
+    data = tmp_path_factory.mktemp("attacked") / "data"
+    env = {"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}
+    with live_server(data, owner=False, env=env) as running:
+        yield running
+        assert "Traceback" not in running.log(), running.log()
+
+
+@pytest.fixture(scope="module")
+def terminal(server: LiveServer) -> Iterator[Terminal]:
+    made = Terminal(server)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def caller(terminal: Terminal) -> Caller:
+    """A program with a Production key, on the Free plan."""
+    return terminal.caller()
