@@ -63,12 +63,13 @@ def serve(settings: Settings) -> int:
 
 def worker(settings: Settings) -> int:
     """Runs jobs of this data folder until SIGTERM or Ctrl+C; returns the exit code."""
-    from engine.jobs.supervisor import PIPES
+    from engine.jobs.supervisor import ALONE, PIPES
     from engine.jobs.worker import WorkerOptions, run_worker
     from engine.log_lines import log_to_stderr
 
     log_to_stderr(style=settings.log)
-    return run_worker(settings, WorkerOptions(pipes=os.environ.get(PIPES) == "1"))
+    told = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
+    return run_worker(settings, WorkerOptions(pipes=told[PIPES], alone=told[ALONE]))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -151,9 +152,16 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     from engine.jobs.upkeep import Upkeep
     from engine.log_lines import worker_line
     from engine.outside.local_servers import LocalServers
+    from storage.job_changes import next_alone
 
     hub = Hub(database)
-    supervisor = Supervisor(_worker_command(settings), os.environ, hub, worker_line=worker_line(settings.log))
+    supervisor = Supervisor(
+        _worker_command(settings),
+        os.environ,
+        hub,
+        waits_alone=lambda: database.read_now(next_alone) is not None,
+        worker_line=worker_line(settings.log),
+    )
     database.info[BELL] = supervisor
     supervisor.start()  # it starts while the pages are made
     upkeep = Upkeep(database, settings, vault)

@@ -24,6 +24,9 @@ _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 #: The very words of `ix_jobs_open`: SQLite uses a partial index only for a condition that says the same.
 _OPEN = text("jobs.status in ('queued', 'processing')")
 
+#: A job that so many workers died under runs alone in a worker the next time.
+SHARED_ATTEMPTS = 2
+
 #: How many Playground runs of a workspace may run at once.
 PLAYGROUND_SLOTS = 4
 
@@ -87,7 +90,7 @@ _CLAIM = Statement(
     """
     update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
            started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
-     where id = :id and status = 'queued' and cancel_requested_at is null
+     where id = :id and status = 'queued' and cancel_requested_at is null and (attempts < :shared or :alone)
        and (environment <> 'playground' or (
             select count(*) from jobs other
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
@@ -145,10 +148,20 @@ def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int
     add_events(session, row["id"], 1, [("job.queued", at, {})])
 
 
-def claim_job(session: Session, owner: str, job_id: str) -> Claimed | None:
-    """Takes a queued job for a worker. None: it is taken, ended, or must wait for a Playground slot."""
+def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
+    """Takes a queued job for a worker. None: it is taken, ended, or must wait for a Playground slot or to be alone."""
     at = now(session)
-    row = _CLAIM.row(session, {"id": job_id, "owner": owner, "at": at, "playground_slots": PLAYGROUND_SLOTS})
+    row = _CLAIM.row(
+        session,
+        {
+            "id": job_id,
+            "owner": owner,
+            "at": at,
+            "shared": SHARED_ATTEMPTS,
+            "alone": alone,
+            "playground_slots": PLAYGROUND_SLOTS,
+        },
+    )
     if row is None:
         return None
     *described, attempt, limit_ms, started_at, steps_total, run_options, last_seq = row
@@ -265,7 +278,7 @@ _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
         select id from jobs waiting where status in ('queued', 'processing') and status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
-           and (batch_id is null or counted)
+           and (batch_id is null or counted) and attempts < :shared
            and (environment <> 'playground' or (
                 select count(*) from jobs other
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
@@ -276,10 +289,33 @@ _WAITING = text(
 )
 
 
+# The very words of `ix_jobs_alone`.
+_ALONE = Statement(
+    """
+    select id from jobs
+     where status = 'queued' and attempts >= 2 and cancel_requested_at is null
+       and (environment <> 'playground' or (
+            select count(*) from jobs other
+             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
+               and other.workspace_id = jobs.workspace_id) < :playground_slots)
+     order by enqueued_at limit 1
+    """
+)
+
+
+def next_alone(session: Session) -> str | None:
+    """The job that has waited longest for a worker of its own."""
+    row = _ALONE.row(session, {"playground_slots": PLAYGROUND_SLOTS})
+    return None if row is None else row[0]
+
+
 def take_forgotten(session: Session, *, older_than_ms: int, most: int) -> list[str]:
-    """Queued jobs whose message is older than that (or from the future: the clock was moved): send them again."""
+    """Queued jobs whose message is older than that (or from the future: the clock was moved): send them again.
+
+    Those that wait for a worker of their own are found without a message (`next_alone`).
+    """
     at = now(session)
-    values = {"at": at, "before": at - older_than_ms, "after": at + 5_000, "most": most}
+    values = {"at": at, "before": at - older_than_ms, "after": at + 5_000, "most": most, "shared": SHARED_ATTEMPTS}
     return list(session.scalars(_WAITING, {**values, "playground_slots": PLAYGROUND_SLOTS}))
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
+from storage.job_changes import SHARED_ATTEMPTS
 from storage.models import ENDED, Job, Value
 from storage.statements import Statement
 
@@ -139,14 +140,17 @@ def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
 _LONGEST_WAIT = Statement(
     """
     select min(enqueued_at) from jobs
-     where status in ('queued', 'processing') and status = 'queued' and counted
+     where status in ('queued', 'processing') and status = 'queued' and counted and attempts < :shared
     """
 )
 
 
 def longest_wait_ms(session: Session) -> int:
-    """How long the oldest accepted job that has a slot waits for a worker, 0 when none does."""
-    row = _LONGEST_WAIT.row(session, {})
+    """How long the oldest accepted job that has a slot waits for a worker, 0 when none does.
+
+    A job that waits until a worker is its own says nothing about the others.
+    """
+    row = _LONGEST_WAIT.row(session, {"shared": SHARED_ATTEMPTS})
     return 0 if row is None or row[0] is None else max(0, now(session) - row[0])
 
 

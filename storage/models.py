@@ -277,6 +277,12 @@ class Job(Base):
             postgresql_where=text("completed_at is not null and values_gone_at is null"),
         ),
         Index(
+            "ix_jobs_alone",
+            "enqueued_at",
+            sqlite_where=text("status = 'queued' and attempts >= 2"),
+            postgresql_where=text("status = 'queued' and attempts >= 2"),
+        ),
+        Index(
             "ix_jobs_batch",
             "batch_id",
             sqlite_where=text("batch_id is not null"),

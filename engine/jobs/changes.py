@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from engine.jobs.bell import cancel_wanted, job_changed
 from engine.jobs.queue import send
 from engine.jobs.waiting import admit_all_waiting, admit_waiting
 from storage.job_changes import (
+    SHARED_ATTEMPTS,
     Claimed,
     Holder,
     claim_job,
@@ -26,17 +28,20 @@ from storage.jobs import JobRow, get_job
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
 
-#: How often a job is begun before it is given up as `worker_lost`.
-MAX_ATTEMPTS = 3
+#: How often a job is begun before it is given up as `worker_lost`; the last time alone in a worker (`claim_job`).
+MAX_ATTEMPTS = SHARED_ATTEMPTS + 1
 #: A queued job whose message is older than this is sent again.
 FORGOTTEN_MS = 5_000
 #: How many are sent again at once.
 FORGOTTEN_MOST = 256
 
 
-def claim(session: Session, owner: str, job_id: str) -> Claimed | None:
-    """Takes a queued job for the worker `owner`; None when somebody else has it or it has ended."""
-    claimed = claim_job(session, owner, job_id)
+def claim(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
+    """Takes a queued job for the worker `owner`; None when somebody else has it or it has ended.
+
+    `alone`: nothing else runs in that process; only such a worker gets a job that two workers died under.
+    """
+    claimed = claim_job(session, owner, job_id, alone=alone)
     if claimed is not None:
         job_changed(session, job_id)
     return claimed
@@ -90,17 +95,21 @@ def cancel_job(session: Session, workspace_id: str, job_id: str, environment: st
     return get_job(session, workspace_id, job_id)
 
 
-def bury(session: Session, owner: str) -> int:
-    """Takes the jobs of a dead worker: back into the queue, or ended after the last attempt. Returns how many."""
+def bury(session: Session, owner: str, suspects: Collection[str] | None = None) -> int:
+    """Takes the jobs of a dead worker: back into the queue, or ended after the last attempt. Returns how many.
+
+    `suspects`: only their attempts count, since the others merely ran beside them; None: everybody's.
+    """
     held = held_jobs(session, owner)
     for job_id, attempt, cancel_requested in held:
         holder = Holder(owner, attempt)
+        counts = suspects is None or job_id in suspects
         if cancel_requested:
             finish(session, job_id, "cancelled", holder=holder)
-        elif attempt >= MAX_ATTEMPTS:
+        elif counts and attempt >= MAX_ATTEMPTS:
             finish(session, job_id, "failed", holder=holder, error=worker_lost(attempt))
         else:
-            give_back(session, job_id, holder, unpunished=False)
+            give_back(session, job_id, holder, unpunished=not counts)
     return len(held)
 
 
@@ -142,7 +151,7 @@ def worker_lost(attempts: int) -> dict[str, Any]:
     return job_error(
         "worker_lost",
         f"The worker process stopped {attempts} times while it ran this job.",
-        why="Each time the process ended without a word, as it does when memory runs out or somebody kills it.",
+        why="Each time the process ended without a word, as it does when memory runs out or somebody kills it, or it stood still.",
         remedy="Look at the server's log and its memory, then send the request again.",
         attempts=attempts,
     )

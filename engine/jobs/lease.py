@@ -1,8 +1,9 @@
 """Who lives: a lock file per process, held until it ends, and the reaper that takes the jobs of those that are gone.
 
 A process on this data folder is dead exactly when the lock on `data/run/<boot id>` can be taken: no clock is asked, and another
-host name after a container's restart does not matter. A worker elsewhere (no file here) is dead when its beat has not grown
-for 30 s of this process's monotonic clock.
+host name after a container's restart does not matter. The file tells what it executed (`engine.jobs.at_work`). A worker whose
+beat has not grown for 30 s of this process's monotonic clock loses its jobs too: one elsewhere (no file here), and one here that
+nobody supervises and that stands still. What it may still write is refused, since it does not own the jobs any more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from engine.ids import new_id
+from engine.jobs.at_work import suspects_in, suspects_of_silent
 from engine.jobs.changes import bury
 from storage.database import Database
 from storage.job_changes import owners
@@ -35,12 +37,12 @@ class Lock:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self._descriptor = descriptor
+        self.descriptor = descriptor
 
     def release(self) -> None:
         """Removes the file and lets go."""
         self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 def run_folder(data: Path) -> Path:
@@ -79,7 +81,7 @@ class _ServeLock(Lock):
     """Its file stays: a file that is removed and made again could be locked twice."""
 
     def release(self) -> None:
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 class Reaper:
@@ -90,9 +92,13 @@ class Reaper:
         self._folder = run_folder(data)
         self._monotonic = monotonic
         self._seen: dict[str, tuple[int, float]] = {}
+        self._looked = monotonic()
 
     def pass_over(self, me: str) -> int:
         """One look at all owners of jobs and all locks; returns how many jobs were taken."""
+        looked, self._looked = self._looked, self._monotonic()
+        if self._looked - looked >= SILENT_SECONDS:
+            self._seen.clear()  # this process stood still, and the others perhaps with it: all have 30 s from now on
         here = {path.name for path in self._folder.iterdir() if path.name.startswith("boot_")}
         holding, known = self._database.read_now(_owners_and_beats)
         suspects = (here | holding | set(known)) - {me}
@@ -103,13 +109,13 @@ class Reaper:
         try:
             descriptor = os.open(self._folder / owner, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return self._bury(owner) if self._silent(owner, beat) else 0
+            return self._bury(owner, None) if self._silent(owner, beat) else 0
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return 0
+            return self._bury(owner, suspects_of_silent(descriptor)) if self._silent(owner, beat) else 0
         else:
-            taken = self._bury(owner)
+            taken = self._bury(owner, suspects_in(descriptor))
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / owner).unlink()
             return taken
@@ -117,23 +123,23 @@ class Reaper:
             os.close(descriptor)
 
     def _silent(self, owner: str, beat: int) -> bool:
-        """True when a worker without a lock file here has not given a beat for long enough."""
+        """True when a worker has not given a beat for long enough."""
         seen, since = self._seen.get(owner, (None, 0.0))
         if seen != beat:
             self._seen[owner] = (beat, self._monotonic())
             return False
         return self._monotonic() - since >= SILENT_SECONDS
 
-    def _bury(self, owner: str) -> int:
+    def _bury(self, owner: str, suspects: frozenset[str] | None) -> int:
         self._seen.pop(owner, None)
-        return self._database.write_now(_bury, owner)
+        return self._database.write_now(_bury, owner, suspects)
 
 
 def _owners_and_beats(session: Session) -> tuple[set[str], dict[str, int]]:
     return owners(session), beats(session)
 
 
-def _bury(session: Session, owner: str) -> int:
-    taken = bury(session, owner)
+def _bury(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
+    taken = bury(session, owner, suspects)
     remove_worker(session, owner)
     return taken

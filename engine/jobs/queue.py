@@ -176,8 +176,12 @@ class Dispatch:
         self._consumer.stop()
         self.wake()
         for _, thread in self._consumer.worker_threads:
-            thread.join(timeout=15)
-        return [self._huey.deserialize_task(data).data[0][0] for data in self._huey.storage.taken]
+            if thread.ident is not None:  # it was started
+                thread.join(timeout=15)
+        taken: deque[bytes] = self._huey.storage.taken
+        left = [self._huey.deserialize_task(data).data[0][0] for data in taken]
+        taken.clear()
+        return left
 
     def _hand_over(self, job_id: str) -> None:
         self._huey.handed_over = True

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -25,7 +25,7 @@ from engine.log_lines import CURRENT_JOB, EACH_JOB, known
 from engine.run.runner import run_flow
 from engine.run.steps import RunOutcome, Services
 from storage.database import Database
-from storage.job_changes import Claimed, Holder
+from storage.job_changes import Claimed, Holder, next_alone
 
 log = logging.getLogger(__name__)
 each_job = logging.getLogger(EACH_JOB)
@@ -77,27 +77,33 @@ class Runs:
     stopping: bool = False
     #: Job ids whose message was taken but that this process did not begin any more.
     unclaimed: list[str] = field(default_factory=list)
-    _busy: set[asyncio.Task[None]] = field(default_factory=set)
+    _busy: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def begin(self, job_id: str, done: Callable[[], None]) -> None:
         """Starts on a job id from the queue; `done` is called when this process is through with it."""
-        task = asyncio.get_running_loop().create_task(self.carry(job_id), name=job_id)
-        self._busy.add(task)
-        task.add_done_callback(self._busy.discard)
-        task.add_done_callback(lambda _: done())
+        self._start_task(self.carry(job_id), job_id).add_done_callback(lambda _: done())
 
-    async def carry(self, job_id: str) -> None:
-        """Claims a job and carries it to its end. Returns at once when there is nothing to claim."""
+    def begin_alone(self) -> None:
+        """Starts on the jobs that wait for a worker of their own, one after the other."""
+        self._start_task(self._carry_alone(), "alone")
+
+    @property
+    def busy(self) -> bool:
+        """True while a job is carried."""
+        return bool(self._busy)
+
+    async def carry(self, job_id: str, *, alone: bool = False) -> bool:
+        """Claims a job and carries it to its end. False, and at once, when there is nothing to claim."""
         if self.stopping:
             self.unclaimed.append(job_id)
-            return
+            return False
         try:
-            job = await self.database.write(claim, self.boot_id, job_id)
+            job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
         except StorageUnavailable:
             log.warning("Job %s could not be claimed; it stays queued", job_id)
-            return
+            return False
         if job is None:
-            return
+            return False
         run = self._new_run(job)
         self.open[job_id] = run
         if self.stopping:
@@ -110,6 +116,7 @@ class Runs:
         finally:
             run.recorder.close()
             del self.open[job_id]
+        return True
 
     def cancel(self, job_id: str) -> None:
         """A caller wants this job to stop."""
@@ -129,6 +136,21 @@ class Runs:
         """Stops every run and puts its job back into the queue."""
         for run in list(self.open.values()):
             run.stop("released")
+
+    def _start_task(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+        return task
+
+    async def _carry_alone(self) -> None:
+        while not self.stopping:
+            try:
+                job_id = await self.database.read(next_alone)
+            except StorageUnavailable:
+                return
+            if job_id is None or not await self.carry(job_id, alone=True):
+                return
 
     def _new_run(self, job: Claimed) -> Run:
         holder = Holder(self.boot_id, job.attempt)

@@ -6,9 +6,7 @@ that ended is on disk: a crash repeats at most the call that was under way (secu
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +17,7 @@ from engine.errors import Refusal
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.jobs.datasets import WorkspaceDatasets
 from engine.jobs.record import JobRecorder
+from engine.jobs.threads import Threads
 from engine.outside.browser import Drawn
 from engine.outside.connections import ModelConnection, split_model
 from engine.outside.http import Answer, Door
@@ -30,9 +29,6 @@ from engine.run.steps import Services
 from storage.database import Database
 from storage.job_changes import Claimed
 
-#: Threads for CPU-heavy work of all jobs of the process.
-THREADS = 4
-
 
 @dataclass(frozen=True)
 class Outside:
@@ -43,7 +39,7 @@ class Outside:
     database: Database
     door: Door
     models: Models
-    threads: ThreadPoolExecutor
+    threads: Threads
     open_secret: Callable[[Session, str, str], str]
     open_connection: Callable[[Session, str, str], ModelConnection | None]
     #: Workspace, flow, version -> what a Call Flow runs; a query.
@@ -58,7 +54,7 @@ class Outside:
         """Closes connections; what runs in a thread is not waited for."""
         await self.door.aclose()
         await self.sandbox.close()
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown()
 
 
 class JobServices:
@@ -99,7 +95,7 @@ class JobServices:
 
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
         """Runs CPU-heavy work off the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._outside.threads, lambda: work(*args))
+        return await self._outside.threads.run(self._recorder.job.id, work, *args)
 
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
         """Renders in an evaluator process. Raises RenderFailed; a cancelled step kills its process."""

@@ -4,20 +4,24 @@ A node that blocks the loop stops every job of its process, and with it every ti
 a while and a job is past its limit, or when it has not answered for very long, this process is given up. Jobs past their limit
 are written down as failed with `timeout`, the job whose code holds the loop too; all others go back into the queue unpunished,
 and the process ends at once. Its supervisor starts another.
+
+Its thread tells the supervisor twice a second that it runs: who holds the interpreter stops it too, and then the supervisor ends
+the process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import Refusal
+from engine.jobs.at_work import AtWork
 from engine.jobs.changes import finish, give_back, job_error, timed_out
 from engine.jobs.runs import Run, Runs
 from engine.log_lines import CURRENT_JOB
@@ -28,8 +32,10 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 #: A loop that has not answered for so many ticks (2 s) is blocked. Ticks, not time: a process that was stopped is not.
 BLOCKED_TICKS = 8
-#: A loop that has not answered for so many ticks (20 s) is given up even when no job is past its limit.
-GIVEN_UP_TICKS = 80
+#: A loop that has not answered for so many ticks (10 s) is given up even when no job is past its limit.
+GIVEN_UP_TICKS = 40
+#: The supervisor hears from this process every so many ticks.
+BEAT_TICKS = 2
 #: The loop has so many seconds to end a job by itself after its limit.
 OVERDUE_SECONDS = 2.5
 EXIT_BLOCKED = 75
@@ -37,14 +43,15 @@ EXIT_BLOCKED = 75
 
 @dataclass
 class Watchdog:
-    """Watches one loop. `give_up(exit code)` ends the process without waiting for anything."""
+    """Watches one loop. `give_up(exit code)` ends the process without waiting for anything; `beat` says that it lives."""
 
     database: Database
     runs: Runs
     loop: asyncio.AbstractEventLoop
     give_up: Callable[[int], None]
+    at_work: AtWork
+    beat: Callable[[], None]
     _stop: threading.Event = field(default_factory=threading.Event)
-    _owners: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = field(default_factory=weakref.WeakKeyDictionary)
     _answered: bool = True
     _silent_ticks: int = 0
 
@@ -58,16 +65,18 @@ class Watchdog:
         self._stop.set()
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        """Remembers which job a task belongs to: a thread cannot ask for the context of another's task."""
-        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
+        """A task of a job names it while it runs."""
         context = options.get("context")
         job_id = context.get(CURRENT_JOB) if context is not None else CURRENT_JOB.get()
-        if job_id is not None:
-            self._owners[task] = job_id
-        return task
+        watched = coroutine if job_id is None else self.at_work.watched(job_id, coroutine)
+        return asyncio.Task(watched, loop=loop, **options)
 
     def _watch(self) -> None:
-        while not self._stop.wait(TICK_SECONDS):
+        for tick in itertools.count():
+            if self._stop.wait(TICK_SECONDS):
+                return
+            if tick % BEAT_TICKS == 0:
+                self.beat()
             try:
                 self._look()
             except Exception:
@@ -90,7 +99,7 @@ class Watchdog:
         self._answered = True
 
     def _give_up(self, overdue: list[Run]) -> None:
-        blocking = self._blocking_job()
+        blocking = self.at_work.on_loop
         log.error("The event loop is blocked by job %s; this worker process ends and another takes over", blocking)
         for run in list(self.runs.open.values()):
             try:
@@ -105,10 +114,6 @@ class Watchdog:
             except Refusal as refusal:
                 log.warning("Job %s is left to the reaper: %s", run.job.id, refusal)
         self.give_up(EXIT_BLOCKED)
-
-    def _blocking_job(self) -> str | None:
-        task = asyncio.current_task(self.loop)
-        return self._owners.get(task) if task is not None else None
 
 
 def _blocked(run: Run) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 Threads: this one reads signals and the supervisor's pipe and keeps house; `engine` holds the event loop with every run;
 Huey's dispatcher hands job ids over; the watchdog and the database's writer stand beside the loop. SIGTERM: nothing more is
 claimed, jobs have 20 s to end, the rest goes back into the queue at once and its attempt does not count.
+
+A step whose thread goes on after its time limit cannot be ended, only its process can: then this worker claims nothing more,
+tells its supervisor, which starts another, lets its jobs end for a minute and gives the rest back in the same way.
 """
 
 from __future__ import annotations
@@ -18,15 +21,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-
-from sqlalchemy.orm import Session
+from typing import NoReturn, TypeVar
 
 from engine.clock import Clock
 from engine.errors import StorageUnavailable
 from engine.flow.node_type import Catalog
 from engine.jobs.accept import forget_old_idempotency
+from engine.jobs.at_work import AtWork
 from engine.jobs.bell import BELL
 from engine.jobs.changes import FORGOTTEN_MS, send_forgotten
 from engine.jobs.lease import Lock, Reaper, new_boot
@@ -34,7 +36,8 @@ from engine.jobs.prepare import Preparer
 from engine.jobs.queue import Dispatch, send
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
-from engine.jobs.services import THREADS, Outside
+from engine.jobs.services import Outside
+from engine.jobs.threads import Threads
 from engine.jobs.watchdog import Watchdog
 from engine.jobs.webhooks import Webhooks
 from engine.log_lines import log_to_stderr
@@ -50,12 +53,17 @@ from storage.settings import OUTBOUND_ALLOW, SERVER, find_setting
 from storage.workers import add_worker, beat, remove_worker
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: Jobs in flight in one process.
 SLOTS = 1_000
 GRACE_SECONDS = 20.0
 #: When the server is gone without a word, its child does not stay long.
 ORPHAN_GRACE_SECONDS = 5.0
+#: Jobs that run beside a step that cannot be ended have so long to end here.
+DRAIN_SECONDS = 60.0
+#: The exit code of a process that ends because of such a step.
+EXIT_DRAINED = 76
 HOUSE_SECONDS = 1.0
 #: Without a supervisor's pipe the queue is looked into this often; with one, this is only a net.
 POLL_SECONDS = 0.2
@@ -66,11 +74,16 @@ FORGET_SECONDS = 600.0
 
 @dataclass
 class WorkerOptions:
-    """What tests and the supervisor set. `pipes`: commands are read from stdin, notices go to stdout."""
+    """What tests and the supervisor set. `pipes`: commands are read from stdin, notices go to stdout.
+
+    `alone`: runs the jobs that two workers died under, one at a time, and ends when there is none.
+    """
 
     pipes: bool = False
+    alone: bool = False
     slots: int = SLOTS
     grace_seconds: float = GRACE_SECONDS
+    drain_seconds: float = DRAIN_SECONDS
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     clock: Clock | None = None
 
@@ -82,10 +95,16 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
     database = open_database(settings.data, clock=options.clock)
     boot_id, lock = new_boot(settings.data)
     try:
-        return _Worker(settings, options, database, boot_id, lock, notices).work()
+        worker = _Worker(settings, options, database, boot_id, lock, notices)
+        code = worker.work()
     finally:
         database.close()
         lock.release()
+    if code == EXIT_DRAINED and not options.pipes:
+        _start_again()  # nobody else would
+    if worker.outside.threads.left_behind:
+        _leave(code)
+    return code
 
 
 class _Worker:
@@ -109,15 +128,19 @@ class _Worker:
         self._telling = threading.Lock()
         self._signals: list[int] = []
         self._beaten = self._forgot = 0.0
+        self._lock = lock
+        self._drain_until: float | None = None
+        self.at_work = AtWork(lock.descriptor)
         self._vault = open_vault(settings.data, settings.secret_key_file)
         self._hidden: frozenset[str] | None = None
         self._signal_pipe = os.pipe()
         database.info[BELL] = self
         self.loop = _new_loop()
+        threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
         self.outside, self.runs = self._on_loop(self._build)
         self.webhooks = Webhooks(database, self.outside.door, self._vault)
         self.reaper = Reaper(database, settings.data)
-        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit)
+        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._say_alive)
         self.dispatch = Dispatch(
             database,
             self._hand_over,
@@ -147,12 +170,15 @@ class _Worker:
             self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
             self.watchdog.start()
             self._keep_house(first=True)
-            self.dispatch.start()
+            if self.options.alone:
+                self._on_loop(self.runs.begin_alone)
+            else:
+                self.dispatch.start()
             log.info("Worker %s is ready", self.boot_id)
-            self._tell("ready\n")
+            self._tell(f"ready {self._lock.path}\n")
             grace = self._until_told_to_stop()
             self._stop(grace)
-        return 0
+        return 0 if self._drain_until is None else EXIT_DRAINED
 
     def _build(self) -> tuple[Outside, Runs]:
         """Made on the loop: the door and the models belong to it."""
@@ -163,7 +189,7 @@ class _Worker:
             database=self.database,
             door=door,
             models=Models(door, self.database.clock),
-            threads=ThreadPoolExecutor(THREADS, thread_name_prefix="step"),
+            threads=Threads(self.at_work),
             open_secret=lambda session, workspace_id, secret_id: open_secret(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
             called_plan=preparer.called_plan,
@@ -171,13 +197,11 @@ class _Worker:
         journal = Journal(self.database)
         return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal)
 
-    def _on_loop(self, work: Callable[[], tuple[Outside, Runs]]) -> tuple[Outside, Runs]:
-        threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
-
-        async def build() -> tuple[Outside, Runs]:
+    def _on_loop(self, work: Callable[[], T]) -> T:
+        async def do() -> T:
             return work()
 
-        return asyncio.run_coroutine_threadsafe(build(), self.loop).result(timeout=30)
+        return asyncio.run_coroutine_threadsafe(do(), self.loop).result(timeout=30)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -187,7 +211,7 @@ class _Worker:
         self.loop.call_soon_threadsafe(self.runs.begin, job_id, done)
 
     def _until_told_to_stop(self) -> float:
-        """Keeps house every second; returns how long jobs may take to end."""
+        """Keeps house every second; returns how long jobs may take to end. Also when it has nothing left to do."""
         sources = [self._signal_pipe[0], *([0] if self.options.pipes else [])]
         buffer = b""
         due = time.monotonic() + HOUSE_SECONDS
@@ -205,7 +229,27 @@ class _Worker:
                 self._obey(lines)
             if time.monotonic() >= due:
                 self._keep_house()
+                if self._is_through():
+                    return 0.0
                 due = time.monotonic() + HOUSE_SECONDS
+
+    def _is_through(self) -> bool:
+        """True when this process shall end though nobody told it to."""
+        if self._drain_until is None and self.outside.threads.stuck:
+            self._begin_to_drain()
+        if self._drain_until is not None and time.monotonic() >= self._drain_until:
+            return True
+        return not self.runs.busy and (self.options.alone or self._drain_until is not None)
+
+    def _begin_to_drain(self) -> None:
+        log.warning(
+            "A step goes on after its time limit and cannot be ended alone: this worker takes no more jobs and ends within %g s",
+            self.options.drain_seconds,
+        )
+        self._drain_until = time.monotonic() + self.options.drain_seconds
+        self._tell("drain\n")
+        self.runs.stopping = True
+        self.runs.unclaimed += self.dispatch.stop()
 
     def _obey(self, lines: list[bytes]) -> None:
         for line in lines:
@@ -216,13 +260,14 @@ class _Worker:
 
     def _keep_house(self, *, first: bool = False) -> None:
         """What is due once a second. A full disk stops none of it for good."""
-        self._tell("alive\n")
         try:
             self._beat(first)
             buried = self.reaper.pass_over(self.boot_id)
             if buried:
                 log.warning("%d jobs of a worker that is gone were taken", buried)
-            if self.dispatch.has_room:
+            if self.runs.stopping:
+                self._send_back_unclaimed()
+            elif self.dispatch.has_room:
                 self.database.write_now(send_forgotten, 0 if buried or first else FORGOTTEN_MS)
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
@@ -263,20 +308,20 @@ class _Worker:
     def _stop(self, grace_seconds: float) -> None:
         """Claims nothing more, lets jobs end, gives the rest back."""
         self.runs.stopping = True
-        left = self.dispatch.stop()
+        self.runs.unclaimed += self.dispatch.stop()
         stopping = asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)
         until = time.monotonic() + grace_seconds + 10
         while not stopping.done() and time.monotonic() < until:
             with contextlib.suppress(TimeoutError):
                 stopping.result(timeout=HOUSE_SECONDS)
-            self._tell("alive\n")
             if len(self._signals) > 1:
                 self.loop.call_soon_threadsafe(self.runs.release_all)
             with contextlib.suppress(StorageUnavailable):
                 self._beat(first=False)
         self.watchdog.stop()
         with contextlib.suppress(StorageUnavailable):
-            self.database.write_now(_send_back, [*left, *self.runs.unclaimed], self.boot_id)
+            self._send_back_unclaimed()
+            self.database.write_now(remove_worker, self.boot_id)
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -284,6 +329,15 @@ class _Worker:
     async def _close(self) -> None:
         await self.webhooks.close()
         await self.outside.close()
+
+    def _send_back_unclaimed(self) -> None:
+        """Their messages were taken, so others would find them only after some seconds."""
+        unclaimed, self.runs.unclaimed = self.runs.unclaimed, []
+        if unclaimed:
+            self.database.write_now(send, *unclaimed)
+
+    def _say_alive(self) -> None:
+        self._tell("alive\n")
 
     def _tell(self, line: str) -> None:
         if self._notices is None:
@@ -313,9 +367,16 @@ class _Worker:
             os.close(write_end)
 
 
-def _send_back(session: Session, job_ids: list[str], boot_id: str) -> None:
-    send(session, *job_ids)
-    remove_worker(session, boot_id)
+def _leave(code: int) -> NoReturn:
+    """Ends the process though a thread of it still computes: a usual end would wait for it."""
+    logging.shutdown()
+    os._exit(code)
+
+
+def _start_again() -> NoReturn:
+    """The same program from its beginning in this process, without the threads of before."""
+    logging.shutdown()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own program
 
 
 def _take_stdout() -> int:

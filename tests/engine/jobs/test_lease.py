@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.clock import DAY, HOUR, MovedClock
-from engine.jobs.changes import claim, send_forgotten
+from engine.jobs.at_work import AtWork
+from engine.jobs.changes import claim, finish, send_forgotten
 from engine.jobs.lease import AlreadyServing, Reaper, new_boot, run_folder, serve_lock
+from storage.job_changes import Holder
 from storage.workers import add_worker, beat, beats, remove_worker
 from tests.engine.jobs.world import World, open_world
 
@@ -71,6 +73,47 @@ def test_a_worker_elsewhere_is_dead_when_its_beat_stands_still_for_30_seconds(wo
     assert world.job(job_id).status == "queued"
 
 
+def test_a_worker_here_that_stands_still_loses_its_jobs_after_30_seconds(world: World) -> None:
+    boot_id, lock = new_boot(world.data)
+    at_work = AtWork(lock.descriptor)
+    world.write(add_worker, boot_id, "here", os.getpid())
+    cause, beside_it = (world.submit(world.add_flow()).job_id for _ in range(2))
+    for job_id in (cause, beside_it):
+        world.write(claim, boot_id, job_id)
+    at_work.begin_in_thread(cause)
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 29
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 1
+    assert reaper.pass_over("boot_me") == 2
+    assert [(world.job(job).status, world.job(job).attempts) for job in (cause, beside_it)] == [
+        ("queued", 1),
+        ("queued", 0),
+    ]
+    assert (run_folder(world.data) / boot_id).exists(), "it may go on, and nobody takes its name"
+    late = Holder(boot_id, 1)
+    assert not world.write(finish, beside_it, "completed", holder=late)
+    assert world.write(claim, "boot_next", beside_it).attempt == 1
+    assert not world.write(finish, beside_it, "completed", holder=late), "the same attempt, but another owner"
+    lock.release()
+
+
+def test_a_reaper_that_stood_still_itself_takes_nobody_for_dead(world: World) -> None:
+    boot_id, lock = new_boot(world.data)
+    world.write(add_worker, boot_id, "here", os.getpid())
+    world.write(claim, boot_id, world.submit(world.add_flow()).job_id)
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 3_600
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 29
+    assert reaper.pass_over("boot_me") == 0
+    lock.release()
+
+
 def test_a_worker_that_was_taken_for_dead_is_known_again_by_its_next_beat(world: World) -> None:
     world.write(add_worker, "boot_far", "far", 1)
     world.write(remove_worker, "boot_far")
@@ -95,9 +138,6 @@ def test_a_jump_of_the_wall_clock_expires_no_lease_and_gives_no_negative_time(ne
     world.write(send_forgotten)
     assert messages(world) == sent + 1
     world.write(claim, boot_id, waiting)
-    from engine.jobs.changes import finish
-    from storage.job_changes import Holder
-
     for ended in (job_id, waiting):
         world.write(finish, ended, "completed", holder=Holder(boot_id, 1))
         job = world.job(ended)

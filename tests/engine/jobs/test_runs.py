@@ -103,7 +103,7 @@ async def test_a_run_whose_job_was_taken_is_stopped_by_its_next_step(world: Worl
 async def test_three_lost_workers_end_a_job_as_worker_lost(world: World) -> None:
     job_id = world.submit(world.add_flow()).job_id
     for number in range(3):
-        assert world.write(claim, f"boot_{number}", job_id).attempt == number + 1
+        assert world.write(claim, f"boot_{number}", job_id, alone=number == 2).attempt == number + 1
         world.write(bury, f"boot_{number}")
     job = world.job(job_id)
     assert job.status == "failed"

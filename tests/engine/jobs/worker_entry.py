@@ -1,4 +1,4 @@
-"""`python -m tests.engine.jobs.worker_entry DATA [GRACE SECONDS]`: a worker that also knows the test's nodes."""
+"""`python -m tests.engine.jobs.worker_entry DATA [GRACE SECONDS [DRAIN SECONDS]]`: a worker that also knows the test's nodes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import os
 import sys
 from pathlib import Path
 
-from engine.jobs.supervisor import PIPES
+from engine.jobs.supervisor import ALONE, PIPES
 from engine.jobs.worker import WorkerOptions, run_worker
 from engine.settings import Settings
 from tests.engine.jobs.world import TEST_CATALOG
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    grace = float(sys.argv[2]) if len(sys.argv) > 2 else 0.5
+    grace, drain = [float(said) for said in sys.argv[2:]] + [0.5, 60.0][len(sys.argv[2:]) :]
     sys.exit(
         run_worker(
             Settings(data=Path(sys.argv[1]), outbound_allow="127.0.0.1"),
-            WorkerOptions(pipes=PIPES in os.environ, grace_seconds=grace, catalog=TEST_CATALOG),
+            WorkerOptions(
+                pipes=PIPES in os.environ,
+                alone=ALONE in os.environ,
+                grace_seconds=grace,
+                drain_seconds=drain,
+                catalog=TEST_CATALOG,
+            ),
         )
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +83,22 @@ async def _call(config: Any, inputs: Any, context: NodeContext) -> Json:
     return answer.text()
 
 
+async def _hold(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Keeps the interpreter as C code does that never lets go of it: no thread of the process runs meanwhile."""
+    microseconds = int(float(inputs.values["seconds"]) * 1_000_000)
+    if inputs.values.get("where") == "loop":
+        ctypes.PyDLL(None).usleep(microseconds)
+    else:
+        await context.in_thread(ctypes.PyDLL(None).usleep, microseconds)
+    return "held"
+
+
+async def _compute(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Keeps a thread, which cannot be ended, and tells in which process."""
+    await context.in_thread(time.sleep, float(inputs.values.get("seconds", 0)))
+    return os.getpid()
+
+
 async def _large(config: Any, inputs: Any, context: NodeContext) -> Json:
     return "x" * int(inputs.values["bytes"])
 
@@ -108,6 +126,8 @@ TEST_NODES = {
         "test_fail": _fail,
         "test_write": _write,
         "test_call": _call,
+        "test_hold": _hold,
+        "test_compute": _compute,
         "test_large": _large,
     }.items()
 }

@@ -1,0 +1,140 @@
+"""A worker that stands still is found and replaced; what merely ran beside the cause loses nothing by it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.jobs.changes import bury, claim
+from storage.jobs import JobRow
+from tests.engine.jobs.supervised import ended, supervised, until, until_running
+from tests.engine.jobs.world import World, document_of, open_world
+from tests.live.caller import Caller, Terminal
+from tests.live.flows import URL, fetch, one_node
+from tests.live.holding_site import HoldingSite, wait_until
+from tests.live_server import LiveServer
+from tests.security.beside import beside
+
+#: From the moment it stands still until its jobs run elsewhere.
+REPLACED_SECONDS = 15.0
+QUICK = document_of(("pid", "test_compute", {}))
+WAITING = document_of(("slow", "test_sleep", {"seconds": 4, "value": "fine"}))
+
+
+@pytest.fixture
+def world(new_data: Path) -> Iterator[World]:
+    world = open_world(new_data)
+    yield world
+    world.database.close()
+
+
+def worker_of(server: LiveServer) -> int | None:
+    """The process that takes jobs: the server's child that was started last."""
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    found = [int(pid) for path in children for pid in path.read_text().split()]
+    return max(found, default=None)
+
+
+def test_a_stopped_worker_is_replaced_and_no_job_loses_an_attempt(
+    server: LiveServer, terminal: Terminal, caller: Caller, site: HoldingSite
+) -> None:
+    flow_id = terminal.flow(one_node(fetch(), URL))
+    with beside(server, terminal) as watch:
+        waiting = [caller.accepted(flow_id, {"url": site.hold("stopped")}) for _ in range(3)]
+        site.wait_until_held("stopped", times=3)
+        stopped = worker_of(server)
+        assert stopped is not None
+        os.kill(stopped, signal.SIGSTOP)
+        site.wait_until_held("stopped", times=6)  # each is asked for once more, by another worker
+        site.let_go("stopped")
+        jobs = [caller.ended(job_id) for job_id in waiting]
+    assert [(job["status"], job["attempts"]) for job in jobs] == [("completed", 1)] * 3
+    watch.check(job_seconds=REPLACED_SECONDS)
+    wait_until(lambda: not Path(f"/proc/{stopped}").exists(), "the stopped worker was left behind")
+
+
+async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_does_not(world: World) -> None:
+    """The cause twice takes its worker along; then it has one of its own, and others notice no more of it."""
+    holding = document_of(("hold", "test_hold", {"seconds": 90}))
+    with supervised(world) as (supervisor, hub, lines):
+        beside_it = [world.submit(world.add_flow(WAITING)).job_id for _ in range(3)]
+        for job_id in beside_it:
+            await until_running(world, job_id)
+        held_at = time.monotonic()
+        cause = world.submit(world.add_flow(holding)).job_id
+        first = await again(world, cause, 1)
+        assert time.monotonic() - held_at < REPLACED_SECONDS, lines
+        assert first.status in {"queued", "processing"}
+        # With it they were given to the second worker, which it holds at once; the third one is free of it.
+        await again(world, cause, 2)
+        await until(world, cause, "processing")
+        assert len(supervisor.pids) == 2, "one of its own, beside the others"
+        for job_id in beside_it:
+            job = await ended(world, hub, job_id)
+            assert (job.status, job.attempts, world.result(job_id)) == ("completed", 1, {"output": "fine"})
+        quick = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id, 5)
+        assert (quick.status, quick.attempts) == ("completed", 1)
+        assert world.job(cause).status == "processing", "all that went on beside it"
+        lost = await ended(world, hub, cause)
+    assert (lost.status, lost.attempts) == ("failed", 3)
+    assert lost.error is not None
+    assert lost.error["code"] == "worker_lost"
+    assert world.active() == 0
+
+
+async def test_a_job_that_holds_the_event_loop_is_known_as_the_cause_too(world: World) -> None:
+    holding = document_of(("hold", "test_hold", {"seconds": 90, "where": "loop"}))
+    with supervised(world) as (supervisor, hub, _lines):
+        beside_it = world.submit(world.add_flow(WAITING)).job_id
+        await until_running(world, beside_it)
+        before = supervisor.pid
+        cause = world.submit(world.add_flow(holding), cancel_after_seconds=5).job_id
+        job = await ended(world, hub, cause)
+        assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout"), "its limit counts all the time"
+        assert job.attempts == 2
+        job = await ended(world, hub, beside_it)
+        assert (job.status, job.attempts) == ("completed", 1)
+        assert supervisor.pid != before
+
+
+async def test_a_job_that_two_workers_died_under_runs_in_a_process_of_its_own_one_at_a_time(world: World) -> None:
+    slow = world.add_flow(document_of(("slow", "test_sleep", {"seconds": 1}), ("pid", "test_compute", {})))
+    twice_lost = [world.submit(slow).job_id for _ in range(2)]
+    for number, job_id in [(number, job_id) for job_id in twice_lost for number in (1, 2)]:
+        boot_id = f"boot_{number}_{job_id}"
+        assert world.write(claim, boot_id, job_id).attempt == number
+        world.write(bury, boot_id)
+    assert world.write(claim, "boot_shared", twice_lost[0]) is None, "no worker with other jobs gets it"
+    with supervised(world) as (supervisor, hub, lines):
+        others = [(await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id, 5)) for _ in range(3)]
+        assert [job.attempts for job in others] == [1, 1, 1]
+        jobs = [await ended(world, hub, job_id) for job_id in twice_lost]
+        shared = supervisor.pid
+    assert [(job.status, job.attempts) for job in jobs] == [("completed", 3)] * 2, lines
+    assert shared not in {world.result(job.id)["output"] for job in jobs}
+    earlier, later = sorted(jobs, key=lambda job: job.completed_at or 0)
+    assert began(world, later) >= (earlier.completed_at or 0), "one at a time"
+
+
+def began(world: World, job: JobRow) -> int:
+    """When its step began: the job itself was first begun by a worker that died."""
+    from storage.steps import list_steps
+
+    return min(step.started_at for step in world.read(list_steps, world.workspace_id, job.id) if step.node_id == "slow")
+
+
+async def again(world: World, job_id: str, attempts: int) -> JobRow:
+    """The job once so many of its attempts were lost."""
+    for _ in range(2_000):
+        job = world.job(job_id)
+        if (job.status == "queued" and job.attempts >= attempts) or job.attempts > attempts or job.ended:
+            return job
+        await asyncio.sleep(0.02)
+    raise AssertionError(world.job(job_id))
