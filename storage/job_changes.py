@@ -74,11 +74,11 @@ _INSERT = Statement(
     insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, counted, status,
                       attempts, created_at, enqueued_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos,
                       input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, traceparent, webhook_url,
-                      run_options)
+                      run_options, value_bytes)
     values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :counted, 'queued',
             0, :at, :at, :limit_ms, :steps_total, 0, 0, 0,
             0, 0, 0, false, 1, :request_id, :traceparent, :webhook_url,
-            :run_options)
+            :run_options, :value_bytes)
     """
 )
 _OPTIONAL = dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url"))
@@ -102,6 +102,7 @@ _CLAIM = Statement(
 _END = Statement(
     """
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
+           value_bytes = value_bytes + :result_bytes,
            completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
                                else :at end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
@@ -143,7 +144,8 @@ class _EndedRow(NamedTuple):
 def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
     """Adds a queued job with its payload (JSON text, bytes) and its first event."""
     at = now(session)
-    _INSERT.run(session, {**_OPTIONAL, **row, "run_options": to_json(row.get("run_options")), "at": at})
+    added = {"run_options": to_json(row.get("run_options")), "value_bytes": payload[1], "at": at}
+    _INSERT.run(session, {**_OPTIONAL, **row, **added})
     put_value(session, row["id"], "payload", payload)
     add_events(session, row["id"], 1, [("job.queued", at, {})])
 
@@ -203,6 +205,7 @@ def end_job(
             "id": job_id,
             "status": status,
             "error": to_json(error),
+            "result_bytes": 0 if result is None else result[1],
             "at": at,
             "was": "processing" if holder else "queued",
             "owner": holder.owner if holder else None,

@@ -251,6 +251,8 @@ class Job(Base):
     run_options: Mapped[dict | None] = mapped_column(JSON)
     #: When retention removed its input, result, steps and events.
     values_gone_at: Mapped[int | None]
+    #: How much was stored of its input, its result and its steps' values: what its workspace uses is the sum of them.
+    value_bytes: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
         Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
@@ -273,6 +275,8 @@ class Job(Base):
             "ix_jobs_kept_values",
             "flow_id",
             "completed_at",
+            "value_bytes",
+            "values_gone_at",  # always null here; without it SQLite reads each row to see that
             sqlite_where=text("completed_at is not null and values_gone_at is null"),
             postgresql_where=text("completed_at is not null and values_gone_at is null"),
         ),

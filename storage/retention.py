@@ -17,6 +17,8 @@ from engine.clock import DAY
 from storage.database import now
 from storage.statements import Statement
 
+#: What the steps and events of a short job take beside its values.
+JOB_BYTES = 2_048
 #: The flow setting with the days its jobs' values are kept; a flow without it follows the server.
 KEEP_DAYS = "keep_days"
 
@@ -26,6 +28,7 @@ class KeptFlow:
     """A flow with jobs, and how many days their values are kept when it says so itself."""
 
     id: str
+    workspace_id: str
     keep_days: int | None
 
 
@@ -43,8 +46,8 @@ class Room:
 
 def list_kept_flows(session: Session) -> list[KeptFlow]:
     """All flows, deleted ones too: their jobs stay until retention."""
-    rows = session.execute(text("select id, settings from flows"))
-    return [KeptFlow(row[0], _keep_days(row[1])) for row in rows]
+    rows = session.execute(text("select id, workspace_id, settings from flows"))
+    return [KeptFlow(row[0], row[1], _keep_days(row[2])) for row in rows]
 
 
 _DUE_VALUES = Statement(
@@ -60,6 +63,13 @@ _OLDEST = Statement(
      where flow_id = :flow_id and completed_at is not null and values_gone_at is null
     """
 )
+_USED = Statement(
+    """
+    select count(*), coalesce(sum(value_bytes), 0) from jobs
+     where flow_id = :flow_id and completed_at is not null and values_gone_at is null
+    """
+)
+_BYTES = Statement("select value_bytes from jobs where id = :id")
 _DUE_JOBS = Statement(
     """
     select id from jobs
@@ -78,6 +88,17 @@ def oldest_values(session: Session, flow_ids: Sequence[str]) -> list[tuple[int, 
     """(when its oldest job with values ended, flow id) of each flow that has one, the oldest first."""
     found = ((_OLDEST.row(session, {"flow_id": flow_id}), flow_id) for flow_id in flow_ids)
     return sorted((row[0], flow_id) for row, flow_id in found if row is not None and row[0] is not None)
+
+
+def used_by_values(session: Session, flow_ids: Sequence[str]) -> int:
+    """About how many bytes the values of these flows' ended jobs take. Read from an index, not from the values."""
+    found = [_USED.row(session, {"flow_id": flow_id}) for flow_id in flow_ids]
+    return sum(jobs * JOB_BYTES + size for jobs, size in found)
+
+
+def value_bytes(session: Session, job_ids: Sequence[str]) -> list[int]:
+    """The same of each of these jobs."""
+    return [JOB_BYTES + _BYTES.row(session, {"id": job_id})[0] for job_id in job_ids]
 
 
 def due_jobs(session: Session, flow_id: str, before: int, most: int) -> list[str]:

@@ -98,7 +98,7 @@ _SUMS = Statement(
            steps_done = case when steps_done > :steps_done then steps_done else :steps_done end,
            cost_nanos = case when :cost_known then cost_nanos + :cost else null end,
            input_tokens = input_tokens + :input_tokens, output_tokens = output_tokens + :output_tokens,
-           model_calls = model_calls + :calls, simulated = (simulated or :simulated)
+           model_calls = model_calls + :calls, value_bytes = value_bytes + :value_bytes, simulated = (simulated or :simulated)
      where id = :id and owner = :owner and attempts = :attempt and status = 'processing'
     returning last_seq
     """
@@ -123,6 +123,7 @@ def write_progress(session: Session, progress: Progress) -> bool:
             "input_tokens": sum(call["input_tokens"] for call in calls),
             "output_tokens": sum(call["output_tokens"] for call in calls),
             "calls": len(calls),
+            "value_bytes": sum(len(value.data) for value in progress.values),
             "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
         },
     )
@@ -189,6 +190,12 @@ _TAKE_VALUES = Statement(
      where kept.job_id = :earlier and kept.node_id = :node_id and kept.name in ('input', 'output')
     """
 )
+_ADD_BYTES = Statement(
+    """
+    update jobs set value_bytes = (select coalesce(sum(size), 0) from job_values where job_id = :job_id)
+     where id = :job_id
+    """
+)
 _MARK_SIMULATED = Statement(
     """
     update jobs set simulated = true
@@ -208,6 +215,7 @@ def take_over_steps(session: Session, job_id: str, earlier: str, node_ids: Seque
     at, cap = now(session), VALUE_CAP
     _TAKE_STEPS.run(session, *({**taken, "node_id": node_id, "at": at, "cap": cap} for node_id in node_ids))
     _TAKE_VALUES.run(session, *({**taken, "node_id": node_id} for node_id in node_ids))
+    _ADD_BYTES.run(session, {"job_id": job_id})
     _MARK_SIMULATED.run(session, {"job_id": job_id})
 
 

@@ -1,7 +1,8 @@
 """Takes away what is old, in writes of a few milliseconds with pauses between them, and gives the room back to the disk.
 
 Values (input, result, steps, events) go after 30 days, or as their flow says; a job's line in Jobs and Monitoring, refusals and the
-audit log after 13 months; and when the database grows above its cap, the oldest values go earlier, never those of the last hour.
+audit log after 13 months; and when the database grows above its cap, values go earlier: the oldest of the workspace that uses
+most above its share of the cap, never those of the last hour. So nobody's results go because of what others store.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from storage.retention import (
     remove_jobs,
     remove_log_rows,
     remove_values,
+    used_by_values,
+    value_bytes,
 )
 from storage.settings import SERVER, find_setting
 
@@ -159,20 +162,33 @@ class Retention:
         if self._room().used <= cap:
             return
         enough = cap * 95 // 100
-        flow_ids = [flow.id for flow in flows]
+        users = self._users(flows)
+        share = cap // max(1, len(users))
         while self._room().used > enough and not self.stop.is_set():
-            oldest = self.database.read_now(oldest_values, flow_ids)
-            until = min(before, oldest[1][0] + 1) if len(oldest) > 1 else before
-            jobs = self.database.read_now(due_values, oldest[0][1], until, JOBS) if oldest else []
-            if not jobs:
+            user = _largest(users, share)
+            if user is None:
                 log.warning(
                     "The database is above its cap of %d MB, and there are no older values to remove.", cap >> 20
                 )
                 return
-            while jobs and self._room().used > enough and not self.stop.is_set():
+            oldest = self.database.read_now(oldest_values, user.flow_ids)
+            until = min(before, oldest[1][0] + 1) if len(oldest) > 1 else before
+            jobs = self.database.read_now(due_values, oldest[0][1], until, JOBS) if oldest else []
+            user.has_old = bool(jobs)
+            sizes = self.database.read_now(value_bytes, jobs)
+            while jobs and _largest(users, share) is user and self._room().used > enough and not self.stop.is_set():
                 done = self._remove_some(jobs)
+                user.used -= sum(sizes[:done])
                 report.over_cap += done
-                jobs = jobs[done:]
+                jobs, sizes = jobs[done:], sizes[done:]
+
+    def _users(self, flows: list[KeptFlow]) -> list[_User]:
+        """The workspaces that have values."""
+        by_workspace: dict[str, list[str]] = {}
+        for flow in flows:
+            by_workspace.setdefault(flow.workspace_id, []).append(flow.id)
+        found = (_User(ids, self.database.read_now(used_by_values, ids)) for ids in by_workspace.values())
+        return [user for user in found if user.used]
 
     def _give_back(self) -> None:
         while self._room().unused > SLACK_BYTES and not self.stop.is_set():
@@ -216,6 +232,21 @@ class Retention:
 
     def _room(self) -> Room:
         return self.database.read_now(read_room)
+
+
+@dataclass
+class _User:
+    """A workspace: its flows, how many bytes their jobs' values take, and whether some of them may go."""
+
+    flow_ids: list[str]
+    used: int
+    has_old: bool = True
+
+
+def _largest(users: list[_User], share: int) -> _User | None:
+    """Whose values go next. While somebody is above the share, nobody below it loses anything."""
+    above = [user for user in users if user.used > share] or users
+    return max((user for user in above if user.has_old), key=lambda user: user.used, default=None)
 
 
 def _next_size(size: int, took: float) -> int:

@@ -105,6 +105,7 @@ class World:
             "model_calls": 0,
             "simulated": False,
             "last_seq": 1,
+            "value_bytes": 0,
             "request_id": "req",
         }
         if code := more.pop("code", None):

@@ -137,7 +137,7 @@ class DataPage:
                 f"{size(seen.room.used, reader)} {cap_text}",
                 seen.room.used,
                 cap,
-                _("Above the cap the oldest values go first."),
+                _("Above the cap the oldest values of the workspace that uses most go first."),
             )
             taken = seen.disk.total - seen.disk.free
             self._line(
@@ -315,7 +315,9 @@ class DataPage:
             cap = Field(
                 _("Cap of the database"),
                 "GB",
-                _("Above it the oldest values go before their time, never those of the last hour. 0: no cap."),
+                _(
+                    "Above it values go before their time: the oldest of the workspace that uses most above its share, never those of the last hour. 0: no cap."
+                ),
             )
             with cap.place:
                 cap_box = cap.control(ui.input(value=f"{rules.cap_gb:g}").props("outlined dense inputmode=decimal"))

@@ -1,4 +1,4 @@
-"""Jobs: an index of those that wait for a worker of their own."""
+"""Jobs: an index of those that wait for a worker of their own, and how many bytes of values each has."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,11 +9,29 @@ branch_labels = None
 depends_on = None
 
 ALONE = sa.text("status = 'queued' and attempts >= 2")
+KEPT = sa.text("completed_at is not null and values_gone_at is null")
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     op.create_index("ix_jobs_alone", "jobs", ["enqueued_at"], sqlite_where=ALONE, postgresql_where=ALONE)
+    op.add_column("jobs", sa.Column("value_bytes", NUMBER, nullable=False, server_default="0"))
+    op.execute(
+        "update jobs set value_bytes = (select coalesce(sum(size), 0) from job_values where job_id = jobs.id)"
+        " where values_gone_at is null"
+    )
+    op.drop_index("ix_jobs_kept_values", "jobs")
+    op.create_index(
+        "ix_jobs_kept_values",
+        "jobs",
+        ["flow_id", "completed_at", "value_bytes", "values_gone_at"],
+        sqlite_where=KEPT,
+        postgresql_where=KEPT,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_jobs_kept_values", "jobs")
+    op.create_index("ix_jobs_kept_values", "jobs", ["flow_id", "completed_at"], sqlite_where=KEPT, postgresql_where=KEPT)
+    op.drop_column("jobs", "value_bytes")
     op.drop_index("ix_jobs_alone", "jobs")

@@ -11,8 +11,8 @@ from storage.statements import DRIVER
 _JOB = (
     "insert into jobs (id, workspace_id, flow_id, environment, counted, status, attempts, created_at, enqueued_at, started_at,"
     " completed_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos, input_tokens, output_tokens, model_calls,"
-    " simulated, last_seq, request_id)"
-    " values (?, ?, ?, 'live', 0, 'completed', 1, ?, ?, ?, ?, 1000, 2, 2, 0, 0, 0, 0, 0, 0, 5, 'req')"
+    " simulated, last_seq, request_id, value_bytes)"
+    " values (?, ?, ?, 'live', 0, 'completed', 1, ?, ?, ?, ?, 1000, 2, 2, 0, 0, 0, 0, 0, 0, 5, 'req', ?)"
 )
 _STEP = (
     "insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, input_tokens, output_tokens,"
@@ -37,7 +37,8 @@ def add_ended_jobs(
     at = [first_at + number * every_ms for number in range(count)]
     text = '"' + "x" * size + '"'
     driver.executemany(
-        _JOB, ((job, workspace_id, flow_id, time, time, time, time) for job, time in zip(ids, at, strict=True))
+        _JOB,
+        ((job, workspace_id, flow_id, time, time, time, time, 6 * size) for job, time in zip(ids, at, strict=True)),
     )
     places = [("", "payload"), ("", "result"), *((node, name) for node in NODES for name in ("input", "output"))]
     driver.executemany(
