@@ -37,7 +37,7 @@ LIVED_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 #: A worker that said nothing for so many looks (7 s) is frozen: its interpreter is held or somebody stopped it.
 SILENT_LOOKS = 14
-#: Until it is ready it reads its modules and says nothing (2 min).
+#: At first it reads its modules and says nothing (2 min).
 STARTING_LOOKS = 240
 #: How often a job that needs a worker of its own is looked for.
 ALONE_SECONDS = 1.0
@@ -51,6 +51,8 @@ class _Child:
     def __init__(self, process: subprocess.Popen[bytes], *, alone: bool) -> None:
         self.process = process
         self.alone = alone
+        #: It has read its modules and beats.
+        self.heard = False
         #: Its lock file, known when it takes jobs.
         self.lock_file: Path | None = None
         self.silent_looks = 0
@@ -185,11 +187,19 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code is None:
+                self._hurry_others_than(child)
                 continue  # it lets its jobs end
             restarts = 0 if time.monotonic() - begun > LIVED_SECONDS else restarts + 1
             pause = PAUSES[min(restarts, len(PAUSES) - 1)]
             self._say(f"ended with {_told(code)}; another is started in {pause:g} s.")
             self._stopping.wait(pause)
+
+    def _hurry_others_than(self, child: _Child) -> None:
+        """One at a time has a minute to let its jobs end: however often workers are replaced, few are left."""
+        with self._lock:
+            earlier = [one for one in self._children if one.replaceable.is_set() and one is not child and not one.alone]
+        for one in earlier:
+            one.tell_to_stop()
 
     # The one for jobs that need a worker of their own.
 
@@ -255,7 +265,7 @@ class Supervisor:
                 return
             except subprocess.TimeoutExpired:
                 child.silent_looks += 1
-                most = STARTING_LOOKS if child.lock_file is None else SILENT_LOOKS
+                most = SILENT_LOOKS if child.heard else STARTING_LOOKS
                 if child.silent_looks >= most and not self._stopping.is_set():
                     self._end_frozen(child)
 
@@ -268,7 +278,7 @@ class Supervisor:
 
     def _hear(self, child: _Child) -> None:
         for line in _lines(child.process.stdout):
-            child.silent_looks = 0
+            child.silent_looks, child.heard = 0, True
             word, _, rest = line.partition(" ")
             if word == "job":
                 self._hub.notify(rest)

@@ -170,15 +170,15 @@ class _Worker:
             self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
             self.watchdog.start()
             self._keep_house(first=True)
+            log.info("Worker %s is ready", self.boot_id)
+            self._tell(f"ready {self._lock.path}\n")  # before the first job: its supervisor must know the file by then
             if self.options.alone:
                 self._on_loop(self.runs.begin_alone)
             else:
                 self.dispatch.start()
-            log.info("Worker %s is ready", self.boot_id)
-            self._tell(f"ready {self._lock.path}\n")
             grace = self._until_told_to_stop()
             self._stop(grace)
-        return 0 if self._drain_until is None else EXIT_DRAINED
+        return 0 if self._drain_until is None or self._signals else EXIT_DRAINED
 
     def _build(self) -> tuple[Outside, Runs]:
         """Made on the loop: the door and the models belong to it."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from engine.jobs.supervisor import ALONE
 from tests.live_server import LiveServer
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
@@ -208,10 +209,10 @@ class Chaos:
             return connection.execute(question).fetchall()
 
     def _worker_pid(self) -> int | None:
-        """The worker that lives: its parent is the server."""
+        """The worker that takes jobs: its parent is the server."""
         assert self.server.process is not None
         for pid, parent, _ in _processes():
-            if parent == self.server.process.pid:
+            if parent == self.server.process.pid and not _runs_alone(pid):
                 return pid
         return None
 
@@ -260,6 +261,13 @@ class Chaos:
 
 class _GaveUpError(Exception):
     pass
+
+
+def _runs_alone(pid: int) -> bool:
+    """A worker for jobs that two workers died under."""
+    with contextlib.suppress(OSError):
+        return f"{ALONE}=1".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
 
 
 def _processes() -> list[tuple[int, int, str]]:

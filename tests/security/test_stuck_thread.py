@@ -45,7 +45,7 @@ async def test_the_worker_of_a_step_that_cannot_be_ended_is_replaced_and_others_
         for job_id in stopped:
             job = await ended(world, hub, job_id)
             assert (job.status, (job.error or {}).get("code"), job.attempts) == ("failed", "timeout", 1)
-        quick = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id, 5)
+        quick = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
         assert quick.status == "completed"
         while supervisor.pid in {old, None}:
             await asyncio.sleep(0.02)
