@@ -159,7 +159,7 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
         _worker_command(settings),
         os.environ,
         hub,
-        waits_alone=lambda: database.read_now(next_alone) is not None,
+        waits_alone=lambda: database.look_up(next_alone) is not None,
         worker_line=worker_line(settings.log),
     )
     database.info[BELL] = supervisor

@@ -35,8 +35,9 @@ LIVED_SECONDS = 10.0
 #: A worker is looked at so often, and says `alive` as often. Looks are counted, not time: while this process itself gets no
 #: processor, or the whole machine sleeps, no worker is taken for frozen.
 LOOK_SECONDS = 0.5
-#: A worker that said nothing for so many looks (7 s) is frozen: its interpreter is held or somebody stopped it.
-SILENT_LOOKS = 14
+#: A worker that said nothing for so many looks (6 s) is frozen: its interpreter is held or somebody stopped it. Another takes
+#: its jobs within 15 s, the time it needs to begin included.
+SILENT_LOOKS = 12
 #: At first it reads its modules and says nothing (2 min).
 STARTING_LOOKS = 240
 #: How often a job that needs a worker of its own is looked for.

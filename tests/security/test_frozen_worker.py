@@ -21,6 +21,8 @@ from tests.live.holding_site import HoldingSite, wait_until
 from tests.live_server import LiveServer
 from tests.security.beside import beside
 
+pytestmark = pytest.mark.process
+
 #: From the moment it stands still until its jobs run elsewhere.
 REPLACED_SECONDS = 15.0
 QUICK = document_of(("pid", "test_compute", {}))

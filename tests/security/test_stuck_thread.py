@@ -12,6 +12,8 @@ from engine.flow.document import Policy
 from tests.engine.jobs.supervised import ended, supervised, until_running
 from tests.engine.jobs.world import World, document_of, open_world
 
+pytestmark = pytest.mark.process
+
 QUICK = document_of(("pid", "test_compute", {}))
 
 

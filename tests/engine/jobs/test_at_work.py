@@ -58,6 +58,7 @@ def test_all_are_suspects_of_a_frozen_worker_in_which_nobody_is_named(file) -> N
     assert suspects_in(file.descriptor) is None
 
 
+@pytest.mark.process
 def test_nobody_is_the_cause_when_somebody_stopped_the_worker(file) -> None:
     at_work = AtWork(file.descriptor)
     at_work.begin_in_thread("job_a")
