@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.flow.document import Policy
-from tests.engine.jobs.supervised import ended, supervised, until_running
+from engine.jobs.hub import Hub
+from storage.workers import beats
+from tests.engine.jobs.supervised import command, ended, supervised, until_running
 from tests.engine.jobs.world import World, document_of, open_world
 
 pytestmark = pytest.mark.process
@@ -63,3 +67,20 @@ async def test_the_worker_of_a_step_that_cannot_be_ended_is_replaced_and_others_
         assert (given_back.status, given_back.attempts) == ("completed", 1), "begun again, and that does not count"
     assert any("cannot be ended" in line for line in lines), lines
     assert world.active() == 0
+
+
+async def test_a_worker_that_nobody_supervises_begins_again_by_itself(world: World) -> None:
+    hub = Hub(world.database)
+    worker = subprocess.Popen(command(world, "0.5", "5"), stdin=subprocess.DEVNULL)
+    try:
+        assert (await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)).status == "completed"
+        before = set(world.read(beats))
+        job = await ended(world, hub, world.submit(stuck(world)).job_id)
+        assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout")
+        while before & set(world.read(beats)) or not world.read(beats):
+            await asyncio.sleep(0.02)
+        job = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
+        assert world.result(job.id) == {"output": worker.pid}, "the same process, from its beginning"
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait, 30) == 0
