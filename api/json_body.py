@@ -24,7 +24,8 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 #: Bodies above this are parsed in a thread, so that the event loop goes on.
 _IN_THREAD = 64 * 1024
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+#: A string without an end goes to the end of the body: looked for again from each of its quotes, it would take minutes.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-_META_CHARSET = rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-z0-9_.:-]{2,40})"
+_META_CHARSET = rb"<meta[^>]{0,200}?charset\s*+=\s*+[\"']?+\s*+([a-z0-9_.:-]{2,40})"
 
 
 def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) -> str:
@@ -20,7 +20,7 @@ def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) ->
     ):
         if body.startswith(mark):
             return body[len(mark) :].decode(name, errors="replace")
-    in_header = re.search(r"charset\s*=\s*[\"']?\s*([^\s\"';]+)", content_type, re.IGNORECASE)
+    in_header = re.search(r"charset\s*+=\s*+[\"']?+\s*+([^\s\"';]+)", content_type, re.IGNORECASE)
     if in_header and (name := _codec(in_header[1])):
         return body.decode(name, errors="replace")
     in_page = re.search(_META_CHARSET, body[:4096], re.IGNORECASE) if is_page else None

@@ -68,7 +68,7 @@ _CREDENTIAL = re.compile(
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?")
-_GLOB = re.compile(r"\[[0-9a-zA-Z]+-[0-9a-zA-Z]+(:\d+)?\]|(?<!\{)\{[^{}]*,[^{}]*\}(?!\})")
+_GLOB = re.compile(r"\[[0-9a-zA-Z]+-[0-9a-zA-Z]+(:\d+)?\]|(?<!\{)\{[^{},]*+,[^{}]*+\}(?!\})")
 _HOP_HEADERS = frozenset(
     {"host", "content-length", "connection", "accept-encoding", "transfer-encoding", "expect", "te"}
 )

@@ -54,7 +54,7 @@ from engine.flow.references import BadReference, Missing, Reference, Scope, pars
 from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import template_facts
 
-_FILTER = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_FILTER = re.compile(r"\s*+([a-z_]++)(?:\s*+\((.*)\))?+\s*+", re.DOTALL)
 _ADDS_MUCH = re.compile(r"\|\s*(replace|join)\b")
 _SHORT, _FEW = 2_000, 8
 _REMEDY = "Mend the template in the node; its Help page shows what can be written."

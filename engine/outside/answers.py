@@ -7,7 +7,7 @@ what the designer asked for otherwise holds, and every miss is named so that the
 from __future__ import annotations
 
 import json
-import re
+import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +15,7 @@ from engine.flow.contract import check_payload
 from engine.flow.json_values import STRICT, read_strictly
 from engine.flow.node_type import Json, JsonSchema
 
-_FENCE = re.compile(r"```[a-zA-Z0-9]*\s*\n?(.*?)```", re.DOTALL)
+_LANGUAGE = string.ascii_letters + string.digits
 _RULES = {
     "minimum": "minimum",
     "maximum": "maximum",
@@ -86,7 +86,7 @@ def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
 
     With each, whether it stands by itself: after a brace that could not be read it may be a part of something broken.
     """
-    for piece in [text, *_FENCE.findall(text)]:
+    for piece in [text, *_fenced(text)]:
         value = _parsed(piece)
         if isinstance(value, dict):
             yield value, True
@@ -102,6 +102,12 @@ def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
         if isinstance(value, dict):
             yield value, whole
         start = text.find("{", end)
+
+
+def _fenced(text: str) -> list[str]:
+    """What stands in code fences, without the language behind their beginning."""
+    pieces = text.split("```")
+    return [piece.lstrip(_LANGUAGE) for piece in pieces[1:-1:2]]
 
 
 def _parsed(text: str) -> Json:

@@ -22,8 +22,12 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)?(?![\w])")
 _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# From the beginning of a word only: looked for from each of its letters, a word of 40 KB would take seconds.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+#: Characters of a prompt that are read, and of a word that is looked for in it.
+_LONGEST_PROMPT = 200_000
+_LONGEST_WORD = 200
 _LONGEST_ANSWER = 400
 _LISTED = 3
 _TITLES = frozenset({"title", "name", "headline", "heading", "subject"})
@@ -35,7 +39,7 @@ def answer(
     prompt: str, system: str = "", output_schema: JsonSchema | None = None, max_tokens: int | None = None
 ) -> tuple[str, Json | None]:
     """The answer as text and as value: the same text without a schema, else an object that fits, or None if none does."""
-    material = _Material(prompt or system)
+    material = _Material((prompt or system)[:_LONGEST_PROMPT])
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
         return text, text
@@ -86,12 +90,47 @@ class _Material:
 
     def labelled(self, name: str) -> str | None:
         """What stands after `Name:` or `name =` in a line of the prompt."""
-        label = re.escape(name.replace("_", " ")).replace("\\ ", "[ _-]?")
-        match = re.search(rf"(?im)^\W*{label}\s*[:=]\s*(\S.*)$", self.prompt[:200_000])
-        return match.group(1).strip().strip("\"',") if match else None
+        words = name.lower().replace("_", " ").split(" ")
+        told = False
+        for line in self.prompt.split("\n"):
+            if not told:
+                rest = _after(line, words)
+                told, line = rest is not None, rest or ""  # noqa: PLW2901 - from here on it is what stands behind the label
+            if told and (value := line.strip()):  # maybe only in a line below
+                return value.strip("\"',")
+        return None
 
     def mentions(self, word: str) -> bool:
-        return re.search(rf"(?i)(?<!\w){re.escape(word)}(?!\w)", self.longest) is not None
+        """Whether it stands in the text as a word of its own."""
+        text, word = self._lower, word.lower()
+        if len(word) > _LONGEST_WORD:
+            return word in text
+        at = text.find(word)
+        while at >= 0:
+            around = text[max(0, at - 1) : at] + text[at + len(word) : at + len(word) + 1]
+            if not any(letter.isalnum() or letter == "_" for letter in around):
+                return True
+            at = text.find(word, at + 1)
+        return False
+
+    @cached_property
+    def _lower(self) -> str:
+        return self.longest.lower()
+
+
+def _after(line: str, words: list[str]) -> str | None:
+    """What stands behind `Name:` or `name =` at the beginning of a line; None without it."""
+    at = 0
+    while at < len(line) and not (line[at].isalnum() or line[at] == "_"):
+        at += 1
+    for place, word in enumerate(words):
+        if place and line[at : at + 1] in {" ", "_", "-"}:
+            at += 1
+        if line[at : at + len(word)].lower() != word:
+            return None
+        at += len(word)
+    rest = line[at:].lstrip()
+    return rest[1:] if rest.startswith((":", "=")) else None
 
 
 def _fill_object(schema: JsonSchema, material: _Material, nth: int) -> dict[str, Json]:
@@ -174,7 +213,7 @@ def _fitted(schema: JsonSchema, candidates: list[str], material: _Material) -> s
     fewest, most = schema.get("minLength") or 0, schema.get("maxLength")
     tried = [_sized(text, fewest, most) for text in candidates]
     if schema.get("pattern"):
-        tried += [str(text) for text in _NUMBER.findall(material.prompt)]
+        tried += _NUMBER.findall(material.prompt)[:200]
         one: dict[str, Any] = {"properties": {"x": {**schema, "type": "string"}}, "required": ["x"]}
         return next((text for text in tried if not check_object({"x": text}, one)[1]), tried[0])
     return tried[0]

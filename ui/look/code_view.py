@@ -26,13 +26,13 @@ _MOST_TOKENS = 600
 _MOST_CHILDREN = 100
 _MOST_NODES = 500
 
-_STRING = r'"(?:[^"\\\n]|\\.)*"' + r"|'(?:[^'\\\n]|\\.)*'"
+# The end of a string may be missing: looked for again from each quote in it, a long line would take minutes.
+_DOUBLE = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?+'
+_STRING = _DOUBLE + r"|'[^'\\\n]*+(?:\\.[^'\\\n]*+)*+'?+"
 _NUMBER = r"(?<![\w$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w])"
 _PATTERNS: dict[str, re.Pattern[str]] = {
-    "json": re.compile(
-        r'(?P<k>"(?:[^"\\\n]|\\.)*"(?=\s*:))|(?P<s>"(?:[^"\\\n]|\\.)*")|(?P<n>' + _NUMBER + r"|\b(?:true|false|null)\b)"
-    ),
-    "shell": re.compile(r"(?P<c>(?m:^\s*#.*$))|(?P<s>" + _STRING + r")"),
+    "json": re.compile(rf"(?P<k>{_DOUBLE}(?=\s*+:))|(?P<s>{_DOUBLE})|(?P<n>" + _NUMBER + r"|\b(?:true|false|null)\b)"),
+    "shell": re.compile(r"(?P<c>(?m:^[^\S\n]*+#.*$))|(?P<s>" + _STRING + r")"),
     "python": re.compile(
         r"(?P<c>#.*)|(?P<s>" + _STRING + r")|(?P<w>\b(?:import|from|as|def|return|while|for|in|if|else|not|and|or|with|"
         r"True|False|None|print|raise|try|except|async|await|class|pass|break)\b)|(?P<n>" + _NUMBER + r")"
@@ -40,7 +40,7 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
     "javascript": re.compile(
         r"(?P<c>//.*)|(?P<s>"
         + _STRING
-        + r"|`(?:[^`\\]|\\.)*`)|(?P<w>\b(?:const|let|var|await|async|function|return|while|"
+        + r"|`[^`\\]*+(?:\\.[^`\\]*+)*+`?+)|(?P<w>\b(?:const|let|var|await|async|function|return|while|"
         r"for|of|if|else|new|import|from|export|true|false|null|throw|try|catch|break)\b)|(?P<n>" + _NUMBER + r")"
     ),
 }

@@ -23,7 +23,6 @@ SHOWN_VALUE = 140
 DEEPEST = 4
 MOST_ENTRIES = 40
 
-_BRACES = re.compile(r"\{\{([^\n]*?)\}\}")
 _WITH_INDEX = frozenset({"array_splitter"})
 
 
@@ -122,7 +121,7 @@ def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callabl
     usable: set[str] = set()
 
     def find(text: str) -> list[str]:
-        references = {match.group(0): parse_reference(match.group(1).split("|")[0]) for match in _BRACES.finditer(text)}
+        references = {f"{{{{{inside}}}}}": parse_reference(inside.split("|")[0]) for inside in _in_braces(text)}
         if references and not usable:
             usable.update(earlier_nodes(document, node_id), (SYSTEM,))
         return [
@@ -132,6 +131,15 @@ def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callabl
         ]
 
     return find
+
+
+def _in_braces(text: str) -> Iterator[str]:
+    """What stands between `{{` and `}}` in one line."""
+    for line in text.split("\n"):
+        at = 0
+        while (start := line.find("{{", at)) >= 0 and (end := line.find("}}", start + 2)) >= 0:
+            yield line[start + 2 : end]
+            at = end + 2
 
 
 def _resolves(reference: Reference, document: Document, usable: set[str], catalog: Catalog) -> bool:

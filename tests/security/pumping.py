@@ -1,0 +1,336 @@
+"""Finds the regular expressions of the code base, and texts that make a bad one slow.
+
+A pattern is bad when its time grows faster than its text. Texts are made from the pattern itself: whatever may be repeated in
+it is repeated, behind a text that leads there and before one that it cannot go on with; and every kind of character that the
+pattern tells apart is repeated alone, in pairs and behind each of its beginnings.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import re
+import re._parser as parser  # type: ignore[import-not-found]  # the parse tree of a pattern has no other door
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("api", "engine", "storage", "ui")
+_FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
+_ANCHORED = {"match", "fullmatch"}
+
+#: Characters that patterns tell apart; those of the pattern itself are added.
+_ALPHABET = " \t\n\ra1_AzZ9.-+:/@\"'`<>={}[]()|\\%&#,;!?*~^$é\u2028\x00"
+#: Characters of the longest text; a quadratic pattern takes over a hundred milliseconds for it, a linear one some.
+LONGEST = 16_384
+#: Less CPU time than this says nothing.
+_FLOOR = 0.004
+#: Repeats of fewer are no danger.
+_MANY = 50
+
+
+@dataclass(frozen=True)
+class Found:
+    """One pattern: where it stands, and whether it is only ever applied from the beginning of a text."""
+
+    where: str
+    pattern: re.Pattern[Any]
+    method: str = "finditer"
+
+
+def patterns_of_the_code() -> tuple[list[Found], list[str]]:
+    """Every pattern, and the places of those that are put together while the program runs."""
+    found: dict[tuple[Any, int, str], Found] = {}
+    unknown: list[str] = []
+    files = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    trees = {path: ast.parse(path.read_text()) for path in files}
+    everywhere = _methods(trees.values())
+    for path, tree in trees.items():
+        if "migrations" in path.parts or not _uses_patterns(tree):
+            continue
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        names = {id(part.value): _name(part.targets[0]) for part in ast.walk(tree) if isinstance(part, ast.Assign)}
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and _is_of_re(call.func)):
+                continue
+            assert isinstance(call.func, ast.Attribute)
+            where = f"{path.relative_to(ROOT)}:{call.lineno}"
+            try:
+                pattern = _evaluated(call, module)
+            except (NameError, re.error):
+                unknown.append(where)
+                continue
+            name = names.get(id(call), "")
+            methods = _methods([tree]) if name.startswith("_") else everywhere
+            used = methods.get(name, {"search"}) if call.func.attr == "compile" else {call.func.attr}
+            method = "finditer" if used - _ANCHORED else "fullmatch" if used == {"fullmatch"} else "match"
+            found.setdefault((pattern.pattern, pattern.flags, method), Found(where, pattern, method))
+        for name, pattern in _held_by(module):  # also what a helper or a table compiled
+            if not any(known[:2] == (pattern.pattern, pattern.flags) for known in found):
+                where = f"{path.relative_to(ROOT)}:{name}"
+                found[pattern.pattern, pattern.flags, "finditer"] = Found(where, pattern)
+    return list(found.values()), unknown
+
+
+def grows_faster_than_its_text(found: Found) -> str | None:
+    """The text that shows it, shortened; None for a pattern that was linear with every text."""
+    for pump in pumps(found.pattern):
+        if (size := _too_fast(found, pump)) is not None:
+            return f"{pump[0][:40]!r} + {size} characters of {pump[1][:40]!r} + {pump[2]!r}"
+    return None
+
+
+Pump = tuple[str, str, str]
+
+
+def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
+    """(beginning, what is repeated, end)."""
+    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    flags = pattern.flags
+    tree = parser.parse(source, flags) if isinstance(pattern.pattern, str) else parser.parse(source, flags | re.ASCII)
+    letters = _kinds(tree, source, flags)
+    made: dict[Pump, None] = {}
+    wrong = [letter for letter in ("\x00", "!", "\n", "a", '"') if letter in letters][:2] or ["\x00"]
+    beginnings = dict.fromkeys([""])
+    for before, body in _repeats(tree, letters, flags):
+        beginnings.setdefault(before)
+        for unit in body:
+            for end in ("", *wrong):
+                made.setdefault((before, unit, end))
+            made.setdefault(("", before + unit, ""))
+        made.setdefault(("", before or " ", ""))
+    for one in letters:
+        for end in ("", wrong[0]):
+            made.setdefault(("", one, end))
+    if len(letters) <= 12:
+        for one, other in itertools.permutations(letters, 2):
+            made.setdefault(("", one + other, wrong[0]))
+    for before in list(beginnings)[:8]:
+        for one in letters[:12]:
+            made.setdefault((before, one, wrong[0]))
+    whole = _example(tree, letters, flags)
+    if whole:
+        made.setdefault(("", whole, ""))
+        for cut in range(1, min(len(whole), 12)):
+            made.setdefault(("", whole[:cut], ""))
+    return [pump for pump in made if pump[1]]
+
+
+def _too_fast(found: Found, pump: Pump) -> int | None:
+    """The size from which the time grew more than twice as fast as the text."""
+    before: tuple[int, float] | None = None
+    for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, 2_048, 4_096, LONGEST):
+        if before is not None and size <= before[0]:
+            continue
+        taken = _cpu_seconds(found, _text(found, pump, size))
+        if before is not None and taken > _FLOOR:
+            again = min(taken, *(_cpu_seconds(found, _text(found, pump, size)) for _ in range(2)))
+            earlier = min(_cpu_seconds(found, _text(found, pump, before[0])) for _ in range(3))
+            if again > _FLOOR and again > 2 * earlier * size / before[0]:
+                return size
+        before = size, taken
+    return None
+
+
+def _text(found: Found, pump: Pump, size: int) -> Any:
+    before, unit, end = pump
+    text = before + unit * max(1, size // len(unit)) + end
+    return text if isinstance(found.pattern.pattern, str) else text.encode("latin-1", "replace")
+
+
+def _cpu_seconds(found: Found, text: Any) -> float:
+    begun = time.thread_time()
+    if found.method == "finditer":
+        for _ in found.pattern.finditer(text):
+            pass
+    else:
+        getattr(found.pattern, found.method)(text)
+    return time.thread_time() - begun
+
+
+# The parse tree of a pattern.
+
+_REPEATS = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
+
+
+def _repeats(tree: Any, letters: list[str], flags: int, before: str = "") -> Iterator[tuple[str, list[str]]]:
+    """For everything that may be repeated often: a text that leads there, and texts that repeat it."""
+    for operation, value in tree:
+        name = str(operation)
+        if name in _REPEATS:
+            _, most, body = value
+            if most >= _MANY:
+                yield before, _units(body, letters, flags)
+            yield from _repeats(body, letters, flags, before)
+        elif name == "SUBPATTERN":
+            yield from _repeats(value[3], letters, flags, before)
+        elif name == "ATOMIC_GROUP":
+            yield from _repeats(value, letters, flags, before)
+        elif name == "BRANCH":
+            for branch in value[1]:
+                yield from _repeats(branch, letters, flags, before)
+        elif name in {"ASSERT", "ASSERT_NOT"}:
+            yield from _repeats(value[1], letters, flags, before)
+        before += _example([(operation, value)], letters, flags)
+
+
+def _units(body: Any, letters: list[str], flags: int) -> list[str]:
+    """What one round of a repeat may be: each kind of character that it takes, each branch, the whole."""
+    if len(body) == 1:
+        operation, value = body[0]
+        if str(operation) == "BRANCH":
+            return [unit for branch in value[1] for unit in _units(branch, letters, flags)]
+        if str(operation) == "SUBPATTERN":
+            return _units(value[3], letters, flags)
+        if _takes(operation, value, "a", flags) is not None:
+            return [letter for letter in letters if _takes(operation, value, letter, flags)][:12] or ["a"]
+    whole = _example(body, letters, flags)
+    inner = [unit for _, units in _repeats(body, letters, flags) for unit in units]
+    return [unit for unit in dict.fromkeys([whole, *inner, *(whole + one for one in inner)]) if unit][:12]
+
+
+def _example(tree: Any, letters: list[str], flags: int) -> str:
+    """A short text that the tree matches, as far as it can be told without trying."""
+    text = ""
+    for operation, value in tree:
+        name = str(operation)
+        if name in _REPEATS:
+            text += _example(value[2], letters, flags) * min(value[0], 64)
+        elif name == "SUBPATTERN":
+            text += _example(value[3], letters, flags)
+        elif name == "ATOMIC_GROUP":
+            text += _example(value, letters, flags)
+        elif name == "BRANCH":
+            text += _example(value[1][0], letters, flags)
+        elif name == "LITERAL":
+            text += chr(value)
+        elif _takes(operation, value, "a", flags) is not None:
+            preferred = ["a", "1", *letters]
+            text += next((letter for letter in preferred if _takes(operation, value, letter, flags)), "a")
+    return text
+
+
+def _kinds(tree: Any, source: str, flags: int) -> list[str]:
+    """One character of every kind that the pattern tells apart."""
+    classes = list(_classes(tree))
+    kinds: dict[tuple[Any, ...], str] = {}
+    literals = [chr(value) for operation, value in classes if str(operation) == "LITERAL"]
+    for letter in (*_ALPHABET, *literals):
+        of = (letter == "\n", re.match(r"\w", letter) is not None)  # what anchors and borders of words tell apart
+        kinds.setdefault((*of, *(_takes(operation, value, letter, flags) for operation, value in classes)), letter)
+    return list(kinds.values())
+
+
+def _classes(tree: Any) -> Iterator[tuple[Any, Any]]:
+    for operation, value in tree:
+        if _takes(operation, value, "a", 0) is not None:
+            yield operation, value
+        elif isinstance(value, (tuple, list, parser.SubPattern)):
+            yield from _inside(value)
+
+
+def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, parser.SubPattern):
+        yield from _classes(value)
+    elif isinstance(value, (tuple, list)):
+        for one in value:
+            yield from _inside(one)
+
+
+def _takes(operation: Any, value: Any, letter: str, flags: int) -> bool | None:
+    """Whether an operation that takes one character takes this one; None for other operations."""
+    name = str(operation)
+    code = ord(letter)
+    if name == "LITERAL":
+        return code == value or (bool(flags & re.IGNORECASE) and letter.lower() == chr(value).lower())
+    if name == "NOT_LITERAL":
+        return code != value
+    if name == "ANY":
+        return bool(flags & re.DOTALL) or letter != "\n"
+    if name != "IN":
+        return None
+    negated, taken = False, False
+    for inner, what in value:
+        match str(inner):
+            case "NEGATE":
+                negated = True
+            case "LITERAL":
+                taken |= code == what or (bool(flags & re.IGNORECASE) and letter.lower() == chr(what).lower())
+            case "RANGE":
+                taken |= what[0] <= code <= what[1]
+                if flags & re.IGNORECASE:
+                    taken |= any(what[0] <= ord(one) <= what[1] for one in letter.lower() + letter.upper())
+            case "CATEGORY":
+                taken |= re.match(_CATEGORIES[str(what)], letter, flags & re.ASCII) is not None
+    return taken != negated
+
+
+_CATEGORIES = {
+    "CATEGORY_DIGIT": r"\d",
+    "CATEGORY_NOT_DIGIT": r"\D",
+    "CATEGORY_SPACE": r"\s",
+    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_WORD": r"\w",
+    "CATEGORY_NOT_WORD": r"\W",
+}
+
+
+# The code base.
+
+
+def _uses_patterns(tree: ast.AST) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == "re" for part in ast.walk(tree))
+
+
+def _is_of_re(function: ast.expr) -> bool:
+    return (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
+        and function.attr in _FUNCTIONS
+    )
+
+
+def _evaluated(call: ast.Call, module: Any) -> re.Pattern[Any]:
+    """The pattern of a call of `re`, with its flags; raises NameError for what only exists while the program runs."""
+    assert isinstance(call.func, ast.Attribute)
+    place = {"sub": 4, "subn": 4, "split": 3, "compile": 1}.get(call.func.attr, 2)
+    flags = [one.value for one in call.keywords if one.arg == "flags"] + call.args[place : place + 1]
+    return re.compile(_value(call.args[0], module), _value(flags[0], module) if flags else 0)
+
+
+def _value(expression: ast.expr, module: Any) -> Any:
+    code = compile(ast.Expression(expression), "<pattern>", "eval")
+    return eval(code, dict(vars(module)))
+
+
+def _methods(trees: Any) -> dict[str, set[str]]:
+    """Name of a pattern -> the methods that are called on it anywhere; anything else done with the name counts as a search."""
+    used: dict[str, set[str]] = {}
+    for tree in trees:
+        called = set()
+        for part in ast.walk(tree):
+            if isinstance(part, ast.Attribute) and (name := _name(part.value)) and part.attr in _FUNCTIONS:
+                used.setdefault(name, set()).add(part.attr)
+                called.add(id(part.value))
+        for part in ast.walk(tree):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in called:
+                used.setdefault(part.id, set()).add("search")
+    return used
+
+
+def _name(part: ast.expr) -> str:
+    return part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
+
+
+def _held_by(module: Any) -> Iterator[tuple[str, re.Pattern[Any]]]:
+    """Patterns in a module's names, in its tables and on its classes."""
+    for name, value in vars(module).items():
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            values = vars(value).values()
+        yield from ((name, one) for one in values if isinstance(one, re.Pattern))
