@@ -118,7 +118,7 @@ class _Outside:
         self._sandbox = Sandbox()
 
     async def close(self) -> None:
-        """Ends the processes that rendered templates."""
+        """Ends the processes that rendered templates and read pages."""
         await self._sandbox.close()
 
     @cached_property
@@ -130,6 +130,9 @@ class _Outside:
 
     async def render_template(self, template: str, data: Any) -> str:
         return await self._sandbox.render(template, data)
+
+    async def read_apart(self, reader: str, arguments: Any) -> Any:
+        return await self._sandbox.read(reader, arguments)
 
     async def ask_model(self, question: ModelQuestion, *, on_call: Any = None, on_text: Any = None) -> ModelAnswer:
         name, _ = split_model(question.model)

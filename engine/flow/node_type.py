@@ -259,6 +259,10 @@ class NodeContext(Protocol):
         """A template with `{% %}` as text, rendered in a process that can be killed; `data` is `{node id: {"out": value}}`."""
         ...
 
+    async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """A reader of `engine.pages.readers` in a process that can be killed: `{"value"}`, or `{"wrong", "message"}`."""
+        ...
+
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
         """Runs another flow of this workspace as part of this step and gives its result. Raises NodeFailed."""
         ...

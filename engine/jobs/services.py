@@ -101,6 +101,10 @@ class JobServices:
         """Renders in an evaluator process. Raises RenderFailed; a cancelled step kills its process."""
         return await self._outside.sandbox.render(template, data)
 
+    async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Reads a page in an evaluator process. Raises ReadingFailed; a cancelled step kills its process."""
+        return await self._outside.sandbox.read(reader, arguments)
+
     async def _connection(self, model: str) -> ModelConnection | None:
         name, _ = split_model(model)
         if name is None:

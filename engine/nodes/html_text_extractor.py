@@ -10,7 +10,6 @@ come out. **Keep links** writes a link as `[text](address)`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -18,8 +17,9 @@ from pydantic import Field
 from engine.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
-from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
-from engine.nodes.page_text import HOW_TO_SELECT, SelectorUnreadable, check_selector, extract_text
+from engine.nodes.page_reading import read_with
+from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
+from engine.pages.page_text import HOW_TO_SELECT, SelectorUnreadable, check_selector
 
 
 class Config(NodeConfig):
@@ -49,23 +49,21 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Extracts in a thread: it is pure work that takes longer for long pages."""
-    work = partial(
-        extract_text,
-        inputs.html,
-        config.selector.strip() or None,
-        drop=config.drop,
-        keep_links=config.keep_links,
-        max_chars=config.max_chars,
-    )
+    """Extracts off the event loop: it is pure work that takes longer for long pages."""
+    choices: dict[str, Json] = {
+        "selector": config.selector.strip() or None,
+        "drop": list(config.drop),
+        "keep_links": config.keep_links,
+        "max_chars": config.max_chars,
+    }
     try:
-        text, title, length = await context.in_thread(work)
+        text, title, length = await read_with(context, "text", inputs.html, **choices)
     except SelectorUnreadable as error:
         raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
     except PageTooTangled as error:
         raise NodeFailed(
             "The HTML cannot be read: it is broken in a way that is not safe to read.",
-            why="Thousands of its elements are never closed.",
+            why=str(error),
             remedy="Use other HTML, or a smaller part of it.",
         ) from error
     if len(inputs.html) > LONGEST_PAGE:

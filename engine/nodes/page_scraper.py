@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -43,17 +42,16 @@ from engine.flow.node_type import (
     NodeType,
     Text,
 )
-from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled
-from engine.nodes.page_text import (
+from engine.nodes.page_reading import read_with
+from engine.nodes.web_answers import ask_robots, shown, status_failure
+from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
+from engine.pages.page_text import (
     HOW_TO_SELECT,
     Page,
     SelectorUnreadable,
     check_selector,
     decode_body,
-    needs_browser,
-    read_page,
 )
-from engine.nodes.web_answers import ask_robots, shown, status_failure
 
 _HTML = {"text/html", "application/xhtml+xml"}
 #: Pages of one host that are read at the same time, by all steps of an engine process.
@@ -92,7 +90,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Asks for the page, and reads it in a thread."""
+    """Asks for the page, and reads it off the event loop."""
     url = inputs.url.strip()
     pause = 0.0
     if config.respect_robots:
@@ -116,7 +114,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         drawn = await context.http.draw(answer, timeout_seconds=max(1.0, left - 2.0))
         if drawn.refused:
             context.log(f"The page asked for {drawn.refused} more things that were not loaded, like pictures.")
-    page = await context.in_thread(_read, answer, config, drawn)
+    page = await _read(answer, config, drawn, context)
     if len(drawn.html if drawn else answer.body) > LONGEST_PAGE:
         context.warn(f"The page is very long: only its first {LONGEST_PAGE // 1024 // 1024} MiB were read.")
     if config.content == "selector" and not page.matches:
@@ -140,10 +138,10 @@ def _is_page(answer: HttpAnswer) -> bool:
     return answer.content_type in _HTML or (not answer.content_type and b"<" in answer.body[:1_000])
 
 
-def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None) -> Page:
-    """Pure work on a whole answer, and on what a browser made of it. Raises NodeFailed for what is no page."""
-    kind = answer.content_type
-    written = drawn.html if drawn else decode_body(answer.body, answer.headers.get("content-type", ""))
+async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, context: NodeContext) -> Page:
+    """Reads a whole answer, or what a browser made of it. Raises NodeFailed for what is no page."""
+    kind, header = answer.content_type, answer.headers.get("content-type", "")
+    written = drawn.html if drawn else await context.in_thread(decode_body, answer.body, header)
     if not drawn and not _is_page(answer):
         if kind and not kind.startswith("text/") and not kind.endswith(("json", "xml", "javascript")):
             raise NodeFailed(
@@ -152,18 +150,17 @@ def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None) -> Page:
                 remedy="Use the address of a page. Files cannot be read yet.",
             )
         return Page(text=written, markdown=written)
-    content = partial(
-        read_page, written, drawn.url if drawn else answer.url, content=config.content, selector=config.selector
-    )
+    url = drawn.url if drawn else answer.url
+    selector = config.selector if config.content == "selector" else None
     try:
-        page = content()
-        drawn_by_script = not drawn and len(page.text) < 200 and needs_browser(written)
+        page = Page(**await read_with(context, "page", written, url=url, content=config.content, selector=selector))
+        drawn_by_script = not drawn and len(page.text) < 200 and await read_with(context, "needs_browser", written)
     except SelectorUnreadable as error:
         raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
     except PageTooTangled as error:
         raise NodeFailed(
             f"`{shown(answer.url)}` cannot be read: its HTML is broken in a way that is not safe to read.",
-            why="Thousands of its elements are never closed.",
+            why=str(error),
             remedy="Use another page of the site.",
         ) from error
     if drawn_by_script:

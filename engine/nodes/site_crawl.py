@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin
 
+from engine.charsets import decode_body
 from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed
-from engine.nodes.page_shape import PageTooTangled
-from engine.nodes.page_text import decode_body, needs_browser, read_links
+from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
 from engine.nodes.web_answers import ask_robots, retry_after, shown, status_failure
+from engine.pages.page_shape import PageTooTangled
 
 _HTML = {"text/html", "application/xhtml+xml"}
 _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
@@ -119,7 +120,7 @@ class Crawl:
         if self.limits.picker.takes(url):
             self._take(url, 0)
         links = await self._links_of(answer, 0)
-        if not links and await self.context.in_thread(needs_browser, _text(answer)):
+        if not links and await self._is_drawn_by_script(answer):
             self.context.warn(f"`{shown(start)}` has no links of its own: scripts draw it in the browser.")
         return [*links, *await self._sitemap_links(url)]
 
@@ -209,7 +210,20 @@ class Crawl:
     async def _links_of(self, answer: HttpAnswer, level: int) -> list[str]:
         if level >= self.limits.depth:
             return []
-        return await self.context.in_thread(_links, _text(answer), answer.url)
+        try:
+            return await read_with(self.context, "links", await self._text(answer), url=answer.url)
+        except PageTooTangled as error:
+            self.context.log(f"{shown(answer.url)}: its links were not read. {error}")
+            return []
+
+    async def _is_drawn_by_script(self, answer: HttpAnswer) -> bool:
+        try:
+            return await read_with(self.context, "needs_browser", await self._text(answer))
+        except PageTooTangled:
+            return False
+
+    async def _text(self, answer: HttpAnswer) -> str:
+        return await self.context.in_thread(decode_body, answer.body, answer.headers.get("content-type", ""))
 
     def _settle(self, visit: _Visit, level: int) -> tuple[str, ...]:
         """Lists a page, or tells why not. Gives the links to follow."""
@@ -301,14 +315,3 @@ def _sentence(why: str, url: str) -> str:
 
 def _is_page(answer: HttpAnswer) -> bool:
     return answer.content_type in _HTML or (not answer.content_type and b"<" in answer.body[:1_000])
-
-
-def _text(answer: HttpAnswer) -> str:
-    return decode_body(answer.body, answer.headers.get("content-type", ""))
-
-
-def _links(html: str, url: str) -> list[str]:
-    try:
-        return read_links(html, url)
-    except PageTooTangled:
-        return []

@@ -293,6 +293,9 @@ class StepRun:
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
         return await self.run.services.render_template(template, data)
 
+    async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        return await self.run.services.read_apart(reader, arguments)
+
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
         called = await self.run.services.called_flow(flow_id, version)
         inner = InnerRecorder(self.run.recorder, self.key)

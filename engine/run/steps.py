@@ -178,3 +178,7 @@ class Services(Protocol):
     async def render_template(self, template: str, data: Any) -> str:
         """A template with `{% %}`, rendered outside this process."""
         ...
+
+    async def read_apart(self, reader: str, arguments: Any) -> Any:
+        """A page, read outside this process."""
+        ...

@@ -1,1 +1,1 @@
-"""Killable processes in which a Text Template is rendered (security.md S5-S7)."""
+"""Killable processes in which a Text Template is rendered, and pages are read that may take long (security.md S5-S8)."""

@@ -1,12 +1,15 @@
-"""The evaluator process: reads a template and JSON data on stdin, writes the text on stdout, again and again.
+"""The evaluator process: reads what to do with JSON data on stdin, writes the result on stdout, again and again.
 
-Started by `pool.py` as `python -I -S -B <this file> <project folder> <folder of jinja2>` with an empty environment, in `/`, with
+It does one of two things: it renders templates, or it reads pages. Started by `pool.py` as
+`python -I -S -B <this file> <kind> <project folder> <folder of jinja2>` with an empty environment, in `/`, with
 no descriptors but its three. It gives up, for good, what it will not need: memory over the limit, writing files, core dumps
-and opening anything at all, files and sockets included. A rendering that takes too long ends the process from inside (timer
+and opening anything at all, files and sockets included. A call that takes too long ends the process from inside (timer
 and CPU limit), so nothing is left when the one who asked is gone; the end of stdin ends it too.
 
-One byte says that it is ready. Frames, both ways: four bytes of length, then JSON. Asked: `{"template", "data"}`. Answered: `{"text"}` or `{"wrong"}`,
-with `"spent"` when the process should not be used again.
+One byte says that it is ready. Frames, both ways: four bytes of length, then JSON, with `"spent"` in an answer when the
+process should not be used again.
+    templates: asked `{"template", "data"}`, answered `{"text"}` or `{"wrong"}`
+    pages: asked `{"reader", "arguments"}`, answered `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 #: Every kind of thing that a template can do, mistakes included.
@@ -32,21 +36,19 @@ WARMING = (
 
 def main() -> None:
     """Answers until stdin ends."""
-    sys.path[:0] = sys.argv[1:]
-    from engine.outside.sandbox import limits
-    from engine.outside.sandbox.rendering import Renderer
+    kind, *sys.path[:0] = sys.argv[1:]
+    from engine.outside.sandbox.limits import LIMITS
 
-    renderer = Renderer(limits.OUTPUT)
-    for template in WARMING:  # what would be imported later is imported now: nothing can be opened after this
-        with contextlib.suppress(ValueError):
-            renderer.render(template, {})
-    lock_up(limits.MEMORY)
+    limits = LIMITS[kind]  # type: ignore[index] - the pool names one of them
+    # what would be imported later is imported now: nothing can be opened after this
+    answer_to = _templates(limits.output) if kind == "templates" else _pages(limits.output)
+    lock_up(limits.memory)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     answers.write(b"!")  # ready
     answers.flush()
     while (frame := _read(asked)) is not None:
-        _give_up_after(limits.SECONDS)
-        answer = json.dumps(_answer(renderer, frame)).encode("ascii")
+        _give_up_after(limits.seconds)
+        answer = json.dumps(answer_to(frame)).encode("ascii")
         del frame
         answers.write(struct.pack(">I", len(answer)) + answer)
         answers.flush()
@@ -71,16 +73,50 @@ def _give_up_after(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, resource.RLIM_INFINITY))
 
 
-def _answer(renderer: Any, frame: bytes) -> dict[str, Any]:
-    try:
-        asked = json.loads(frame)
-        return {"text": renderer.render(asked["template"], asked["data"])}
-    except MemoryError:
-        return {"wrong": "It needs more memory than a template may use.", "spent": True}
-    except RecursionError:
-        return {"wrong": "It is nested too deep.", "spent": True}
-    except Exception as error:  # noqa: BLE001 - whatever a template does, the answer is a sentence
-        return {"wrong": str(error)[:500]}
+def _templates(longest: int) -> Callable[[bytes], dict[str, Any]]:
+    from engine.outside.sandbox.rendering import Renderer
+
+    renderer = Renderer(longest)
+    for template in WARMING:
+        with contextlib.suppress(ValueError):
+            renderer.render(template, {})
+
+    def answer(frame: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(frame)
+            return {"text": renderer.render(asked["template"], asked["data"])}
+        except MemoryError:
+            return {"wrong": "It needs more memory than a template may use.", "spent": True}
+        except RecursionError:
+            return {"wrong": "It is nested too deep.", "spent": True}
+        except Exception as error:  # noqa: BLE001 - whatever a template does, the answer is a sentence
+            return {"wrong": str(error)[:500]}
+
+    return answer
+
+
+def _pages(longest: int) -> Callable[[bytes], dict[str, Any]]:
+    from engine.pages.readers import READERS, WRONG, warm_up
+
+    warm_up()
+
+    def answer(frame: bytes) -> dict[str, Any]:
+        tangled = "PageTooTangled"
+        try:
+            asked = json.loads(frame)
+            value = READERS[asked["reader"]](**asked["arguments"])
+            if len(json.dumps(value)) > longest:
+                return {"wrong": tangled, "message": "What it says is far longer than the page.", "spent": True}
+        except MemoryError:
+            return {"wrong": tangled, "message": "Reading it needs more memory than a page may use.", "spent": True}
+        except RecursionError:
+            return {"wrong": tangled, "message": "Its elements are nested too deep.", "spent": True}
+        except Exception as error:  # noqa: BLE001 - whatever a page does, the answer is a sentence
+            name = type(error).__name__
+            return {"wrong": name if name in WRONG else tangled, "message": str(error)[:500]}
+        return {"value": value}
+
+    return answer
 
 
 def _read(stream: BinaryIO) -> bytes | None:

@@ -1,10 +1,11 @@
-"""A few evaluator processes of one worker: started when first needed, killed when late, replaced after 500 calls.
+"""A few evaluator processes of one worker: started when first needed, killed when late, replaced after some hundred calls.
 
     sandbox = Sandbox()
     text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
+    answer = await sandbox.read("page", {"html": ..., "url": ...})       # a reader of engine.pages.readers
     await sandbox.close()
 
-A rendering that is cancelled kills its process. The process ends by itself when this one is gone, however it went.
+A call that is cancelled kills its process. The process ends by itself when this one is gone, however it went.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from engine.outside.sandbox import limits
+from engine.outside.sandbox.limits import LIMITS, Kind
 
 Json = Any
 
@@ -51,20 +52,85 @@ class Sandbox:
     """Evaluators for one process. Safe to use from one event loop."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="evaluator")
+        self._templates = _Pool("templates", size)
+        self._pages = _Pool("pages", size)
+
+    async def render(self, template: str, data: Mapping[str, Json]) -> str:
+        """The text. `data` is `{node id: {"out": value}}`, as JSON. Waits for its turn; raises RenderFailed."""
+        try:
+            answer = await self._templates.ask({"template": template, "data": data})
+        except _Refused as refused:
+            raise _not_rendered(refused) from None
+        return _checked(answer)
+
+    async def read(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """`{"value"}`, or `{"wrong": name of an error, "message"}`; the time that it waits for its turn does not count."""
+        try:
+            answer = await self._pages.ask({"reader": reader, "arguments": arguments})
+        except _Refused as refused:
+            return {"wrong": "PageTooTangled", "message": _not_read(refused)}
+        if "value" in answer or (isinstance(answer.get("wrong"), str) and isinstance(answer.get("message"), str)):
+            return answer
+        return {"wrong": "PageTooTangled", "message": _not_read(_Broke())}
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [*self._templates.pids, *self._pages.pids]
+
+    async def close(self) -> None:
+        """Ends every process."""
+        await self._templates.close()
+        await self._pages.close()
+
+
+class _Refused(Exception):  # noqa: N818 - private
+    """An evaluator gave no answer."""
+
+
+class _Stopping(_Refused):
+    """Flowport ends."""
+
+
+class _TooDeep(_Refused):
+    """What is asked cannot be written as JSON."""
+
+
+class _TooLarge(_Refused):
+    """What is asked is too long as JSON: so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class _TooLong(_Refused):
+    """The time is over."""
+
+
+class _Broke(_Refused):
+    """The process ended or said nothing that can be used."""
+
+
+class _Pool:
+    """Evaluators of one kind."""
+
+    def __init__(self, kind: Kind, size: int) -> None:
+        self._kind: Kind = kind
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"evaluator-{kind}")
         self._free: list[_Evaluator] = []
         self._busy: set[_Evaluator] = set()
         self._turns = asyncio.Semaphore(size)
         self._closed = False
 
-    async def render(self, template: str, data: Mapping[str, Json]) -> str:
-        """The text. `data` is `{node id: {"out": value}}`, as JSON. Waits for its turn; raises RenderFailed."""
+    async def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
+        """The answer. Waits for its turn; raises _Refused."""
         async with self._turns:
             if self._closed:
-                raise RenderFailed("The template was not rendered: Flowport is stopping.", remedy="Run it again.")
-            evaluator = self._free.pop() if self._free else _Evaluator()
+                raise _Stopping
+            evaluator = self._free.pop() if self._free else _Evaluator(self._kind)
             self._busy.add(evaluator)
-            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.render, template, data)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, asked)
             work.add_done_callback(lambda done: self._keep(evaluator, done))
             try:
                 return await asyncio.shield(work)
@@ -86,8 +152,8 @@ class Sandbox:
             self._free.pop().close()
         await asyncio.to_thread(self._threads.shutdown)
 
-    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[str]) -> None:
-        """Its thread is done with it, whoever still waits for the text."""
+    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[dict[str, Json]]) -> None:
+        """Its thread is done with it, whoever still waits for the answer."""
         done.cancelled() or done.exception()  # seen, also when nobody waits any more
         self._busy.discard(evaluator)
         if evaluator.usable and not self._closed:
@@ -99,7 +165,9 @@ class Sandbox:
 class _Evaluator:
     """One process and its pipes; used by one thread at a time. `kill` may come from another."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind) -> None:
+        self._kind: Kind = kind
+        self._limits = LIMITS[kind]
         self._process: subprocess.Popen[bytes] | None = None
         self._changing = threading.Lock()
         self._killed = False
@@ -112,39 +180,38 @@ class _Evaluator:
     @property
     def usable(self) -> bool:
         """False when it was killed or has done its calls."""
-        return not self._killed and self._calls < limits.CALLS
+        return not self._killed and self._calls < self._limits.calls
 
-    def render(self, template: str, data: Mapping[str, Json]) -> str:
-        """Blocks; for a thread."""
+    def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
+        """Blocks; for a thread. Raises _Refused."""
         try:
-            asked = json.dumps({"template": template, "data": data}, allow_nan=False).encode("ascii")
+            frame = json.dumps(asked, allow_nan=False).encode("ascii")
         except (ValueError, RecursionError):
-            raise RenderFailed("The data of the template is nested too deep to be used.") from None
-        if len(asked) > limits.INPUT:
-            raise RenderFailed(
-                f"The data that the template names is too large: {len(asked):,} bytes as JSON.",
-                why=f"A template with `{{% %}}` may use {limits.INPUT // 1024 // 1024} MiB.",
-                remedy="Name the part you need, like `page_scraper.out.title` instead of `page_scraper.out`.",
-            )
+            raise _TooDeep from None
+        if len(frame) > self._limits.input:
+            raise _TooLarge(len(frame))
         process = self._running()
         self._calls += 1
-        until = time.monotonic() + limits.SECONDS
+        until = time.monotonic() + self._limits.seconds
         try:
-            _write(process, struct.pack(">I", len(asked)) + asked, until)
+            _write(process, struct.pack(">I", len(frame)) + frame, until)
             size = struct.unpack(">I", _read(process, 4, until))[0]
-            if size > 8 * limits.OUTPUT:  # text as ASCII JSON is at most six times as long
+            if size > 8 * self._limits.output:  # text as ASCII JSON is at most six times as long
                 raise _Gone
             answer = json.loads(_read(process, size, until))
         except TimeoutError:
             self.kill()
-            raise _too_long() from None
-        except (_Gone, OSError, ValueError):
+            raise _TooLong from None
+        except (_Gone, OSError, ValueError, RecursionError):
             late = time.monotonic() > until
             self.kill()
-            raise _too_long() if late else _broke() from None
-        if isinstance(answer, dict) and answer.get("spent"):
-            self._calls = limits.CALLS
-        return _checked(answer)
+            raise (_TooLong if late else _Broke) from None
+        if not isinstance(answer, dict):
+            self.kill()
+            raise _Broke
+        if answer.get("spent"):
+            self._calls = self._limits.calls
+        return answer
 
     def kill(self) -> None:
         """Ends the process now. A thread that waits for it notices."""
@@ -165,9 +232,9 @@ class _Evaluator:
     def _running(self) -> subprocess.Popen[bytes]:
         with self._changing:
             if self._killed:
-                raise _broke()
+                raise _Broke
             if self._process is None:
-                self._process = _start()
+                self._process = _start(self._kind)
             else:
                 return self._process
         # The first answer comes when its modules are read: that time is not the template's.
@@ -176,7 +243,7 @@ class _Evaluator:
             if _read(self._process, 1, time.monotonic() + 1) == b"!":
                 return self._process
         self.kill()
-        raise _broke()
+        raise _Broke
 
 
 class _Gone(Exception):  # noqa: N818 - private
@@ -187,12 +254,12 @@ _READ: Final = select.POLLIN
 _WRITE: Final = select.POLLOUT
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(kind: Kind) -> subprocess.Popen[bytes]:
     import jinja2
 
     libraries = str(Path(jinja2.__file__).resolve().parents[1])
     process = subprocess.Popen(  # noqa: S603 - our own program; nothing of a flow is in its arguments
-        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), str(_PROJECT), libraries],
+        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), kind, str(_PROJECT), libraries],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -236,29 +303,53 @@ def _read(process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
     return b"".join(pieces)
 
 
-def _checked(answer: Any) -> str:
+def _checked(answer: dict[str, Json]) -> str:
     """Nothing is believed: it is a text of the allowed length, or a sentence."""
-    if isinstance(answer, dict) and isinstance(text := answer.get("text"), str):
-        if len(text.encode("utf-8", "surrogatepass")) <= limits.OUTPUT:
+    if isinstance(text := answer.get("text"), str):
+        if len(text.encode("utf-8", "surrogatepass")) <= LIMITS["templates"].output:
             return text
-        raise _broke()
-    if isinstance(answer, dict) and isinstance(wrong := answer.get("wrong"), str):
+        raise _not_rendered(_Broke())
+    if isinstance(wrong := answer.get("wrong"), str):
         remedy = "Mend the template in the node, or look at the data it got."
         raise RenderFailed(f"The template failed. {wrong[:500]}", remedy=remedy)
-    raise _broke()
+    raise _not_rendered(_Broke())
 
 
-def _too_long() -> RenderFailed:
-    return RenderFailed(
-        f"The template took longer than {limits.SECONDS:g} seconds.",
-        why="It was stopped, so that other work can go on.",
-        remedy="Use fewer loops inside each other, or shorter lists.",
-    )
+def _not_rendered(refused: _Refused) -> RenderFailed:
+    limits = LIMITS["templates"]
+    match refused:
+        case _Stopping():
+            return RenderFailed("The template was not rendered: Flowport is stopping.", remedy="Run it again.")
+        case _TooDeep():
+            return RenderFailed("The data of the template is nested too deep to be used.")
+        case _TooLarge():
+            return RenderFailed(
+                f"The data that the template names is too large: {refused.size:,} bytes as JSON.",
+                why=f"A template with `{{% %}}` may use {limits.input // 1024 // 1024} MiB.",
+                remedy="Name the part you need, like `page_scraper.out.title` instead of `page_scraper.out`.",
+            )
+        case _TooLong():
+            return RenderFailed(
+                f"The template took longer than {limits.seconds:g} seconds.",
+                why="It was stopped, so that other work can go on.",
+                remedy="Use fewer loops inside each other, or shorter lists.",
+            )
+        case _:
+            return RenderFailed(
+                "The template was stopped.",
+                why=f"It used more than {limits.memory >> 20} MB of memory or its process ended.",
+                remedy="Use less data or a simpler template, and run it again.",
+            )
 
 
-def _broke() -> RenderFailed:
-    return RenderFailed(
-        "The template was stopped.",
-        why=f"It used more than {limits.MEMORY >> 20} MB of memory or its process ended.",
-        remedy="Use less data or a simpler template, and run it again.",
-    )
+def _not_read(refused: _Refused) -> str:
+    limits = LIMITS["pages"]
+    match refused:
+        case _Stopping():
+            return "It was not read: Flowport is stopping."
+        case _TooLong():
+            return f"Reading it took longer than {limits.seconds:g} seconds, so it was stopped."
+        case _TooLarge() | _TooDeep():
+            return "It is too long to be read."
+        case _:
+            return f"Reading it used more than {limits.memory >> 20:,} MB of memory or its process ended."

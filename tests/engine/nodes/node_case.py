@@ -214,6 +214,9 @@ class Services:
     async def render_template(self, template: str, data: Any) -> str:
         return await self._sandbox.render(template, data)
 
+    async def read_apart(self, reader: str, arguments: Any) -> Any:
+        return await self._sandbox.read(reader, arguments)
+
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """A flow that greets whom it is given."""
         fields = [{"name": "name", "type": "string", "required": True}]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.nodes.page_shape import LONGEST_PAGE, PageTooTangled, check_shape
-from engine.nodes.page_text import (
+from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled, check_shape
+from engine.pages.page_text import (
     SelectorUnreadable,
     check_selector,
     decode_body,
@@ -205,6 +205,10 @@ def test_bytes_become_text_in_the_right_charset(body, content_type, text):
 
 FONTS = "".join(f"<font a{number}>" for number in range(400))
 TANGLED = {
+    "attributes": "<p " + " ".join(f"a{number}" for number in range(80_000)) + ">x",
+    "many tags": "<p>" * 250_000,
+    "quotes that never end": '<a x="' * 200_000,
+    "tags that never end": "<a " * 200_000,
     "nested thousands deep": "<div>" * 20_000,
     "nested with closing tags of others": "<div></span>" * 20_000,
     "nested unknown elements": "<x-y>" * 20_000,
@@ -223,8 +227,6 @@ HARMLESS = {
     "one formatting element left open again and again": "<b>x<p>" * 20_000,
     "many icons": "<svg><title>Icon</title><path d='x'/></svg>" * 9_000,
     "many links": "".join(f"<a href='/{number}'>x</a>" for number in range(50_000)),
-    "tags that never end": "<a " * 200_000,
-    "quotes that never end": '<a x="' * 200_000,
     "comments that never end": "<!--" * 200_000,
     "only signs": "<" * 500_000,
 }

@@ -14,8 +14,8 @@ from urllib.parse import urldefrag, urljoin
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from engine.charsets import decode_body
-from engine.nodes.markdown_writer import Writer, absolute
-from engine.nodes.page_shape import LONGEST_PAGE, check_shape
+from engine.pages.markdown_writer import Writer, absolute
+from engine.pages.page_shape import LONGEST_PAGE, check_shape
 
 __all__ = [
     "Content",

@@ -1,20 +1,32 @@
-"""Whether a page can be parsed safely: a small file of unclosed tags can cost gigabytes or minutes in any HTML parser.
+"""Whether a page can be parsed safely: a small file of odd tags can cost gigabytes or minutes in any HTML parser.
 
-Two shapes do that. Elements nested thousands deep make a parser look up its whole stack for each. Unclosed formatting elements
-(`<font>`, `<b>`) are made again inside every following paragraph, as the HTML standard asks: 84 KB became 2 GB. Both are
+Three shapes do that. A tag with many attributes makes a parser compare each with all before it: 479 KB in one tag took 90 s. Elements nested thousands deep make a parser look up its whole stack for each. Unclosed formatting elements
+(`<font>`, `<b>`) are made again inside every following paragraph, as the HTML standard asks: 84 KB became 2 GB. All are
 counted here in one pass over the tags, and never too low: what only looks like a closing tag does not count as one.
+
+A page within these bounds can still take minutes (a list of 100,000 choices does). One that is not `ordinary` is therefore
+read in a process that can be killed (`engine.nodes.page_reading`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 #: Characters of a page that are parsed; what comes after is left out.
 LONGEST_PAGE = 3 * 1024 * 1024
 
 _DEEPEST = 5_000
 _MOST_REPEATED = 1_000_000
+#: Attributes of one tag, and tags of a page. Real pages have some dozens and some thousands.
+MOST_ATTRIBUTES = 500
+MOST_TAGS = 200_000
+
+# Measured: the worst page within these takes about two seconds of one core, whatever is in it. Most pages of the web are.
+_ORDINARY_LENGTH = 512 * 1024
+_ORDINARY_TAGS = 6_000
+_ORDINARY_DEPTH = 256
 
 _TAG = re.compile(
     r"<(?:!--(?P<comment>-?>|)"
@@ -23,6 +35,7 @@ _TAG = re.compile(
     r"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+)*+)(?P<slash>[\s/]*+))"
 )
 _COMMENT_END = re.compile(r"--!?>")
+_ATTRIBUTE = re.compile(r"[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+")
 _FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
 #: Elements without content, or that close themselves when the next one begins.
 _FLAT = frozenset(
@@ -38,15 +51,41 @@ _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split
 
 
 class PageTooTangled(ValueError):  # noqa: N818 - reads as the fact it is
-    """The page nests its elements so deeply, or leaves so many open, that reading it is not safe."""
+    """The page nests its elements so deeply, leaves so many open or writes so much into one tag that reading it is not safe.
+
+    Its text says which, for the designer.
+    """
 
 
-def check_shape(html: str) -> None:
+@dataclass(frozen=True)
+class Shape:
+    """What a page is made of: its length, opening tags and the deepest nesting, not counted too low.
+
+    `odd`: something in a script or style would be a tag with many attributes if it were outside.
+    """
+
+    length: int
+    tags: int
+    depth: int
+    odd: bool
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether any reader takes little time for such a page."""
+        return (
+            self.length <= _ORDINARY_LENGTH
+            and self.tags <= _ORDINARY_TAGS
+            and self.depth <= _ORDINARY_DEPTH
+            and not self.odd
+        )
+
+
+def check_shape(html: str) -> Shape:
     """Raises PageTooTangled. Takes time in proportion to the length of the page."""
     opened: Counter[str] = Counter()
     formatting: list[tuple[str, str]] = []
-    depth = repeated = position = 0
-    raw, drawing = "", False
+    depth = deepest = repeated = position = tags = 0
+    raw, drawing, odd = "", False, False
     while match := _TAG.search(html, position):
         position = match.end()
         name = (match["name"] or "").lower()
@@ -66,6 +105,13 @@ def check_shape(html: str) -> None:
             if name in _FORMATTING:
                 _close(formatting, name)
             continue
+        tags += 1
+        if tags > MOST_TAGS:
+            raise PageTooTangled(f"It has more than {MOST_TAGS:,} tags.")
+        if _has_many_attributes(match["rest"]):
+            if not raw:
+                raise PageTooTangled(f"One of its tags has more than {MOST_ATTRIBUTES} attributes.")
+            odd = True  # most likely a comparison in a script
         repeated += len(formatting)
         if raw or name in _NO_DRAWING:
             drawing = False
@@ -81,8 +127,17 @@ def check_shape(html: str) -> None:
             depth += 1
         if name in _RAW and not raw:
             raw = name
+        deepest = max(deepest, depth + len(formatting))
         if depth > _DEEPEST or repeated > _MOST_REPEATED or len(formatting) > _DEEPEST:
-            raise PageTooTangled
+            raise PageTooTangled("Thousands of its elements are never closed.")
+    return Shape(len(html), tags, deepest, odd)
+
+
+def _has_many_attributes(written: str) -> bool:
+    """Whether a tag has more than MOST_ATTRIBUTES. Only what is long enough for so many is counted."""
+    if len(written) <= 2 * MOST_ATTRIBUTES:
+        return False
+    return sum(1 for _ in zip(_ATTRIBUTE.finditer(written), range(MOST_ATTRIBUTES + 1), strict=False)) > MOST_ATTRIBUTES
 
 
 def _close(formatting: list[tuple[str, str]], name: str) -> None:

@@ -1,0 +1,29 @@
+"""Reads a page for a node: an ordinary one in a thread, any other in a process that is killed when it takes too long."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engine.flow.node_type import Json, NodeContext
+from engine.pages.page_shape import LONGEST_PAGE
+from engine.pages.readers import READERS, WRONG, is_ordinary
+
+_NOT_HERE: Final = object()
+
+
+async def read_with(context: NodeContext, reader: str, html: str, **choices: Json) -> Json:
+    """What a reader of `engine.pages.readers` gives, as JSON.
+
+    Raises PageTooTangled and SelectorUnreadable, and NodeFailed or an error like it when the page takes too long.
+    """
+    found = await context.in_thread(_if_ordinary, reader, html, choices)
+    if found is not _NOT_HERE:
+        return found
+    answer = await context.read_apart(reader, {"html": html[:LONGEST_PAGE], **choices})
+    if (wrong := WRONG.get(answer.get("wrong", ""))) is not None:
+        raise wrong(answer["message"])
+    return answer["value"]
+
+
+def _if_ordinary(reader: str, html: str, choices: dict[str, Json]) -> Any:
+    return READERS[reader](html, **choices) if is_ordinary(html, choices) else _NOT_HERE

@@ -1,0 +1,43 @@
+"""What can be done with a page, by name, with arguments and results as JSON: in this process or in one that can be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled, check_shape
+from engine.pages.page_text import SelectorUnreadable, extract_text, needs_browser, read_links, read_page
+
+Json = Any
+
+READERS: dict[str, Callable[..., Json]] = {
+    "page": lambda html, url, **choices: asdict(read_page(html, url, **choices)),
+    "text": lambda html, **choices: list(extract_text(html, **choices)),
+    "links": read_links,
+    "needs_browser": needs_browser,
+}
+#: What a reader says about a page or a selector, by name: it is handed on from the other process.
+WRONG: dict[str, type[ValueError]] = {one.__name__: one for one in (PageTooTangled, SelectorUnreadable)}
+
+
+def is_ordinary(html: str, choices: Mapping[str, Json]) -> bool:
+    """Whether reading it takes little time, whatever is in it. Raises PageTooTangled.
+
+    A selector with a colon (`:has`) may look through the page anew for every element.
+    """
+    selectors = (choices.get("selector") or "", *choices.get("drop", ()))
+    return check_shape(html[:LONGEST_PAGE]).ordinary and not any(":" in one for one in selectors)
+
+
+def warm_up() -> None:
+    """Does everything once, so that whatever is imported or opened for it is there."""
+    article = "<p>The keeper lights the lamp at dusk and writes the weather into a blue book.</p>" * 40
+    html = (
+        f"<html lang=en><head><title>x</title></head><body><div><h1>x</h1>{article}<a href=/>x</a></div></body></html>"
+    )
+    for content in ("main", "page", "selector"):
+        READERS["page"](html, "https://example.com/", content=content, selector="p")
+    READERS["text"](html, selector="p", drop=["a"], keep_links=True)
+    READERS["links"](html, "https://example.com/")
+    READERS["needs_browser"](html)

@@ -1,0 +1,88 @@
+"""Ordinary pages are read in a thread, all others in a process that is killed when it takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from engine.nodes.page_reading import read_with
+from engine.outside.sandbox.pool import Sandbox
+from engine.pages.page_shape import PageTooTangled, check_shape
+from engine.pages.page_text import SelectorUnreadable, read_page
+from engine.pages.readers import is_ordinary
+from tests.engine.nodes.test_page_text import PAGES, SITE, practice
+
+#: Half a megabyte over which the parser sits for more than ten seconds.
+CHOICES = "<select>" + "<option>x" * 150_000
+LONG = "<html><body><main><h1>Long</h1>" + "<p>The keeper lights the lamp.</p>" * 7_000 + "</main></body></html>"
+
+
+class Context:
+    """What a node may use to read a page."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.apart = 0
+
+    async def in_thread(self, work, *args):
+        return await asyncio.to_thread(work, *args)
+
+    async def read_apart(self, reader, arguments):
+        self.apart += 1
+        return await self.sandbox.read(reader, arguments)
+
+
+@pytest.fixture(scope="module")
+def pids() -> list[int]:
+    return []
+
+
+@pytest.fixture
+async def context():
+    sandbox = Sandbox(1)
+    yield Context(sandbox)
+    await sandbox.close()
+
+
+def test_usual_pages_are_ordinary():
+    assert all(is_ordinary(practice(name), {}) for name in PAGES)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [LONG, CHOICES, "<div>" * 300, "<p>" + "word " * 200_000, "<svg><style><p " + "a " * 600 + "></style></svg>"],
+    ids=["tags", "choices", "deep", "long", "attributes in a drawing"],
+)
+def test_what_may_take_long_is_not_ordinary(html):
+    assert not check_shape(html).ordinary
+
+
+async def test_an_ordinary_page_is_read_here_and_a_selector_that_looks_everywhere_is_not(context):
+    page = practice(PAGES[0])
+    assert (await read_with(context, "page", page, url=SITE))["text"] == read_page(page, SITE).text
+    assert context.apart == 0
+    await read_with(context, "page", page, url=SITE, content="selector", selector="div:has(p)")
+    assert context.apart == 1
+
+
+async def test_a_long_page_reads_the_same_in_the_other_process(context):
+    unmarked = LONG.replace("main>", "div>")  # so that the other process has to look for the content
+    for html in (LONG, unmarked):
+        there = await read_with(context, "page", html, url=SITE)
+        assert there["text"] == read_page(html, SITE).text
+    text, title, length = await read_with(context, "text", LONG, selector="p", drop=["h1"])
+    assert (title, length) == ("Long", len(text))
+    assert context.apart == 3
+    with pytest.raises(SelectorUnreadable, match="is not a CSS selector"):
+        await read_with(context, "text", LONG, selector="[[")
+
+
+async def test_a_page_that_takes_too_long_is_stopped_and_the_next_one_is_read(context):
+    began = time.monotonic()
+    with pytest.raises(PageTooTangled, match="longer than 10 seconds"):
+        await read_with(context, "links", CHOICES, url=SITE)
+    print(f"stopped after {time.monotonic() - began:.1f} s")
+    assert context.sandbox.pids == []
+    assert await read_with(context, "links", LONG + "<a href=/x>x</a>", url=SITE) == [f"{SITE}/x"]
