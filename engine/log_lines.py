@@ -1,5 +1,8 @@
 """Log lines on stderr, without secrets: values that were told and strings that look like keys are blacked out (S26).
 
+Each process learns a secret when its vault seals or opens it, so no line that it writes from then on holds it. What stands in
+a line never makes a second one or moves the cursor: line ends and other control characters are written as escapes.
+
 Readable by default. With `FLOWPORT_LOG=json` every line is one JSON object with `time`, `level`, `logger`, `message` and what is
 known of `request_id`, `job_id`, `flow_id` ...; then each call of the public API and each end of a job has a line of its own too.
 """
@@ -9,7 +12,9 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -24,12 +29,30 @@ CURRENT_JOB: contextvars.ContextVar[str | None] = contextvars.ContextVar("curren
 #: Loggers with a line per call or job: wanted where a program reads the log, too many where a person does.
 EACH_CALL, EACH_JOB = "flowport.calls", "flowport.jobs"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+#: Line ends of every kind, control characters, and those that turn the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+#: Before each line of a traceback: what an error says cannot pass for a line of the log.
+_INDENT = "  "
+
+_hidden = Redaction()
+_known: set[str] = set()
+_learning = threading.Lock()
+
+
+def hide_in_logs(secret: str) -> None:
+    """From now on no line of this process shows this value. From any thread."""
+    if secret not in _known:
+        with _learning:
+            _known.add(secret)
+            _hidden.add(secret)
 
 
 def log_to_stderr(secrets: Iterable[str] = (), style: LogStyle = "text") -> None:
     """Our own lines from INFO on, those of libraries from WARNING on."""
+    for secret in secrets:
+        hide_in_logs(secret)
     lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(_JsonLines(secrets) if style == "json" else _Lines(secrets))
+    lines.setFormatter(_JsonLines() if style == "json" else _Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
     for name in ("api", "engine", "storage", "ui"):
         logging.getLogger(name).setLevel(logging.INFO)
@@ -55,7 +78,7 @@ def write_to_stderr(line: str) -> None:
 
 def as_text(line: str, process: str) -> str:
     """The line behind the name of its process."""
-    return f"{process} {line}"
+    return f"{process} {_escaped(line)}"
 
 
 def as_json(line: str, process: str) -> str:
@@ -66,27 +89,39 @@ def as_json(line: str, process: str) -> str:
         said = None
     if not isinstance(said, dict):
         said = {"time": _when(datetime.now(UTC).timestamp()), "level": "INFO", "logger": "worker", "message": line}
-    return json.dumps({**said, "process": process}, ensure_ascii=False)
+    return _json_line({**said, "process": process})
+
+
+def _escaped(text: str) -> str:
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _json_line(said: Mapping[str, Any]) -> str:
+    text = json.dumps(said, ensure_ascii=False, default=str)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class _Lines(logging.Formatter):
-    """Formats a record, its traceback included, and then hides."""
+    """Hides, and then escapes. A traceback has lines of its own below."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self) -> None:
         super().__init__(_FORMAT)
-        self._redaction = Redaction()
-        for secret in secrets:
-            self._redaction.add(secret)
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redaction.text(super().format(record))
+        record.message = _hidden.text(record.getMessage())
+        record.asctime = self.formatTime(record)
+        lines = [_escaped(self.formatMessage(record))]
+        for below in (record.exc_info and self.formatException(record.exc_info), record.stack_info):
+            # only here a line feed ends a line; whatever else does so in an error's text is escaped
+            lines += (_INDENT + _escaped(line) for line in (_hidden.text(below).split("\n") if below else ()))
+        return "\n".join(lines)
 
 
 class _JsonLines(_Lines):
     """One JSON object a line. Secrets are hidden in every value before it is quoted."""
 
     def format(self, record: logging.LogRecord) -> str:
-        hide = self._redaction.text
+        hide = _hidden.text
         line: dict[str, Any] = {
             "time": _when(record.created),
             "level": record.levelname,
@@ -99,7 +134,7 @@ class _JsonLines(_Lines):
         line |= {name: hide(value) if isinstance(value, str) else value for name, value in fields.items()}
         if record.exc_info:
             line["traceback"] = hide(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _json_line(line)
 
 
 def _when(seconds: float) -> str:

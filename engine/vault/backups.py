@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from engine.clock import to_rfc3339
 from engine.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
+from engine.log_lines import hide_in_logs
 from engine.vault.sealed_file import PIECE, Head, read_head, seal, unseal
 from engine.vault.sealing import KEY_FILE, key_text, open_vault
 from engine.version import VERSION
@@ -57,7 +58,8 @@ class Restored:
 
 
 def check_passphrase(passphrase: str) -> str:
-    """The passphrase. Raises Invalid when it is too short to protect anything."""
+    """The passphrase, which no log shows from here on. Raises Invalid when it is too short to protect anything."""
+    hide_in_logs(passphrase)
     if len(passphrase) < MIN_PASSPHRASE:
         raise Invalid(
             f"The passphrase has {len(passphrase)} characters",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from engine.log_lines import hide_in_logs
 from engine.settings import BadSetting, Settings
 from engine.vault.sealing import Vault
 from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
@@ -11,12 +12,14 @@ from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
 
 def named_passphrase(settings: Settings) -> str:
     """The passphrase the environment gives, "" when it gives none. Raises BadSetting."""
-    if settings.backup_passphrase or settings.backup_passphrase_file is None:
-        return settings.backup_passphrase
-    try:
-        return settings.backup_passphrase_file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"The file FLOWPORT_BACKUP_PASSPHRASE_FILE names cannot be read: {error}.") from error
+    named = settings.backup_passphrase
+    if not named and settings.backup_passphrase_file is not None:
+        try:
+            named = settings.backup_passphrase_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSetting(f"The file FLOWPORT_BACKUP_PASSPHRASE_FILE names cannot be read: {error}.") from error
+    hide_in_logs(named)
+    return named
 
 
 def seal_passphrase(vault: Vault, passphrase: str) -> str:

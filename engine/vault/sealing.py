@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.errors import SecretUnreadable
+from engine.log_lines import hide_in_logs
 from engine.settings import BadSetting
 
 KEY_FILE = "secret.key"
@@ -30,7 +31,8 @@ class Vault:
         self._cipher = AESGCM(key)
 
     def seal(self, workspace_id: str, secret_id: str, value: str) -> str:
-        """The sealed text of a value: form, then base64 of nonce, cipher text and tag."""
+        """The sealed text of a value: form, then base64 of nonce, cipher text and tag. From here on no log shows the value."""
+        hide_in_logs(value)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, value.encode(), _bound_to(workspace_id, secret_id))
         return _FORM + base64.b64encode(nonce + sealed).decode()
@@ -40,9 +42,11 @@ class Vault:
         try:
             raw = base64.b64decode(sealed.removeprefix(_FORM), validate=True)
             nonce, text = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
-            return self._cipher.decrypt(nonce, text, _bound_to(workspace_id, secret_id)).decode()
+            value = self._cipher.decrypt(nonce, text, _bound_to(workspace_id, secret_id)).decode()
         except (InvalidTag, ValueError) as error:
             raise SecretUnreadable from error
+        hide_in_logs(value)
+        return value
 
 
 def open_vault(data: Path, key_file: Path | None = None) -> Vault:

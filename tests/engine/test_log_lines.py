@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from engine.log_lines import CURRENT_JOB, EACH_CALL, as_json, known, log_to_stderr
+from engine.log_lines import CURRENT_JOB, EACH_CALL, as_json, as_text, known, log_to_stderr
+from engine.vault.sealing import Vault
 
 SECRET = "canary-secret-value"
 log = logging.getLogger("engine.test")
@@ -67,6 +68,64 @@ def test_no_line_holds_a_secret(style, capsys: pytest.CaptureFixture[str]):
     assert "It failed" in line
     assert "Traceback" in line
     assert SECRET not in line
+
+
+def test_what_stands_in_a_line_makes_no_second_one_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]):
+    log_to_stderr()
+    forged = "x\n2026-01-01 INFO engine.test: Worker boot_9 is ready\r\x1b[2J\x85\u2028\u202e"
+
+    log.warning("No page at %s", forged)
+    line = last_line(capsys)
+    assert line.endswith(r"No page at x\n2026-01-01 INFO engine.test: Worker boot_9 is ready\r\x1b[2J\x85\u2028\u202e")
+    assert line.isprintable()
+
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        log.exception("It failed")
+    first, *below = last_line(capsys).split("\n")
+    assert first.endswith("It failed")
+    assert below[0] == "  Traceback (most recent call last):"
+    assert all(line.startswith("  ") and line.isprintable() for line in below)
+
+
+def test_a_json_line_holds_no_line_end_of_any_kind(capsys: pytest.CaptureFixture[str]):
+    log_to_stderr(style="json")
+
+    log.warning("a\x85b\u2028c\u202ed\x7f", extra=known(note="e\u2029"))
+
+    line = last_line(capsys)
+    assert line.isprintable()
+    assert json.loads(line)["message"] == "a\x85b\u2028c\u202ed\x7f"
+
+
+def test_a_line_of_another_process_is_one_line():
+    assert as_text("a\rb\x1b[2J\u2028c", "worker[7]") == r"worker[7] a\rb\x1b[2J\u2028c"
+
+
+def test_a_secret_is_hidden_from_the_moment_it_comes(capsys: pytest.CaptureFixture[str]):
+    log_to_stderr()
+    vault, other = Vault(b"k" * 32), "made-while-it-runs"
+    log.info("before: %s", other)
+    assert other in last_line(capsys)
+
+    sealed = vault.seal("ws_1", "sec_1", other)
+    log.info("after: %s", other)
+    assert other not in last_line(capsys)
+
+    read = "sealed-by-another-process"
+    sealed = Vault(b"k" * 32).seal("ws_1", "sec_2", read)
+    code = f"""
+import logging
+from engine.log_lines import log_to_stderr
+from engine.vault.sealing import Vault
+log_to_stderr()
+value = Vault(b"k" * 32).open("ws_1", "sec_2", {sealed!r})
+logging.getLogger("engine.test").info("opened: %s", value)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "opened: ••••" in ended.stderr
+    assert read not in ended.stderr
 
 
 def test_calls_have_lines_of_their_own_only_as_json(capsys: pytest.CaptureFixture[str]):
