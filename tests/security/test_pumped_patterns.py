@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from api.json_body import parse_json
+from engine.errors import InvalidJson
+from engine.flow.document import Document
+from engine.nodes import CATALOG
+from engine.nodes.sitemaps import read_sitemap
+from engine.outside.answers import read_object
+from engine.outside.simulated import answer
+from engine.pages.page_shape import PageTooTangled, check_shape
+from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, patterns_of_the_code
+from ui.playground.data import broken_finder
 
 PATTERNS, UNKNOWN = patterns_of_the_code()
 
@@ -29,6 +44,37 @@ GOOD = {
     "bounded": re.compile(r"\w{1,20}@\w{1,20}"),
     "anchored": re.compile(r"\A\s*x"),
 }
+SCHEMA = {"properties": {"mail": {"type": "string", "format": "email"}, "kind": {"enum": ["b", "c"]}}}
+
+
+def broken_references(text: str) -> list[str]:
+    """What the Playground looks for when a node is opened."""
+    document = Document.model_validate({name: greeting()[name] for name in ("format", "nodes", "edges")})
+    return broken_finder(document, "text_template", CATALOG)(text)
+
+
+def body(text: bytes) -> None:
+    with suppress(InvalidJson):
+        parse_json(text)
+
+
+def shape(text: str) -> None:
+    with suppress(PageTooTangled):
+        check_shape(text)
+
+
+#: What reads a text of somebody else, and a text that once took it seconds or minutes: (reader, beginning, repeated).
+READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
+    "sitemap of blank lines": (read_sitemap, b"", b"\n"),
+    "sitemap with a far address": (read_sitemap, b"<loc>", b" "),
+    "packed sitemap": (lambda text: read_sitemap(gzip.compress(text)), b"", b"\n"),
+    "opened braces": (broken_references, "", "{{"),
+    "a prompt of one letter": (lambda text: answer(text, output_schema=SCHEMA), "", "a"),
+    "a prompt of blank lines": (lambda text: answer(text, output_schema=SCHEMA), "", "\n"),
+    "an answer of one fence": (lambda text: read_object(text, {}), "```", "a"),
+    "a JSON string without an end": (body, b'{"a": ', b'"\\'),
+    "attributes of one tag": (shape, "<p", " a"),
+}
 
 
 @pytest.mark.parametrize("pattern", BAD.values(), ids=BAD)
@@ -49,3 +95,19 @@ def test_no_pattern_grows_faster_than_its_text():
 
 def test_every_pattern_is_written_where_it_can_be_read():
     assert UNKNOWN == [], "put together while the program runs: use str methods or RE2 (engine/flow/patterns.py)"
+
+
+@pytest.mark.parametrize(("reader", "beginning", "repeated"), READERS.values(), ids=READERS)
+def test_what_reads_a_text_grows_no_faster_than_the_text(
+    reader: Callable[[Any], object], beginning: Any, repeated: Any
+):
+    def seconds(times: int) -> float:
+        begun = time.thread_time()
+        reader(beginning + repeated * times)
+        return time.thread_time() - begun
+
+    times = 2_000
+    while (before := min(seconds(times) for _ in range(3))) < 0.002 and times < 500_000:
+        times *= 2
+    after = min(seconds(4 * times) for _ in range(3))
+    assert after < 0.01 or after < 8 * before, f"{times} times: {before:.4f} s, four times as much: {after:.4f} s"

@@ -1,0 +1,65 @@
+"""Pages, sitemaps and texts made to hold a worker up: their jobs end, and others notice nothing."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tests.live import flows
+from tests.security.beside import beside
+from tests.stand_ins.web_site import Page
+
+SIZE = 479 * 1024
+#: 80,000 attributes in one tag: each was compared with all before it, for 90 s.
+ATTRIBUTES = ("<html><body><p " + " ".join(f"a{number}" for number in range(80_000)))[: SIZE - 2] + ">x"
+#: Within every bound of check_shape, and minutes of work for the parser.
+CHOICES = "<html><body><select>" + "<option>x" * 150_000
+SITEMAP = gzip.compress(b"\n" * 170_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sitemaps(site):
+    """Named from the start: robots.txt is asked for once an hour."""
+    names = [f"/sitemap{number}.gz" for number in range(3)]
+    site.pages |= {name: Page(SITEMAP, content_type="application/gzip") for name in names}
+    site.pages["/robots.txt"] = Page(
+        "\n".join(f"Sitemap: {site.at(name)}" for name in names), content_type="text/plain"
+    )
+    return names
+
+
+def test_pages_that_a_parser_takes_minutes_for_hold_nobody_up(server, terminal, caller, site):
+    """Ten seconds of its CPU time are the parser's, in a process that is then killed."""
+    scrape = terminal.flow(flows.one_node(flows.read_page(), flows.URL))
+    site.pages |= {f"/attributes{number}": ATTRIBUTES for number in range(4)}
+    site.pages["/choices"] = CHOICES
+    with beside(server, terminal) as watch:
+        jobs = [caller.accepted(scrape, {"url": site.at(f"/attributes{number}")}) for number in range(4)]
+        refused = [caller.ended(job) for job in jobs]
+        stopped = caller.run(scrape, {"url": site.at("/choices")})
+    watch.check()
+    for job in (*refused, stopped):
+        assert (job["status"], job["error"]["code"]) == ("failed", "node_failed"), job
+        assert "cannot be read: its HTML is broken in a way that is not safe to read." in job["error"]["message"]
+
+
+def test_a_sitemap_of_blank_lines_holds_nobody_up(server, terminal, caller, site, sitemaps):
+    mapper = {"id": "mapper", "type": "website_mapper", "inputs": {"url": "{{ api_input.out.url }}"}}
+    find = terminal.flow(flows.one_node(mapper, flows.URL, title="Find the pages"))
+    site.pages["/"] = "<html><body><a href=/one>One</a></body></html>"
+    site.pages["/one"] = "<html><body>One</body></html>"
+    with beside(server, terminal) as watch:
+        job = caller.run(find, {"url": site.at("/")})
+    watch.check()
+    assert job["status"] == "completed", job
+    assert all(site.hits(name) for name in sitemaps)
+
+
+def test_a_prompt_of_one_letter_holds_nobody_up(server, terminal, caller, site):
+    asked = flows.prompt("simulated", {"name": "mail", "type": "string", "format": "email"})
+    ask = terminal.flow(flows.one_node(asked, {"name": "topic", "type": "string"}, title="Ask"))
+    with beside(server, terminal) as watch:
+        job = caller.run(ask, {"topic": "a" * 40_000})
+    watch.check()
+    assert job["status"] == "completed", job
