@@ -31,10 +31,13 @@ def sitemaps(site):
 
 def test_pages_that_a_parser_takes_minutes_for_hold_nobody_up(server, terminal, caller, site):
     """Ten seconds of its CPU time are the parser's, in a process that is then killed."""
-    scrape = terminal.flow(flows.one_node(flows.read_page(), flows.URL))
+    reads_a_page = flows.one_node(flows.read_page(), flows.URL)
+    scrape = terminal.flow(reads_a_page)
     site.pages |= {f"/attributes{number}": ATTRIBUTES for number in range(4)}
     site.pages["/choices"] = CHOICES
-    with beside(server, terminal) as watch:
+    site.pages["/story"] = "<html><body><main>The keeper lights the lamp at dusk.</main></body></html>"
+    page_of_the_neighbour = {"url": site.at("/story")}
+    with beside(server, terminal, flow=reads_a_page, payload=page_of_the_neighbour) as watch:
         jobs = [caller.accepted(scrape, {"url": site.at(f"/attributes{number}")}) for number in range(4)]
         refused = [caller.ended(job) for job in jobs]
         stopped = caller.run(scrape, {"url": site.at("/choices")})

@@ -17,6 +17,7 @@ from engine.flow.document import Document
 from engine.nodes import CATALOG
 from engine.nodes.sitemaps import read_sitemap
 from engine.outside.answers import read_object
+from engine.outside.manners import read_robots
 from engine.outside.simulated import answer
 from engine.pages.page_shape import PageTooTangled, check_shape
 from tests.factories import greeting
@@ -63,6 +64,12 @@ def shape(text: str) -> None:
         check_shape(text)
 
 
+def robots(text: str) -> None:
+    """Half names of programs, half rules for all of them."""
+    names = "".join(f"User-agent: program{number}\n" for number in range(len(text) // 2))
+    read_robots(names + "Allow: /\n" * (len(text) // 2))
+
+
 #: What reads a text of somebody else, and a text that once took it seconds or minutes: (reader, beginning, repeated).
 READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "sitemap of blank lines": (read_sitemap, b"", b"\n"),
@@ -73,6 +80,7 @@ READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "a prompt of blank lines": (lambda text: answer(text, output_schema=SCHEMA), "", "\n"),
     "an answer of one fence": (lambda text: read_object(text, {}), "```", "a"),
     "a JSON string without an end": (body, b'{"a": ', b'"\\'),
+    "names and rules of robots.txt": (robots, "", "x"),
     "attributes of one tag": (shape, "<p", " a"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from engine.flow.node_type import NodeFailed
 from engine.outside import manners as room
 from engine.outside.http import Door, OutboundRules, parse_allow_list
-from engine.outside.manners import Manners
+from engine.outside.manners import ROBOTS_NAME, Manners, read_robots
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -127,3 +127,22 @@ async def test_only_so_many_sites_are_remembered(monkeypatch):
             pass
     assert [url[7] for url in asked] == ["1", "2", "3", "4", "2"]
     assert len(manners._hosts) <= 4
+
+
+@pytest.mark.parametrize(
+    ("text", "page", "may"),
+    [
+        ("User-agent: *\nDisallow: /a", "/a", False),
+        ("User-agent: Googlebot\nDisallow: /a", "/a", True),
+        ("User-agent: Flowport\nDisallow: /a\n\nUser-agent: *\nDisallow: /b", "/b", True),
+        ("User-agent: flow*port # ours\nDisallow: /a", "/a", False),
+        ("user agent Flowport\nDisallow: /a", "/a", False),
+        ("User-agent: Googlebot\nUser-agent: Flowport\nDisallow: /a", "/a", False),
+        ("User-agent: Flowport\nDisallow: /a\nUser-agent: Googlebot\nAllow: /a", "/a", False),
+        ("User-agent: Flowport\nDisallow: /b\nUser-agent:\nDisallow: /a", "/a", True),
+        ("User-agents: Flowport\nDisallow: /a", "/a", True),
+        ("User-agent: other\nDisallow: /a", "/a", True),
+    ],
+)
+def test_rules_for_other_programs_are_not_ours(text, page, may):
+    assert read_robots(text).can_fetch(f"https://example.com{page}", ROBOTS_NAME) is may
