@@ -19,7 +19,7 @@ async def read_batch(context: Context, request: Request) -> Response:
     sent = parameters.query(request, "limit", "cursor")
     limit = parameters.whole_number("limit", sent.get("limit", "50"), 1, 100)
     batch = await context.database.read(
-        get_batch, caller.workspace_id, caller.environment, request.path_params["batch_id"], limit, sent.get("cursor")
+        get_batch, caller.workspace_id, caller.scope, request.path_params["batch_id"], limit, sent.get("cursor")
     )
     body = {
         "batch_id": batch.id,

@@ -16,7 +16,7 @@ from api.readiness import Readiness
 from api.refusals import RefusalRecorder
 from api.sent_fields import SentFieldRecorder
 from engine.errors import ShuttingDown
-from engine.jobs.accept import Caller
+from engine.jobs.accept import Caller, read_key_again
 from engine.jobs.hub import Hub, wait_until_ended
 from engine.settings import Settings
 from storage.database import Database
@@ -53,10 +53,20 @@ class Context:
         if self.stopping.is_set():
             raise ShuttingDown(retry_after=5)
 
-    async def until_ended(self, caller: Caller, job_id: str, seconds: float) -> None:
-        """Waits until the job has ended, the time is over or the server stops; the caller reads the job again."""
-        waiting = wait_until_ended(self.database, self.hub, caller.workspace_id, job_id, seconds)
+    def caller_now(self, caller: Caller) -> Caller:
+        """The same caller with the key as it is now, for a call that has waited. Raises Unauthorized."""
+        return self.database.look_up(read_key_again, caller)
+
+    async def until_ended(self, caller: Caller, job_id: str, seconds: float) -> Caller:
+        """Waits until the job has ended, the time is over or the server stops; the handler reads the job again.
+
+        The key is looked up at each wake-up: the answer is the caller as it is at the end. Raises Unauthorized.
+        """
+        waiting = wait_until_ended(
+            self.database, self.hub, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller)
+        )
         await self.unless_stopping(waiting)
+        return self.caller_now(caller)
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The answer of `work`, or None as soon as the server stops."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -12,9 +13,10 @@ from api import parameters
 from api.context import Context
 from api.job_view import dump
 from engine.clock import to_rfc3339
-from engine.jobs.accept import Caller
+from engine.errors import NotFound, Unauthorized
+from engine.jobs.accept import Caller, read_key_again
 from storage.events import EventRow, list_events
-from storage.jobs import find_job, get_job
+from storage.jobs import JobRow, get_job
 
 #: A comment is sent after so many seconds without an event, so that nothing between takes the stream for dead.
 COMMENT_SECONDS = 15
@@ -24,12 +26,12 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def stream_events(context: Context, request: Request) -> Response:
-    """Everything that happened, then everything that happens; ends with the job's last event."""
+    """Everything that happened, then everything that happens; ends with the job's last event, or when the key counts no more."""
     caller = context.caller(request)
     parameters.query(request)
     job_id: str = request.path_params["job_id"]
     after = _last_event_id(request)
-    await context.database.read(get_job, caller.workspace_id, job_id, caller.environment)
+    await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
     if request.method == "HEAD":
         return Response(headers=_HEADERS, media_type="text/event-stream")
     return StreamingResponse(_follow(context, caller, job_id, after), headers=_HEADERS, media_type="text/event-stream")
@@ -37,9 +39,12 @@ async def stream_events(context: Context, request: Request) -> Response:
 
 async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
     async with context.hub.subscribe(job_id) as changes:  # before reading: no change is missed
+        heard = True
         while not context.stopping.is_set():
-            job = await context.database.read(find_job, caller.workspace_id, job_id)
-            rows = await context.database.read(list_events, caller.workspace_id, job_id, after, _PAGE)
+            try:
+                job, rows = await context.database.read(_read_on, caller, job_id, after)
+            except (Unauthorized, NotFound):
+                return  # the key was revoked, has expired or may not see this job any more; or the job is gone
             for row in rows:
                 after = row.seq
                 yield event_text(job_id, row)
@@ -47,10 +52,18 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
                     return
             if len(rows) == _PAGE:
                 continue
-            if job is None or (job.ended and not rows):
+            if job.ended and not rows:
                 return
-            if not await context.unless_stopping(changes.wait(COMMENT_SECONDS)):
+            if not heard and not rows:
                 yield b": still here\n\n"
+            heard = await context.unless_stopping(changes.wait(COMMENT_SECONDS))
+
+
+def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple[JobRow, list[EventRow]]:
+    """What has happened since event `after`. Raises Unauthorized and NotFound as a new request would."""
+    caller = read_key_again(session, caller)
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
 
 
 def event_text(job_id: str, row: EventRow) -> bytes:

@@ -148,7 +148,7 @@ class Mcp:
         accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
         request.state.job_id = accepted.job_id
         self._context.sent_fields.note(caller, tool.flow_id, [payload])
-        await self._context.until_ended(caller, accepted.job_id, WAIT_SECONDS)
+        caller = await self._context.until_ended(caller, accepted.job_id, WAIT_SECONDS)
         view = await self._context.database.read(_read_view, caller, accepted.job_id)
         match view["status"]:
             case "completed":
@@ -170,7 +170,7 @@ def _caller(ctx: Any) -> Caller:
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
-    job = get_job(session, caller.workspace_id, job_id, caller.environment)
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
     return job_view(job, read_value(session, job_id, "result") if job.has_result else None)
 
 

@@ -95,7 +95,7 @@ def _options(request: Request, route: str) -> SubmitOptions:
 async def _ended(
     context: Context, request: Request, caller: Caller, accepted: Accepted, wait: int, headers: dict[str, str]
 ) -> Response | None:
-    await context.until_ended(caller, accepted.job_id, wait)
+    caller = await context.until_ended(caller, accepted.job_id, wait)
     answer, job = await job_answer(context, request, caller, accepted.job_id)
     if not job.ended:
         return None

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
-from storage.jobs import JobRow, as_job, select_jobs
+from storage.jobs import JobRow, KeyScope, as_job, select_jobs
 from storage.models import Batch, Job
 from storage.statements import Statement
 
@@ -41,23 +41,22 @@ class BatchRow:
 
 
 def get_batch(
-    session: Session, workspace_id: str, environment: str, batch_id: str, limit: int, cursor: str | None
+    session: Session, workspace_id: str, scope: KeyScope, batch_id: str, limit: int, cursor: str | None
 ) -> BatchRow:
-    """A batch of this workspace and environment. Raises NotFound, and ParameterInvalid for a cursor that is not ours."""
+    """A batch of this workspace that the key sees. Raises NotFound, and ParameterInvalid for a cursor that is not ours."""
     after = "" if cursor is None else _read_cursor(cursor)
-    total = session.scalar(
-        select(Batch.total).where(
-            Batch.id == batch_id, Batch.workspace_id == workspace_id, Batch.environment == environment
-        )
+    found = select(Batch.total).where(
+        Batch.id == batch_id, Batch.workspace_id == workspace_id, Batch.environment == scope.environment
     )
+    total = session.scalar(found if scope.flow_ids is None else found.where(Batch.flow_id.in_(scope.flow_ids)))
     if total is None:
         raise NotFound(f"No batch has the id {batch_id!r}")
     counts = session.execute(select(Job.status, func.count()).where(Job.batch_id == batch_id).group_by(Job.status))
-    found = session.scalars(
+    ids = session.scalars(
         select(Job.id).where(Job.batch_id == batch_id, Job.id > after).order_by(Job.id).limit(limit + 1)
     ).all()
-    page = tuple(found[:limit])
-    more = len(found) > limit
+    page = tuple(ids[:limit])
+    more = len(ids) > limit
     return BatchRow(batch_id, total, {row[0]: row[1] for row in counts}, page, _make_cursor(page[-1]) if more else None)
 
 

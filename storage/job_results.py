@@ -1,4 +1,4 @@
-"""Results of several jobs at once, for lists: large ones are left out."""
+"""Results of jobs: their sizes and stored texts, and small ones for webhooks. The caller has read the jobs of its workspace."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ from storage.models import Job, Value
 
 #: A result above this is not part of a list (or of a webhook): 256 KiB.
 LIST_CAP = 256 * 1024
+
+
+_RESULT = (Value.node_id == "", Value.index_path == "", Value.name == "result")
+
+
+def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    """Job id -> bytes of its stored result; without those that have none."""
+    rows = session.execute(select(Value.job_id, Value.size).where(Value.job_id.in_(job_ids), *_RESULT))
+    return {row.job_id: row.size for row in rows}
+
+
+def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, bytes]:
+    """Job id -> its stored result as JSON in UTF-8."""
+    rows = session.execute(select(Value.job_id, Value.data).where(Value.job_id.in_(job_ids), *_RESULT))
+    return {row.job_id: row.data.encode() for row in rows}
 
 
 def small_results(session: Session, workspace_id: str, job_ids: Sequence[str]) -> tuple[dict[str, Json], set[str]]:

@@ -73,12 +73,22 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class KeyScope:
+    """What a key sees of its workspace: jobs and batches of its environment and of the flows it may call; None = every flow."""
+
+    environment: str
+    flow_ids: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
 class JobFilters:
     """What a list is narrowed to; None and empty mean all. `created_after` and `created_before` are milliseconds."""
 
     statuses: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     flow_id: str | None = None
+    #: The flows that whoever asks may see; None = every flow, empty = none.
+    flow_ids: frozenset[str] | None = None
     flow_version: int | None = None
     key_id: str | None = None
     batch_id: str | None = None
@@ -122,9 +132,12 @@ def as_job(row: Row[*tuple[Any, ...]]) -> JobRow:
     return JobRow(**row._mapping)
 
 
-def find_job(session: Session, workspace_id: str, job_id: str) -> JobRow | None:
-    """A job of this workspace, in whatever environment."""
-    row = session.execute(select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)).one_or_none()
+def find_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow | None:
+    """A job of this workspace, in whatever environment; with `scope` only one that this key sees."""
+    statement = select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)
+    if scope is not None:
+        statement = statement.where(*_narrowed(JobFilters(environments=(scope.environment,), flow_ids=scope.flow_ids)))
+    row = session.execute(statement).one_or_none()
     return None if row is None else as_job(row)
 
 
@@ -154,10 +167,10 @@ def longest_wait_ms(session: Session) -> int:
     return 0 if row is None or row[0] is None else max(0, now(session) - row[0])
 
 
-def get_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
-    """The same, raising NotFound; with `environment` also for jobs of another one."""
-    job = find_job(session, workspace_id, job_id)
-    if job is None or (environment is not None and job.environment != environment):
+def get_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow:
+    """The same. Raises NotFound."""
+    job = find_job(session, workspace_id, job_id, scope)
+    if job is None:
         raise NotFound(f"No job has the id {job_id!r}")
     return job
 
@@ -173,7 +186,7 @@ def list_jobs(
     rows = session.execute(statement.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)).all()
     jobs = tuple(as_job(row) for row in rows[:limit])
     more = len(rows) > limit
-    return JobPage(jobs, _make_cursor(jobs[-1]) if more and jobs else None)
+    return JobPage(jobs, cursor_after(jobs[-1]) if more and jobs else None)
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
@@ -231,6 +244,8 @@ def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(Job.status.in_(filters.statuses))
     if filters.environments:
         found.append(Job.environment.in_(filters.environments))
+    if filters.flow_ids is not None:
+        found.append(Job.flow_id.in_(filters.flow_ids))
     for column, value in (
         (Job.flow_id, filters.flow_id),
         (Job.flow_version, filters.flow_version),
@@ -250,7 +265,8 @@ def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
     return found
 
 
-def _make_cursor(job: JobRow) -> str:
+def cursor_after(job: JobRow) -> str:
+    """The cursor of the page that begins after this job."""
     return base64.urlsafe_b64encode(f"{job.created_at}:{job.id}".encode()).decode().rstrip("=")
 
 

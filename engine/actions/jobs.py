@@ -17,7 +17,15 @@ from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
 from engine.ids import JobId, new_id
-from engine.jobs.accept import Accepted, Caller, SubmitOptions, accept, flow_limit_ms, steps_of
+from engine.jobs.accept import (
+    Accepted,
+    Caller,
+    SubmitOptions,
+    accept,
+    flow_limit_ms,
+    read_key_again,
+    steps_of,
+)
 from engine.jobs.bell import job_changed
 from engine.jobs.changes import cancel_job
 from engine.jobs.limits import LimitsView
@@ -77,9 +85,13 @@ def submit(
     return accept(session, caller, flow_id, payload, options)
 
 
-def cancel(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
-    """Cancels a queued job now; asks the worker of a running one to stop. Raises NotFound, JobNotCancellable."""
-    return cancel_job(session, workspace_id, job_id, environment)
+def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:
+    """Cancels a queued job now; asks the worker of a running one to stop.
+
+    Raises Unauthorized, NotFound also for a job this key does not see, JobNotCancellable.
+    """
+    caller = read_key_again(session, caller)
+    return cancel_job(session, caller.workspace_id, job_id, caller.scope)
 
 
 def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:

@@ -36,6 +36,7 @@ from engine.jobs.values import encoded
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow
 from storage.job_changes import insert_job
+from storage.jobs import KeyScope
 from storage.keys import find_caller, read_caller
 from storage.models import FlowVersion, Idempotency
 from storage.usage import Caps
@@ -60,6 +61,11 @@ class Caller:
     monthly: int | None = None
     #: Of the secret that was sent: after a rotation one of two.
     key_hash: str = ""
+
+    @property
+    def scope(self) -> KeyScope:
+        """Which jobs and batches this caller sees."""
+        return KeyScope(self.environment, self.flow_ids)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ def accept(
     IdempotencyKeyReused, MonthlyQuotaExceeded, ConcurrencyLimitExceeded.
     """
     caller = read_key_again(session, caller)
+    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of a job of this flow
     scope, fingerprint = "", ""
     if options.idempotency_key is not None:
         scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
@@ -197,17 +204,29 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
 
 def find_live_flow(session: Session, caller: Caller, flow_id: str) -> CalledFlow:
     """Id, live version and settings of a flow this caller may call. Raises NotFound, NotAllowed, NotDeployed."""
+    check_flow_allowed(session, caller, flow_id)
     flow = find_called_flow(session, caller.workspace_id, flow_id)
     if flow is None:
-        raise NotFound(f"No flow has the id {flow_id!r}")
-    if caller.flow_ids is not None and flow.id not in caller.flow_ids:
-        raise NotAllowed(
-            f"The key “{caller.label}” may not call this flow",
-            remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
-        )
+        raise _no_such_flow(flow_id)
     if flow.live_version is None:
         raise NotDeployed
     return flow
+
+
+def check_flow_allowed(session: Session, caller: Caller, flow_id: str) -> None:
+    """Raises NotAllowed when this key is limited to other flows, and NotFound when there is no such flow either."""
+    if caller.flow_ids is None or flow_id in caller.flow_ids:
+        return
+    if find_called_flow(session, caller.workspace_id, flow_id) is None:
+        raise _no_such_flow(flow_id)
+    raise NotAllowed(
+        f"The key “{caller.label}” may not call this flow",
+        remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
+    )
+
+
+def _no_such_flow(flow_id: str) -> NotFound:
+    return NotFound(f"No flow has the id {flow_id!r}")
 
 
 def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:

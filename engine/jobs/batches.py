@@ -16,6 +16,7 @@ from engine.ids import new_id
 from engine.jobs.accept import (
     Caller,
     SubmitOptions,
+    check_flow_allowed,
     choose_version,
     find_earlier,
     find_live_flow,
@@ -57,6 +58,7 @@ def accept_batch(
     never refuses a batch.
     """
     caller = read_key_again(session, caller)
+    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of jobs of this flow
     caps = Caps(caller.concurrency, caller.monthly)
     scope, fingerprint = "", ""
     if options.idempotency_key is not None:

@@ -24,7 +24,7 @@ from storage.job_changes import (
     requeue_job,
     take_forgotten,
 )
-from storage.jobs import JobRow, get_job
+from storage.jobs import JobRow, KeyScope, get_job
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
 
@@ -82,9 +82,9 @@ def give_back(session: Session, job_id: str, holder: Holder, *, unpunished: bool
     return True
 
 
-def cancel_job(session: Session, workspace_id: str, job_id: str, environment: str | None = None) -> JobRow:
+def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow:
     """Queued: cancelled now. Processing: its worker is asked to stop. Raises NotFound, JobNotCancellable."""
-    job = get_job(session, workspace_id, job_id, environment)
+    job = get_job(session, workspace_id, job_id, scope)
     if job.status == "queued":
         finish(session, job_id, "cancelled", holder=None)
     elif job.status == "processing":

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -142,15 +142,21 @@ class Hub:
 
 async def wait_for_end(database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float) -> JobRow:
     """The job when it has ended, or as it is after so many seconds. Raises NotFound. Holds no connection meanwhile."""
-    await wait_until_ended(database, hub, workspace_id, job_id, seconds)
+    await wait_until_ended(database, hub, workspace_id, job_id, seconds, lambda: None)
     return await database.read(get_job, workspace_id, job_id)
 
 
-async def wait_until_ended(database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float) -> None:
-    """The same for those who read the job themselves; after each notice only its status is looked up."""
+async def wait_until_ended(
+    database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float, check: Callable[[], object]
+) -> None:
+    """The same for those who read the job themselves; after each notice only its status is looked up.
+
+    `check` is called before each look and raises when whoever waits may not any more.
+    """
     until = time.monotonic() + seconds
     async with hub.subscribe(job_id) as changes:
         while True:
+            check()
             status = database.look_up(find_status, workspace_id, job_id)
             if status is None:
                 raise NotFound(f"No job has the id {job_id!r}")

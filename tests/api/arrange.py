@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 from sqlalchemy import text
 
-from api.create_api import PublicApi
+from api.create_api import PublicApi, create_api
+from api.json_body import BodyLimits
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as, save_draft, save_version
 from engine.actions.keys import NewKey, create_key
 from engine.actions.principal import Principal, command_line
-from engine.actions.workspaces import create_workspace
+from engine.actions.workspaces import create_workspace, ensure_workspace
 from engine.clock import MovedClock
 from engine.flow.document import Document, Edge, Node
 from engine.jobs.changes import finish
-from storage.database import Database
+from engine.jobs.hub import Hub
+from engine.settings import Settings
+from storage.database import Database, open_database
 from storage.flows import get_draft
 from storage.job_changes import Holder, claim_job
 
@@ -128,6 +133,26 @@ class House:
     async def _call(self, method: str, path: str, key: str | None, **options: Any) -> httpx.Response:
         sent = {"Authorization": f"Bearer {self.key if key is None else key}"} | options.pop("headers", {})
         return await self.client.request(method, f"/public/v1{path}", headers=sent, **options)
+
+
+@contextlib.asynccontextmanager
+async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> AsyncIterator[House]:
+    """A workspace with a key and a deployed flow behind the real public API, on a data folder that has its tables."""
+    database = open_database(data, clock=clock)
+    hub = Hub(database)
+    database.info["bell"] = hub
+    limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3)
+    api = create_api(database, hub, Settings(data=data), body_limits=limits)
+    principal = command_line(database.write_now(ensure_workspace, plan))
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:
+            house = House(database, api, principal, clock, client)
+            house.key = house.new_key().key
+            house.flow_id = house.new_flow()
+            yield house
+        await api.close()
+    finally:
+        database.close()
 
 
 def queued_messages(database: Database) -> list[str]:
