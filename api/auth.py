@@ -82,6 +82,7 @@ def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
         flow_ids=row.flow_ids,
         concurrency=row.concurrency,
         monthly=row.monthly,
+        requests=row.requests,
     )
     request.state.caller = caller
     return caller

@@ -14,8 +14,9 @@ from api.call_figures import CallFigures
 from api.json_body import BodyLimits
 from api.readiness import Readiness
 from api.refusals import RefusalRecorder
+from api.request_rate import WITHOUT_A_KEY, RequestRates, network_of, too_many
 from api.sent_fields import SentFieldRecorder
-from engine.errors import ShuttingDown
+from engine.errors import ShuttingDown, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
 from engine.jobs.hub import Hub, wait_until_ended
 from engine.settings import Settings
@@ -37,16 +38,36 @@ class Context:
     sent_fields: SentFieldRecorder
     body_limits: BodyLimits
     calls: CallFigures = field(default_factory=CallFigures)
+    rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request) -> Caller:
-        """Who calls. Raises Unauthorized."""
-        return authenticate(self.database, self.key_uses, request)
+        """Who calls. Counts the request. Raises Unauthorized and RateLimited."""
+        return self._counted(request, authenticate(self.database, self.key_uses, request))
 
     def submitter(self, request: Request) -> Caller:
-        """Who calls, for a call whose transaction reads the key again. Raises Unauthorized."""
-        return self.submitters.find(request)
+        """Who calls, for a call whose transaction reads the key again. Raises as `caller`."""
+        return self._counted(request, self.submitters.find(request))
+
+    def count_refused(self, request: Request) -> None:
+        """Counts a call that was refused before it was known who calls: for its key, or for its address. Raises RateLimited."""
+        try:
+            self.submitter(request)
+        except Unauthorized:
+            self._count_stranger(request)
+
+    def _count_stranger(self, request: Request) -> None:
+        address = network_of(request.client.host if request.client else "")
+        request.state.rate = rate = self.rates.count(f"address {address}", WITHOUT_A_KEY)
+        if rate is not None and rate.over:
+            raise too_many(rate, label=None)
+
+    def _counted(self, request: Request, caller: Caller) -> Caller:
+        request.state.rate = rate = self.rates.count(f"key {caller.key_id}", caller.requests)
+        if rate is not None and rate.over:
+            raise too_many(rate, label=caller.label)
+        return caller
 
     def refuse_when_stopping(self) -> None:
         """New work is not taken while the server stops. Raises ShuttingDown."""

@@ -28,8 +28,9 @@ from api.mcp import Mcp
 from api.openapi import BASE
 from api.refusals import RefusalRecorder
 from api.request_ids import request_id_from
+from api.request_rate import Rate
 from api.sent_fields import SentFieldRecorder
-from engine.errors import LimitReached, ParameterInvalid, Refusal
+from engine.errors import LimitReached, ParameterInvalid, RateLimited, Refusal, Unavailable
 from engine.jobs.accept import Caller
 from engine.jobs.hub import Hub
 from engine.jobs.limits import limits_now
@@ -129,18 +130,33 @@ class PublicApi:
             return  # an event stream breaks off; its reader goes on with Last-Event-ID
         request_id = request.state.request_id
         caller = getattr(request.state, "caller", None)
+        if caller is None:
+            refusal = self._or_too_many(request, refusal)
         flow_id = request.scope.get("path_params", {}).get("flow_id", "")
         key_hash = None if caller else key_hash_of(request)
         self._context.refusals.record(refusal, request_id, caller, flow_id, key_hash)
-        headers = await self._limits(caller) if isinstance(refusal, LimitReached) and caller else {}
+        headers = await self._limits(request, refusal, caller) if isinstance(refusal, LimitReached) else {}
         await problem_response(refusal, request_id, headers)(request.scope, request.receive, answer)
 
-    async def _limits(self, caller: Caller) -> dict[str, str]:
+    def _or_too_many(self, request: Request, refusal: Refusal) -> Refusal:
+        """The refusal of a call that nobody has counted yet, or that it was one too many."""
+        try:
+            self._context.count_refused(request)
+        except RateLimited as limited:
+            return limited
+        except Unavailable:
+            log.debug("%s: whose call this is was not to be learned", request.state.request_id)
+        return refusal
+
+    async def _limits(self, request: Request, refusal: Refusal, caller: Caller | None) -> dict[str, str]:
         """What is left, for a caller who hit a limit; without it when the store does not answer."""
+        rate: Rate | None = getattr(request.state, "rate", None)
+        if caller is None or isinstance(refusal, RateLimited):
+            return limit_headers(None, rate)
         caps = Caps(caller.concurrency, caller.monthly)
         with contextlib.suppress(Refusal):
             limits = await self._context.database.read(limits_now, caller.workspace_id, caller.key_id, caps)
-            return limit_headers(limits)
+            return limit_headers(limits, rate)
         return {}
 
 

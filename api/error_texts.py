@@ -70,7 +70,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan.",
     ),
     "rate_limited": (
-        "Too many requests came in a short time.",
+        "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second.",
         "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
     ),
     "internal": (

@@ -78,7 +78,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Location": {"description": "Path of the job or batch.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before the next call.", "schema": {"type": "integer"}},
     "RateLimit": {
-        "description": 'What is left, like `"concurrency";r=3, "monthly";r=871;t=554400`.',
+        "description": 'What is left, like `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`.',
         "schema": {"type": "string"},
     },
 }

@@ -34,7 +34,11 @@ async def run_flow(context: Context, request: Request) -> Response:
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
-    headers = {"Location": job_path(accepted.job_id), **limit_headers(accepted.limits), **_replayed(accepted.replayed)}
+    headers = {
+        "Location": job_path(accepted.job_id),
+        **limit_headers(accepted.limits, request.state.rate),
+        **_replayed(accepted.replayed),
+    }
     if wait:
         answer = await _ended(context, request, caller, accepted, wait, headers)
         if answer is not None:
@@ -55,7 +59,7 @@ async def run_batch(context: Context, request: Request) -> Response:
         context.sent_fields.note(caller, flow_id, body["items"])
     headers = {
         "Location": f"/public/v1/batches/{accepted.batch_id}",
-        **limit_headers(accepted.limits),
+        **limit_headers(accepted.limits, request.state.rate),
         **_replayed(accepted.replayed),
     }
     view = {

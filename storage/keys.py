@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import MINUTE
 from engine.errors import NotFound
+from engine.plans import PLANS
 from storage.database import now
 from storage.models import ApiKey, ApiKeySecret
 from storage.statements import Statement, from_json
@@ -27,6 +28,8 @@ class CallerRow:
     flow_ids: frozenset[str] | None
     concurrency: int | None
     monthly: int | None
+    #: Requests a second, by the workspace's plan; None = any number.
+    requests: int | None
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,16 @@ class KeyRow:
 
 _FIND_CALLER = Statement(
     """
-    select k.workspace_id, k.id, k.environment, k.label, s.prefix, k.flow_ids, k.concurrency, k.monthly
-      from api_key_secrets s join api_keys k on k.id = s.key_id
+    select k.workspace_id, k.id, k.environment, k.label, s.prefix, k.flow_ids, k.concurrency, k.monthly, w.plan
+      from api_key_secrets s join api_keys k on k.id = s.key_id join workspaces w on w.id = k.workspace_id
      where s.hash = :hash and (s.valid_until is null or s.valid_until > :at)
        and k.revoked_at is null and (k.expires_at is null or k.expires_at > :at)
     """
 )
 _READ_CALLER = Statement(
     """
-    select k.workspace_id, k.id, k.environment, k.label, '', k.flow_ids, k.concurrency, k.monthly
-      from api_keys k
+    select k.workspace_id, k.id, k.environment, k.label, '', k.flow_ids, k.concurrency, k.monthly, w.plan
+      from api_keys k join workspaces w on w.id = k.workspace_id
      where k.id = :key_id and k.workspace_id = :workspace_id
        and k.revoked_at is null and (k.expires_at is null or k.expires_at > :at)
     """
@@ -160,10 +163,11 @@ def hold_key(session: Session, workspace_id: str, key_id: str) -> ApiKey:
 def _caller(row: Any) -> CallerRow | None:
     if row is None:
         return None
-    workspace_id, key_id, environment, label, prefix, stored, concurrency, monthly = row
+    workspace_id, key_id, environment, label, prefix, stored, concurrency, monthly, plan = row
     flow_ids = from_json(stored)
     allowed = None if flow_ids is None else frozenset(flow_ids)
-    return CallerRow(workspace_id, key_id, environment, label, prefix, allowed, concurrency, monthly)
+    requests = PLANS[plan].requests
+    return CallerRow(workspace_id, key_id, environment, label, prefix, allowed, concurrency, monthly, requests)
 
 
 def _row(key: ApiKey, secrets: list[ApiKeySecret], at: int) -> KeyRow:

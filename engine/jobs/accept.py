@@ -59,6 +59,8 @@ class Caller:
     flow_ids: frozenset[str] | None = None
     concurrency: int | None = None
     monthly: int | None = None
+    #: Requests a second; None = any number.
+    requests: int | None = None
     #: Of the secret that was sent: after a rotation one of two.
     key_hash: str = ""
 
@@ -198,6 +200,7 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
         flow_ids=row.flow_ids,
         concurrency=row.concurrency,
         monthly=row.monthly,
+        requests=row.requests,
         key_hash=caller.key_hash,
     )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from api.create_api import ROUTES, is_public
 from api.openapi import BASE
 from api.operations import OPERATIONS
 from api.schemas import ProblemDetails
-from storage.models import Value
 from tests.api.arrange import SERVER, House
 
 #: Deny by default: every route and who may call it. A new route is refused by this table until it is listed.
@@ -97,8 +96,8 @@ async def test_no_answer_sets_a_cookie_or_opens_the_api_to_other_sites(house: Ho
 
 async def test_a_fault_of_ours_is_answered_without_its_details(house: House, caplog: pytest.LogCaptureFixture):
     job_id = (await house.submit()).json()["job_id"]
-    house.finish(job_id)
-    house.database.write_now(_spoil_result, job_id)
+    house.finish(job_id, "failed")
+    house.database.write_now(_spoil_error, job_id)
 
     response = await house.get(f"/jobs/{job_id}")
 
@@ -199,8 +198,8 @@ async def test_the_document_of_the_whole_api_is_served(house: House):
     assert response.headers["content-type"] == "application/json"
 
 
-def _spoil_result(session: Session, job_id: str) -> None:
-    session.execute(update(Value).where(Value.job_id == job_id, Value.name == "result").values(data="{"))
+def _spoil_error(session: Session, job_id: str) -> None:
+    session.execute(text("update jobs set error = '{broken' where id = :id"), {"id": job_id})
 
 
 def _fill_disk(session: Session) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from api.create_api import EVENT_STREAM, ROUTES
 from engine.actions.flows import change_flow_settings
 from engine.actions.keys import change_key, revoke_key
 from engine.clock import HOUR, MovedClock
-from engine.jobs.bell import job_changed
 from storage.job_changes import claim_job
 from tests.api.arrange import House, open_house
 
@@ -151,9 +149,7 @@ async def test_a_call_that_waits_is_refused_when_its_key_counts_no_more(
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired", "limited to another flow"])
-async def test_an_open_stream_ends_when_its_key_counts_no_more(
-    house: House, address: str, other_flow: str, how: str
-):
+async def test_an_open_stream_ends_when_its_key_counts_no_more(house: House, address: str, other_flow: str, how: str):
     made = house.new_key(expires_at=house.clock.now() + HOUR)
     job_id = await accepted(house)
     house.database.write_now(claim_job, "boot_test", job_id)

@@ -109,7 +109,8 @@ class LimitsPage:
     def _draw_plan(self) -> None:
         limits = self.seen.limits
         words_of = {
-            name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}"
+            name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}, "
+            f"{_number(plan.requests)} {_('a second per key')}"
             for name, plan in PLANS.items()
         }
         with (
