@@ -27,10 +27,9 @@ from api.openapi import BASE, FlowContract, api_document, flow_document
 from api.operations import OPERATIONS
 from api.schema_words import field_rows
 from engine.actions.deployments import endpoint_path
-from engine.actions.samples import example_payload
 from engine.errors import FieldError, Refusal
 from engine.examples import code_examples
-from engine.flow.contract import input_fields, payload_schema, result_schema
+from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG, NODE_TYPES
 from engine.safe_markdown import clean_html
@@ -243,17 +242,23 @@ def _example(kind: type[Refusal]) -> Refusal:
 def _read_flow(
     session: Session, workspace_id: str | None, flow_id: str
 ) -> tuple[FlowRow, Document, dict[str, Any]] | None:
-    """The flow and the document its docs describe: the live version, else the newest, else the draft."""
+    """The flow, the document its docs describe (the live version, else the newest) and a payload that fits.
+
+    People of its workspace see the draft of a flow that was never saved. The payload is a saved sample or made up: what somebody
+    typed for a run is nobody else's.
+    """
     found = find_public_docs_flow(session, workspace_id, flow_id)
     if found is None:
         return None
     owner, flow = found
     number = flow.live_version or flow.newest_version
+    if not number and owner != workspace_id:
+        return None
     text = (
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
     document = load_document(text)
-    return flow, document, example_payload(session, owner, flow.id, document)
+    return flow, document, sample_payload(document)
 
 
 def _sign_in_first(request: Request, person: Person | None) -> Response:

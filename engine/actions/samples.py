@@ -1,4 +1,4 @@
-"""The payload shown in code and forms for a flow: real where there is a real one."""
+"""The payload shown to people of the workspace in code and forms for a flow: real where there is a real one. Never for docs."""
 
 from __future__ import annotations
 
