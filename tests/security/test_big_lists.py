@@ -1,0 +1,151 @@
+"""Lists of jobs with large results: a page has its bytes bounded, and many lists at once do not fill the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy.orm import Session
+
+from api.jobs import PAGE_BYTES
+from engine.clock import MovedClock
+from engine.ids import new_id
+from storage.job_changes import Holder, claim_job, end_job, insert_job
+from storage.job_results import LIST_CAP
+from storage.workspaces import pick_workspace
+from tests.api.arrange import House, open_house
+from tests.factories import greeting
+from tests.live.caller import Caller, Terminal
+from tests.live_server import LiveServer
+from tests.security.beside import beside
+
+#: Of the attack: as many lists at once, of as many jobs, each with almost as large a result as a list holds.
+LISTS, JOBS, RESULT_BYTES = 24, 100, 250 * 1024
+
+
+def add_ended_job(session: Session, workspace_id: str, flow_id: str, result: str) -> str:
+    """A job that has completed with this JSON as its result, as callers and workers leave it."""
+    job_id = new_id("job")
+    row = {
+        "id": job_id,
+        "workspace_id": workspace_id,
+        "flow_id": flow_id,
+        "flow_version": 1,
+        "environment": "live",
+        "counted": False,
+        "limit_ms": 60_000,
+        "steps_total": 1,
+        "request_id": "",
+    }
+    insert_job(session, row, ("{}", 2))
+    claim_job(session, "boot_gone", job_id)
+    holder = Holder("boot_gone", 1)
+    assert end_job(session, job_id, "completed", holder=holder, result=(result, len(result.encode())))
+    return job_id
+
+
+def text_of(size: int, letter: str = "x") -> str:
+    """A result of so many bytes."""
+    return json.dumps({"text": letter * (size - len('{"text": ""}'))})
+
+
+# In process: what a page holds.
+
+
+@pytest.fixture
+async def house(new_data: Path) -> AsyncIterator[House]:
+    async with open_house(new_data, MovedClock(), "enterprise") as made:
+        yield made
+
+
+def add(house: House, *results: str) -> list[str]:
+    def all_of_them(session: Session) -> list[str]:
+        return [add_ended_job(session, house.principal.workspace_id, house.flow_id, result) for result in results]
+
+    return house.database.write_now(all_of_them)
+
+
+async def pages_of(house: House, query: str) -> list[httpx.Response]:
+    pages = [await house.get(f"/jobs?{query}")]
+    while cursor := pages[-1].json()["next_cursor"]:
+        pages.append(await house.get(f"/jobs?{query}&cursor={cursor}"))
+    return pages
+
+
+async def test_a_page_ends_before_it_is_too_large_and_its_cursor_goes_on(house: House):
+    added = add(house, *[text_of(200 * 1024)] * 12, *['{"small":1}'] * 3)
+
+    pages = await pages_of(house, "limit=100")
+
+    assert all(len(page.content) <= PAGE_BYTES + 200 for page in pages)
+    assert len(pages) == 3
+    listed = [job["job_id"] for page in pages for job in page.json()["data"]]
+    assert sorted(listed) == sorted(added), "every job once"
+    assert {len(job["result"]["text"]) for page in pages for job in page.json()["data"] if "text" in job["result"]}
+
+
+async def test_results_that_are_too_large_for_a_list_do_not_count(house: House):
+    add(house, *[text_of(LIST_CAP + 1)] * 6)
+    (page,) = await pages_of(house, "limit=100")
+    jobs = page.json()["data"]
+    assert [(job["result"], job["result_truncated"]) for job in jobs] == [(None, True)] * 6
+    assert len(page.content) < 10_000
+
+
+async def test_a_page_holds_as_many_small_jobs_as_are_asked_for(house: House):
+    add(house, *['{"n":1}'] * 7)
+    pages = await pages_of(house, "limit=3")
+    assert [len(page.json()["data"]) for page in pages] == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "result", ['{"a":"\\"result\\":null","ü":["🎈",1.5e300,null]}', '"text"', "null", "[]", "0", '{"result":null}']
+)
+async def test_a_result_stands_in_answers_as_it_was_stored(house: House, result: str):
+    (job_id,) = add(house, result)
+    single = (await house.get(f"/jobs/{job_id}")).json()
+    (listed,) = (await house.get("/jobs")).json()["data"]
+    assert single == listed
+    assert single["result"] == json.loads(result)
+    assert single["error"] is None
+
+
+# Black-box: many at once.
+
+
+@pytest.fixture(scope="module")
+def attacker(terminal: Terminal) -> Caller:
+    """A key on the Pro plan, whose workspace has as many large results as a page can name."""
+    terminal.value("workspaces", "create", "Attacker", "--plan", "pro")
+    flow_id = terminal.flow(greeting(title="Large"), "Attacker")
+    workspace_id = terminal.store.read_now(pick_workspace, "Attacker").id
+
+    def fill(session: Session) -> None:
+        for _ in range(JOBS):
+            add_ended_job(session, workspace_id, flow_id, text_of(RESULT_BYTES))
+
+    terminal.store.write_now(fill)
+    return terminal.caller("--workspace", "Attacker")
+
+
+def test_many_lists_at_once_do_not_fill_the_server(server: LiveServer, terminal: Terminal, attacker: Caller) -> None:
+    async def rounds() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=LISTS)
+        headers = {"Authorization": f"Bearer {attacker.key}"}
+        async with httpx.AsyncClient(base_url=attacker.url, headers=headers, limits=limits, timeout=60) as client:
+            answers = []
+            for _ in range(4):
+                calls = [client.get("/public/v1/jobs?limit=100") for _ in range(LISTS)]
+                answers += await asyncio.gather(*calls)
+            return answers
+
+    with beside(server, terminal) as watch:
+        answers = asyncio.run(rounds())
+    watch.check()
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert max(len(answer.content) for answer in answers) <= PAGE_BYTES + 200
