@@ -53,6 +53,8 @@ class KeyRow:
     created_by: str
     last_used_at: int | None
     older_valid_until: int | None
+    #: The actors (ids of people) who were shown a secret that works: who made the key, or rotated it.
+    shown_to: frozenset[str]
 
     def status(self, at: int) -> str:
         """`active`, `expired` or `revoked` at that moment."""
@@ -130,6 +132,12 @@ def list_keys(session: Session, workspace_id: str) -> list[KeyRow]:
     return [_row(key, secrets[key.id], now(session)) for key in keys]
 
 
+def list_keys_shown_to(session: Session, workspace_id: str, user_id: str) -> list[KeyRow]:
+    """The keys that work and that this person has seen: they may have kept a copy."""
+    at = now(session)
+    return [key for key in list_keys(session, workspace_id) if user_id in key.shown_to and key.status(at) == "active"]
+
+
 def get_key(session: Session, workspace_id: str, key_id: str) -> KeyRow:
     """One key. Raises NotFound."""
     key = hold_key(session, workspace_id, key_id)
@@ -188,4 +196,9 @@ def _row(key: ApiKey, secrets: list[ApiKeySecret], at: int) -> KeyRow:
         created_by=key.created_by,
         last_used_at=key.last_used_at,
         older_valid_until=max(older, default=None),
+        shown_to=frozenset(
+            secret.created_by
+            for secret in secrets
+            if secret.created_by is not None and (secret.valid_until is None or secret.valid_until > at)
+        ),
     )

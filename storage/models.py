@@ -196,6 +196,8 @@ class ApiKeySecret(Base):
     last4: Mapped[str]
     created_at: Mapped[int]
     valid_until: Mapped[int | None]
+    #: The actor it was shown to; None for one from before this was kept, when the audit log did not say it either.
+    created_by: Mapped[str | None]
 
 
 class Usage(Base):

@@ -18,6 +18,12 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("create", parents=[shared], help="make a key and print it: the only time it is shown")
     verb.add_argument("--label", required=True, metavar="L", help="what the key is for")
     verb.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="live, test or dev")
+    verb.add_argument(
+        "--flow",
+        action="append",
+        metavar="FLOW",
+        help="the id of a flow it may call; repeat it for several (default: every flow)",
+    )
     verb.add_argument("--json", action="store_true", help="print {id, key, label, environment}")
     verb.set_defaults(run=_create)
 
@@ -33,7 +39,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.keys import create_key
 
-    made = terminal.do(create_key, arguments.label, arguments.environment)
+    made = terminal.do(create_key, arguments.label, arguments.environment, flow_ids=arguments.flow)
     if arguments.json:
         terminal.json(
             {"id": made.id, "key": made.key, "label": arguments.label.strip(), "environment": arguments.environment}
@@ -60,6 +66,8 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
                     "last4": row.last4,
                     "status": row.status(at),
                     "created_at": to_rfc3339(row.created_at),
+                    "created_by": row.created_by,
+                    "flow_ids": None if row.flow_ids is None else sorted(row.flow_ids),
                     "last_used_at": to_rfc3339(row.last_used_at) if row.last_used_at else None,
                 }
                 for row in rows
@@ -67,7 +75,7 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
         )
         return
     terminal.table(
-        ("ID", "KEY", "ENVIRONMENT", "STATUS", "LAST USED", "LABEL"),
+        ("ID", "KEY", "ENVIRONMENT", "STATUS", "LAST USED", "MADE BY", "LABEL"),
         [
             (
                 row.id,
@@ -75,6 +83,7 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
                 row.environment,
                 row.status(at),
                 to_rfc3339(row.last_used_at) if row.last_used_at else "never",
+                row.created_by,
                 row.label,
             )
             for row in rows

@@ -39,6 +39,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     verb = verbs.add_parser("disable", parents=[shared], help="shut somebody out at once; what they made stays")
     verb.add_argument("email", metavar="EMAIL")
+    verb.add_argument("--revoke-keys", action="store_true", help="revoke the API keys they have seen, too")
     verb.set_defaults(run=_disable)
 
     verb = verbs.add_parser("enable", parents=[shared], help="let somebody in again")
@@ -122,10 +123,15 @@ def _change_role(arguments: argparse.Namespace, terminal: Terminal, environment:
 
 def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.team import disable_person
+    from storage.keys import list_keys_shown_to
 
     one = _person(terminal, arguments.email)
-    terminal.do(disable_person, one.id)
+    keys = terminal.see(list_keys_shown_to, one.id)
+    terminal.do(disable_person, one.id, [key.id for key in keys] if arguments.revoke_keys else ())
     terminal.note(f"{one.name} is shut out.")
+    for key in keys:
+        now = "is revoked" if arguments.revoke_keys else f"works on; `keys revoke {key.id}` stops it"
+        terminal.note(f"They have seen the key “{key.label}” ({key.masked}): it {now}.")
 
 
 def _enable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:

@@ -66,7 +66,7 @@ def create_key(
     )
     session.add(key)
     session.flush()
-    made = _add_secret(session, key)
+    made = _add_secret(session, principal, key)
     add_entry(session, principal, "create key", key.id, f"{key.label}, {environment}, ends in {made.last4}")
     return made
 
@@ -108,7 +108,7 @@ def rotate_key(
         .where(ApiKeySecret.key_id == key.id, ApiKeySecret.valid_until.is_(None))
         .values(valid_until=until)
     )
-    made = _add_secret(session, key)
+    made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made
 
@@ -122,13 +122,18 @@ def revoke_key(session: Session, principal: Principal, key_id: str) -> None:
         add_entry(session, principal, "revoke key", key.id, key.label)
 
 
-def _add_secret(session: Session, key: ApiKey) -> NewKey:
+def _add_secret(session: Session, principal: Principal, key: ApiKey) -> NewKey:
     environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
     text = new_key_text(environment)
     hashed = parse_key(text)
     assert hashed is not None, "a fresh key passes its own check"
     secret = ApiKeySecret(
-        hash=hashed, key_id=key.id, prefix=key_prefix(environment), last4=text[-4:], created_at=now(session)
+        hash=hashed,
+        key_id=key.id,
+        prefix=key_prefix(environment),
+        last4=text[-4:],
+        created_at=now(session),
+        created_by=principal.actor,
     )
     session.add(secret)
     session.flush()

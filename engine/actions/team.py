@@ -5,8 +5,11 @@ Whoever loses the role of owner, or is shut out, takes the links they made along
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy.orm import Session
 
+from engine.actions.keys import revoke_key
 from engine.actions.links import add_link
 from engine.actions.members import check_person
 from engine.actions.principal import EVERYBODY, Principal, Role, require_may
@@ -83,8 +86,11 @@ def change_role(session: Session, principal: Principal, user_id: str, role: Role
     add_entry(session, principal, "change role", user.id, f"{user.email}: {was} to {role}")
 
 
-def disable_person(session: Session, principal: Principal, user_id: str) -> None:
-    """Shuts somebody out at once; what they made stays. Raises NotFound, and Conflict for the last owner."""
+def disable_person(session: Session, principal: Principal, user_id: str, revoke: Iterable[str] = ()) -> None:
+    """Shuts somebody out at once and revokes the keys with the ids in `revoke`; what else they made stays.
+
+    Raises NotFound, and Conflict for the last owner.
+    """
     require_may(principal, "manage people")
     user = _hold(session, principal, user_id)
     if user.disabled_at is None:
@@ -94,6 +100,8 @@ def disable_person(session: Session, principal: Principal, user_id: str) -> None
         void_links_by(session, user.workspace_id, user.id)
         void_links(session, user.workspace_id, "reset", user.id)
         add_entry(session, principal, "disable person", user.id, user.email)
+    for key_id in revoke:
+        revoke_key(session, principal, key_id)
 
 
 def enable_person(session: Session, principal: Principal, user_id: str) -> None:

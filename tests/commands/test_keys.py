@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -16,6 +17,18 @@ def test_create_prints_the_key_alone_once(command, environment, data):
     assert key not in listed.out + listed.err
     assert key[-4:] in listed.out
     assert all(key.encode() not in file.read_bytes() for file in data.rglob("*") if file.is_file())
+
+
+def test_a_key_may_be_for_some_flows_only(command, data, tmp_path):
+    flow = {"format": 1, "title": "One", "nodes": [{"id": "api_input", "type": "api_input"}], "edges": []}
+    (tmp_path / "one.json").write_text(json.dumps(flow))
+    first, second = (command("flows", "import", str(tmp_path / "one.json")).value for _ in range(2))
+    shop = ("keys", "create", "--label", "Shop", "--environment", "live")
+    assert command(*shop, "--flow", first, "--flow", second).code == 0
+    assert command(*shop, "--flow", "flow_unknown").code == 1
+    (key,) = command("keys", "list", "--json").json
+    assert key["flow_ids"] == sorted([first, second])
+    assert key["created_by"] == "Command line"
 
 
 def test_create_with_json_prints_key_and_id(command):

@@ -132,6 +132,7 @@ class KeysPage:
                                 )
                         with ui.element("div").classes("fp-s12 fp-t3"):
                             words(key.masked, "fp-mono")
+                            words(f" · {_('by')} {key.created_by}")
                             if own := self._own_limits(key):
                                 words(f" · {own}")
                     with rows.cell():

@@ -17,6 +17,7 @@ from engine.actions.team import (
     sign_out_person,
     withdraw_invitation,
 )
+from storage.keys import list_keys_shown_to
 from storage.links import Invitation, list_invitations
 from storage.members import Person, list_people
 from ui.look import feedback
@@ -26,7 +27,7 @@ from ui.look.roles import role_word
 from ui.look.text import _, plural
 from ui.opened import base_address, every, times_of
 from ui.settings.places import settings_page
-from ui.settings.team_forms import InviteForm, ask_role
+from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
 from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
@@ -247,19 +248,15 @@ class TeamPage:
             feedback.told(f"{one.name} {_('is signed out everywhere.')}")
 
     async def _shut_out(self, one: Person) -> None:
-        sure = await feedback.confirm(
-            f"{_('Shut')} {one.name} {_('out?')}",
-            _("They are signed out within seconds and cannot sign in. What they made stays, and keys go on working."),
-            verb=_("Shut out"),
-            danger=True,
-            keep=_("Leave it"),
-        )
-        if not sure:
+        keys = await self.here.see(list_keys_shown_to, one.id)
+        revoked = await ask_shut_out(one, keys, self.times)
+        if revoked is None:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(disable_person, one.id)
+            await self.here.do(disable_person, one.id, revoked)
         if not outcome.refused:
-            feedback.told(f"{one.name} {_('is shut out.')}")
+            count = plural(len(revoked), _("key is revoked."), _("keys are revoked."))
+            feedback.told(f"{one.name} {_('is shut out.')}", count if revoked else "")
             await self._look()
 
     async def _let_in(self, one: Person) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
 from engine.actions.principal import Role
 from engine.actions.team import invite
 from engine.errors import Refusal
+from engine.key_format import ENVIRONMENT_TITLES
+from storage.keys import KeyRow
 from storage.members import Person
 from ui.forms.form import Field
 from ui.look.answer import answer_of
 from ui.look.parts import button, words
 from ui.look.roles import ROLES
 from ui.look.text import _
+from ui.look.times import Times
 from ui.visit import Visit
 
 
@@ -75,6 +78,39 @@ class RoleChoice:
     def value(self) -> Role:
         """What is chosen."""
         return self._choice.value  # type: ignore[return-value] - only roles are offered
+
+
+async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tuple[str, ...] | None:
+    """Asks whether somebody is shut out: the ids of the keys to revoke with it, None to leave it.
+
+    `keys` are those that the person has seen.
+    """
+    title = f"{_('Shut')} {one.name} {_('out?')}"
+    boxes: dict[str, ui.checkbox] = {}
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        said = _("They are signed out within seconds and cannot sign in. What they made stays, and keys go on working.")
+        words(said, tag="p")
+        if keys:
+            seen = _(
+                "has seen these keys and may have kept them. Tick the ones to revoke; programs that use them stop."
+            )
+            words(f"{one.name} {seen}", tag="p")
+            with ui.element("div").classes("fp-col").props("role=group") as group:
+                group.props["aria-label"] = _("Keys to revoke")
+                for key in keys:
+                    used = f"{_('used')} {times.ago(key.last_used_at)}" if key.last_used_at else _("not used yet")
+                    line = f"{key.label} ({ENVIRONMENT_TITLES[key.environment]}, {key.masked}), {used}"
+                    boxes[key.id] = ui.checkbox(line).props("dense")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Leave it"), dialog.close, kind="quiet")
+            button(
+                _("Shut out"),
+                lambda: dialog.submit(tuple(key_id for key_id, box in boxes.items() if box.value)),
+                kind="danger_main",
+            )
+    return await answer_of(dialog)
 
 
 async def ask_role(one: Person) -> Role | None:

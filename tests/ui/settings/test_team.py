@@ -10,9 +10,13 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.actions.keys import create_key
 from engine.actions.links import get_link
 from engine.actions.members import join, sign_in
+from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
+from engine.ids import WorkspaceId
+from storage.keys import list_keys
 from storage.links import list_invitations
 from storage.members import end_sessions, find_signed_in, list_people
 from tests.ui.arrange import buttons, page_text, press
@@ -114,6 +118,31 @@ async def test_somebody_is_shut_out_and_let_in_again(site: Site, user: User) -> 
     choose_for(user, "Eve", "Let in again")
     await user.should_see("Eve may sign in again.")
     assert people(site)["Eve"] == ("editor", False)
+
+
+async def test_the_keys_that_somebody_made_can_be_revoked_when_they_are_shut_out(site: Site, user: User) -> None:
+    cookie = await eve_joins(site)
+    eve = site.database.read_now(find_signed_in, cookie)
+    assert eve is not None
+    acting = Principal(WorkspaceId(site.workspace_id), eve.id, eve.name, "editor")
+    for label in ("Web shop", "Her laptop"):
+        site.database.write_now(create_key, acting, label, "live")
+    site.database.write_now(create_key, site.owner, "The owner's", "live")
+    await user.open("/settings/keys")
+    assert page_text(user).count("by Eve") == 2
+
+    await user.open("/settings/team")
+    choose_for(user, "Eve", "Shut out...")
+    await user.should_see("Eve has seen these keys")
+    boxes = {box.text.partition(" (")[0]: box for box in user.find(ui.checkbox).elements}
+    assert boxes.keys() == {"Web shop", "Her laptop"}
+    boxes["Her laptop"].value = True
+    press(user, "Shut out")
+    await user.should_see("1 key is revoked.")
+
+    keys = site.database.read_now(list_keys, site.workspace_id)
+    assert {key.label for key in keys if key.revoked_at} == {"Her laptop"}
+    assert people(site)["Eve"] == ("editor", True)
 
 
 async def test_a_reset_link_is_for_one_person_and_shown_once(site: Site, user: User) -> None:

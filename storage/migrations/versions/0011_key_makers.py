@@ -1,0 +1,32 @@
+"""A secret of an API key says to whom it was shown. For older ones the audit log says it, as far as it reaches."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("api_key_secrets", sa.Column("created_by", sa.String(), nullable=True))
+    connection = op.get_bind()
+    # The secret and the line of the log were written in one transaction, at the same moment.
+    lines = connection.execute(
+        sa.text(
+            "select s.hash, a.actor from api_key_secrets s join audit a on a.subject = s.key_id and a.at = s.created_at"
+            " where a.verb in ('create key', 'rotate key')"
+        )
+    ).all()
+    for secret, said in lines:
+        # "Ada (user_...)", or the actor alone.
+        actor = said.rpartition("(")[2].removesuffix(")")
+        connection.execute(
+            sa.text("update api_key_secrets set created_by = :actor where hash = :hash"),
+            {"actor": actor, "hash": secret},
+        )
+
+
+def downgrade() -> None:
+    op.drop_column("api_key_secrets", "created_by")
