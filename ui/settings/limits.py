@@ -90,6 +90,9 @@ class LimitsPage:
                     _("requests a month"),
                     f"{_('It starts again at 0 on')} {self.times.day(self.seen.resets_at)} (UTC).",
                 )
+                if (requests := PLANS[limits.plan].requests) is not None:
+                    said = f"{_('One key may send')} {number(requests, reader)} {_('calls a second, polling too.')}"
+                    words(said, "fp-hint", tag="p")
             if limits.monthly is not None and used.month_count >= limits.monthly * 0.8:
                 share = f"{number(used.month_count, reader)} {_('of')} {number(limits.monthly, reader)}"
                 words(f"{share} {_('requests of this month are used.')}", "fp-s13 fp-warn", tag="p")
@@ -109,8 +112,7 @@ class LimitsPage:
     def _draw_plan(self) -> None:
         limits = self.seen.limits
         words_of = {
-            name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}, "
-            f"{_number(plan.requests)} {_('a second per key')}"
+            name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}"
             for name, plan in PLANS.items()
         }
         with (
