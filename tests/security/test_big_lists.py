@@ -132,6 +132,7 @@ def attacker(terminal: Terminal) -> Caller:
     return terminal.caller("--workspace", "Attacker")
 
 
+@pytest.mark.process
 def test_many_lists_at_once_do_not_fill_the_server(server: LiveServer, terminal: Terminal, attacker: Caller) -> None:
     async def rounds() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=LISTS)

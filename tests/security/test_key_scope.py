@@ -148,6 +148,7 @@ async def test_a_call_that_waits_is_refused_when_its_key_counts_no_more(
     assert "result" not in answer.json()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("how", ["revoked", "expired", "limited to another flow"])
 async def test_an_open_stream_ends_when_its_key_counts_no_more(house: House, address: str, other_flow: str, how: str):
     made = house.new_key(expires_at=house.clock.now() + HOUR)
