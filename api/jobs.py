@@ -20,7 +20,7 @@ from storage.jobs import JobFilters, JobRow, cursor_after, get_job, list_jobs
 ASK_AGAIN_SECONDS = 2
 CANCEL_WAIT_SECONDS = 3
 #: A page of a list ends before it has more bytes than this; it has at least one job.
-PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = 512 * 1024
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 

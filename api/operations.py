@@ -103,7 +103,7 @@ OPERATIONS: tuple[Operation, ...] = (
         200,
         schemas.JobList,
         "Newest first; the pages stay stable while jobs arrive. A key sees the jobs of its own environment and of the "
-        "flows it may call. A page ends before it has more than 1 MiB, so it may hold fewer jobs than `limit`: go on "
+        "flows it may call. A page ends before it has more than 512 KiB, so it may hold fewer jobs than `limit`: go on "
         "while `next_cursor` is not null.",
         parameters=("status", "flow_id_filter", "created_after", "limit", "cursor"),
     ),

@@ -12,7 +12,7 @@ from engine.errors import NotFound, ParameterInvalid
 from engine.jobs.changes import claim
 from storage.events import list_events
 from storage.job_changes import Holder
-from storage.jobs import JobFilters, find_job, get_job, list_jobs
+from storage.jobs import JobFilters, KeyScope, find_job, get_job, list_jobs
 from storage.models import Workspace
 from storage.steps import Progress, list_steps, write_progress
 from tests.engine.jobs.world import World, add_workspace, open_world
@@ -57,7 +57,7 @@ def test_another_workspace_sees_nothing_of_a_job(world: World) -> None:
     assert world.read(list_steps, other, job_id) == []
     assert world.read(list_jobs, other).jobs == ()
     with pytest.raises(NotFound):
-        world.read(get_job, world.workspace_id, job_id, "test")
+        world.read(get_job, world.workspace_id, job_id, KeyScope("test"))
 
 
 def test_filters_narrow_a_list(world: World) -> None:
