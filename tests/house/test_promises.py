@@ -26,7 +26,9 @@ def late_marks(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
 def tests_of(file: Path) -> dict[str, bool]:
     """Name of each test of a file -> whether `make test` runs it."""
     module = ast.parse(file.read_text())
-    marks = [node for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    marks = [
+        node for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+    ]
     for_all = late_marks(marks)
     return {
         node.name: not for_all and not late_marks(node.decorator_list)
