@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import gc
 import os
 import signal
@@ -17,7 +18,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from api.commands.parser import main
 from engine.memory import share_among_threads
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from api.connections import ConnectionLimits
     from api.create_api import PublicApi
     from api.wire import Server
     from engine.jobs.hub import Hub
@@ -41,8 +43,11 @@ DRAIN_SECONDS = 10
 
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
+    os.umask(0o077)
     gc.disable()  # until all is imported and built: none of it is garbage
     share_among_threads()
+    from api.connections import limits_for
+    from engine.descriptors import raise_limit
     from engine.jobs.lease import AlreadyServing, serve_lock
     from storage.backup import require_sound
 
@@ -52,34 +57,38 @@ def serve(settings: Settings) -> int:
         print(error, file=sys.stderr)
         return 1
     require_sound(settings.data)
-    with contextlib.closing(_listen(settings)) as listener, _opened(settings) as (database, vault):
+    limits = limits_for(raise_limit())
+    with contextlib.closing(_listen(settings, limits.backlog)) as listener, _opened(settings) as (database, vault):
         settings = _with_stored_address(settings, database)
         _set_up(database, settings)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(settings, database, vault, listener))
+            runner.run(_run(settings, database, vault, listener, limits))
     lock.release()
     return 0
 
 
 def worker(settings: Settings) -> int:
     """Runs jobs of this data folder until SIGTERM or Ctrl+C; returns the exit code."""
+    from engine.descriptors import raise_limit
     from engine.jobs.supervisor import ALONE, PIPES
     from engine.jobs.worker import WorkerOptions, run_worker
     from engine.log_lines import log_to_stderr
 
+    os.umask(0o077)
+    raise_limit()
     log_to_stderr(style=settings.log)
     told = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
     return run_worker(settings, WorkerOptions(pipes=told[PIPES], alone=told[ALONE]))
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, backlog: int) -> socket.socket:
     """The socket, taken before anything else is touched. Raises BadSetting."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(backlog)
     except OSError as error:
         raise BadSetting(
             f"Flowport cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
@@ -143,7 +152,9 @@ def _admin_password(settings: Settings) -> str:
         raise BadSetting(f"The file FLOWPORT_ADMIN_PASSWORD_FILE names cannot be read: {error}.") from error
 
 
-async def _run(settings: Settings, database: Database, vault: Vault, listener: socket.socket) -> None:
+async def _run(
+    settings: Settings, database: Database, vault: Vault, listener: socket.socket, limits: ConnectionLimits
+) -> None:
     """Everything that lives on the event loop, from the first call to the last."""
     from api.create_api import create_api
     from engine.jobs.bell import BELL
@@ -172,7 +183,7 @@ async def _run(settings: Settings, database: Database, vault: Vault, listener: s
     try:
         public_api = create_api(database, hub, settings)
         pages = _pages(settings, database, hub, vault, public_api, local_servers)
-        server = _server(settings, _front(settings, database, public_api, pages))
+        server = _server(settings, _front(settings, database, public_api, pages), limits)
 
         def stop() -> None:
             if server.should_exit:
@@ -210,15 +221,20 @@ async def _look_for_servers(local_servers: LocalServers, settings: Settings, dat
         await door.aclose()
 
 
-def _server(settings: Settings, front: ASGIApp) -> Server:
+def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Server:
     """One process, always: pages live in its memory."""
     import uvicorn
 
-    from api.wire import BoundedHttp, Server
+    from api.connections import Connections
+    from api.wire import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, Server
 
+    connections = Connections(limits, _trusted(settings))
     config = uvicorn.Config(
         front,
-        http=BoundedHttp,
+        http=cast("Any", functools.partial(BoundedHttp, connections)),
+        ws=cast("Any", functools.partial(BoundedSocket, connections)),
+        ws_max_size=MAX_SOCKET_MESSAGE,
+        backlog=limits.backlog,
         lifespan="on",
         log_config=None,
         access_log=False,

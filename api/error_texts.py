@@ -81,6 +81,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The server cannot write its data at the moment, for example because the disk is full. Nothing was half made.",
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
+    "too_many_connections": (
+        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64).",
+        "Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
+    ),
     "shutting_down": (
         "The server is stopping or restarting. Accepted jobs are kept and go on after the restart.",
         "Send the request again in a few seconds.",

@@ -94,6 +94,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.RateLimited,
     Internal,
     errors.StorageUnavailable,
+    errors.TooManyConnections,
     errors.ShuttingDown,
 )
 

@@ -38,6 +38,7 @@ ALWAYS = (
     errors.RateLimited,
     Internal,
     errors.StorageUnavailable,
+    errors.TooManyConnections,
     errors.ShuttingDown,
 )
 _BODY = (errors.PayloadInvalid, errors.InvalidJson)

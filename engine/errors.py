@@ -27,8 +27,9 @@ Refusal
 ├── FolderNotEmpty              a backup is only restored into an empty data folder
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
-└── Unavailable                 not now: the store cannot be written or the server is stopping
+└── Unavailable                 not now: the store cannot be written, the server is stopping or full
     ├── StorageUnavailable
+    ├── TooManyConnections
     └── ShuttingDown
 
 HTTP statuses live in `api/errors.py` only; sentences on screen come from here.
@@ -262,6 +263,13 @@ class StorageUnavailable(Unavailable):
     """The data folder cannot be written right now."""
 
     remedy = "Nothing was lost. Try again in a few seconds; if it stays, free some disk space on the server."
+
+
+class TooManyConnections(Unavailable):
+    """The server has no place for another connection right now."""
+
+    code = "too_many_connections"
+    remedy = "Send the request again in a few seconds, and use open connections again instead of making more."
 
 
 class ShuttingDown(Unavailable):

@@ -37,6 +37,8 @@ class LiveServer:
     data: Path
     port: int = field(default_factory=free_port)
     env: Mapping[str, str] = field(default_factory=dict)
+    #: How many files and connections its processes may have open, when not as many as the tests' own.
+    descriptors: int | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,9 +69,19 @@ class LiveServer:
             secret = self.data.parent / f"{self.data.name}.password"
             secret.write_text(PASSWORD)
             env |= {"FLOWPORT_ADMIN_EMAIL": EMAIL, "FLOWPORT_ADMIN_PASSWORD_FILE": str(secret)}
+        limited = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh"] if self.descriptors else []
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py"), "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                [
+                    *limited,
+                    sys.executable,
+                    str(ROOT / "app.py"),
+                    "serve",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(self.port),
+                ],
                 cwd=ROOT,
                 env=env,
                 stdout=log,
@@ -118,9 +130,11 @@ class LiveServer:
 
 
 @contextlib.contextmanager
-def live_server(data: Path, *, owner: bool = True, env: Mapping[str, str] | None = None) -> Iterator[LiveServer]:
+def live_server(
+    data: Path, *, owner: bool = True, env: Mapping[str, str] | None = None, descriptors: int | None = None
+) -> Iterator[LiveServer]:
     """A server for the time of the `with`."""
-    server = LiveServer(data, env=env or {})
+    server = LiveServer(data, env=env or {}, descriptors=descriptors)
     try:
         server.start(owner=owner)
         yield server

@@ -5,6 +5,7 @@ The session is a cookie of our own: HttpOnly, SameSite=Lax, Secure on https; the
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import FastAPI
@@ -28,12 +29,17 @@ from ui.look.plain_pages import (
 from ui.look.text import _
 from ui.visit import COOKIE, App
 
-#: A form of these pages has a few hundred bytes.
+#: A form of these pages has a few hundred bytes, and comes with its head.
 MAX_FORM = 16 * 1024
+FORM_SECONDS = 10.0
 
 
 class _FormRefused(Exception):  # noqa: N818 - an answer, not a fault
-    """The form came from another site, or is far too long."""
+    """What was sent is no form of this server: `status` is 403 from another site, 408 too slow, 413 too long, 422 too many fields."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def add_routes(root: FastAPI, app: App) -> None:
@@ -68,8 +74,8 @@ class SignInPages:
     async def sign_in(self, request: Request) -> Response:
         try:
             form = await self._form(request)
-        except _FormRefused:
-            return _foreign_form(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         wanted = local_path(form.get("next", ""))
         try:
             cookie = await sign_in(
@@ -85,6 +91,8 @@ class SignInPages:
         return self._signed_in(request, cookie, wanted or "/")
 
     async def sign_out(self, request: Request) -> Response:
+        if not self._from_here(request):
+            return _refused_form(request, 403)
         await self.app.database.write(sign_out, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/sign-in", 303, headers=NO_STORE)
         answer.delete_cookie(COOKIE, path="/")
@@ -102,8 +110,8 @@ class SignInPages:
         try:
             form = await self._form(request)
             link = await self.app.database.read(get_link, token)
-        except _FormRefused:
-            return _foreign_form(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         password = form.get("password", "")
@@ -132,8 +140,8 @@ class SignInPages:
         try:
             form = await self._form(request)
             link = await self.app.database.read(get_link, token, ("invite",))
-        except _FormRefused:
-            return _foreign_form(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except LinkNotValid:
             return _invitation_not_valid(request)
         said = (form.get("name", ""), form.get("email", ""), form.get("password", ""))
@@ -162,8 +170,8 @@ class SignInPages:
             new = await change_password(
                 self.app.database, cookie, form.get("old", ""), form.get("password", ""), _browser(request)
             )
-        except _FormRefused:
-            return _foreign_form(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except SignInFailed as refusal:
             errors, status = {"old": _said(refusal)}, 422
         except Invalid as refusal:
@@ -177,13 +185,20 @@ class SignInPages:
     async def _form(self, request: Request) -> dict[str, str]:
         """The fields of a form of ours. Raises _FormRefused."""
         if not self._from_here(request):
-            raise _FormRefused
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_FORM:
-                raise _FormRefused
-        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+            raise _FormRefused(403)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > MAX_FORM:
+                        raise _FormRefused(413)
+        except TimeoutError:
+            raise _FormRefused(408) from None
+        try:
+            fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+        except ValueError:
+            raise _FormRefused(422) from None
         return {name: values[0] for name, values in fields.items()}
 
     def _from_here(self, request: Request) -> bool:
@@ -289,18 +304,43 @@ def _invitation_not_valid(request: HTTPConnection) -> Response:
     return _html(page, 410)
 
 
-def _foreign_form(request: HTTPConnection) -> Response:
-    page = error_page(
+def _refused_form(request: HTTPConnection, status: int) -> Response:
+    title, happened, why, todo = _FORM_REFUSED[status]
+    page = error_page(title, happened=happened, why=why, todo=todo, theme=theme_of(request))
+    return _html(page, status)
+
+
+_AGAIN = _("Open this server's own page and fill it in again there.")
+#: status -> title, what happened, why, what to do
+_FORM_REFUSED = {
+    403: (
         _("This form was not sent from here"),
-        happened=_("The form was filled in on a page of another address, or is too long."),
-        why=_("Another site could sign you in as somebody else that way, so it is refused."),
-        todo=_(
+        _("The form was filled in on a page of another address."),
+        _("Another site could sign you in or out that way, so it is refused."),
+        _(
             "Open this server's own sign-in page and try again there. Behind a proxy: it has to pass the Host header on, "
             "or FLOWPORT_PUBLIC_URL names the address people use."
         ),
-        theme=theme_of(request),
-    )
-    return _html(page, 403)
+    ),
+    408: (
+        _("This form came too slowly"),
+        _("Not all of the form arrived within 10 seconds."),
+        _("The connection may be bad. The server does not wait longer: it could not answer others meanwhile."),
+        _AGAIN,
+    ),
+    413: (
+        _("This form is too long"),
+        _("More than 16 KiB were sent."),
+        _("A form of this page has a few hundred letters."),
+        _AGAIN,
+    ),
+    422: (
+        _("This is not a form of this page"),
+        _("It has more fields than any form here."),
+        _("It may come from a program that was made for something else."),
+        _AGAIN,
+    ),
+}
 
 
 def _html(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -18,6 +18,7 @@ CODES = {
     "body_too_large": _("The body was too large"),
     "idempotency_key_reused": _("The Idempotency-Key was used with another body"),
     "storage_unavailable": _("The server could not write"),
+    "too_many_connections": _("Too many connections were open"),
     "shutting_down": _("The server was stopping"),
 }
 _FIELDS = {"required": _("is missing"), "unknown_field": _("unknown field")}

@@ -1,0 +1,251 @@
+"""The server on the wire, in this process: callers who send and read as no library does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from api import wire
+from api.connections import ConnectionLimits, Connections
+from api.wire import BoundedHttp, BoundedSocket, Server
+
+LARGE = 8 * 1024 * 1024
+
+
+class App:
+    """Answers with what it read; `/large` with much, `/hold` when it is let go, `/unread` without reading."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Any] = []
+        self.let_go = asyncio.Event()
+        self.ended: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        self.scopes.append(scope)
+        body = b""
+        message = {"more_body": scope["path"] != "/unread"}
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.ended.append(scope["path"])
+                return
+            body += message["body"]
+        if scope["path"] == "/hold":
+            await self.let_go.wait()
+        if scope["path"] == "/large":
+            body = b"x" * LARGE
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self.ended.append(scope["path"])
+
+
+class Site:
+    """The server, and callers with raw sockets."""
+
+    def __init__(self, app: App, connections: Connections, port: int) -> None:
+        self.app = app
+        self.connections = connections
+        self.port = port
+        self.opened: list[asyncio.StreamWriter] = []
+
+    async def open(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, **options)
+        self.opened.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        for writer in self.opened:
+            writer.close()
+        for writer in self.opened:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def say(self, *pieces: bytes) -> bytes:
+        """Everything that is answered until the server closes."""
+        reader, writer = await self.open()
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                while piece := await reader.read(65_536):
+                    answer += piece
+        return answer
+
+
+@pytest.fixture
+def limits() -> ConnectionLimits:
+    return ConnectionLimits(most=100, most_of_one=100)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of seconds, not of half a minute."""
+    for name in ("HEAD_SECONDS", "REST_SECONDS", "STALLED_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(wire, name, 0.5)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterator[Site]:
+    app, connections, ready = App(), Connections(limits), asyncio.Event()
+    config = uvicorn.Config(
+        app,
+        http=functools.partial(BoundedHttp, connections),  # type: ignore[arg-type]
+        ws=functools.partial(BoundedSocket, connections),  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(config, ready.set)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    await ready.wait()
+    site = Site(app, connections, listener.getsockname()[1])
+    yield site
+    app.let_go.set()
+    await site.close()
+    server.should_exit = True
+    await running
+
+
+def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: x", *lines, "", ""]).encode()
+
+
+CHUNKED = "transfer-encoding: chunked"
+LAST = "connection: close"
+
+
+async def test_headers_behind_a_body_are_read_by_nobody(site: Site) -> None:
+    sent = head("/", CHUNKED, LAST) + b"2\r\nhi\r\n0\r\nx-role: owner\r\n\r\n"
+    assert (await site.say(sent)).endswith(b"hi")
+    assert "x-role" not in str(site.app.scopes)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"0\r\n" + b"".join(b"x-%d: %s\r\n" % (number, b"a" * 100) for number in range(200)),
+        b"0\r\nx: " + b"a" * 40_000,
+        b"2;" + b"a" * 40_000,
+    ],
+    ids=["many", "long", "chunk extension"],
+)
+async def test_what_follows_a_body_is_bounded_with_the_head(site: Site, behind: bytes) -> None:
+    answer = await site.say(head("/", CHUNKED) + b"2\r\nhi\r\n" + behind[:1000], behind[1000:] + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"16 KiB" in answer
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+async def test_a_head_is_bounded_in_one_piece_and_in_many(site: Site, pieces: int) -> None:
+    sent = head("/", "x: " + "a" * 17_000, "content-length: 0")
+    size = len(sent) // pieces + 1
+    answer = await site.say(*(sent[start : start + size] for start in range(0, len(sent), size)))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert not site.app.scopes
+
+
+async def test_a_body_in_very_many_tiny_pieces_is_refused(site: Site) -> None:
+    answer = await site.say(head("/", CHUNKED), *[b"1\r\nx\r\n" * 1000] * 3)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"larger chunks" in answer
+
+
+async def test_a_body_in_many_pieces_of_a_usual_size_is_read(site: Site) -> None:
+    answer = await site.say(head("/", CHUNKED, LAST), *[b"20\r\n" + b"x" * 32 + b"\r\n"] * 5000, b"0\r\n\r\n")
+    assert answer.endswith(b"x" * 1000)
+    assert answer.count(b"x") == 32 * 5000
+
+
+async def test_requests_far_ahead_of_their_answers_are_refused_after_the_first_ones_were_answered(site: Site) -> None:
+    answer = await site.say(head(method="GET") * 5000)
+    assert answer.count(b"HTTP/1.1 200 ") == wire.MAX_AHEAD + 1
+    assert answer.count(b"HTTP/1.1 503 ") == 1
+    assert len(site.app.scopes) == wire.MAX_AHEAD + 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_head_that_does_not_end_has_a_time(site: Site) -> None:
+    assert (await site.say(head()[:-2])).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site) -> None:
+    answer = await site.say(head("/unread", "content-length: 1000"), b"x")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_whoever_does_not_read_is_given_up(site: Site) -> None:
+    _, writer = await site.open(limit=1000)
+    writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    writer.write(head("/large", LAST, "content-length: 0"))
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    async with asyncio.timeout(30):
+        while not site.app.ended or site.connections._callers:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_whoever_reads_slowly_gets_all(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/large", LAST, "content-length: 0"))
+    size = 0
+    while piece := await reader.read(200_000):
+        size += len(piece)
+        await asyncio.sleep(0.05)
+    assert size > LARGE
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+async def test_a_full_server_says_so_as_the_address_asks(site: Site) -> None:
+    held = [await site.open() for _ in range(3)]
+    for _, writer in held:
+        writer.write(head("/hold", "content-length: 0"))
+    while len(site.app.scopes) < 3:
+        await asyncio.sleep(0.01)
+    of_api = await site.say(head("/public/v1/flows", method="GET"))
+    of_page = await site.say(head("/flows", method="GET"))
+    assert of_api.startswith(b"HTTP/1.1 503 ")
+    assert b"application/problem+json" in of_api
+    assert b'"code":"too_many_connections"' in of_api
+    assert of_page.startswith(b"HTTP/1.1 503 ")
+    assert b"text/plain" in of_page
+    assert b"problem" not in of_page
+    for answer in (of_api, of_page):
+        assert b"retry-after: 5\r\n" in answer
+        assert b"connection: close\r\n" in answer
+    site.app.let_go.set()
+    for reader, _ in held:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+async def test_whoever_says_nothing_makes_room_for_whoever_asks(site: Site) -> None:
+    silent = [await site.open() for _ in range(3)]
+    answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 503 ")
+
+
+async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: Site) -> None:
+    answer = await site.say(head("/", "connection: upgrade, close", "upgrade: h2c", method="GET"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
