@@ -33,6 +33,7 @@ DOCUMENTED = {
     "rate_limited": 429,
     "internal": 500,
     "storage_unavailable": 503,
+    "too_many_connections": 503,
     "shutting_down": 503,
 }
 
