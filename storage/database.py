@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from engine.clock import Clock, Millis, SystemClock
 from engine.errors import StorageUnavailable
 from storage.engines import READERS, is_storage_fault, make_engine, sqlite_url, storage_faults
+from storage.private import make_private
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -301,7 +302,9 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
     """Opens a data folder's database; makes and migrates it first, under a lock, when that is due."""
     from storage.migrations.upgrade import upgrade
 
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(data)
     target = url or sqlite_url(data)
     upgrade(target, data)
+    make_private(data)
     return Database(target, clock or SystemClock())

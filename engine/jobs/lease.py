@@ -48,7 +48,8 @@ class Lock:
 def run_folder(data: Path) -> Path:
     """Where the locks are."""
     folder = data / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

@@ -127,7 +127,7 @@ def restore_backup(
     with file.open("rb") as source:
         head = read_head(source)
         key = _other_key(head, key_file)
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         drafts: list[Path] = []
         try:
             pieces = unseal(
