@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.datastructures import Headers
@@ -24,23 +25,24 @@ log = logging.getLogger(__name__)
 
 #: NiceGUI's socket, both as a web socket and as plain requests.
 _SOCKET = "/_nicegui_ws/"
+#: What a page sends beside it: files.
+_UPLOADS = "/_nicegui/client/"
 #: May this page open a socket? 204 or 403; and the page that says why not.
 _CHECK, _REFUSED = "/address-check", "/address-refused"
 #: Opened by any name: they have no socket.
 _PLAIN = ("/_nicegui/", "/assets/", "/docs", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
 
+_POLICY = (
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'; "
+    "img-src 'self' data:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+)
 _PAGE_HEADERS = [
-    (
-        b"content-security-policy",
-        (
-            b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'; "
-            b"img-src 'self' data:; connect-src 'self'"
-        ),
-    ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 ]
+#: Marks the answers that are pages of NiceGUI: only they have scripts within their HTML.
+_IS_PAGE = b"x-nicegui-content"
 _HTTPS_HEADERS = [*_PAGE_HEADERS, (b"strict-transport-security", b"max-age=31536000")]
 
 
@@ -79,7 +81,7 @@ class Front:
             await self.app(scope, receive, send)
         elif is_public(scope["path"]):
             await self._public_api(scope, receive, send)
-        elif scope["path"].startswith(_SOCKET) and not await self._may_open(scope):
+        elif scope["path"].startswith((_SOCKET, _UPLOADS)) and not await self._may_open(scope):
             await _refuse(scope, receive, send)
         elif scope["path"] in {_CHECK, _REFUSED}:
             await (await self._about_the_address(scope))(scope, receive, _with_headers(scope, send))
@@ -173,11 +175,20 @@ class Assets(StaticFiles):
 
 
 def _with_headers(scope: Scope, send: Send) -> Send:
+    """A page's scripts are files of this server, and those in its HTML that carry the mark of this very answer.
+
+    'unsafe-eval' stays: NiceGUI's browser part compiles Vue templates, handlers and what the server wants run with `eval`.
+    """
     added = _HTTPS_HEADERS if scope.get("scheme") in {"https", "wss"} else _PAGE_HEADERS
+    mark = scope.setdefault("state", {})["script_mark"] = secrets.token_urlsafe(16)
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *added]}
+            headers = message.get("headers", [])
+            is_page = any(name == _IS_PAGE for name, _ in headers)
+            scripts = f"script-src 'self' 'nonce-{mark}' 'unsafe-eval'" if is_page else "script-src 'self'"
+            policy = (b"content-security-policy", (_POLICY + scripts).encode())
+            message = {**message, "headers": [*headers, *added, policy]}
         await send(message)
 
     return answer

@@ -1,5 +1,7 @@
 """Nobody sees a page without being signed in: plain ASGI around NiceGUI's app (security.md S18, S19, S29).
 
+NiceGUI's own scripts and styles are for signed-in people too: the pages of strangers use none, and compressing them costs time.
+
 Strangers are sent to `/sign-in` (303) before NiceGUI hears of them, so they make no client and nothing is stored. While there is no
 owner every page says where the set-up link is, and the visit prints a new one, at most one a minute.
 """
@@ -19,11 +21,16 @@ from engine.clock import MINUTE, Millis
 from storage.members import find_signed_in, has_owner, hash_token, note_seen
 from storage.workspaces import find_first_workspace
 from ui.look.frame import THEME_COOKIE
-from ui.look.plain_pages import open_link_page
+from ui.look.plain_pages import error_page, open_link_page
+from ui.look.text import _
+from ui.page_sessions import asks_for_too_much
+from ui.uploads import PREFIX as UPLOADS
+from ui.uploads import take_upload
 from ui.visit import COOKIE, App
 
-#: NiceGUI's own scripts, styles and components: the same for everybody. Uploads and the socket are not among them.
-FREE = (f"/_nicegui/{nicegui_version}/", "/favicon.ico")
+FREE = "/favicon.ico"
+#: NiceGUI's own scripts, styles and components: the same for everybody who is signed in; nobody is at work only by loading them.
+_SCRIPTS = f"/_nicegui/{nicegui_version}/"
 SOCKET = "/_nicegui_ws"
 NO_STORE = {"cache-control": "no-store"}
 _SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
@@ -38,14 +45,19 @@ class Guard:
         self._noted: dict[str, Millis] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or scope["path"].startswith(FREE):
+        if scope["type"] not in {"http", "websocket"} or scope["path"] == FREE:
             await self.app(scope, receive, send)
             return
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
         if cookie and self._flowport.database.read_now(find_signed_in, cookie) is not None:
-            if scope["type"] == "http" and not scope["path"].startswith(SOCKET):
+            if scope["type"] == "http" and not scope["path"].startswith((SOCKET, _SCRIPTS)):
                 await self._note(cookie)
-            await self.app(scope, receive, send)
+            if scope["type"] == "http" and not scope["path"].startswith("/_nicegui") and asks_for_too_much(cookie):
+                await _too_many_pages(HTTPConnection(scope))(scope, receive, send)
+            elif scope["type"] == "http" and scope["path"].startswith(UPLOADS):
+                await (await take_upload(scope, receive, cookie))(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "signed out"})
@@ -63,6 +75,17 @@ class Guard:
             self._noted.clear()
         self._noted[token] = at
         await self._flowport.database.write(note_seen, cookie)
+
+
+def _too_many_pages(connection: HTTPConnection) -> Response:
+    page = error_page(
+        _("Too many pages are being opened"),
+        happened=_("More pages were asked for from this browser than were shown."),
+        why=_("Each takes memory of the server until it is shown or given up, which takes a minute."),
+        todo=_("Wait a minute, then open the page again."),
+        theme=theme_of(connection),
+    )
+    return HTMLResponse(page, 429, headers={**NO_STORE, "retry-after": "60"})
 
 
 async def stranger_answer(app: App, connection: HTTPConnection) -> Response:

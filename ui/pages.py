@@ -24,8 +24,10 @@ from ui.look.signatures import remember_signatures
 from ui.look.text import _
 from ui.monitoring import page as monitoring
 from ui.opened import nothing_here
+from ui.page_sessions import tie_sockets
 from ui.playground import page as playground
 from ui.playground.run import batch_csv
+from ui.script_marks import mark_scripts
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
 from ui.visit import App, SignedOut, page_at, visit
 
@@ -64,6 +66,8 @@ def register(app: App, root: FastAPI) -> None:
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)
     files.add_routes(root, app)
+    tie_sockets()
+    mark_scripts()
     nicegui_app.add_middleware(Guard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)

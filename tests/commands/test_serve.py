@@ -14,7 +14,7 @@ from nicegui import __version__ as nicegui_version
 
 from tests.commands.conftest import APP, clean_environment
 from tests.factories import greeting
-from tests.live_server import EMAIL, LiveServer, free_port, live_server
+from tests.live_server import EMAIL, PASSWORD, LiveServer, free_port, live_server
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,14 @@ def server(tmp_path_factory):
     """A running server that has an owner."""
     with live_server(tmp_path_factory.mktemp("serve") / "data") as running:
         yield running
+
+
+@pytest.fixture
+def signed_in(server):
+    """A browser of the owner's."""
+    with httpx.Client(headers={"origin": server.url}) as client:
+        assert client.post(f"{server.url}/sign-in", data={"email": EMAIL, "password": PASSWORD}).status_code == 303
+        yield client
 
 
 def call(server: LiveServer, flow_id: str, key: str, body: object = None, **headers: str) -> httpx.Response:
@@ -258,12 +266,15 @@ def test_a_worker_of_its_own_runs_jobs_too(tmp_path):
         assert more.returncode == 0
 
 
-def test_browsers_that_go_on_while_a_page_loads_leave_nothing_in_the_log(server):
+def test_browsers_that_go_on_while_a_page_loads_leave_nothing_in_the_log(server, signed_in):
     path = f"/_nicegui/{nicegui_version}/static/quasar.umd.prod.js"
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept-Encoding: gzip\r\n\r\n"
-    assert httpx.get(f"{server.url}{path}").status_code == 200
+    request = request.replace(
+        "\r\n\r\n", f"\r\nCookie: flowport_session={signed_in.cookies['flowport_session']}\r\n\r\n"
+    )
+    assert signed_in.get(f"{server.url}{path}").status_code == 200
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as leaving:
             leaving.sendall(request.encode())
-    assert httpx.get(f"{server.url}{path}").status_code == 200
+    assert signed_in.get(f"{server.url}{path}").status_code == 200
     assert "Traceback" not in server.log()

@@ -24,6 +24,8 @@ SIGNED_IN = "signed in"
 SIGNED_IN_FORM = "signed in, a form"
 #: Signed in to its workspace, or everybody when the flow's docs were made public.
 DOCS_OF_A_FLOW = "signed in, or public docs"
+#: NiceGUI's own scripts and styles; the pages of strangers need none.
+SCRIPTS = "signed in, scripts"
 #: The web socket and its plain requests: closed for strangers.
 SOCKET = "signed in, socket"
 
@@ -63,12 +65,12 @@ WHO_MAY_CALL = {
     "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own: what is the same for everybody carries its version in the address.
     "MOUNT /_nicegui_ws": SOCKET,
-    "MOUNT /_nicegui/VERSION/static": EVERYBODY,
-    "GET /_nicegui/VERSION/libraries/{key:path}": EVERYBODY,
-    "GET /_nicegui/VERSION/components/{key:path}": EVERYBODY,
-    "GET /_nicegui/VERSION/resources/{key}/{path:path}": EVERYBODY,
-    "GET /_nicegui/VERSION/dynamic_resources/{name}": EVERYBODY,
-    "GET /_nicegui/VERSION/esm/{key}/{path:path}": EVERYBODY,
+    "MOUNT /_nicegui/VERSION/static": SCRIPTS,
+    "GET /_nicegui/VERSION/libraries/{key:path}": SCRIPTS,
+    "GET /_nicegui/VERSION/components/{key:path}": SCRIPTS,
+    "GET /_nicegui/VERSION/resources/{key}/{path:path}": SCRIPTS,
+    "GET /_nicegui/VERSION/dynamic_resources/{name}": SCRIPTS,
+    "GET /_nicegui/VERSION/esm/{key}/{path:path}": SCRIPTS,
     # The pages.
     "GET /": SIGNED_IN,
     "GET /start": SIGNED_IN,
@@ -203,6 +205,11 @@ def test_what_is_not_reading_a_page_is_refused(stranger: httpx.Client, route: st
     _, path = address(route)
 
     assert stranger.post(path).status_code == 401
+
+
+@pytest.mark.parametrize("route", routes(SCRIPTS))
+def test_the_scripts_of_pages_are_closed_for_strangers(stranger: httpx.Client, route: str):
+    assert stranger.get(address(route.replace("MOUNT", "GET"))[1]).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/_nicegui_ws/socket.io/?EIO=4&transport=polling", "/_nicegui/client/x/upload/1"])
