@@ -19,7 +19,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from ui.visit import COOKIE
 
 #: A browser that opens all of its tabs again comes to some dozens, and connects each within seconds.
-MOST_WAITING = 60
+MOST_WAITING = 40
 #: NiceGUI's events that name the page they are for. `connect` and `handshake` make a socket one of a page.
 _OF_A_PAGE = ("event", "javascript_response", "ack", "log")
 #: A page's script takes this for "the page is gone" and opens it anew.

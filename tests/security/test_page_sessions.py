@@ -96,24 +96,25 @@ def flows(server: LiveServer) -> int:
     return len(json.loads(server.run("flows", "list", "--json").stdout))
 
 
-def joined(browser: Browser, page: Page, *, named: bool = True, origin: str = "") -> ClientConnection:
+@contextlib.contextmanager
+def joined(browser: Browser, page: Page, *, named: bool = True, origin: str = "") -> Iterator[ClientConnection]:
     """The page's socket, once the server has taken it."""
     query = "EIO=4&transport=websocket&implicit_handshake=true&next_message_id=0&tab_id=tab&document_id=document"
     query += f"&client_id={page.client_id}" if named else ""
-    line = connect(
+    with connect(
         f"{browser.server.url.replace('http', 'ws')}/_nicegui_ws/socket.io/?{query}",
         additional_headers={"cookie": f"flowport_session={browser.cookie}"},
         origin=origin or browser.server.url,  # type: ignore[arg-type]
         proxy=None,
-    )
-    assert str(line.recv(timeout=30)).startswith("0")
-    line.send("40")
-    return line
+    ) as line:
+        assert str(line.recv(timeout=30)).startswith("0")
+        line.send("40")
+        yield line
 
 
 def said(line: ClientConnection) -> str:
     """The first answer that is no ping."""
-    while (text := str(line.recv(timeout=30))) == "2":
+    while (text := str(line.recv(timeout=15))) == "2":  # pings are further apart
         line.send("3")
     return text
 
@@ -134,14 +135,14 @@ def test_another_session_does_not_get_the_socket_of_a_page(owner: Browser, other
 
 
 def test_a_socket_of_one_page_sends_no_event_of_another(owner: Browser, other: Browser) -> None:
-    """The theme's button of the owner's page, pressed from elsewhere, would send the owner's page a new theme."""
+    """What is told to the log stands for every event: NiceGUI finds the page in the same way."""
     page, own = owner.open(), other.open()
     with joined(owner, page) as watching, joined(other, own) as attacking:
         assert said(watching).startswith("40")
         assert said(attacking).startswith("40")
         log = {"client_id": page.client_id, "level": "error", "message": "written by somebody else"}
         attacking.send("42" + json.dumps(["log", log]))
-        attacking.send("42" + json.dumps(["handshake", {**_handshake(page)}]))
+        attacking.send("42" + json.dumps(["handshake", _handshake(page)]))
         attacking.send("42" + json.dumps(["log", {**log, "client_id": own.client_id, "message": "a line of its own"}]))
         _wait(lambda: "a line of its own" in owner.server.log())
     assert "written by somebody else" not in owner.server.log()
@@ -153,17 +154,17 @@ def _handshake(page: Page) -> dict[str, Any]:
 
 def test_a_stranger_and_a_foreign_origin_get_no_socket(owner: Browser) -> None:
     page = owner.open()
-    with pytest.raises(InvalidStatus):
-        joined(owner, page, origin="http://evil.example")
-    stranger = Browser(httpx.Client(cookies={"flowport_session": "made-up"}), owner.server)
-    with pytest.raises(InvalidStatus):
-        joined(stranger, page)
+    with pytest.raises(InvalidStatus), joined(owner, page, origin="http://evil.example"):
+        pass
+    made_up = httpx.Client(cookies={"flowport_session": "made-up"})
+    with made_up as http, pytest.raises(InvalidStatus), joined(Browser(http, owner.server), page):
+        pass
 
 
 def test_pages_that_nobody_looks_at_do_not_fill_the_server(server: LiveServer) -> None:
     with signed_in(server) as crowd, signed_in(server) as neighbour:
-        answers = [crowd.http.get("/settings/about") for _ in range(70)]
-        assert [answer.status_code for answer in answers].count(429) >= 10
+        answers = [crowd.http.get("/settings/about") for _ in range(45)]
+        assert [answer.status_code for answer in answers].count(429) >= 5
         assert "Wait a minute" in answers[-1].text
         assert neighbour.http.get("/settings/about").status_code == 200
 
