@@ -16,6 +16,8 @@ from api import wire
 from api.connections import ConnectionLimits, Connections
 from api.wire import BoundedHttp, BoundedSocket, Server
 
+pytestmark = pytest.mark.process
+
 LARGE = 8 * 1024 * 1024
 
 

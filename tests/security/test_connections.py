@@ -18,6 +18,8 @@ from tests.live.holding_site import HoldingSite
 from tests.live_server import LiveServer, live_server
 from tests.security.beside import beside
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 DESCRIPTORS = 256
 PATIENCE = 60

@@ -22,6 +22,8 @@ from tests.live.caller import Terminal
 from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
 from tests.security.beside import beside
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 FORM = {"content-type": "multipart/form-data; boundary=edge"}
 
