@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class _Watched(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         self._coroutine.close()
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()
 
     def __getattr__(self, name: str) -> Any:
