@@ -31,7 +31,7 @@ WAITING = document_of(("slow", "test_sleep", {"seconds": 4, "value": "fine"}))
 
 @pytest.fixture
 def world(new_data: Path) -> Iterator[World]:
-    world = open_world(new_data)
+    world = open_world(new_data, plan="enterprise")
     yield world
     world.database.close()
 
