@@ -23,8 +23,8 @@ from tests.security.beside import beside
 
 pytestmark = pytest.mark.process
 
-#: From the moment it stands still until its jobs run elsewhere.
-REPLACED_SECONDS = 15.0
+#: From the moment it stands still until its jobs run elsewhere; and how much of that passes until it is found.
+REPLACED_SECONDS, FOUND_SECONDS = 15.0, 8.0
 QUICK = document_of(("pid", "test_compute", {}))
 WAITING = document_of(("slow", "test_sleep", {"seconds": 4, "value": "fine"}))
 
@@ -34,6 +34,11 @@ def world(new_data: Path) -> Iterator[World]:
     world = open_world(new_data, plan="enterprise")
     yield world
     world.database.close()
+
+
+def replaced_within(begin_seconds: float) -> float:
+    """The promise, or more on a machine whose other work makes a worker's beginning slow."""
+    return max(REPLACED_SECONDS, FOUND_SECONDS + 2 * begin_seconds)
 
 
 def worker_of(server: LiveServer) -> int | None:
@@ -48,31 +53,41 @@ def test_a_stopped_worker_is_replaced_and_no_job_loses_an_attempt(
     server: LiveServer, terminal: Terminal, caller: Caller, site: HoldingSite
 ) -> None:
     flow_id = terminal.flow(one_node(fetch(), URL))
+    killed = worker_of(server)
+    assert killed is not None
+    begun = time.monotonic()
+    os.kill(killed, signal.SIGKILL)
+    site.let_go("begins")
+    assert caller.run(flow_id, {"url": site.hold("begins")})["status"] == "completed"
+    begin_seconds = time.monotonic() - begun
     with beside(server, terminal) as watch:
         waiting = [caller.accepted(flow_id, {"url": site.hold("stopped")}) for _ in range(3)]
         site.wait_until_held("stopped", times=3)
         stopped = worker_of(server)
         assert stopped is not None
         os.kill(stopped, signal.SIGSTOP)
-        site.wait_until_held("stopped", times=6)  # each is asked for once more, by another worker
+        again = 2 * len(waiting)  # each is asked for once more, by another worker
+        wait_until(lambda: site.hits("/hold/stopped") == again, "no worker took its place", seconds=120)
         site.let_go("stopped")
         jobs = [caller.ended(job_id) for job_id in waiting]
     assert [(job["status"], job["attempts"]) for job in jobs] == [("completed", 1)] * 3
-    watch.check(job_seconds=REPLACED_SECONDS)
+    watch.check(job_seconds=replaced_within(begin_seconds))
     wait_until(lambda: not Path(f"/proc/{stopped}").exists(), "the stopped worker was left behind")
 
 
 async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_does_not(world: World) -> None:
     """The cause twice takes its worker along; then it has one of its own, and others notice no more of it."""
     holding = document_of(("hold", "test_hold", {"seconds": 90}))
+    begun = time.monotonic()
     with supervised(world) as (supervisor, hub, lines):
+        begin_seconds = time.monotonic() - begun
         beside_it = [world.submit(world.add_flow(WAITING)).job_id for _ in range(3)]
         for job_id in beside_it:
             await until_running(world, job_id)
         held_at = time.monotonic()
         cause = world.submit(world.add_flow(holding)).job_id
         first = await again(world, cause, 1)
-        assert time.monotonic() - held_at < REPLACED_SECONDS, lines
+        assert time.monotonic() - held_at < replaced_within(begin_seconds), lines
         assert first.status in {"queued", "processing"}
         # With it they were given to the second worker, which it holds at once; the third one is free of it.
         await again(world, cause, 2)
