@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import re2
 
@@ -19,8 +20,8 @@ _LONGEST_ADDRESS = 4_096
 # RE2 takes time in proportion to the sitemap, whatever stands in it, and lets other threads run.
 _BYTES = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1
-_LOC = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
-_LINE = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
+_LOC: Any = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
+_LINE: Any = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
 
 
 @dataclass(frozen=True)

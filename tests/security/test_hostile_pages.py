@@ -10,6 +10,8 @@ from tests.live import flows
 from tests.security.beside import beside
 from tests.stand_ins.web_site import Page
 
+pytestmark = pytest.mark.process
+
 SIZE = 479 * 1024
 #: 80,000 attributes in one tag: each was compared with all before it, for 90 s.
 ATTRIBUTES = ("<html><body><p " + " ".join(f"a{number}" for number in range(80_000)))[: SIZE - 2] + ">x"

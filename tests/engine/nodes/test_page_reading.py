@@ -14,7 +14,9 @@ from engine.pages.page_text import SelectorUnreadable, read_page
 from engine.pages.readers import is_ordinary
 from tests.engine.nodes.test_page_text import PAGES, SITE, practice
 
-#: Half a megabyte over which the parser sits for more than ten seconds.
+pytestmark = pytest.mark.process
+
+#: A page over which the parser sits for more than ten seconds.
 CHOICES = "<select>" + "<option>x" * 150_000
 LONG = "<html><body><main><h1>Long</h1>" + "<p>The keeper lights the lamp.</p>" * 7_000 + "</main></body></html>"
 
@@ -32,11 +34,6 @@ class Context:
     async def read_apart(self, reader, arguments):
         self.apart += 1
         return await self.sandbox.read(reader, arguments)
-
-
-@pytest.fixture(scope="module")
-def pids() -> list[int]:
-    return []
 
 
 @pytest.fixture
