@@ -209,7 +209,7 @@ async def _run(
 
 async def _look_for_servers(local_servers: LocalServers, settings: Settings, database: Database) -> None:
     """Model servers of this machine, looked for beside everything else: nothing waits for it."""
-    from engine.check.server import outbound_rules
+    from engine.jobs.outbound_rules import outbound_rules
     from engine.outside.http import Door
 
     if not settings.local_servers:

@@ -32,7 +32,13 @@ class Settings:
     port: int = 8080
     public_url: str = ""
     outbound_allow: str = ""
+    #: Private addresses that webhooks named by callers may reach.
+    webhook_allow: str = ""
     outbound_proxy: str = ""
+    #: Who looks the names of https addresses up when a proxy is set: this server, or the proxy alone.
+    outbound_proxy_names: Literal["here", "proxy"] = "here"
+    #: Whether the browser that draws pages has its sandbox.
+    browser_sandbox: bool = True
     admin_email: str = ""
     admin_password_file: Path | None = None
     secret_key_file: Path | None = None
@@ -99,6 +105,21 @@ def _log(name: str, said: str) -> str:
     return said.lower()
 
 
+def _proxy_names(name: str, said: str) -> str:
+    if said.lower() not in {"here", "proxy"}:
+        raise BadSetting(
+            f"FLOWPORT_OUTBOUND_PROXY_NAMES is {said!r}. Set it to here (names are looked up and checked by this server) "
+            "or to proxy (the proxy decides where a name leads)."
+        )
+    return said.lower()
+
+
+def _switch(name: str, said: str) -> bool:
+    if said.lower() not in {"on", "off"}:
+        raise BadSetting(f"FLOWPORT_{name.upper()} is {said!r}. Set it to on or off.")
+    return said.lower() == "on"
+
+
 def _plan(name: str, said: str) -> str:
     if said.lower() not in PLANS:
         raise BadSetting(f"FLOWPORT_PLAN is {said!r}. Set it to one of {', '.join(PLANS)}.")
@@ -119,7 +140,10 @@ _READ = {
     "port": _port,
     "public_url": _url,
     "outbound_allow": _text,
+    "webhook_allow": _text,
     "outbound_proxy": _url,
+    "outbound_proxy_names": _proxy_names,
+    "browser_sandbox": _switch,
     "admin_email": _text,
     "admin_password_file": _path,
     "secret_key_file": _path,

@@ -74,14 +74,17 @@ _INSERT = Statement(
     insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, counted, status,
                       attempts, created_at, enqueued_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos,
                       input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, traceparent, webhook_url,
-                      run_options, value_bytes)
+                      webhook_by_caller, run_options, value_bytes)
     values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :counted, 'queued',
             0, :at, :at, :limit_ms, :steps_total, 0, 0, 0,
             0, 0, 0, false, 1, :request_id, :traceparent, :webhook_url,
-            :run_options, :value_bytes)
+            :webhook_by_caller, :run_options, :value_bytes)
     """
 )
-_OPTIONAL = dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url"))
+_OPTIONAL = {
+    **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url")),
+    "webhook_by_caller": False,
+}
 #: The number of the event of a first claim: only `job.queued` came before it.
 _FIRST_CLAIM = 2
 _PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name", "size", "data"))
@@ -107,7 +110,7 @@ _END = Statement(
                                else :at end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
-    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, last_seq
+    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, webhook_by_caller, last_seq
     """
 )
 #: Payloads up to so many bytes are handed over with the claim.
@@ -138,6 +141,7 @@ class _EndedRow(NamedTuple):
     counted: bool
     environment: str
     webhook_url: str | None
+    webhook_by_caller: bool
     last_seq: int
 
 
@@ -347,5 +351,6 @@ def _add_webhook(session: Session, job_id: str, status: str, row: _EndedRow, at:
             "next_at": at,
             "log": [],
             "created_at": at,
+            "by_caller": bool(row.webhook_by_caller),
         },
     )

@@ -249,6 +249,8 @@ class Job(Base):
     request_id: Mapped[str]
     traceparent: Mapped[str | None]
     webhook_url: Mapped[str | None]
+    #: True: the call named `webhook_url`, so the list for callers' webhooks counts; else it is the flow's.
+    webhook_by_caller: Mapped[bool] = mapped_column(default=False)
     #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
     run_options: Mapped[dict | None] = mapped_column(JSON)
     #: When retention removed its input, result, steps and events.
@@ -452,6 +454,8 @@ class WebhookDelivery(Base):
     next_at: Mapped[int | None] = mapped_column(index=True)
     log: Mapped[list] = mapped_column(JSON)
     created_at: Mapped[int]
+    #: True: a caller named the address, not the flow.
+    by_caller: Mapped[bool] = mapped_column(default=False)
 
 
 class WebhookSecret(Base):
@@ -476,6 +480,9 @@ class Secret(Base):
     sealed: Mapped[str] = mapped_column(Text)
     created_at: Mapped[int]
     updated_at: Mapped[int]
+    #: Where nodes may send it, as entries of a list; none: nowhere (the keys of connections). None: anywhere, as before
+    #: secrets named hosts.
+    hosts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Connection(Base):

@@ -14,10 +14,14 @@ SERVER = "server"
 ADDRESS = "address"
 KNOWN_HOST = "known_host"
 #: What the owner sets on the pages Server and Data: further names (`name` or `name:port`) the server may be opened by, the public
-#: address, private addresses flows may reach (a text like FLOWPORT_OUTBOUND_ALLOW), and the sealed passphrase of backups.
+#: address, private addresses flows may reach (a text like FLOWPORT_OUTBOUND_ALLOW), those that webhooks of callers may reach,
+#: and the sealed passphrase of backups.
 KNOWN_NAMES = "known_names"
 PUBLIC_URL = "public_url"
 OUTBOUND_ALLOW = "outbound_allow"
+WEBHOOK_ALLOW = "webhook_allow"
+#: A workspace's setting: the upgrade has found the hosts of its secrets in flows, and the owner has not looked at them yet.
+SECRET_HOSTS_FOUND = "secret_hosts_found"  # noqa: S105 - a name
 BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 
 Json = Any

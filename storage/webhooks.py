@@ -16,7 +16,10 @@ from storage.models import WebhookDelivery, WebhookSecret
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """A delivery. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try."""
+    """A delivery. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try.
+
+    `by_caller`: a call named the address, not the flow.
+    """
 
     id: str
     workspace_id: str
@@ -29,6 +32,7 @@ class DeliveryRow:
     next_at: int | None
     log: list[dict[str, Any]]
     created_at: int
+    by_caller: bool
 
 
 _COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__dataclass_fields__]

@@ -18,15 +18,15 @@ from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed
 from engine.ids import new_id
+from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.prepare import Preparer
 from engine.nodes import CATALOG
-from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.http import Door
 from engine.outside.models import ModelRequest, Models, split_model
 from engine.outside.sandbox.pool import Sandbox
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import RunOptions, run_flow
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
-from engine.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from engine.jobs.datasets import WorkspaceDatasets
@@ -55,7 +55,7 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
-    door = Door(_rules(terminal.settings))
+    door = Door(environment_rules(terminal.settings))
     services = _Outside(door, terminal)
     try:
         return await run_flow(
@@ -69,14 +69,6 @@ async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunO
     finally:
         await door.aclose()
         await services.close()
-
-
-def _rules(settings: Settings) -> OutboundRules:
-    try:
-        allow = parse_allow_list(settings.outbound_allow)
-    except ValueError as error:
-        raise BadSetting(f"FLOWPORT_OUTBOUND_ALLOW: {error}") from None
-    return OutboundRules(allow, settings.outbound_proxy or None)
 
 
 def _read_payload(document: Document, text: str) -> dict[str, Json]:

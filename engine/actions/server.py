@@ -14,7 +14,15 @@ from engine.vault.backups import check_passphrase
 from engine.vault.passphrase import seal_passphrase
 from engine.vault.sealing import Vault
 from storage.audit import add_entry
-from storage.settings import BACKUP_PASSPHRASE, KNOWN_NAMES, OUTBOUND_ALLOW, PUBLIC_URL, SERVER, put_setting
+from storage.settings import (
+    BACKUP_PASSPHRASE,
+    KNOWN_NAMES,
+    OUTBOUND_ALLOW,
+    PUBLIC_URL,
+    SERVER,
+    WEBHOOK_ALLOW,
+    put_setting,
+)
 from storage.workspaces import find_first_workspace
 
 _NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?\Z")
@@ -64,6 +72,19 @@ def set_known_names(session: Session, principal: Principal, text: str) -> tuple[
 
 def set_outbound_allow(session: Session, principal: Principal, text: str) -> str:
     """Private addresses flows may reach; counts for the next request. Returns the list as it is kept. Raises Invalid."""
+    kept = _keep_list(session, principal, OUTBOUND_ALLOW, text)
+    add_entry(session, principal, "set allowed addresses", SERVER, kept or "none")
+    return kept
+
+
+def set_webhook_allow(session: Session, principal: Principal, text: str) -> str:
+    """Private addresses that webhooks named by callers may reach; counts for the next try. Returns the list. Raises Invalid."""
+    kept = _keep_list(session, principal, WEBHOOK_ALLOW, text)
+    add_entry(session, principal, "set addresses of callers' webhooks", SERVER, kept or "none")
+    return kept
+
+
+def _keep_list(session: Session, principal: Principal, name: str, text: str) -> str:
     require_server_owner(session, principal)
     try:
         entries = parse_allow_list(text)
@@ -72,8 +93,7 @@ def set_outbound_allow(session: Session, principal: Principal, text: str) -> str
             str(error).rstrip("."), remedy="", errors=(FieldError("/addresses", "format", str(error)),)
         ) from None
     kept = ", ".join(str(entry) for entry in entries)
-    put_setting(session, SERVER, OUTBOUND_ALLOW, kept or None)
-    add_entry(session, principal, "set allowed addresses", SERVER, kept or "none")
+    put_setting(session, SERVER, name, kept or None)
     return kept
 
 

@@ -9,12 +9,11 @@ from engine.check.folder import check_folder_and_database
 from engine.check.lines import Line
 from engine.check.outside import check_outside
 from engine.check.way_in import Opened, check_way_in
-from engine.outside.allow_list import OutboundRules, parse_allow_list
+from engine.jobs.outbound_rules import entries_that_count_no_more, outbound_rules
 from engine.outside.http import Door
-from engine.settings import Settings
+from engine.settings import BadSetting, Settings
 from engine.vault.sealing import Vault
 from storage.database import Database
-from storage.settings import OUTBOUND_ALLOW, SERVER, find_setting
 
 
 async def check_server(
@@ -33,9 +32,11 @@ async def check_server(
         yield line
     try:
         rules = outbound_rules(settings, database)
-    except ValueError as error:
-        yield Line("Allowed addresses", "bad", str(error), "Mend FLOWPORT_OUTBOUND_ALLOW and start again.")
+    except BadSetting as error:
+        yield Line("Allowed addresses", "bad", str(error), "Mend that setting and start again.")
         return
+    for sentence in entries_that_count_no_more(database):
+        yield Line("Allowed addresses", "bad", sentence, "It counts no more. Change the list under Settings, Server.")
     if not outside:
         return
     door = Door(rules)
@@ -44,10 +45,3 @@ async def check_server(
             yield line
     finally:
         await door.aclose()
-
-
-def outbound_rules(settings: Settings, database: Database) -> OutboundRules:
-    """What the environment allows and what the owner allowed on the page, as of now. Raises ValueError."""
-    said = database.read_now(find_setting, SERVER, OUTBOUND_ALLOW)
-    allow = parse_allow_list(settings.outbound_allow) + parse_allow_list(said if isinstance(said, str) else "")
-    return OutboundRules(allow, settings.outbound_proxy or None)

@@ -151,6 +151,7 @@ def accept(
             "request_id": options.request_id,
             "traceparent": options.traceparent,
             "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+            "webhook_by_caller": options.webhook_url is not None,
         },
         encoded(clean),
     )

@@ -90,6 +90,7 @@ def accept_batch(
         "request_id": options.request_id,
         "traceparent": options.traceparent,
         "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+        "webhook_by_caller": options.webhook_url is not None,
     }
     for job_id, payload in zip(job_ids, payloads, strict=True):
         insert_job(session, {**row, "id": job_id}, encoded(payload))

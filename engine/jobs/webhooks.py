@@ -1,5 +1,8 @@
 """Calls the address a flow or a request named when a job has ended, again and again until it answers with 2xx.
 
+Inside the network a flow's address is reached by the owner's list for flows, and one that a request named by the list for
+callers' webhooks, which is another one: whoever has a key is no designer of flows.
+
 The job's last write puts a row into the outbox in the same transaction, so no end goes unsaid. A worker takes due rows under a
 lease: what a dead worker had in its hands is due again when the lease is over. The receiver tells repeats by `webhook-id`.
 """
@@ -105,6 +108,7 @@ class Webhooks:
                     timeout_seconds=TIMEOUT_SECONDS,
                     max_bytes=64 * 1024,
                     follow_redirects=False,
+                    reach="callers" if delivery.by_caller else "flows",
                 )
                 status, message = answer.status, ""
                 ended = status == _GONE

@@ -32,6 +32,7 @@ from engine.jobs.at_work import AtWork
 from engine.jobs.bell import BELL
 from engine.jobs.changes import FORGOTTEN_MS, send_forgotten
 from engine.jobs.lease import Lock, Reaper, new_boot
+from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.prepare import Preparer
 from engine.jobs.queue import Dispatch, send
 from engine.jobs.record import Journal
@@ -42,14 +43,13 @@ from engine.jobs.watchdog import Watchdog
 from engine.jobs.webhooks import Webhooks
 from engine.log_lines import log_to_stderr
 from engine.nodes import CATALOG
-from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.http import Door
 from engine.outside.models import Models
-from engine.settings import BadSetting, Settings
+from engine.settings import Settings
 from engine.vault.opening import open_all, open_connection, open_secret
 from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
 from storage.job_changes import held_jobs
-from storage.settings import OUTBOUND_ALLOW, SERVER, find_setting
 from storage.workers import add_worker, beat, remove_worker
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class _Worker:
     def _build(self) -> tuple[Outside, Runs]:
         """Made on the loop: the door and the models belong to it."""
         vault = self._vault
-        door = Door(self._rules())
+        door = Door(outbound_rules(self.settings, self.database))
         preparer = Preparer(self.options.catalog)
         outside = Outside(
             database=self.database,
@@ -272,7 +272,7 @@ class _Worker:
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
                     self.cancel(job_id)
-            self.outside.door.replace_rules(self._rules())
+            self.outside.door.replace_rules(outbound_rules(self.settings, self.database))
             asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
         except StorageUnavailable as error:
             log.warning("%s", error)
@@ -293,17 +293,6 @@ class _Worker:
         if secrets != self._hidden:
             self._hidden = secrets
             log_to_stderr(secrets, self.settings.log)
-
-    def _rules(self) -> OutboundRules:
-        """What the environment allows, and what the owner allowed on the page."""
-        try:
-            allow = parse_allow_list(self.settings.outbound_allow)
-        except ValueError as error:
-            raise BadSetting(f"FLOWPORT_OUTBOUND_ALLOW: {error}") from None
-        said = self.database.read_now(find_setting, SERVER, OUTBOUND_ALLOW)
-        with contextlib.suppress(ValueError):  # the page checks what it stores
-            allow += parse_allow_list(said) if isinstance(said, str) else ()
-        return OutboundRules(allow, self.settings.outbound_proxy or None)
 
     def _stop(self, grace_seconds: float) -> None:
         """Claims nothing more, lets jobs end, gives the rest back."""

@@ -16,13 +16,8 @@ from typing import Literal
 import httpx2
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach
 
-from engine.outside.allow_list import NAME, NUMERIC_END, Address, Allowed
+from engine.outside.allow_list import INTERNAL_SUFFIXES, NAME, NUMERIC_END, Address, Allowed
 from engine.outside.faults import BadUrl
-
-INTERNAL_SUFFIXES = (
-    "local", "internal", "lan", "home", "corp", "intranet", "private", "localdomain", "localhost",
-    "home.arpa", "arpa", "onion", "i2p", "svc", "alt",
-)  # fmt: skip
 
 #: Closed although the registries of special networks do not list them.
 _MORE_NETWORKS = (
@@ -98,6 +93,13 @@ class Guard:
                 raise Forbidden(ask.rule)
             if not is_public(address):
                 raise Forbidden(PRIVATE_RULE)
+
+    def lists(self, host: str, port: int, peer: Address | None) -> bool:
+        """Whether an entry covers a host that answered, by its name or by the address it answered from."""
+        return any(
+            entry.covers_name(host.rstrip("."), port) or (peer is not None and entry.covers_address(peer, port))
+            for entry in self.allow
+        )
 
     def loopback(self, ask: Ask) -> list[Address]:
         """What `localhost` means, without asking anybody: the loopback addresses that are open."""

@@ -20,7 +20,7 @@ import httpcore2
 import httpx2
 
 from engine.outside.addresses import Ask, Forbidden, Guard, is_localhost, is_public
-from engine.outside.allow_list import Address, Allowed, OutboundRules
+from engine.outside.allow_list import Address, Allowed, OutboundRules, Reach
 
 CONNECT_SECONDS = 10.0
 #: While there is another address to try, one that does not answer gets only so long.
@@ -158,6 +158,13 @@ class Lane:
             return self.through_proxy  # inside a company, names of the web are often known to the proxy only
         return self.direct if any(not is_public(address) for address in addresses) else self.through_proxy
 
+    def lists(self, pool: httpcore2.AsyncConnectionPool, answer: httpcore2.Response, host: str, port: int) -> bool:
+        """Whether the host that gave an answer stands on the list. What came by the proxy has no address here."""
+        peer = None
+        if pool is self.direct and (stream := answer.extensions.get("network_stream")) is not None:
+            peer = stream.get_extra_info("server_addr")
+        return self.guard.lists(host, port, ip_address(str(peer[0])) if peer else None)
+
     async def aclose(self) -> None:
         """Closes all connections."""
         await self.direct.aclose()
@@ -166,7 +173,10 @@ class Lane:
 
 
 class Lanes:
-    """One lane for every list of entries in use, made when first needed; old rules' lanes close when their work is done."""
+    """One lane for every list of entries in use, made when first needed; old rules' lanes close when their work is done.
+
+    Lanes of different lists share nothing but the look-ups.
+    """
 
     _MOST = 64
 
@@ -184,7 +194,7 @@ class Lanes:
         self._resolver: Resolver = resolver
         self._connector = connector or cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
         self._tls = tls
-        self._lanes: dict[tuple[Allowed, ...], Lane] = {}
+        self._lanes: dict[tuple[Reach, tuple[Allowed, ...]], Lane] = {}
         self._retired: list[Lane] = []
 
     def replace_rules(self, rules: OutboundRules) -> None:
@@ -194,14 +204,15 @@ class Lanes:
         self._lanes = {}
 
     @contextlib.asynccontextmanager
-    async def lane(self, allow_extra: tuple[Allowed, ...]) -> AsyncIterator[Lane]:
+    async def lane(self, reach: Reach, allow_extra: tuple[Allowed, ...]) -> AsyncIterator[Lane]:
         """The lane for the owner's entries and `allow_extra`, held open while it is used."""
         await self._close_retired()
-        lane = self._lanes.get(allow_extra)
+        key = (reach, allow_extra)
+        lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._MOST:
                 self._retired.append(self._lanes.pop(next(iter(self._lanes))))
-            lane = self._lanes[allow_extra] = self._open(allow_extra)
+            lane = self._lanes[key] = self._open((*self._rules.entries(reach), *allow_extra))
         lane.active += 1
         try:
             yield lane
@@ -216,10 +227,10 @@ class Lanes:
         if self._own_resolver is not None:
             self._own_resolver.close()
 
-    def _open(self, allow_extra: tuple[Allowed, ...]) -> Lane:
+    def _open(self, allow: tuple[Allowed, ...]) -> Lane:
         if self._tls is None:
             self._tls = httpx2.create_ssl_context(trust_env=False)
-        guard = Guard((*self._rules.allow, *allow_extra), self._rules.ports)
+        guard = Guard(allow, self._rules.ports)
         backend = GuardedBackend(guard, self._resolver, self._connector)
         proxied = None
         if self._rules.proxy:

@@ -20,7 +20,10 @@ from __future__ import annotations
 
 from engine.flow.node_type import NodeFailed
 
-ALLOW_REMEDY = "The owner can allow it under Settings → Server, Outbound addresses (FLOWPORT_OUTBOUND_ALLOW)"
+ALLOW_REMEDY = "The owner can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
+CALLERS_REMEDY = "The owner can allow it under Settings → Server, Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)"
+#: A list is the owner's word about addresses that flows name, not about where strangers send them on to.
+REDIRECT_REMEDY = "A public page never sends a request into a private network, whatever the owner allows. Use the address inside itself"
 
 
 class OutboundRefused(NodeFailed):

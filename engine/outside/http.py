@@ -2,7 +2,8 @@
 
 A request's way: the URL is read (`addresses`), the host is looked up once and every answer checked, the connection goes to
 that address (`connect`), TLS is verified against the name, each redirect starts over, and the body is unpacked piece by piece
-under a limit (`decoding`). The owner's list (`allow_list`) opens more than the public web; `faults` are the ways it says no.
+under a limit (`decoding`). The owner's list (`allow_list`) opens more than the public web; a redirect of a host that is not on
+it never leads to one that is. `faults` are the ways it says no.
 The reserved host of the practice site is answered in this process.
 """
 
@@ -12,14 +13,14 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpcore2
 import httpx2
 
 from engine.charsets import decode_body
 from engine.outside.addresses import port_of, read_url, shown_url
-from engine.outside.allow_list import Allowed, OutboundRules, allowed_origin, parse_allow_list
+from engine.outside.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
 from engine.outside.browser import Browser, Drawn
 from engine.outside.connect import CONNECT_SECONDS, Lanes, Resolver
 from engine.outside.decoding import ACCEPTED_ENCODINGS, unpacked
@@ -68,6 +69,8 @@ __all__ = [
 #: The longest unpacked body.
 MAX_BYTES = 10 * 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Stands with a response whose host is one that the list in use allows.
+_LISTED = "listed"
 
 
 @dataclass(frozen=True)
@@ -102,20 +105,17 @@ class Door:
         *,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._made_of = (rules or OutboundRules(), resolver, connector, tls)
-        self._lanes = Lanes(*self._made_of)
-        self._public: Door | None = None
-        self._browser = Browser(PageRequests(self, self._public_door))
+        self._rules = rules or OutboundRules()
+        self._lanes = Lanes(self._rules, resolver, connector, tls)
+        self._browser = Browser(PageRequests(self.request))
         self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
 
     def replace_rules(self, rules: OutboundRules) -> None:
         """The owner's rules as they are now: new ones count from the next request or redirect on."""
-        if rules == self._made_of[0]:
+        if rules == self._rules:
             return  # a worker asks every second: connections and what sites allow are kept
-        self._made_of = (rules, *self._made_of[1:])
+        self._rules = rules
         self._lanes.replace_rules(rules)
-        if self._public is not None:
-            self._public.replace_rules(replace(rules, allow=()))
         self._manners.forget()
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
@@ -142,11 +142,12 @@ class Door:
         follow_redirects: bool = True,
         max_redirects: int = 5,
         allow_extra: tuple[Allowed, ...] = (),
+        reach: Reach = "flows",
     ) -> Answer:
         """One request with its redirects, all within `timeout_seconds`. Any status is an answer.
 
         `secret_headers` win over `headers` and, like Authorization and Cookie, do not follow to another origin. `query` is
-        added to the URL's own. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
+        added to the URL's own. `reach` says whose list counts. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
         """
         hop = Hop(
             method.upper(),
@@ -158,7 +159,8 @@ class Door:
         limit = asyncio.timeout(timeout_seconds)
         try:
             async with limit:
-                return await self._follow(hop, max_redirects if follow_redirects else None, max_bytes, allow_extra)
+                most = max_redirects if follow_redirects else None
+                return await self._follow(hop, most, max_bytes, allow_extra, reach)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -190,21 +192,16 @@ class Door:
         """Closes every connection, and the browser."""
         await self._browser.aclose()
         await self._lanes.aclose()
-        if self._public is not None:
-            await self._public.aclose()
-
-    def _public_door(self) -> Door:
-        if self._public is None:
-            rules, resolver, connector, tls = self._made_of
-            self._public = Door(replace(rules, allow=()), resolver, connector, tls=tls)
-        return self._public
 
     async def _follow(
-        self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...]
+        self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...], reach: Reach
     ) -> Answer:
         walked: list[str] = []
         while True:
-            async with self.sent(hop.request(), allow_extra, came_from=walked[-1] if walked else None) as response:
+            came_from = walked[-1] if walked else None
+            async with self.sent(hop.request(), allow_extra, reach, came_from=came_from) as response:
+                if not response.extensions.get(_LISTED):
+                    allow_extra, reach = (), "public"  # a host that is not on the list leads to none that is
                 location = response.headers.get("location", "").strip()
                 if redirects_left is None or response.status_code not in _REDIRECTS or not location:
                     body = await _read(response, max_bytes)
@@ -219,21 +216,25 @@ class Door:
 
     @contextlib.asynccontextmanager
     async def sent(
-        self, request: httpx2.Request, allow_extra: tuple[Allowed, ...], *, came_from: str | None = None
+        self,
+        request: httpx2.Request,
+        allow_extra: tuple[Allowed, ...],
+        reach: Reach = "flows",
+        *,
+        came_from: str | None = None,
     ) -> AsyncIterator[httpx2.Response]:
         """One request without redirects; the response's body is still packed and unread. For this module's transport."""
         host, port = request.url.raw_host.decode().lower().rstrip("."), port_of(request.url)
         if host == PRACTICE_HOST:
             yield practice_answer(request)
             return
-        with in_words(request.url, came_from):
-            async with self._lanes.lane(allow_extra) as lane:
+        with in_words(request.url, came_from, reach):
+            async with self._lanes.lane(reach, allow_extra) as lane:
                 pool = await lane.pool_for(host, port)
                 answer = await pool.handle_async_request(_for_the_wire(request))
+                told = {**answer.extensions, _LISTED: lane.lists(pool, answer, host, port)}
                 try:
-                    yield httpx2.Response(
-                        answer.status, headers=answer.headers, stream=_Wire(answer), extensions=answer.extensions
-                    )
+                    yield httpx2.Response(answer.status, headers=answer.headers, stream=_Wire(answer), extensions=told)
                 finally:
                     await answer.aclose()
 
@@ -280,7 +281,7 @@ class _HeldBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Goes on where the last reader stopped: a model SDK reads the rest of a stream after its last event."""
-        with in_words(self._url, None):
+        with in_words(self._url, None, "flows"):
             async for piece in self._pieces:
                 yield piece
 

@@ -7,7 +7,7 @@ directly nor by a redirect of its own server.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urljoin
 
 from engine.outside.addresses import read_url
@@ -19,17 +19,11 @@ _MOST_REDIRECTS = 5
 _STAY_HOME = frozenset({"authorization", "cookie"})
 
 
-class _Door(Protocol):
-    @property
-    def request(self) -> Callable[..., Awaitable[Any]]: ...
-
-
 class PageRequests:
-    """A `browser_page.Fetch`. `flows` is the door with the owner's list, `public` gives one without."""
+    """A `browser_page.Fetch`. `request` is the door's."""
 
-    def __init__(self, flows: _Door, public: Callable[[], _Door]) -> None:
-        self._flows = flows
-        self._public = public
+    def __init__(self, request: Callable[..., Awaitable[Any]]) -> None:
+        self._request = request
 
     async def __call__(
         self,
@@ -47,7 +41,7 @@ class PageRequests:
         for _ in range(_MOST_REDIRECTS):
             if origin_of(read_url(url)) != home:
                 break
-            answer = await self._flows.request(
+            answer = await self._request(
                 method, url, headers=headers, content=content, follow_redirects=False, **options
             )
             location = answer.headers.get("location", "").strip()
@@ -58,4 +52,4 @@ class PageRequests:
                 method, content = "HEAD" if method == "HEAD" else "GET", None
             if origin_of(read_url(url)) != home:
                 headers = {name: value for name, value in headers.items() if name not in _STAY_HOME}
-        return await self._public().request(method, url, headers=headers, content=content, **options)
+        return await self._request(method, url, headers=headers, content=content, reach="public", **options)

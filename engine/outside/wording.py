@@ -10,10 +10,13 @@ import httpcore2
 import httpx2
 
 from engine.outside.addresses import ENCODED_RULE, Forbidden, port_of, shown_url
+from engine.outside.allow_list import Reach
 from engine.outside.connect import CONNECT_SECONDS, NameNotFound
 from engine.outside.decoding import BodyTooLong, BodyUnreadable
 from engine.outside.faults import (
     ALLOW_REMEDY,
+    CALLERS_REMEDY,
+    REDIRECT_REMEDY,
     AddressNotAllowed,
     AnswerUnreadable,
     BadHeader,
@@ -24,13 +27,13 @@ from engine.outside.faults import (
 
 
 @contextlib.contextmanager
-def in_words(url: httpx2.URL, came_from: str | None) -> Iterator[None]:
+def in_words(url: httpx2.URL, came_from: str | None, reach: Reach) -> Iterator[None]:
     """Around everything that touches the network for `url`. `came_from` is the page that sent us there."""
     shown, host = shown_url(url), url.host
     try:
         yield
     except Forbidden as error:
-        raise AddressNotAllowed(_refusal(url, error.rule, came_from)) from error
+        raise AddressNotAllowed(_refusal(url, error.rule, came_from, reach)) from error
     except NameNotFound as error:
         raise ConnectFailed(
             f"`{shown}` could not be opened: no address is known for {host}. Check how the name is written, then try again.",
@@ -77,13 +80,15 @@ def in_words(url: httpx2.URL, came_from: str | None) -> Iterator[None]:
         ) from error
 
 
-def _refusal(url: httpx2.URL, rule: str, came_from: str | None) -> str:
+def _refusal(url: httpx2.URL, rule: str, came_from: str | None, reach: Reach) -> str:
     if came_from is not None:
-        return f"`{shown_url(came_from)}` sent the request on to an address that is not opened: {rule}. {ALLOW_REMEDY}."
+        remedy = REDIRECT_REMEDY if reach == "public" else ALLOW_REMEDY
+        return f"`{shown_url(came_from)}` sent the request on to an address that is not opened: {rule}. {remedy}."
     entry = f"[{url.host}]" if ":" in url.host else url.host
     if rule == ENCODED_RULE:
         return f"`{shown_url(url)}` is not opened: {rule}. Write it as four numbers, or use a name."
-    return f"`{shown_url(url)}` is not opened: {rule}. {ALLOW_REMEDY}, for example with `{entry}:{port_of(url)}`."
+    remedy = CALLERS_REMEDY if reach == "callers" else ALLOW_REMEDY
+    return f"`{shown_url(url)}` is not opened: {rule}. {remedy}, for example with `{entry}:{port_of(url)}`."
 
 
 def _is_about_certificates(error: BaseException | None) -> bool:

@@ -31,7 +31,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, receiver: WebhookReceiver) -> Iterator[LiveServer]:
-    env = {"FLOWPORT_OUTBOUND_ALLOW": receiver.origin.removeprefix("http://")}
+    env = {"FLOWPORT_WEBHOOK_ALLOW": receiver.origin.removeprefix("http://")}
     with live_server(tmp_path_factory.mktemp("live") / "data", owner=False, env=env) as running:
         yield running
 

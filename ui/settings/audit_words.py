@@ -80,6 +80,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "set public address": ("server", _("set the public address")),
     "set names of the server": ("server", _("set the names of the server")),
     "set allowed addresses": ("server", _("set the allowed addresses")),
+    "set addresses of callers' webhooks": ("server", _("set the addresses of callers' webhooks")),
     "set retention": ("server", _("set what is kept how long")),
     "set backup passphrase": ("server", _("set the passphrase of backups")),
     "back up": ("server", _("made a backup")),

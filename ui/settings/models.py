@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.connections import remember_models, remove_connection
-from engine.check.server import outbound_rules
 from engine.errors import Refusal
+from engine.jobs.outbound_rules import outbound_rules
 from engine.outside.connection_check import TestResult, check_connection
 from engine.outside.http import Door
 from engine.vault.opening import open_connection

@@ -10,12 +10,20 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.server import set_known_names, set_outbound_allow, set_public_url
+from engine.actions.server import set_known_names, set_outbound_allow, set_public_url, set_webhook_allow
 from engine.check.lines import Line, State
 from engine.check.server import check_server
 from engine.check.way_in import Opened
 from engine.errors import Refusal
-from storage.settings import KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, PUBLIC_URL, SERVER, find_setting
+from storage.settings import (
+    KNOWN_HOST,
+    KNOWN_NAMES,
+    OUTBOUND_ALLOW,
+    PUBLIC_URL,
+    SERVER,
+    WEBHOOK_ALLOW,
+    find_setting,
+)
 from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.parts import button, card, icon, note, words
@@ -42,15 +50,21 @@ class SeenServer:
     known_host: str
     known_names: tuple[str, ...]
     outbound_allow: str
+    webhook_allow: str
 
 
 def look_at_server(session: Session, workspace_id: str) -> SeenServer | None:
     """None for those who do not look after this server."""
     if not is_server_owner(session, workspace_id):
         return None
-    said = {name: find_setting(session, SERVER, name) for name in (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW)}
+    names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW)
+    said = {name: find_setting(session, SERVER, name) for name in names}
     return SeenServer(
-        said[PUBLIC_URL] or "", said[KNOWN_HOST] or "", tuple(said[KNOWN_NAMES] or ()), said[OUTBOUND_ALLOW] or ""
+        said[PUBLIC_URL] or "",
+        said[KNOWN_HOST] or "",
+        tuple(said[KNOWN_NAMES] or ()),
+        said[OUTBOUND_ALLOW] or "",
+        said[WEBHOOK_ALLOW] or "",
     )
 
 
@@ -170,6 +184,7 @@ class ServerPage:
             card(_("Allowed addresses"), _("They count for the next request")),
             ui.element("div").classes("fp-form fp-narrow"),
         ):
+            words(_("For flows"), "fp-s13 fp-b", tag="h3")
             words(
                 _(
                     "Flows may read the public web. Addresses inside your network are refused unless they stand here: a name, *.name, an IP address or a network, each with or without a port."
@@ -189,6 +204,29 @@ class ServerPage:
                     )
                 )
             self._save_button(field, lambda: self.here.do(set_outbound_allow, area.value or ""), _("Save the list"))
+            self._draw_allowed_for_callers(seen)
+
+    def _draw_allowed_for_callers(self, seen: SeenServer) -> None:
+        words(_("For callers' webhooks"), "fp-s13 fp-b", tag="h3")
+        words(
+            _(
+                "A call may name an address that is told when its job ends (X-Webhook-Url). Inside your network it reaches only what stands here; the list above does not count for it. The webhook in a flow's own settings uses the list above."
+            ),
+            "fp-s13 fp-t2",
+            tag="p",
+        )
+        if self.settings.webhook_allow:
+            note(f"{_('FLOWPORT_WEBHOOK_ALLOW also allows')} {self.settings.webhook_allow}.", icon="info")
+        field = Field(_("Allowed for callers"), _("one a line"), _("Like hooks.example.com or 10.0.0.5:8080."))
+        with field.place:
+            area = field.control(
+                ui.textarea(value=seen.webhook_allow.replace(", ", "\n")).props(
+                    "outlined dense autogrow spellcheck=false"
+                )
+            )
+        self._save_button(
+            field, lambda: self.here.do(set_webhook_allow, area.value or ""), _("Save the list for callers")
+        )
 
     def _save_button(self, field: Field, save: Callable[[], Awaitable[Any]], verb: str) -> None:
         async def pressed() -> None:

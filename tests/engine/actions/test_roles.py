@@ -70,6 +70,7 @@ WHO_MAY = {
     "server.set_outbound_allow": OWNERS,
     "server.set_public_url": OWNERS,
     "server.set_rules": OWNERS,
+    "server.set_webhook_allow": OWNERS,
     "team.change_role": OWNERS,
     "team.disable_person": OWNERS,
     "team.enable_person": OWNERS,

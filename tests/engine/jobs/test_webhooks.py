@@ -52,7 +52,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 @pytest.fixture
 async def webhooks(world: World, vault: Vault, receiver: WebhookReceiver) -> AsyncIterator[Webhooks]:
     allow = parse_allow_list(receiver.origin.removeprefix("http://"))
-    door = Door(OutboundRules(allow, None))
+    door = Door(OutboundRules(allow, callers=allow))
     made = Webhooks(world.database, door, vault)
     yield made
     await made.close()

@@ -353,14 +353,14 @@ async def test_what_the_owner_allows_opens_nothing_beside_it(allow, url, answers
     assert refusal.code == "address_not_allowed"
 
 
-async def test_an_allowed_address_may_be_the_end_of_a_redirect():
+async def test_an_allowed_address_may_be_the_end_of_a_redirect_from_another_one():
     sends_on = b"HTTP/1.1 302 Found\r\nLocation: http://10.0.0.7:3000/\r\nContent-Length: 0\r\n\r\n"
-    network = RecordedNetwork({PUBLIC: sends_on})
-    opened = door(network, Names({"example.com": [[PUBLIC]]}), "10.0.0.7:3000")
-    answer = await opened.request("GET", "http://example.com/")
+    network = RecordedNetwork({"10.0.0.6": sends_on})
+    opened = door(network, Names({"nas.lan": [["10.0.0.6"]]}), "10.0.0.7:3000, nas.lan")
+    answer = await opened.request("GET", "http://nas.lan/")
     await opened.aclose()
-    assert network.dialled == [(PUBLIC, 80), ("10.0.0.7", 3000)]
-    assert (answer.url, answer.redirects) == ("http://10.0.0.7:3000/", ("http://example.com/",))
+    assert network.dialled == [("10.0.0.6", 80), ("10.0.0.7", 3000)]
+    assert (answer.url, answer.redirects) == ("http://10.0.0.7:3000/", ("http://nas.lan/",))
 
 
 async def test_new_rules_count_at_once_also_for_pooled_connections():
@@ -402,7 +402,7 @@ async def test_a_refusal_says_what_why_and_what_to_do():
     assert isinstance(refusal, AddressNotAllowed)
     assert refusal.message == (
         "`http://nas.lan:5000/files` is not opened: names that end in .lan belong to internal networks. The owner can allow "
-        "it under Settings → Server, Outbound addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `nas.lan:5000`."
+        "it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `nas.lan:5000`."
     )
     assert not refusal.passing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nicegui.testing import User
 
-from engine.check.server import outbound_rules
+from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.retention import Rules, read_rules
 from engine.vault.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
 from engine.vault.passphrase import find_passphrase
@@ -99,6 +99,14 @@ async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(sit
     await user.should_see("Saved.")
     rules = outbound_rules(site.settings, site.database)
     assert [str(entry) for entry in rules.allow] == ["intranet.example.com", "10.0.0.5:8080"]
+    box(user, "Allowed for callers").value = "*.com"
+    press(user, "Save the list for callers")
+    await user.should_see("names that anybody can register")
+    box(user, "Allowed for callers").value = "hooks.lan:9000"
+    press(user, "Save the list for callers")
+    await until(lambda: "set addresses of callers' webhooks" in verbs(site))
+    rules = outbound_rules(site.settings, site.database)
+    assert [str(entry) for entry in rules.callers] == ["hooks.lan:9000"]
     box(user, "Further names").value = "flows.lan\nFlows.lan:8080"
     press(user, "Save the names")
     box(user, "Public address").value = "https://flows.example.com/"

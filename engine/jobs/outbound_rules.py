@@ -1,0 +1,45 @@
+"""What the owner set for requests that leave the server: the environment, and the lists on the page Server as they are now."""
+
+from __future__ import annotations
+
+from engine.outside.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
+from engine.settings import BadSetting, Settings
+from storage.database import Database
+from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
+
+
+def outbound_rules(settings: Settings, database: Database) -> OutboundRules:
+    """The rules of this moment. What the page kept and does not count any more is left out. Raises BadSetting."""
+    return _rules(settings, _kept(database, OUTBOUND_ALLOW)[0], _kept(database, WEBHOOK_ALLOW)[0])
+
+
+def environment_rules(settings: Settings) -> OutboundRules:
+    """The rules without what the page Server says. Raises BadSetting."""
+    return _rules(settings, (), ())
+
+
+def entries_that_count_no_more(database: Database) -> list[str]:
+    """A sentence for each entry of the page's lists that an earlier version kept and this one does not take."""
+    return [*_kept(database, OUTBOUND_ALLOW)[1], *_kept(database, WEBHOOK_ALLOW)[1]]
+
+
+def _kept(database: Database, name: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
+    said = database.read_now(find_setting, SERVER, name)
+    return kept_entries(said if isinstance(said, str) else "")
+
+
+def _rules(settings: Settings, flows: tuple[Allowed, ...], callers: tuple[Allowed, ...]) -> OutboundRules:
+    return OutboundRules(
+        allow=(*_read("FLOWPORT_OUTBOUND_ALLOW", settings.outbound_allow), *flows),
+        proxy=settings.outbound_proxy or None,
+        callers=(*_read("FLOWPORT_WEBHOOK_ALLOW", settings.webhook_allow), *callers),
+        proxy_looks_up=settings.outbound_proxy_names == "proxy",
+        browser_sandbox=settings.browser_sandbox,
+    )
+
+
+def _read(variable: str, text: str) -> tuple[Allowed, ...]:
+    try:
+        return parse_allow_list(text)
+    except ValueError as error:
+        raise BadSetting(f"{variable}: {error}") from None

@@ -1,0 +1,193 @@
+"""Secrets name the hosts they go to; webhooks that callers name have a list of their own.
+
+A secret gets the hosts that stand in the flows which use it. One that a saved version sends to a host that comes from data may
+still go anywhere, so that live versions go on. The list for callers' webhooks gets the private hosts they reached before.
+"""
+
+import ipaddress
+import json
+import re
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+_SECRETS = sa.table(
+    "secrets", sa.column("id"), sa.column("workspace_id"), sa.column("hosts", sa.JSON(none_as_null=True))
+)
+_CONNECTIONS = sa.table("connections", sa.column("secret_id"))
+_FLOWS = sa.table(
+    "flows",
+    sa.column("id"),
+    sa.column("workspace_id"),
+    sa.column("draft"),
+    sa.column("settings", sa.JSON),
+    sa.column("deleted_at"),
+)
+_VERSIONS = sa.table("flow_versions", sa.column("flow_id"), sa.column("document"))
+_JOBS = sa.table(
+    "jobs",
+    sa.column("id"),
+    sa.column("flow_id"),
+    sa.column("status"),
+    sa.column("webhook_url"),
+    sa.column("webhook_by_caller", sa.Boolean),
+)
+_DELIVERIES = sa.table(
+    "webhook_deliveries",
+    sa.column("id"),
+    sa.column("flow_id"),
+    sa.column("url"),
+    sa.column("event"),
+    sa.column("status"),
+    sa.column("log", sa.JSON),
+    sa.column("by_caller", sa.Boolean),
+)
+_SETTINGS = sa.table("settings", sa.column("scope"), sa.column("name"), sa.column("value", sa.JSON))
+
+#: A web address whose host is written out: nothing of a reference stands before its end.
+_WRITTEN = re.compile(
+    r"(https?)://(\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.IGNORECASE
+)
+_INSIDE = (
+    "local", "internal", "lan", "home", "corp", "intranet", "private", "localdomain", "localhost", "arpa", "svc",
+)  # fmt: skip
+
+
+def upgrade() -> None:
+    op.add_column("secrets", sa.Column("hosts", sa.JSON(), nullable=True))
+    op.add_column("jobs", sa.Column("webhook_by_caller", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("webhook_deliveries", sa.Column("by_caller", sa.Boolean(), nullable=False, server_default=sa.false()))
+    connection = op.get_bind()
+    _name_hosts_of_secrets(connection)
+    _tell_webhooks_apart(connection)
+    _fill_list_for_callers(connection)
+
+
+def downgrade() -> None:
+    connection = op.get_bind()
+    connection.execute(sa.delete(_SETTINGS).where(_SETTINGS.c.name.in_(("webhook_allow", "secret_hosts_found"))))
+    op.drop_column("webhook_deliveries", "by_caller")
+    op.drop_column("jobs", "webhook_by_caller")
+    op.drop_column("secrets", "hosts")
+
+
+def _name_hosts_of_secrets(connection: sa.Connection) -> None:
+    hosts: dict[tuple[str, str], set[str]] = {}
+    anywhere: set[tuple[str, str]] = set()
+    flows = connection.execute(sa.select(_FLOWS).where(_FLOWS.c.deleted_at.is_(None))).all()
+    for flow in flows:
+        saved = connection.scalars(sa.select(_VERSIONS.c.document).where(_VERSIONS.c.flow_id == flow.id)).all()
+        for document, runs in ((flow.draft, False), *((text, True) for text in saved)):
+            for secret_id, url in _uses(document):
+                secret, host = (flow.workspace_id, secret_id), _written_host(url)
+                if host is not None:
+                    hosts.setdefault(secret, set()).add(host)
+                elif runs and url:
+                    anywhere.add(secret)
+    keys = set(connection.scalars(sa.select(_CONNECTIONS.c.secret_id).where(_CONNECTIONS.c.secret_id.is_not(None))))
+    told = set()
+    for row in connection.execute(sa.select(_SECRETS.c.id, _SECRETS.c.workspace_id)).all():
+        secret = (row.workspace_id, row.id)
+        found = None if secret in anywhere else sorted(hosts.get(secret, ()))
+        if row.id in keys:
+            found = []  # a connection sends its key to its own address
+        else:
+            told.add(row.workspace_id)
+        connection.execute(sa.update(_SECRETS).where(_SECRETS.c.id == row.id).values(hosts=found))
+    for workspace_id in told:
+        connection.execute(
+            sa.insert(_SETTINGS).values(scope=workspace_id, name="secret_hosts_found", value={"value": True})
+        )
+
+
+def _uses(document: str) -> list[tuple[str, object]]:
+    """Secret id and address of every node that sends secrets."""
+    found = []
+    for node in json.loads(document).get("nodes") or ():
+        headers = (node.get("config") or {}).get("secret_headers")
+        url = (node.get("inputs") or {}).get("url")
+        found += [(secret_id, url) for secret_id in (headers.values() if isinstance(headers, dict) else ())]
+    return found
+
+
+def _written_host(url: object) -> str | None:
+    """The entry for the host of an address, None when it is none or comes from data."""
+    match = _WRITTEN.match(url.strip()) if isinstance(url, str) else None
+    if match is None:
+        return None
+    try:
+        host = match[2].strip("[]").rstrip(".").lower().encode("idna").decode()
+    except UnicodeError:
+        return None
+    return _entry(host, None if match[3] is None or int(match[3]) in (80, 443) else int(match[3]))
+
+
+def _entry(host: str, port: int | None) -> str:
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tell_webhooks_apart(connection: sa.Connection) -> None:
+    """An address that is not the flow's was named by a caller."""
+    own = {row.id: (row.settings or {}).get("webhook_url") for row in connection.execute(sa.select(_FLOWS)).all()}
+    rows = connection.execute(
+        sa.select(_DELIVERIES.c.id, _DELIVERIES.c.flow_id, _DELIVERIES.c.url).where(
+            _DELIVERIES.c.event != "webhook.test"
+        )
+    ).all()
+    for row in rows:
+        if row.url != own.get(row.flow_id):
+            connection.execute(sa.update(_DELIVERIES).where(_DELIVERIES.c.id == row.id).values(by_caller=True))
+    jobs = connection.execute(
+        sa.select(_JOBS.c.id, _JOBS.c.flow_id, _JOBS.c.webhook_url).where(
+            _JOBS.c.status.in_(("queued", "processing")), _JOBS.c.webhook_url.is_not(None)
+        )
+    ).all()
+    for row in jobs:
+        if row.webhook_url != own.get(row.flow_id):
+            connection.execute(sa.update(_JOBS).where(_JOBS.c.id == row.id).values(webhook_by_caller=True))
+
+
+def _fill_list_for_callers(connection: sa.Connection) -> None:
+    said = connection.scalar(
+        sa.select(_SETTINGS.c.value).where(_SETTINGS.c.scope == "server", _SETTINGS.c.name == "outbound_allow")
+    )
+    allowed = [entry.strip() for entry in re.split(r"[,\n]", (said or {}).get("value") or "")]
+    found = set()
+    for row in connection.execute(sa.select(_DELIVERIES).where(_DELIVERIES.c.by_caller.is_(True))).all():
+        reached = row.status == "delivered" or any(line.get("status") is not None for line in row.log)
+        match = _WRITTEN.match(row.url)
+        if not reached or match is None:
+            continue
+        host = match[2].strip("[]").rstrip(".").lower()
+        port = int(match[3]) if match[3] else {"http": 80, "https": 443}[match[1].lower()]
+        if _is_inside(host) or _is_named(allowed, host, port):
+            found.add(_entry(host, port))
+    if found:
+        connection.execute(
+            sa.insert(_SETTINGS).values(
+                scope="server", name="webhook_allow", value={"value": ", ".join(sorted(found))}
+            )
+        )
+
+
+def _is_inside(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.rpartition(".")[2] in _INSIDE
+
+
+def _is_named(allowed: list[str], host: str, port: int) -> bool:
+    """Whether the owner's list names a host, so that it may lead inside."""
+    for entry in allowed:
+        name = entry.removesuffix(f":{port}")
+        if host == name or (name.startswith("*.") and host.endswith(name[1:])):
+            return True
+    return False

@@ -1,0 +1,145 @@
+"""Where webhooks and redirects may lead: a caller's address opens nothing of the owner's list, a public page neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.jobs.accept import SubmitOptions
+from engine.jobs.batches import accept_batch
+from engine.jobs.webhooks import Webhooks
+from engine.outside.http import AddressNotAllowed, Door, OutboundRules, parse_allow_list
+from engine.vault.sealing import open_vault
+from storage.webhooks import DeliveryRow, list_deliveries
+from tests.engine.jobs.world import World, open_world
+from tests.stand_ins.network import Names, RecordedNetwork
+from tests.stand_ins.web_server import answer, serve
+from tests.stand_ins.webhook_receiver import WebhookReceiver
+
+PUBLIC = "93.184.216.34"
+INSIDE = "10.0.0.7"
+
+
+@pytest.fixture
+def world(new_data: Path) -> Iterator[World]:
+    made = open_world(new_data)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as running:
+        yield running
+
+
+async def delivered(world: World, rules: OutboundRules, flow_id: str) -> DeliveryRow:
+    """The flow's one delivery after a first try."""
+    door = Door(rules)
+    webhooks = Webhooks(world.database, door, open_vault(world.data))
+    try:
+        await webhooks.pass_over()
+        await webhooks.settled()
+    finally:
+        await webhooks.close()
+        await door.aclose()
+    (row,) = world.read(list_deliveries, world.workspace_id, flow_id)
+    return row
+
+
+async def ended(world: World, flow_id: str, url: str | None) -> None:
+    await world.runs().carry(world.submit(flow_id, {"n": 7}, webhook_url=url).job_id)
+
+
+async def test_a_callers_address_does_not_use_the_owners_list(world: World, receiver: WebhookReceiver) -> None:
+    entry = receiver.origin.removeprefix("http://")
+    flow_id = world.add_flow()
+    await ended(world, flow_id, receiver.url)
+    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    assert receiver.deliveries == []
+    assert (row.status, row.by_caller, row.log[0]["status"]) == ("waiting", True, None)
+    assert "Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)" in row.log[0]["message"]
+
+
+async def test_a_callers_address_in_a_batch_does_not_either(world: World, receiver: WebhookReceiver) -> None:
+    entry = receiver.origin.removeprefix("http://")
+    flow_id = world.add_flow()
+    options = SubmitOptions(webhook_url=receiver.url)
+    batch = world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 1}]}, options)
+    await world.runs().carry(batch.job_ids[0])
+    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    assert (receiver.deliveries, row.by_caller) == ([], True)
+
+
+async def test_a_callers_address_uses_the_list_for_callers(world: World, receiver: WebhookReceiver) -> None:
+    entry = receiver.origin.removeprefix("http://")
+    flow_id = world.add_flow()
+    await ended(world, flow_id, receiver.url)
+    row = await delivered(world, OutboundRules(callers=parse_allow_list(entry)), flow_id)
+    assert (row.status, len(receiver.deliveries)) == ("delivered", 1)
+
+
+async def test_the_flows_own_webhook_uses_the_owners_list(world: World, receiver: WebhookReceiver) -> None:
+    entry = receiver.origin.removeprefix("http://")
+    flow_id = world.add_flow(settings={"webhook_url": receiver.url})
+    await ended(world, flow_id, None)
+    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    assert (row.status, row.by_caller, len(receiver.deliveries)) == ("delivered", False, 1)
+
+
+async def test_the_list_for_callers_opens_nothing_to_flows(receiver: WebhookReceiver) -> None:
+    door = Door(OutboundRules(callers=parse_allow_list(receiver.origin.removeprefix("http://"))))
+    with pytest.raises(AddressNotAllowed):
+        await door.request("POST", receiver.url)
+    await door.aclose()
+    assert receiver.requests == []
+
+
+def moved(to: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("allow", ["10.0.0.7:3000", "10.0.0.0/8", "nas.lan"])
+@pytest.mark.parametrize(
+    "target", ["http://10.0.0.7:3000/", "http://nas.lan:3000/", "http://leads-inside.example.com/"]
+)
+async def test_a_public_page_sends_nothing_on_to_what_the_owner_allowed(allow: str, target: str) -> None:
+    network = RecordedNetwork({PUBLIC: moved(target)})
+    names = Names({"example.com": [[PUBLIC]], "nas.lan": [[INSIDE]], "leads-inside.example.com": [[INSIDE]]})
+    door = Door(OutboundRules(parse_allow_list(allow)), names, network)
+    with pytest.raises(AddressNotAllowed, match="whatever the owner allows"):
+        await door.request("GET", "http://example.com/")
+    await door.aclose()
+    assert network.dialled == [(PUBLIC, 80)]
+
+
+async def test_a_detour_over_a_public_page_closes_the_way_back() -> None:
+    network = RecordedNetwork({INSIDE: moved("http://example.com/"), PUBLIC: moved("http://10.0.0.7/")})
+    door = Door(OutboundRules(parse_allow_list(INSIDE)), Names({"example.com": [[PUBLIC]]}), network)
+    with pytest.raises(AddressNotAllowed):
+        await door.request("GET", "http://10.0.0.7/")
+    await door.aclose()
+    assert network.dialled == [(INSIDE, 80), (PUBLIC, 80)]
+
+
+async def test_between_allowed_hosts_and_from_one_to_the_web_a_redirect_leads_on() -> None:
+    async def hello(asked, write):
+        await write(answer(200, b"hello"))
+
+    async with serve(hello) as end:
+
+        async def on(asked, write):
+            await write(answer(302, b"", location=end.url("/", host="localhost")))
+
+        async with serve(on) as start:
+            door = Door(OutboundRules(parse_allow_list("127.0.0.1")))
+            assert (await door.request("GET", start.url())).body == b"hello"
+            await door.aclose()
+    network = RecordedNetwork({INSIDE: moved("http://example.com/")})
+    door = Door(
+        OutboundRules(parse_allow_list("nas.lan")), Names({"nas.lan": [[INSIDE]], "example.com": [[PUBLIC]]}), network
+    )
+    assert (await door.request("GET", "http://nas.lan/")).url == "http://example.com/"
+    await door.aclose()
