@@ -26,8 +26,8 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "address_not_allowed": (
         "The address may not be called",
-        "A step wanted to reach an address inside the server's own network, or one with a scheme other than http and https. Such addresses are closed unless whoever runs the server opens them.",
-        "Check the address that was sent. If it should be reachable, it is added to `FLOWPORT_OUTBOUND_ALLOW` on the server.",
+        "A step wanted to reach an address inside the server's own network, or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses are closed unless whoever runs the server opens them.",
+        "Check the address that was sent. If it should be reachable, it is added to `FLOWPORT_OUTBOUND_ALLOW` on the server; a host for a secret is added under Settings, Models and secrets. `message` says which of the two it is.",
     ),
     "http_status": (
         "A website answered with an error",

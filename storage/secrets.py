@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
@@ -13,12 +13,13 @@ from storage.models import Connection, Secret, WebhookSecret
 
 @dataclass(frozen=True)
 class SecretRow:
-    """A secret as people see it: never its value."""
+    """A secret as people see it: never its value. `hosts`: where nodes may send it; None: anywhere, as before hosts were named."""
 
     id: str
     name: str
     created_at: int
     updated_at: int
+    hosts: tuple[str, ...] | None = None
 
 
 def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
@@ -31,7 +32,15 @@ def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
         .where(Secret.workspace_id == workspace_id, Secret.id.not_in(of_connections))
         .order_by(Secret.name)
     )
-    return [SecretRow(row.id, row.name, row.created_at, row.updated_at) for row in rows]
+    return [
+        SecretRow(row.id, row.name, row.created_at, row.updated_at, None if row.hosts is None else tuple(row.hosts))
+        for row in rows
+    ]
+
+
+def count_secrets_without_hosts(session: Session) -> int:
+    """Secrets of this server that nodes may send anywhere."""
+    return session.scalar(select(func.count()).select_from(Secret).where(Secret.hosts.is_(None))) or 0
 
 
 def hold_secret(session: Session, workspace_id: str, secret_id: str) -> Secret:

@@ -16,7 +16,7 @@ from api.commands.terminal import Terminal, read_input
 from engine.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
 from engine.ids import new_id
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.prepare import Preparer
@@ -131,12 +131,12 @@ class _Outside:
         connection = None if name is None else await asyncio.to_thread(self._connection, name)
         return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
-    def secret(self, secret_id: str) -> str:
-        from engine.vault.opening import open_secret
+    def secret(self, secret_id: str) -> SecretValue:
+        from engine.vault.opening import open_for_step
 
         try:
             return self._terminal.database.read_now(
-                open_secret, self._terminal.vault, self._terminal.workspace.id, secret_id
+                open_for_step, self._terminal.vault, self._terminal.workspace.id, secret_id
             )
         except Refusal as refusal:
             raise NodeFailed(str(refusal)) from refusal

@@ -18,11 +18,13 @@ from engine.flow.validation import deploy_problems, without_parked
 from engine.ids import FlowId
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
+from engine.outside.secret_hosts import host_problems
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
 from storage.flows import get_version, hold_flow
 from storage.models import Deployment, Flow, FlowVersion
+from storage.secrets import list_secrets
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, do
         *deploy_problems(document, CATALOG),
         *unknown_connections(document, names),
         *missing_datasets(document, known_datasets(session, workspace_id)),
+        *host_problems(document, list_secrets(session, workspace_id)),
         *call_problems(document, flow_id, library),
     ]
 

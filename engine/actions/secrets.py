@@ -8,22 +8,44 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.errors import Conflict, FieldError, Invalid
 from engine.ids import new_id
+from engine.outside.secret_hosts import parse_hosts
 from engine.vault.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.models import Connection, Secret
 from storage.secrets import hold_secret
+from storage.settings import SECRET_HOSTS_FOUND, put_setting
 
 MAX_NAME = 100
 MAX_VALUE = 10_000
 
 
-def add_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:
-    """Seals a value under a new id, which is returned. Raises Invalid."""
+def add_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str, hosts: str) -> str:
+    """Seals a value under a new id, which is returned. `hosts`: where nodes may send it, one a line. Raises Invalid."""
     require_may(principal, "manage connections")
     secret_id = put_secret(session, principal, vault, name, value)
-    add_entry(session, principal, "add secret", secret_id, name.strip())
+    named = _check_hosts(hosts)
+    hold_secret(session, principal.workspace_id, secret_id).hosts = list(named)
+    add_entry(session, principal, "add secret", secret_id, f"{name.strip()}, for {', '.join(named)}")
     return secret_id
+
+
+def set_secret_hosts(session: Session, principal: Principal, secret_id: str, hosts: str) -> None:
+    """Other hosts a secret may be sent to, from the next request on. Raises Invalid, NotFound."""
+    require_may(principal, "manage connections")
+    secret = hold_secret(session, principal.workspace_id, secret_id)
+    named = _check_hosts(hosts)
+    was = "any host" if secret.hosts is None else ", ".join(secret.hosts) or "no host"
+    secret.hosts = list(named)
+    add_entry(
+        session, principal, "change hosts of a secret", secret_id, f"{secret.name}: {', '.join(named)}, before {was}"
+    )
+
+
+def close_secrets_notice(session: Session, principal: Principal) -> None:
+    """The owner has looked at the hosts that the upgrade found for the secrets."""
+    require_may(principal, "manage connections")
+    put_setting(session, principal.workspace_id, SECRET_HOSTS_FOUND, None)
 
 
 def replace_secret(session: Session, principal: Principal, vault: Vault, secret_id: str, value: str) -> None:
@@ -51,7 +73,7 @@ def remove_secret(session: Session, principal: Principal, secret_id: str) -> Non
 
 
 def put_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:
-    """Seals a value under a new id, without a line in the audit log: for a verb that writes its own."""
+    """Seals a value under a new id, without a line in the audit log: for a verb that writes its own. No node may send it."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise Invalid(
@@ -69,10 +91,18 @@ def put_secret(session: Session, principal: Principal, vault: Vault, name: str, 
             sealed=vault.seal(principal.workspace_id, secret_id, _check_value(value)),
             created_at=at,
             updated_at=at,
+            hosts=[],
         )
     )
     session.flush()
     return secret_id
+
+
+def _check_hosts(hosts: str) -> tuple[str, ...]:
+    try:
+        return parse_hosts(hosts)
+    except ValueError as error:
+        raise Invalid(str(error).rstrip("."), remedy="", errors=(FieldError("/hosts", "format", str(error)),)) from None
 
 
 def _check_value(value: str) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from engine.check.lines import Line
 from engine.clock import Clock
 from engine.flow.node_type import NodeFailed
+from engine.outside.browser import has_browser
 from engine.outside.connection_check import check_connection
 from engine.outside.connections import ModelConnection
 from engine.outside.http import Door, OutboundFailed, OutboundRefused, allowed_origin
@@ -38,6 +39,8 @@ async def check_outside(
     waiting = [_anywhere(door, anywhere, database.clock, proxied=bool(settings.outbound_proxy))]
     if address:
         waiting.insert(0, _public_address(door, address))
+    if has_browser():
+        waiting.append(_browser(door, sandbox=settings.browser_sandbox))
     connections = database.read_now(_connections, vault)
     lines = [asyncio.ensure_future(work) for work in (*waiting, *(_model(door, one) for one in connections))]
     if not address:
@@ -50,6 +53,22 @@ async def check_outside(
         yield await line
     if not connections:
         yield Line("Models", "note", "No model is connected; flows can use the Simulated model.")
+
+
+async def _browser(door: Door, *, sandbox: bool) -> Line:
+    """Whether Page Scraper can open pages in a browser here."""
+    try:
+        version = await door.try_browser()
+    except NodeFailed as error:
+        return Line("Browser", "warn", f"{error.message} {error.why}".strip(), error.remedy)
+    if not sandbox:
+        return Line(
+            "Browser",
+            "warn",
+            f"Chromium {version} starts without its sandbox: FLOWPORT_BROWSER_SANDBOX is off.",
+            "A page that breaks out of Chromium is then in this server. Take the setting away where the sandbox can start.",
+        )
+    return Line("Browser", "ok", f"Chromium {version} starts, with its sandbox.")
 
 
 async def _public_address(door: Door, address: str) -> Line:

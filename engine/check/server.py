@@ -14,6 +14,7 @@ from engine.outside.http import Door
 from engine.settings import BadSetting, Settings
 from engine.vault.sealing import Vault
 from storage.database import Database
+from storage.secrets import count_secrets_without_hosts
 
 
 async def check_server(
@@ -35,6 +36,11 @@ async def check_server(
     except BadSetting as error:
         yield Line("Allowed addresses", "bad", str(error), "Mend that setting and start again.")
         return
+    if (count := database.read_now(count_secrets_without_hosts)) > 0:
+        told = "1 secret may" if count == 1 else f"{count} secrets may"
+        yield Line(
+            "Secrets", "warn", f"{told} be sent to any host.", "Name its hosts under Settings, Models and secrets."
+        )
     for sentence in entries_that_count_no_more(database):
         yield Line("Allowed addresses", "bad", sentence, "It counts no more. Change the list under Settings, Server.")
     if not outside:

@@ -44,6 +44,15 @@ THE_JOBS = 86_400.0
 Text = Annotated[str, BeforeValidator(as_text)]
 
 
+@dataclass(frozen=True)
+class SecretValue:
+    """A secret as a request carries it. `hosts`: entries of the hosts it may be sent to; None allows every host."""
+
+    name: str
+    value: str = field(repr=False)
+    hosts: tuple[str, ...] | None
+
+
 class NodeConfig(BaseModel):
     """Settings fixed at design time. Every field has a title and a description: they are the form and the docs."""
 
@@ -153,7 +162,7 @@ class Http(Protocol):
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        secret_headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, SecretValue] | None = None,
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
@@ -267,8 +276,8 @@ class NodeContext(Protocol):
         """Runs another flow of this workspace as part of this step and gives its result. Raises NodeFailed."""
         ...
 
-    def secret(self, secret_id: str) -> str:
-        """The value of a secret of this workspace. Raises NodeFailed when there is none."""
+    def secret(self, secret_id: str) -> SecretValue:
+        """A secret of this workspace, for a header. Raises NodeFailed when there is none."""
         ...
 
     def warn(self, message: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.errors import Refusal
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
 from engine.jobs.datasets import WorkspaceDatasets
 from engine.jobs.record import JobRecorder
 from engine.jobs.threads import Threads
@@ -40,7 +40,7 @@ class Outside:
     door: Door
     models: Models
     threads: Threads
-    open_secret: Callable[[Session, str, str], str]
+    open_secret: Callable[[Session, str, str], SecretValue]
     open_connection: Callable[[Session, str, str], ModelConnection | None]
     #: Workspace, flow, version -> what a Call Flow runs; a query.
     called_plan: Callable[[Session, str, str, int | None], CalledPlan]
@@ -79,14 +79,14 @@ class JobServices:
         await self._recorder.settled()
         return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
-    def secret(self, secret_id: str) -> str:
+    def secret(self, secret_id: str) -> SecretValue:
         """A look-up by primary key. Raises NodeFailed."""
         try:
-            value = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
+            secret = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
-        self._recorder.redaction.add(value)
-        return value
+        self._recorder.redaction.add(secret.value)
+        return secret
 
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """The version of another flow of the workspace, read when it is called. Raises NodeFailed."""

@@ -46,7 +46,7 @@ from engine.nodes import CATALOG
 from engine.outside.http import Door
 from engine.outside.models import Models
 from engine.settings import Settings
-from engine.vault.opening import open_all, open_connection, open_secret
+from engine.vault.opening import open_all, open_connection, open_for_step
 from engine.vault.sealing import open_vault
 from storage.database import Database, open_database
 from storage.job_changes import held_jobs
@@ -190,7 +190,7 @@ class _Worker:
             door=door,
             models=Models(door, self.database.clock),
             threads=Threads(self.at_work),
-            open_secret=lambda session, workspace_id, secret_id: open_secret(session, vault, workspace_id, secret_id),
+            open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
             called_plan=preparer.called_plan,
         )

@@ -2,7 +2,8 @@
 
 Choose a method and give the full address. **Query** values are added to the address, **Headers** and **Body** are sent as they
 are: an object or list becomes JSON, anything else text. Passwords and keys belong into **Secret headers**: they hold the name of
-a header and one of your secrets, and the value is never shown or stored with a job.
+a header and one of your secrets, and the value is never shown or stored with a job. A secret goes only to the hosts that it
+names: with another address the step fails before anything is sent.
 
 `body` is the answer as text, `json` the same as data when it is JSON (else null), next to `status` and `headers` (their names in
 lower case). An answer of 400 or more fails the step with `http_status`, and 408, 429 and 5xx are tried again; switch off **Fail

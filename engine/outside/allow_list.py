@@ -10,8 +10,9 @@ An entry that would open more than somebody's own network is refused: a network 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 import httpx2
@@ -105,6 +106,15 @@ def parse_allow_list(text: str) -> tuple[Allowed, ...]:
     """The entries of a comma list (line breaks count as commas). Raises ValueError with a sentence for the owner."""
     entries = [piece.strip() for piece in re.split(r"[,\n]", text)]
     return tuple(dict.fromkeys(_parse_entry(entry) for entry in entries if entry))
+
+
+def covers(entries: Iterable[Allowed], host: str, port: int) -> bool:
+    """Whether an entry names a host (lower case, an IP address without brackets) at a port; nothing is looked up."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return any(entry.covers_name(host.rstrip("."), port) for entry in entries)
+    return any(entry.covers_address(address, port) for entry in entries)
 
 
 def kept_entries(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -57,6 +58,11 @@ def machines_chromium() -> str | None:
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
+def has_browser() -> bool:
+    """Whether somebody gave this server a browser: Playwright is there."""
+    return importlib.util.find_spec("playwright") is not None
+
+
 def no_browser(what: str) -> NodeFailed:
     """Why this server cannot draw pages, with what to do about it."""
     return NodeFailed(
@@ -69,10 +75,26 @@ def no_browser(what: str) -> NodeFailed:
     )
 
 
+def no_sandbox(error: Exception) -> NodeFailed:
+    """Chromium does not start with its sandbox here, with what to do about it."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return NodeFailed(
+        "The page was not opened in a browser: the Chromium of this server cannot start its sandbox.",
+        code="page_needs_browser",
+        why="The server runs as root, and for root Chromium has no sandbox."
+        if root
+        else f"The system does not let Chromium make one: {_first_line(error)}",
+        remedy="The owner of the server can run it as another user, and allow user namespaces to it (the hosting guide says "
+        "how). Where a container is wall enough, FLOWPORT_BROWSER_SANDBOX=off starts Chromium without a sandbox. "
+        "Or switch off “Open in a browser”.",
+    )
+
+
 class BrowserRoom:
     """The browser's thread: everything below runs there, but for `call` and `end`."""
 
-    def __init__(self, outside: asyncio.AbstractEventLoop, fetch: Fetch) -> None:
+    def __init__(self, outside: asyncio.AbstractEventLoop, fetch: Fetch, *, sandbox: bool) -> None:
+        self._sandbox = sandbox
         self._outside = outside
         self._fetch = fetch
         self._loop = asyncio.SelectorEventLoop()
@@ -121,20 +143,31 @@ class BrowserRoom:
                 f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds. Try again, or raise the node's time limit."
             ) from error
 
-    async def _draw(self, answer: DoorAnswer, until: float) -> Drawn:
+    async def try_out(self) -> str:
+        """Starts the browser and gives its version. Raises NodeFailed."""
+        return (await self._started()).version
+
+    async def _started(self) -> Chromium:
         from playwright.async_api import Error
 
         try:
-            chromium = await self._opened()
+            return await self._opened()
         except Error as error:
             if "Executable doesn't exist" in str(error):
                 raise no_browser("no Chromium was found") from error
+            if self._sandbox and "sandbox" in str(error).lower():
+                raise no_sandbox(error) from error
             raise NodeFailed(
                 "The page was not opened in a browser: the Chromium of this server did not start.",
                 code="page_needs_browser",
                 why=_first_line(error),
                 remedy="The owner of the server can look at its log. Or switch off “Open in a browser”.",
             ) from error
+
+    async def _draw(self, answer: DoorAnswer, until: float) -> Drawn:
+        from playwright.async_api import Error
+
+        chromium = await self._started()
         self._open += 1
         self._pages += 1
         watcher: asyncio.Task[None] | None = None
@@ -188,8 +221,7 @@ class BrowserRoom:
 
             self._playwright = await async_playwright().start()
             try:
-                root = hasattr(os, "geteuid") and os.geteuid() == 0
-                self._chromium = await self._launch(sandbox=not root)
+                self._chromium = await self._launch()
                 self._watch = await self._chromium.new_browser_cdp_session()
                 self._main_pid = next((pid for kind, pid in await self._processes() if kind == "browser"), 0)
             except BaseException:
@@ -198,26 +230,19 @@ class BrowserRoom:
             self._pages = 0
             return self._chromium
 
-    async def _launch(self, *, sandbox: bool) -> Chromium:
-        from playwright.async_api import Error
-
+    async def _launch(self) -> Chromium:
         assert self._playwright is not None
-        try:
-            return await self._playwright.chromium.launch(
-                executable_path=machines_chromium(),
-                args=_ARGUMENTS,
-                chromium_sandbox=sandbox,
-                proxy={"server": f"http://127.0.0.1:{self._nowhere.getsockname()[1]}"},
-                env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
-                handle_sigint=False,
-                handle_sigterm=False,
-                handle_sighup=False,
-                timeout=20_000,
-            )
-        except Error:
-            if not sandbox:
-                raise
-            return await self._launch(sandbox=False)  # containers often forbid the sandbox; they are one themselves
+        return await self._playwright.chromium.launch(
+            executable_path=machines_chromium(),
+            args=_ARGUMENTS,
+            chromium_sandbox=self._sandbox,
+            proxy={"server": f"http://127.0.0.1:{self._nowhere.getsockname()[1]}"},
+            env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
+            handle_sigint=False,
+            handle_sigterm=False,
+            handle_sighup=False,
+            timeout=20_000,
+        )
 
     async def _processes(self) -> list[tuple[str, int]]:
         assert self._watch is not None

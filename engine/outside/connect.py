@@ -131,6 +131,73 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+class ProxyTunnels(httpcore2.AsyncNetworkBackend):
+    """Connections through the company proxy, each to an address that was looked up and checked here: the proxy is told that
+    address, and TLS above it is verified against the name.
+    """
+
+    def __init__(
+        self,
+        checked: GuardedBackend,
+        guard: Guard,
+        connector: httpcore2.AsyncNetworkBackend,
+        proxy: httpcore2.Proxy,
+        tls: ssl.SSLContext,
+    ) -> None:
+        self._checked = checked
+        self._guard = guard
+        self._connector = connector
+        self._proxy = proxy
+        self._tls = tls
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the library
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """A tunnel to the first checked address that the proxy reaches, within `timeout` and never more than 10 s."""
+        last: Exception = httpcore2.ConnectTimeout("no time left")
+        try:
+            async with asyncio.timeout(min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)):
+                addresses = await self._checked.addresses(self._guard.ask(host, port))
+                for address in addresses[:_MAX_ADDRESSES]:
+                    try:
+                        return await self._tunnel(address, port)
+                    except (httpcore2.ProxyError, httpcore2.ConnectError) as error:
+                        last = error
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout("the proxy took too long") from error
+        raise last
+
+    async def _tunnel(self, address: Address, port: int) -> httpcore2.AsyncNetworkStream:
+        connection = httpcore2.AsyncHTTPConnection(
+            self._proxy.url.origin, ssl_context=self._tls, network_backend=self._connector
+        )
+        target = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        place = self._proxy.url
+        request = httpcore2.Request(
+            "CONNECT",
+            httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=target),
+            headers=[(b"Host", target.encode()), (b"Accept", b"*/*"), *self._proxy.headers],
+        )
+        try:
+            answer = await connection.handle_async_request(request)
+        except BaseException:
+            await connection.aclose()
+            raise
+        if not 200 <= answer.status < 300:
+            await connection.aclose()
+            raise httpcore2.ProxyError(f"the proxy answers {answer.status}")
+        return answer.extensions["network_stream"]
+
+    async def sleep(self, seconds: float) -> None:
+        """The library's pause."""
+        await asyncio.sleep(seconds)
+
+
 @dataclass
 class Lane:
     """Connections opened under the same rules. Connections never change lanes: what one list opened, another does not use."""
@@ -138,13 +205,17 @@ class Lane:
     guard: Guard
     backend: GuardedBackend
     direct: httpcore2.AsyncConnectionPool
+    #: By the company proxy: it is told names, or addresses that were checked here.
     through_proxy: httpcore2.AsyncConnectionPool | None
+    tunnelled: httpcore2.AsyncConnectionPool | None
     active: int = field(default=0)
 
-    async def pool_for(self, host: str, port: int) -> httpcore2.AsyncConnectionPool:
+    async def pool_for(self, scheme: str, host: str, port: int) -> httpcore2.AsyncConnectionPool:
         """The pool for a host: the company proxy for the public web, direct for what only the inside can reach.
 
-        Raises Forbidden. Without a proxy nothing is looked up here; the connection does that.
+        Raises Forbidden. Without a proxy nothing is looked up here; the connection does that. With one, https goes to the
+        address that was checked. Plain http goes to the proxy by name, as proxies tunnel for https only, and so does a name
+        that is not known here: for these the proxy decides where they lead.
         """
         ask = self.guard.ask(host, port)
         if self.through_proxy is None:
@@ -156,7 +227,9 @@ class Lane:
             if ask.reachable == "allowed":
                 raise Forbidden(ask.rule) from None
             return self.through_proxy  # inside a company, names of the web are often known to the proxy only
-        return self.direct if any(not is_public(address) for address in addresses) else self.through_proxy
+        if any(not is_public(address) for address in addresses):
+            return self.direct
+        return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
     def lists(self, pool: httpcore2.AsyncConnectionPool, answer: httpcore2.Response, host: str, port: int) -> bool:
         """Whether the host that gave an answer stands on the list. What came by the proxy has no address here."""
@@ -168,8 +241,9 @@ class Lane:
     async def aclose(self) -> None:
         """Closes all connections."""
         await self.direct.aclose()
-        if self.through_proxy is not None:
-            await self.through_proxy.aclose()
+        for pool in (self.through_proxy, self.tunnelled):
+            if pool is not None:
+                await pool.aclose()
 
 
 class Lanes:
@@ -232,10 +306,13 @@ class Lanes:
             self._tls = httpx2.create_ssl_context(trust_env=False)
         guard = Guard(allow, self._rules.ports)
         backend = GuardedBackend(guard, self._resolver, self._connector)
-        proxied = None
+        named = tunnelled = None
         if self._rules.proxy:
-            proxied = self._pool(self._connector, _proxy(self._rules.proxy))  # the proxy itself is the owner's word
-        return Lane(guard, backend, self._pool(backend, None), proxied)
+            proxy = _proxy(self._rules.proxy)  # the proxy itself is the owner's word
+            named = self._pool(self._connector, proxy)
+            if not self._rules.proxy_looks_up:
+                tunnelled = self._pool(ProxyTunnels(backend, guard, self._connector, proxy, self._tls), None)
+        return Lane(guard, backend, self._pool(backend, None), named, tunnelled)
 
     def _pool(
         self, backend: httpcore2.AsyncNetworkBackend, proxy: httpcore2.Proxy | None

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from engine.flow.node_type import Json
+from engine.flow.node_type import Json, SecretValue
 from engine.outside.connections import ModelConnection
 from engine.outside.faults import OutboundFailed, OutboundRefused
 from engine.outside.http import Answer, Door
@@ -74,14 +74,18 @@ async def _without_a_list(door: Door, connection: ModelConnection) -> tuple[str,
 
 
 async def _get(door: Door, connection: ModelConnection, url: str) -> Answer:
+    home = allowed_for(connection)
+    own = tuple(str(entry) for entry in home)
     try:
         return await door.request(
             "GET",
             url,
-            secret_headers=key_headers(connection),
+            secret_headers={
+                name: SecretValue(connection.name, key, own) for name, key in key_headers(connection).items()
+            },
             timeout_seconds=TEST_SECONDS,
             follow_redirects=False,
-            allow_extra=allowed_for(connection),
+            allow_extra=home,
         )
     except (OutboundRefused, OutboundFailed) as error:
         raise model_fault(error, connection, "") from error

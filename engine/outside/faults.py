@@ -5,6 +5,7 @@ NodeFailed
 │   ├── BadUrl
 │   ├── BadHeader
 │   ├── AddressNotAllowed
+│   │   └── SecretNotForHost
 │   ├── ResponseTooLarge
 │   └── TooManyRedirects
 └── OutboundFailed         the other side did not do its part
@@ -60,6 +61,10 @@ class AddressNotAllowed(OutboundRefused):
     """The address is closed to flows."""
 
     fault_code = "address_not_allowed"
+
+
+class SecretNotForHost(AddressNotAllowed):
+    """A secret of the request names other hosts."""
 
 
 class ResponseTooLarge(OutboundRefused):

@@ -9,10 +9,12 @@ from urllib.parse import urlencode
 
 import httpx2
 
+from engine.flow.node_type import SecretValue
 from engine.outside.addresses import port_of, read_url, shown_url
 from engine.outside.connect import CONNECT_SECONDS
 from engine.outside.decoding import ACCEPTED_ENCODINGS
 from engine.outside.faults import AddressNotAllowed, BadHeader, BadUrl
+from engine.outside.secret_hosts import check_send
 
 #: The name robots.txt files know us by.
 USER_AGENT = "Flowport/1.0"
@@ -48,8 +50,13 @@ class Hop:
     headers: dict[str, str]
     secret_headers: dict[str, str]
     content: bytes | None
+    #: What `secret_headers` were filled from.
+    secrets: tuple[SecretValue, ...] = ()
 
     def request(self) -> httpx2.Request:
+        """What is sent now. Raises SecretNotForHost."""
+        for secret in self.secrets:
+            check_send(secret, self.url)
         defaults = {"user-agent": USER_AGENT, "accept": "*/*"}
         headers = {**defaults, **self.headers, **self.secret_headers, "accept-encoding": ACCEPTED_ENCODINGS}
         raw = [(name.encode(), _header_bytes(value)) for name, value in headers.items()]
@@ -74,11 +81,11 @@ class Hop:
         if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):
             method, content = "GET", None
             headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
-        secrets = self.secret_headers
+        secret_headers, secrets = self.secret_headers, self.secrets
         if origin_of(url) != origin_of(self.url):
             headers = {name: value for name, value in headers.items() if name not in _DROPPED_ON_NEW_ORIGIN}
-            secrets = {}
-        return Hop(method, url, headers, secrets, content)
+            secret_headers, secrets = {}, ()
+        return Hop(method, url, headers, secret_headers, content, secrets)
 
 
 def origin_of(url: httpx2.URL) -> tuple[str, str, int]:

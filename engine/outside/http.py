@@ -19,6 +19,7 @@ import httpcore2
 import httpx2
 
 from engine.charsets import decode_body
+from engine.flow.node_type import SecretValue
 from engine.outside.addresses import port_of, read_url, shown_url
 from engine.outside.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
 from engine.outside.browser import Browser, Drawn
@@ -107,7 +108,7 @@ class Door:
     ) -> None:
         self._rules = rules or OutboundRules()
         self._lanes = Lanes(self._rules, resolver, connector, tls)
-        self._browser = Browser(PageRequests(self.request))
+        self._browser = Browser(PageRequests(self.request), sandbox=self._rules.browser_sandbox)
         self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
 
     def replace_rules(self, rules: OutboundRules) -> None:
@@ -134,7 +135,7 @@ class Door:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        secret_headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, SecretValue] | None = None,
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
@@ -146,15 +147,17 @@ class Door:
     ) -> Answer:
         """One request with its redirects, all within `timeout_seconds`. Any status is an answer.
 
-        `secret_headers` win over `headers` and, like Authorization and Cookie, do not follow to another origin. `query` is
-        added to the URL's own. `reach` says whose list counts. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
+        `secret_headers` win over `headers`, go only to hosts that their secrets name and, like Authorization and Cookie, do
+        not follow to another origin. `query` is added to the URL's own. `reach` says whose list counts. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
         """
+        secrets = secret_headers or {}
         hop = Hop(
             method.upper(),
             with_query(read_url(url), query),
             sendable(headers or {}),
-            sendable(secret_headers or {}),
+            sendable({name: secret.value for name, secret in secrets.items()}),
             content,
+            tuple(secrets.values()),
         )
         limit = asyncio.timeout(timeout_seconds)
         try:
@@ -187,6 +190,10 @@ class Door:
         Raises NodeFailed, with `page_needs_browser` when this server has no browser.
         """
         return await self._browser.draw(answer, timeout_seconds)
+
+    async def try_browser(self) -> str:
+        """Starts the browser and gives its version. Raises NodeFailed."""
+        return await self._browser.try_out()
 
     async def aclose(self) -> None:
         """Closes every connection, and the browser."""
@@ -230,7 +237,7 @@ class Door:
             return
         with in_words(request.url, came_from, reach):
             async with self._lanes.lane(reach, allow_extra) as lane:
-                pool = await lane.pool_for(host, port)
+                pool = await lane.pool_for(request.url.scheme, host, port)
                 answer = await pool.handle_async_request(_for_the_wire(request))
                 told = {**answer.extensions, _LISTED: lane.lists(pool, answer, host, port)}
                 try:

@@ -62,7 +62,8 @@ def in_words(url: httpx2.URL, came_from: str | None, reach: Reach) -> Iterator[N
     except httpcore2.ProxyError as error:
         raise ConnectFailed(
             f"`{shown}` could not be opened: the company proxy did not let it through. "
-            "Ask whoever runs the proxy (FLOWPORT_OUTBOUND_PROXY)."
+            "Ask whoever runs the proxy (FLOWPORT_OUTBOUND_PROXY). For https it is asked for the IP address that was checked "
+            "here; one that wants names needs FLOWPORT_OUTBOUND_PROXY_NAMES=proxy."
         ) from error
     except httpcore2.ConnectError as error:
         if _is_about_certificates(error):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from engine.clock import Millis
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed, SecretValue
 from engine.flow.references import Missing, Scope, escape_pointer
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import InnerRecorder
@@ -306,7 +306,7 @@ class StepRun:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated
 
-    def secret(self, secret_id: str) -> str:
+    def secret(self, secret_id: str) -> SecretValue:
         return self.run.services.secret(secret_id)
 
     def warn(self, message: str) -> None:

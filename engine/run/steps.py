@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from engine.clock import Millis
-from engine.flow.node_type import Json
+from engine.flow.node_type import Json, SecretValue
 
 StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
 
@@ -169,7 +169,7 @@ class Services(Protocol):
         """Answers with `.value`, `.simulated` and `.calls`."""
         ...
 
-    def secret(self, secret_id: str) -> str: ...
+    def secret(self, secret_id: str) -> SecretValue: ...
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         """The plan of a flow that is called (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
         ...

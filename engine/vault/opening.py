@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.errors import SecretUnreadable
+from engine.flow.node_type import SecretValue
 from engine.outside.connections import ModelConnection, Provider
 from engine.outside.prices import Price
 from engine.vault.sealing import Vault
@@ -13,8 +14,15 @@ from storage.secrets import hold_secret, list_sealed
 
 
 def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:
-    """The value, for a step that is about to send it. Raises NotFound, SecretUnreadable."""
+    """The value, for a call that is about to send it to its own address. Raises NotFound, SecretUnreadable."""
     return vault.open(workspace_id, secret_id, hold_secret(session, workspace_id, secret_id).sealed)
+
+
+def open_for_step(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> SecretValue:
+    """The value with the hosts it may go to, for a step. Raises NotFound, SecretUnreadable."""
+    secret = hold_secret(session, workspace_id, secret_id)
+    hosts = None if secret.hosts is None else tuple(secret.hosts)
+    return SecretValue(secret.name, vault.open(workspace_id, secret_id, secret.sealed), hosts)
 
 
 def open_all(session: Session, vault: Vault) -> list[str]:

@@ -129,6 +129,7 @@ def type_the_credentials(page: Page, model: OpenAIServer) -> None:
     dialog = page.get_by_role("dialog", name="A new secret")
     dialog.get_by_label("Name").fill("Shop token")
     dialog.get_by_label("Value").fill(HEADER)
+    dialog.get_by_label("Hosts").fill("127.0.0.1")
     dialog.get_by_role("button", name="Keep it").click()
     expect(page.get_by_text("Shop token")).to_be_visible()
 

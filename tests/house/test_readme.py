@@ -54,6 +54,8 @@ def test_every_setting_is_read_from_the_environment():
         "PLAN": "pro",
         "PUBLIC_URL": "https://a.example",
         "OUTBOUND_PROXY": "http://b.example",
+        "OUTBOUND_PROXY_NAMES": "proxy",
+        "BROWSER_SANDBOX": "off",
         "LOG": "json",
         "LOCAL_SERVERS": "9000",
     }

@@ -107,6 +107,7 @@ class World:
             "last_seq": 1,
             "value_bytes": 0,
             "request_id": "req",
+            "webhook_by_caller": False,
         }
         if code := more.pop("code", None):
             row |= {"status": "failed", "error": {"code": code, "message": "It failed."}}

@@ -20,7 +20,8 @@ from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.database import open_database
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
-from storage.models import Job
+from storage.models import Job, Secret, WebhookDelivery
+from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, find_setting
 from tests.engine.jobs.world import World
 
 #: When the folders of releases were left (`releases/make.py`): a job's limit counts from its first start.
@@ -77,6 +78,93 @@ async def ended(runs: Any, job_id: str) -> None:
     done = asyncio.get_running_loop().create_future()
     runs.begin(job_id, lambda: done.set_result(None))
     await done
+
+
+def asking(url: str, *secret_ids: str) -> str:
+    """A flow's document: an HTTP Request that sends secrets to an address."""
+    headers = {f"X-{number}": secret_id for number, secret_id in enumerate(secret_ids)}
+    node = {"id": "ask", "type": "http_request", "config": {"secret_headers": headers}, "inputs": {"url": url}}
+    return json.dumps({"format": 1, "nodes": [{"id": "api_input", "type": "api_input"}, node], "edges": []})
+
+
+def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_their_own(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    flow_id = unpack(RELEASES[0], data)["flow_id"]
+    own, inside = "http://10.0.0.1/own", "http://10.0.0.5:9000/hook"
+    deliveries = [
+        (own, "delivered", []),
+        (inside, "delivered", []),
+        ("http://hooks.lan/end", "failed", [{"status": 500}]),
+        ("http://[fd00::5]/", "delivered", []),
+        ("http://10.0.0.6/", "failed", [{"status": None}]),  # never reached
+        ("https://hooks.example.com/", "delivered", []),  # the public web needs no entry
+        ("https://portal.corp.example/", "delivered", []),  # the owner's list named it
+    ]
+    with sqlite3.connect(data / "flowport.db") as connection:
+        (workspace_id,) = connection.execute("select workspace_id from flows").fetchone()
+        for name in ("written", "from data", "drafted", "unused", "key"):
+            connection.execute(
+                "insert into secrets values (?, ?, ?, 'v1.x', 1, 1)", (f"secret_{name}", workspace_id, name)
+            )
+        connection.execute(
+            "insert into connections (id, workspace_id, name, provider, secret_id, local, models, created_at)"
+            " values ('conn_1', ?, 'oa', 'openai', 'secret_key', 0, '[]', 1)",
+            (workspace_id,),
+        )
+        for number, document in enumerate(
+            (
+                asking("https://API.example.com/v1/{{ api_input.out.id }}", "secret_written", "secret_from data"),
+                asking("http://10.0.0.9:8080", "secret_written"),
+                asking("{{ api_input.out.url }}", "secret_from data"),
+                asking("https://shop.example.com{{ api_input.out.path }}", "secret_drafted"),
+            )
+        ):
+            made = f"flow_{number}"
+            connection.execute(
+                "insert into flows select ?, ?, title, description, ?, draft_revision, draft_saved_at, draft_differs,"
+                " newest_version, null, null, ever_deployed, settings, created_at, updated_at, deleted_at"
+                " from flows where id = ?",
+                (made, workspace_id, document, flow_id),
+            )
+            if number < 3:  # the last one is a draft only
+                connection.execute(
+                    "insert into flow_versions (flow_id, number, document, title, note, created_at, created_by)"
+                    " values (?, 1, ?, '', '', 1, '')",
+                    (made, document),
+                )
+        connection.execute("update flows set settings = ? where id = ?", (json.dumps({"webhook_url": own}), flow_id))
+        connection.execute(
+            "insert into settings values ('server', 'outbound_allow', ?)",
+            (json.dumps({"value": "10.0.0.0/8, *.corp.example"}),),
+        )
+        for number, (url, status, log) in enumerate(deliveries):
+            connection.execute(
+                "insert into webhook_deliveries values (?, ?, ?, 'job_1', ?, 'job.completed', ?, 1, null, ?, 1)",
+                (f"whd_{number}", workspace_id, flow_id, url, status, json.dumps(log)),
+            )
+        connection.execute("update jobs set webhook_url = ? where status = 'queued'", (inside,))
+    connection.close()
+    database = open_database(data)
+    try:
+        with database.reading() as session:
+            hosts = {row.name: row.hosts for row in session.query(Secret)}
+            by_caller = {row.url for row in session.query(WebhookDelivery) if row.by_caller}
+            waiting = {(job.webhook_url, job.webhook_by_caller) for job in session.query(Job) if job.status == "queued"}
+            assert hosts == {
+                "written": ["10.0.0.9:8080", "api.example.com"],
+                "from data": None,  # a saved version sends it where its data says: that goes on
+                "drafted": [],
+                "unused": [],
+                "key": [],
+            }
+            assert by_caller == {url for url, _, _ in deliveries} - {own}
+            assert waiting == {(inside, True)}
+            assert find_setting(session, SERVER, WEBHOOK_ALLOW) == (
+                "10.0.0.5:9000, [fd00::5]:80, hooks.lan:80, portal.corp.example:443"
+            )
+            assert find_setting(session, workspace_id, SECRET_HOSTS_FOUND) is True
+    finally:
+        database.close()
 
 
 def test_a_newer_folder_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

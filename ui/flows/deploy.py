@@ -248,6 +248,8 @@ def _no_problems(checks: Checks) -> None:
     else:
         said = f"{_('Version')} {number} {_('goes live under the same address.')}"
     note(said, kind="ok", icon="check_circle", strong=_("No problems."))
+    for warning in checks.warnings:
+        note(warning.message, kind="warn", icon="warning")
 
 
 def _what_changes(checks: Checks) -> None:

@@ -14,9 +14,11 @@ from engine.flow.accept_field import has_field
 from engine.flow.compare import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG
+from engine.outside.secret_hosts import host_warnings
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys
+from storage.secrets import list_secrets
 from storage.sent_fields import CALLS, count_sent_fields
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.look.text import _, plural
@@ -44,6 +46,7 @@ class Checks:
     problems: tuple[Problem, ...]
     changes: tuple[Noticed, ...]
     labels: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
@@ -62,7 +65,8 @@ def look_before_deploy(session: Session, workspace_id: str, flow_id: str, versio
         found = caller_changes(live, document, CATALOG)
         changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
     problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document))
-    return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes})
+    warnings = tuple(host_warnings(document, list_secrets(session, workspace_id)))
+    return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes}, warnings)
 
 
 def _noticed(

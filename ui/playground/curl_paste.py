@@ -13,6 +13,7 @@ from engine.errors import Refusal
 from engine.flow.curl import CurlCommand, CurlRefused, read_curl
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
+from engine.outside.secret_hosts import host_entry
 from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.answer import answer_of
@@ -120,7 +121,11 @@ class _Found:
                 continue
             try:
                 self.made[header] = await self.visit.do(
-                    add_secret, self.visit.app.vault, name.value or "", command.credentials[header]
+                    add_secret,
+                    self.visit.app.vault,
+                    name.value or "",
+                    command.credentials[header],
+                    host_entry(command.url),
                 )
             except Refusal as refusal:
                 feedback.refused(refusal)
@@ -148,6 +153,8 @@ class _Found:
             with named.place:
                 name = named.control(ui.input(value=f"{host} {header}"[:MAX_NAME]).props("outlined dense"))
                 name.props(f"autocomplete=off maxlength={MAX_NAME}")
+            goes = words(f"{_('It may be sent to')} {host_entry(command.url) or _('no host')}.", "fp-hint", tag="p")
+            goes.bind_visibility_from(switch, "value")
             named.bind_visibility_from(switch, "value")
             hint = words(_("Its value is left out. Choose a secret for this header in the node."), "fp-hint", tag="p")
             hint.bind_visibility_from(switch, "value", value=False)

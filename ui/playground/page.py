@@ -25,9 +25,11 @@ from engine.flow.validation import marks, problems
 from engine.ids import JobId
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
+from engine.outside.secret_hosts import host_problems
 from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
+from storage.secrets import SecretRow, list_secrets
 from ui.look import feedback
 from ui.look.assets import asset_url
 from ui.look.frame import frame
@@ -130,6 +132,7 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
         self.connections: frozenset[str] = frozenset()
+        self.secrets: list[SecretRow] = []
         self.calls = Calls()
         self.datasets: tuple[KnownDataset, ...] = ()
         self.catalog: Catalog = CATALOG
@@ -139,6 +142,7 @@ class PlaygroundPage:
         ui.add_head_html(_STYLE)
         payload = await self.visit.see(example_payload, self.draft.flow_id, self.draft.document)
         self.connections = await self.visit.see(connection_names)
+        self.secrets = await self.visit.see(list_secrets)
         self.calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
         self._know(await self.visit.see(known_datasets))
         given = await self.visit.see(payload_of_job, self.draft.flow_id, job) if job else None
@@ -224,13 +228,13 @@ class PlaygroundPage:
         return verbs.list
 
     async def _look(self) -> None:
-        """The draft grows older, and a connection or a dataset may have been made or removed elsewhere."""
+        """The draft grows older, and a connection, a secret or a dataset may have been made or removed elsewhere."""
         self.bar.draw_sentence()
         await self._look_at_datasets()
         await self._look_at_calls()
-        names = await self.visit.see(connection_names)
-        if names != self.connections:
-            self.connections = names
+        names, secrets = await self.visit.see(connection_names), await self.visit.see(list_secrets)
+        if (names, secrets) != (self.connections, self.secrets):
+            self.connections, self.secrets = names, secrets
             self.document_changed()
 
     # The document.
@@ -241,7 +245,8 @@ class PlaygroundPage:
         lost = unknown_connections(document, self.connections)
         wrong_calls = self.calls.problems(document, self.draft.flow_id)
         gone = missing_datasets(document, self.datasets)
-        self.found = [*problems(document, self.catalog), *lost, *gone, *wrong_calls] if document.nodes else []
+        closed = host_problems(document, self.secrets)
+        self.found = [*problems(document, self.catalog), *lost, *gone, *closed, *wrong_calls] if document.nodes else []
         if gone:
             background_tasks.create(self._look_at_datasets(), name="datasets")
         fresh = self._marks(document)
@@ -263,7 +268,8 @@ class PlaygroundPage:
             node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
         }
         gone = missing_datasets(document, self.datasets)
-        for problem in (*self.calls.problems(document, self.draft.flow_id), *gone):
+        closed = host_problems(document, self.secrets)
+        for problem in (*self.calls.problems(document, self.draft.flow_id), *gone, *closed):
             if problem.node_id in fresh:
                 mark = fresh[problem.node_id]
                 mark["problems"] = mark.get("problems", 0) + 1

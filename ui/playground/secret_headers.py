@@ -5,13 +5,14 @@ A secret's value is written and never read back; who may not make secrets picks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from nicegui import background_tasks, ui
 
 from engine.actions.secrets import MAX_NAME, MAX_VALUE, add_secret
 from engine.errors import Refusal
+from engine.outside.secret_hosts import host_entry
 from storage.secrets import SecretRow, list_secrets
 from ui.forms.form import Field
 from ui.forms.specs import FieldSpec, Json
@@ -29,10 +30,13 @@ _GONE = _("A secret that is gone")
 
 
 class SecretHeaders:
-    """Draws fields with the widget `secrets`. `load` first: the form itself waits for nothing."""
+    """Draws fields with the widget `secrets`. `load` first: the form itself waits for nothing. `url` gives the address of the
+    node as it is now: a secret that is made here may go to its host.
+    """
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, url: Callable[[], Json]) -> None:
         self.visit = visit
+        self.url = url
         self.secrets: list[SecretRow] = []
 
     async def load(self) -> None:
@@ -108,7 +112,7 @@ class _Rows:
 
     async def _make(self, row: list[str]) -> None:
         with self.place:
-            made = await ask_secret(self.owner.visit, suggestion=row[0])
+            made = await ask_secret(self.owner.visit, suggestion=row[0], hosts=host_entry(self.owner.url()))
         if made is not None:
             await self.owner.load()
             self._put(row, 1, made)
@@ -126,12 +130,15 @@ class _Rows:
         self._show()
 
 
-async def ask_secret(visit: Visit, *, suggestion: str = "") -> str | None:
-    """Asks for a name and a value and keeps them as a secret. Gives its id, None when the person changed their mind."""
+async def ask_secret(visit: Visit, *, suggestion: str = "", hosts: str = "") -> str | None:
+    """Asks for a name, a value and hosts and keeps them as a secret. Gives its id, None when the person changed their mind."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = _("New secret")
         words(_("New secret"), tag="h2")
-        words(_("It is sealed and never shown again. Every flow of this workspace can use it."), tag="p")
+        words(
+            _("It is sealed and never shown again. Every flow of this workspace can send it to the hosts it names."),
+            tag="p",
+        )
         with ui.element("div").classes("fp-form"):
             named = Field(_("Name"))
             with named.place:
@@ -143,15 +150,23 @@ async def ask_secret(visit: Visit, *, suggestion: str = "") -> str | None:
                     ui.input(password=True).props("outlined dense autocomplete=new-password spellcheck=false")
                 )
                 value.props(f"maxlength={MAX_VALUE}")
+            hosted = Field(_("Hosts"), help_text=_("Where it may be sent, one a line, like api.example.com."))
+            with hosted.place:
+                where = hosted.control(
+                    ui.textarea(value=hosts).props("outlined dense autogrow autocomplete=off spellcheck=false")
+                )
 
         async def keep() -> None:
-            named.error("")
-            valued.error("")
+            fields = {"/name": named, "/value": valued, "/hosts": hosted}
+            for field in fields.values():
+                field.error("")
             try:
-                made = await visit.do(add_secret, visit.app.vault, name.value or "", value.value or "")
+                made = await visit.do(
+                    add_secret, visit.app.vault, name.value or "", value.value or "", where.value or ""
+                )
             except Refusal as refusal:
-                wrong = named if any(one.pointer == "/name" for one in refusal.errors) else valued
-                wrong.error(" ".join(filter(None, (f"{refusal.title}.", refusal.remedy))))
+                wrong = fields.get(refusal.errors[0].pointer if refusal.errors else "", valued)
+                wrong.error(" ".join(filter(None, (f"{refusal.detail.rstrip('.')}.", refusal.remedy))))
                 return
             dialog.submit(made)
 

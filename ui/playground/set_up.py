@@ -62,7 +62,7 @@ class SetUp:
         self.data_list: DataList | None = None
         self.no_data: ui.element | None = None  #: what stands in its place while nothing comes before the node
         self.previews: Previews | None = None
-        self.secrets = SecretHeaders(visit)
+        self.secrets = SecretHeaders(visit, lambda: self.node.inputs.get("url") if self.node else None)
         self.called = CalledFields(visit, draft, node)
         self.datasets = DatasetChoice(visit, lambda: self.node)
         self.catalog: Catalog = CATALOG

@@ -48,6 +48,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "remove price": ("models", _("removed a price")),
     "add secret": ("models", _("added a secret")),
     "replace secret": ("models", _("replaced a secret")),
+    "change hosts of a secret": ("models", _("changed the hosts of a secret")),
     "remove secret": ("models", _("removed a secret")),
     "ask the owner": ("models", _("asked the owner")),
     "close note": ("models", _("closed a note to the owner")),

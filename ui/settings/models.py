@@ -26,6 +26,7 @@ from storage.connections import (
 )
 from storage.owner_notes import OwnerNoteRow, list_open_notes
 from storage.secrets import SecretRow, list_secrets
+from storage.settings import SECRET_HOSTS_FOUND, find_setting
 from ui.look import feedback
 from ui.look.parts import button, card, note, status_badge, words
 from ui.look.text import _, plural
@@ -48,6 +49,7 @@ class SeenModels:
     uses: Mapping[str, Sequence[FlowUse]]
     notes: Sequence[OwnerNoteRow]
     secrets: Sequence[SecretRow]
+    hosts_found: bool
 
 
 def look_at_models(session: Session, workspace_id: str) -> SeenModels:
@@ -58,6 +60,7 @@ def look_at_models(session: Session, workspace_id: str) -> SeenModels:
         flows_using(session, workspace_id),
         list_open_notes(session, workspace_id),
         list_secrets(session, workspace_id),
+        bool(find_setting(session, workspace_id, SECRET_HOSTS_FOUND)),
     )
 
 
@@ -190,7 +193,7 @@ class ModelsPage:
         self._draw_connections(prices)
         self.secrets.clear()
         with self.secrets:
-            draw_secrets(self.here, seen.secrets, self.times, self._look)
+            draw_secrets(self.here, seen.secrets, self.times, self._look, hosts_found=seen.hosts_found)
         if self.found is not None:
             self.found.show(seen.connections)
 

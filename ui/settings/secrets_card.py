@@ -6,22 +6,39 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
-from engine.actions.secrets import add_secret, remove_secret, replace_secret
+from engine.actions.secrets import (
+    add_secret,
+    close_secrets_notice,
+    remove_secret,
+    replace_secret,
+    set_secret_hosts,
+)
 from engine.errors import Refusal
 from storage.secrets import SecretRow
 from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.answer import answer_of
-from ui.look.parts import button, card, icon, words
+from ui.look.parts import button, card, icon, note, words
 from ui.look.text import _
 from ui.look.times import Times
 from ui.visit import Visit
 
+_HOSTS_HELP = _(
+    "One a line: a name, *.name or an IP address, each with or without a port, like api.example.com. It is sent nowhere else."
+)
+
 
 def draw_secrets(
-    here: Visit, secrets: Sequence[SecretRow], times: Times, on_changed: Callable[[], Awaitable[None]]
+    here: Visit,
+    secrets: Sequence[SecretRow],
+    times: Times,
+    on_changed: Callable[[], Awaitable[None]],
+    *,
+    hosts_found: bool = False,
 ) -> None:
-    """The card; who may not manage connections sees the names."""
+    """The card; who may not manage connections sees names and hosts. `hosts_found`: the owner has not looked at those that
+    the upgrade found.
+    """
     may = here.may("manage connections")
 
     async def add() -> None:
@@ -31,6 +48,17 @@ def draw_secrets(
     async def replace(row: SecretRow) -> None:
         if await ask_secret(here, row):
             feedback.told(f"{row.name} {_('is replaced.')}", _("Steps that begin from now on use the new value."))
+            await on_changed()
+
+    async def change_hosts(row: SecretRow) -> None:
+        if await ask_hosts(here, row):
+            feedback.told(f"{row.name}: {_('its hosts are changed.')}", _("They count from the next request on."))
+            await on_changed()
+
+    async def looked() -> None:
+        with feedback.refusals_told() as outcome:
+            await here.do(close_secrets_notice)
+        if not outcome.refused:
             await on_changed()
 
     async def remove(row: SecretRow) -> None:
@@ -52,17 +80,74 @@ def draw_secrets(
                 "fp-s13 fp-t2",
             )
             return
+        anywhere = [row for row in secrets if row.hosts is None]
+        if may and hosts_found:
+            with note(
+                _(
+                    "A secret now goes only to hosts that it names. The upgrade took them from the flows that use it; please look whether they are right."
+                ),
+                icon="info",
+            ):
+                button(_("They are right"), looked, small=True)
+        if may and anywhere:
+            note(
+                _(
+                    "A secret that may go to any host can be had by whoever decides about the address of a step that uses it. It stays so until you name its hosts, so that APIs which are live go on."
+                ),
+                kind="warn",
+                icon="warning",
+            )
         with ui.element("ul").classes("fp-models"):
             for row in secrets:
-                with ui.element("li"):
+                with ui.element("li").classes("fp-wrap-row"):
                     icon("key", size=16)
-                    words(row.name, "fp-b fp-s13 fp-cut")
-                    words("", "fp-sp")
+                    with ui.element("div").classes("fp-grow"):
+                        words(row.name, "fp-b fp-s13 fp-wrap-text", tag="p")
+                        words(hosts_in_words(row), "fp-s12 fp-t2 fp-wrap-text", tag="p")
                     words(f"{_('set')} {times.ago(row.updated_at)}", "fp-s12 fp-t3 fp-nw")
                     if may:
-                        for verb, act in ((_("Replace"), replace), (_("Remove"), remove)):
+                        for verb, act in ((_("Hosts"), change_hosts), (_("Replace"), replace), (_("Remove"), remove)):
                             press = button(verb, lambda act=act, row=row: act(row), kind="link", small=True)
                             press.props["aria-label"] = f"{verb} {row.name}"
+
+
+def hosts_in_words(row: SecretRow) -> str:
+    """Where a secret goes."""
+    if row.hosts is None:
+        return _("any host (set before hosts were named)")
+    return ", ".join(row.hosts) or _("no host yet: no step can send it")
+
+
+async def ask_hosts(here: Visit, row: SecretRow) -> bool:
+    """Asks where a secret may be sent; True when it is kept."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        title = f"{_('Hosts of')} {row.name}"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(_("Steps of every flow in this workspace may send it there."), tag="p")
+        with ui.element("div").classes("fp-form"):
+            field, area = hosts_field("\n".join(row.hosts or ()))
+
+        async def save() -> None:
+            try:
+                await here.do(set_secret_hosts, row.id, area.value or "")
+            except Refusal as refusal:
+                field.error(f"{refusal.detail.rstrip('.')}.")
+                return
+            dialog.submit(True)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            button(_("Keep them"), save, kind="main")
+    return bool(await answer_of(dialog))
+
+
+def hosts_field(text: str) -> tuple[Field, ui.textarea]:
+    """The field for the hosts of a secret."""
+    field = Field(_("Hosts"), "", _HOSTS_HELP)
+    with field.place:
+        area = field.control(ui.textarea(value=text).props("outlined dense autogrow spellcheck=false autocomplete=off"))
+    return field, area
 
 
 async def ask_secret(here: Visit, row: SecretRow | None) -> bool:
@@ -80,18 +165,21 @@ async def ask_secret(here: Visit, row: SecretRow | None) -> bool:
             valued = Field(_("Value"))
             with valued.place:
                 value = valued.control(ui.input(password=True).props("outlined dense autocomplete=new-password"))
+            hosted, hosts = hosts_field("")
+            hosted.visible = row is None
 
         async def save() -> None:
             vault = here.app.vault
             try:
                 if row is None:
-                    await here.do(add_secret, vault, name.value or "", value.value or "")
+                    await here.do(add_secret, vault, name.value or "", value.value or "", hosts.value or "")
                 else:
                     await here.do(replace_secret, vault, row.id, value.value or "")
             except Refusal as refusal:
                 wrong = {error.pointer: error.detail for error in refusal.errors}
                 named.error(wrong.get("/name", ""))
-                valued.error("" if "/name" in wrong else f"{refusal.detail}. {refusal.remedy}")
+                hosted.error(wrong.get("/hosts", ""))
+                valued.error("" if {"/name", "/hosts"} & set(wrong) else f"{refusal.detail}. {refusal.remedy}")
                 return
             value.value = ""
             dialog.submit(True)

@@ -85,7 +85,7 @@ def things(database, ada, tmp_path):
         "job": write(run_in_playground, ada, flow_id, document(), {"name": "Ada"}),
         "key": write(create_key, ada, "Shop", "live").id,
         "dataset": write(add_dataset, ada, "People", ()),
-        "secret": write(add_secret, ada, vault, "Mail", "a value of ours"),
+        "secret": write(add_secret, ada, vault, "Mail", "a value of ours", "mail.example.com"),
         "user": database.read_now(list_people, ada.workspace_id)[0].id,
         "note": write(ask_owner, ada, "A model please"),
         "invitation": database.read_now(list_invitations, ada.workspace_id)[0].id,

@@ -78,7 +78,7 @@ def test_a_key_file_without_a_key_is_refused(tmp_path, text):
 
 
 def test_a_secret_is_listed_by_name_and_opened_only_by_the_worker(database, ada, vault):
-    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY)
+    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY, "api.example.com")
     (row,) = database.read_now(list_secrets, ada.workspace_id)
     assert (row.id, row.name) == (secret_id, "Shop token")
     assert CANARY not in repr(row)
@@ -86,13 +86,13 @@ def test_a_secret_is_listed_by_name_and_opened_only_by_the_worker(database, ada,
 
 
 def test_a_replaced_secret_keeps_its_id(database, ada, vault):
-    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY)
+    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY, "api.example.com")
     database.write_now(replace_secret, ada, vault, secret_id, "another value")
     assert database.read_now(open_secret, vault, ada.workspace_id, secret_id) == "another value"
 
 
 def test_a_foreign_secret_cannot_be_opened_replaced_or_removed(database, ada, stranger, vault):
-    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY)
+    secret_id = database.write_now(add_secret, ada, vault, "Shop token", CANARY, "api.example.com")
     with pytest.raises(NotFound):
         database.read_now(open_secret, vault, stranger.workspace_id, secret_id)
     with pytest.raises(NotFound):
@@ -102,7 +102,7 @@ def test_a_foreign_secret_cannot_be_opened_replaced_or_removed(database, ada, st
 
 
 def test_no_file_of_the_data_folder_holds_a_secret(database, ada, vault, tmp_path):
-    database.write_now(add_secret, ada, vault, "Shop token", CANARY)
+    database.write_now(add_secret, ada, vault, "Shop token", CANARY, "api.example.com")
     database.write_now(add_connection, ada, vault, "oa", "openai", key=CANARY)
     database.write_now(change_connection, ada, vault, "oa", key=CANARY + "2")
     for file in (tmp_path / "data").rglob("*"):
@@ -214,4 +214,4 @@ def test_an_editor_touches_no_connection_and_no_secret(database, ada, vault):
     with pytest.raises(NotAllowed):
         database.write_now(add_connection, editor, vault, "oa", "openai")
     with pytest.raises(NotAllowed):
-        database.write_now(add_secret, editor, vault, "Token", "value")
+        database.write_now(add_secret, editor, vault, "Token", "value", "api.example.com")

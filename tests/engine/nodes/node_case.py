@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from engine.flow.contract import check_payload
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_type import NodeFailed, SecretValue
 from engine.flow.validation import problems
 from engine.ids import new_id
 from engine.jobs.datasets import WorkspaceDatasets
@@ -203,10 +203,10 @@ class Services:
         request = ModelRequest.of(question, on_delta=on_text, on_call=on_call)
         return await self._models.ask(None if name is None else self._connection, request)
 
-    def secret(self, secret_id: str) -> str:
+    def secret(self, secret_id: str) -> SecretValue:
         if secret_id != "sec_1":
             raise NodeFailed("There is no such secret.", why="It was deleted.", remedy="Choose another one.")
-        return "swordfish"
+        return SecretValue("Shop token", "swordfish", ("127.0.0.1",))
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return work(*args)

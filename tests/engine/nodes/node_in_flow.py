@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_type import NodeFailed, SecretValue
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.run.plan import compile_plan
@@ -40,7 +40,7 @@ class Services:
     def secret(self, secret_id):
         if secret_id != "sec_1":
             raise NodeFailed("There is no such secret.")
-        return "swordfish"
+        return SecretValue("Shop token", "swordfish", ("127.0.0.1",))
 
 
 def flow(kind, config, inputs, policy=None):

@@ -18,6 +18,8 @@ from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
 pytestmark = pytest.mark.browser
+#: For root Chromium has none.
+SANDBOX = os.geteuid() != 0
 
 APP = """<!doctype html><title>Shop</title><body><div id="root"></div><script src="/app.js"></script>"""
 
@@ -93,7 +95,7 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
             "/many": f'<body><div id="root"></div><script>{SAY}Promise.all([...Array(500).keys()].map((n) => fetch("/n" + n).catch(() => 0))).then(() => say("done"))</script>',
         }
         rules = parse_allow_list(f"127.0.0.1:{site.port}, 127.0.0.1:{other.port}")  # the owner opened both to flows
-        services = Services(Door(OutboundRules(rules), Names()))
+        services = Services(Door(OutboundRules(rules, browser_sandbox=SANDBOX), Names()))
 
         async def read(path, **config):
             return await run_node(

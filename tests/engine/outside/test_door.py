@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from engine.flow.node_type import SecretValue
 from engine.outside.http import (
     AddressNotAllowed,
     Answer,
@@ -31,6 +32,7 @@ from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve
 
 MIB = 1024 * 1024
+SECRET = SecretValue("Shop token", "swordfish", ("127.0.0.1",))
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ async def test_any_status_is_an_answer(door):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_secrets_stay_behind_when_the_origin_changes(door, status):
-    secret = {"X-Api-Key": "swordfish"}
+    secret = {"X-Api-Key": SECRET}
     plain = {"Authorization": "Bearer swordfish", "Cookie": "session=swordfish", "X-Plain": "kept"}
     async with serve(says_hello) as other, serve(sends_on(other.url("/end"), status)) as first:
         got = await door.request("GET", first.url("/start"), headers=plain, secret_headers=secret)
@@ -114,7 +116,7 @@ async def test_secrets_do_not_return_after_a_detour(door):
     async with serve(says_hello) as home, serve(sends_on(home.url("/end"))) as detour:
         home_start = sends_on(detour.url("/start"))
         async with serve(home_start) as start:
-            await door.request("GET", start.url("/start"), secret_headers={"X-Api-Key": "swordfish"})
+            await door.request("GET", start.url("/start"), secret_headers={"X-Api-Key": SECRET})
     assert start.asked[0].headers["x-api-key"] == "swordfish"
     assert "x-api-key" not in detour.asked[0].headers
     assert "x-api-key" not in home.asked[0].headers
@@ -122,7 +124,7 @@ async def test_secrets_do_not_return_after_a_detour(door):
 
 async def test_secrets_go_along_within_the_same_origin(door):
     async with serve(sends_on("/end")) as web:
-        await door.request("GET", web.url("/start"), secret_headers={"X-Api-Key": "swordfish"})
+        await door.request("GET", web.url("/start"), secret_headers={"X-Api-Key": SECRET})
     assert [asked.headers["x-api-key"] for asked in web.asked] == ["swordfish"] * 2
 
 

@@ -279,8 +279,17 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     box(user, "Name").value = "Shop token"
     box(user, "Value").value = SECRET
     press(user, "Keep it")
+    await user.should_see("No host is named.", retries=20)
+    box(user, "Hosts").value = "api.example.com"
+    press(user, "Keep it")
     await user.should_see("Replace", retries=20)
     (row,) = site.database.read_now(list_secrets, site.workspace_id)
+    assert row.hosts == ("api.example.com",)
+    press_named(user, "Hosts Shop token")
+    await user.should_see("Hosts of Shop token")
+    box(user, "Hosts").value = "api.example.com\n*.shop.example"
+    press(user, "Keep them")
+    await user.should_see("api.example.com, *.shop.example", retries=20)
     press(user, "Replace")
     await user.should_see("Replace Shop token")
     box(user, "Value").value = SECRET + "2"

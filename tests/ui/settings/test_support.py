@@ -45,7 +45,7 @@ async def test_no_secret_name_or_value_of_anybody_is_in_it(site: Site) -> None:
     flow_id = site.flow("Very private title", live=True)
     ended(site, flow_id, "failed", error={**FAILED, "message": f"{CANARY} at https://private.example"})
     key = site.database.write_now(create_key, site.owner, "Private label", "live")
-    site.database.write_now(add_secret, site.owner, vault, "Private secret", CANARY)
+    site.database.write_now(add_secret, site.owner, vault, "Private secret", CANARY, "api.example.com")
     site.database.write_now(
         add_connection, site.owner, vault, "box", "openai_compatible", base_url="http://localhost:1/v1", key=CANARY
     )

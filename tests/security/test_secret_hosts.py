@@ -1,0 +1,251 @@
+"""A secret goes only to hosts that it names, whoever decides about the address of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.actions.connections import add_connection
+from engine.actions.deployments import deploy
+from engine.actions.flows import import_flow
+from engine.actions.jobs import submit
+from engine.actions.principal import Principal
+from engine.actions.secrets import add_secret, set_secret_hosts
+from engine.actions.workspaces import ensure_workspace
+from engine.errors import FlowInvalid, Invalid, NotAllowed
+from engine.flow.document import load_document
+from engine.flow.node_type import SecretValue
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.prepare import Preparer
+from engine.jobs.record import Journal
+from engine.jobs.runs import Runs
+from engine.jobs.services import Outside
+from engine.nodes import CATALOG
+from engine.outside.faults import SecretNotForHost
+from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outside.models import Models
+from engine.outside.secret_hosts import host_warnings
+from engine.vault.opening import open_connection, open_for_step
+from engine.vault.sealing import Vault, open_vault
+from storage.audit import list_entries
+from storage.connections import find_connection
+from storage.database import Database, open_database
+from storage.jobs import find_job
+from storage.models import Secret
+from storage.secrets import list_secrets
+from tests.factories import as_bytes, person
+from tests.stand_ins.network import Names
+from tests.stand_ins.web_server import answer, serve
+
+VALUE = "Bearer swordfish-0123456789"
+
+
+@pytest.fixture
+def database(new_data: Path) -> Iterator[Database]:
+    opened = open_database(new_data)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def owner(database: Database) -> Principal:
+    return person(database.write_now(ensure_workspace, "free"))
+
+
+@pytest.fixture
+def vault(new_data: Path) -> Vault:
+    return open_vault(new_data)
+
+
+def kept(database: Database, owner: Principal, vault: Vault, hosts: str = "api.example.com") -> str:
+    return database.write_now(add_secret, owner, vault, "Shop token", VALUE, hosts)
+
+
+def calling(url: str, secret_id: str) -> bytes:
+    """API Input with a field `url`, and an HTTP Request that sends the secret."""
+    fields = [{"name": "url", "type": "string", "required": True}]
+    ask = {"secret_headers": {"Authorization": secret_id}}
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": fields}},
+        {
+            "id": "ask",
+            "type": "http_request",
+            "config": ask,
+            "inputs": {"url": url},
+            "policy": {"retries": 0},
+        },
+    ]
+    edges = [{"id": "e", "source": "api_input", "target": "ask"}]
+    return as_bytes({"format": 1, "title": "Asking", "nodes": nodes, "edges": edges})
+
+
+async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, payload: dict[str, Any]) -> Any:
+    """The job after a worker's runs took it: with the real door, secrets and redaction."""
+    door = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+    outside = Outside(
+        database=database,
+        door=door,
+        models=Models(door),
+        threads=ThreadPoolExecutor(1),
+        open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
+        open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
+        called_plan=Preparer(CATALOG).called_plan,
+    )
+    caller = Caller(owner.workspace_id, None, "live")
+    job_id = database.write_now(submit, caller, flow_id, payload, SubmitOptions()).job_id
+    runs = Runs(database, "boot_test", outside.services_for, Preparer(CATALOG), Journal(database))
+    try:
+        await runs.carry(job_id)
+    finally:
+        await outside.close()
+    return database.read_now(find_job, owner.workspace_id, job_id)
+
+
+async def hello(asked: Any, write: Any) -> None:
+    await write(answer(200, b"hello"))
+
+
+async def test_an_address_from_the_payload_does_not_get_the_secret(
+    database: Database, owner: Principal, vault: Vault
+) -> None:
+    async with serve(hello) as thief, serve(hello) as shop:
+        secret_id = kept(database, owner, vault, f"127.0.0.1:{shop.port}")
+        flow_id = database.write_now(import_flow, owner, calling("{{ api_input.out.url }}", secret_id)).flow_id
+        database.write_now(deploy, owner, flow_id)
+        stolen = await run(database, owner, vault, flow_id, {"url": thief.url()})
+        bought = await run(database, owner, vault, flow_id, {"url": shop.url()})
+    assert thief.connections == 0
+    assert (stolen.status, stolen.error["code"]) == ("failed", "address_not_allowed")
+    told = stolen.error["message"]
+    assert "“Shop token”" in told
+    assert f"127.0.0.1:{thief.port}" in told
+    assert "Settings → Models and secrets" in told
+    assert (bought.status, shop.asked[0].headers["authorization"]) == ("completed", VALUE)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url", "goes"),
+    [
+        ("api.example.com", "https://api.example.com/v1", True),
+        ("api.example.com", "https://API.example.com./v1", True),
+        ("api.example.com", "https://api.example.com.evil.test/v1", False),
+        ("api.example.com", "https://evil.test/api.example.com", False),
+        ("api.example.com:443", "http://api.example.com/", False),
+        ("*.example.com", "https://a.b.example.com/", True),
+        ("*.example.com", "https://example.com/", False),
+        ("10.0.0.5", "http://10.0.0.5:8080/", True),
+        ("10.0.0.5", "http://0x0a000005/", False),
+        ("bücher.example", "https://xn--bcher-kva.example/", True),
+        ("::1", "http://[::1]:8080/", True),
+    ],
+)
+async def test_the_door_itself_compares_every_send(hosts: str, url: str, goes: bool) -> None:
+    door = Door(OutboundRules(parse_allow_list("api.example.com")), Names())
+    entries = tuple(str(entry) for entry in parse_allow_list(hosts))
+    refused = False
+    try:
+        await door.request("GET", url, secret_headers={"X": SecretValue("Shop token", VALUE, entries)})
+    except SecretNotForHost:
+        refused = True
+    except Exception:  # noqa: BLE001 - nothing listens there
+        refused = False
+    finally:
+        await door.aclose()
+    assert refused is not goes
+
+
+async def test_no_redirect_takes_a_secret_along_and_none_leads_it_to_an_unnamed_host() -> None:
+    async with serve(hello) as other:
+
+        async def on(asked: Any, write: Any) -> None:
+            await write(answer(307, b"", location=other.url("/end")))
+
+        async with serve(on) as shop:
+            door = Door(OutboundRules(parse_allow_list("127.0.0.1")))
+            secret = SecretValue("Shop token", VALUE, (f"127.0.0.1:{shop.port}",))
+            await door.request("GET", shop.url(), secret_headers={"Authorization": secret})
+            await door.aclose()
+    assert shop.asked[0].headers["authorization"] == VALUE
+    assert "swordfish" not in str(other.asked)
+
+
+@pytest.mark.parametrize(
+    ("url", "stops", "warns"),
+    [
+        ("https://api.example.com/items/{{ api_input.out.url }}", False, False),
+        ("https://evil.test/", True, False),
+        ("http://api.example.com:8080/", False, False),
+        ("https://api.example.com{{ api_input.out.url }}", False, True),
+        ("https://{{ api_input.out.url }}.example.com/", False, True),
+        ("{{ api_input.out.url }}", False, True),
+    ],
+)
+def test_before_a_deployment_a_written_host_is_a_problem_and_one_from_data_a_warning(
+    database: Database, owner: Principal, vault: Vault, url: str, stops: bool, warns: bool
+) -> None:
+    secret_id = kept(database, owner, vault)
+    flow_id = database.write_now(import_flow, owner, calling(url, secret_id)).flow_id
+    found = []
+    try:
+        database.write_now(deploy, owner, flow_id)
+    except FlowInvalid as refusal:
+        found = [(problem.code, problem.node_id, problem.pointer) for problem in refusal.problems]
+    assert found == ([("secret_host", "ask", "/config/secret_headers")] if stops else [])
+    document = load_document(calling(url, secret_id).decode())
+    warnings = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
+    assert [warning.code for warning in warnings] == (["secret_host"] if warns else [])
+
+
+def test_a_new_secret_names_its_hosts_and_only_the_owner_changes_them(
+    database: Database, owner: Principal, vault: Vault
+) -> None:
+    for wrong in ("", " , ", "*", "*.com", "0.0.0.0/0", "10.0.0.0/24", "https://api.example.com/"):
+        with pytest.raises(Invalid):
+            kept(database, owner, vault, wrong)
+    secret_id = kept(database, owner, vault)
+    editor = person(owner.workspace_id, role="editor", name="Eve")
+    with pytest.raises(NotAllowed):
+        database.write_now(set_secret_hosts, editor, secret_id, "evil.test")
+    with pytest.raises(NotAllowed):
+        database.write_now(add_secret, editor, vault, "Mine", VALUE, "evil.test")
+    database.write_now(set_secret_hosts, owner, secret_id, "api.example.com\nshop.example.com:8443")
+    (row,) = database.read_now(list_secrets, owner.workspace_id)
+    assert row.hosts == ("api.example.com", "shop.example.com:8443")
+    entries = {entry.verb: entry.detail for entry in database.read_now(list_entries, owner.workspace_id)}
+    assert entries["change hosts of a secret"] == (
+        "Shop token: api.example.com, shop.example.com:8443, before api.example.com"
+    )
+
+
+async def test_the_key_of_a_model_connection_is_sent_by_no_step(
+    database: Database, owner: Principal, vault: Vault
+) -> None:
+    database.write_now(add_connection, owner, vault, "oa", "openai", key=VALUE)
+    connection = database.read_now(find_connection, owner.workspace_id, "oa")
+    assert connection is not None
+    assert connection.secret_id is not None
+    async with serve(hello) as thief:
+        imported = database.write_now(import_flow, owner, calling(thief.url(), connection.secret_id))
+        database.write_now(deploy, owner, imported.flow_id)
+        job = await run(database, owner, vault, imported.flow_id, {"url": "x"})
+    assert (job.status, thief.connections) == ("failed", 0)
+    assert "it names no host yet" in job.error["message"]
+
+
+async def test_a_secret_of_before_hosts_were_named_goes_on_with_a_warning(
+    database: Database, owner: Principal, vault: Vault
+) -> None:
+    secret_id = kept(database, owner, vault)
+    database.write_now(lambda session: setattr(session.get(Secret, secret_id), "hosts", None))
+    async with serve(hello) as shop:
+        flow_id = database.write_now(import_flow, owner, calling("{{ api_input.out.url }}", secret_id)).flow_id
+        database.write_now(deploy, owner, flow_id)
+        job = await run(database, owner, vault, flow_id, {"url": shop.url()})
+    assert (job.status, shop.asked[0].headers["authorization"]) == ("completed", VALUE)
+    document = load_document(calling("{{ api_input.out.url }}", secret_id).decode())
+    (warning,) = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
+    assert "may go to any host" in warning.message
