@@ -128,6 +128,7 @@ def _deploy(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
         _note_problems(terminal, refusal.problems)
         return 1
     terminal.note(f"Version {done.version} is live.")
+    _note_problems(terminal, done.warnings)
     terminal.value(f"{terminal.address}{done.path}")
     return 0
 

@@ -18,7 +18,7 @@ from engine.flow.validation import deploy_problems, without_parked
 from engine.ids import FlowId
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
-from engine.outside.secret_hosts import host_problems
+from engine.outside.secret_hosts import host_problems, host_warnings
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
@@ -29,11 +29,12 @@ from storage.secrets import list_secrets
 
 @dataclass(frozen=True)
 class Deployed:
-    """What callers reach now: `path` is the endpoint without the server's address."""
+    """What callers reach now: `path` is the endpoint without the server's address. `warnings`: what deserves a look."""
 
     flow_id: FlowId
     version: int
     path: str
+    warnings: tuple[Problem, ...] = ()
 
 
 def endpoint_path(flow_id: str) -> str:
@@ -64,7 +65,8 @@ def deploy(session: Session, principal: Principal, flow_id: str, *, version: int
         _fix_calls(session, principal, flow, number, document)
     if flow.live_version != number:
         _switch(session, principal, flow, number)
-    return Deployed(FlowId(flow.id), number, endpoint_path(flow.id))
+    warnings = tuple(host_warnings(document, list_secrets(session, principal.workspace_id)))
+    return Deployed(FlowId(flow.id), number, endpoint_path(flow.id), warnings)
 
 
 def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, document: Document) -> list[Problem]:

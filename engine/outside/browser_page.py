@@ -42,6 +42,8 @@ class DoorAnswer(Protocol):
     def headers(self) -> dict[str, str]: ...
     @property
     def body(self) -> bytes: ...
+    @property
+    def listed(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Drawn:
     refused: int = 0
 
 
-#: The door for a page: (the page's address, method, url, headers, body, seconds, most bytes) -> answer. Raises NodeFailed.
-Fetch = Callable[[str, str, str, dict[str, str], bytes | None, float, int], Awaitable[DoorAnswer]]
+#: The door for a page: (the page, method, url, headers, body, seconds, most bytes) -> answer. Raises NodeFailed.
+Fetch = Callable[[DoorAnswer, str, str, dict[str, str], bytes | None, float, int], Awaitable[DoorAnswer]]
 
 
 @dataclass
@@ -136,7 +138,7 @@ class Visit:
         }
         try:
             found = await self.by_the_door(
-                self.answer.url,
+                self.answer,
                 request.method,
                 request.url,
                 headers,

@@ -76,13 +76,17 @@ _LISTED = "listed"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `url` is the last one after `redirects`; `headers` have lower-case names; `body` is unpacked."""
+    """What came back. `url` is the last one after `redirects`; `headers` have lower-case names; `body` is unpacked.
+
+    `listed`: the host that answered stands on the list that was in use.
+    """
 
     url: str
     status: int
     headers: dict[str, str]
     body: bytes
     redirects: tuple[str, ...] = ()
+    listed: bool = False
 
     @property
     def content_type(self) -> str:
@@ -207,12 +211,14 @@ class Door:
         while True:
             came_from = walked[-1] if walked else None
             async with self.sent(hop.request(), allow_extra, reach, came_from=came_from) as response:
-                if not response.extensions.get(_LISTED):
+                listed = bool(response.extensions.get(_LISTED))
+                if not listed:
                     allow_extra, reach = (), "public"  # a host that is not on the list leads to none that is
                 location = response.headers.get("location", "").strip()
                 if redirects_left is None or response.status_code not in _REDIRECTS or not location:
                     body = await _read(response, max_bytes)
-                    return Answer(str(hop.url), response.status_code, _headers_of(response), body, tuple(walked))
+                    headers = _headers_of(response)
+                    return Answer(str(hop.url), response.status_code, headers, body, tuple(walked), listed)
             if len(walked) >= redirects_left:
                 raise TooManyRedirects(
                     f"`{shown_url(walked[0] if walked else hop.url)}` was sent on more than {redirects_left} times. "

@@ -1,7 +1,7 @@
-"""What the scripts of a drawn page may ask for: their own origin as the flow may, and beyond it only the public web.
+"""What the scripts of a drawn page may ask for: the public web, and their own origin inside when the page is from there.
 
 The owner's list opens addresses inside a network to flows. A page of the public web must not make use of that, neither
-directly nor by a redirect of its own server.
+directly nor by a redirect of its own server, nor by a name of its own that leads elsewhere a moment later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PageRequests:
 
     async def __call__(
         self,
-        page: str,
+        page: DoorAnswer,
         method: str,
         url: str,
         headers: dict[str, str],
@@ -35,14 +35,15 @@ class PageRequests:
         seconds: float,
         most: int,
     ) -> DoorAnswer:
-        """An answer for a page at `page`. Raises NodeFailed."""
-        home = origin_of(read_url(page))
+        """An answer for a page that the door brought. Raises NodeFailed."""
+        home = origin_of(read_url(page.url))
+        reach = "flows" if page.listed else "public"
         options: dict[str, Any] = {"timeout_seconds": seconds, "max_bytes": most}
         for _ in range(_MOST_REDIRECTS):
             if origin_of(read_url(url)) != home:
                 break
             answer = await self._request(
-                method, url, headers=headers, content=content, follow_redirects=False, **options
+                method, url, headers=headers, content=content, follow_redirects=False, reach=reach, **options
             )
             location = answer.headers.get("location", "").strip()
             if answer.status not in _REDIRECTS or not location:

@@ -17,7 +17,7 @@ from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import ensure_workspace
 from engine.errors import FlowInvalid, Invalid, NotAllowed
-from engine.flow.document import load_document
+from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import SecretValue
 from engine.jobs.accept import Caller, SubmitOptions
 from engine.jobs.prepare import Preparer
@@ -81,6 +81,12 @@ def calling(url: str, secret_id: str) -> bytes:
     ]
     edges = [{"id": "e", "source": "api_input", "target": "ask"}]
     return as_bytes({"format": 1, "title": "Asking", "nodes": nodes, "edges": edges})
+
+
+def document_of(file: bytes) -> Document:
+    read, _ = parse_flow_file(file, fallback_title="Asking")
+    assert read is not None
+    return read.document
 
 
 async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, payload: dict[str, Any]) -> Any:
@@ -195,7 +201,7 @@ def test_before_a_deployment_a_written_host_is_a_problem_and_one_from_data_a_war
     except FlowInvalid as refusal:
         found = [(problem.code, problem.node_id, problem.pointer) for problem in refusal.problems]
     assert found == ([("secret_host", "ask", "/config/secret_headers")] if stops else [])
-    document = load_document(calling(url, secret_id).decode())
+    document = document_of(calling(url, secret_id))
     warnings = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
     assert [warning.code for warning in warnings] == (["secret_host"] if warns else [])
 
@@ -246,6 +252,6 @@ async def test_a_secret_of_before_hosts_were_named_goes_on_with_a_warning(
         database.write_now(deploy, owner, flow_id)
         job = await run(database, owner, vault, flow_id, {"url": shop.url()})
     assert (job.status, shop.asked[0].headers["authorization"]) == ("completed", VALUE)
-    document = load_document(calling("{{ api_input.out.url }}", secret_id).decode())
+    document = document_of(calling("{{ api_input.out.url }}", secret_id))
     (warning,) = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
     assert "may go to any host" in warning.message

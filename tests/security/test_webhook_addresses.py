@@ -11,6 +11,7 @@ from engine.jobs.accept import SubmitOptions
 from engine.jobs.batches import accept_batch
 from engine.jobs.webhooks import Webhooks
 from engine.outside.http import AddressNotAllowed, Door, OutboundRules, parse_allow_list
+from engine.outside.page_requests import PageRequests
 from engine.vault.sealing import open_vault
 from storage.webhooks import DeliveryRow, list_deliveries
 from tests.engine.jobs.world import World, open_world
@@ -143,3 +144,18 @@ async def test_between_allowed_hosts_and_from_one_to_the_web_a_redirect_leads_on
     )
     assert (await door.request("GET", "http://nas.lan/")).url == "http://example.com/"
     await door.aclose()
+
+
+async def test_the_scripts_of_a_public_page_follow_no_name_that_leads_inside_by_then() -> None:
+    """The page's own origin is asked again while it is drawn: for a page of the public web that is the public web."""
+    network = RecordedNetwork()
+    names = Names({"example.com": [[PUBLIC], [INSIDE]]})
+    door = Door(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
+    page = await door.request("GET", "http://example.com/")
+    network.dialled.clear()
+    network.answers[INSIDE] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"
+    ask = PageRequests(door.request)
+    with pytest.raises(AddressNotAllowed):
+        await ask(page, "GET", "http://example.com/data", {}, None, 5.0, 1_000)
+    await door.aclose()
+    assert network.dialled == []

@@ -80,28 +80,13 @@ def draw_secrets(
                 "fp-s13 fp-t2",
             )
             return
-        anywhere = [row for row in secrets if row.hosts is None]
-        if may and hosts_found:
-            with note(
-                _(
-                    "A secret now goes only to hosts that it names. The upgrade took them from the flows that use it; please look whether they are right."
-                ),
-                icon="info",
-            ):
-                button(_("They are right"), looked, small=True)
-        if may and anywhere:
-            note(
-                _(
-                    "A secret that may go to any host can be had by whoever decides about the address of a step that uses it. It stays so until you name its hosts, so that APIs which are live go on."
-                ),
-                kind="warn",
-                icon="warning",
-            )
+        with ui.element("div").classes("fp-col"):
+            _tell(secrets if may else (), hosts_found=hosts_found and may, looked=looked)
         with ui.element("ul").classes("fp-models"):
             for row in secrets:
-                with ui.element("li").classes("fp-wrap-row"):
+                with ui.element("li"):
                     icon("key", size=16)
-                    with ui.element("div").classes("fp-grow"):
+                    with ui.element("div").classes("fp-secret"):
                         words(row.name, "fp-b fp-s13 fp-wrap-text", tag="p")
                         words(hosts_in_words(row), "fp-s12 fp-t2 fp-wrap-text", tag="p")
                     words(f"{_('set')} {times.ago(row.updated_at)}", "fp-s12 fp-t3 fp-nw")
@@ -109,6 +94,26 @@ def draw_secrets(
                         for verb, act in ((_("Hosts"), change_hosts), (_("Replace"), replace), (_("Remove"), remove)):
                             press = button(verb, lambda act=act, row=row: act(row), kind="link", small=True)
                             press.props["aria-label"] = f"{verb} {row.name}"
+
+
+def _tell(secrets: Sequence[SecretRow], *, hosts_found: bool, looked: Callable[[], Awaitable[None]]) -> None:
+    """What the owner has to know about hosts."""
+    if hosts_found:
+        with note(
+            _(
+                "A secret now goes only to hosts that it names. The upgrade took them from the flows that use it; please look whether they are right."
+            ),
+            icon="info",
+        ):
+            button(_("They are right"), looked, small=True)
+    if any(row.hosts is None for row in secrets):
+        note(
+            _(
+                "A secret that may go to any host can be had by whoever decides about the address of a step that uses it. It stays so until you name its hosts, so that APIs which are live go on."
+            ),
+            kind="warn",
+            icon="warning",
+        )
 
 
 def hosts_in_words(row: SecretRow) -> str:

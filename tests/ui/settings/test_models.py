@@ -10,12 +10,15 @@ from nicegui.testing import User
 from engine.actions.connections import add_connection, set_price
 from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
+from engine.actions.secrets import add_secret
 from engine.providers import PROVIDERS
 from engine.vault.opening import open_connection, open_secret
 from engine.vault.sealing import Vault, open_vault
 from storage.connections import find_connection, list_connections, list_prices
+from storage.models import Secret
 from storage.owner_notes import list_open_notes
 from storage.secrets import list_secrets
+from storage.settings import SECRET_HOSTS_FOUND, find_setting, put_setting
 from tests.factories import greeting
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.ui.arrange import box, buttons, page_text, press, press_named
@@ -302,6 +305,27 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     press(user, "Remove")
     await user.should_see("None yet.", retries=20)
     assert site.database.read_now(list_secrets, site.workspace_id) == []
+
+
+async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, user: User, vault: Vault) -> None:
+    secret_id = site.database.write_now(add_secret, site.owner, vault, "Old token", SECRET, "api.example.com")
+    site.database.write_now(lambda session: setattr(session.get(Secret, secret_id), "hosts", None))
+    site.database.write_now(put_setting, site.workspace_id, SECRET_HOSTS_FOUND, True)
+    await site.sign_in("editor")
+    await user.open(PAGE)
+    await user.should_see("any host (set before hosts were named)")
+    assert not {"They are right", "Hosts"} & set(buttons(user))
+    await site.sign_in("owner")
+    await user.open(PAGE)
+    await user.should_see("A secret that may go to any host")
+    press(user, "They are right")
+    await user.should_not_see("The upgrade took them from the flows", retries=20)
+    assert site.database.read_now(find_setting, site.workspace_id, SECRET_HOSTS_FOUND) is None
+    press_named(user, "Hosts Old token")
+    await user.should_see("Hosts of Old token")
+    box(user, "Hosts").value = "api.example.com"
+    press(user, "Keep them")
+    await user.should_not_see("A secret that may go to any host", retries=20)
 
 
 # Who needs a model.
