@@ -201,9 +201,11 @@ def test_before_a_deployment_a_written_host_is_a_problem_and_one_from_data_a_war
     except FlowInvalid as refusal:
         found = [(problem.code, problem.node_id, problem.pointer) for problem in refusal.problems]
     assert found == ([("secret_host", "ask", "/config/secret_headers")] if stops else [])
-    document = document_of(calling(url, secret_id))
-    warnings = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
-    assert [warning.code for warning in warnings] == (["secret_host"] if warns else [])
+    from ui.flows.deploy_checks import look_before_deploy
+
+    checks = database.read_now(look_before_deploy, owner.workspace_id, flow_id)
+    assert [problem.code for problem in checks.problems] == [code for code, _, _ in found]
+    assert [warning.code for warning in checks.warnings] == (["secret_host"] if warns else [])
 
 
 def test_a_new_secret_names_its_hosts_and_only_the_owner_changes_them(
