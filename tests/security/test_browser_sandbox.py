@@ -43,6 +43,7 @@ async def failure(door: Door) -> NodeFailed:
     raise AssertionError("this Chromium cannot draw a page")
 
 
+@pytest.mark.process
 async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(starts: Path) -> None:
     error = await failure(Door(network_rules()))
     assert error.code == "page_needs_browser"
@@ -52,6 +53,7 @@ async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(sta
     assert "--no-sandbox" not in line
 
 
+@pytest.mark.process
 async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> None:
     settings = from_environment({"FLOWPORT_BROWSER_SANDBOX": "off"}, data=tmp_path)
     await failure(Door(network_rules(sandbox=settings.browser_sandbox)))
@@ -59,6 +61,7 @@ async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> N
     assert "--no-sandbox" in line
 
 
+@pytest.mark.process
 async def test_the_check_says_that_the_sandbox_cannot_start(starts: Path, new_data: Path) -> None:
     database = open_database(new_data)
     door = Door(network_rules(), Names(), RecordedNetwork())

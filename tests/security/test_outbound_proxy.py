@@ -74,6 +74,7 @@ def rules(proxy: Proxy, *, proxy_looks_up: bool = False) -> OutboundRules:
     return OutboundRules(proxy=f"http://ann:pass@127.0.0.1:{proxy.port}", proxy_looks_up=proxy_looks_up)
 
 
+@pytest.mark.process
 async def test_https_goes_to_the_checked_address_and_is_verified_against_the_name(tmp_path: Path) -> None:
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC]], "evil.example.com": [[PUBLIC]]})
@@ -90,6 +91,7 @@ async def test_https_goes_to_the_checked_address_and_is_verified_against_the_nam
     assert "proxy-authorization" not in web.asked[0].headers
 
 
+@pytest.mark.process
 async def test_a_name_that_leads_elsewhere_by_then_is_refused(tmp_path: Path) -> None:
     """The first look-up chooses the proxy; what the second one gives is checked again before it is named to the proxy."""
     server, trusting = certificate(tmp_path, "shop.example.com")
@@ -102,6 +104,7 @@ async def test_a_name_that_leads_elsewhere_by_then_is_refused(tmp_path: Path) ->
     assert proxy.heads == []
 
 
+@pytest.mark.process
 async def test_the_next_checked_address_is_tried_and_a_proxy_that_refuses_says_what_to_set(tmp_path: Path) -> None:
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC, OTHER]]})
@@ -118,6 +121,7 @@ async def test_the_next_checked_address_is_tried_and_a_proxy_that_refuses_says_w
             await door.aclose()
 
 
+@pytest.mark.process
 async def test_the_setting_leaves_names_to_the_proxy(tmp_path: Path) -> None:
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC]]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ from engine.errors import FlowInvalid, Invalid, NotAllowed
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import SecretValue
 from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.at_work import AtWork
 from engine.jobs.prepare import Preparer
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
 from engine.jobs.services import Outside
+from engine.jobs.threads import Threads
 from engine.nodes import CATALOG
 from engine.outside.faults import SecretNotForHost
 from engine.outside.http import Door, OutboundRules, parse_allow_list
@@ -96,7 +97,7 @@ async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, 
         database=database,
         door=door,
         models=Models(door),
-        threads=ThreadPoolExecutor(1),
+        threads=Threads(AtWork()),
         open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
         open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
         called_plan=Preparer(CATALOG).called_plan,
@@ -115,6 +116,7 @@ async def hello(asked: Any, write: Any) -> None:
     await write(answer(200, b"hello"))
 
 
+@pytest.mark.process
 async def test_an_address_from_the_payload_does_not_get_the_secret(
     database: Database, owner: Principal, vault: Vault
 ) -> None:
@@ -133,6 +135,7 @@ async def test_an_address_from_the_payload_does_not_get_the_secret(
     assert (bought.status, shop.asked[0].headers["authorization"]) == ("completed", VALUE)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("hosts", "url", "goes"),
     [
@@ -164,6 +167,7 @@ async def test_the_door_itself_compares_every_send(hosts: str, url: str, goes: b
     assert refused is not goes
 
 
+@pytest.mark.process
 async def test_no_redirect_takes_a_secret_along_and_none_leads_it_to_an_unnamed_host() -> None:
     async with serve(hello) as other:
 
@@ -229,6 +233,7 @@ def test_a_new_secret_names_its_hosts_and_only_the_owner_changes_them(
     )
 
 
+@pytest.mark.process
 async def test_the_key_of_a_model_connection_is_sent_by_no_step(
     database: Database, owner: Principal, vault: Vault
 ) -> None:
@@ -244,6 +249,7 @@ async def test_the_key_of_a_model_connection_is_sent_by_no_step(
     assert "it names no host yet" in job.error["message"]
 
 
+@pytest.mark.process
 async def test_a_secret_of_before_hosts_were_named_goes_on_with_a_warning(
     database: Database, owner: Principal, vault: Vault
 ) -> None:

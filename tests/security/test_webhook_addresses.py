@@ -54,6 +54,7 @@ async def ended(world: World, flow_id: str, url: str | None) -> None:
     await world.runs().carry(world.submit(flow_id, {"n": 7}, webhook_url=url).job_id)
 
 
+@pytest.mark.process
 async def test_a_callers_address_does_not_use_the_owners_list(world: World, receiver: WebhookReceiver) -> None:
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow()
@@ -64,6 +65,7 @@ async def test_a_callers_address_does_not_use_the_owners_list(world: World, rece
     assert "Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)" in row.log[0]["message"]
 
 
+@pytest.mark.process
 async def test_a_callers_address_in_a_batch_does_not_either(world: World, receiver: WebhookReceiver) -> None:
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow()
@@ -74,6 +76,7 @@ async def test_a_callers_address_in_a_batch_does_not_either(world: World, receiv
     assert (receiver.deliveries, row.by_caller) == ([], True)
 
 
+@pytest.mark.process
 async def test_a_callers_address_uses_the_list_for_callers(world: World, receiver: WebhookReceiver) -> None:
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow()
@@ -82,6 +85,7 @@ async def test_a_callers_address_uses_the_list_for_callers(world: World, receive
     assert (row.status, len(receiver.deliveries)) == ("delivered", 1)
 
 
+@pytest.mark.process
 async def test_the_flows_own_webhook_uses_the_owners_list(world: World, receiver: WebhookReceiver) -> None:
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow(settings={"webhook_url": receiver.url})
@@ -90,6 +94,7 @@ async def test_the_flows_own_webhook_uses_the_owners_list(world: World, receiver
     assert (row.status, row.by_caller, len(receiver.deliveries)) == ("delivered", False, 1)
 
 
+@pytest.mark.process
 async def test_the_list_for_callers_opens_nothing_to_flows(receiver: WebhookReceiver) -> None:
     door = Door(OutboundRules(callers=parse_allow_list(receiver.origin.removeprefix("http://"))))
     with pytest.raises(AddressNotAllowed):
@@ -125,6 +130,7 @@ async def test_a_detour_over_a_public_page_closes_the_way_back() -> None:
     assert network.dialled == [(INSIDE, 80), (PUBLIC, 80)]
 
 
+@pytest.mark.process
 async def test_between_allowed_hosts_and_from_one_to_the_web_a_redirect_leads_on() -> None:
     async def hello(asked, write):
         await write(answer(200, b"hello"))
