@@ -1,4 +1,4 @@
-"""Queries for people: who is signed in, who may come in, and how often a password was wrong.
+"""Queries for people: who is signed in, and who may come in.
 
 Cookies and link tokens are looked up by their SHA-256; neither is stored.
 """
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import DAY, HOUR, MINUTE
 from storage.database import now
-from storage.models import SignIn, SignInFailure, User
+from storage.models import SignIn, User
 
 IDLE = 12 * HOUR
 LONGEST = 30 * DAY
@@ -124,17 +124,6 @@ def count_owners(session: Session, workspace_id: str) -> int:
 def find_user(session: Session, email: str) -> User | None:
     """The account with this e-mail address (already in small letters), for a verb."""
     return session.scalars(select(User).where(User.email == email)).one_or_none()
-
-
-def failures_since(session: Session, subject: str, since: int) -> list[int]:
-    """When sign-ins of this account or address failed, oldest first."""
-    return list(
-        session.scalars(
-            select(SignInFailure.at)
-            .where(SignInFailure.subject == subject, SignInFailure.at > since)
-            .order_by(SignInFailure.at)
-        )
-    )
 
 
 def end_sessions(session: Session, user_id: str) -> None:

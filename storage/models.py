@@ -87,12 +87,22 @@ class SetupToken(Base):
 
 
 class SignInFailure(Base):
-    """A wrong password, counted per account and per address for 15 minutes."""
+    """A wrong password or link, counted for `subject` for 15 minutes (`engine.actions.guesses`)."""
 
     __tablename__ = "sign_in_failures"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     subject: Mapped[str] = mapped_column(index=True)
     at: Mapped[int]
+
+
+class SignInPlace(Base):
+    """Where a person signed in: an IPv4 address or an IPv6 /64, and the network (/24, /64) it is in."""
+
+    __tablename__ = "sign_in_places"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    place: Mapped[str] = mapped_column(primary_key=True)
+    network: Mapped[str]
+    seen_at: Mapped[int]
 
 
 class AuditEntry(Base):

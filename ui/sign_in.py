@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from engine.actions.links import Link, get_link
+from engine.actions.guesses import open_link
+from engine.actions.links import SETUP_PURPOSES, Link, Purpose
 from engine.actions.members import Browser, change_password, join, set_new_password, set_up_owner, sign_in, sign_out
 from engine.clock import SECOND
 from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
@@ -81,12 +82,12 @@ class SignInPages:
             cookie = await sign_in(
                 self.app.database, form.get("email", ""), form.get("password", ""), _browser(request)
             )
-        except (SignInFailed, RateLimited) as refusal:
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
+        except SignInFailed as refusal:
             page = sign_in_page(
                 email=form.get("email", "")[:200], error=_said(refusal), next_path=wanted, theme=theme_of(request)
             )
-            if isinstance(refusal, RateLimited):
-                return _html(page, 429, {"retry-after": str(refusal.retry_after or 60)})
             return _html(page, 401)
         return self._signed_in(request, cookie, wanted or "/")
 
@@ -100,7 +101,9 @@ class SignInPages:
 
     async def show_link(self, request: Request) -> Response:
         try:
-            link = await self.app.database.read(get_link, request.path_params["token"])
+            link = await self._link(request)
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         return _html(_link_page(request, link, {}, {}))
@@ -109,9 +112,11 @@ class SignInPages:
         token = request.path_params["token"]
         try:
             form = await self._form(request)
-            link = await self.app.database.read(get_link, token)
+            link = await self._link(request)
         except _FormRefused as refused:
             return _refused_form(request, refused.status)
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         password = form.get("password", "")
@@ -130,7 +135,9 @@ class SignInPages:
 
     async def show_invitation(self, request: Request) -> Response:
         try:
-            link = await self.app.database.read(get_link, request.path_params["token"], ("invite",))
+            link = await self._link(request, ("invite",))
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
         return _html(_invitation_page(request, link, {}, {}))
@@ -139,9 +146,11 @@ class SignInPages:
         token = request.path_params["token"]
         try:
             form = await self._form(request)
-            link = await self.app.database.read(get_link, token, ("invite",))
+            link = await self._link(request, ("invite",))
         except _FormRefused as refused:
             return _refused_form(request, refused.status)
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
         said = (form.get("name", ""), form.get("email", ""), form.get("password", ""))
@@ -177,10 +186,15 @@ class SignInPages:
         except Invalid as refusal:
             errors, status = _wrong_fields(refusal), 422
         except RateLimited as refusal:
-            errors, status = {"": _said(refusal)}, 429
+            return _too_often(request, refusal)
         else:
             return self._signed_in(request, new, "/settings/account?changed=password")
         return _html(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
+
+    async def _link(self, request: Request, purposes: tuple[Purpose, ...] = SETUP_PURPOSES) -> Link:
+        """What the link of this page is for. Raises LinkNotValid, RateLimited."""
+        address = _browser(request).address
+        return await open_link(self.app.database, request.path_params["token"], address, purposes)
 
     async def _form(self, request: Request) -> dict[str, str]:
         """The fields of a form of ours. Raises _FormRefused."""
@@ -302,6 +316,21 @@ def _invitation_not_valid(request: HTTPConnection) -> Response:
         theme=theme_of(request),
     )
     return _html(page, 410)
+
+
+def _too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
+    page = error_page(
+        _("Too many wrong tries"),
+        happened=refusal.detail,
+        why=_(
+            "Passwords and links could be guessed otherwise, so each network has a few tries. "
+            "Where you signed in before, what others try does not count for you."
+        ),
+        todo=f"{refusal.remedy} {_('On the server:')} app.py setup-link --reset EMAIL",
+        link=False,
+        theme=theme_of(request),
+    )
+    return _html(page, 429, {"retry-after": str(refusal.retry_after or 60)})
 
 
 def _refused_form(request: HTTPConnection, status: int) -> Response:

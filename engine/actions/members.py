@@ -13,32 +13,37 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from engine.actions.guesses import (
+    Try,
+    begin_own_try,
+    begin_try,
+    forget_all,
+    is_audited,
+    network_of,
+    place_of,
+    succeeded,
+)
 from engine.actions.links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
 from engine.actions.principal import Principal, Role
-from engine.clock import MINUTE
-from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
+from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
 from engine.ids import UserId, new_id
 from storage.audit import add_entry
 from storage.database import Database, now
+from storage.guesses import note_place
 from storage.members import (
     LONGEST,
     Person,
     end_sessions,
-    failures_since,
     find_signed_in,
     find_user,
     has_owner,
     hash_token,
     person_of,
 )
-from storage.models import SignIn, SignInFailure, User
+from storage.models import SignIn, User
 from storage.settings import KNOWN_HOST, SERVER, put_setting
 from storage.workspaces import find_first_workspace
-
-WINDOW = 15 * MINUTE
-FAILURES_PER_ACCOUNT = 5
-FAILURES_PER_ADDRESS = 20
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
@@ -105,7 +110,7 @@ async def set_new_password(database: Database, token: str, password: str, browse
             raise LinkNotValid
         user.password_hash = hashed
         end_sessions(session, user.id)
-        _forget_failures(session, _account(user.email))
+        forget_all(session, user.email)
         add_entry(session, _as_principal(user, browser), "reset password", user.id, user.email)
         return _start_session(session, user, browser)
 
@@ -116,19 +121,23 @@ async def sign_in(database: Database, email: str, password: str, browser: Browse
     """Returns a new session's cookie.
 
     Raises SignInFailed, the same for an unknown address, a wrong password and a disabled account and after the same work;
-    RateLimited, with `retry_after` in seconds, when the account or the address failed too often.
+    RateLimited, with `retry_after` in seconds, when there were too many failures (`guesses`).
     """
     email = email.strip().lower()
-    stored = await database.write(_begin_sign_in, email, browser)
+
+    def begin(session: Session) -> tuple[Try, str | None]:
+        return begin_try(session, email, browser.address), _stored_hash(session, email)
+
+    tried, stored = await database.write(begin)
     if not await fits(stored, password):
         await database.write(_note_failure, email, browser)
         raise SignInFailed
 
     def finish(session: Session) -> str:
-        cookie = _finish_sign_in(session, email, stored, browser)
         user = _user_that_still_has(session, email, stored)
+        succeeded(session, tried)
         add_entry(session, _as_principal(user, browser), "sign in", user.id, user.email)
-        return cookie
+        return _start_session(session, user, browser)
 
     return await database.write(finish)
 
@@ -137,13 +146,13 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
     """Sets another password, ends all sessions and returns the cookie of a new one. Raises SignInFailed, Invalid."""
     check_password(new)
 
-    def begin(session: Session) -> tuple[str, str | None]:
+    def begin(session: Session) -> tuple[str, Try, str | None]:
         person = find_signed_in(session, cookie)
         if person is None:
             raise SignInFailed
-        return person.email, _begin_sign_in(session, person.email, browser)
+        return person.email, begin_own_try(session, person.email), _stored_hash(session, person.email)
 
-    email, stored = await database.write(begin)
+    email, tried, stored = await database.write(begin)
     if not await fits(stored, old):
         raise SignInFailed("The old password is not the right one")
     hashed = await hash_password(new)
@@ -152,8 +161,9 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
         user = _user_that_still_has(session, email, stored)
         user.password_hash = hashed
         end_sessions(session, user.id)
+        succeeded(session, tried)
         add_entry(session, _as_principal(user, browser), "change password", user.id, user.email)
-        return _finish_sign_in(session, email, hashed, browser)
+        return _start_session(session, user, browser)
 
     return await database.write(change)
 
@@ -194,48 +204,20 @@ def sign_out_everywhere(session: Session, principal: Principal) -> None:
     add_entry(session, principal, "sign out everywhere", principal.actor)
 
 
-def _begin_sign_in(session: Session, email: str, browser: Browser) -> str | None:
-    """Counts a failure before the password is looked at, so that guesses sent at once cannot outrun the count."""
-    at = now(session)
-    session.execute(delete(SignInFailure).where(SignInFailure.at <= at - WINDOW))
-    _refuse_after(session, _account(email), FAILURES_PER_ACCOUNT)
-    session.add(SignInFailure(subject=_account(email), at=at))
-    if browser.address:
-        _refuse_after(session, _address(browser), FAILURES_PER_ADDRESS)
-        session.add(SignInFailure(subject=_address(browser), at=at))
+def _stored_hash(session: Session, email: str) -> str | None:
     user = find_user(session, email)
     return None if user is None or user.disabled_at is not None else user.password_hash
 
 
 def _note_failure(session: Session, email: str, browser: Browser) -> None:
     """A line of the audit log, also for an address nobody has: both take the same time. What was typed is not kept."""
+    if not is_audited(session):
+        return
     user = find_user(session, email)
     first = find_first_workspace(session)
     workspace_id = user.workspace_id if user is not None else first.id if first is not None else ""
     subject, detail = (user.id, user.email) if user is not None else ("", "an unknown e-mail address")
     add_entry(session, _Somebody(workspace_id, browser.address), "fail to sign in", subject, detail)
-
-
-def _refuse_after(session: Session, subject: str, most: int) -> None:
-    failures = failures_since(session, subject, now(session) - WINDOW)
-    if len(failures) >= most:
-        seconds = max(1, (failures[-most] + WINDOW - now(session) + 999) // 1000)
-        raise RateLimited(
-            "The password was wrong too often",
-            remedy=f"Wait {max(1, round(seconds / 60))} minutes, then try again.",
-            retry_after=seconds,
-        )
-
-
-def _finish_sign_in(session: Session, email: str, stored: str | None, browser: Browser) -> str:
-    user = _user_that_still_has(session, email, stored)
-    _forget_failures(session, _account(email))
-    if browser.address:
-        mine = failures_since(session, _address(browser), 0)[-1:]
-        session.execute(
-            delete(SignInFailure).where(SignInFailure.subject == _address(browser), SignInFailure.at.in_(mine))
-        )
-    return _start_session(session, user, browser)
 
 
 def _user_that_still_has(session: Session, email: str, stored: str | None) -> User:
@@ -249,6 +231,8 @@ def _start_session(session: Session, user: User, browser: Browser) -> str:
     at = now(session)
     cookie = secrets.token_urlsafe(32)
     user.seen_at = at
+    if browser.address:
+        note_place(session, user.id, place_of(browser.address), network_of(browser.address))
     session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
     session.add(
         SignIn(
@@ -292,18 +276,6 @@ class _Somebody:
     address: str
     actor: str = "somebody"
     name: str = "Somebody"
-
-
-def _forget_failures(session: Session, subject: str) -> None:
-    session.execute(delete(SignInFailure).where(SignInFailure.subject == subject))
-
-
-def _account(email: str) -> str:
-    return f"account:{hash_token(email)}"
-
-
-def _address(browser: Browser) -> str:
-    return f"address:{browser.address}"
 
 
 def _as_principal(user: User, browser: Browser) -> Principal:

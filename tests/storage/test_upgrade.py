@@ -167,6 +167,39 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
         database.close()
 
 
+def test_where_people_signed_in_before_the_upgrade_is_known_after_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    unpack(RELEASES[0], data)
+    with sqlite3.connect(data / "flowport.db") as connection:
+        (workspace,) = connection.execute("select id from workspaces").fetchone()
+        connection.execute(
+            "insert into users (id, workspace_id, email, name, role, created_at) values ('user_a', ?, 'a@x.io', 'A', 'owner', 1)",
+            [workspace],
+        )
+        for token, address in (("a", "203.0.113.7"), ("b", "2001:db8:1:2::9"), ("c", ""), ("d", "::ffff:192.0.2.1")):
+            connection.execute("insert into sessions values (?, 'user_a', 5, 5, ?, 'Firefox')", [token, address])
+        for actor, verb, address in (
+            ("A (user_a)", "sign in", "198.51.100.4"),
+            ("somebody", "fail to sign in", "198.51.100.5"),
+            ("Eve (user_e)", "sign in", "198.51.100.6"),
+        ):
+            connection.execute(
+                "insert into audit (workspace_id, at, actor, verb, subject, detail, address) values (?, 7, ?, ?, 'user_a', '', ?)",
+                [workspace, actor, verb, address],
+            )
+    connection.close()
+    database = open_database(data)
+    with database.reading() as session:
+        places = session.execute(text("select user_id, place, network, seen_at from sign_in_places")).all()
+    database.close()
+    assert sorted(tuple(place) for place in places) == [
+        ("user_a", "192.0.2.1", "192.0.2.0/24", 5),
+        ("user_a", "198.51.100.4", "198.51.100.0/24", 7),
+        ("user_a", "2001:db8:1:2::/64", "2001:db8:1:2::/64", 5),
+        ("user_a", "203.0.113.7", "203.0.113.0/24", 5),
+    ]
+
+
 def test_a_newer_folder_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     data = tmp_path / "data"
     open_database(data).close()

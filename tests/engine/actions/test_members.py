@@ -141,14 +141,14 @@ async def test_guesses_sent_at_once_cannot_outrun_the_count(database, workspace)
     assert sum(isinstance(answer, RateLimited) for answer in tries) == 7
 
 
-async def test_an_address_may_fail_20_times_over_all_accounts(database, workspace):
+async def test_a_network_may_fail_20_times_over_all_accounts(database, workspace):
     await set_up(database, workspace)
     for number in range(20):
         with pytest.raises(SignInFailed):
-            await sign_in(database, f"nobody{number}@example.com", "wrong", HERE)
+            await sign_in(database, f"nobody{number}@example.com", "wrong", Browser("198.51.100.7"))
     with pytest.raises(RateLimited):
-        await sign_in(database, EMAIL, PASSWORD, HERE)
-    assert await sign_in(database, EMAIL, PASSWORD, Browser("192.0.2.8"))
+        await sign_in(database, EMAIL, PASSWORD, Browser("198.51.100.8"))
+    assert await sign_in(database, EMAIL, PASSWORD, Browser("198.51.101.8"))
 
 
 async def test_a_success_forgets_the_failures_of_the_account(database, workspace):

@@ -1,0 +1,90 @@
+"""Queries for wrong passwords and links of the last minutes, and for the places people signed in from.
+
+A subject is who a failure counts for, as `engine.actions.guesses` writes it: no e-mail address stands in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from storage.database import now
+from storage.models import SignInFailure, SignInPlace, User
+
+#: The places kept of a person, the last used ones.
+PLACES = 50
+
+
+def add_failure(session: Session, subject: str) -> int:
+    """Counts a failure now; returns its row."""
+    row = SignInFailure(subject=subject, at=now(session))
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def failures_of(session: Session, subject: str) -> list[int]:
+    """When failures of this subject were, oldest first."""
+    found = select(SignInFailure.at).where(SignInFailure.subject == subject).order_by(SignInFailure.at)
+    return list(session.scalars(found))
+
+
+def count_failures(session: Session) -> int:
+    """The rows there are, of every subject."""
+    return session.scalars(select(func.count()).select_from(SignInFailure)).one()
+
+
+def oldest_failure(session: Session) -> int:
+    """When the oldest of all was."""
+    return session.scalars(select(func.min(SignInFailure.at))).one() or now(session)
+
+
+def forget_old_failures(session: Session, before: int) -> None:
+    """Removes what no longer counts."""
+    session.execute(delete(SignInFailure).where(SignInFailure.at <= before))
+
+
+def forget_failures(session: Session, subject: str, rows: Collection[int]) -> None:
+    """Removes all failures of a subject, and these rows of others."""
+    session.execute(delete(SignInFailure).where(or_(SignInFailure.subject == subject, SignInFailure.id.in_(rows))))
+
+
+def forget_failures_of_account(session: Session, account: str) -> None:
+    """Removes the failures of an account from everywhere: subjects are `account` and `account@network`."""
+    mine = or_(SignInFailure.subject == account, SignInFailure.subject.startswith(f"{account}@", autoescape=True))
+    session.execute(delete(SignInFailure).where(mine))
+
+
+def is_known_place(session: Session, email: str, place: str) -> bool:
+    """Whether the account with this e-mail address signed in from this place before."""
+    return _knows(session, email, SignInPlace.place == place)
+
+
+def is_known_network(session: Session, email: str, network: str) -> bool:
+    """Whether the account with this e-mail address signed in from this network before."""
+    return _knows(session, email, SignInPlace.network == network)
+
+
+def note_place(session: Session, user_id: str, place: str, network: str) -> None:
+    """Remembers where somebody signed in, in place of the one they used longest ago when there are too many."""
+    values = {"user_id": user_id, "place": place, "network": network, "seen_at": now(session)}
+    session.execute(
+        insert(SignInPlace)
+        .values(values)
+        .on_conflict_do_update(index_elements=["user_id", "place"], set_={"seen_at": now(session)})
+    )
+    newest = (
+        select(SignInPlace.place)
+        .where(SignInPlace.user_id == user_id)
+        .order_by(SignInPlace.seen_at.desc(), SignInPlace.place)
+        .limit(PLACES)
+    )
+    session.execute(delete(SignInPlace).where(SignInPlace.user_id == user_id, SignInPlace.place.not_in(newest)))
+
+
+def _knows(session: Session, email: str, where: object) -> bool:
+    found = select(SignInPlace.place).join(User, User.id == SignInPlace.user_id).where(User.email == email, where)  # type: ignore[arg-type]
+    return session.scalars(found.limit(1)).first() is not None
