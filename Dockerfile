@@ -1,5 +1,6 @@
 # One image, one process tree, one volume. tests/hosting/test_dockerfile.py replays these steps without Docker.
-FROM python:3.13-slim-bookworm AS build
+# `make pin-image` writes the digest of the base image for a release.
+FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /app
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
 COPY scripts scripts
@@ -11,7 +12,7 @@ COPY . .
 RUN .venv/bin/python -m compileall -q app.py api engine storage ui
 RUN rm -rf .uv .venv/.lock scripts
 
-FROM python:3.13-slim-bookworm
+FROM python:3.13.9-slim-bookworm
 WORKDIR /
 COPY --from=build /app /app
 RUN install -d -m 0700 -o 10001 -g 10001 data

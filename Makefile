@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test one setup check bench chaos slow canvas canvas-check lock format
+.PHONY: run quick test one setup check bench chaos slow canvas canvas-check lock format pin-image
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 QUICK_CPU := 120
@@ -11,7 +11,7 @@ BROWSER_CPU := 480
 # Two at once on two cores for tests that compute, three for tests that wait for a browser.
 PYTEST := $(PY) -m pytest
 
-.uv/bin/uv:
+.uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
 
 .venv/run.stamp: requirements.lock $(filter .uv/%,$(UV))
@@ -82,3 +82,8 @@ canvas-check: .venv/dev.stamp
 lock: $(filter .uv/%,$(UV))
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o scripts/uv.lock.txt
+
+# Before a release: the digest of the base image into the Dockerfile (needs Docker).
+pin-image:
+	@./scripts/pin-base-image

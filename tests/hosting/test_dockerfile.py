@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -186,6 +187,52 @@ def test_the_image_says_who_runs_it_and_how():
     assert found["VOLUME"] == "/data"
     assert "FLOWPORT_HOST=0.0.0.0" in found["ENV"]
     assert "/healthz" in found["HEALTHCHECK"]
+
+
+def test_the_base_image_is_a_version_and_the_same_for_both_stages():
+    bases = [rest.split()[0] for instruction, rest in steps(DOCKERFILE.read_text()) if instruction == "FROM"]
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", bases[0])
+
+
+def test_a_release_writes_the_digest_of_the_base_image(tmp_path: Path):
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE.read_text())
+    digest = f"sha256:{'5e' * 32}"
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\necho "$@" >> asked\necho {digest}\n')
+    docker.chmod(0o755)
+    environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    for _again in range(2):
+        subprocess.run([ROOT / "scripts" / "pin-base-image"], cwd=tmp_path, env=environment, check=True, timeout=30)
+    before, after = steps(DOCKERFILE.read_text()), steps((tmp_path / "Dockerfile").read_text())
+    tag = before[0][1].split()[0].partition("@")[0]
+    assert [rest.split()[0] for instruction, rest in after if instruction == "FROM"] == [f"{tag}@{digest}"] * 2
+    assert [step for step in after if step[0] != "FROM"] == [step for step in before if step[0] != "FROM"]
+    assert f"imagetools inspect {tag} " in (tmp_path / "asked").read_text()
+
+
+def test_uv_is_installed_by_version_and_hash():
+    script = (ROOT / "scripts" / "get-uv").read_text()
+    assert "--require-hashes" in script
+    lock = (ROOT / "scripts" / "uv.lock.txt").read_text()
+    names = re.findall(r"^(\S+==\S+)", lock, re.MULTILINE)
+    assert [name.partition("==")[0] for name in names] == ["uv"]
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", lock)) > 10, "one for each platform"
+    assert "://" not in lock, "no host of a registry"
+
+
+def test_compose_gives_the_container_nothing_it_does_not_need():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    (service,) = compose["services"].values()
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"] == "${FLOWPORT_MEMORY:-4g}"
+    assert 256 <= service["pids_limit"] <= 4096
+    assert [re.fullmatch(r"/tmp:size=\d+m,mode=1777", one) is not None for one in service["tmpfs"]] == [True]
 
 
 def test_compose_is_one_service_with_one_volume():
