@@ -68,7 +68,7 @@ class SignIn(Base):
 
 
 class SetupToken(Base):
-    """A link that sets up the first owner, invites a person or sets a new password. Hashed, single use, short-lived.
+    """A link that sets up the first owner, invites a person or sets a new password, or a sign-in that waits for a code. Hashed, single use, short-lived.
 
     An invitation has a `role`, maybe an `email`, and in `created_by` the actor who made it.
     """
@@ -103,6 +103,24 @@ class SignInPlace(Base):
     place: Mapped[str] = mapped_column(primary_key=True)
     network: Mapped[str]
     seen_at: Mapped[int]
+
+
+class SecondFactor(Base):
+    """The sealed key of a person's authenticator app. Codes of `last_step` (30 seconds each, since 1970) and before are used up."""
+
+    __tablename__ = "second_factors"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    last_step: Mapped[int]
+
+
+class RecoveryCode(Base):
+    """A code that stands in for the authenticator app once: its SHA-256. A used one is removed."""
+
+    __tablename__ = "recovery_codes"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(primary_key=True)
 
 
 class AuditEntry(Base):

@@ -23,6 +23,8 @@ WEBHOOK_ALLOW = "webhook_allow"
 #: A workspace's setting: the upgrade has found the hosts of its secrets in flows, and the owner has not looked at them yet.
 SECRET_HOSTS_FOUND = "secret_hosts_found"  # noqa: S105 - a name
 BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
+#: Of a workspace: whether its owners sign in with a second factor.
+OWNERS_NEED_SECOND_FACTOR = "owners_need_second_factor"
 
 Json = Any
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
-from ui import sign_in
+from ui import second_factor, sign_in
 from ui.closed_pages import give_back_memory
 from ui.datasets import dataset_page, files
 from ui.datasets import list_page as datasets
@@ -62,6 +62,7 @@ def register(app: App, root: FastAPI) -> None:
         True  # a bar without a name over every page, for nothing
     )
     sign_in.add_routes(root, app)
+    second_factor.add_routes(root, app)
     jobs_csv.add_routes(root, app)
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)

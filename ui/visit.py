@@ -42,6 +42,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COOKIE = "flowport_session"
+#: Of somebody whose password was right and who is not signed in yet.
+STEP_COOKIE = "flowport_step"
 #: How often an open page asks whether its person is still signed in.
 WATCH_SECONDS = 3.0
 #: NiceGUI answers 500 when a page is not drawn within 3 seconds. On a machine with all hands full a page comes late rather than not.

@@ -49,7 +49,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "setup-link", parents=[shared], help="print a link to set up the first owner or a new password"
     )
-    command.add_argument("--reset", metavar="EMAIL", help="a link to set a new password for this account")
+    command.add_argument(
+        "--reset", metavar="EMAIL", help="a link to set a new password for this account; takes its second factor away"
+    )
     command.set_defaults(run=_print_link)
 
 
@@ -165,5 +167,6 @@ def _print_link(arguments: argparse.Namespace, terminal: Terminal, environment: 
         token = terminal.database.write_now(new_setup_token, terminal.workspace.id)
     else:
         token = terminal.database.write_now(new_reset_token, terminal.workspace.id, arguments.reset)
+        terminal.note("A second factor of this account is taken away: the new password alone will sign in.")
     terminal.note("Open this link within 15 minutes; it works once. Links from before no longer work.")
     terminal.value(f"{terminal.address}{link_path(token)}")

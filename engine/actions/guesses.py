@@ -38,6 +38,8 @@ WINDOW = 15 * MINUTE
 PER_ACCOUNT_AND_NETWORK = 5
 PER_ACCOUNT = 50
 PER_NETWORK = 20
+#: Codes of a second factor from networks its person never signed in from: whoever gives them knows the password already.
+CODES_PER_ACCOUNT = 10
 LINKS_PER_NETWORK = 20
 #: Rows of failures in 15 minutes over all networks and accounts; a failure has up to three. Then only known addresses come in.
 ROWS_IN_ALL = 30_000
@@ -69,20 +71,21 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
 
 
-def begin_try(session: Session, email: str, address: str) -> Try:
-    """Counts a sign-in as a failure, to be taken back when it succeeds. Raises RateLimited."""
+def begin_try(session: Session, email: str, address: str, *, code: bool = False) -> Try:
+    """Counts a password, or the code after it, as a failure, to be taken back when it was right. Raises RateLimited."""
     forget_old_failures(session, now(session) - WINDOW)
     place, network = place_of(address), network_of(address)
+    account, most = (_code(email), CODES_PER_ACCOUNT) if code else (_account(email), PER_ACCOUNT)
     if is_known_place(session, email, place):
-        return _begin(session, f"{_account(email)}@{place}")
-    own = f"{_account(email)}@{network}"
+        return _begin(session, f"{account}@{place}")
+    own = f"{account}@{network}"
     _refuse_a_flood(session)
-    shared = [_account(email)]
+    shared = [account]
     if address:
         shared.append(f"network:{network}")
         _refuse_after(session, shared[-1], PER_NETWORK, "From your network too many wrong passwords were sent")
     if not is_known_network(session, email, network):
-        _refuse_after(session, shared[0], PER_ACCOUNT, "This e-mail address was tried too often, from many networks")
+        _refuse_after(session, account, most, "This e-mail address was tried too often, from many networks")
     return _begin(session, own, *shared)
 
 
@@ -100,6 +103,7 @@ def succeeded(session: Session, tried: Try) -> None:
 def forget_all(session: Session, email: str) -> None:
     """Somebody proved who they are by a link: nothing that was counted for their account stands in their way."""
     forget_failures_of_account(session, _account(email))
+    forget_failures_of_account(session, _code(email))
 
 
 def is_audited(session: Session) -> bool:
@@ -156,6 +160,10 @@ def _wait(session: Session, since: int, happened: str) -> RateLimited:
 
 def _account(email: str) -> str:
     return f"account:{hash_token(email)}"
+
+
+def _code(email: str) -> str:
+    return f"code:{hash_token(email)}"
 
 
 def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -20,8 +20,10 @@ from storage.database import now
 from storage.links import find_link, last_link_at, void_links
 from storage.members import Role, find_user, has_owner, hash_token, list_people
 from storage.models import SetupToken, User
+from storage.second_factors import remove_second_factor
 
-Purpose = Literal["setup", "reset", "invite"]
+#: "second step": the password was right, and a code is wanted before anybody is signed in.
+Purpose = Literal["setup", "reset", "invite", "second step"]
 
 LIFETIME = 15 * MINUTE
 RENEWAL = 60 * SECOND
@@ -73,11 +75,16 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
 
 
 def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
-    """A token that lets its holder set a new password for this account. Raises NotFound."""
+    """A token that lets its holder set a new password for this account, whose second factor is taken away. Raises NotFound.
+
+    Only for the server's terminal: whoever sits there has the database.
+    """
     user = find_user(session, email.strip().lower())
     if user is None or user.workspace_id != workspace_id:
         raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="Check its spelling.")
     add_entry(session, _Terminal(workspace_id), "print reset link", user.id, user.email)
+    if remove_second_factor(session, user.id):
+        add_entry(session, _Terminal(workspace_id), "reset second factor", user.id, user.email)
     void_links(session, workspace_id, "reset", user.id)
     return add_link(session, "reset", workspace_id, LIFETIME, user_id=user.id)
 

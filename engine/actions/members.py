@@ -7,7 +7,6 @@ in a thread of their own and never while a transaction is open.
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import delete
@@ -19,42 +18,29 @@ from engine.actions.guesses import (
     begin_try,
     forget_all,
     is_audited,
-    network_of,
-    place_of,
     succeeded,
 )
 from engine.actions.links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
 from engine.actions.principal import Principal, Role
+from engine.actions.sessions import Browser, SecondStep, as_principal, enter, entered, start_session
 from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
 from engine.ids import UserId, new_id
 from storage.audit import add_entry
 from storage.database import Database, now
-from storage.guesses import note_place
+from storage.links import void_links
 from storage.members import (
-    LONGEST,
-    Person,
     end_sessions,
     find_signed_in,
     find_user,
     has_owner,
     hash_token,
-    person_of,
 )
 from storage.models import SignIn, User
 from storage.settings import KNOWN_HOST, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
-
-
-@dataclass(frozen=True)
-class Browser:
-    """Where somebody sits: the address that counts, how the browser calls itself, and the host it opened (`10.0.0.5:8080`)."""
-
-    address: str = ""
-    name: str = ""
-    host: str = ""
 
 
 async def set_up_owner(
@@ -70,10 +56,10 @@ async def set_up_owner(
         if has_owner(session, workspace_id):
             raise LinkNotValid
         user = _add_user(session, workspace_id, name, email, "owner", hashed)
-        add_entry(session, _as_principal(user, browser), "set up", user.id, email)
+        add_entry(session, as_principal(user, browser), "set up", user.id, email)
         if browser.host:
             put_setting(session, SERVER, KNOWN_HOST, browser.host)
-        return _start_session(session, user, browser)
+        return start_session(session, user, browser)
 
     return await database.write(make)
 
@@ -81,7 +67,7 @@ async def set_up_owner(
 async def join(
     database: Database, token: str, name: str, email: str, password: str, browser: Browser = Browser()
 ) -> str:
-    """Makes an account by an invitation and signs in: returns the cookie. Raises LinkNotValid, Invalid, Conflict.
+    """Makes an account by an invitation and signs in: returns the cookie. Raises LinkNotValid, Invalid, Conflict, SecondStep.
 
     An invitation for one e-mail address makes an account with that address, whatever is sent.
     """
@@ -89,39 +75,44 @@ async def join(
     name, email = check_person(name, link.email or email)
     hashed = await hash_password(password)
 
-    def make(session: Session) -> str:
+    def make(session: Session) -> str | SecondStep:
         invitation = use_link(session, token, "invite")
         role: Role = invitation.role  # type: ignore[assignment] - checked when it was stored
         user = _add_user(session, invitation.workspace_id, name, email, role, hashed)
-        add_entry(session, _as_principal(user, browser), "join", user.id, f"{email}, as {role}")
-        return _start_session(session, user, browser)
+        add_entry(session, as_principal(user, browser), "join", user.id, f"{email}, as {role}")
+        return enter(session, user, browser)
 
-    return await database.write(make)
+    return entered(await database.write(make))
 
 
 async def set_new_password(database: Database, token: str, password: str, browser: Browser = Browser()) -> str:
-    """Sets a password by a reset link, ends all sessions and signs in: returns the cookie. Raises LinkNotValid, Invalid."""
+    """Sets a password by a reset link, ends all sessions and signs in: returns the cookie.
+
+    Raises LinkNotValid, Invalid; SecondStep, with the password set, when a code is wanted, too.
+    """
     await database.read(get_link, token)
     hashed = await hash_password(password)
 
-    def reset(session: Session) -> str:
+    def reset(session: Session) -> str | SecondStep:
         user = session.get(User, use_link(session, token, "reset").user_id)
         if user is None or user.disabled_at is not None:
             raise LinkNotValid
         user.password_hash = hashed
         end_sessions(session, user.id)
         forget_all(session, user.email)
-        add_entry(session, _as_principal(user, browser), "reset password", user.id, user.email)
-        return _start_session(session, user, browser)
+        void_links(session, user.workspace_id, "second step", user.id)
+        add_entry(session, as_principal(user, browser), "reset password", user.id, user.email)
+        return enter(session, user, browser)
 
-    return await database.write(reset)
+    return entered(await database.write(reset))
 
 
 async def sign_in(database: Database, email: str, password: str, browser: Browser = Browser()) -> str:
     """Returns a new session's cookie.
 
     Raises SignInFailed, the same for an unknown address, a wrong password and a disabled account and after the same work;
-    RateLimited, with `retry_after` in seconds, when there were too many failures (`guesses`).
+    RateLimited, with `retry_after` in seconds, when there were too many failures (`guesses`); SecondStep when the password is
+    right and a code is wanted, too.
     """
     email = email.strip().lower()
 
@@ -133,13 +124,15 @@ async def sign_in(database: Database, email: str, password: str, browser: Browse
         await database.write(_note_failure, email, browser)
         raise SignInFailed
 
-    def finish(session: Session) -> str:
+    def finish(session: Session) -> str | SecondStep:
         user = _user_that_still_has(session, email, stored)
         succeeded(session, tried)
-        add_entry(session, _as_principal(user, browser), "sign in", user.id, user.email)
-        return _start_session(session, user, browser)
+        answer = enter(session, user, browser)
+        if not isinstance(answer, SecondStep):
+            add_entry(session, as_principal(user, browser), "sign in", user.id, user.email)
+        return answer
 
-    return await database.write(finish)
+    return entered(await database.write(finish))
 
 
 async def change_password(database: Database, cookie: str, old: str, new: str, browser: Browser = Browser()) -> str:
@@ -161,9 +154,10 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
         user = _user_that_still_has(session, email, stored)
         user.password_hash = hashed
         end_sessions(session, user.id)
+        void_links(session, user.workspace_id, "second step", user.id)
         succeeded(session, tried)
-        add_entry(session, _as_principal(user, browser), "change password", user.id, user.email)
-        return _start_session(session, user, browser)
+        add_entry(session, as_principal(user, browser), "change password", user.id, user.email)
+        return start_session(session, user, browser)
 
     return await database.write(change)
 
@@ -184,7 +178,7 @@ def ensure_owner(session: Session, workspace_id: str, email: str, password_hash:
         return False
     name, email = check_person(email.split("@", maxsplit=1)[0], email)
     user = _add_user(session, workspace_id, name, email, "owner", password_hash)
-    add_entry(session, _as_principal(user, Browser()), "set up", user.id, f"{email}, by FLOWPORT_ADMIN_EMAIL")
+    add_entry(session, as_principal(user, Browser()), "set up", user.id, f"{email}, by FLOWPORT_ADMIN_EMAIL")
     return True
 
 
@@ -227,26 +221,6 @@ def _user_that_still_has(session: Session, email: str, stored: str | None) -> Us
     return user
 
 
-def _start_session(session: Session, user: User, browser: Browser) -> str:
-    at = now(session)
-    cookie = secrets.token_urlsafe(32)
-    user.seen_at = at
-    if browser.address:
-        note_place(session, user.id, place_of(browser.address), network_of(browser.address))
-    session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
-    session.add(
-        SignIn(
-            token_hash=hash_token(cookie),
-            user_id=user.id,
-            created_at=at,
-            seen_at=at,
-            address=browser.address[:64],
-            browser=browser.name[:200],
-        )
-    )
-    return cookie
-
-
 def _add_user(session: Session, workspace_id: str, name: str, email: str, role: Role, password_hash: str) -> User:
     if find_user(session, email) is not None:
         raise Conflict(
@@ -276,11 +250,6 @@ class _Somebody:
     address: str
     actor: str = "somebody"
     name: str = "Somebody"
-
-
-def _as_principal(user: User, browser: Browser) -> Principal:
-    person: Person = person_of(user)
-    return Principal(person.workspace_id, person.id, person.name, person.role, browser.address)  # type: ignore[arg-type]
 
 
 def check_person(name: str, email: str) -> tuple[str, str]:

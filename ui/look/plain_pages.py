@@ -10,7 +10,7 @@
     error_page(title, happened=, why=, todo=, reference="", theme="")     anything else
     socket_refused_page(page_origin, expected_origin)                     the address does not fit FLOWPORT_PUBLIC_URL
 
-Each returns the whole document. No script, no NiceGUI client, nothing stored. `theme` is the value of the cookie `fp_theme`
+`second_factor_pages` has those of the second factor. Each returns the whole document. No script, no NiceGUI client, nothing stored. `theme` is the value of the cookie `fp_theme`
 ("light", "dark", else as the system). Everything that comes from outside is escaped here.
 """
 
@@ -39,18 +39,18 @@ def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", ended
     hidden = f'<input type="hidden" name="next" value="{escape(next_path)}">' if next_path else ""
     form = (
         f'<form method="post" action="/sign-in">{hidden}'
-        + _field("email", _("E-mail address"), email, kind="email", complete="username", focus=not email)
-        + _field("password", _("Password"), kind="password", complete="current-password", focus=bool(email))
-        + _main_button(_("Sign in"))
+        + field("email", _("E-mail address"), email, kind="email", complete="username", focus=not email)
+        + field("password", _("Password"), kind="password", complete="current-password", focus=bool(email))
+        + main_button(_("Sign in"))
         + "</form>"
     )
     foot = _("Forgotten your password? An owner can make a reset link for you, under Settings, Team.")
     if not ended:
-        return _document(_("Sign in"), _card(_("Sign in"), "", _alert(error) + form), theme, foot)
+        return document(_("Sign in"), card(_("Sign in"), "", alert(error) + form), theme, foot)
     lead = _(
         "Your session ended here: you were signed out everywhere, your role changed, an owner shut you out, or nothing happened for 12 hours. What was saved is kept."
     )
-    return _document(_("You are signed out"), _card(_("You are signed out"), lead, _alert(error) + form), theme, foot)
+    return document(_("You are signed out"), card(_("You are signed out"), lead, alert(error) + form), theme, foot)
 
 
 def set_up_page(
@@ -60,14 +60,14 @@ def set_up_page(
     wrong = errors or {}
     form = (
         f'<form method="post" action="/setup/{escape(token)}">'
-        + _field("name", _("Your name"), name, complete="name", error=wrong.get("name", ""), focus=True)
-        + _field("email", _("E-mail address"), email, kind="email", complete="username", error=wrong.get("email", ""))
+        + field("name", _("Your name"), name, complete="name", error=wrong.get("name", ""), focus=True)
+        + field("email", _("E-mail address"), email, kind="email", complete="username", error=wrong.get("email", ""))
         + _password_field(wrong)
-        + _main_button(_("Make my account"))
+        + main_button(_("Make my account"))
         + "</form>"
     )
     lead = _("You will be the owner: you set up models, people and limits. Nothing leaves this server.")
-    return _document(_("Set up Flowport"), _card(_("Set up Flowport"), lead, _alert(wrong.get("", "")) + form), theme)
+    return document(_("Set up Flowport"), card(_("Set up Flowport"), lead, alert(wrong.get("", "")) + form), theme)
 
 
 def join_page(
@@ -85,8 +85,8 @@ def join_page(
     wrong = errors or {}
     form = (
         f'<form method="post" action="/invite/{escape(token)}">'
-        + _field("name", _("Your name"), name, complete="name", error=wrong.get("name", ""), focus=True)
-        + _field(
+        + field("name", _("Your name"), name, complete="name", error=wrong.get("name", ""), focus=True)
+        + field(
             "email",
             _("E-mail address"),
             fixed_email or email,
@@ -97,14 +97,14 @@ def join_page(
             fixed=bool(fixed_email),
         )
         + _password_field(wrong)
-        + _main_button(_("Join"))
+        + main_button(_("Join"))
         + "</form>"
     )
     word, means = ROLES.get(role, (role, ""))
     invited = f"{made_by} {_('invites you.')}" if made_by else _("You are invited.")
     lead = f"{invited} {_('Your role:')} {word.lower()}, {_('who')} {means}."
     foot = _("You have an account already? Then sign in with it; this link is for a new one.")
-    return _document(_("Join Flowport"), _card(_("Join Flowport"), lead, _alert(wrong.get("", "")) + form), theme, foot)
+    return document(_("Join Flowport"), card(_("Join Flowport"), lead, alert(wrong.get("", "")) + form), theme, foot)
 
 
 def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | None = None, theme: str = "") -> str:
@@ -114,12 +114,12 @@ def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | Non
         f'<form method="post" action="/setup/{escape(token)}">'
         f'<input type="hidden" name="email" autocomplete="username" value="{escape(email)}">'
         + _password_field(wrong, focus=True)
-        + _main_button(_("Set the password"))
+        + main_button(_("Set the password"))
         + "</form>"
     )
     lead = f"{_('For')} {email}. {_('Everywhere you are signed in now, you will be signed out.')}"
-    return _document(
-        _("Choose a new password"), _card(_("Choose a new password"), lead, _alert(wrong.get("", "")) + form), theme
+    return document(
+        _("Choose a new password"), card(_("Choose a new password"), lead, alert(wrong.get("", "")) + form), theme
     )
 
 
@@ -129,7 +129,7 @@ def change_password_page(email: str, *, errors: Mapping[str, str] | None = None,
     form = (
         '<form method="post" action="/change-password">'
         f'<input type="hidden" name="email" autocomplete="username" value="{escape(email)}">'
-        + _field(
+        + field(
             "old",
             _("The password you have"),
             kind="password",
@@ -138,13 +138,13 @@ def change_password_page(email: str, *, errors: Mapping[str, str] | None = None,
             focus=True,
         )
         + _password_field(wrong, label=_("The new password"))
-        + _main_button(_("Change the password"))
+        + main_button(_("Change the password"))
         + "</form>"
         f'<p class="fp-foot"><a href="/settings/account">{escape(_("Keep the old one"))}</a></p>'
     )
     lead = f"{_('For')} {email}. {_('Everywhere else you are signed in, you will be signed out.')}"
     title = _("Change your password")
-    return _document(title, _card(title, lead, _alert(wrong.get("", "")) + form), theme)
+    return document(title, card(title, lead, alert(wrong.get("", "")) + form), theme)
 
 
 def open_link_page(*, theme: str = "") -> str:
@@ -155,7 +155,7 @@ def open_link_page(*, theme: str = "") -> str:
         f"<p class='fp-t2'>{escape(_('This visit has printed a new one. It works once, for 15 minutes. For another one, run'))} "
         "<code>app.py setup-link</code>.</p>"
     )
-    return _document(_("Open the set-up link"), _card(_("One step is left"), "", body), theme)
+    return document(_("Open the set-up link"), card(_("One step is left"), "", body), theme)
 
 
 def not_found_page(*, theme: str = "") -> str:
@@ -181,7 +181,7 @@ def error_page(
     if link:
         body += f"<a class='fp-btn fp-btn--main' href='/flows'>{escape(_('Go to Saved Flows'))}</a>"
     foot = f"{_('Reference')}: {reference}" if reference else ""
-    return _document(title, _card(title, "", body), theme, foot)
+    return document(title, card(title, "", body), theme, foot)
 
 
 def socket_refused_page(page_origin: str, expected_origin: str) -> str:
@@ -196,7 +196,7 @@ def socket_refused_page(page_origin: str, expected_origin: str) -> str:
 
 
 def _password_field(wrong: Mapping[str, str], *, label: str = "", focus: bool = False) -> str:
-    return _field(
+    return field(
         "password",
         label or _("Password"),
         kind="password",
@@ -208,7 +208,7 @@ def _password_field(wrong: Mapping[str, str], *, label: str = "", focus: bool = 
     )
 
 
-def _field(
+def field(
     name: str,
     label: str,
     value: str = "",
@@ -221,6 +221,7 @@ def _field(
     focus: bool = False,
     fixed: bool = False,
 ) -> str:
+    """A labelled field; `error` and `hint` are sentences below it."""
     described = " ".join(f"{name}-{part}" for part, text in (("hint", hint), ("error", error)) if text)
     attributes = "".join(
         (
@@ -242,20 +243,24 @@ def _field(
     )
 
 
-def _main_button(verb: str) -> str:
+def main_button(verb: str) -> str:
+    """The button that sends the form."""
     return f'<button class="fp-btn fp-btn--main" type="submit">{escape(verb)}</button>'
 
 
-def _alert(sentence: str) -> str:
+def alert(sentence: str) -> str:
+    """What went wrong, above a form; nothing for no sentence."""
     return f'<div class="fp-note fp-note--bad" role="alert"><span>{escape(sentence)}</span></div>' if sentence else ""
 
 
-def _card(title: str, lead: str, body: str) -> str:
+def card(title: str, lead: str, body: str) -> str:
+    """The page's one card: `body` is HTML, the others are texts."""
     first = f'<p class="fp-lead">{escape(lead)}</p>' if lead else ""
     return f'<div class="fp-card"><h1>{escape(title)}</h1>{first}{body}</div>'
 
 
-def _document(title: str, card: str, theme: str, foot: str = "") -> str:
+def document(title: str, card: str, theme: str, foot: str = "") -> str:
+    """The whole page around a `card`."""
     below = f'<p class="fp-foot">{escape(foot)}</p>' if foot else ""
     return (
         '<!doctype html><html lang="en-US"><head><meta charset="utf-8">'

@@ -1,4 +1,4 @@
-"""Settings, Your account: your own name and password, and where you are signed in."""
+"""Settings, Your account: your own name, password and second factor, and where you are signed in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from starlette.requests import Request
 from engine.actions.members import change_name, sign_out_everywhere
 from engine.errors import Refusal
 from storage.members import list_browsers
+from storage.second_factors import SeenFactor, see_second_factor
 from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.browser_names import browser_name
 from ui.look.parts import Column, badge, button, card, key_values, link_button, note, table, words
 from ui.look.roles import ROLES
-from ui.look.text import _
+from ui.look.text import _, plural
 from ui.opened import every, times_of
 from ui.settings.places import settings_page
 from ui.visit import App, Visit, page_at, visit
@@ -51,6 +52,7 @@ class AccountPage:
             with card(_("Password")), ui.element("div").classes("fp-row fp-wrap-row"):
                 words(_("Changing it signs you out in every other browser."), "fp-s13 fp-t2 fp-grow")
                 link_button(_("Change the password"), "/change-password", icon="lock_reset")
+            self._draw_second_factor(await self.here.see(see_second_factor, self.here.person.id))
             with card(_("Where you are signed in"), padded=False) as one:
                 with one.head:
                     button(_("Sign out everywhere"), self._sign_out, icon="logout", small=True)
@@ -76,6 +78,22 @@ class AccountPage:
                 self.box.on("keydown.enter", self._save_name)
             with ui.element("div"):
                 button(_("Save the name"), self._save_name)
+
+    def _draw_second_factor(self, seen: SeenFactor) -> None:
+        with card(_("Second factor")) as one, ui.element("div").classes("fp-row fp-wrap-row"):
+            if seen.since is None:
+                said = _(
+                    "Off. With it, signing in takes a code of an app on your phone, too: a stolen password opens nothing."
+                )
+                words(said, "fp-s13 fp-t2 fp-grow")
+                link_button(_("Set it up"), "/second-factor", icon="phonelink_lock")
+                return
+            with one.head:
+                badge(_("on"), kind="ok", icon="check")
+            left = plural(seen.codes, _("recovery code is left"), _("recovery codes are left"))
+            said = f"{_('On since')} {self.times.moment(seen.since)}; {left}."
+            words(f"{said} {_('For new ones turn it off and on again.')}", "fp-s13 fp-t2 fp-grow")
+            link_button(_("Turn it off"), "/second-factor/off", icon="phonelink_erase")
 
     async def _save_name(self) -> None:
         self.name.error("")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.links import invitation_path, link_path
+from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import (
     change_role,
     disable_person,
@@ -20,6 +21,7 @@ from engine.actions.team import (
 from storage.keys import list_keys_shown_to
 from storage.links import Invitation, list_invitations
 from storage.members import Person, list_people
+from storage.second_factors import owners_need_second_factor, people_with_second_factor
 from ui.look import feedback
 from ui.look.parts import Column, badge, button, card, link, menu_button, menu_item, note, table, words
 from ui.look.reveal import reveal_once
@@ -39,6 +41,9 @@ class SeenTeam:
 
     people: tuple[Person, ...]
     invitations: tuple[Invitation, ...] = ()
+    #: Ids of those who sign in with a second factor, and whether owners have to.
+    with_factor: frozenset[str] = frozenset()
+    needed: bool = False
 
     @property
     def owners(self) -> list[Person]:
@@ -53,7 +58,12 @@ class SeenTeam:
 def look_at_team(session: Session, workspace_id: str, *, invitations: bool) -> SeenTeam:
     """Everybody of the workspace, and the invitations nobody has used yet."""
     invited = list_invitations(session, workspace_id) if invitations else ()
-    return SeenTeam(tuple(list_people(session, workspace_id)), tuple(invited))
+    return SeenTeam(
+        tuple(list_people(session, workspace_id)),
+        tuple(invited),
+        people_with_second_factor(session, workspace_id),
+        owners_need_second_factor(session, workspace_id),
+    )
 
 
 def register(app: App) -> None:
@@ -139,6 +149,8 @@ class TeamPage:
             if self.seen.invitations:
                 with card(_("Open invitations"), _("Nobody has used these yet"), padded=False):
                     self._draw_invitations()
+            if self.may:
+                self._draw_requirement()
 
     def _draw_people(self) -> None:
         columns = [
@@ -157,6 +169,8 @@ class TeamPage:
                             badge(_("you"))
                         if one.disabled:
                             badge(_("Shut out"), kind="bad", icon="block")
+                        elif self.may and one.id in self.seen.with_factor:
+                            badge(_("second factor"), kind="ok", icon="check")
                     words(one.email, "fp-s12 fp-t3", tag="div")
                 with rows.cell():
                     words(role_word(one.role))
@@ -176,9 +190,25 @@ class TeamPage:
                 return
             menu_item(_("Change the role..."), lambda: self._change_role(one), icon="badge")
             menu_item(_("Make a reset link..."), lambda: self._reset(one), icon="lock_reset")
+            if one.id in self.seen.with_factor and one.id != self.here.person.id:
+                menu_item(_("Reset the second factor..."), lambda: self._reset_factor(one), icon="phonelink_erase")
             menu_item(_("Sign out everywhere..."), lambda: self._sign_out(one), icon="logout")
             ui.separator()
             menu_item(_("Shut out..."), lambda: self._shut_out(one), icon="block", danger=True)
+
+    def _draw_requirement(self) -> None:
+        with card(_("Second factor of owners")), ui.element("div").classes("fp-row fp-wrap-row"):
+            if self.seen.needed:
+                said = _("Needed: an owner signs in with a code of an app, or sets one up right after the password.")
+                words(said, "fp-s13 fp-t2 fp-grow")
+                button(_("Need it no longer"), lambda: self._require(needed=False))
+                return
+            said = _("Not needed: each person chooses it under Your account. Once needed, open sessions go on.")
+            words(said, "fp-s13 fp-t2 fp-grow")
+            if self.here.person.id in self.seen.with_factor:
+                button(_("Owners need it"), lambda: self._require(needed=True), icon="phonelink_lock")
+            else:
+                link(_("Set up your own first"), "/second-factor")
 
     def _draw_invitations(self) -> None:
         columns = [
@@ -233,6 +263,27 @@ class TeamPage:
             title = f"{_('Send this link to')} {one.name}"
             sentence = _("It is shown this one time, works once and for a day. Links from before no longer work.")
             self._reveal(title, sentence, f"{self.base}{link_path(token)}")
+
+    async def _reset_factor(self, one: Person) -> None:
+        sure = await feedback.confirm(
+            f"{_('Reset the second factor of')} {one.name}?",
+            _("For somebody whose phone is gone. Their password alone signs them in until they set it up again."),
+            verb=_("Reset it"),
+        )
+        if not sure:
+            return
+        with feedback.refusals_told() as outcome:
+            await self.here.do(reset_second_factor, one.id)
+        if not outcome.refused:
+            feedback.told(f"{_('The second factor is reset:')} {one.name}.")
+        await self._look()
+
+    async def _require(self, *, needed: bool) -> None:
+        with feedback.refusals_told() as outcome:
+            await self.here.do(require_second_factor, needed=needed)
+        if not outcome.refused:
+            feedback.told(_("Saved."), _("It counts from the next sign-in on."))
+        await self._look()
 
     async def _sign_out(self, one: Person) -> None:
         sure = await feedback.confirm(

@@ -1,4 +1,4 @@
-"""Where people signed in from; what sessions and the audit log of the last months know of it is taken over."""
+"""Where people signed in from (taken over from sessions and the audit log), second factors and their recovery codes."""
 
 import ipaddress
 
@@ -25,9 +25,27 @@ def upgrade() -> None:
     )
     if (rows := _known_places()) and places is not None:
         op.bulk_insert(places, rows)
+    op.create_table(
+        "second_factors",
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("created_at", NUMBER, nullable=False),
+        sa.Column("last_step", NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_second_factors_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_second_factors")),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("code_hash", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "code_hash", name=op.f("pk_recovery_codes")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("recovery_codes")
+    op.drop_table("second_factors")
     op.drop_table("sign_in_places")
 
 
