@@ -9,6 +9,7 @@ import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy.orm import Session
 
 from engine.actions.keys import create_key
 from engine.actions.links import get_link
@@ -18,7 +19,9 @@ from engine.actions.team import disable_person, invite
 from engine.ids import WorkspaceId
 from storage.keys import list_keys
 from storage.links import list_invitations
-from storage.members import end_sessions, find_signed_in, list_people
+from storage.members import end_sessions, find_signed_in, find_user, list_people
+from storage.models import SecondFactor
+from storage.second_factors import has_second_factor, owners_need_second_factor, put_recovery_codes
 from tests.ui.arrange import buttons, page_text, press
 from tests.ui.conftest import EMAIL, PASSWORD, Site
 from tests.ui.settings.test_settings import box
@@ -299,3 +302,61 @@ async def test_a_button_pressed_after_being_shut_out_changes_nothing(
 
     assert site.database.read_now(list_invitations, site.workspace_id) == []
     assert user.client is None or not user.client.elements
+
+
+def factor_of(site: Site, email: str) -> bool:
+    """Whether the person's sign-in asks for a code."""
+
+    def look(session: Session) -> bool:
+        user = find_user(session, email)
+        return user is not None and has_second_factor(session, user.id)
+
+    return site.database.read_now(look)
+
+
+def give_factor(site: Site, email: str) -> None:
+    """A second factor that is on."""
+
+    def put(session: Session) -> None:
+        user = find_user(session, email)
+        assert user is not None
+        session.add(SecondFactor(user_id=user.id, sealed="v1.", created_at=1, last_step=0))
+        put_recovery_codes(session, user.id, ["one", "two"])
+
+    site.database.write_now(put)
+
+
+async def test_an_owner_resets_somebodys_second_factor_and_sees_who_has_one(site: Site, user: User) -> None:
+    await eve_joins(site)
+    give_factor(site, EVE)
+    await user.open("/settings/team")
+    assert page_text(user).count("second factor") >= 1
+    choose_for(user, "Eve", "Reset the second factor...")
+    await user.should_see("Reset the second factor of Eve?")
+    press(user, "Reset it")
+    await user.should_see("The second factor is reset")
+    assert not factor_of(site, EVE)
+
+
+async def test_owners_need_a_second_factor_only_by_an_owner_who_has_one(site: Site, user: User) -> None:
+    await user.open("/settings/team")
+    await user.should_see("Set up your own first")
+    assert "Owners need it" not in buttons(user)
+
+    give_factor(site, EMAIL)
+    await user.open("/settings/team")
+    press(user, "Owners need it")
+    await user.should_see("Need it no longer")
+    assert site.database.read_now(owners_need_second_factor, site.workspace_id)
+    press(user, "Need it no longer")
+    await user.should_see("Owners need it")
+    assert not site.database.read_now(owners_need_second_factor, site.workspace_id)
+
+
+async def test_your_account_says_whether_the_second_factor_is_on(site: Site, user: User) -> None:
+    await user.open("/settings/account")
+    await user.should_see("Set it up")
+    give_factor(site, EMAIL)
+    await user.open("/settings/account")
+    await user.should_see("Turn it off")
+    assert "2 recovery codes are left" in page_text(user)
