@@ -5,6 +5,8 @@ Whoever gave the right password has a cookie for the paths under /sign-in for te
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import segno
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -25,29 +27,39 @@ from ui.guard import NO_STORE, local_path, stranger_answer, theme_of
 from ui.look.plain_pages import error_page
 from ui.look.second_factor_pages import code_page, recovery_codes_page, set_up_factor_page, turn_off_page
 from ui.look.text import _
-from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, said, too_often
+from ui.sign_in import SignInPages, _browser, _FormRefused, _html, _refused_form, _said, _too_often
 from ui.visit import COOKIE, STEP_COOKIE, App
 
 
 def add_routes(root: FastAPI, app: App) -> None:
     """Adds the pages to the root app, before NiceGUI joins it."""
     pages = SecondFactorPages(app)
-    root.add_route("/sign-in/code", pages.show_code, methods=["GET"])
-    root.add_route("/sign-in/code", pages.give_code, methods=["POST"])
-    root.add_route("/sign-in/second-factor", pages.show_set_up, methods=["GET"])
-    root.add_route("/sign-in/second-factor", pages.set_up, methods=["POST"])
-    root.add_route("/second-factor", pages.show_own, methods=["GET"])
-    root.add_route("/second-factor", pages.set_up_own, methods=["POST"])
-    root.add_route("/second-factor/off", pages.show_off, methods=["GET"])
-    root.add_route("/second-factor/off", pages.turn_off, methods=["POST"])
+    root.add_route("/sign-in/code", _answering(pages.show_code), methods=["GET"])
+    root.add_route("/sign-in/code", _answering(pages.give_code), methods=["POST"])
+    root.add_route("/sign-in/second-factor", _answering(pages.show_set_up), methods=["GET"])
+    root.add_route("/sign-in/second-factor", _answering(pages.set_up), methods=["POST"])
+    root.add_route("/second-factor", _answering(pages.show_own), methods=["GET"])
+    root.add_route("/second-factor", _answering(pages.set_up_own), methods=["POST"])
+    root.add_route("/second-factor/off", _answering(pages.show_off), methods=["GET"])
+    root.add_route("/second-factor/off", _answering(pages.turn_off), methods=["POST"])
 
 
-class SecondFactorPages:
+def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose form may be refused, and whose guesses may be too many."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
+        except RateLimited as refusal:
+            return _too_often(request, refusal)
+
+    return answer
+
+
+class SecondFactorPages(SignInPages):
     """The handlers, each a form or what a form does."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.plain = SignInPages(app)
 
     async def show_code(self, request: Request) -> Response:
         wanted = local_path(request.query_params.get("next", ""))
@@ -56,25 +68,20 @@ class SecondFactorPages:
                 return RedirectResponse("/sign-in/second-factor", 303, headers=NO_STORE)
         except LinkNotValid:
             return _too_late()
-        return html_answer(code_page(next_path=wanted, theme=theme_of(request)))
+        return _html(code_page(next_path=wanted, theme=theme_of(request)))
 
     async def give_code(self, request: Request) -> Response:
-        try:
-            form = await self.plain.form(request)
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        form = await self._form(request)
         wanted = local_path(form.get("next", ""))
         try:
             cookie = await give_code(
-                self.app.database, self.app.vault, _step(request), form.get("code", ""), browser_of(request)
+                self.app.database, self.app.vault, _step(request), form.get("code", ""), _browser(request)
             )
         except LinkNotValid:
             return _too_late()
-        except RateLimited as refusal:
-            return too_often(request, refusal)
         except SignInFailed as refusal:
-            return html_answer(code_page(error=said(refusal), next_path=wanted, theme=theme_of(request)), 401)
-        return _without_step(self.plain.signed_in(request, cookie, wanted or "/"))
+            return _html(code_page(error=_said(refusal), next_path=wanted, theme=theme_of(request)), 401)
+        return _without_step(self._signed_in(request, cookie, wanted or "/"))
 
     async def show_set_up(self, request: Request) -> Response:
         try:
@@ -84,28 +91,23 @@ class SecondFactorPages:
         except Conflict:
             return RedirectResponse("/sign-in/code", 303, headers=NO_STORE)
         wanted = local_path(request.query_params.get("next", ""))
-        return html_answer(_set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True))
+        return _html(_set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True))
 
     async def set_up(self, request: Request) -> Response:
         database, vault, token = self.app.database, self.app.vault, _step(request)
-        try:
-            form = await self.plain.form(request)
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        form = await self._form(request)
         wanted, said_key, code = local_path(form.get("next", "")), form.get("key", ""), form.get("code", "")
         try:
-            codes, cookie = await turn_on_at_step(database, vault, token, said_key, code, browser_of(request))
+            codes, cookie = await turn_on_at_step(database, vault, token, said_key, code, _browser(request))
         except (LinkNotValid, Conflict):
             return _too_late()
-        except RateLimited as refusal:
-            return too_often(request, refusal)
         except SignInFailed as refusal:
             told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
-            wrong = {"code": said(refusal)}
+            wrong = {"code": _said(refusal)}
             page = _set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True, errors=wrong)
-            return html_answer(page, 422)
-        answer = html_answer(recovery_codes_page(codes, next_path=wanted or "/", theme=theme_of(request)))
-        self.plain.set_session(request, answer, cookie)
+            return _html(page, 422)
+        answer = _html(recovery_codes_page(codes, next_path=wanted or "/", theme=theme_of(request)))
+        self._set_session(request, answer, cookie)
         return _without_step(answer)
 
     async def show_own(self, request: Request) -> Response:
@@ -115,49 +117,39 @@ class SecondFactorPages:
             told = self.app.database.read_now(begin_set_up, self.app.vault, cookie=request.cookies[COOKIE])
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
-        return html_answer(_set_up_page(request, told, "/second-factor"))
+        return _html(_set_up_page(request, told, "/second-factor"))
 
     async def set_up_own(self, request: Request) -> Response:
         if not self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         database, vault, cookie = self.app.database, self.app.vault, request.cookies[COOKIE]
-        try:
-            form = await self.plain.form(request)
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        form = await self._form(request)
         said_key, password, code = form.get("key", ""), form.get("password", ""), form.get("code", "")
         try:
-            codes = await turn_on(database, vault, cookie, password, said_key, code, browser_of(request))
-        except RateLimited as refusal:
-            return too_often(request, refusal)
+            codes = await turn_on(database, vault, cookie, password, said_key, code, _browser(request))
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
         except SignInFailed as refusal:
             told = database.read_now(begin_set_up, vault, cookie=cookie, sealed=said_key)
-            return html_answer(_set_up_page(request, told, "/second-factor", errors={"": said(refusal)}), 422)
-        return html_answer(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
+            return _html(_set_up_page(request, told, "/second-factor", errors={"": _said(refusal)}), 422)
+        return _html(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
 
     async def show_off(self, request: Request) -> Response:
         if not self._is_signed_in(request):
             return await stranger_answer(self.app, request)
-        return html_answer(turn_off_page(theme=theme_of(request)))
+        return _html(turn_off_page(theme=theme_of(request)))
 
     async def turn_off(self, request: Request) -> Response:
         if not self._is_signed_in(request):
             return await stranger_answer(self.app, request)
+        proof = (await self._form(request)).get("proof", "")
         try:
-            form = await self.plain.form(request)
-            proof = form.get("proof", "")
-            await turn_off(self.app.database, self.app.vault, request.cookies[COOKIE], proof, browser_of(request))
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
-        except RateLimited as refusal:
-            return too_often(request, refusal)
+            await turn_off(self.app.database, self.app.vault, request.cookies[COOKIE], proof, _browser(request))
         except SignInFailed:
             wrong = _("This is neither your password nor a code that works. Check it and try again.")
-            return html_answer(turn_off_page(error=wrong, theme=theme_of(request)), 422)
+            return _html(turn_off_page(error=wrong, theme=theme_of(request)), 422)
         except Conflict as refusal:
-            return html_answer(_needed(request, refusal), 409)
+            return _html(_needed(request, refusal), 409)
         return RedirectResponse("/settings/account", 303, headers=NO_STORE)
 
     def _is_signed_in(self, request: Request) -> bool:

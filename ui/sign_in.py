@@ -36,7 +36,7 @@ MAX_FORM = 16 * 1024
 FORM_SECONDS = 10.0
 
 
-class FormRefused(Exception):  # noqa: N818 - an answer, not a fault
+class _FormRefused(Exception):  # noqa: N818 - an answer, not a fault
     """What was sent is no form of this server: `status` is 403 from another site, 408 too slow, 413 too long, 422 too many fields."""
 
     def __init__(self, status: int) -> None:
@@ -72,32 +72,32 @@ class SignInPages:
             return RedirectResponse(wanted or "/", 303, headers=NO_STORE)
         ended = "ended" in request.query_params
         late = _("That took too long, or was done already. Sign in again.") if "late" in request.query_params else ""
-        return html_answer(sign_in_page(error=late, next_path=wanted, ended=ended, theme=theme_of(request)))
+        return _html(sign_in_page(error=late, next_path=wanted, ended=ended, theme=theme_of(request)))
 
     async def sign_in(self, request: Request) -> Response:
         try:
-            form = await self.form(request)
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+            form = await self._form(request)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         wanted = local_path(form.get("next", ""))
         try:
             cookie = await sign_in(
-                self.app.database, form.get("email", ""), form.get("password", ""), browser_of(request)
+                self.app.database, form.get("email", ""), form.get("password", ""), _browser(request)
             )
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         except SignInFailed as refusal:
             page = sign_in_page(
-                email=form.get("email", "")[:200], error=said(refusal), next_path=wanted, theme=theme_of(request)
+                email=form.get("email", "")[:200], error=_said(refusal), next_path=wanted, theme=theme_of(request)
             )
-            return html_answer(page, 401)
+            return _html(page, 401)
         except SecondStep as step:
-            return second_step(step, wanted, secure=self._on_https(request))
-        return self.signed_in(request, cookie, wanted or "/")
+            return _second_step(step, wanted, secure=self._on_https(request))
+        return self._signed_in(request, cookie, wanted or "/")
 
     async def sign_out(self, request: Request) -> Response:
         if not self._from_here(request):
-            return refused_form(request, 403)
+            return _refused_form(request, 403)
         await self.app.database.write(sign_out, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/sign-in", 303, headers=NO_STORE)
         answer.delete_cookie(COOKIE, path="/")
@@ -107,74 +107,74 @@ class SignInPages:
         try:
             link = await self._link(request)
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
-        return html_answer(_link_page(request, link, {}, {}))
+        return _html(_link_page(request, link, {}, {}))
 
     async def use_link(self, request: Request) -> Response:
         token = request.path_params["token"]
         try:
-            form = await self.form(request)
+            form = await self._form(request)
             link = await self._link(request)
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         password = form.get("password", "")
         try:
             if link.purpose == "setup":
                 cookie = await set_up_owner(
-                    self.app.database, token, form.get("name", ""), form.get("email", ""), password, browser_of(request)
+                    self.app.database, token, form.get("name", ""), form.get("email", ""), password, _browser(request)
                 )
             else:
-                cookie = await set_new_password(self.app.database, token, password, browser_of(request))
+                cookie = await set_new_password(self.app.database, token, password, _browser(request))
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         except (Invalid, Conflict) as refusal:
-            return html_answer(_link_page(request, link, form, _wrong_fields(refusal)), 422)
+            return _html(_link_page(request, link, form, _wrong_fields(refusal)), 422)
         except SecondStep as step:
-            return second_step(step, "", secure=self._on_https(request))
-        return self.signed_in(request, cookie, "/")
+            return _second_step(step, "", secure=self._on_https(request))
+        return self._signed_in(request, cookie, "/")
 
     async def show_invitation(self, request: Request) -> Response:
         try:
             link = await self._link(request, ("invite",))
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
-        return html_answer(_invitation_page(request, link, {}, {}))
+        return _html(_invitation_page(request, link, {}, {}))
 
     async def join(self, request: Request) -> Response:
         token = request.path_params["token"]
         try:
-            form = await self.form(request)
+            form = await self._form(request)
             link = await self._link(request, ("invite",))
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
         said = (form.get("name", ""), form.get("email", ""), form.get("password", ""))
         try:
-            cookie = await join(self.app.database, token, *said, browser_of(request))
+            cookie = await join(self.app.database, token, *said, _browser(request))
         except LinkNotValid:
             return _invitation_not_valid(request)
         except (Invalid, Conflict) as refusal:
-            return html_answer(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
+            return _html(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
         except SecondStep as step:
-            return second_step(step, "", secure=self._on_https(request))
-        return self.signed_in(request, cookie, "/")
+            return _second_step(step, "", secure=self._on_https(request))
+        return self._signed_in(request, cookie, "/")
 
     async def show_change(self, request: Request) -> Response:
         person = self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(self.app, request)
-        return html_answer(change_password_page(person.email, theme=theme_of(request)))
+        return _html(change_password_page(person.email, theme=theme_of(request)))
 
     async def change(self, request: Request) -> Response:
         cookie = request.cookies.get(COOKIE, "")
@@ -183,44 +183,44 @@ class SignInPages:
             return await stranger_answer(self.app, request)
         errors: dict[str, str]
         try:
-            form = await self.form(request)
+            form = await self._form(request)
             new = await change_password(
-                self.app.database, cookie, form.get("old", ""), form.get("password", ""), browser_of(request)
+                self.app.database, cookie, form.get("old", ""), form.get("password", ""), _browser(request)
             )
-        except FormRefused as refused:
-            return refused_form(request, refused.status)
+        except _FormRefused as refused:
+            return _refused_form(request, refused.status)
         except SignInFailed as refusal:
-            errors, status = {"old": said(refusal)}, 422
+            errors, status = {"old": _said(refusal)}, 422
         except Invalid as refusal:
             errors, status = _wrong_fields(refusal), 422
         except RateLimited as refusal:
-            return too_often(request, refusal)
+            return _too_often(request, refusal)
         else:
-            return self.signed_in(request, new, "/settings/account?changed=password")
-        return html_answer(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
+            return self._signed_in(request, new, "/settings/account?changed=password")
+        return _html(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
 
     async def _link(self, request: Request, purposes: tuple[Purpose, ...] = SETUP_PURPOSES) -> Link:
         """What the link of this page is for. Raises LinkNotValid, RateLimited."""
-        address = browser_of(request).address
+        address = _browser(request).address
         return await open_link(self.app.database, request.path_params["token"], address, purposes)
 
-    async def form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises FormRefused."""
+    async def _form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of ours. Raises _FormRefused."""
         if not self._from_here(request):
-            raise FormRefused(403)
+            raise _FormRefused(403)
         body = bytearray()
         try:
             async with asyncio.timeout(FORM_SECONDS):
                 async for piece in request.stream():
                     body += piece
                     if len(body) > MAX_FORM:
-                        raise FormRefused(413)
+                        raise _FormRefused(413)
         except TimeoutError:
-            raise FormRefused(408) from None
+            raise _FormRefused(408) from None
         try:
             fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
         except ValueError:
-            raise FormRefused(422) from None
+            raise _FormRefused(422) from None
         return {name: values[0] for name, values in fields.items()}
 
     def _from_here(self, request: Request) -> bool:
@@ -233,13 +233,12 @@ class SignInPages:
         known = {self.app.settings.public_url, *self.app.settings.allowed_origins}
         return urlsplit(origin).netloc == request.headers.get("host") or origin in known
 
-    def signed_in(self, request: Request, cookie: str, path: str) -> Response:
-        """Leads to a path with the session's cookie."""
+    def _signed_in(self, request: Request, cookie: str, path: str) -> Response:
         answer = RedirectResponse(path, 303, headers=NO_STORE)
-        self.set_session(request, answer, cookie)
+        self._set_session(request, answer, cookie)
         return answer
 
-    def set_session(self, request: Request, answer: Response, cookie: str) -> None:
+    def _set_session(self, request: Request, answer: Response, cookie: str) -> None:
         """Gives the session's cookie along with an answer."""
         answer.set_cookie(
             COOKIE,
@@ -258,7 +257,7 @@ class SignInPages:
         return public.scheme == "https" and public.netloc == request.headers.get("host")
 
 
-def second_step(step: SecondStep, wanted: str, *, secure: bool = False) -> Response:
+def _second_step(step: SecondStep, wanted: str, *, secure: bool = False) -> Response:
     """Leads on to the code, or to setting a second factor up, with a cookie for just that."""
     path = "/sign-in/second-factor" if step.set_up else "/sign-in/code"
     answer = RedirectResponse(f"{path}?next={quote(wanted)}" if wanted else path, 303, headers=NO_STORE)
@@ -274,8 +273,7 @@ def second_step(step: SecondStep, wanted: str, *, secure: bool = False) -> Respo
     return answer
 
 
-def browser_of(request: Request) -> Browser:
-    """Where somebody sits."""
+def _browser(request: Request) -> Browser:
     return Browser(
         address=request.client.host if request.client else "",
         name=request.headers.get("user-agent", ""),
@@ -308,10 +306,10 @@ def _invitation_page(request: Request, link: Link, form: dict[str, str], errors:
 def _wrong_fields(refusal: Refusal) -> dict[str, str]:
     """Field -> sentence; under "" what belongs to no field."""
     wrong = {error.pointer.lstrip("/"): _sentence(error.detail) for error in refusal.errors}
-    return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {"": said(refusal)}
+    return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {"": _said(refusal)}
 
 
-def said(refusal: Refusal) -> str:
+def _said(refusal: Refusal) -> str:
     """A refusal as sentences: the title stands for a detail that is not there."""
     return " ".join(_sentence(part) for part in (refusal.detail or refusal.title, refusal.remedy) if part)
 
@@ -333,7 +331,7 @@ def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
         ),
         theme=theme_of(request),
     )
-    return html_answer(page, 410)
+    return _html(page, 410)
 
 
 def _invitation_not_valid(request: HTTPConnection) -> Response:
@@ -345,11 +343,10 @@ def _invitation_not_valid(request: HTTPConnection) -> Response:
         todo=_("Ask the person who sent it for a new one. If you have joined already, sign in."),
         theme=theme_of(request),
     )
-    return html_answer(page, 410)
+    return _html(page, 410)
 
 
-def too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
-    """429: too many wrong tries."""
+def _too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
     page = error_page(
         _("Too many wrong tries"),
         happened=refusal.detail,
@@ -361,13 +358,13 @@ def too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
         link=False,
         theme=theme_of(request),
     )
-    return html_answer(page, 429, {"retry-after": str(refusal.retry_after or 60)})
+    return _html(page, 429, {"retry-after": str(refusal.retry_after or 60)})
 
 
-def refused_form(request: HTTPConnection, status: int) -> Response:
+def _refused_form(request: HTTPConnection, status: int) -> Response:
     title, happened, why, todo = _FORM_REFUSED[status]
     page = error_page(title, happened=happened, why=why, todo=todo, theme=theme_of(request))
-    return html_answer(page, status)
+    return _html(page, status)
 
 
 _AGAIN = _("Open this server's own page and fill it in again there.")
@@ -403,6 +400,5 @@ _FORM_REFUSED = {
 }
 
 
-def html_answer(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A page that nobody keeps."""
+def _html(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return HTMLResponse(page, status, headers={**NO_STORE, **(headers or {})})
