@@ -354,7 +354,7 @@ def _too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
             "Passwords and links could be guessed otherwise, so each network has a few tries. "
             "Where you signed in before, what others try does not count for you."
         ),
-        todo=f"{refusal.remedy} {_('On the server:')} app.py setup-link --reset EMAIL",
+        todo=refusal.remedy,
         link=False,
         theme=theme_of(request),
     )

@@ -46,7 +46,7 @@ ROWS_IN_ALL = 30_000
 #: Above this many rows failures are counted and no longer written to the audit log, or strangers could fill it.
 ROWS_AUDITED = 3_000
 
-_AT_ONCE = "An owner can make a reset link for you, or the server's terminal prints one: both let you in at once."
+_AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Team), or run app.py setup-link --reset EMAIL on the server."
 
 
 @dataclass(frozen=True)
