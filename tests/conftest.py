@@ -26,12 +26,15 @@ if sys.dont_write_bytecode:
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
-pytest_plugins = ["tests.cpu_time"]
+pytest_plugins = ["tests.cpu_time", "tests.shared"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Each test gets the marker of its tier; files stay whole, and those that take long begin first."""
+    """Each test gets the marker of its tier; files stay whole, and those that take long begin first.
+
+    Where both run in one process, tests with the browser are last: it stays open, and no asyncio test can run beside it.
+    """
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
@@ -39,7 +42,12 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
             item.add_marker("browser")
         elif folder in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
             item.add_marker("process")
-    items.sort(key=lambda item: _place(item.path.relative_to(here).parent.as_posix()))
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("browser") is not None,
+            _place(item.path.relative_to(here).parent.as_posix()),
+        )
+    )
 
 
 @pytest.fixture(scope="session")

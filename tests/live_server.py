@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,12 +17,16 @@ from pathlib import Path
 
 import httpx
 
-from tests.one_command import run_command
+from storage.database import Database, open_database
+from tests.one_command import run_here
 
 ROOT = Path(__file__).parents[1]
+#: Nothing here speaks TLS; without it httpx reads every certificate authority of this machine for each call.
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 EMAIL = "owner@example.com"
 PASSWORD = "correct horse battery"
-READY_SECONDS = 90
+#: Patient: machines that run tests are shared.
+READY_SECONDS = 180
 
 
 def free_port() -> int:
@@ -44,6 +50,16 @@ class LiveServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @functools.cached_property
+    def store(self) -> Database:
+        """The data folder, opened by this process too, as a command beside the server does it."""
+        return open_database(self.data)
+
+    def close_store(self) -> None:
+        """Closes the store if it was opened; it may be opened again."""
+        if (store := self.__dict__.pop("store", None)) is not None:
+            store.close()
 
     @property
     def log_file(self) -> Path:
@@ -97,7 +113,7 @@ class LiveServer:
             if self.process is not None and self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=2, verify=TLS).status_code == 200:
                     return
             time.sleep(0.1)
         raise AssertionError(f"the server was not ready in {READY_SECONDS} s:\n{self.log()}")
@@ -106,7 +122,7 @@ class LiveServer:
         """SIGTERM and wait. Returns the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=90)
+        return self.process.wait(timeout=READY_SECONDS)
 
     def kill(self) -> None:
         """kill -9 of the server process."""
@@ -119,8 +135,8 @@ class LiveServer:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command of app.py beside the running server."""
-        ended = run_command(command, stdin=(stdin or "").encode(), environment=self.environment(), folder=ROOT)
+        """A command of app.py beside the running server, carried out in this process."""
+        ended = run_here(command, stdin=(stdin or "").encode(), environment=self.environment(), folder=ROOT)
         answer = subprocess.CompletedProcess(
             command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
         )
@@ -139,6 +155,7 @@ def live_server(
         server.start(owner=owner)
         yield server
     finally:
+        server.close_store()
         if server.process is not None and server.process.poll() is None:
             server.process.terminate()
             try:

@@ -1,17 +1,21 @@
-"""Runs one command of `app.py` in a process of its own, which is forked from one that has imported it already.
+"""Runs one command of `app.py`: in this process, or in one of its own.
 
-A hundred tests ask the command line something; most of a command's time is Python reading its modules. The process has
-its own environment, folder, streams and exit status, as if it had been started from a shell.
+A hundred tests ask the command line something, and most of a command's time is Python reading its modules, so that most of
+them call the program's own `main` with their environment, folder and streams (`run_here`). What only a process can show
+(commands that come at once) has one that is forked from a process which has imported the program already (`run_command`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import multiprocessing
 import os
 import runpy
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -32,8 +36,41 @@ class Ended:
     stderr: bytes
 
 
+def run_here(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], folder: Path) -> Ended:
+    """Calls the program's `main` as its last line does, in a thread: whoever calls may have an event loop running."""
+    ended: list[int | BaseException] = []
+    streams = [io.TextIOWrapper(io.BytesIO(given), encoding="utf-8", write_through=True) for given in (stdin, b"", b"")]
+    caller = threading.Thread(target=_call_main, args=(arguments, environment, ended))
+    with _ONE_AT_A_TIME, contextlib.chdir(folder), contextlib.ExitStack() as back:
+        before = sys.stdin
+        back.callback(setattr, sys, "stdin", before)
+        sys.stdin = streams[0]
+        back.enter_context(contextlib.redirect_stdout(streams[1]))
+        back.enter_context(contextlib.redirect_stderr(streams[2]))
+        caller.start()
+        caller.join(PATIENCE_SECONDS)
+    assert ended, f"{arguments} did not end"
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return Ended(ended[0], *(stream.buffer.getvalue() for stream in streams[1:]))  # type: ignore[attr-defined]
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _call_main(arguments: Sequence[str], environment: Mapping[str, str], ended: list[int | BaseException]) -> None:
+    import app
+
+    try:
+        ended.append(app.main(arguments, environment, serve=app.serve, worker=app.worker))
+    except SystemExit as said:  # argparse
+        ended.append(said.code if isinstance(said.code, int) else 1)
+    except BaseException as fault:  # noqa: BLE001 - whoever waits raises it
+        ended.append(fault)
+
+
 def run_command(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], folder: Path) -> Ended:
-    """Runs `app.py` with these arguments. Fails when it does not end within a minute."""
+    """Runs `app.py` with these arguments. Fails when it does not end in time."""
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
         for file, content in zip(files, (stdin, b"", b""), strict=True):

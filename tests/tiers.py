@@ -7,7 +7,7 @@
 PROCESS_FOLDERS = frozenset({"chaos", "commands", "contract", "hosting", "live", "soak"})
 
 #: Fixtures that start a process or listen on a socket: whoever uses one is a `process` test.
-PROCESS_FIXTURES: frozenset[str] = frozenset()
+PROCESS_FIXTURES = frozenset({"places", "shared_server"})
 
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
 LONG_FIRST = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")

@@ -11,9 +11,10 @@ import httpx
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.benchmarks.many_jobs import copy_job
-from tests.browser.conftest import FLAGS, chromium, sign_in
+from tests.browser.conftest import sign_in
 from tests.factories import greeting
 from tests.live_server import LiveServer, live_server
+from tests.shared import FLAGS, chromium
 
 FEW, MANY = 10, 10_000
 LOADS = 7

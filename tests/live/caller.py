@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import itertools
 import json
+import subprocess
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +17,18 @@ import httpx
 
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
+from engine.actions.keys import create_key
+from engine.actions.limits import set_plan
+from engine.actions.members import ensure_owner, password_hash_now, sign_in
 from engine.actions.principal import Principal, command_line
-from storage.database import Database, open_database
-from storage.workspaces import find_first_workspace, pick_workspace
+from engine.actions.workspaces import create_workspace
+from engine.key_format import Environment
+from engine.vault.sealing import Vault, open_vault
+from storage.database import Database
+from storage.members import list_people
+from storage.workspaces import find_first_workspace
 from tests.factories import as_bytes
-from tests.live_server import LiveServer
+from tests.live_server import PASSWORD, TLS, LiveServer
 
 ENDED = {"completed", "failed", "cancelled"}
 PATIENCE_SECONDS = 90
@@ -31,7 +43,7 @@ class Caller:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
-        return httpx.request(method, f"{self.url}/public/v1{path}", headers=headers, timeout=60, **options)
+        return httpx.request(method, f"{self.url}/public/v1{path}", headers=headers, timeout=60, verify=TLS, **options)
 
     def submit(self, flow_id: str, payload: Any, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -60,61 +72,129 @@ class Caller:
     def cancel(self, job_id: str) -> httpx.Response:
         return self.request("POST", f"/jobs/{job_id}/cancel")
 
-    def events(self, job_id: str, after: int | None = None) -> list[tuple[int, str, dict[str, Any]]]:
-        """The whole stream, until the server closes it: number, name and data of each event."""
-        headers = {} if after is None else {"Last-Event-ID": str(after)}
-        answer = self.request("GET", f"/jobs/{job_id}/events", headers=headers)
-        assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
-        blocks = [block for block in answer.text.split("\n\n") if block and not block.startswith(":")]
-        fields = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
-        return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in fields]
+    def events(
+        self, job_id: str, after: int | None = None, each: Callable[[str], object] = lambda _name: None
+    ) -> list[tuple[int, str, dict[str, Any]]]:
+        """The whole stream, until the server closes it: number, name and data of each event. `each` is told a name as it comes."""
+        headers = {"Authorization": f"Bearer {self.key}"} | ({} if after is None else {"Last-Event-ID": str(after)})
+        url, found, fields = f"{self.url}/public/v1/jobs/{job_id}/events", [], {}
+        with httpx.stream("GET", url, headers=headers, timeout=60, verify=TLS) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream"), answer.read()
+            for line in answer.iter_lines():
+                if line and not line.startswith(":"):
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif fields:
+                    found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+                    each(fields["event"])
+                    fields = {}
+        return found
 
 
 class Terminal:
-    """Commands of app.py beside the running server. Flows are made through the store, as a second process does it."""
+    """The owner of one workspace, beside the running server: what they make is written to the store, as a second process does it.
 
-    def __init__(self, server: LiveServer) -> None:
-        self._server = server
+    Without a name it is the server's first workspace; `Terminal.new(server)` makes one that nobody else uses.
+    """
+
+    def __init__(self, server: LiveServer, workspace_id: str | None = None) -> None:
+        self.server = server
+        self._named = workspace_id
         self._flows: dict[str, str] = {}
 
-    @functools.cached_property
+    @classmethod
+    def new(cls, server: LiveServer, plan: str = "free") -> Terminal:
+        """In a workspace of its own, without people."""
+        name = f"Workspace {next(_numbers)}"
+        return cls(server, server.store.write_now(create_workspace, name, plan))
+
+    @property
     def store(self) -> Database:
         """The server's data folder, opened by this process too."""
-        return open_database(self._server.data)
+        return self.server.store
+
+    @functools.cached_property
+    def vault(self) -> Vault:
+        """Seals what this owner stores."""
+        return open_vault(self.server.data)
 
     @functools.cached_property
     def owner(self) -> Principal:
-        """The owner of the first workspace."""
+        """Whoever may do everything in the workspace."""
+        if self._named is not None:
+            return command_line(self._named)
         first = self.store.read_now(find_first_workspace)
         assert first is not None
         return command_line(first.id)
 
+    @property
+    def workspace_id(self) -> str:
+        return self.owner.workspace_id
+
+    @functools.cached_property
+    def email(self) -> str:
+        """The e-mail address of the person who owns the workspace; they have an account from now on."""
+        people = self.store.read_now(list_people, self.workspace_id)
+        if people:
+            return people[0].email
+        email = f"owner@w{next(_numbers)}.example.com"
+        self.store.write_now(ensure_owner, self.workspace_id, email, password_hash())
+        return email
+
+    def sign_in(self) -> str:
+        """A cookie of that person's, as their browser gets it. In a thread: whoever calls may have an event loop running."""
+        cookies: list[str] = []
+        email = self.email
+        signing = threading.Thread(target=lambda: cookies.append(asyncio.run(sign_in(self.store, email, PASSWORD))))
+        signing.start()
+        signing.join()
+        return cookies[0]
+
     def close(self) -> None:
         """Closes the store if it was opened."""
-        if "store" in self.__dict__:
-            self.store.close()
+        self.server.close_store()
 
-    def flow(self, file: dict[str, Any], workspace: str | None = None) -> str:
+    def made(self, file: dict[str, Any]) -> str:
+        """The id of a flow that was imported just now."""
+        return self.store.write_now(import_flow, self.owner, as_bytes(file), "Flow").flow_id
+
+    def flow(self, file: dict[str, Any]) -> str:
         """The id of this flow, imported and deployed the first time it is asked for."""
-        text = json.dumps([file, workspace])
+        text = json.dumps(file)
         if text not in self._flows:
-            owner = command_line(self.store.read_now(pick_workspace, workspace).id) if workspace else self.owner
-            flow_id = self.store.write_now(import_flow, owner, as_bytes(file), "Flow").flow_id
-            self.store.write_now(deploy, owner, flow_id)
+            flow_id = self.made(file)
+            self.store.write_now(deploy, self.owner, flow_id)
             self._flows[text] = flow_id
         return self._flows[text]
 
-    def caller(self, *options: str, environment: str = "live") -> Caller:
+    def caller(self, label: str = "Shop", environment: Environment = "live", **limits: Any) -> Caller:
         """A program with a new key."""
-        key = self.value("keys", "create", "--label", "Shop", "--environment", environment, *options)
-        return Caller(self._server.url, key)
+        return Caller(self.server.url, self.store.write_now(create_key, self.owner, label, environment, **limits).key)
+
+    def set_plan(self, plan: str, **limits: int) -> None:
+        """What the workspace may use from the next request on; -1 is any number."""
+        self.store.write_now(set_plan, self.owner, plan, **limits)
 
     def value(self, *command: str, stdin: str | None = None) -> str:
         """The one line the command prints."""
-        out = self._server.run(*command, stdin=stdin).stdout
+        out = self.run(*command, stdin=stdin).stdout
         assert out.count("\n") == 1, out
         return out.strip()
 
     def do(self, *command: str, stdin: str | None = None) -> None:
         """A command that has nothing to print."""
-        assert self._server.run(*command, stdin=stdin).stdout == ""
+        assert self.run(*command, stdin=stdin).stdout == ""
+
+    def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command of app.py, in this workspace."""
+        where = ("--workspace", self._named) if self._named else ()
+        return self.server.run(*command, *where, stdin=stdin, check=check)
+
+
+@functools.cache
+def password_hash() -> str:
+    """The hash of the password, made once: it costs time on purpose."""
+    return password_hash_now(PASSWORD)
+
+
+_numbers = itertools.count(1)

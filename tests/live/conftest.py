@@ -1,4 +1,4 @@
-"""One real server a module, with a site of its own that flows may reach."""
+"""The server that all share, with a workspace and a site of the module's own that flows may reach."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 from tests.live.caller import Caller, Terminal
 from tests.live.holding_site import HoldingSite
-from tests.live_server import LiveServer, live_server
+from tests.live_server import LiveServer
+from tests.stand_ins.local_server import Places
 
 STORY = (
     "<html lang=en><head><title>The lighthouse</title></head><body><nav>Home</nav><main><h1>The lighthouse</h1>"
@@ -17,26 +18,21 @@ STORY = (
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[HoldingSite]:
-    with HoldingSite({"/story": STORY, "/first": "once"}) as running:
+def site(places: Places) -> Iterator[HoldingSite]:
+    with HoldingSite({"/story": STORY, "/first": "once"}).at_place(places) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, site: HoldingSite) -> Iterator[LiveServer]:
-    """On the Free plan; the site is allowed, everything else inside is not."""
-    data = tmp_path_factory.mktemp("live") / "data"
-    env = {"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}
-    with live_server(data, owner=False, env=env) as running:
-        yield running
-        assert "Traceback" not in running.log(), running.log()
+def server(shared_server: LiveServer) -> LiveServer:
+    """The module's place is allowed, everything else inside is not."""
+    return shared_server
 
 
 @pytest.fixture(scope="module")
-def terminal(server: LiveServer) -> Iterator[Terminal]:
-    made = Terminal(server)
-    yield made
-    made.close()
+def terminal(server: LiveServer, shared_server: LiveServer) -> Terminal:
+    """The owner of the module's workspace, which is on the Free plan."""
+    return Terminal.new(server) if server is shared_server else Terminal(server)
 
 
 @pytest.fixture(scope="module")

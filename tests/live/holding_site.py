@@ -26,6 +26,9 @@ class HoldingSite(WebSite):
     def __init__(self, pages: dict[str, str] | None = None) -> None:
         super().__init__(pages)
         self.hung_up: list[str] = []
+        #: So many were held at once at most.
+        self.most_held = 0
+        self._held_now = 0
         self._status: dict[str, int] = {}
         self._go: dict[str, threading.Event] = {}
 
@@ -50,13 +53,23 @@ class HoldingSite(WebSite):
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         name = reply.headers.get("x-held")
-        if name is not None and not self._held(handler.connection, name):
+        if name is not None and not self._counted(handler.connection, name):
             self.hung_up.append(name)
             handler.close_connection = True
             return
         super()._send(
             handler, Reply(self._status.get(name or "", reply.status), reply.body, reply.headers, reply.delay)
         )
+
+    def _counted(self, connection: socket.socket, name: str) -> bool:
+        with self._lock:
+            self._held_now += 1
+            self.most_held = max(self.most_held, self._held_now)
+        try:
+            return self._held(connection, name)
+        finally:
+            with self._lock:
+                self._held_now -= 1
 
     def _held(self, connection: socket.socket, name: str) -> bool:
         """Waits; False when the caller hung up meanwhile."""
@@ -70,8 +83,8 @@ class HoldingSite(WebSite):
         return self._go.setdefault(name, threading.Event())
 
 
-def wait_until(true, said: str, seconds: float = 20) -> None:
-    """Asks again and again until it is true."""
+def wait_until(true, said: str, seconds: float = 120) -> None:
+    """Asks again and again until it is true. Patient: machines that run tests are shared."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, said

@@ -20,13 +20,14 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from engine.actions.flows import change_flow_settings
-from tests.browser.conftest import FLAGS, chromium, sign_in
+from tests.browser.conftest import sign_in
 from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Caller, Terminal
 from tests.live.holding_site import HoldingSite
 from tests.live.test_endings import worker_of
 from tests.live_server import LiveServer, live_server
+from tests.shared import FLAGS, chromium
 
 MINUTES = float(os.environ.get("FLOWPORT_TEST_SOAK_MINUTES", "30"))
 #: Until then caches fill and pages are drawn for the first time.

@@ -1,4 +1,7 @@
-"""A real HTTP server on a free port of 127.0.0.1, in threads of its own: what the stand-ins are built on."""
+"""A real HTTP server on a free port of 127.0.0.1, in threads of its own: what the stand-ins are built on.
+
+A Flowport that many tests share must know from its start where they will listen: `Places` keeps ports for them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -39,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back. `chunks` are sent one by one (a stream) with `pause` seconds between; `drop` closes the connection
+    """What is sent back. `chunks` are sent one by one (a stream) with `pause` seconds, or a call of `between`, between; `drop` closes the connection
     instead of answering, or in the middle of the chunks; `delay` seconds pass before the first byte.
     """
 
@@ -50,11 +53,36 @@ class Reply:
     drop: bool = False
     chunks: tuple[bytes, ...] | None = None
     pause: float = 0.0
+    between: Callable[[], object] | None = None
 
     @classmethod
     def of_json(cls, value: Any, status: int = 200, **rest: Any) -> Reply:
         headers = {"content-type": "application/json", **rest.pop("headers", {})}
         return cls(status, json.dumps(value).encode(), headers, **rest)
+
+
+class Places:
+    """Ports of this machine, kept until somebody listens there. Each is used once."""
+
+    def __init__(self, count: int = 80) -> None:
+        self._kept = [_kept_port() for _ in range(count)]
+        self.allow = ",".join(f"127.0.0.1:{place.getsockname()[1]}" for place in self._kept)
+
+    def take(self) -> socket.socket:
+        """A socket that is bound and does not listen yet."""
+        assert self._kept, "every place was used; keep more of them"
+        return self._kept.pop()
+
+    def close(self) -> None:
+        """Gives back what nobody took."""
+        for place in self._kept:
+            place.close()
+
+
+def _kept_port() -> socket.socket:
+    kept = socket.socket()
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 class LocalServer:
@@ -66,6 +94,12 @@ class LocalServer:
         self._connections: set[socket.socket] = set()
         self._server: ThreadingHTTPServer | None = None
         self._stopping = threading.Event()
+        self._place: socket.socket | None = None
+
+    def at_place(self, places: Places) -> Self:
+        """Will listen at one of these places, where the shared Flowport may come."""
+        self._place = places.take()
+        return self
 
     def reply(self, seen: Seen) -> Reply:
         raise NotImplementedError
@@ -113,7 +147,13 @@ class LocalServer:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """A caller that hangs up is no error here."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        if self._place is None:
+            self._server = Server(("127.0.0.1", 0), Handler)
+        else:
+            self._server = Server(self._place.getsockname(), Handler, bind_and_activate=False)
+            self._server.socket.close()
+            self._server.socket = self._place
+            self._server.server_activate()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
         return self
@@ -173,6 +213,8 @@ class LocalServer:
         for chunk in reply.chunks:
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             handler.wfile.flush()
+            if reply.between is not None:
+                reply.between()
             self._stopping.wait(reply.pause)
         if reply.drop:
             handler.close_connection = True

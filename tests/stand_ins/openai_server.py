@@ -62,6 +62,7 @@ class Said:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     pause: float = 0.0
+    between: Callable[[], object] | None = None
     drop: bool = False
     raw: bytes | None = None
 
@@ -218,7 +219,12 @@ def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
             events.append(event([], usage=_usage(said)))
         events.append(b"data: [DONE]\n\n")
     return Reply(
-        200, headers={"content-type": "text/event-stream"}, chunks=tuple(events), pause=said.pause, drop=said.drop
+        200,
+        headers={"content-type": "text/event-stream"},
+        chunks=tuple(events),
+        pause=said.pause,
+        between=said.between,
+        drop=said.drop,
     )
 
 
