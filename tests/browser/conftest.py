@@ -1,88 +1,101 @@
-"""A real Chromium against a real server. A console error or an uncaught page error fails the test."""
+"""A real Chromium against the shared server. A console error or an uncaught page error fails the test."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 
-from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import EMAIL, PASSWORD, LiveServer
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-#: Generous: what is looked for must come, how fast is measured elsewhere, and machines that run tests are shared.
-expect.set_options(timeout=30_000)
-
-
-def chromium() -> str | None:
-    """A Chromium of this machine; None lets Playwright take its own."""
-    named = os.environ.get("FLOWPORT_TEST_BROWSER")
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))
-    return named or next((path for path in found if path), None)
+SIZE = {"width": 1440, "height": 900}
+#: A page of the server without scripts, from where the browser's memory of it can be emptied.
+BLANK = "/healthz"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium a module: while Playwright runs, no asyncio test can, so it must be gone before the next folder begins."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
-        yield launched
-        launched.close()
+def server(shared_server: LiveServer) -> LiveServer:
+    """The server that all share; a module that does something to its server starts its own."""
+    return shared_server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("flowport") / "data") as running:
-        yield running
+def terminal(server: LiveServer, shared_server: LiveServer) -> Terminal:
+    """The module's own workspace: its flows, keys and jobs."""
+    return Terminal.new(server) if server is shared_server else Terminal(server)
 
 
-@pytest.fixture(scope="module")
-def window(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
-    """A signed-in window, 1440 x 900, for the whole module: signing in and reading all scripts anew costs seconds."""
-    made = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    made.set_default_timeout(30_000)
-    sign_in(made.new_page()).goto(
-        "/healthz"
-    )  # stays open, at an address from which the browser's memory can be emptied
+@pytest.fixture(scope="session")
+def window(browser: Browser, shared_server: LiveServer) -> Iterator[BrowserContext]:
+    """One window for all modules, so that the browser reads the pages' scripts once."""
+    made = new_window(browser, shared_server)
+    made.new_page()  # stays open: see `page`
     yield made
     made.close()
 
 
+@pytest.fixture(scope="module")
+def signed_in(terminal: Terminal) -> str:
+    """The cookie of the owner of the module's workspace."""
+    return terminal.sign_in()
+
+
 @pytest.fixture
-def context(window: BrowserContext) -> Iterator[BrowserContext]:
-    """The window, with nothing left in it of the test before."""
+def context(window: BrowserContext, server: LiveServer, signed_in: str) -> Iterator[BrowserContext]:
+    """The window, signed in as the owner of the module's workspace, with nothing left in it of the test before."""
+    let_in(window, server, signed_in)
     yield window
-    home, *others = window.pages
-    for left in others:
+    for left in window.pages[1:]:
         left.close()
-    home.evaluate("localStorage.clear()")
+    if not window.pages[0].url.endswith(BLANK):
+        window.pages[0].goto(BLANK)
+    window.pages[0].evaluate("localStorage.clear()")
+    window.clear_cookies()
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    opened = context.new_page()
+    """The window's first tab, which is kept from test to test: a new one costs more than opening a page in it."""
+    kept = context.pages[0]
+    kept.set_viewport_size(SIZE)
+    kept.emulate_media(color_scheme=None, reduced_motion=None)
     wrong: list[str] = []
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    yield opened
-    opened.close()
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            wrong.append(message.text)
+
+    def on_error(error: Error) -> None:
+        wrong.append(str(error))
+
+    kept.on("console", on_console)
+    kept.on("pageerror", on_error)
+    yield kept
+    kept.goto(BLANK)
+    kept.remove_listener("console", on_console)
+    kept.remove_listener("pageerror", on_error)
     assert wrong == [], "the browser's console must stay clean"
 
 
-def sign_in(page: Page) -> Page:
+def new_window(browser: Browser, server: LiveServer, **options: object) -> BrowserContext:
+    """A window of somebody who is not signed in."""
+    made = browser.new_context(viewport=SIZE, base_url=server.url, **options)  # type: ignore[arg-type]
+    made.set_default_timeout(30_000)
+    return made
+
+
+def let_in(window: BrowserContext, server: LiveServer, cookie: str) -> None:
+    """Whoever sits at this window is signed in with this cookie."""
+    window.clear_cookies()
+    window.add_cookies([{"name": "flowport_session", "value": cookie, "url": server.url}])
+
+
+def sign_in(page: Page, email: str = EMAIL) -> Page:
+    """By the form."""
     page.goto("/sign-in")
-    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/sign-in" not in url)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import sign_in
-from tests.live_server import LiveServer
+from tests.browser.conftest import let_in, new_window
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer, live_server
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +33,21 @@ FLOW = {
     ],
     "edges": [{"id": "e1", "source": "api_input", "target": "text_template"}],
 }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Its own: it is killed."""
+    with live_server(tmp_path_factory.mktemp("together") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
+    made = new_window(browser, server)
+    made.new_page()
+    yield made
+    made.close()
 
 
 def opened(context: BrowserContext, flow_id: str) -> Page:
@@ -61,9 +77,9 @@ def key(page: Page, *keys: str) -> None:
 
 
 def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
-    browser: Browser, context: BrowserContext, server: LiveServer
+    browser: Browser, context: BrowserContext, server: LiveServer, terminal: Terminal
 ) -> None:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+    flow_id = terminal.made(FLOW)
     one, other = opened(context, flow_id), opened(context, flow_id)
 
     # Both change one field: the later wins, the earlier can put theirs back.
@@ -105,8 +121,8 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     one.close()
     other.close()
     server.start(owner=False)
-    elsewhere = browser.new_context(base_url=server.url)
-    sign_in(elsewhere.new_page()).close()
+    elsewhere = new_window(browser, server)
+    let_in(elsewhere, server, terminal.sign_in())
     theirs = opened(elsewhere, flow_id)
     theirs.get_by_test_id("node-text_template").click()
     key(theirs, "ArrowRight")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.live_server import LiveServer
+from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
@@ -32,8 +30,8 @@ CURL = """curl -X PUT 'https://api.example.com/v1/items?page=2' \\
 
 
 @pytest.fixture
-def playground(page: Page, server: LiveServer) -> Page:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+def playground(page: Page, terminal: Terminal) -> Page:
+    flow_id = terminal.made(FLOW)
     page.goto(f"/playground/{flow_id}")
     page.locator("[data-loaded=true]").wait_for()
     return page

@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.filled import Filled
 from tests.factories import greeting
+from tests.live.caller import Terminal
 from tests.live_server import LiveServer
 
 pytestmark = pytest.mark.browser
@@ -36,8 +37,8 @@ LOST = greeting(
 
 
 @pytest.fixture(scope="module")
-def filled(server: LiveServer) -> Filled:
-    made = Filled(server)
+def filled(terminal: Terminal) -> Filled:
+    made = Filled(terminal)
     made.make({"greet": greeting(title="Greet"), "lost": LOST}, live=("greet", "lost"), key_label="Staging")
     return made
 
@@ -78,6 +79,19 @@ def test_from_a_refused_field_to_an_api_that_takes_it(
     expect(dialog).to_contain_text("watching, 2 of 5")
     dialog.get_by_role("button", name="Done").click()
     expect(page.get_by_text("Live v3")).to_be_visible()
+
+    # It is switched off and on again, at the same address.
+    page.get_by_role("link", name="Saved Flows").first.click()
+    page.get_by_role("link", name="Greet", exact=True).first.click()
+    page.get_by_role("button", name="Undeploy API").click()
+    page.get_by_role("dialog").get_by_role("button", name="Undeploy API").click()
+    expect(page.get_by_text("The API is switched off")).to_be_visible()
+    assert filled.call("greet", {"name": "Ada"}).json()["code"] == "flow_not_deployed"
+    page.get_by_role("button", name="Deploy API").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Next").click()
+    page.get_by_role("dialog").get_by_role("button", name="Deploy API").click()
+    expect(page.locator(".fp-endpoint-url").first).to_have_text(f"{server.url}/public/v1/flows/execute/{flow_id}")
+    assert filled.call("greet", {"name": "Ada"}).status_code == 200
 
 
 def test_a_failed_call_is_retried_from_its_failed_node_as_a_run_of_its_version(page: Page, filled: Filled) -> None:

@@ -1,50 +1,42 @@
-"""From a server that was started a moment ago to an API that was called, in so many interactions; the owner's set-up counts too."""
+"""From a set-up link to an API that was called, in so many interactions; the owner's set-up counts too."""
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
+from engine.actions.links import link_path, new_setup_token
 from tests.browser.counted import Counted
 from tests.browser.test_website_analyzer import START, inspector, run_panel
-from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import PASSWORD, LiveServer
 
 pytestmark = pytest.mark.browser
 
 FROM_A_TEMPLATE = 12
 FROM_AN_EMPTY_CANVAS = 30
 
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """Nobody has been here: there is no owner yet."""
-    with live_server(tmp_path_factory.mktemp("walked") / "data", owner=False) as running:
-        yield running
+walks = itertools.count(1)
 
 
 @pytest.fixture
-def person(browser: Browser, server: LiveServer) -> Iterator[Counted]:
-    """At the link that the terminal shows."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    context.set_default_timeout(30_000)
-    page = context.new_page()
+def person(window: BrowserContext, shared_server: LiveServer) -> Iterator[Counted]:
+    """At the link that the terminal shows for a workspace in which nobody has been: it has no owner yet."""
+    nobodys = Terminal.new(shared_server)
+    link = link_path(shared_server.store.write_now(new_setup_token, nobodys.workspace_id))
+    window.clear_cookies()
+    page = window.new_page()
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(link_of(server))
+    page.goto(link)
     yield Counted(page)
-    context.close()
+    page.close()
+    window.clear_cookies()
     assert wrong == [], "the browser's console must stay clean"
-
-
-def link_of(server: LiveServer) -> str:
-    """The set-up link, as `make run` prints it."""
-    found = re.search(r"/setup/\S+", server.log())
-    assert found is not None, server.log()
-    return found.group()
 
 
 def test_from_a_template_to_a_called_api(person: Counted) -> None:
@@ -68,7 +60,7 @@ def test_from_an_empty_canvas_to_a_called_api(person: Counted) -> None:
 def set_up(person: Counted) -> None:
     page = person.page
     person.fill(page.get_by_label("Name"), "Ada")
-    person.fill(page.get_by_label("E-mail"), EMAIL)
+    person.fill(page.get_by_label("E-mail"), f"ada@walk{next(walks)}.example.com")
     person.fill(page.get_by_label("Password"), PASSWORD)
     person.press("Enter")
     expect(page.get_by_role("heading", name="Make your first API in a minute")).to_be_visible()

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Dialog, Page, ViewportSize, expect
+from playwright.sync_api import TimeoutError as NeverCame
 
-from tests.browser.conftest import sign_in
 from tests.browser.filled import Filled
 from tests.browser.hostile import HOSTILE
-from tests.live_server import LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer
+from tests.stand_ins.local_server import Places
 from tests.stand_ins.openai_server import OpenAIServer, Said
 from tests.stand_ins.web_site import Page as SitePage
 from tests.stand_ins.web_site import WebSite
 
 pytestmark = pytest.mark.browser
 
-SIZES = ({"width": 390, "height": 844}, {"width": 1280, "height": 900})
+SIZES: tuple[ViewportSize, ...] = ({"width": 390, "height": 844}, {"width": 1280, "height": 900})
 #: No element that a text made, no script that it ran, nothing that sticks out of the window.
 TRACES = """() => [
     window.__hostile === undefined ? '' : 'a script ran',
@@ -145,34 +148,32 @@ def fetch() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(default="\n".join(HOSTILE), models=("small-model", *HOSTILE[:20])) as running:
+def model(places: Places) -> Iterator[OpenAIServer]:
+    said = OpenAIServer(default="\n".join(HOSTILE), models=("small-model", *HOSTILE[:20]))
+    with said.at_place(places) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[WebSite]:
+def site(places: Places) -> Iterator[WebSite]:
     pages = {
         "/text": SitePage("\n".join(HOSTILE), content_type="text/plain; charset=utf-8"),
         "/html": SitePage("<html><body>" + "".join(f"<p>{text}</p>" for text in HOSTILE)),
         "/gone": SitePage("\n".join(HOSTILE), 418),
     }
-    with WebSite(pages) as running:
+    with WebSite(pages).at_place(places) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer, site: WebSite) -> Iterator[LiveServer]:
-    data = tmp_path_factory.mktemp("hostile") / "data"
-    allowed = ",".join(stand_in.origin.removeprefix("http://") for stand_in in (model, site))
-    with live_server(data, env={"FLOWPORT_OUTBOUND_ALLOW": allowed, "FLOWPORT_PLAN": "enterprise"}) as running:
-        yield running
+def terminal(server: LiveServer) -> Terminal:
+    return Terminal.new(server, "enterprise")
 
 
 @pytest.fixture(scope="module")
-def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
+def filled(terminal: Terminal, model: OpenAIServer, site: WebSite) -> Filled:
     """Every text somewhere, and jobs that were given them, answered with them and failed with them."""
-    made = Filled(server)
+    made = Filled(terminal)
     files = {f"title_{place}": titled(place) for place in range(len(HOSTILE))} | {"ask": ask(), "fetch": fetch()}
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
     made.rename_owner([*PEOPLE, PEOPLE[5]])
@@ -191,21 +192,19 @@ def filled(server: LiveServer, model: OpenAIServer, site: WebSite) -> Filled:
     return made
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser, server: LiveServer) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=SIZES[1], base_url=server.url, reduced_motion="reduce")
-    made.set_default_timeout(30_000)
-    sign_in(made.new_page()).close()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def dialogs(page: Page) -> list[str]:
+def dialogs(page: Page) -> Iterator[list[str]]:
     """Dialogs that a script opened."""
     opened: list[str] = []
-    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
-    return opened
+
+    def put_away(dialog: Dialog) -> None:
+        opened.append(dialog.message)
+        dialog.dismiss()
+
+    page.set_viewport_size(SIZES[1])
+    page.on("dialog", put_away)
+    yield opened
+    page.remove_listener("dialog", put_away)
 
 
 def plain(text: str) -> str:
@@ -214,18 +213,23 @@ def plain(text: str) -> str:
 
 
 def harmless(page: Page) -> None:
-    """No trace of a script or an element, and nothing wider than the window, in either theme."""
-    assert page.evaluate(TRACES) == []
+    """No trace of a script or an element, and nothing wider than the window. A chart follows its window a moment later."""
     for size in SIZES:
         page.set_viewport_size(size)
-        if page.locator(".js-plotly-plot").count():
-            page.wait_for_timeout(300)  # a chart follows its window after 100 ms
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
-            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            wide = page.evaluate(STICKS_OUT)
-            assert not wide, f"{scheme}\n" + "\n".join(wide)
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        with contextlib.suppress(NeverCame):
+            page.wait_for_function(f"() => !({STICKS_OUT})().length")
+        wide = page.evaluate(STICKS_OUT)
+        assert not wide, "\n".join(wide)
     assert page.evaluate(TRACES) == []
+
+
+def is_there(page: Page, path: str) -> None:
+    """Opens a page and waits until all of it has come and it is alive."""
+    page.goto(path)
+    page.get_by_role("heading", level=1).first.wait_for()
+    if not path.startswith("/docs"):
+        page.wait_for_function("window.did_handshake === true")
 
 
 def shows(page: Page, texts: list[str]) -> None:
@@ -270,16 +274,14 @@ def shows(page: Page, texts: list[str]) -> None:
     ],
 )
 def test_a_page_shows_texts_and_runs_none(page: Page, dialogs: list[str], filled: Filled, path: str) -> None:
-    page.goto(path.format(**filled.flows, **filled.jobs, dataset=filled.dataset))
-    page.get_by_role("heading", level=1).first.wait_for()
-    page.wait_for_load_state("networkidle")
+    is_there(page, path.format(**filled.flows, **filled.jobs, dataset=filled.dataset))
 
     harmless(page)
     assert dialogs == []
 
 
 def test_saved_flows_show_every_title(page: Page, dialogs: list[str], filled: Filled) -> None:
-    page.goto("/flows")
+    is_there(page, "/flows")
     page.get_by_role("button", name="Show all").click()
     page.locator(f".fp-flows tbody tr:nth-child({len(HOSTILE)})").wait_for()
 
@@ -325,18 +327,14 @@ def test_refused_calls_show_the_names_that_were_sent(page: Page, dialogs: list[s
 
 def test_a_failed_job_shows_what_the_model_server_said(page: Page, dialogs: list[str], filled: Filled) -> None:
     for place in (0, 24, 60, 120):
-        page.goto(f"/jobs/{filled.jobs[f'failed_{place}']}?step=prompt")
-        page.get_by_role("heading", level=1).first.wait_for()
-        page.wait_for_load_state("networkidle")
+        is_there(page, f"/jobs/{filled.jobs[f'failed_{place}']}?step=prompt")
         shows(page, HOSTILE[place : place + 2])
         harmless(page)
     assert dialogs == []
 
 
 def test_a_job_shows_what_it_was_given_and_what_the_model_said(page: Page, dialogs: list[str], filled: Filled) -> None:
-    page.goto(f"/jobs/{filled.jobs['asked']}?step=api_input")
-    page.get_by_role("heading", level=1).first.wait_for()
-    page.wait_for_load_state("networkidle")
+    is_there(page, f"/jobs/{filled.jobs['asked']}?step=api_input")
     read = plain(page.evaluate(TEXT))
 
     assert "<script>window.__hostile=1</script>" in read
@@ -351,8 +349,10 @@ def test_the_playground_shows_labels_fields_prompts_and_the_answer_of_a_run(
     page.locator("[data-loaded=true]").wait_for()
     shows(page, HOSTILE[:40])
     for node in ("api_input", "prompt", "set_3"):
+        page.evaluate("document.querySelector('aside.fp-insp [aria-label=Close]')?.click()")
+        expect(page.locator("aside.fp-insp").get_by_role("textbox", name="Label")).to_have_count(0)
         page.get_by_test_id(f"node-{node}").dispatch_event("click")
-        page.wait_for_timeout(300)
+        expect(page.locator("aside.fp-insp").get_by_role("textbox", name="Label")).to_be_visible()
         assert page.evaluate(TRACES) == []
     harmless(page)
     run = page.get_by_role("region", name="Run", exact=True)
@@ -378,9 +378,7 @@ def test_the_search_of_the_frame_shows_titles_as_text(page: Page, dialogs: list[
 @pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[5], "{{ 7*7 }}", "\u202egnp.exe", "x" * 3_000])
 def test_addresses_are_shown_as_text_too(page: Page, dialogs: list[str], filled: Filled, text: str) -> None:
     for path in ("/jobs", "/monitoring"):
-        page.goto(
-            f"{path}?" + "&".join(f"{name}={json.dumps(text)[1:-1]}" for name in ("flow", "q", "status", "key", "tab"))
-        )
-        page.get_by_role("heading", level=1).first.wait_for()
+        names = ("flow", "q", "status", "key", "tab")
+        is_there(page, f"{path}?" + "&".join(f"{name}={json.dumps(text)[1:-1]}" for name in names))
         harmless(page)
     assert dialogs == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.live_server import LiveServer
+from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
@@ -95,8 +94,8 @@ def click_connection(page: Page, edge_id: str) -> None:
     raise AssertionError(f"connection {edge_id} at {places}, a moment ago at {before}, lies under {covers}")
 
 
-def test_data_is_dragged_completed_mapped_and_returned(page: Page, server: LiveServer) -> None:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Terminal) -> None:
+    flow_id = terminal.made(FLOW)
     page.goto(f"/playground/{flow_id}?node=prompt")
     page.locator("[data-loaded=true]").wait_for()
     inspector = page.get_by_role("complementary", name="Summarise")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.live_server import LiveServer
+from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ PLACES = [(0, 0), (270, 0), (540, 0), (810, -90), (810, 90), (1080, 0), (1350, 0
 EDGES = "api_input>array_splitter array_splitter>condition condition.yes>text_template condition.no>parse_json text_template>first_value parse_json>first_value first_value>array_flatten"
 
 
-def flow() -> str:
+def flow() -> dict[str, Any]:
     nodes = [
         {"id": kind, "type": kind, "label": label, "inputs": inputs, "config": config, "position": {"x": x, "y": y}}
         for (kind, label, inputs, config), (x, y) in zip(NODES, PLACES, strict=True)
@@ -35,11 +35,11 @@ def flow() -> str:
         source, target = text.split(">")
         source, _, port = source.partition(".")
         edges.append({"id": f"e{number}", "source": source, "source_port": port or "out", "target": target})
-    return json.dumps({"format": 1, "title": "Words", "nodes": nodes, "edges": edges})
+    return {"format": 1, "title": "Words", "nodes": nodes, "edges": edges}
 
 
-def test_a_list_is_framed_counted_and_looked_into(page: Page, server: LiveServer) -> None:
-    flow_id = server.run("flows", "import", "-", stdin=flow()).stdout.strip()
+def test_a_list_is_framed_counted_and_looked_into(page: Page, terminal: Terminal) -> None:
+    flow_id = terminal.made(flow())
     page.goto(f"/playground/{flow_id}")
     page.locator("[data-loaded=true]").wait_for()
     expect(page.get_by_test_id("scope-array_splitter")).to_contain_text("For each item of Split words")

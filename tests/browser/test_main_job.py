@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.live_server import LiveServer, live_server
+from tests.live.caller import Caller, Terminal
+from tests.stand_ins.local_server import Places
 from tests.stand_ins.web_site import Page as SitePage
 from tests.stand_ins.web_site import WebSite
 
@@ -24,29 +24,25 @@ STORY = (
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[WebSite]:
-    with WebSite({"/story": SitePage(STORY)}) as running:
+def site(places: Places) -> Iterator[WebSite]:
+    with WebSite({"/story": SitePage(STORY)}).at_place(places) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, site: WebSite) -> Iterator[LiveServer]:
-    data = tmp_path_factory.mktemp("main_job") / "data"
-    with live_server(data, env={"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}) as running:
-        yield running
-
-
-def test_from_an_empty_canvas_to_an_answer_of_the_endpoint(page: Page, site: WebSite) -> None:
+def test_from_an_empty_canvas_to_an_answer_of_the_endpoint(page: Page, site: WebSite, terminal: Terminal) -> None:
     build_and_run(page, site)
     deploy(page)
     endpoint, command, key = make_a_key_and_read_the_curl(page)
+    assert endpoint == f"{terminal.server.url}/public/v1/flows/execute/{page.url.rsplit('/', 1)[1]}"
+    for part in ("-X POST", '-H "Authorization: Bearer $FLOWPORT_API_KEY"', '-H "Content-Type: application/json"'):
+        assert part in command
 
     accepted = run_shell(command)
     assert accepted["status"] == "queued"
     assert accepted["job_id"].startswith("job_")
     assert endpoint.endswith(accepted["flow_id"])
 
-    finished = poll(endpoint, accepted["job_id"], key)
+    finished = Caller(terminal.server.url, key).ended(accepted["job_id"])
     assert set(finished) >= {"job_id", "status", "flow_id", "result", "execution_time_seconds", "completed_at"}
     assert finished["status"] == "completed"
     assert "writes the weather into a blue book" in json.dumps(finished["result"])
@@ -73,6 +69,8 @@ def build_and_run(page: Page, site: WebSite) -> None:
     page.get_by_role("complementary", name="Nodes").get_by_role("button", name="Page Scraper").click()
     expect(page.get_by_test_id("node-page_scraper")).to_be_visible()
     expect(page.locator(".vue-flow__edge")).to_have_count(1)
+    start, rest = (page.get_by_test_id(f"node-{name}").bounding_box() for name in ("api_input", "page_scraper"))
+    assert start and rest and start["x"] < rest["x"]
     expect(page.get_by_role("complementary", name="Page Scraper").locator(".fp-binding .fp-chip").first).to_have_text(
         "API Input › url"
     )
@@ -87,7 +85,10 @@ def build_and_run(page: Page, site: WebSite) -> None:
 
 def deploy(page: Page) -> None:
     page.get_by_role("link", name="Saved Flows").first.click()
-    page.get_by_role("link", name="Read a story").first.click()
+    expect(page.get_by_role("heading", name="Saved Flows", level=1)).to_be_visible()
+    page.get_by_label("Find a flow").fill("story")
+    page.get_by_role("link", name="Read a story", exact=True).first.click()
+    expect(page.get_by_role("heading", name="Read a story", level=1)).to_be_visible()
     page.get_by_role("button", name="Deploy API").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Next").click()
     page.get_by_role("dialog").get_by_role("button", name="Deploy API").click()
@@ -110,20 +111,3 @@ def make_a_key_and_read_the_curl(page: Page) -> tuple[str, str, str]:
 def run_shell(command: str) -> dict:
     answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
     return json.loads(answer.stdout)
-
-
-def poll(endpoint: str, job_id: str, key: str) -> dict:
-    base = re.sub(r"/flows/execute/.*", "", endpoint)
-    for _ in range(60):
-        answer = subprocess.run(
-            ["curl", "-s", f"{base}/jobs/{job_id}", "-H", f"Authorization: Bearer {key}"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-        job = json.loads(answer.stdout)
-        if job["status"] in {"completed", "failed", "cancelled"}:
-            return job
-        time.sleep(0.5)
-    raise AssertionError(f"the job did not end: {job}")

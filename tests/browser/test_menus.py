@@ -28,14 +28,17 @@ ROW = """
 @pytest.fixture
 def row(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
+    page.clock.install(time=0)
+    page.clock.pause_at(1_000)  # from now on it goes only as far as a test says
     page.set_content(f"{ROW}<script>{SCRIPT.read_text()}</script>")
     yield page
     page.close()
 
 
 def presses(page: Page) -> int:
-    """So often the button was pressed, after what is under way."""
-    page.wait_for_timeout(150)
+    """So often the button was pressed, after what is under way: the page is told of changes, then its timers have their turn."""
+    page.evaluate("new Promise(told => queueMicrotask(told))")
+    page.clock.run_for(10)
     return page.evaluate("presses")
 
 
@@ -56,7 +59,7 @@ def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, m
         case "an entry":
             row.get_by_role("button", name="Revoke").click()
         case "a long time":
-            row.wait_for_timeout(1_600)
+            row.clock.fast_forward(1_600)
         case "another row":
             row.evaluate("row.innerHTML = '<button aria-haspopup=menu aria-label=\"More for Web\">...</button>'")
             assert presses(row) == 1  # it is looked for once the page stands

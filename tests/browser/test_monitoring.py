@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,14 +16,13 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
-from engine.actions.connections import set_price
+from engine.actions.connections import add_connection, set_price
 from engine.actions.deployments import endpoint_path
-from engine.actions.principal import Principal
 from engine.ids import FlowId
-from storage.database import open_database
 from storage.models import Connection
-from storage.workspaces import find_first_workspace
-from tests.live_server import LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer
+from tests.stand_ins.local_server import Places
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.browser
@@ -41,6 +39,7 @@ class World:
     model: OpenAIServer
     flow_id: str
     key: str
+    workspace_id: str
 
     def call(self, payload: dict[str, Any]) -> httpx.Response:
         return httpx.post(
@@ -73,41 +72,20 @@ def _flow() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
+def model(places: Places) -> Iterator[OpenAIServer]:
+    with OpenAIServer().at_place(places) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> Iterator[LiveServer]:
-    data = tmp_path_factory.mktemp("monitoring") / "data"
-    with live_server(data, env={"FLOWPORT_OUTBOUND_ALLOW": model.origin.removeprefix("http://")}) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def world(server: LiveServer, model: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> World:
-    file = tmp_path_factory.mktemp("flow") / "two.flow.json"
-    file.write_text(json.dumps(_flow()))
-    server.run("models", "add", "stand", "--provider", "openai_compatible", "--base-url", model.url)
-    _price(server.data)
-    flow_id = json.loads(server.run("flows", "import", str(file), "--json").stdout)["flow_id"]
-    server.run("flows", "deploy", flow_id)
-    key = json.loads(server.run("keys", "create", "--label", "Shop", "--environment", "live", "--json").stdout)["key"]
-    return World(server, model, flow_id, key)
-
-
-def _price(data: Path) -> None:
-    database = open_database(data)
-    try:
-        workspace = database.read_now(find_first_workspace)
-        assert workspace is not None
-        principal = Principal(workspace.id, "user_test", "Ada", "owner")  # type: ignore[arg-type]
-        database.write_now(set_price, principal, "stand", "small-model", NANOS_PER_MILLION, 0)
-        # A model on this machine costs nothing; this one stands in for a server elsewhere.
-        database.write_now(lambda session: session.execute(update(Connection).values(local=False)))
-    finally:
-        database.close()
+def world(terminal: Terminal, model: OpenAIServer) -> World:
+    store, owner = terminal.store, terminal.owner
+    store.write_now(add_connection, owner, terminal.vault, "stand", "openai_compatible", base_url=model.url)
+    store.write_now(set_price, owner, "stand", "small-model", NANOS_PER_MILLION, 0)
+    # A model on this machine costs nothing; this one stands in for a server elsewhere.
+    of_mine = update(Connection).where(Connection.workspace_id == terminal.workspace_id)
+    store.write_now(lambda session: session.execute(of_mine.values(local=False)))
+    return World(terminal.server, model, terminal.flow(_flow()), terminal.caller().key, terminal.workspace_id)
 
 
 def tile(page: Page, name: str) -> Any:
@@ -126,14 +104,20 @@ def test_before_the_first_call_it_says_how_to_send_one(page: Page, world: World)
 def test_the_cost_moves_after_a_model_call_while_the_job_runs(page: Page, world: World) -> None:
     page.goto("/monitoring")
     expect(tile(page, "Requests")).to_have_text("0")
-    world.model.say(Said("one"), Said("two slow words", pause=3))
+    go_on = threading.Event()
+
+    def second(_body: dict[str, Any]) -> Said:
+        assert go_on.wait(60)
+        return Said("two")
+
+    world.model.say(Said("one"))
+    world.model.answer_with = second
 
     assert world.call({"topic": "bread"}).status_code == 202
-    while len(world.model.asked) < 2:
-        time.sleep(0.05)
 
-    expect(tile(page, "Cost")).to_have_text("$12.00", timeout=6_000)
+    expect(tile(page, "Cost")).to_have_text("$12.00")
     expect(tile(page, "Running")).to_have_text("1 of 4")
+    go_on.set()
     expect(tile(page, "Cost")).to_have_text("$24.00")
     expect(tile(page, "Success")).to_have_text("100 %")
     expect(tile(page, "Running")).to_have_text("0 of 4")
@@ -141,6 +125,7 @@ def test_the_cost_moves_after_a_model_call_while_the_job_runs(page: Page, world:
     expect(row).to_contain_text("Two questions")
     expect(row).to_contain_text("$24.00")
     expect(page.locator(".fp-chart .main-svg").first).to_be_visible()
+    world.model.answer_with = None
 
 
 def test_a_refused_call_is_seen_and_leads_to_the_refused_ones(page: Page, world: World) -> None:
@@ -243,7 +228,8 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
         _end(world, world.call({"topic": "bread"}).json()["job_id"])
     world.call({"topik": "bread"})
     since = int((time.time() - 86_400) * 1000)
-    of_jobs = f"from jobs where environment <> 'playground' and created_at > {since}"
+    mine = f"workspace_id = '{world.workspace_id}'"
+    of_jobs = f"from jobs where {mine} and environment <> 'playground' and created_at > {since}"
     count = dict(_sql(world, f"select status, count(*) {of_jobs} group by status"))
     ((requests, nanos),) = _sql(world, f"select count(*), sum(cost_nanos) {of_jobs}")
     assert count == {"completed": 2, "failed": 1}
@@ -253,14 +239,16 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
     expect(tile(page, "Cost")).to_have_text(f"${nanos / 1e9:.2f}")
     expect(tile(page, "Success")).to_have_text(f"{100 * count['completed'] / requests:.1f} %")
     row = page.get_by_role("table", name="Endpoints").get_by_role("row").nth(1)
-    ((refused,),) = _sql(world, "select sum(count) from refusal_counts where workspace_id <> ''")
+    ((refused,),) = _sql(world, f"select sum(count) from refusal_counts where {mine}")
     for name, text in (("requests", str(requests)), ("cost", f"${nanos / 1e9:.2f}"), ("refused", str(refused))):
         expect(row.locator(f"td[data-name={name}]")).to_have_text(text)
-    of_each = "select cost_nanos, (select sum(cost_nanos) from {} where job_id = jobs.id) from jobs"
+    for name in ("p50", "p95"):
+        expect(row.locator(f"[data-name={name}]")).to_have_text(re.compile(r"^\d+ ms$|^[\d.]+ s$"))
+    of_each = "select cost_nanos, (select sum(cost_nanos) from {} where job_id = jobs.id) from jobs where " + mine
     for table in ("model_calls", "steps"):
         assert all(of_job == of_parts for of_job, of_parts in _sql(world, of_each.format(table))), table
     page.goto("/settings/limits")
-    ((month,),) = _sql(world, "select month_count from usage where subject like 'ws_%'")
+    ((month,),) = _sql(world, f"select month_count from usage where subject = '{world.workspace_id}'")
     assert month == requests
     expect(page.get_by_text(re.compile(rf"^{month} of 1,000 requests a month$"))).to_be_visible()
 

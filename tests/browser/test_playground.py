@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.live_server import LiveServer
+from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
@@ -37,8 +35,8 @@ FLOW = {
 
 
 @pytest.fixture
-def flow_id(server: LiveServer) -> str:
-    return server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+def flow_id(terminal: Terminal) -> str:
+    return terminal.made(FLOW)
 
 
 @pytest.fixture

@@ -1,36 +1,37 @@
 """Somebody who presses whatever is there, for ten minutes: there is always a next thing to press, and nothing breaks.
 
 FLOWPORT_TEST_CLICK_MINUTES shortens or lengthens it, FLOWPORT_TEST_SEED does the same again. Both are printed.
+
+`make test` goes a short way of it, always the same.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as BrowserError
 
 from engine.flow.document import Document, load_document
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
-from storage.database import Database, open_database
 from storage.flows import get_draft, list_flows
-from storage.workspaces import find_first_workspace
-from tests.browser.conftest import sign_in
-from tests.live_server import LiveServer, live_server
+from tests.browser.conftest import let_in, new_window
+from tests.live.caller import Terminal
+from tests.live_server import live_server
 
 MINUTES = float(os.environ.get("FLOWPORT_TEST_CLICK_MINUTES", "10"))
 SEED = int(os.environ.get("FLOWPORT_TEST_SEED", str(random.randrange(10**6))))
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(int(MINUTES * 60) + 300)]
+pytestmark = pytest.mark.browser
 
 #: Pages it may wander to; from everywhere else it goes back to the Playground.
 PLACES = ("/playground", "/flows", "/templates", "/jobs", "/monitoring", "/start", "/settings/keys", "/settings/limits")
@@ -124,27 +125,13 @@ FLOW = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """Nothing leaves this machine: outbound calls go to a proxy that is not there. Jobs are not counted."""
-    env = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9", "FLOWPORT_PLAN": "enterprise"}
-    with live_server(tmp_path_factory.mktemp("clicked") / "data", env=env) as running:
-        yield running
-
-
-@pytest.fixture
-def database(server: LiveServer) -> Iterator[Database]:
-    opened = open_database(server.data)
-    yield opened
-    opened.close()
-
-
 class Walk:
     """One page, a dice, and what was pressed last."""
 
-    def __init__(self, page: Page, dice: random.Random, home: str) -> None:
+    def __init__(self, page: Page, seed: int, home: str) -> None:
         self.page = page
-        self.dice = dice
+        self.seed = seed
+        self.dice = random.Random(seed)
         self.home = home
         self.away = 0
         self.done: deque[str] = deque(maxlen=25)
@@ -228,17 +215,15 @@ class Walk:
 
     def story(self, what: str) -> str:
         """What went wrong, and how it came to it."""
-        return f"seed {SEED}, {what}\nat {self.page.url} after:\n  " + "\n  ".join(self.done)
+        return f"seed {self.seed}, {what}\nat {self.page.url} after:\n  " + "\n  ".join(self.done)
 
 
-def drafts(database: Database) -> dict[str, Document]:
+def drafts(terminal: Terminal) -> dict[str, Document]:
     """Every flow's draft as it is stored."""
-    workspace = database.read_now(find_first_workspace)
-    assert workspace is not None
-    flows = database.read_now(list_flows, workspace.id)
+    store, workspace_id = terminal.store, terminal.workspace_id
     return {
-        flow.id: load_document(database.read_now(get_draft, workspace.id, flow.id).document)  # raises when it is broken
-        for flow in flows
+        flow.id: load_document(store.read_now(get_draft, workspace_id, flow.id).document)  # raises when it is broken
+        for flow in store.read_now(list_flows, workspace_id)
     }
 
 
@@ -249,10 +234,10 @@ def check(document: Document, walk: Walk) -> None:
     assert not broken, walk.story(f"the document: {broken}")
 
 
-def shows_what_is_stored(walk: Walk, database: Database, flow_id: str) -> None:
+def shows_what_is_stored(walk: Walk, terminal: Terminal, flow_id: str) -> None:
     """The Playground, opened anew, has the nodes of the draft; edits that were under way arrive first."""
     for _ in range(60):
-        stored = {node.id for node in drafts(database)[flow_id].nodes}
+        stored = {node.id for node in drafts(terminal)[flow_id].nodes}
         shown = set(walk.page.evaluate("[...document.querySelectorAll('[data-node]')].map(one => one.dataset.node)"))
         if shown == stored:
             return
@@ -260,31 +245,48 @@ def shows_what_is_stored(walk: Walk, database: Database, flow_id: str) -> None:
     raise AssertionError(walk.story(f"the canvas shows {sorted(shown)}, stored is {sorted(stored)}"))
 
 
-def test_whatever_is_pressed_there_is_a_next_thing_and_nothing_breaks(
-    browser: Browser, server: LiveServer, database: Database
+def walk_about(
+    terminal: Terminal, context: BrowserContext, seed: int, goes_on: Callable[[], bool], presses: int
 ) -> None:
-    print(f"seed {SEED}, {MINUTES:g} minutes")
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
-    context.set_default_timeout(30_000)
-    page = sign_in(context.new_page())
+    """Presses whatever is there, so often before each look at what is stored, as long as it goes on."""
+    print(f"seed {seed}")
     # every request to elsewhere is cut: pages never need one
-    context.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
-    walk = Walk(page, random.Random(SEED), f"/playground/{flow_id}")
+    own = (terminal.server.url, "data:", "blob:")
+    context.route(lambda url: not url.startswith(own), lambda route: route.abort())
+    page, flow_id = context.new_page(), terminal.made(FLOW)
+    walk = Walk(page, seed, f"/playground/{flow_id}")
     walk.begin()
-    end, presses = time.monotonic() + MINUTES * 60, 0
-    while time.monotonic() < end:
-        for _ in range(40):
+    while goes_on():
+        kept = {}
+        for _ in range(presses):
             walk.step()
-            presses += 1
-            kept = drafts(database)
+            kept = drafts(terminal)
             for document in kept.values():
                 check(document, walk)
         if flow_id not in kept:  # it was deleted on the way
-            flow_id = server.run("flows", "import", "-", stdin=json.dumps(FLOW)).stdout.strip()
+            flow_id = terminal.made(FLOW)
             walk.home = f"/playground/{flow_id}"
         walk.begin()
-        shows_what_is_stored(walk, database, flow_id)
+        shows_what_is_stored(walk, terminal, flow_id)
     walk.look()
-    print(f"{presses} presses: {dict(walk.counted)}")
-    context.close()
+    print(f"presses: {dict(walk.counted)}")
+    page.close()
+    context.unroute_all()
+
+
+def test_a_short_way_of_presses_leads_nowhere_wrong(context: BrowserContext, terminal: Terminal) -> None:
+    rounds = iter([True, False])
+    walk_about(terminal, context, 7, lambda: next(rounds), presses=30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(int(MINUTES * 60) + 300)
+def test_whatever_is_pressed_there_is_a_next_thing_and_nothing_breaks(browser: Browser, tmp_path: Path) -> None:
+    """Nothing leaves this machine: outbound calls go to a proxy that is not there. Jobs are not counted."""
+    env = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9", "FLOWPORT_PLAN": "enterprise"}
+    with live_server(tmp_path / "data", env=env) as server:
+        terminal, context = Terminal(server), new_window(browser, server)
+        let_in(context, server, terminal.sign_in())
+        end = time.monotonic() + MINUTES * 60
+        walk_about(terminal, context, SEED, lambda: time.monotonic() < end, presses=40)
+        context.close()

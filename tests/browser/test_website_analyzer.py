@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.test_inspector import drag
-from tests.live_server import LiveServer
+from tests.live.caller import Terminal
 
 pytestmark = pytest.mark.browser
 
@@ -169,8 +167,8 @@ BROKEN = {
 }
 
 
-def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, server: LiveServer) -> None:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(BROKEN)).stdout.strip()
+def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, terminal: Terminal) -> None:
+    flow_id = terminal.made(BROKEN)
     page.set_viewport_size({"width": 390, "height": 844})
     opened(page, flow_id)
     step = page.locator("[data-step=page_scraper]")

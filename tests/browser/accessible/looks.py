@@ -1,0 +1,61 @@
+"""How a page is looked at by axe: light and dark, on a desktop's window and on a telephone's.
+
+axe-core comes with the package axe-playwright-python (axe-core is under the MPL 2.0; it is used by these tests only).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, ViewportSize
+
+DESK: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+#: axe takes a button's z-index of its own, which Quasar gives it, for one that lifts its text out of an open dialog.
+STILL = """
+*, *::before, *::after { transition: none !important; animation: none !important; }
+.q-btn__content { z-index: auto !important; }
+"""
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+#: How a page is looked at, and the rules that count (None: all of them).
+LOOKS: list[tuple[ViewportSize, Literal["light", "dark"], list[str] | None]] = [
+    (DESK, "light", None),
+    (DESK, "dark", OF_COLOURS),
+    (PHONE, "dark", None),
+]
+RUN_AXE = """async rules => {
+    const found = await axe.run(document, {resultTypes: ['violations'], preload: false, ...(rules && {runOnly: rules})});
+    return found.violations.flatMap(rule => rule.nodes.map(node =>
+        `${rule.id}: ${node.target.join(' ')} | ${node.html.slice(0, 160)} | ${(node.failureSummary || '').slice(0, 300)}`));
+}"""
+#: Two frames after the window changed its size or its colours everything is drawn.
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds in both themes and both sizes, without opening the page again. In another theme only colours differ."""
+    page.add_style_tag(content=STILL)
+    page.evaluate(AXE_SCRIPT)
+    found: list[str] = []
+    for size, scheme, rules in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(DRAWN)
+        found += [f"{scheme} {size['width']}: {finding}" for finding in page.evaluate(RUN_AXE, rules)]
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    return found
+
+
+def check(found: list[str]) -> None:
+    assert not found, "\n".join(found)
+
+
+def open_page(page: Page, path: str) -> None:
+    page.goto(path)
+    page.get_by_role("heading", level=1).first.wait_for()
+    if path.startswith("/monitoring"):
+        page.wait_for_function(
+            "() => document.querySelectorAll('.fp-tile').length || document.querySelector('.fp-empty')"
+        )

@@ -1,0 +1,115 @@
+"""axe finds nothing from the set-up link to pages with nothing in them yet, and where strangers may be."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from engine.actions.links import link_path, new_setup_token
+from tests.browser.accessible.looks import check, findings, open_page
+from tests.browser.conftest import let_in
+from tests.live.caller import Terminal
+from tests.live_server import PASSWORD, LiveServer
+from ui.look.plain_pages import open_link_page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def set_up_path(terminal: Terminal) -> str:
+    return link_path(terminal.store.write_now(new_setup_token, terminal.workspace_id))
+
+
+@pytest.fixture(scope="module")
+def owner(page: Page, set_up_path: str) -> Page:
+    """The page, signed in as the owner who was just set up."""
+    page.goto(set_up_path)
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("E-mail").fill("ada@first-visit.example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Make my account").click()
+    page.wait_for_url(lambda url: "/setup/" not in url)
+    return page
+
+
+def test_axe_finds_what_is_wrong(page: Page) -> None:
+    """Or the tests below say nothing."""
+    page.set_content("<html><body><img src='data:,'><p style='color:#bbb;background:#fff'>Faint</p></body></html>")
+    rules = {finding.split(": ")[1] for finding in findings(page)}
+
+    assert rules >= {"image-alt", "color-contrast", "html-has-lang", "document-title"}
+
+
+def test_the_set_up_link_and_what_leads_to_it(page: Page, set_up_path: str) -> None:
+    # What a stranger sees while the server has no owner: this server has one, so that the page is given to the browser here.
+    page.route("**/nobody-yet", lambda route: route.fulfill(body=open_link_page(), content_type="text/html"))
+    page.goto("/nobody-yet")
+    page.unroute("**/nobody-yet")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    found = findings(page)
+    page.goto(set_up_path)
+    found += findings(page)
+
+    check(found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/start",
+        "/flows",
+        "/templates",
+        "/jobs",
+        "/jobs?tab=refused",
+        "/monitoring",
+        "/settings/keys",
+        "/settings/models",
+    ],
+)
+def test_a_page_with_nothing_in_it_yet(owner: Page, path: str) -> None:
+    open_page(owner, path)
+
+    check(findings(owner))
+
+
+def test_signing_in(stranger: Page) -> None:
+    stranger.goto("/sign-in")
+    found = findings(stranger)
+    stranger.get_by_label("E-mail").fill("nobody@example.com")
+    stranger.get_by_label("Password").fill("not the password")
+    stranger.get_by_role("button", name="Sign in").click()
+    stranger.get_by_role("alert").wait_for()
+    found += findings(stranger)
+
+    check(found)
+
+
+def test_an_invitation_and_a_new_password(stranger: Page, server: LiveServer, owner: Page) -> None:
+    open_page(owner, "/settings/team")
+    owner.get_by_role("button", name="Invite somebody").click()
+    owner.get_by_label("E-mail address").fill("eve@example.com")
+    found = findings(owner)
+    owner.get_by_role("button", name="Make the link").click()
+    link = owner.locator(".fp-reveal-key")
+    link.wait_for()
+    found += findings(owner)
+    for path in (link.inner_text(), f"{server.url}/invite/unknown", f"{server.url}/sign-in?ended=1"):
+        stranger.goto(path)
+        found += findings(stranger)
+    owner.goto("/change-password")
+    found += findings(owner)
+
+    check(found)
+
+
+def test_the_pages_of_the_servers_owner(window: BrowserContext, server: LiveServer, owner: Page) -> None:
+    """The owner of the first workspace looks after the server."""
+    (mine,) = (cookie for cookie in window.cookies() if cookie.get("httpOnly"))
+    let_in(window, server, Terminal(server).sign_in())
+    found = []
+    for path in ("/settings/data", "/settings/server", "/settings/about"):
+        open_page(owner, path)
+        found += [f"{path}: {finding}" for finding in findings(owner)]
+    let_in(window, server, str(mine.get("value")))
+
+    check(found)
