@@ -1,4 +1,7 @@
-"""An accepted job is never lost, never ends twice and never runs a finished step again, whoever is killed (security.md L1-L3)."""
+"""An accepted job is never lost, never ends twice and never runs a finished step again, whoever is killed (security.md L1-L3).
+
+`make test` shows the same with one kill of each kind: tests/live/test_endings.py.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pytest
 from tests.chaos.kills import Chaos
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(400)
 def test_60_jobs_survive_4_kills(tmp_path: Path) -> None:
     Chaos(tmp_path, jobs=60, kills=4, seconds=120).run()

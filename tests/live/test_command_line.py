@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.factories import greeting
-from tests.live.caller import Terminal
-from tests.live_server import LiveServer
+from tests.live_server import ROOT, LiveServer
+from tests.one_command import run_command
 
 COMMANDS = {
     "flows list": ("flows", "list"),
@@ -47,15 +47,15 @@ BAD_FILES = {
 }
 
 
-def test_bad_files_beside_a_running_server_are_refused_with_every_problem_and_nothing_is_stored(server):
+def test_bad_files_beside_a_running_server_are_refused_with_every_problem_and_nothing_is_stored(terminal):
     for name, (text, codes) in BAD_FILES.items():
-        said = server.run("flows", "import", "-", "--json", stdin=text, check=False)
+        said = terminal.run("flows", "import", "-", "--json", stdin=text, check=False)
         assert said.returncode == 1, name
         answer = json.loads(said.stdout)
         assert answer["flow_id"] is None, name
         assert {problem["code"] for problem in answer["problems"]} == codes, name
         assert all(problem["message"] in said.stderr for problem in answer["problems"]), name
-    assert server.run("flows", "list", "--json").stdout.strip() == "[]"
+    assert terminal.run("flows", "list", "--json").stdout.strip() == "[]"
 
 
 def check_value(name: str, stdout: str) -> None:
@@ -72,35 +72,25 @@ def test_commands_work_on_an_empty_folder_with_no_server(tmp_path):
     def run(item: tuple[str, tuple[str, ...]]) -> None:
         name, command = item
         empty = LiveServer(tmp_path / name.replace(" ", "_") / "deep" / "data")
-        said = empty.run(*command)
-        check_value(name, said.stdout)
+        check_value(name, empty.run(*command).stdout)
         assert (empty.data / "flowport.db").exists()
 
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(run, [(name, COMMANDS[name]) for name in ("flows list", "keys create", "models add")]))
+    for name in ("flows list", "keys create", "models add"):
+        run((name, COMMANDS[name]))
 
 
-def test_commands_work_beside_a_running_server_even_at_once(server):
+def test_commands_work_beside_a_running_server_even_at_once(terminal):
+    """Each in a process of its own."""
+
     def run(item: tuple[str, tuple[str, ...]]) -> None:
-        check_value(item[0], server.run(*item[1]).stdout)
+        name, command = item
+        where = ("--workspace", terminal.workspace_id)
+        ended = run_command((*command, *where), stdin=b"", environment=terminal.server.environment(), folder=ROOT)
+        assert ended.returncode == 0, ended.stderr
+        check_value(name, ended.stdout.decode())
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(run, COMMANDS.items()))
-
-
-def test_a_flow_made_before_the_server_ever_ran_is_live_when_it_starts(tmp_path):
-    """Import, deploy and a key on an empty folder; then the server."""
-    server = LiveServer(tmp_path / "data")
-    terminal = Terminal(server)
-    flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
-    assert terminal.value("flows", "deploy", flow_id).endswith(f"/public/v1/flows/execute/{flow_id}")
-    caller = terminal.caller()
-    try:
-        server.start(owner=False)
-        assert caller.run(flow_id, {"name": "Ada"})["result"] == {"output": "Hello Ada"}
-        assert "Set-up link: " in server.log()
-    finally:
-        assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

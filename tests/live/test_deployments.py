@@ -44,7 +44,7 @@ def said(caller, flow_id: str, **headers: str) -> str:
     return job["result"]["output"]
 
 
-def test_undeployed_calls_get_404_job_urls_answer_and_the_same_url_comes_back(server, terminal, caller, greet):
+def test_undeployed_calls_get_404_job_urls_answer_and_the_same_url_comes_back(terminal, caller, greet):
     job_id = caller.accepted(greet, {"name": "Ada"})
     before = caller.ended(job_id)
     terminal.do("flows", "undeploy", greet)
@@ -52,7 +52,7 @@ def test_undeployed_calls_get_404_job_urls_answer_and_the_same_url_comes_back(se
     refused = caller.submit(greet, {"name": "Ada"})
     assert (refused.status_code, refused.json()["code"]) == (404, "flow_not_deployed")
     assert caller.job(job_id) == before
-    assert "Undeployed" in server.run("flows", "list").stdout
+    assert "Undeployed" in terminal.run("flows", "list").stdout
     assert greet not in {flow["flow_id"] for flow in caller.request("GET", "/flows").json()["data"]}
 
     url = terminal.value("flows", "deploy", greet)
@@ -135,10 +135,10 @@ def test_a_flows_own_time_limit_shows_in_its_jobs(store, owner, terminal, caller
     assert caller.ended(job_id)["status"] == "completed"
 
 
-def test_a_flow_that_cannot_be_deployed_says_why_and_stays_as_it_was(server, terminal, caller):
+def test_a_flow_that_cannot_be_deployed_says_why_and_stays_as_it_was(terminal, caller):
     alone = {"format": 1, "title": "Alone", "nodes": [], "edges": []}
-    flow_id = json.loads(server.run("flows", "import", "-", "--json", stdin=json.dumps(alone)).stdout)["flow_id"]
-    refused = server.run("flows", "deploy", flow_id, check=False)
+    flow_id = json.loads(terminal.run("flows", "import", "-", "--json", stdin=json.dumps(alone)).stdout)["flow_id"]
+    refused = terminal.run("flows", "deploy", flow_id, check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert {"no_api_input", "no_processing_node"} <= set(refused.stderr.replace(":", " ").split())
     assert caller.submit(flow_id, {}).json()["code"] == "flow_not_deployed"

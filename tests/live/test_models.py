@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import update
 
 from engine.actions.connections import set_price
+from storage.models import Connection
 from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Terminal
-from tests.live_server import LiveServer, live_server
+from tests.stand_ins.local_server import Places
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 KEY = "sk-canary-4f1d6a0b9c7e2358"
@@ -20,29 +23,22 @@ FACTS = (
     {"name": "city", "type": "string", "required": True},
     {"name": "people", "type": "integer", "required": True},
 )
-NOBODY_KNOWS = "http://models.example.com/v1"
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer(key=KEY) as running:
+def model(places: Places) -> Iterator[OpenAIServer]:
+    with OpenAIServer(key=KEY).at_place(places) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, model) -> Iterator[LiveServer]:
-    """The model server is allowed as an address inside, and is the proxy through which the public web is reached."""
-    env = {
-        "FLOWPORT_OUTBOUND_ALLOW": model.origin.removeprefix("http://"),
-        "FLOWPORT_OUTBOUND_PROXY": model.origin,
-    }
-    with live_server(tmp_path_factory.mktemp("models") / "data", owner=False, env=env) as running:
-        terminal = Terminal(running)
-        add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
-        assert terminal.value("models", "add", "box", *add, model.url, stdin=KEY) == "box"
-        assert terminal.value("models", "add", "far", *add, NOBODY_KNOWS, stdin=KEY) == "far"
-        yield running
-        assert "Traceback" not in running.log(), running.log()
+@pytest.fixture(scope="module", autouse=True)
+def _connections(terminal: Terminal, model: OpenAIServer) -> None:
+    """`box` is a model of this machine; `far` stands in for one elsewhere, whose price nobody knows."""
+    add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
+    for name in ("box", "far"):
+        assert terminal.value("models", "add", name, *add, model.url, stdin=KEY) == name
+    far = update(Connection).where(Connection.workspace_id == terminal.workspace_id, Connection.name == "far")
+    terminal.store.write_now(lambda session: session.execute(far.values(local=False)))
 
 
 @pytest.fixture(autouse=True)
@@ -96,11 +92,18 @@ def test_the_text_of_a_model_arrives_in_the_events(terminal, caller, model):
 
 
 def test_text_goes_out_while_the_model_still_writes_and_a_replay_tells_the_same(terminal, caller, model):
-    model.say(Said("one two three four five six", pause=0.4))
+    go_on, words = threading.Semaphore(0), iter(range(5))
+
+    def after_a_word() -> None:
+        if next(words, None) is not None:
+            go_on.acquire(timeout=60)
+
+    model.say(Said("one two three four five six", between=after_a_word))
     job_id = caller.accepted(ask(terminal, "box:small-model"), {"topic": "Oslo"})
-    live = caller.events(job_id)
+    # The model writes its next word once the last one has come out at the other end; the last waits for the end of the step.
+    live = caller.events(job_id, each=lambda name: name == "step.delta" and go_on.release())
     names = [name for _, name, _ in live]
-    assert names.count("step.delta") >= 3, names
+    assert names.count("step.delta") == 6, names
     assert names[-3:] == ["step.delta", "step.completed", "job.completed"]
     assert caller.events(job_id) == live
     half = live[len(live) // 2][0]
@@ -108,7 +111,7 @@ def test_text_goes_out_while_the_model_still_writes_and_a_replay_tells_the_same(
 
 
 def test_a_key_that_is_spelled_over_many_events_is_in_none(terminal, caller, model):
-    model.say(Said(f"My key is {KEY[:9]} {KEY[9:]} or {KEY} indeed.", pause=0.2))
+    model.say(Said(f"My key is {KEY[:9]} {KEY[9:]} or {KEY} indeed.", pause=0.15))
     job = caller.run(ask(terminal, "box:small-model"), {"topic": "keys"})
     texts = [data["text"] for _, name, data in caller.events(job["job_id"]) if name == "step.delta"]
     assert KEY not in "".join(texts)
@@ -129,7 +132,6 @@ def test_an_unknown_price_is_unknown_and_an_own_price_counts(terminal, caller, m
     flow_id = ask(terminal, "far:small-model")
     job = caller.run(flow_id, {"topic": "Oslo"})
     assert job["status"] == "completed", job
-    assert model.last.target.startswith(NOBODY_KNOWS)
     assert job["usage"] == {"cost_usd": None, "input_tokens": 12, "output_tokens": 7, "model_calls": 1}
 
     terminal.store.write_now(set_price, terminal.owner, "far", "small-model", 1_000_000_000, 2_000_000_000)
@@ -168,18 +170,18 @@ def test_a_connection_that_is_gone_is_told(terminal, caller, model):
     assert "short" in job["error"]["message"]
 
 
-def test_an_export_and_the_lists_of_the_terminal_know_no_key(server, terminal):
+def test_an_export_and_the_lists_of_the_terminal_know_no_key(terminal):
     flow_id = ask(terminal, "box:small-model")
     for command in (("flows", "export", flow_id), ("models", "list", "--json")):
-        said = server.run(*command)
+        said = terminal.run(*command)
         assert "box" in said.stdout
         assert KEY not in said.stdout + said.stderr
 
 
-def test_flows_run_at_the_terminal_uses_the_connections_of_the_folder(server, model):
+def test_flows_run_at_the_terminal_uses_the_connections_of_the_folder(terminal, model):
     model.say("From the terminal.")
     file = json.dumps(flows.one_node(flows.prompt("box:small-model"), TOPIC))
-    said = server.run("flows", "run", "-", "--input", '{"topic": "Oslo"}', stdin=file)
+    said = terminal.run("flows", "run", "-", "--input", '{"topic": "Oslo"}', stdin=file)
     assert json.loads(said.stdout) == {"output": "From the terminal."}
     assert KEY not in said.stdout + said.stderr
 

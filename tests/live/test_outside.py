@@ -84,19 +84,15 @@ def test_a_job_that_has_ended_cannot_be_cancelled(caller, fetch, site):
     assert caller.job(job["job_id"]) == job
 
 
-def test_a_node_that_takes_too_long_fails_in_time_and_hangs_up(terminal, caller, site):
-    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=2), flows.URL))
+def test_a_node_that_takes_too_long_is_tried_again_as_often_as_is_said_and_hangs_up(terminal, caller, site):
+    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=3, retries=1), flows.URL))
     job = caller.run(flow_id, {"url": site.hold("slow-node")})
     assert (job["status"], job["error"]["code"], job["error"]["node_id"]) == ("failed", "timeout", "http_request")
-    assert 2 <= job["execution_time_seconds"] < 20
-    wait_until(lambda: "slow-node" in site.hung_up, "the outbound call goes on")
-
-
-def test_a_nodes_retries_come_to_an_end(terminal, caller, site):
-    flow_id = terminal.flow(flows.one_node(flows.fetch(timeout_seconds=2, retries=1), flows.URL))
-    job = caller.run(flow_id, {"url": site.hold("slow-again")})
-    assert (job["status"], job["error"]["code"], job["error"]["attempts"]) == ("failed", "timeout", 2)
-    assert site.hits("/hold/slow-again") == 2
+    assert job["error"]["attempts"] == 2
+    assert job["execution_time_seconds"] >= 6, "each try has its whole time"
+    asked = site.hits("/hold/slow-node")
+    assert asked <= 2
+    wait_until(lambda: site.hung_up.count("slow-node") == asked, "the outbound calls go on")
 
 
 def test_a_node_may_be_skipped_or_replaced_when_it_fails(terminal, caller, site):
@@ -109,5 +105,6 @@ def test_a_node_may_be_skipped_or_replaced_when_it_fails(terminal, caller, site)
 def test_a_job_ends_at_its_callers_deadline(caller, fetch, site):
     job = caller.run(fetch, {"url": site.hold("deadline")}, Cancel_After="3")
     assert (job["status"], job["error"]["code"]) == ("failed", "timeout")
-    assert 3 <= job["execution_time_seconds"] < 20
-    wait_until(lambda: "deadline" in site.hung_up, "the outbound call goes on")
+    assert job["execution_time_seconds"] >= 3
+    asked = site.hits("/hold/deadline")
+    wait_until(lambda: site.hung_up.count("deadline") == asked, "the outbound call goes on")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.live import flows
 from tests.live.caller import ENDED, Caller, Terminal
-from tests.live_server import LiveServer, live_server
+from tests.stand_ins.local_server import Places
 from tests.stand_ins.openai_server import OpenAIServer, Said
 from tests.stand_ins.thirty_pages import page, thirty_pages
 from tests.stand_ins.web_site import Page, WebSite
@@ -31,21 +31,16 @@ def described(body: dict[str, Any]) -> Said:
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
+def model(places: Places) -> Iterator[OpenAIServer]:
+    with OpenAIServer().at_place(places) as running:
         running.answer_with = described
         yield running
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, model: OpenAIServer) -> Iterator[LiveServer]:
-    """Flows may reach this machine, at any port: each test has a site of its own."""
-    data = tmp_path_factory.mktemp("analyzer") / "data"
-    with live_server(data, owner=False, env={"FLOWPORT_OUTBOUND_ALLOW": "127.0.0.1"}) as running:
-        add = ("--provider", "openai_compatible", "--base-url", model.url)
-        assert Terminal(running).value("models", "add", "box", *add) == "box"
-        yield running
-        assert "Traceback" not in running.log(), running.log()
+@pytest.fixture(scope="module", autouse=True)
+def _connection(terminal: Terminal, model: OpenAIServer) -> None:
+    add = ("--provider", "openai_compatible", "--base-url", model.url)
+    assert terminal.value("models", "add", "box", *add) == "box"
 
 
 def analyzer(depth: int, *, delay: float = 0.0, model: str = "simulated") -> dict[str, Any]:
@@ -59,7 +54,7 @@ def analyzer(depth: int, *, delay: float = 0.0, model: str = "simulated") -> dic
 
 
 @contextmanager
-def site_of_thirty(*links: str) -> Iterator[tuple[WebSite, list[str]]]:
+def site_of_thirty(places: Places, *links: str) -> Iterator[tuple[WebSite, list[str]]]:
     """The site, each page named by its path and answering at another speed, and the paths in their order. `links`: on each."""
     pages, order = thirty_pages()
     drawn: dict[str, str | bytes | Page] = {}
@@ -68,7 +63,7 @@ def site_of_thirty(*links: str) -> Iterator[tuple[WebSite, list[str]]]:
         text += "".join(f'<a href="{link}">Our friends</a>' for link in links)
         drawn[path] = Page(text, delay=0.03 * (number % 3))
     drawn["/robots.txt"] = Page("", 404)
-    with WebSite(drawn) as site:
+    with WebSite(drawn).at_place(places) as site:
         yield site, order
 
 
@@ -78,9 +73,10 @@ def paths_of(site: WebSite, job: dict[str, Any]) -> list[str]:
     return [one["url"].removeprefix(site.origin) for one in job["result"]["pages"]]
 
 
-def test_every_page_is_described_in_order_and_a_broken_one_is_told(terminal, caller, model):
+def test_every_page_is_described_in_order_and_a_broken_one_is_told(terminal, caller, model, places):
     broken, closed = "/s3/t2/leaf11", ("/s0/t0/leaf0", "/s0/t0/leaf12")
-    with WebSite({"/": page()}) as elsewhere, site_of_thirty(elsewhere.at("/")) as (site, order):
+    elsewhere = WebSite({"/": page()}).at_place(places)
+    with elsewhere, site_of_thirty(places, elsewhere.at("/")) as (site, order):
         site.pages |= {
             broken: Page("busy", 500),
             "/robots.txt": Page("User-agent: *\nDisallow: /s0/t0/", content_type="text/plain"),
@@ -104,8 +100,8 @@ def test_every_page_is_described_in_order_and_a_broken_one_is_told(terminal, cal
 
 
 @pytest.mark.parametrize(("depth", "count"), [(1, 5), (2, 17), (3, 30)])
-def test_depth_counts_links_from_the_start_page(terminal, caller, depth, count):
-    with site_of_thirty() as (site, order):
+def test_depth_counts_links_from_the_start_page(terminal, caller, places, depth, count):
+    with site_of_thirty(places) as (site, order):
         job = caller.run(terminal.flow(analyzer(depth)), {"url": site.at("/")})
         assert paths_of(site, job) == order[:count]
         assert job["result"]["pages_found"] == job["result"]["pages_read"] == count
@@ -113,9 +109,9 @@ def test_depth_counts_links_from_the_start_page(terminal, caller, depth, count):
         assert job["simulated"] is True
 
 
-def test_the_delay_is_kept_between_the_requests_of_the_search(terminal, caller):
+def test_the_delay_is_kept_between_the_requests_of_the_search(terminal, caller, places):
     delay = 0.15
-    with site_of_thirty() as (site, order):
+    with site_of_thirty(places) as (site, order):
         begun = time.time()
         job = caller.run(terminal.flow(analyzer(1, delay=delay)), {"url": site.at("/")})
         assert paths_of(site, job) == order[:5]
@@ -123,7 +119,7 @@ def test_the_delay_is_kept_between_the_requests_of_the_search(terminal, caller):
         assert [at >= number * delay for number, at in enumerate(asked[:5])] == [True] * 5, asked
 
 
-def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, caller, model):
+def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, caller, model, places):
     """Past a Prompt, a Text Template of either kind and the result: every character is as it came."""
     told = "{{ page_scraper.out.text }} | {{ prompt.out }}"
     nodes = [
@@ -143,7 +139,8 @@ def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, calle
     ]
     flow_id = terminal.flow(flows.in_a_row(nodes, flows.URL, {"name": "word", "type": "string"}))
     model.say(f"I say {ODD}")
-    with WebSite({"/": f"<!doctype html><title>T</title><main><p>A page says {ODD}</p></main>"}) as site:
+    said = {"/": f"<!doctype html><title>T</title><main><p>A page says {ODD}</p></main>"}
+    with WebSite(said).at_place(places) as site:
         job = caller.run(flow_id, {"url": site.at("/"), "word": f"A caller says {ODD}"})
     assert job["result"] == {"output": f"A page says {ODD} | I say {ODD} | A caller says {ODD}"}
     assert model.asked[-1]["messages"][-1]["content"] == f"A page says {ODD} A caller says {ODD}"
@@ -151,7 +148,7 @@ def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, calle
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_a_hundred_pages_with_all_settings_as_they_are(terminal, caller: Caller):
+def test_a_hundred_pages_with_all_settings_as_they_are(terminal, caller: Caller, places: Places):
     """Takes about two minutes: the search leaves a second between two pages, and the list is gone through one by one."""
     nodes = [
         {"id": "map", "type": "website_mapper", "inputs": {"url": "{{ api_input.out.url }}"}},
@@ -168,7 +165,8 @@ def test_a_hundred_pages_with_all_settings_as_they_are(terminal, caller: Caller)
     ]
     paths = [f"/page/{number}" for number in range(99)]
     home = page(*paths, more="<h1>Home</h1>")
-    with WebSite({"/": home, **{path: page("/", more=f"<h1>Page {path}</h1>") for path in paths}}) as site:
+    pages = {"/": home, **{path: page("/", more=f"<h1>Page {path}</h1>") for path in paths}}
+    with WebSite(pages).at_place(places) as site:
         begun = time.monotonic()
         job_id = caller.accepted(terminal.flow(flows.in_a_row(nodes, flows.URL)), {"url": site.at("/")})
         while (job := caller.job(job_id))["status"] not in ENDED:
