@@ -50,6 +50,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory, places: Places) -> I
     (folder / "metrics-token").write_text(METRICS_TOKEN)
     env = {
         "FLOWPORT_OUTBOUND_ALLOW": places.allow,
+        "FLOWPORT_WEBHOOK_ALLOW": places.allow,
         "FLOWPORT_METRICS_TOKEN_FILE": str(folder / "metrics-token"),
     }
     with live_server(folder / "data", env=env) as running:

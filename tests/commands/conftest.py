@@ -1,9 +1,10 @@
-"""Runs `app.py` as a person would: another process on a data folder of its own."""
+"""Runs commands of `app.py` as a person would, on a data folder of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.factories import greeting
-from tests.one_command import run_command
+from tests.one_command import run_command, run_here
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -49,18 +50,36 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """A folder that does not exist yet."""
+    """The data folder of the test's own commands."""
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Path:
+    """A data folder that the first command made: copying it is cheaper than making it anew."""
+    folder = tmp_path_factory.mktemp("made") / "data"
+    environment = clean_environment()
+    ended = run_here(["flows", "list", "--data", str(folder)], stdin=b"", environment=environment, folder=folder.parent)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
 @pytest.fixture
-def command(data) -> Command:
-    """`command("flows", "list")` runs it on the data folder."""
+def new_folder() -> None:
+    """For tests whose first command makes the data folder; otherwise it was used before."""
+
+
+@pytest.fixture
+def command(data, made_once, request) -> Command:
+    """`command("flows", "list")` runs it on the data folder: in this process, except for the one that never ends there."""
+    if "new_folder" not in request.fixturenames:
+        shutil.copytree(made_once, data)
 
     def run(*arguments: object, stdin: str | bytes = "", folder: bool = True, **environment: str) -> Said:
         given = stdin.encode() if isinstance(stdin, str) else stdin
         where = ["--data", str(data)] if folder else []
-        done = run_command(
+        start = run_command if arguments[:1] == ("serve",) else run_here
+        done = start(
             [*map(str, arguments), *where],
             stdin=given,
             environment=clean_environment(**environment),

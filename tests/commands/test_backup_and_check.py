@@ -6,9 +6,18 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
+from engine.actions.deployments import deploy
+from engine.actions.flows import import_flow
+from engine.actions.jobs import submit
+from engine.actions.principal import command_line
+from engine.jobs.accept import Caller
 from engine.vault.backups import backups_folder, new_name, write_backup
 from storage.database import open_database
+from storage.job_changes import claim_job
+from storage.jobs import get_job
+from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
+from tests.factories import as_bytes, greeting
 
 GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
 #: Nobody listens there: what is outside cannot be reached, at once.
@@ -41,6 +50,33 @@ def test_a_backup_is_restored_and_checked(command: Command, data: Path, tmp_path
     assert key[:8] in command("keys", "list").out
 
 
+def test_jobs_that_had_not_ended_go_on_after_a_restore_and_a_wrong_passphrase_leaves_nothing(
+    command: Command, data: Path, tmp_path: Path
+):
+    database = open_database(data)
+    workspace = database.read_now(find_first_workspace)
+    assert workspace is not None
+    owner = command_line(workspace.id)
+    flow_id = database.write_now(import_flow, owner, as_bytes(greeting())).flow_id
+    database.write_now(deploy, owner, flow_id)
+    caller = Caller(workspace.id, None, "live", "Shop", "fp_live_", flow_ids=None, concurrency=None, monthly=None)
+    job_id = database.write_now(submit, caller, flow_id, {"name": "Ada"}).job_id
+    database.write_now(claim_job, "boot_test", job_id)
+    database.close()
+    assert command("backup", tmp_path / "one.fpbackup", **GIVEN).code == 0
+    data.rename(tmp_path / "lost")
+
+    refused = command("restore", tmp_path / "one.fpbackup", FLOWPORT_BACKUP_PASSPHRASE="wrong one")
+    assert refused.code == 1
+    assert "The passphrase is wrong" in refused.err
+    assert not list(data.glob("*"))
+    done = command("restore", tmp_path / "one.fpbackup", **GIVEN)
+    assert "1 jobs that were running go on" in done.err
+    database = open_database(data)
+    assert database.read_now(get_job, workspace.id, job_id).status == "queued"
+    database.close()
+
+
 def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Command, data: Path, tmp_path: Path):
     database = open_database(data)
     target = backups_folder(data) / new_name("nightly", 1_764_000_000_000)
@@ -54,7 +90,9 @@ def test_a_nightly_backup_without_a_passphrase_needs_the_old_key(command: Comman
     assert (data / "secret.key").read_text() == (tmp_path / "old" / "secret.key").read_text()
 
 
-def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(command: Command, data: Path):
+def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
+    new_folder: None, command: Command, data: Path
+):
     assert "no Flowport in" in command("check").err
     command("keys", "list")
     fine = command("check", "--json", **CLOSED)

@@ -99,7 +99,7 @@ def test_a_cycle_names_its_nodes(command):
     assert "set_fields" in said.err
 
 
-def test_import_prints_the_id_and_makes_version_1_named_after_the_file(command, flow_file):
+def test_import_prints_the_id_and_makes_version_1_named_after_the_file(new_folder, command, flow_file):
     flow_id = command("flows", "import", flow_file).value
     (flow,) = command("flows", "list", "--json").json
     assert flow == {
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_there_is_refused(command):
     assert "nowhere.json" in said.err
 
 
-def test_run_prints_the_result_and_touches_no_data_folder(command, flow_file, data):
+def test_run_prints_the_result_and_touches_no_data_folder(new_folder, command, flow_file, data):
     said = command("flows", "run", flow_file, "--input", '{"name": "Ada"}')
     assert said.json == {"output": "Hello Ada"}
     assert "Greet: completed" in said.err

@@ -6,7 +6,9 @@ import socket
 import stat
 import subprocess
 import sys
-import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -14,14 +16,20 @@ from nicegui import __version__ as nicegui_version
 
 from tests.commands.conftest import APP, clean_environment
 from tests.factories import greeting
-from tests.live_server import EMAIL, PASSWORD, LiveServer, free_port, live_server
+from tests.live.caller import Caller, Terminal
+from tests.live_server import EMAIL, PASSWORD, LiveServer, free_port
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(shared_server) -> LiveServer:
     """A running server that has an owner."""
-    with live_server(tmp_path_factory.mktemp("serve") / "data") as running:
-        yield running
+    return shared_server
+
+
+@pytest.fixture
+def terminal(server) -> Terminal:
+    """The owner of a workspace of the test's own."""
+    return Terminal.new(server)
 
 
 @pytest.fixture
@@ -41,16 +49,6 @@ def call(server: LiveServer, flow_id: str, key: str, body: object = None, **head
     )
 
 
-def deployed(server: LiveServer) -> str:
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(greeting())).stdout.strip()
-    server.run("flows", "deploy", flow_id)
-    return flow_id
-
-
-def a_key(server: LiveServer) -> str:
-    return server.run("keys", "create", "--label", "Shop", "--environment", "live").stdout.strip()
-
-
 def start_another(data, port: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(APP), "serve", "--port", str(port), "--data", str(data)],
@@ -62,33 +60,35 @@ def start_another(data, port: int) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_commands_beside_a_running_server_count_for_the_next_request(server):
-    flow_id, key = deployed(server), a_key(server)
+def test_commands_beside_a_running_server_count_for_the_next_request(server, terminal):
+    flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
+    terminal.value("flows", "deploy", flow_id)
+    key = terminal.value("keys", "create", "--label", "Shop", "--environment", "live")
     done = call(server, flow_id, key, prefer="wait=15")
     assert (done.status_code, done.json()["result"]) == (200, {"output": "Hello Ada"})
-    server.run("flows", "undeploy", flow_id)
+    terminal.do("flows", "undeploy", flow_id)
     assert call(server, flow_id, key).status_code == 404
-    server.run("flows", "deploy", flow_id)
+    terminal.value("flows", "deploy", flow_id)
     assert call(server, flow_id, key).status_code == 202
-    server.run("keys", "revoke", "-", stdin=key)
+    terminal.do("keys", "revoke", "-", stdin=key)
     assert call(server, flow_id, key).status_code == 401
 
 
-def test_a_plan_set_beside_a_running_server_counts_for_the_next_request(server):
-    flow_id, key = deployed(server), a_key(server)
-    server.run("plan", "set", "free", "--monthly", "1")
+def test_a_plan_set_beside_a_running_server_counts_for_the_next_request(server, terminal):
+    flow_id, key = terminal.flow(greeting()), terminal.caller().key
+    terminal.value("plan", "set", "free", "--monthly", "1")
     call(server, flow_id, key)
     refused = call(server, flow_id, key)
     assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
-    server.run("plan", "set", "pro")
+    terminal.value("plan", "set", "pro")
     assert call(server, flow_id, key).status_code == 202
 
 
-def test_deploy_beside_a_running_server_prints_the_url_that_answers(server):
-    flow_id = server.run("flows", "import", "-", stdin=json.dumps(greeting())).stdout.strip()
+def test_deploy_beside_a_running_server_prints_the_url_that_answers(server, terminal):
+    flow_id = terminal.made(greeting())
     environment = {"FLOWPORT_DATA": str(server.data)}
     done = subprocess.run(
-        [sys.executable, str(APP), "flows", "deploy", flow_id],
+        [sys.executable, str(APP), "flows", "deploy", flow_id, "--workspace", terminal.workspace_id],
         capture_output=True,
         text=True,
         env=clean_environment(**environment),
@@ -169,6 +169,19 @@ def test_a_socket_opens_only_for_a_page_of_this_server(server, origin, host, let
     assert (asked.status_code != 403) is let_in
 
 
+def test_a_page_at_a_foreign_name_says_why_it_does_not_work(server, terminal):
+    """To somebody who is signed in, since their browser's socket would be refused; and to a page that asks itself."""
+    seen = {"host": "evil.example:8080", "accept": "text/html", "cookie": f"flowport_session={terminal.sign_in()}"}
+    for path in ("/flows", "/address-refused?from=http://evil.example:8080"):
+        answer = httpx.get(f"{server.url}{path}", headers=seen)
+        assert answer.status_code == 403
+        for part in ("This address is not known to Flowport", "http://evil.example:8080", "FLOWPORT_ALLOWED_ORIGINS"):
+            assert part in answer.text
+    foreign = {"origin": "http://evil.example:8080"}
+    assert httpx.get(f"{server.url}/address-check", headers=foreign).status_code == 403
+    assert httpx.get(f"{server.url}/address-check", headers={"origin": server.url}).status_code == 204
+
+
 def test_a_head_without_end_is_refused_on_the_wire(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as caller:
         caller.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
@@ -195,38 +208,82 @@ def test_requests_sent_in_one_piece_are_all_answered(server):
             answer += piece
 
 
-def test_without_an_owner_one_set_up_link_is_printed_at_every_start(tmp_path):
-    links = []
-    server = LiveServer(tmp_path / "data")
-    for _ in range(2):
+@dataclass
+class Life:
+    """What became of a server from an empty folder to its second end."""
+
+    log: str = ""
+    first_job: dict[str, Any] = field(default_factory=dict)
+    kept_jobs: list[dict[str, Any]] = field(default_factory=list)
+    exits: list[int] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    more: int | None = None
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory) -> Life:
+    """Flow and key are made before the server ever ran; it is started, stopped with jobs under way, and started again."""
+    life, server = Life(), LiveServer(tmp_path_factory.mktemp("life") / "data")
+    terminal = Terminal(server)
+    flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
+    assert terminal.value("flows", "deploy", flow_id).endswith(f"/public/v1/flows/execute/{flow_id}")
+    caller = Caller(server.url, terminal.value("keys", "create", "--label", "Shop", "--environment", "live"))
+    try:
         server.start(owner=False)
-        assert server.stop() == 0
-        links = re.findall(rf"^Set-up link: (http://localhost:{server.port}/setup/\S+)$", server.log(), re.MULTILINE)
-    assert len(set(links)) == 2
-
-
-def test_sigterm_ends_everything_in_order_and_keeps_what_was_accepted(tmp_path):
-    with live_server(tmp_path / "data") as server:
-        flow_id, key = deployed(server), a_key(server)
-        job_ids = [call(server, flow_id, key).json()["job_id"] for _ in range(3)]
-        assert server.stop() == 0
-        assert "Traceback" not in server.log()
-        server.start()
-        for job_id in job_ids:
-            job = httpx.get(
-                f"{server.url}/public/v1/jobs/{job_id}?wait=20", headers={"authorization": f"Bearer {key}"}, timeout=30
-            ).json()
-            assert (job["status"], job["result"]) == ("completed", {"output": "Hello Ada"})
-
-
-def test_a_stopped_server_leaves_no_process_behind(tmp_path):
-    with live_server(tmp_path / "data") as server:
+        life.first_job = caller.run(flow_id, {"name": "Ada"})
+        accepted = [caller.accepted(flow_id, {"name": "Ada"}) for _ in range(3)]
         assert server.process is not None
         pid = server.process.pid
-        server.stop()
+        life.exits.append(server.stop())
         found = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
-        assert not [line for line in found.splitlines() if line.split()[0] == str(pid)]
-        assert not [line for line in found.splitlines() if str(server.data) in line]
+        life.left = [line for line in found.splitlines() if line.split()[0] == str(pid) or str(server.data) in line]
+        server.start(owner=False)
+        life.kept_jobs = [caller.ended(job_id) for job_id in accepted]
+        life.more = ends_well(server, lambda: caller.run(flow_id, {"name": "Ada"}))
+        life.exits.append(server.stop())
+    finally:
+        server.close_store()
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+    life.log = server.log().replace(str(server.port), "PORT")
+    return life
+
+
+def ends_well(server: LiveServer, meanwhile: Callable[[], object]) -> int:
+    """The exit code of an `app.py worker` beside the server, which was ready and was told to end."""
+    more = subprocess.Popen([sys.executable, str(APP), "worker"], env=server.environment(), stderr=subprocess.PIPE)
+    try:
+        assert more.stderr is not None
+        while b"is ready" not in (line := more.stderr.readline()):
+            assert line, "it ended before it was ready"
+        meanwhile()
+    finally:
+        more.terminate()
+        more.communicate(timeout=120)
+    return more.returncode
+
+
+def test_a_flow_made_before_the_server_ever_ran_is_live_when_it_starts(life):
+    assert (life.first_job["status"], life.first_job["result"]) == ("completed", {"output": "Hello Ada"})
+
+
+def test_without_an_owner_one_set_up_link_is_printed_at_every_start(life):
+    links = re.findall(r"^Set-up link: (http://localhost:PORT/setup/\S+)$", life.log, re.MULTILINE)
+    assert len(links) == len(set(links)) == 2
+
+
+def test_sigterm_ends_everything_in_order_and_keeps_what_was_accepted(life):
+    assert life.exits == [0, 0]
+    assert "Traceback" not in life.log
+    assert [(job["status"], job["result"]) for job in life.kept_jobs] == [("completed", {"output": "Hello Ada"})] * 3
+
+
+def test_a_stopped_server_leaves_no_process_behind(life):
+    assert life.left == []
+
+
+def test_a_worker_of_its_own_shares_the_queue_and_stops_at_sigterm(life):
+    assert life.more == 0
 
 
 def test_an_admin_without_a_password_file_is_refused_by_the_setting(tmp_path):
@@ -241,29 +298,6 @@ def test_an_admin_without_a_password_file_is_refused_by_the_setting(tmp_path):
     assert done.returncode == 1
     assert "FLOWPORT_ADMIN_PASSWORD_FILE" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_worker_of_its_own_runs_jobs_too(tmp_path):
-    """`app.py worker` beside a server shares its queue and stops at SIGTERM."""
-    with live_server(tmp_path / "data") as server:
-        more = subprocess.Popen(
-            [sys.executable, str(APP), "worker"],
-            env=server.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert more.stderr is not None
-            until = time.monotonic() + 30
-            line = b""
-            while b"is ready" not in line and time.monotonic() < until:
-                line = more.stderr.readline()
-            flow_id, key = deployed(server), a_key(server)
-            assert call(server, flow_id, key, prefer="wait=15").json()["status"] == "completed"
-        finally:
-            more.terminate()
-            _, _ = more.communicate(timeout=40)
-        assert more.returncode == 0
 
 
 def test_browsers_that_go_on_while_a_page_loads_leave_nothing_in_the_log(server, signed_in):

@@ -14,6 +14,7 @@ from engine.actions.members import join, set_up_owner
 from engine.errors import LinkNotValid
 from storage.database import open_database
 from tests.commands.conftest import APP, clean_environment
+from tests.one_command import run_command
 
 CANARY = "sk-canary-0123456789abcdef"
 
@@ -107,12 +108,12 @@ def test_a_wrong_plan_or_limit_is_used_wrongly(command, arguments):
     assert command("plan", "set", *arguments).code == 2
 
 
-def test_a_new_folder_begins_with_the_plan_of_the_environment(command):
+def test_a_new_folder_begins_with_the_plan_of_the_environment(new_folder, command):
     assert command("plan", "show", "--json", FLOWPORT_PLAN="pro").json["plan"] == "pro"
     assert command("plan", "show", "--json").json["plan"] == "pro"
 
 
-def test_a_wrong_setting_is_refused_by_its_name(command):
+def test_a_wrong_setting_is_refused_by_its_name(new_folder, command):
     said = command("plan", "show", FLOWPORT_PLAN="gold")
     assert (said.code, said.out) == (1, "")
     assert "FLOWPORT_PLAN" in said.err
@@ -142,13 +143,17 @@ def test_a_set_up_link_is_printed_until_there_is_an_owner_then_a_reset_link(comm
     assert command("setup-link", "--reset", "eve@example.com").code == 1
 
 
-def test_commands_that_come_at_once_to_a_new_folder_all_succeed(command):
+def test_commands_that_come_at_once_to_a_new_folder_all_succeed(new_folder, command, data):
+    """Each in a process of its own."""
+
+    def make(number):
+        made = ("keys", "create", "--label", f"K{number}", "--environment", "live", "--data", str(data))
+        return run_command(made, stdin=b"", environment=clean_environment(), folder=data.parent)
+
     with ThreadPoolExecutor(6) as threads:
-        made = list(
-            threads.map(lambda n: command("keys", "create", "--label", f"K{n}", "--environment", "live"), range(6))
-        )
-    assert [said.code for said in made] == [0] * 6
-    assert len({said.value for said in made}) == 6
+        made = list(threads.map(make, range(6)))
+    assert [said.returncode for said in made] == [0] * 6
+    assert len({said.stdout for said in made}) == 6
     assert len(command("workspaces", "list").out.splitlines()) == 1
     assert len(command("keys", "list").out.splitlines()) == 6
 
@@ -186,7 +191,7 @@ async def _tried(joining):
         return False
 
 
-def test_the_data_folder_comes_from_the_environment_or_is_named_data(command, data, tmp_path):
+def test_the_data_folder_comes_from_the_environment_or_is_named_data(new_folder, command, data, tmp_path):
     other = tmp_path / "other"
     command("plan", "show", folder=False, FLOWPORT_DATA=str(other))
     assert (other / "flowport.db").exists()
@@ -206,7 +211,7 @@ def test_a_folder_of_a_newer_program_is_left_alone(command, data):
     assert "newer Flowport" in said.err
 
 
-def test_a_damaged_database_is_told_in_a_sentence(command, data):
+def test_a_damaged_database_is_told_in_a_sentence(new_folder, command, data):
     data.mkdir()
     (data / "flowport.db").write_bytes(b"this is no database, whatever its name says" * 100)
     said = command("plan", "show")

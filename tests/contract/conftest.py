@@ -1,16 +1,15 @@
-"""A server of its own with one deployed flow that has a field of every kind, and a key that may call it."""
+"""One deployed flow that has a field of every kind, and a key that may call it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.live_server import LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import LiveServer
 
 FIELDS: list[dict[str, Any]] = [
     {"name": "url", "type": "string", "format": "uri", "required": True, "description": "The page to read"},
@@ -70,14 +69,11 @@ class Called:
 
 
 @pytest.fixture(scope="module")
-def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Called]:
-    """On the plan without limits. Webhooks go to a proxy that does not exist, so nothing leaves this machine."""
-    folder = tmp_path_factory.mktemp("contract")
-    env = {"FLOWPORT_PLAN": "enterprise", "FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9"}
-    with live_server(folder / "data", env=env) as server:
-        file = folder / "story.flow.json"
-        file.write_text(json.dumps(FLOW))
-        flow_id = json.loads(server.run("flows", "import", str(file), "--json").stdout)["flow_id"]
-        server.run("flows", "deploy", flow_id)
-        made = server.run("keys", "create", "--label", "Contract", "--environment", "live", "--json")
-        yield Called(server, flow_id, json.loads(made.stdout)["key"])
+def called(shared_server: LiveServer) -> Called:
+    """On the plan without limits."""
+    return deployed(Terminal.new(shared_server, "enterprise"))
+
+
+def deployed(terminal: Terminal) -> Called:
+    """The flow, and a key, of this workspace."""
+    return Called(terminal.server, terminal.flow(FLOW), terminal.caller("Contract").key)

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.live_server import EMAIL, PASSWORD, LiveServer, live_server
+from tests.live.caller import Terminal
+from tests.live_server import EMAIL, PASSWORD, TLS, LiveServer
 
 ROOT = Path(__file__).parents[2]
 NICEGUI = version("nicegui")
@@ -147,14 +148,13 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("routes") / "data") as running:
-        yield running
+def server(shared_server: LiveServer) -> LiveServer:
+    return shared_server
 
 
 @pytest.fixture
 def stranger(server: LiveServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=20) as client:
+    with httpx.Client(base_url=server.url, timeout=60, verify=TLS) as client:
         yield client
 
 
@@ -245,8 +245,7 @@ def test_only_a_key_opens_the_public_api(stranger: httpx.Client, owner: httpx.Cl
 
 
 def test_a_key_opens_no_page(server: LiveServer, stranger: httpx.Client):
-    made = server.run("keys", "create", "--label", "Routes", "--environment", "live", "--json")
-    key = json.loads(made.stdout)["key"]
+    key = Terminal.new(server).caller().key
     assert stranger.get("/public/v1/flows", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
     for route in routes(SIGNED_IN, DOCS_OF_A_FLOW):
