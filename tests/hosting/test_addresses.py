@@ -1,4 +1,7 @@
-"""The ways a team reaches Flowport: each with a page, a socket event, a cookie, a long poll and the right client address."""
+"""The ways a team reaches Flowport: each with a page, a socket event, a cookie, a long poll and the right client address.
+
+`make test` shows the rules behind them without nginx and without a host of their own: test_behind_a_proxy.py.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.conftest import FLAGS, chromium, sign_in
+from tests.browser.conftest import sign_in
 from tests.factories import as_bytes, greeting
 from tests.hosting.namespace import Host, host, why_not
 from tests.hosting.nginx import configuration
 from tests.live_server import EMAIL, PASSWORD, ROOT, LiveServer
+from tests.shared import FLAGS, chromium
 
 NAME, PORT, SECOND, HOP, CARELESS = "flows.example.test", 8080, 8443, 8081, 8082
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
     pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,11 +23,11 @@ import yaml
 
 from tests.factories import as_bytes
 from tests.hosting.base_image import base_image
-from tests.hosting.dockerfile_steps import Stage, built, steps
+from tests.hosting.dockerfile_steps import Stage, built, context_files, steps
 from tests.live import flows
 from tests.live.caller import Caller
 from tests.live.holding_site import HoldingSite
-from tests.live_server import free_port
+from tests.live_server import LiveServer, free_port
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
@@ -127,6 +129,7 @@ def image(folder: Path) -> Stage:
 
 
 @as_root
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_jobs_survive_a_container_that_is_replaced_by_another(image: Stage, folder: Path):
     temporary = folder / "temporary"
@@ -167,6 +170,7 @@ def test_jobs_survive_a_container_that_is_replaced_by_another(image: Stage, fold
 
 
 @as_root
+@pytest.mark.slow
 def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
     app = image.root / "app"
     assert {path.name for path in app.iterdir() if path.name != "__pycache__"} == {
@@ -179,6 +183,66 @@ def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
     assert owners == {0}
     writable = [path for path in app.rglob("*") if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH]
     assert writable == []
+
+
+def test_what_is_copied_is_the_program_and_nothing_for_developers():
+    """The image itself is built by `make slow`; what goes into it is told by the files alone."""
+    rest = [line for instruction, line in steps(DOCKERFILE.read_text()) if instruction in {"COPY", "RUN"}]
+    copied = {path.split("/", 1)[0] for path in context_files(ROOT)}
+    assert rest[-3:] == ["rm -rf .uv .venv/.lock scripts", "--from=build /app /app", rest[-1]]
+    assert rest[-1].startswith("install -d -m 0700 -o 10001")
+    assert copied - {"scripts"} == {
+        "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "LICENSE", "README.md", "pyproject.toml",
+    }  # fmt: skip
+    assert [line for line in rest if "pip" in line] == [
+        ".uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock"
+    ]
+    locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    assert "fastapi" in locked
+    assert not {"pytest", "playwright", "ruff", "basedpyright", "hypothesis"} & locked
+
+
+def test_the_health_check_of_the_image_asks_the_server(shared_server: LiveServer):
+    found = dict(steps(DOCKERFILE.read_text()))["HEALTHCHECK"]
+    _, *options = json.loads(found[found.index("CMD ") + 4 :])
+    for port, healthy in ((shared_server.port, True), (free_port(), False)):
+        environment = {**os.environ, "FLOWPORT_PORT": str(port)}
+        ended = subprocess.run(
+            [sys.executable, *options], env=environment, check=False, capture_output=True, timeout=120
+        )
+        assert (ended.returncode == 0) is healthy
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what a process writes to is told by /proc")
+def test_a_running_server_writes_to_its_data_folder_alone(shared_server: LiveServer):
+    """So the image's tree may be read-only. Its log is a file only here."""
+    assert shared_server.process is not None
+    processes = [shared_server.process.pid, *children_of(shared_server.process.pid)]
+    assert len(processes) > 1, "there is a worker"
+    written = {path for pid in processes for path in written_by(pid)}
+    inside = (str(shared_server.data), str(shared_server.log_file), "/dev/", "/proc/", "/memfd:", tempfile.gettempdir())
+    assert [path for path in written if not path.startswith(inside)] == []
+    assert any(path.startswith(str(shared_server.data)) for path in written)
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes below this one."""
+    found = [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    return [number for child in found for number in (int(child), *children_of(int(child)))]
+
+
+def written_by(pid: int) -> set[str]:
+    """The files that this process holds open for writing."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            flags = int(Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().split("flags:")[1].split()[0], 8)
+            path = str(entry.readlink())
+        except OSError:  # closed meanwhile
+            continue
+        if flags & (os.O_WRONLY | os.O_RDWR) and path.startswith("/"):
+            found.add(path)
+    return found
 
 
 def test_the_image_says_who_runs_it_and_how():

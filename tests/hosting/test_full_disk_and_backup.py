@@ -20,6 +20,10 @@ from tests.live.caller import Caller, Terminal
 from tests.live.holding_site import HoldingSite
 from tests.live_server import LiveServer, live_server
 
+#: `make test` shows a full disk in tests/api/test_routes.py, and a backup with jobs that go on in
+#: tests/commands/test_backup_and_check.py.
+pytestmark = pytest.mark.slow
+
 LARGE = "x" * 200_000
 PASSPHRASE = "correct horse"
 

@@ -1,0 +1,68 @@
+"""Who is believed about the caller's address and HTTPS, and what the nginx recipe of the guide tells: by the server's own wiring, without nginx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+import app
+from engine.settings import Settings
+from tests.hosting.nginx import recipe
+
+CALLER, PROXY, SECOND = "203.0.113.9", "10.0.0.7", "127.0.0.1"
+SPOOFED = ["1.2.3.4", "127.0.0.1", "::1, 10.0.0.1", "unknown", "a" * 300]
+
+
+async def told(settings: Settings, peer: str, **headers: str) -> tuple[str, str]:
+    """Scheme and address of the caller, as the server's apps are told of a connection from `peer`."""
+    seen: dict[str, Any] = {}
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        seen.update(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = app._server(settings, front).config
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=(peer, 4711))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(transport=transport, base_url="http://flows.example.test") as client:
+        await client.get("/", headers=named)
+    return seen["scheme"], seen["client"][0]
+
+
+@pytest.mark.parametrize("said", SPOOFED)
+async def test_a_spoofed_forwarded_header_changes_nothing(said: str):
+    headers = {"X_Forwarded_For": said, "X_Real_IP": said, "Forwarded": f"for={said}", "X_Forwarded_Proto": "https"}
+    assert await told(Settings(), CALLER, **headers) == ("http", CALLER)
+
+
+@pytest.mark.parametrize("said", ["1.2.3.4", "::1", "unknown"])
+async def test_behind_a_proxy_the_last_address_that_is_no_proxy_of_ours_counts(said: str):
+    """nginx adds the address it sees to what the caller sent."""
+    one = await told(Settings(), SECOND, X_Forwarded_For=f"{said}, {CALLER}", X_Forwarded_Proto="https")
+    assert one == ("https", CALLER)
+    private = Settings(trusted_proxies=("private",))
+    two = await told(private, PROXY, X_Forwarded_For=f"{said}, {CALLER}, {SECOND}", X_Forwarded_Proto="https")
+    assert two == ("https", CALLER)
+
+
+async def test_a_proxy_that_nobody_named_is_not_believed():
+    assert await told(Settings(), PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("http", PROXY)
+
+
+def test_the_recipe_tells_the_server_what_it_reads():
+    lines = [" ".join(line.split()) for line in recipe().splitlines()]
+    for header in (
+        "Host $http_host",
+        "X-Forwarded-For $proxy_add_x_forwarded_for",
+        "X-Forwarded-Proto $scheme",
+        "Upgrade $http_upgrade",
+        "Connection $connection_upgrade",
+    ):
+        assert f"proxy_set_header {header};" in lines
+    assert "proxy_buffering off;" in lines, "events are passed on as they come"
+    (wait,) = (line for line in lines if line.startswith("proxy_read_timeout"))
+    assert int(wait.split()[1].rstrip("s;")) > 60, "longer than a call may wait for its job"
