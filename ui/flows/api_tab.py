@@ -83,7 +83,10 @@ class ApiTab:
 
     async def draw(self, flow: FlowRow) -> None:
         """Draws the tab where we are."""
+        place = ui.context.slot.parent
         self.seen = await self.here.see(look_at_endpoint, flow, self.here.app.database.clock.now())
+        if place.is_deleted:  # the person went on to another page
+            return
         if flow.live_version is None:
             self._draw_not_live(flow)
             return

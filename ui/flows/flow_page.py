@@ -88,6 +88,8 @@ class FlowPage:
     async def look(self) -> None:
         """Follows what other people and the command line do to the flow."""
         fresh = await self.here.see(find_flow, self.flow.id)
+        if self.tabs.is_deleted:  # the person went on to another page
+            return
         if fresh is None:
             ui.navigate.to("/flows")
         elif _shown(fresh) != _shown(self.flow):
@@ -105,6 +107,8 @@ class FlowPage:
             done = await deploy_flow(self.here, self.flow, on_live=self._went_live)
         finally:
             self.deploying = False
+        if self.tabs.is_deleted:
+            return
         if done is not None:
             self.tabs.value = "api"
         await self.look()
@@ -156,9 +160,13 @@ class FlowPage:
 
     async def _open_tab(self, name: str) -> None:
         await self._draw_tab(name)
+        if self.tabs.is_deleted:
+            return
         ui.navigate.history.replace(f"/flows/{self.flow.id}" + ("" if name == "api" else f"?tab={name}"))
 
     async def _draw_tab(self, name: str) -> None:
+        if self.tabs.is_deleted:
+            return
         for place in self.places.values():
             place.clear()
         with self.places[name]:

@@ -51,7 +51,10 @@ class FlowTabs:
 
     async def _versions(self) -> None:
         flow = self.page.flow
+        place = ui.context.slot.parent
         versions, history = await self.here.see(_look_at_versions, flow.id)
+        if place.is_deleted:  # the person went on to another page
+            return
         if not versions:
             with (
                 ui.element("section").classes("fp-card"),
@@ -122,7 +125,10 @@ class FlowTabs:
 
     async def _jobs(self) -> None:
         flow = self.page.flow
+        place = ui.context.slot.parent
         jobs, labels = await self.here.see(_look_at_jobs, flow.id)
+        if place.is_deleted:
+            return
         if not jobs.jobs:
             with (
                 ui.element("section").classes("fp-card"),
