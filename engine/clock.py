@@ -19,14 +19,23 @@ DAY = 24 * HOUR
 class Clock(Protocol):
     """Where time comes from; tests hand in one that they move."""
 
-    def now(self) -> Millis: ...
+    def now(self) -> Millis:
+        """The wall clock."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow: for durations, and for deadlines within this process."""
+        ...
 
 
 class SystemClock:
-    """The machine's wall clock."""
+    """The machine's clocks."""
 
     def now(self) -> Millis:
         return Millis(time.time_ns() // 1_000_000)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 @dataclass
@@ -37,6 +46,9 @@ class MovedClock:
 
     def now(self) -> Millis:
         return Millis(time.time_ns() // 1_000_000 + self.offset)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 def to_rfc3339(at: int) -> str:

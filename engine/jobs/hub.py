@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from sqlalchemy import select
@@ -63,7 +62,7 @@ class Hub:
 
     def notify(self, job_id: str) -> None:
         """A job has a new event. From any thread."""
-        self._told_at = time.monotonic()
+        self._told_at = self._database.clock.monotonic()
         loop = self._loop
         if loop is None or job_id not in self._waiting:
             return
@@ -115,7 +114,7 @@ class Hub:
         try:
             while True:
                 current = connection.execute("pragma data_version").fetchone()[0]
-                if current != version and time.monotonic() - self._told_at >= LOOK_SECONDS:
+                if current != version and self._database.clock.monotonic() - self._told_at >= LOOK_SECONDS:
                     version = current
                     await self._compare(seen)
                 await asyncio.sleep(LOOK_SECONDS)
@@ -153,14 +152,15 @@ async def wait_until_ended(
 
     `check` is called before each look and raises when whoever waits may not any more.
     """
-    until = time.monotonic() + seconds
+    monotonic = database.clock.monotonic
+    until = monotonic() + seconds
     async with hub.subscribe(job_id) as changes:
         while True:
             check()
             status = database.look_up(find_status, workspace_id, job_id)
             if status is None:
                 raise NotFound(f"No job has the id {job_id!r}")
-            left = until - time.monotonic()
+            left = until - monotonic()
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))

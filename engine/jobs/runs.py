@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
@@ -47,7 +46,7 @@ class ServicesFor(Protocol):
 
 @dataclass
 class Run:
-    """One attempt at a job in this process. `deadline` is on the monotonic clock."""
+    """One attempt at a job in this process. `deadline` is on the clock's `monotonic`."""
 
     job: Claimed
     holder: Holder
@@ -158,7 +157,7 @@ class Runs:
         recorder = JobRecorder(
             self.journal, job, holder, Redaction(), self.database.clock, lambda: self._lost(job.id, job.attempt)
         )
-        return Run(job, holder, time.monotonic() + left, recorder)
+        return Run(job, holder, self.database.clock.monotonic() + left, recorder)
 
     def _lost(self, job_id: str, attempt: int) -> None:
         run = self.open.get(job_id)
@@ -175,13 +174,13 @@ class Runs:
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
             return
-        if run.deadline <= time.monotonic():
+        if run.deadline <= self.database.clock.monotonic():
             await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
             return
         run.inner = self._start(run, prepared)
         if run.verdict:
             run.inner.cancel()
-        await asyncio.wait({run.inner}, timeout=max(0.0, run.deadline - time.monotonic()))
+        await asyncio.wait({run.inner}, timeout=max(0.0, run.deadline - self.database.clock.monotonic()))
         if not run.inner.done():
             run.verdict = "timeout"
             run.inner.cancel()

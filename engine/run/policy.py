@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
@@ -37,13 +36,13 @@ async def attempt(
 ) -> Tried:
     """Runs `work` up to `retries` + 1 times, the first time `started_at`; only passing faults are tried again.
 
-    A pause that would last beyond `deadline` (on the monotonic clock) is not begun: then the last failure tells more than a
+    A pause that would last beyond `deadline` (on the clock's `monotonic`) is not begun: then the last failure tells more than a
     time limit that passes.
     """
     tries: list[Try] = []
     waited = 0.0
     while True:
-        begun = time.monotonic()
+        begun = clock.monotonic()
         at = clock.now() if tries or started_at is None else started_at
         failure: NodeFailed | None = None
         value: Json = None
@@ -62,7 +61,7 @@ async def attempt(
             Try(
                 len(tries) + 1,
                 at,
-                round((time.monotonic() - begun) * 1000),
+                round((clock.monotonic() - begun) * 1000),
                 round(waited * 1000) if waited else 0,
                 failure.code if failure else None,
                 failure.message if failure else None,
@@ -71,7 +70,7 @@ async def attempt(
         if failure is None or not failure.passing or len(tries) > retries:
             return Tried(value, failure, tuple(tries))
         waited = pause_before(len(tries), failure.retry_after)
-        if deadline is not None and time.monotonic() + waited >= deadline:
+        if deadline is not None and clock.monotonic() + waited >= deadline:
             return Tried(value, failure, tuple(tries))
         await asyncio.sleep(waited)
 
