@@ -4,14 +4,19 @@ here = visit(app, request)
 with opened(here, "Saved Flows", active="flows") as page:
     ...
 every(1.0, look_again)                     until the page is closed or the person is signed out
+@one_at_a_time                             on a page's method that reads and draws
 times_of(here)                             how this page tells moments, durations and costs
 return nothing_here(request)               404 as a plain page: unknown, deleted and foreign look the same
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from nicegui import ui
 from starlette.requests import HTTPConnection
@@ -27,6 +32,8 @@ from ui.look.plain_pages import not_found_page
 from ui.look.text import _, size
 from ui.look.times import Times
 from ui.visit import SignedOut, Visit
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -99,6 +106,21 @@ def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
 
     timer = ui.timer(seconds, once_more)
     return timer
+
+
+def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], Coroutine[Any, Any, None]]:
+    """A page's method that reads and draws, called by its timer and after a press: what was read earlier is never drawn later.
+
+    Without it the timer's look could begin before a change, end after it, and show for seconds what is not so any more.
+    """
+    turns: WeakKeyDictionary[T, asyncio.Lock] = WeakKeyDictionary()
+
+    @functools.wraps(look)
+    async def in_turn(page: T) -> None:
+        async with turns.setdefault(page, asyncio.Lock()):
+            await look(page)
+
+    return in_turn
 
 
 def nothing_here(request: HTTPConnection) -> Response:

@@ -23,7 +23,7 @@ from ui.look import feedback
 from ui.look.assets import asset_url
 from ui.look.parts import button, icon, link, menu_button, menu_item, words
 from ui.look.text import _, number
-from ui.opened import every, nothing_here, opened, times_of
+from ui.opened import every, nothing_here, one_at_a_time, opened, times_of
 from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
@@ -115,7 +115,11 @@ class DatasetPage:
                 ui.separator()
                 menu_item(_("Delete..."), self._delete, icon="delete", danger=True)
 
+    @one_at_a_time
     async def _look(self) -> None:
+        await self._look_now()
+
+    async def _look_now(self) -> None:
         """Draws what changed, here or by a flow. A dataset that was deleted meanwhile leads back to the list."""
         wanted = self.offset, self.search
         try:
@@ -127,7 +131,7 @@ class DatasetPage:
             return
         if self.offset and not fresh.page.rows:
             self.offset = max(0, (fresh.page.total - 1) // PAGE_ROWS * PAGE_ROWS)
-            await self._look()
+            await self._look_now()
         elif fresh != self.seen:
             self.seen = fresh
             self._draw()

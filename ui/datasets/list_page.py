@@ -18,7 +18,7 @@ from ui.look import feedback
 from ui.look.assets import asset_url
 from ui.look.parts import Column, button, icon, link, menu_button, menu_item, table, words
 from ui.look.text import _, number, plural, size
-from ui.opened import every, opened, times_of
+from ui.opened import every, one_at_a_time, opened, times_of
 from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
@@ -77,6 +77,7 @@ class DatasetsPage:
             self._draw()
         every(LOOK_SECONDS, self._look)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(look_at_datasets)
         if fresh != self.seen:

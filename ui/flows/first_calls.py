@@ -15,7 +15,7 @@ from ui.jobs.job_words import environment_word, job_state, job_took
 from ui.jobs.refusal_words import what_was_wrong
 from ui.look.parts import STATES, badge, button, card, icon, link, link_button, words
 from ui.look.text import _
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.visit import Visit
 
 MOST = 5
@@ -70,6 +70,7 @@ class FirstCalls:
                 self.foot = words("")
         every(LOOK_SECONDS, self.look)
 
+    @one_at_a_time
     async def look(self) -> None:
         """Reads the calls; draws them when something changed."""
         fresh = await self.here.see(look_at_calls, self.flow_id, self.since)

@@ -17,7 +17,7 @@ from ui.flows.try_it import try_keys_of
 from ui.look.parts import button, link_button, menu_button, menu_item
 from ui.look.tab_bar import tab_bar
 from ui.look.text import _
-from ui.opened import base_address, every, nothing_here, opened
+from ui.opened import base_address, every, nothing_here, one_at_a_time, opened
 from ui.settings.quota import QuotaNote, quota_note
 from ui.visit import App, Visit, page_at, visit
 
@@ -85,6 +85,7 @@ class FlowPage:
         """The tab that is open."""
         return str(self.tabs.value)
 
+    @one_at_a_time
     async def look(self) -> None:
         """Follows what other people and the command line do to the flow."""
         fresh = await self.here.see(find_flow, self.flow.id)

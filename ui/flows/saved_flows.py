@@ -38,7 +38,7 @@ from ui.look.parts import (
 )
 from ui.look.text import _, number, percent, plural
 from ui.monitoring.charts import sparkline
-from ui.opened import every, opened, times_of
+from ui.opened import every, one_at_a_time, opened, times_of
 from ui.visit import App, Visit, page_at, visit
 
 #: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
@@ -122,6 +122,7 @@ class FlowsPage:
             f"{plural(len(saved), _('flow'), _('flows'))}, {live} {_('live')}. {_('A click opens the page of a flow.')}"
         )
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(look_at_library)
         if fresh != self.library:

@@ -14,7 +14,7 @@ from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.parts import Column, Kind, badge, button, card, copy_button, link, table, words
 from ui.look.text import _
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings
@@ -96,6 +96,7 @@ class WebhookCard:
             copy_button(secret, _("Copy secret"))
             words(_("It is shown this one time."), "fp-hint")
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(list_deliveries, self.flow_id)
         if fresh != self.seen:

@@ -22,7 +22,7 @@ from ui.look import feedback
 from ui.look.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
 from ui.look.tab_bar import tab_bar
 from ui.look.text import _
-from ui.opened import every, opened, times_of
+from ui.opened import every, one_at_a_time, opened, times_of
 from ui.settings.quota import quota_note
 from ui.visit import App, Visit, page_at, visit
 
@@ -132,6 +132,7 @@ class JobsList:
         ui.navigate.history.replace(self.narrowed.path())
         await self.look()
 
+    @one_at_a_time
     async def look(self) -> None:
         """Reads the page of jobs again and draws it when it changed or while a job is running."""
         if self.tabs.value != "all":

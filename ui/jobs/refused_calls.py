@@ -20,7 +20,7 @@ from ui.jobs.span import Span, span_choice, span_of
 from ui.look import feedback
 from ui.look.parts import Column, Table, badge, button, link_button, note, table, words
 from ui.look.text import _, number
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.visit import Visit
 
 MOST = 1_000
@@ -139,6 +139,7 @@ class RefusedCalls:
         ui.navigate.history.replace(self.view.path())
         await self.look()
 
+    @one_at_a_time
     async def look(self) -> None:
         """Reads again while the tab is open."""
         if self.tabs.value != "refused":

@@ -15,7 +15,7 @@ from ui.look.browser_names import browser_name
 from ui.look.parts import Column, badge, button, card, key_values, link_button, note, table, words
 from ui.look.roles import ROLES
 from ui.look.text import _, plural
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.settings.places import settings_page
 from ui.visit import App, Visit, page_at, visit
 
@@ -60,6 +60,7 @@ class AccountPage:
             self._draw_browsers()
         every(LOOK_SECONDS, self._look)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(list_browsers, self.here.person.id)
         if fresh != self.seen:

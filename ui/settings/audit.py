@@ -15,7 +15,7 @@ from ui.jobs.span import Span, span_choice
 from ui.look import feedback
 from ui.look.parts import Column, button, link, link_button, note, table, words
 from ui.look.text import _
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_words import KINDS, Places, is_about_its_actor, look_at_places, more, what, who
 from ui.settings.places import settings_page
@@ -79,6 +79,7 @@ class AuditPage:
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
         return await self.here.see(look_at_log, filters, self.view.before)
 
+    @one_at_a_time
     async def _look(self) -> None:
         if not self.here.may("manage people"):
             return

@@ -35,7 +35,7 @@ from ui.look import feedback
 from ui.look.code_view import code
 from ui.look.parts import Column, badge, button, card, icon_button, key_values, meter, note, table, words
 from ui.look.text import _, plural, size
-from ui.opened import nothing_here, times_of
+from ui.opened import nothing_here, one_at_a_time, times_of
 from ui.settings.places import settings_page
 from ui.settings.server_owner import is_server_owner
 from ui.visit import App, Visit, page_at, visit
@@ -114,6 +114,7 @@ class DataPage:
             self._draw_rules(self.seen.rules)
             self._draw_restore()
 
+    @one_at_a_time
     async def _look(self) -> None:
         seen = await self.here.see(look_at_data, self.settings)
         if seen is not None:

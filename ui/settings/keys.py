@@ -17,7 +17,7 @@ from storage.keys import KeyRow, list_keys
 from ui.look import feedback
 from ui.look.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
 from ui.look.text import _, number, plural
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.settings.key_form import KeyForm
 from ui.settings.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.places import settings_page
@@ -74,6 +74,7 @@ class KeysPage:
             note(_("Keep keys out of web pages, apps and repositories. A revoked key is refused within one second."))
         every(LOOK_SECONDS, self._look)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(look_at_keys)
         if fresh != self.seen:

@@ -19,7 +19,7 @@ from ui.forms.form import Field
 from ui.look import feedback
 from ui.look.parts import button, card, meter, words
 from ui.look.text import _, number
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.settings.places import settings_page
 from ui.visit import App, Visit, page_at, visit
 
@@ -69,6 +69,7 @@ class LimitsPage:
                 words(_("The owner changes the plan."), "fp-s13 fp-t2", tag="p")
         every(LOOK_SECONDS, self._look)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(look_at_limits)
         if fresh != self.seen:

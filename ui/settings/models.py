@@ -30,7 +30,7 @@ from storage.settings import SECRET_HOSTS_FOUND, find_setting
 from ui.look import feedback
 from ui.look.parts import button, card, note, status_badge, words
 from ui.look.text import _, plural
-from ui.opened import times_of
+from ui.opened import one_at_a_time, times_of
 from ui.settings.connection_card import CardVerbs, ConnectionCard, Prices, prices_of
 from ui.settings.connection_forms import ConnectionForm
 from ui.settings.found_servers import FoundServers
@@ -120,6 +120,7 @@ class ModelsPage:
             if not self.may:
                 note(_("The owner of this Flowport sets up connections."), icon="lock")
 
+    @one_at_a_time
     async def _look(self) -> None:
         self.seen = await self.here.see(look_at_models)
         await self._draw()

@@ -14,7 +14,7 @@ from storage.usage import read_usage
 from storage.workspaces import get_limits
 from ui.look.parts import link_button, note
 from ui.look.text import _, number
-from ui.opened import every, times_of
+from ui.opened import every, one_at_a_time, times_of
 from ui.visit import Visit
 
 #: From this share of the month's requests on it is said.
@@ -72,6 +72,7 @@ class QuotaNote:
         """Looks again while the page is open."""
         every(LOOK_SECONDS, self._look)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.here.see(look_at_quota)
         if fresh != self.seen:

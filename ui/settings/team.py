@@ -27,7 +27,7 @@ from ui.look.parts import Column, badge, button, card, link, menu_button, menu_i
 from ui.look.reveal import reveal_once
 from ui.look.roles import role_word
 from ui.look.text import _, plural
-from ui.opened import base_address, every, times_of
+from ui.opened import base_address, every, one_at_a_time, times_of
 from ui.settings.places import settings_page
 from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
 from ui.visit import App, Visit, page_at, visit
@@ -102,6 +102,7 @@ class TeamPage:
     async def _see(self) -> SeenTeam:
         return await self.here.see(look_at_team, invitations=self.may)
 
+    @one_at_a_time
     async def _look(self) -> None:
         fresh = await self._see()
         if fresh != self.seen:

@@ -118,6 +118,7 @@ async def test_somebody_is_shut_out_and_let_in_again(site: Site, user: User) -> 
     assert people(site)["Eve"] == ("editor", True)
     assert site.database.read_now(find_signed_in, cookie) is None
 
+    await user.should_see("Let in again")  # the list is drawn anew after it was told
     choose_for(user, "Eve", "Let in again")
     await user.should_see("Eve may sign in again.")
     assert people(site)["Eve"] == ("editor", False)
