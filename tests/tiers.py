@@ -6,8 +6,21 @@
 #: Folders in which every test starts a process or listens on a socket.
 PROCESS_FOLDERS = frozenset({"chaos", "commands", "contract", "hosting", "live", "soak"})
 
-#: Fixtures that start a process or listen on a socket: whoever uses one is a `process` test.
-PROCESS_FIXTURES = frozenset({"places", "shared_server"})
+#: Fixtures that start a process or listen on a socket, wherever they are defined: whoever uses one is a `process` test.
+PROCESS_FIXTURES = frozenset(
+    {
+        "address",
+        "called",
+        "command",
+        "local_server",
+        "model_server",
+        "places",
+        "receiver",
+        "sandbox",
+        "server",
+        "shared_server",
+    }
+)
 
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
 LONG_FIRST = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")

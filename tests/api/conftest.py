@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.clock import MovedClock
 from storage.database import Database
 from tests.api.arrange import House, open_house
+from tests.logical_time import LogicalClock, loop_factories
 
 
 @pytest.fixture
 def clock() -> MovedClock:
-    return MovedClock()
+    return LogicalClock()
 
 
 @pytest.fixture
@@ -26,3 +28,8 @@ async def house(new_data: Path, clock: MovedClock) -> AsyncIterator[House]:
 @pytest.fixture
 def database(house: House) -> Database:
     return house.database
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
+    """Waiting takes no time (`tests/logical_time.py`)."""
+    return loop_factories(item)

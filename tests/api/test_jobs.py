@@ -9,6 +9,7 @@ from api.schemas import Job, JobList, ProblemDetails
 from engine.clock import MINUTE, to_rfc3339
 from storage.job_changes import claim_job
 from tests.api.arrange import FAILED, House
+from tests.logical_time import pass_time
 
 
 async def accepted(house: House, key: str | None = None) -> str:
@@ -86,7 +87,7 @@ async def test_what_has_not_changed_is_not_sent_again(house: House):
 async def test_a_long_poll_is_answered_when_the_job_ends(house: House):
     job_id = await accepted(house)
     waiting = asyncio.create_task(house.get(f"/jobs/{job_id}?wait=30"))
-    await asyncio.sleep(0.05)
+    await pass_time(20)
     assert not waiting.done()
 
     house.finish(job_id)

@@ -36,6 +36,7 @@ from storage.database import Database, open_database
 from storage.members import list_people
 from storage.models import User as UserRow
 from tests.factories import document, greeting
+from tests.logical_time import LogicalClock, loop_factories
 
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
@@ -53,6 +54,13 @@ class PatientUser(User):
 
     async def should_not_see(self, *args: Any, retries: int = LOOKS, **kwargs: Any) -> None:
         await super().should_not_see(*args, retries=max(retries, LOOKS), **kwargs)
+
+
+class YoungOnly:
+    """Collects what became garbage lately; Python itself looks at the rest when there is enough of it."""
+
+    def collect(self) -> int:
+        return gc.collect(1)
 
 
 @functools.cache
@@ -103,17 +111,22 @@ class Site:
 
 @pytest.fixture(scope="package", autouse=True)
 def what_stays() -> Iterator[None]:
-    """The modules of the pages are imported before anything is frozen."""
-    import ui.pages  # noqa: F401 - it imports every page, so that all of them are frozen
+    """What is imported is not looked through again and again: NiceGUI collects all garbage twice a test."""
+    import nicegui.testing.general as general
+
+    import ui.pages  # noqa: F401 - it imports every page
 
     gc.collect()
+    gc.freeze()
+    general.gc = YoungOnly()  # type: ignore[assignment]
     yield
+    general.gc = gc
     gc.unfreeze()
 
 
 @pytest.fixture
 def clock() -> MovedClock:
-    return MovedClock()
+    return LogicalClock()
 
 
 @pytest.fixture
@@ -144,7 +157,6 @@ async def empty_site(
     public_api = create_api(database, hub, settings)
     handlers = dict(nicegui_app.exception_handlers)
     with nicegui_reset_globals():
-        gc.freeze()  # NiceGUI looks through all memory three times a test: not through what was there before it
         os.environ["NICEGUI_USER_SIMULATION"] = "true"
         from ui.pages import register
         from ui.visit import App
@@ -187,3 +199,8 @@ async def user(site: Site) -> User:
 def count_clients() -> int:
     """How many NiceGUI clients there are."""
     return len(Client.instances)
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
+    """Waiting takes no time (`tests/logical_time.py`)."""
+    return loop_factories(item)

@@ -13,6 +13,7 @@ from api.front import Front
 from api.origins import Origins
 from engine.actions.team import sign_out_person
 from storage.members import list_people
+from tests.logical_time import pass_time
 from tests.ui.arrange import newest_button
 from tests.ui.conftest import Site
 from ui.look.plain_pages import socket_refused_page
@@ -83,6 +84,6 @@ async def test_a_press_just_after_signing_out_elsewhere_is_no_error(
     site.database.write_now(sign_out_person, site.owner, person.id)
 
     UserInteraction(user, {newest_button(user, "Deploy API")}, None).click()
-    await asyncio.sleep(0.3)
+    await pass_time(1)
 
     assert not [one for one in caplog.records if one.exc_info and one.exc_info[0].__name__ == "SignedOut"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from typing import Any
@@ -12,6 +11,7 @@ from nicegui import Client
 
 from engine.actions.keys import create_key
 from engine.actions.team import invite
+from tests.logical_time import pass_time
 from tests.ui.arrange import ended, refused
 from tests.ui.conftest import Site
 
@@ -79,8 +79,7 @@ async def fire_everything(client: Client) -> int:
                         client.handle_event(message)
                     except Exception:  # noqa: BLE001 - what was made up may not even be understood
                         continue
-        for _turn in range(5):
-            await asyncio.sleep(0.02)
+        await pass_time(0.1)
     return len(fired)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 
 import pytest
 
@@ -12,6 +11,7 @@ from engine.errors import NotFound
 from engine.jobs.bell import BELL
 from engine.jobs.hub import Hub, wait_for_end
 from tests.engine.jobs.world import World
+from tests.logical_time import pass_time
 
 
 async def test_who_waits_hears_of_the_end(world: World) -> None:
@@ -21,7 +21,8 @@ async def test_who_waits_hears_of_the_end(world: World) -> None:
     waiting = [
         asyncio.create_task(wait_for_end(world.database, hub, world.workspace_id, job_id, 30)) for _ in range(50)
     ]
-    await asyncio.sleep(0.05)
+    await pass_time(1)
+    assert not any(one.done() for one in waiting)
     await world.runs().carry(job_id)
     assert {job.status for job in await asyncio.gather(*waiting)} == {"completed"}
     assert not hub._waiting
@@ -58,7 +59,5 @@ async def test_notices_may_come_from_any_thread_and_before_anybody_waits(world: 
     hub = Hub(world.database)
     hub.notify("job_x")
     async with hub.subscribe("job_x") as changes:
-        thread = threading.Thread(target=hub.notify, args=("job_x",))
-        thread.start()
+        await asyncio.to_thread(hub.notify, "job_x")
         assert await changes.wait(20)
-        thread.join()

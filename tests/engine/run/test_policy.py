@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from engine.clock import Millis, SystemClock
+from engine.clock import Millis
 from engine.flow.node_type import THE_JOBS, NodeFailed
 from engine.nodes import CATALOG
 from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before
 from engine.run.steps import RunError, StepEnded, StepKey, Try
 from tests.engine.nodes.node_in_flow import Services, run_node
+from tests.logical_time import LogicalClock
 from tests.stand_ins.local_server import Reply, Seen
 from tests.stand_ins.web_site import WebSite
 
+CLOCK = LogicalClock()
 TRY = Try(1, Millis(0), 5, 0, None, None)
 
 
@@ -35,7 +35,7 @@ def busy(**more) -> NodeFailed:
 
 
 async def tried(*failures: Exception, retries: int = 2, deadline: float | None = None):
-    return await attempt(Work(*failures), 5, retries, SystemClock(), deadline)
+    return await attempt(Work(*failures), 5, retries, CLOCK, deadline)
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -89,11 +89,11 @@ async def test_a_fault_that_stays_is_not_tried_again():
 
 
 async def test_a_pause_beyond_the_jobs_deadline_is_not_begun():
-    begun = time.monotonic()
+    begun = CLOCK.monotonic()
     failed = await tried(busy(retry_after=30), deadline=begun + 20)
     assert failed.failure is not None and failed.failure.message == "Not now.", "which tells more than a time limit"
     assert len(failed.tries) == 1
-    assert time.monotonic() - begun < 15
+    assert CLOCK.monotonic() == begun
 
 
 async def test_a_fault_of_our_own_is_told_as_one():
@@ -115,6 +115,7 @@ class BusyAtFirst(WebSite):
         return Reply(200, b"here", {"content-type": "text/plain"})
 
 
+@pytest.mark.process
 async def test_a_server_that_asks_for_a_pause_gets_it():
     services = Services()
     with BusyAtFirst() as site:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +14,11 @@ from engine.vault.sealing import open_vault
 from storage.owner_notes import list_open_notes
 from tests.factories import greeting
 from tests.stand_ins.openai_server import OpenAIServer
-from tests.ui.arrange import box, buttons, draft, page_text, press
+from tests.ui.arrange import box, buttons, draft, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.test_run_panel import named, opened
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -54,11 +55,7 @@ def model_of(site: Site, flow_id: str) -> Any:
 
 async def kept(site: Site, flow_id: str, model: str) -> None:
     """Waits until the draft holds this model."""
-    for _ in range(40):
-        if model_of(site, flow_id) == model:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(model_of(site, flow_id))
+    await until(lambda: model_of(site, flow_id) == model, lambda: model_of(site, flow_id))
 
 
 async def test_a_connection_and_one_of_its_models_are_chosen(site: Site, user: User) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from typing import Any
@@ -18,6 +17,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
 from storage.models import Job
 from tests.factories import document
+from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
@@ -130,7 +130,7 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
     press(user, "Pause")
     async with working(site):
         await until(lambda: all(job.ended for job in jobs(site)))
-        await asyncio.sleep(0.05)
+        await pass_time(1)
         assert len(jobs(site)) == 4, "four at once, and none after the pause"
         await user.should_see("Paused · 4 of 9 rows", retries=250)
     press(user, "Resume")

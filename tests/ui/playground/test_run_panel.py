@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.flow.contract import samples_of
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.steps import list_steps
+from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, choose, draft, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run, working
@@ -148,7 +148,7 @@ async def test_form_and_json_are_two_views_of_one_input(site: Site, user: User, 
     named(user, "Input as").value = "form"
     assert named(user, "Input as").value == "json", "what cannot be read is not thrown away"
     press(user, "Run")
-    await asyncio.sleep(0.05)
+    await pass_time(1)
     assert jobs(site) == ()
     text.value = '{"who": "Fay", "count": 7}'
     named(user, "Input as").value = "form"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,8 @@ from nicegui.testing.user_interaction import UserInteraction
 from engine.flow.document import load_document
 from storage.flows import get_draft
 from tests.factories import greeting
-from tests.ui.arrange import press
+from tests.logical_time import pass_time
+from tests.ui.arrange import press, until
 from tests.ui.conftest import Site
 from ui.playground.steps_list import StepsList
 
@@ -44,17 +44,13 @@ async def act(user: User, steps: StepsList, verb: str, node_id: str = "") -> Non
 
 
 async def settled() -> None:
-    """A moment for what was told to be taken up."""
-    await asyncio.sleep(0.25)
+    """What was told is taken up."""
+    await pass_time(0.25)
 
 
 async def becomes(look: Callable[[], Any], wanted: Any) -> None:
     """What is stored or shown becomes this, soon."""
-    for _ in range(60):
-        if look() == wanted:
-            return
-        await asyncio.sleep(0.05)
-    assert look() == wanted
+    await until(lambda: look() == wanted, look)
 
 
 async def add(user: User, steps: StepsList, verb: str, node_id: str, kind: str) -> None:

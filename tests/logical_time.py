@@ -1,0 +1,174 @@
+"""Time in tests that run in one process: an event loop whose clock stands still while anything works and skips what is only waited for.
+
+    def pytest_asyncio_loop_factories(config, item):      in the conftest.py of a folder
+        return loop_factories(item)
+
+A limit of 50 ms cannot pass because the machine is busy, a sleep of a minute takes no time, and after `pass_time(0.3)` all that
+was due within 0.3 s has happened, on a slow machine, too. `LogicalClock`, handed to what is tested, follows the loop. Work in
+threads of executors and of a database's writer is waited for before time moves. While a socket or a pipe is open in the loop,
+time is real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import anyio.to_thread
+
+from engine.clock import MovedClock
+from storage.database import Database
+from tests.tiers import PROCESS_FIXTURES
+
+#: A thread that is busy for so many real seconds waits for the time that stands still.
+PATIENCE_SECONDS = 20.0
+
+
+class UnderWay:
+    """How much is done in threads whose end the loop has not heard of yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self, number: int) -> None:
+        with self._lock:
+            self.count += number
+
+
+WRITES = UnderWay()
+
+
+class LogicalLoop(asyncio.SelectorEventLoop):
+    """An event loop for tests, see above."""
+
+    #: The loop of the test that runs.
+    current: ClassVar[LogicalLoop | None] = None
+
+    def __init__(self) -> None:
+        LogicalLoop.current = self
+        self._at = 1_000.0
+        self._threads: Executor | None = None
+        self.under_way = UnderWay()
+        super().__init__(Skipping(self))
+
+    def time(self) -> float:
+        return self._at
+
+    def pass_time(self, seconds: float) -> None:
+        self._at += seconds
+
+    @property
+    def busy(self) -> bool:
+        """True while a thread works for this loop or a database writes."""
+        return self.under_way.count > 0 or WRITES.count > 0
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        if executor is None:
+            executor = self._threads = self._threads or ThreadPoolExecutor(8, "asyncio")
+        work = executor.submit(func, *args)
+        self.under_way.add(1)
+        answer = asyncio.wrap_future(work, loop=self)  # it tells the loop first
+        work.add_done_callback(lambda _: self.under_way.add(-1))
+        return answer
+
+    def close(self) -> None:
+        if LogicalLoop.current is self:
+            LogicalLoop.current = None
+        super().close()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+
+class LogicalClock(MovedClock):
+    """A clock whose `monotonic` is the time of the test's loop, in every thread."""
+
+    def monotonic(self) -> float:
+        loop = LogicalLoop.current
+        return super().monotonic() if loop is None else loop.time()
+
+
+class Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    """Where the loop waits for its next timer and for what comes from outside."""
+
+    #: The loop's own pipe, through which threads wake it.
+    OWN = 1
+
+    def __init__(self, loop: LogicalLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if len(self.get_map()) > self.OWN:
+            begun = time.monotonic()
+            found = super().select(timeout)
+            self._loop.pass_time(min(time.monotonic() - begun, timeout) if found else timeout)
+            return found
+        until = time.monotonic() + PATIENCE_SECONDS
+        found = super().select(0)
+        while not found and self._loop.busy and time.monotonic() < until:
+            found = super().select(0.05)  # a thread that is through wakes the loop
+        found = found or super().select(0)  # what ended just now has told the loop before
+        if not found:
+            self._loop.pass_time(timeout)
+        return found
+
+
+async def pass_time(seconds: float) -> None:
+    """Lets time pass: afterwards everything that was due within it has happened."""
+    await asyncio.sleep(seconds)
+
+
+def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of a test. Tests with a process or a server of their own live in real time."""
+    marked = any(map(item.get_closest_marker, ("process", "browser", "slow")))
+    real = marked or "browser" in item.fixturenames or PROCESS_FIXTURES.intersection(item.fixturenames)
+    return {"real": asyncio.new_event_loop} if real else {"logical": LogicalLoop}
+
+
+def _count_writes() -> None:
+    """The loop learns when a database is through with a write and its notices."""
+    submit, write_together = Database._submit, Database._write_together
+
+    def counted_submit(database: Database, write: Any) -> None:
+        WRITES.add(1)
+        try:
+            submit(database, write)
+        except BaseException:
+            WRITES.add(-1)
+            raise
+
+    def counted_writing(database: Database, batch: list[Any]) -> None:
+        try:
+            write_together(database, batch)
+        finally:
+            WRITES.add(-len(batch))
+
+    Database._submit, Database._write_together = counted_submit, counted_writing  # type: ignore[method-assign]
+
+
+def _count_threads() -> None:
+    """The same for threads that Starlette takes."""
+    run_sync = anyio.to_thread.run_sync
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        under_way = loop.under_way if isinstance(loop, LogicalLoop) else UnderWay()
+        under_way.add(1)
+        try:
+            return await run_sync(*args, **options)
+        finally:
+            under_way.add(-1)
+
+    anyio.to_thread.run_sync = counted  # type: ignore[assignment]
+
+
+_count_writes()
+_count_threads()
