@@ -41,8 +41,8 @@ FLOW = {
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = open_database(tmp_path)
+def database(new_data):
+    database = open_database(new_data)
     yield database
     database.close()
 

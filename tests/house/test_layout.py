@@ -1,9 +1,12 @@
 """The house rules that no linter knows: what stands at the top, who reads the environment, what files may not say."""
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = [
@@ -14,11 +17,17 @@ FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci"
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "service", "handler", "util", "helper", "misc"}
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def tracked():
     answer = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [Path(line) for line in answer.stdout.splitlines()]
 
 
+@pytest.mark.process
 def test_the_top_level_holds_what_it_promised():
     assert {path.parts[0] for path in tracked() if len(path.parts) > 1} <= FOLDERS
 
@@ -31,16 +40,14 @@ def test_the_environment_is_read_in_app_only():
     guilty = [
         path.relative_to(ROOT).as_posix()
         for path in SOURCE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if path.name != "app.py" and isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     assert guilty == []
 
 
 def test_every_module_says_what_it_is_for():
-    silent = [
-        path.relative_to(ROOT).as_posix() for path in SOURCE if not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+    silent = [path.relative_to(ROOT).as_posix() for path in SOURCE if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 
@@ -48,7 +55,7 @@ def test_imports_are_absolute():
     guilty = [
         path.relative_to(ROOT).as_posix()
         for path in SOURCE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert guilty == []

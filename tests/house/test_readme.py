@@ -69,6 +69,7 @@ def test_the_table_tells_the_true_default(name):
     assert table()[name] == f"`{getattr(Settings(), name.removeprefix('FLOWPORT_').lower())}`"
 
 
+@pytest.mark.process
 def test_no_setting_is_spoken_of_that_does_not_exist():
     spoken = {
         f"{path.relative_to(ROOT)}: {name}"
@@ -109,6 +110,7 @@ def test_every_command_and_option_says_what_it_does():
     assert silent == []
 
 
+@pytest.mark.process
 def test_no_file_holds_a_path_of_a_developers_machine():
     assert [path.relative_to(ROOT).as_posix() for path in tracked() if MACHINE.search(path.read_bytes())] == []
 
@@ -125,6 +127,7 @@ def test_the_scan_lets_other_paths_be(text):
     assert not MACHINE.search(text.encode())
 
 
+@pytest.mark.process
 def test_no_file_names_the_host_of_a_registry():
     assert [path.relative_to(ROOT).as_posix() for path in tracked() if REGISTRIES.search(path.read_bytes())] == []
 

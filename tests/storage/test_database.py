@@ -19,8 +19,8 @@ PUT = Statement("insert into settings (scope, name, value) values ('test', :name
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(tmp_path)
+def database(new_data: Path) -> Iterator[Database]:
+    opened = open_database(new_data)
     yield opened
     opened.close()
 

@@ -19,8 +19,8 @@ from tests.engine.jobs.world import World, add_workspace, open_world
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = open_world(tmp_path / "data")
+def world(new_data: Path) -> Iterator[World]:
+    world = open_world(new_data)
     world.write(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
     yield world
     world.database.close()

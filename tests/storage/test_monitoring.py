@@ -147,9 +147,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(new_data: Path) -> Iterator[World]:
     clock = Still()
-    database = open_database(tmp_path, clock=clock)
+    database = open_database(new_data, clock=clock)
     yield World(database, clock, database.write_now(ensure_workspace, "free"))
     database.close()
 

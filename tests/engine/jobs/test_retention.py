@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,8 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-def world(migrated: Path, tmp_path: Path, clock: MovedClock) -> Iterator[World]:
-    shutil.copytree(migrated, tmp_path / "data")
-    world = open_world(tmp_path / "data", clock=clock)
+def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
+    world = open_world(new_data, clock=clock)
     yield world
     world.database.close()
 
