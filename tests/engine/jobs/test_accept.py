@@ -324,6 +324,7 @@ print(len(accepted), len(refused), wrong[:3])
 """
 
 
+@pytest.mark.process
 def test_64_submitters_in_2_processes_never_exceed_4_jobs_and_are_never_refused_a_free_slot(world: World) -> None:
     flow_id = world.add_flow()
     world.write(lambda session: session.execute(update(Workspace).values(monthly=-1)))

@@ -33,6 +33,7 @@ def messages(world: World) -> int:
     return world.read(lambda session: session.connection().exec_driver_sql("select count(*) from task").scalar())
 
 
+@pytest.mark.process
 def test_a_worker_whose_lock_can_be_taken_is_dead_whatever_host_it_ran_on(world: World) -> None:
     program = (
         "import sys, time; from pathlib import Path; from engine.jobs.lease import new_boot;"

@@ -87,6 +87,7 @@ def signatures(secret: str, seen: Any) -> str:
     return "v1," + base64.b64encode(hmac.new(key, said, hashlib.sha256).digest()).decode()
 
 
+@pytest.mark.process
 async def test_the_end_of_a_job_is_told_as_the_public_api_shows_it(world, webhooks, receiver, clock):
     flow_id, job_id = await ended_job(world, receiver.url)
 
@@ -107,6 +108,7 @@ async def test_the_end_of_a_job_is_told_as_the_public_api_shows_it(world, webhoo
     assert (row.status, row.tries, row.next_at, row.log[0]["status"]) == ("delivered", 1, None, 200)
 
 
+@pytest.mark.process
 async def test_the_address_of_the_flow_counts_and_that_of_the_request_wins(world, webhooks, receiver):
     of_flow = {"webhook_url": receiver.origin + "/of-flow"}
     await ended_job(world, None, settings=of_flow)
@@ -118,6 +120,7 @@ async def test_the_address_of_the_flow_counts_and_that_of_the_request_wins(world
     assert sorted(seen.path for seen in receiver.deliveries) == ["/of-flow", "/of-request"]
 
 
+@pytest.mark.process
 async def test_failed_tries_come_again_with_the_same_id_and_growing_pauses(world, webhooks, receiver, clock):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(500, Reply(302, headers={"location": receiver.origin + "/elsewhere"}), Reply(drop=True))
@@ -141,6 +144,7 @@ async def test_failed_tries_come_again_with_the_same_id_and_growing_pauses(world
     assert row.log[2]["message"]
 
 
+@pytest.mark.process
 async def test_after_ten_tries_a_delivery_has_failed_and_can_be_sent_again(world, webhooks, receiver, clock):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(*[503] * 10)
@@ -168,6 +172,7 @@ async def test_after_ten_tries_a_delivery_has_failed_and_can_be_sent_again(world
     assert deliveries(world, flow_id)[0].status == "delivered"
 
 
+@pytest.mark.process
 async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, receiver):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(410)
@@ -177,6 +182,7 @@ async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, rece
     assert deliveries(world, flow_id)[0].status == "failed"
 
 
+@pytest.mark.process
 async def test_what_a_dead_worker_had_taken_is_due_again_after_its_lease(world, webhooks, receiver, clock):
     await ended_job(world, receiver.url)
     taken = world.write(take_due, most=10, lease_ms=LEASE_MS)
@@ -190,6 +196,7 @@ async def test_what_a_dead_worker_had_taken_is_due_again_after_its_lease(world, 
     assert [seen.headers["webhook-id"] for seen in receiver.deliveries] == [taken[0].id]
 
 
+@pytest.mark.process
 async def test_two_workers_send_a_delivery_once(world, webhooks, receiver, vault):
     for _ in range(5):
         await ended_job(world, receiver.url)
@@ -203,6 +210,7 @@ async def test_two_workers_send_a_delivery_once(world, webhooks, receiver, vault
     assert len(receiver.deliveries) == len({seen.headers["webhook-id"] for seen in receiver.deliveries}) == 5
 
 
+@pytest.mark.process
 async def test_the_signature_is_the_standards_and_both_secrets_sign_while_one_is_replaced(
     world, webhooks, receiver, vault, clock
 ):
@@ -222,6 +230,7 @@ async def test_the_signature_is_the_standards_and_both_secrets_sign_while_one_is
     assert {first, second} & set(world.read(open_all, vault)) == {first, second}
 
 
+@pytest.mark.process
 async def test_a_flow_whose_owner_never_made_a_secret_signs_all_the_same(world, webhooks, receiver):
     flow_id = world.add_flow()
     for _ in range(2):
@@ -232,6 +241,7 @@ async def test_a_flow_whose_owner_never_made_a_secret_signs_all_the_same(world, 
     assert all(seen.headers["webhook-signature"].startswith("v1,") for seen in receiver.deliveries)
 
 
+@pytest.mark.process
 async def test_a_large_result_is_left_out_and_says_so(world, webhooks, receiver):
     from tests.engine.jobs.world import document_of
 
@@ -245,6 +255,7 @@ async def test_a_large_result_is_left_out_and_says_so(world, webhooks, receiver)
     assert (data["status"], data["result"], data["result_truncated"]) == ("completed", None, True)
 
 
+@pytest.mark.process
 async def test_an_address_inside_is_refused_and_nothing_of_it_is_told(world, webhooks):
     flow_id, _ = await ended_job(world, "http://169.254.169.254/latest/meta-data")
 
@@ -255,6 +266,7 @@ async def test_an_address_inside_is_refused_and_nothing_of_it_is_told(world, web
     assert "private or reserved network" in row.log[0]["message"]
 
 
+@pytest.mark.process
 async def test_a_test_is_sent_to_the_flows_address(world, webhooks, receiver):
     flow_id = world.add_flow()
     with pytest.raises(Conflict, match="no webhook"):

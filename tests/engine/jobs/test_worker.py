@@ -8,12 +8,16 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from engine.actions.jobs import cancel
 from engine.jobs.hub import Hub
 from engine.jobs.lease import run_folder
 from storage.workers import beats
 from tests.engine.jobs.supervised import command, ended, supervised, until_running
 from tests.engine.jobs.world import World, document_of
+
+pytestmark = pytest.mark.process
 
 SLOW = document_of(("slow", "test_sleep", {"seconds": 60}))
 
@@ -34,16 +38,17 @@ async def test_the_supervised_worker_runs_and_cancels_jobs_and_tells_who_waits(w
 
 
 async def test_a_killed_worker_is_replaced_and_its_job_goes_on(world: World, tmp_path: Path) -> None:
-    path = tmp_path / "lines"
+    path, gate = tmp_path / "lines", tmp_path / "gate"
     steps = document_of(
         ("first", "test_write", {"path": str(path), "line": "first"}),
-        ("slow", "test_sleep", {"seconds": 1.5}),
+        ("slow", "test_wait", {"until": str(gate)}),
         ("last", "set_fields", {"was": "{{ first.out }}"}),
     )
     with supervised(world) as (supervisor, hub, lines):
         job_id = world.submit(world.add_flow(steps)).job_id
         await until_running(world, job_id)
         os.kill(supervisor.pid or 0, signal.SIGKILL)
+        gate.touch()
         job = await ended(world, hub, job_id)
     assert (job.status, job.attempts) == ("completed", 2)
     assert world.result(job_id) == {"output": {"was": "first"}}
@@ -52,10 +57,11 @@ async def test_a_killed_worker_is_replaced_and_its_job_goes_on(world: World, tmp
     assert world.active() == 0
 
 
-async def test_a_job_that_blocks_the_loop_ends_with_timeout_while_others_go_on(world: World) -> None:
+async def test_a_job_that_blocks_the_loop_ends_with_timeout_while_others_go_on(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     with supervised(world) as (_, hub, lines):
         other = world.submit(
-            world.add_flow(document_of(("slow", "test_sleep", {"seconds": 1, "value": "fine"})))
+            world.add_flow(document_of(("slow", "test_wait", {"until": str(gate), "value": "fine"})))
         ).job_id
         blocking = document_of(("block", "test_block", {"seconds": 30}))
         await until_running(world, other)
@@ -64,6 +70,7 @@ async def test_a_job_that_blocks_the_loop_ends_with_timeout_while_others_go_on(w
         assert job.error is not None
         assert (job.status, job.error["code"]) == ("failed", "timeout")
         assert (job.completed_at or 0) - (job.started_at or 0) < 20_000, "long before the 30 seconds of the step"
+        gate.touch()
         went_on = await ended(world, hub, other)
     assert (went_on.status, went_on.attempts) == ("completed", 1)
     assert world.result(other) == {"output": "fine"}
@@ -109,8 +116,9 @@ async def test_a_worker_without_a_pipe_finds_jobs_and_cancels_by_looking(world: 
         assert await asyncio.to_thread(worker.wait, 30) == 0
 
 
-async def test_a_job_goes_on_in_another_worker_when_its_own_stops(world: World) -> None:
-    steps = document_of(("slow", "test_sleep", {"seconds": 1, "value": "done"}))
+async def test_a_job_goes_on_in_another_worker_when_its_own_stops(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    steps = document_of(("slow", "test_wait", {"until": str(gate), "value": "done"}))
     hub = Hub(world.database)
     first = subprocess.Popen(command(world, "0"), stdin=subprocess.DEVNULL)
     second = None
@@ -119,6 +127,8 @@ async def test_a_job_goes_on_in_another_worker_when_its_own_stops(world: World) 
         await until_running(world, job_id)
         second = subprocess.Popen(command(world), stdin=subprocess.DEVNULL)
         first.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(first.wait, 60)
+        gate.touch()
         job = await ended(world, hub, job_id)
         assert job.attempts == 1
         assert world.result(job_id) == {"output": "done"}

@@ -45,14 +45,22 @@ async def _sleep(config: Any, inputs: Any, context: NodeContext) -> Json:
     return inputs.values.get("value")
 
 
+async def _wait(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Until the file is there."""
+    while not Path(inputs.values["until"]).exists():
+        await asyncio.sleep(0.02)
+    return inputs.values.get("value")
+
+
 async def _block(config: Any, inputs: Any, context: NodeContext) -> Json:
     time.sleep(float(inputs.values.get("seconds", 0)))
     return "blocked"
 
 
 async def _stubborn(config: Any, inputs: Any, context: NodeContext) -> Json:
-    until = time.monotonic() + float(inputs.values.get("seconds", 0))
-    while time.monotonic() < until:
+    clock = asyncio.get_running_loop().time
+    until = clock() + float(inputs.values.get("seconds", 0))
+    while clock() < until:
         try:
             await asyncio.sleep(0.05)
         except asyncio.CancelledError:
@@ -121,6 +129,7 @@ TEST_NODES = {
     name: _node(name, run)
     for name, run in {
         "test_sleep": _sleep,
+        "test_wait": _wait,
         "test_block": _block,
         "test_stubborn": _stubborn,
         "test_fail": _fail,

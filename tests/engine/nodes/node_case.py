@@ -23,7 +23,6 @@ from tests.engine.jobs.world import World
 from tests.engine.nodes.node_in_flow import Notebook
 from tests.stand_ins.network import Names
 from tests.stand_ins.openai_server import OpenAIServer
-from tests.stand_ins.web_site import WebSite
 
 Json = Any
 Kind = Literal["good", "odd", "bad"]
@@ -169,7 +168,8 @@ async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, t
     if kind == "api_input":
         value, errors = check_payload(case.config["fields"], case.given)
         return Refused({one.pointer: one.detail for one in errors}) if errors else value, ()
-    services.model.say(*case.says)
+    if services.model:
+        services.model.say(*case.says)
     plan, notebook = compile_plan(document, CATALOG, trial=True), Notebook()
     outcome = await run_flow(
         plan, {"value": case.given}, system={}, services=services, recorder=notebook, options=RunOptions(new_id("job"))
@@ -184,14 +184,13 @@ async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, t
 class Services:
     """What a worker hands to a run: a door that may reach this machine, one model server, a store, one flow to call."""
 
-    def __init__(self, world: World, site: WebSite, model: OpenAIServer) -> None:
-        self.site = site
+    def __init__(self, world: World, model: OpenAIServer | None = None) -> None:
         self.model = model
         self.http = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)
-        self._connection = ModelConnection("box", "openai_compatible", model.url)
+        self._connection = ModelConnection("box", "openai_compatible", model.url) if model else None
 
     async def close(self) -> None:
         """Ends what it opened."""

@@ -14,6 +14,8 @@ from tests.engine.nodes.node_in_flow import Notebook, Services
 from tests.stand_ins.thirty_pages import thirty_pages
 from tests.stand_ins.web_site import Page, WebSite
 
+pytestmark = pytest.mark.process
+
 NODES = [
     ("api_input", "api_input", {"fields": [{"name": "url", "type": "string"}]}, {}),
     ("map", "website_mapper", {"max_depth": 3, "delay_seconds": 0}, {"url": "{{ api_input.out.url }}"}),

@@ -97,6 +97,7 @@ async def ask(server):
     await door.aclose()
 
 
+@pytest.mark.process
 async def test_the_answer_is_text_and_its_call_is_kept_with_the_step(ask, server):
     server.say(Said("It is large.", input_tokens=10, output_tokens=5))
     outcome, notebook = await ask(
@@ -111,12 +112,14 @@ async def test_the_answer_is_text_and_its_call_is_kept_with_the_step(ask, server
     assert not step.simulated
 
 
+@pytest.mark.process
 async def test_output_fields_make_an_object(ask, server):
     server.say('{"city": "Paris"}')
     outcome, _ = await ask({"model": "Mine:small", "output_fields": FIELDS}, {"prompt": "Where?"})
     assert outcome.result == {"output": {"city": "Paris", "people": None}}
 
 
+@pytest.mark.process
 async def test_a_wrong_object_is_repaired_within_the_attempts_and_all_calls_are_kept(ask, server):
     server.say("{}", "no", '{"city": "Paris", "people": 2}')
     config = {"model": "Mine:small", "output_fields": FIELDS, "max_attempts": 3}
@@ -125,6 +128,7 @@ async def test_a_wrong_object_is_repaired_within_the_attempts_and_all_calls_are_
     assert [call.error for call in notebook.steps["prompt"].calls] == ["output_invalid", "output_invalid", None]
 
 
+@pytest.mark.process
 async def test_after_the_last_attempt_the_step_fails_and_keeps_what_it_spent(ask, server):
     server.say("no", "no")
     config = {"model": "Mine:small", "output_fields": FIELDS, "max_attempts": 2}
@@ -134,6 +138,7 @@ async def test_after_the_last_attempt_the_step_fails_and_keeps_what_it_spent(ask
     assert sum(call.cost_nanos for call in notebook.steps["prompt"].calls) == 2 * (12 * 1000 + 7 * 2000)
 
 
+@pytest.mark.process
 async def test_a_passing_fault_is_tried_again_by_the_runner(ask, server):
     server.say(Said(status=503, headers={"retry-after": "0"}), "Fine.")
     outcome, notebook = await ask({"model": "Mine:small"}, {"prompt": "Where?"}, policy={"retries": 1})
@@ -142,6 +147,7 @@ async def test_a_passing_fault_is_tried_again_by_the_runner(ask, server):
     assert [call.error for call in notebook.steps["prompt"].calls] == ["model_unreachable", None]
 
 
+@pytest.mark.process
 async def test_the_simulated_model_marks_the_step(ask, server):
     outcome, notebook = await ask(
         {"model": "simulated"}, {"prompt": "Say it shorter: {{ api_input.out.place }} is by the sea."}
@@ -152,6 +158,7 @@ async def test_the_simulated_model_marks_the_step(ask, server):
     assert server.requests == []
 
 
+@pytest.mark.process
 async def test_data_and_answers_are_never_read_as_template(ask, server):
     server.say("{{ api_input.out.place }} {{ 7*7 }}")
     outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "{{ api_input.out.place }}"}, place="{{ 7*7 }}")
@@ -159,6 +166,7 @@ async def test_data_and_answers_are_never_read_as_template(ask, server):
     assert outcome.result == {"output": "{{ api_input.out.place }} {{ 7*7 }}"}
 
 
+@pytest.mark.process
 async def test_an_empty_prompt_asks_nobody(ask, server):
     outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "{{ api_input.out.place }}"}, place="  ")
     assert (outcome.error.code, server.requests) == ("input_missing", [])

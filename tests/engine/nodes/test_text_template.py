@@ -65,6 +65,7 @@ async def test_simple_templates(write):
     assert {template: await write(template) for template in SIMPLE} == SIMPLE
 
 
+@pytest.mark.process
 async def test_conditions_loops_and_names(write):
     assert {template: await write(template) for template in FULL} == FULL
 
@@ -83,6 +84,7 @@ async def test_only_the_data_that_is_named_is_handed_over():
     assert handed == {"a": {"out": SCOPE.outputs["a"]}, "split": {"index": 4}}
 
 
+@pytest.mark.process
 async def test_a_fault_while_writing_names_its_line(write):
     with pytest.raises(RenderFailed, match=r"Line 2: A loop goes over a list, and `text` is none"):
         await write("one\n{% for x in a.out.s %}{% endfor %}")

@@ -15,6 +15,8 @@ import pytest
 from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.stand_ins.web_server import answer, serve
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[3]
 

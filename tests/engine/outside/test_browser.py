@@ -133,8 +133,9 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
         out, _ = await read("/empty")
         assert out["text"] == "Late words", "the browser goes on after a page that was ended"
 
-        drawing = asyncio.create_task(services.http.draw(answer, timeout_seconds=30))
-        await asyncio.sleep(0.3)
+        drawing = asyncio.create_task(services.http.draw(answer, timeout_seconds=60))
+        while not services.http._browser._room._open:
+            await asyncio.sleep(0.01)
         drawing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drawing

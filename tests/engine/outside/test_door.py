@@ -31,6 +31,8 @@ from engine.outside.http import (
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 SECRET = SecretValue("Shop token", "swordfish", ("127.0.0.1",))
 

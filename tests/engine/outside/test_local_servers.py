@@ -9,6 +9,8 @@ from tests.stand_ins.local_server import Reply
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.stand_ins.web_site import WebSite
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 async def door():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -26,6 +27,7 @@ async def door():
     await made.aclose()
 
 
+@pytest.mark.process
 async def test_many_askers_share_one_robots_txt(door):
     with WebSite({"/robots.txt": RULES}) as site:
         found = await asyncio.gather(*(door.site_rules(site.at(f"/{number}")) for number in range(50)))
@@ -41,17 +43,20 @@ async def test_many_askers_share_one_robots_txt(door):
         assert site.hits("/robots.txt") == 2
 
 
+@pytest.mark.process
 async def test_one_that_gives_up_takes_nobody_with_it(door):
     with WebSite({"/robots.txt": Page("User-agent: *\nDisallow: /", delay=0.2)}) as site:
         first = asyncio.create_task(door.site_rules(site.at("/")))
         await asyncio.sleep(0)
         second = asyncio.create_task(door.site_rules(site.at("/")))
-        await asyncio.sleep(0.05)
+        while not site.hits("/robots.txt"):
+            await asyncio.sleep(0.001)
         first.cancel()
         assert not (await second).may_read(site.at("/"))
 
 
 @pytest.mark.parametrize("answer", [Page("busy", 503, headers={"retry-after": "7"}), Page("busy", 429)])
+@pytest.mark.process
 async def test_a_failed_robots_txt_closes_the_site_for_a_short_while(door, monkeypatch, answer):
     with WebSite({"/robots.txt": answer}) as site:
         for _ in range(3):
@@ -66,6 +71,7 @@ async def test_a_failed_robots_txt_closes_the_site_for_a_short_while(door, monke
         assert (await door.site_rules(site.at("/"))).may_read(site.at("/"))
 
 
+@pytest.mark.process
 async def test_a_server_that_is_not_there_is_a_passing_fault_for_all_that_wait(door):
     with WebSite({"/robots.txt": Page(drop=True)}) as site:
         found = await asyncio.gather(*(door.site_rules(site.at("/")) for _ in range(5)), return_exceptions=True)
@@ -98,6 +104,19 @@ async def test_turns_are_taken_in_order_and_given_back():
     await asyncio.gather(*tasks, return_exceptions=True)
     assert entered == [number for number in range(12) if number != 5]
     assert (now, most) == (0, 2)
+
+
+async def test_the_pause_is_left_between_all_that_begin_at_a_host():
+    manners = Manners(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
+    clock, began = asyncio.get_running_loop().time, []
+
+    async def visit():
+        async with manners.turn("http://example.com/", delay_seconds=0.05, at_once=3):
+            began.append(clock())
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(visit() for _ in range(6)))
+    assert [after - before for before, after in pairwise(began)] == [pytest.approx(0.05)] * 5
 
 
 async def test_other_hosts_and_the_practice_site_wait_for_nobody():

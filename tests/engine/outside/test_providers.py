@@ -62,6 +62,7 @@ def test_every_provider_has_a_dialect_here():
 
 
 @each
+@pytest.mark.process
 async def test_a_provider_answers_with_text_and_its_tokens(models, provider, server):
     server.say(Said("Paris.", input_tokens=30, output_tokens=2))
     answer = await models.ask(connect(server, provider), question(provider, system="Be terse."))
@@ -71,6 +72,7 @@ async def test_a_provider_answers_with_text_and_its_tokens(models, provider, ser
 
 
 @each
+@pytest.mark.process
 async def test_a_provider_answers_with_an_object_in_one_call(models, provider, server):
     server.say(GOOD)
     answer = await models.ask(connect(server, provider), question(provider, output_schema=SCHEMA))
@@ -79,6 +81,7 @@ async def test_a_provider_answers_with_an_object_in_one_call(models, provider, s
 
 
 @each
+@pytest.mark.process
 async def test_a_provider_streams_its_text_and_counts_it(models, provider, server):
     server.say(Said("Paris is large.", input_tokens=30, output_tokens=4))
     pieces: list[str] = []
@@ -90,6 +93,7 @@ async def test_a_provider_streams_its_text_and_counts_it(models, provider, serve
 
 
 @each
+@pytest.mark.process
 async def test_a_provider_that_is_out_of_order_is_asked_once(models, provider, server):
     server.default = Said(status=500)
     with pytest.raises(Exception, match="out of order"):
@@ -98,6 +102,7 @@ async def test_a_provider_that_is_out_of_order_is_asked_once(models, provider, s
 
 
 @each
+@pytest.mark.process
 async def test_a_test_shows_the_models_or_asks_for_their_names(models, provider, server):
     tested = await models.test(connect(server, provider))
     assert tested.ok, tested.sentence
@@ -110,6 +115,7 @@ async def test_a_test_shows_the_models_or_asks_for_their_names(models, provider,
 
 @pytest.mark.parametrize("server", ["azure_openai"], indirect=True)
 @pytest.mark.parametrize("tail", ["", "/", "/openai", "/openai/"])
+@pytest.mark.process
 async def test_azure_by_date_names_the_deployment_in_the_path(models, server, tail):
     connection = connect(server, "azure_openai", base_url=server.origin + tail, api_version="2024-06-01")
     await models.ask(connection, question("azure_openai"))
@@ -119,6 +125,7 @@ async def test_azure_by_date_names_the_deployment_in_the_path(models, server, ta
 
 
 @pytest.mark.parametrize("server", ["azure_openai"], indirect=True)
+@pytest.mark.process
 async def test_azure_without_a_version_is_asked_with_the_newest_that_is_known(models, server):
     connection = connect(server, "azure_openai")
     await models.ask(connection, question("azure_openai"))
@@ -129,6 +136,7 @@ async def test_azure_without_a_version_is_asked_with_the_newest_that_is_known(mo
 
 @pytest.mark.parametrize("server", ["azure_openai"], indirect=True)
 @pytest.mark.parametrize(("tail", "version"), [("", "v1"), ("/openai/v1", ""), ("/openai/v1/", "2024-06-01")])
+@pytest.mark.process
 async def test_azure_without_dates_is_asked_as_openai_is(models, server, tail, version):
     connection = connect(server, "azure_openai", base_url=server.origin + tail, api_version=version)
     await models.ask(connection, question("azure_openai"))
@@ -139,6 +147,7 @@ async def test_azure_without_dates_is_asked_as_openai_is(models, server, tail, v
 
 
 @pytest.mark.parametrize("server", ["mistral"], indirect=True)
+@pytest.mark.process
 async def test_mistral_gets_no_field_it_does_not_know(models, server):
     for rest in ({}, {"on_delta": lambda text: None}, {"output_schema": SCHEMA}):
         server.say(GOOD)
@@ -148,6 +157,7 @@ async def test_mistral_gets_no_field_it_does_not_know(models, server):
 
 
 @pytest.mark.parametrize("server", ["mistral"], indirect=True)
+@pytest.mark.process
 async def test_the_strict_server_refuses_what_other_providers_send(models, server):
     with pytest.raises(Exception, match="did not accept the request"):
         await models.ask(connect(server, "openai"), question("openai"))

@@ -126,6 +126,7 @@ async def test_others_see_neither_figures_nor_buttons(site: Site, user: User) ->
             assert str(site.settings.data) not in page_text(user)
 
 
+@pytest.mark.process
 async def test_check_this_server_shows_each_line_with_its_fix(
     site: Site, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from tests.stand_ins.openai_server import OpenAIServer
 from tests.ui.arrange import box, buttons, page_text, press, press_named
 from tests.ui.conftest import Site
 
+pytestmark = pytest.mark.process
+
 SECRET = "sk-very-secret-0123456789"
 PAGE = "/settings/models"
 
