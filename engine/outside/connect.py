@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -246,6 +247,12 @@ class Lane:
                 await pool.aclose()
 
 
+@functools.cache
+def _usual_tls() -> ssl.SSLContext:
+    """The certificates that are trusted, read once a process: that takes 10 ms for each door otherwise."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class Lanes:
     """One lane for every list of entries in use, made when first needed; old rules' lanes close when their work is done.
 
@@ -303,7 +310,7 @@ class Lanes:
 
     def _open(self, allow: tuple[Allowed, ...]) -> Lane:
         if self._tls is None:
-            self._tls = httpx2.create_ssl_context(trust_env=False)
+            self._tls = _usual_tls()
         guard = Guard(allow, self._rules.ports)
         backend = GuardedBackend(guard, self._resolver, self._connector)
         named = tunnelled = None
