@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import anyio.to_thread
 
-from engine.clock import MovedClock
+from engine.clock import DAY, SECOND, Millis, MovedClock
 from storage.database import Database
 from tests.tiers import PROCESS_FIXTURES
 
@@ -47,12 +48,13 @@ WRITES = UnderWay()
 class LogicalLoop(asyncio.SelectorEventLoop):
     """An event loop for tests, see above."""
 
+    BEGIN = 1_000.0
     #: The loop of the test that runs.
     current: ClassVar[LogicalLoop | None] = None
 
     def __init__(self) -> None:
         LogicalLoop.current = self
-        self._at = 1_000.0
+        self._at = self.BEGIN
         self._threads: Executor | None = None
         self.under_way = UnderWay()
         super().__init__(Skipping(self))
@@ -85,8 +87,19 @@ class LogicalLoop(asyncio.SelectorEventLoop):
             self._threads.shutdown(wait=False)
 
 
+@dataclass
 class LogicalClock(MovedClock):
-    """A clock whose `monotonic` is the time of the test's loop, in every thread."""
+    """`monotonic` is the time of the test's loop, in every thread; the wall clock begins at noon, far from the edge of an hour, a
+    day or a minute, and what is skipped of waiting passes on it, too.
+    """
+
+    _begun: float = field(default_factory=time.monotonic)
+
+    def now(self) -> Millis:
+        noon = time.time_ns() // 1_000_000 // DAY * DAY + DAY // 2
+        loop = LogicalLoop.current
+        passed = time.monotonic() - self._begun + (loop.time() - LogicalLoop.BEGIN if loop else 0.0)
+        return Millis(noon + 5 * SECOND + round(passed * 1000) + self.offset)
 
     def monotonic(self) -> float:
         loop = LogicalLoop.current

@@ -97,7 +97,9 @@ def endpoint() -> Iterator[Endpoint]:
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": KEY, "HOME": str(folder), "PYTHONUTF8": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 def run_example(language: str, endpoint: Endpoint, folder: Path) -> subprocess.CompletedProcess[str]:

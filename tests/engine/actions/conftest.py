@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from engine.actions.workspaces import create_workspace, ensure_workspace
-from engine.clock import MovedClock
 from storage.database import open_database
 from tests.factories import person
+from tests.logical_time import LogicalClock
 
 
 @pytest.fixture
 def clock():
-    return MovedClock()
+    return LogicalClock()
 
 
 @pytest.fixture

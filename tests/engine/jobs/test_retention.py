@@ -25,13 +25,14 @@ from storage.settings import SERVER, put_setting
 from tests.engine.jobs.stored_jobs import add_ended_jobs
 from tests.engine.jobs.world import World, open_world
 from tests.factories import person
+from tests.logical_time import LogicalClock
 
 UNCAPPED = Rules(cap_gb=0)
 
 
 @pytest.fixture
 def clock() -> MovedClock:
-    return MovedClock()
+    return LogicalClock()
 
 
 @pytest.fixture
