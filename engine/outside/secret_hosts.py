@@ -15,9 +15,9 @@ from engine.errors import Problem
 from engine.flow.document import Document
 from engine.flow.node_type import SecretValue
 from engine.flow.validation import without_parked
-from engine.outside.addresses import port_of
+from engine.outside.addresses import port_of, read_url
 from engine.outside.allow_list import covers, kept_entries, parse_allow_list
-from engine.outside.faults import SecretNotForHost
+from engine.outside.faults import BadUrl, SecretNotForHost
 
 MAX_HOSTS = 50
 _POINTER = "/config/secret_headers"
@@ -71,8 +71,8 @@ def written_host(url: object) -> tuple[str, int] | None:
     if match is None:
         return None
     try:
-        parsed = httpx2.URL(match[0])
-    except (httpx2.InvalidURL, ValueError, UnicodeError):
+        parsed = read_url(match[0])
+    except BadUrl:
         return None
     return parsed.raw_host.decode().lower().rstrip("."), port_of(parsed)
 
