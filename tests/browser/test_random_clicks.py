@@ -276,7 +276,7 @@ def walk_about(
 
 def test_a_short_way_of_presses_leads_nowhere_wrong(context: BrowserContext, terminal: Terminal) -> None:
     rounds = iter([True, False])
-    walk_about(terminal, context, 7, lambda: next(rounds), presses=30)
+    walk_about(terminal, context, 7, lambda: next(rounds), presses=12)
 
 
 @pytest.mark.slow
