@@ -294,7 +294,7 @@ def test_compose_gives_the_container_nothing_it_does_not_need():
     assert "cap_add" not in service
     assert "privileged" not in service
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["mem_limit"] == "${FLOWPORT_MEMORY:-4g}"
+    assert service["mem_limit"] == "4g"
     assert 256 <= service["pids_limit"] <= 4096
     assert [re.fullmatch(r"/tmp:size=\d+m,mode=1777", one) is not None for one in service["tmpfs"]] == [True]
 
