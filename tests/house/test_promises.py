@@ -23,7 +23,7 @@ def late_marks(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
     }
 
 
-def tests_of(file: Path) -> dict[str, bool]:
+def run_by_make_test(file: Path) -> dict[str, bool]:
     """Name of each test of a file -> whether `make test` runs it."""
     module = ast.parse(file.read_text())
     marks = [
@@ -48,7 +48,7 @@ def test_a_promise_is_shown_by_a_test_that_is_run(rule, promise, shown_by):
         path, _, name = named.partition("::")
         file = TESTS / path
         assert file.is_file(), f"{rule}: there is no tests/{path}"
-        tests = tests_of(file)
+        tests = run_by_make_test(file)
         assert not name or name in tests, f"{rule}: tests/{path} has no {name}"
         run.append(tests[name] if name else any(tests.values()))
     assert any(run), f"{rule}: only `make slow` or `make chaos` shows that: {promise}"

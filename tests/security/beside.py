@@ -34,7 +34,6 @@ HEALTH_SECONDS = 0.25
 GROWN_MIB = 20.0
 #: What a busy machine takes anyway, times this, is no fault of the server.
 FAIR = 5
-NEIGHBOUR = "Neighbour of an attack"
 _IDLE = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Answer(BaseHTTPRequestHandler):
@@ -143,8 +142,8 @@ def _idle_program() -> Iterator[str]:
 @functools.cache
 def _neighbour(terminal: Terminal) -> tuple[Caller, str]:
     """A program with a key of the neighbour's workspace, and the flow it calls; made once a server."""
-    terminal.value("workspaces", "create", NEIGHBOUR)
-    return terminal.caller("--workspace", NEIGHBOUR), terminal.flow(greeting(), NEIGHBOUR)
+    neighbour = Terminal.new(terminal.server)
+    return neighbour.caller(), neighbour.flow(greeting())
 
 
 def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured) -> None:

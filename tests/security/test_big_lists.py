@@ -16,7 +16,6 @@ from engine.clock import MovedClock
 from engine.ids import new_id
 from storage.job_changes import Holder, claim_job, end_job, insert_job
 from storage.job_results import LIST_CAP
-from storage.workspaces import pick_workspace
 from tests.api.arrange import House, open_house
 from tests.factories import greeting
 from tests.live.caller import Caller, Terminal
@@ -120,16 +119,15 @@ async def test_a_result_stands_in_answers_as_it_was_stored(house: House, result:
 @pytest.fixture(scope="module")
 def attacker(terminal: Terminal) -> Caller:
     """A key on the Pro plan, whose workspace has as many large results as a page can name."""
-    terminal.value("workspaces", "create", "Attacker", "--plan", "pro")
-    flow_id = terminal.flow(greeting(title="Large"), "Attacker")
-    workspace_id = terminal.store.read_now(pick_workspace, "Attacker").id
+    attacker = Terminal.new(terminal.server, "pro")
+    flow_id = attacker.flow(greeting(title="Large"))
 
     def fill(session: Session) -> None:
         for _ in range(JOBS):
-            add_ended_job(session, workspace_id, flow_id, text_of(RESULT_BYTES))
+            add_ended_job(session, attacker.workspace_id, flow_id, text_of(RESULT_BYTES))
 
     terminal.store.write_now(fill)
-    return terminal.caller("--workspace", "Attacker")
+    return attacker.caller()
 
 
 @pytest.mark.process

@@ -61,6 +61,8 @@ WHO_MAY = {
     "owner_notes.close_note": OWNERS,
     "playground_batches.begin_playground_batch": EDITORS,
     "playground_batches.run_in_batch": EDITORS,
+    "second_factor.require_second_factor": OWNERS,
+    "second_factor.reset_second_factor": OWNERS,
     "secrets.add_secret": OWNERS,
     "secrets.close_secrets_notice": OWNERS,
     "secrets.remove_secret": OWNERS,

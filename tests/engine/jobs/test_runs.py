@@ -7,8 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from engine.actions.jobs import cancel
-from engine.jobs.changes import bury, claim, finish, give_back
+from engine.jobs.changes import bury, cancel_job, claim, finish, give_back
 from engine.jobs.runs import MAX_RESULT
 from storage.events import list_events
 from storage.job_changes import Holder
@@ -179,8 +178,8 @@ async def test_the_limit_counts_from_the_first_start_over_all_attempts(world: Wo
 
 async def test_cancelling_a_queued_job_ends_it_at_once(world: World) -> None:
     job_id = world.submit(world.add_flow()).job_id
-    assert world.write(cancel, world.workspace_id, job_id).status == "cancelled"
-    assert world.write(cancel, world.workspace_id, job_id).status == "cancelled"
+    assert world.write(cancel_job, world.workspace_id, job_id).status == "cancelled"
+    assert world.write(cancel_job, world.workspace_id, job_id).status == "cancelled"
     assert world.active() == 0
     await world.runs().carry(job_id)
     assert world.job(job_id).status == "cancelled"
@@ -190,7 +189,7 @@ async def test_cancelling_a_running_job_frees_its_slot_when_the_work_has_stopped
     job_id = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 30})))).job_id
     runs = world.runs()
     task = await carry_until_running(world, runs, job_id)
-    asked = world.write(cancel, world.workspace_id, job_id)
+    asked = world.write(cancel_job, world.workspace_id, job_id)
     assert (asked.status, asked.cancel_requested_at is not None) == ("processing", True)
     assert world.active() == 1
     runs.cancel(job_id)
@@ -203,7 +202,7 @@ async def test_cancelling_a_running_job_frees_its_slot_when_the_work_has_stopped
 async def test_a_cancelled_job_of_a_dead_worker_is_cancelled_not_run_again(world: World) -> None:
     job_id = world.submit(world.add_flow()).job_id
     world.write(claim, "boot_first", job_id)
-    world.write(cancel, world.workspace_id, job_id)
+    world.write(cancel_job, world.workspace_id, job_id)
     world.write(bury, "boot_first")
     assert world.job(job_id).status == "cancelled"
 

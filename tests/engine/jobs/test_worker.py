@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.actions.jobs import cancel
+from engine.jobs.changes import cancel_job
 from engine.jobs.hub import Hub
 from engine.jobs.lease import run_folder
 from storage.workers import beats
@@ -29,7 +29,7 @@ async def test_the_supervised_worker_runs_and_cancels_jobs_and_tells_who_waits(w
         assert [world.result(job_id) for job_id in jobs] == [{"output": {"n": number}} for number in range(4)]
         slow = world.submit(world.add_flow(SLOW)).job_id
         await until_running(world, slow)
-        world.write(cancel, world.workspace_id, slow)
+        world.write(cancel_job, world.workspace_id, slow)
         assert (await ended(world, hub, slow)).status == "cancelled"
     assert world.active() == 0
     assert all(line.startswith("worker[") for line in lines), lines
@@ -109,7 +109,7 @@ async def test_a_worker_without_a_pipe_finds_jobs_and_cancels_by_looking(world: 
         assert (await ended(world, hub, world.submit(world.add_flow(), {"n": 1}).job_id)).status == "completed"
         slow = world.submit(world.add_flow(SLOW)).job_id
         await until_running(world, slow)
-        world.write(cancel, world.workspace_id, slow)
+        world.write(cancel_job, world.workspace_id, slow)
         assert (await ended(world, hub, slow)).status == "cancelled"
     finally:
         worker.send_signal(signal.SIGTERM)
