@@ -19,17 +19,9 @@ class Limits:
     calls: int
 
 
-SECONDS = 2.0
-MEMORY = 400 << 20
-OUTPUT = 1 << 20
-DEPTH = 64
-#: Data that a template may name, as JSON.
-INPUT = 16 << 20
-#: A process is replaced after so many renderings.
-CALLS = 500
-
 LIMITS: dict[Kind, Limits] = {
-    "templates": Limits(SECONDS, MEMORY, INPUT, OUTPUT, CALLS),
+    # 16 MiB: the data that a template may name.
+    "templates": Limits(seconds=2.0, memory=400 << 20, input=16 << 20, output=1 << 20, calls=500),
     # A page of 3 MiB of characters is up to six times as long as JSON, and comes back as text, Markdown and HTML.
-    "pages": Limits(10.0, 1 << 30, 32 << 20, 32 << 20, 100),
+    "pages": Limits(seconds=10.0, memory=1 << 30, input=32 << 20, output=32 << 20, calls=100),
 }

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.flow.references import BadReference
 from engine.flow.template_language import TemplateWrong, read_template
-from engine.outside.sandbox import limits
+from engine.outside.sandbox.limits import LIMITS
 from engine.outside.sandbox.pool import RenderFailed, Sandbox
 from tests.engine.outside.template_attacks import DATA, ESCAPES, FAILING, REFUSED, RESOURCES
 
@@ -82,7 +83,9 @@ async def test_every_resource_attack_ends_without_text(sandbox):
     """Each is stopped by a check or, after two seconds, by the pool; the longest test time there is proves it."""
     assert len(RESOURCES) >= 20
     for name, (template, data) in RESOURCES.items():
-        async with asyncio.timeout(limits.SECONDS + 20):  # far off: a process that hangs, not a machine that is busy
+        async with asyncio.timeout(
+            LIMITS["templates"].seconds + 20
+        ):  # far off: a process that hangs, not a machine that is busy
             with pytest.raises(RenderFailed) as failed:
                 await sandbox.render(template, {"a": {"out": data}})
         assert failed.value.message, name
@@ -128,7 +131,7 @@ async def test_a_process_that_was_killed_is_replaced(sandbox):
 
 
 async def test_a_process_is_replaced_after_its_calls(sandbox, monkeypatch):
-    monkeypatch.setattr(limits, "CALLS", 3)
+    monkeypatch.setitem(LIMITS, "templates", replace(LIMITS["templates"], calls=3))
     used = []
     for _ in range(7):
         await sandbox.render("{% if true %}{% endif %}", {})
@@ -170,7 +173,7 @@ async def test_the_process_has_nothing_of_ours(sandbox, monkeypatch):
     assert (about / "cwd").readlink() == Path("/")
     assert b"-I" in (about / "cmdline").read_bytes().split(b"\0")
     told = {line[:26].strip(): line[26:].split()[1] for line in (about / "limits").read_text().splitlines()[1:]}
-    assert told["Max address space"] == str(limits.MEMORY)
+    assert told["Max address space"] == str(LIMITS["templates"].memory)
     assert told["Max file size"] == "0"
     assert told["Max core file size"] == "0"
     assert told["Max open files"] == "3"
@@ -237,5 +240,5 @@ async def test_many_attacks_one_after_another_leave_the_memory_as_it_was(sandbox
                 await sandbox.render(template, {"a": {"out": data}})
             longest = max(longest, time.monotonic() - begun)
     print(json.dumps({"longest_seconds": round(longest, 2), "grown_bytes": resident() - before}))
-    assert longest < limits.SECONDS + 1
+    assert longest < LIMITS["templates"].seconds + 1
     assert resident() - before < 100 << 20
