@@ -1,6 +1,10 @@
 """What others notice of an attack: the time of a neighbour's jobs and of /healthz, and the server's memory.
 
-    with beside(server, terminal) as watch:
+    with beside(server, terminal) as watch:                                        # the neighbour's flow says Hello
+        attack()
+    watch.check()
+
+    with beside(server, terminal, flow=flow_file, payload={"url": ...}) as watch:  # or does this
         attack()
     watch.check()
 
@@ -21,12 +25,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.factories import greeting
 from tests.live.caller import Caller, Terminal
-from tests.live_server import LiveServer
+from tests.live_server import TLS, LiveServer
 
 #: A neighbour's job, /healthz and the server's memory, as promised.
 JOB_SECONDS = 5.0
@@ -99,23 +104,27 @@ class Watch:
 
 
 @contextmanager
-def beside(server: LiveServer, terminal: Terminal) -> Iterator[Watch]:
+def beside(
+    server: LiveServer, terminal: Terminal, *, flow: dict[str, Any] | None = None, payload: Any = None
+) -> Iterator[Watch]:
     """Watches what happens beside the body. The neighbour has a workspace of its own, so no limit of a plan is shared."""
     assert server.process is not None
-    neighbour, flow_id = _neighbour(terminal)
+    owner, neighbour = _neighbour(terminal)
+    flow_id = owner.flow(flow or greeting())
+    asked = {"name": "Ann"} if flow is None else payload
     watch = Watch(server.process.pid)
-    with _idle_program() as idle_url, httpx.Client(timeout=60) as client:
+    with _idle_program() as idle_url, httpx.Client(timeout=60, verify=TLS) as client:
         urls = f"{server.url}/healthz", idle_url
         for _ in range(10):
             _ask_health(client, urls, watch.calm)
         for _ in range(3):
-            _run_job(neighbour, flow_id, watch.calm)
+            _run_job(neighbour, flow_id, asked, watch.calm)
         assert not watch.calm.wrong, watch
         watch.memory_before = _begin_measuring(watch.pid)
         over = threading.Event()
         threads = [
             _again(lambda: _ask_health(client, urls, watch.during), 0.05, over),
-            _again(lambda: _run_job(neighbour, flow_id, watch.during), 0.2, over),
+            _again(lambda: _run_job(neighbour, flow_id, asked, watch.during), 0.2, over),
         ]
         try:
             yield watch
@@ -140,10 +149,10 @@ def _idle_program() -> Iterator[str]:
 
 
 @functools.cache
-def _neighbour(terminal: Terminal) -> tuple[Caller, str]:
-    """A program with a key of the neighbour's workspace, and the flow it calls; made once a server."""
-    neighbour = Terminal.new(terminal.server)
-    return neighbour.caller(), neighbour.flow(greeting())
+def _neighbour(terminal: Terminal) -> tuple[Terminal, Caller]:
+    """The owner of another workspace and a program with a key of theirs; made once a server."""
+    owner = Terminal.new(terminal.server)
+    return owner, owner.caller()
 
 
 def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured) -> None:
@@ -159,10 +168,10 @@ def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured)
             measured.wrong.append(f"{url}: {status}")
 
 
-def _run_job(neighbour: Caller, flow_id: str, measured: Measured) -> None:
+def _run_job(neighbour: Caller, flow_id: str, payload: Any, measured: Measured) -> None:
     begun = time.perf_counter()
     try:
-        job = neighbour.run(flow_id, {"name": "Ann"})
+        job = neighbour.run(flow_id, payload)
     except (httpx.HTTPError, AssertionError) as error:
         measured.wrong.append(f"job: {error!r}")
         return
