@@ -97,6 +97,11 @@ PARTS = {
 }
 #: What changes something for nobody in particular, and what holds instead of a role.
 WITHOUT = {
+    "guesses.begin_own_try": "a part of verbs",
+    "guesses.begin_try": "a part of verbs",
+    "guesses.forget_all": "a part of verbs",
+    "guesses.open_link": "a link",
+    "guesses.succeeded": "a part of verbs",
     "jobs.add_snapshot": "a part of verbs",
     "jobs.submit": "a key",
     "jobs.cancel": "a key",
@@ -112,6 +117,12 @@ WITHOUT = {
     "members.set_up_owner": "a set-up link",
     "members.sign_in": "a password",
     "members.sign_out": "the cookie",
+    "second_factor.give_code": "the step after a password, and a code",
+    "second_factor.turn_off": "the cookie, and the password or a code",
+    "second_factor.turn_on": "the cookie, the password and a code",
+    "second_factor.turn_on_at_step": "the step after a password, and a code",
+    "sessions.enter": "a part of verbs",
+    "sessions.start_session": "a part of verbs",
     "workspaces.create_workspace": "the server's terminal",
     "workspaces.ensure_workspace": "the start of the program",
 }
@@ -124,8 +135,12 @@ READS = {
     "called_flows.read_library",
     "datasets.known_datasets",
     "deployments.problems_before_deploy",
+    "guesses.is_audited",
     "links.get_link",
     "samples.example_payload",
+    "second_factor.at_step",
+    "second_factor.begin_set_up",
+    "second_factor.wants_set_up",
 }
 
 
