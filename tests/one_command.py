@@ -75,13 +75,18 @@ def run_command(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[
         files = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
         for file, content in zip(files, (stdin, b"", b""), strict=True):
             file.write_bytes(content)
-        process = _starter().Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
+        with _STARTING:  # commands that begin at once share one
+            starter = _starter()
+        process = starter.Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
         process.start()
         process.join(PATIENCE_SECONDS)
         if process.exitcode is None:
             process.kill()
             raise AssertionError(f"{arguments} did not end: {files[2].read_text()}")
         return Ended(process.exitcode, files[1].read_bytes(), files[2].read_bytes())
+
+
+_STARTING = threading.Lock()
 
 
 @functools.cache

@@ -34,6 +34,9 @@ def model(places: Places) -> Iterator[OpenAIServer]:
 @pytest.fixture(scope="module", autouse=True)
 def _connections(terminal: Terminal, model: OpenAIServer) -> None:
     """`box` is a model of this machine; `far` stands in for one elsewhere, whose price nobody knows."""
+    terminal.set_plan(
+        "enterprise"
+    )  # every job is read again after each test, more often than other plans take in a second
     add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
     for name in ("box", "far"):
         assert terminal.value("models", "add", name, *add, model.url, stdin=KEY) == name

@@ -162,6 +162,7 @@ def test_when_every_connection_is_used_new_ones_are_told_so(
     small_server: LiveServer, small_terminal: Terminal, site: HoldingSite
 ) -> None:
     """All are busy with waiting calls, and nobody takes their places."""
+    small_terminal.set_plan("enterprise")  # other plans would not take so many calls in a second
     caller = small_terminal.caller()
     flow_id = small_terminal.flow(one_node(fetch(), {"name": "url", "type": "string"}))
     job_id = caller.accepted(flow_id, {"url": site.hold("busy")})

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from nicegui import Client, ui
+from nicegui import Client, ui, ui_run_with
 from nicegui import app as nicegui_app
 from nicegui.functions.download import download
 from nicegui.functions.navigate import Navigate
@@ -61,6 +61,13 @@ class YoungOnly:
 
     def collect(self) -> int:
         return gc.collect(1)
+
+
+class NoServers:
+    """Knows no objects: for each test NiceGUI looks through all memory for a uvicorn server, and here there is none."""
+
+    def get_objects(self) -> list[object]:
+        return []
 
 
 @functools.cache
@@ -119,8 +126,9 @@ def what_stays() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     general.gc = YoungOnly()  # type: ignore[assignment]
+    ui_run_with.gc = NoServers()  # type: ignore[assignment]
     yield
-    general.gc = gc
+    general.gc = ui_run_with.gc = gc
     gc.unfreeze()
 
 
