@@ -5,11 +5,16 @@ PY := .venv/bin/python
 .PHONY: run quick test one setup check bench chaos slow canvas canvas-check lock format pin-image
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
-QUICK_CPU := 120
+QUICK_CPU := 150
 PROCESS_CPU := 240
 BROWSER_CPU := 480
-# Two at once on two cores for tests that compute, three for tests that wait for a browser.
-PYTEST := $(PY) -m pytest
+PYTEST := $(PY) -m pytest -q
+QUICK := $(PYTEST) -n 2 --dist worksteal -p no:schemathesis -m "not process and not browser and not slow and not chaos" \
+	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
+# More at once than there are cores: tests that start processes wait for them, and browsers for the server.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+PROCESS := $(PYTEST) -n 4 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+BROWSER := $(PYTEST) -n 3 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -31,16 +36,15 @@ run: setup
 
 # Pure and in-process tests, without a socket and without another process: the loop to work in, about a minute.
 quick: .venv/dev.stamp
-	@$(PYTEST) -q -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" --allow-hosts= --cpu-budget $(QUICK_CPU)
+	@$(QUICK)
 
 # All that a newcomer needs: quick, then what starts processes, then what drives a real browser. Playwright's synchronous
 # interface and asyncio do not share a process, so the browser has a run of its own.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
-	@./scripts/get-nginx
-	@$(PYTEST) -q -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" --allow-hosts= --cpu-budget $(QUICK_CPU)
-	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
-	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+	@$(QUICK)
+	@$(PROCESS)
+	@$(BROWSER)
 
 # One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
 one: .venv/dev.stamp

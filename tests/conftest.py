@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -21,6 +22,9 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
+
+# Tests make much that lives a moment; looking for garbage as often as Python does by itself costs a fifth of their time.
+gc.set_threshold(200_000, 50, 1_000)
 
 # Shared machines are slow at times: how long one example takes says nothing about what a property test looks for.
 settings.register_profile("shared", deadline=None)

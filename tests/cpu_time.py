@@ -46,6 +46,9 @@ class _Meter:
         self._started: Counter[str] = Counter()
         sys.addaudithook(self._count_process)
 
+    def pytest_collection_finish(self) -> None:
+        self._before = _cpu_seconds()  # reading all test files is no cost of the first test
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         try:

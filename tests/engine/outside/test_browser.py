@@ -17,7 +17,7 @@ from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.process
 #: For root Chromium has none.
 SANDBOX = os.geteuid() != 0
 
