@@ -366,9 +366,9 @@ def test_the_playground_shows_labels_fields_prompts_and_the_answer_of_a_run(
 
 def test_the_search_of_the_frame_shows_titles_as_text(page: Page, dialogs: list[str], filled: Filled) -> None:
     page.goto("/flows")
-    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_function("window.did_handshake === true")
     page.keyboard.press("Control+k")
-    page.keyboard.type("<script")
+    page.get_by_label("Find a flow or a page").fill("<script")
     page.get_by_text("<script>window.__hostile=1</script>").last.wait_for()
 
     harmless(page)

@@ -44,6 +44,8 @@ def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], 
         text = (box.value or "").strip()
         found = search(text) if search is not None else ()
         flows = await found if inspect.isawaitable(found) else found
+        if text != (box.value or "").strip():
+            return  # more was typed meanwhile: what is found for that stands there or comes
         pages = [place for place in places if text.casefold() in place.title.casefold()]
         first[:] = [hit.path for hit in [*flows, *pages]][:1]
         results.clear()

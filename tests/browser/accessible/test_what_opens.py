@@ -124,6 +124,7 @@ def test_what_opens_on_a_page(owner: Page, filled: Filled, opened: str) -> None:
     path, presses = OPENED[opened]
     owner.goto(path.format(**filled.flows, **filled.jobs))
     owner.locator("[data-loaded=true]" if path.startswith("/playground") else "h1").first.wait_for()
+    owner.wait_for_function("window.did_handshake === true")
     for press in presses:
         if isinstance(press, str):
             owner.keyboard.press(press)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
@@ -14,12 +16,12 @@ def _frame(**more: object) -> None:
     from ui.look.parts import button, words
 
     flows = [Hit("Website analyzer", "/flows/flow_1", "Live v4"), Hit("Summarise a text", "/flows/flow_2")]
+    more.setdefault("search", lambda text: [hit for hit in flows if text.lower() in hit.title.lower()])
     person = Person(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
     with frame(
         "Saved Flows",
         active="flows",
         person=person,
-        search=lambda text: [hit for hit in flows if text.lower() in hit.title.lower()],
         **more,  # type: ignore[arg-type]
     ) as page:
         if not more.get("rail"):
@@ -142,3 +144,27 @@ def _paths(user: User) -> list[str]:
     client = user.client
     assert client is not None
     return [str(element.props["href"]) for element in client.elements.values() if "href" in element.props]
+
+
+async def test_what_is_found_late_does_not_stand_in_place_of_what_was_typed_since() -> None:
+    from ui.look.frame import Hit
+
+    asked, slow = asyncio.Event(), asyncio.Event()
+
+    async def search(text: str) -> list[Hit]:
+        if not text:
+            asked.set()
+            await slow.wait()
+        return [Hit(f"Found for {text or 'nothing'}", "/flows/flow_1")]
+
+    async with user_simulation(root=lambda: _frame(search=search)) as user:
+        await user.open("/")
+        press_named(user, "Search")
+        await asked.wait()
+        next(iter(user.find(kind=ui.input).elements)).set_value("summ")
+        await user.should_see("Found for summ")
+        slow.set()
+        for _ in range(20):  # what waited for it goes on
+            await asyncio.sleep(0)
+        await user.should_not_see("Found for nothing")
+        await user.should_see("Found for summ")
