@@ -119,19 +119,7 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
                 asking("https://shop.example.com{{ api_input.out.path }}", "secret_drafted"),
             )
         ):
-            made = f"flow_{number}"
-            connection.execute(
-                "insert into flows select ?, ?, title, description, ?, draft_revision, draft_saved_at, draft_differs,"
-                " newest_version, null, null, ever_deployed, settings, created_at, updated_at, deleted_at"
-                " from flows where id = ?",
-                (made, workspace_id, document, flow_id),
-            )
-            if number < 3:  # the last one is a draft only
-                connection.execute(
-                    "insert into flow_versions (flow_id, number, document, title, note, created_at, created_by)"
-                    " values (?, 1, ?, '', '', 1, '')",
-                    (made, document),
-                )
+            add_flow(connection, flow_id, f"flow_{number}", document, saved=number < 3)  # the last one is a draft only
         connection.execute("update flows set settings = ? where id = ?", (json.dumps({"webhook_url": own}), flow_id))
         connection.execute(
             "insert into settings values ('server', 'outbound_allow', ?)",
@@ -163,6 +151,58 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
                 "10.0.0.5:9000, [fd00::5]:80, hooks.lan:80, portal.corp.example:443"
             )
             assert find_setting(session, workspace_id, SECRET_HOSTS_FOUND) is True
+    finally:
+        database.close()
+
+
+def add_flow(connection: sqlite3.Connection, flow_id: str, made: str, document: str, *, saved: bool) -> None:
+    """A flow like the release's with another draft, and a version of it."""
+    connection.execute(
+        "insert into flows select ?, workspace_id, title, description, ?, draft_revision, draft_saved_at, draft_differs,"
+        " newest_version, null, null, ever_deployed, settings, created_at, updated_at, deleted_at from flows where id = ?",
+        (made, document, flow_id),
+    )
+    if saved:
+        connection.execute(
+            "insert into flow_versions (flow_id, number, document, title, note, created_at, created_by)"
+            " values (?, 1, ?, '', '', 1, '')",
+            (made, document),
+        )
+
+
+def test_documents_and_rows_of_any_shape_are_upgraded(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    flow_id = unpack(RELEASES[0], data)["flow_id"]
+    url = "https://api.example.com/"
+    config = {"secret_headers": {"X-A": ["a"], "X-B": {"b": 1}, "X-C": None, "X-D": "secret_a"}}
+    nodes = [
+        None,
+        ["node"],
+        {"config": ["x"], "inputs": "x"},
+        {"config": {"secret_headers": ["secret_a"]}, "inputs": {"url": url}},
+        {"config": {"secret_headers": {"X": "secret_a"}}, "inputs": ["url"]},
+        {"config": {"secret_headers": {"X": "secret_a"}}, "inputs": {"url": [url]}},
+        {"config": config, "inputs": {"url": url}},
+    ]
+    odd = [{"nodes": nodes}, {"nodes": {"a": nodes[-1]}}, {"nodes": 5}, {"nodes": "x"}, ["nodes"], None, 7]
+    with sqlite3.connect(data / "flowport.db") as connection:
+        (workspace_id,) = connection.execute("select workspace_id from flows").fetchone()
+        connection.execute("insert into secrets values ('secret_a', ?, 'a', 'v1.x', 1, 1)", (workspace_id,))
+        for number, document in enumerate([*map(json.dumps, odd), "", "{"]):
+            add_flow(connection, flow_id, f"flow_{number}", document, saved=False)
+        connection.execute("update flows set settings = '[]' where id = 'flow_1'")
+        for number, log in enumerate(("null", "7", '[null, 5, {"status": 200}]')):
+            connection.execute(
+                "insert into webhook_deliveries values (?, ?, ?, 'job_1', ?, 'job.completed', 'failed', 1, null, ?, 1)",
+                (f"whd_{number}", workspace_id, flow_id, f"http://10.0.0.{number}/", log),
+            )
+        connection.execute("insert into settings values ('server', 'outbound_allow', '[\"10.0.0.0/8\"]')")
+    connection.close()
+    database = open_database(data)
+    try:
+        with database.reading() as session:
+            assert session.query(Secret).one().hosts == ["api.example.com"]
+            assert find_setting(session, SERVER, WEBHOOK_ALLOW) == "10.0.0.2:80"
     finally:
         database.close()
 

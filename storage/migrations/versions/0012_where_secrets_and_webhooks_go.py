@@ -7,6 +7,7 @@ still go anywhere, so that live versions go on. The list for callers' webhooks g
 import ipaddress
 import json
 import re
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -105,14 +106,23 @@ def _name_hosts_of_secrets(connection: sa.Connection) -> None:
         )
 
 
-def _uses(document: str) -> list[tuple[str, object]]:
-    """Secret id and address of every node that sends secrets."""
+def _uses(document: object) -> list[tuple[str, object]]:
+    """Secret id and address of every node that sends secrets. Drafts hold what was typed or imported, so any shape is met."""
+    try:
+        stored = json.loads(document) if isinstance(document, str) else None
+    except (ValueError, RecursionError):
+        return []
+    nodes = _dict(stored).get("nodes")
     found = []
-    for node in json.loads(document).get("nodes") or ():
-        headers = (node.get("config") or {}).get("secret_headers")
-        url = (node.get("inputs") or {}).get("url")
-        found += [(secret_id, url) for secret_id in (headers.values() if isinstance(headers, dict) else ())]
+    for node in nodes if isinstance(nodes, list) else ():
+        headers = _dict(_dict(_dict(node).get("config")).get("secret_headers"))
+        url = _dict(_dict(node).get("inputs")).get("url")
+        found += [(secret_id, url) for secret_id in headers.values() if isinstance(secret_id, str)]
     return found
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _written_host(url: object) -> str | None:
@@ -135,7 +145,7 @@ def _entry(host: str, port: int | None) -> str:
 
 def _tell_webhooks_apart(connection: sa.Connection) -> None:
     """An address that is not the flow's was named by a caller."""
-    own = {row.id: (row.settings or {}).get("webhook_url") for row in connection.execute(sa.select(_FLOWS)).all()}
+    own = {row.id: _dict(row.settings).get("webhook_url") for row in connection.execute(sa.select(_FLOWS)).all()}
     rows = connection.execute(
         sa.select(_DELIVERIES.c.id, _DELIVERIES.c.flow_id, _DELIVERIES.c.url).where(
             _DELIVERIES.c.event != "webhook.test"
@@ -158,10 +168,11 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
     said = connection.scalar(
         sa.select(_SETTINGS.c.value).where(_SETTINGS.c.scope == "server", _SETTINGS.c.name == "outbound_allow")
     )
-    allowed = [entry.strip() for entry in re.split(r"[,\n]", (said or {}).get("value") or "")]
+    allowed = [entry.strip() for entry in re.split(r"[,\n]", str(_dict(said).get("value") or ""))]
     found = set()
     for row in connection.execute(sa.select(_DELIVERIES).where(_DELIVERIES.c.by_caller.is_(True))).all():
-        reached = row.status == "delivered" or any(line.get("status") is not None for line in row.log)
+        tries = row.log if isinstance(row.log, list) else ()
+        reached = row.status == "delivered" or any(_dict(line).get("status") is not None for line in tries)
         match = _WRITTEN.match(row.url)
         if not reached or match is None:
             continue
