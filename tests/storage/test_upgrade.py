@@ -14,7 +14,10 @@ import pytest
 from sqlalchemy import text
 
 from engine.clock import MovedClock, SystemClock
+from engine.flow.node_type import SecretValue
 from engine.jobs.changes import bury_all
+from engine.outside.addresses import read_url
+from engine.outside.secret_hosts import check_send
 from engine.vault.sealing import open_vault
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.database import open_database
@@ -203,6 +206,40 @@ def test_documents_and_rows_of_any_shape_are_upgraded(tmp_path: Path) -> None:
         with database.reading() as session:
             assert session.query(Secret).one().hosts == ["api.example.com"]
             assert find_setting(session, SERVER, WEBHOOK_ALLOW) == "10.0.0.2:80"
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://straße.de", ["xn--strae-oqa.de"]),
+        ("https://Bücher.example.:8443/x", ["xn--bcher-kva.example:8443"]),
+        ("http://[FD00::5]:8080/", ["[fd00::5]:8080"]),
+        ("https://a.example,*.evil.example/", None),
+        ("https://*.github.io/", None),
+        ("https://a.example:70000/", None),
+        ("https://a%2eexample/", None),
+        ("https://127.1/", None),
+        ("https://999.1.1.1/", None),
+        ("https://\u2060.example/", None),
+    ],
+)
+def test_a_secrets_host_is_named_as_it_is_asked(url: str, hosts: list[str] | None, tmp_path: Path) -> None:
+    """None: an address whose host is not one counts like one from data."""
+    data = tmp_path / "data"
+    flow_id = unpack(RELEASES[0], data)["flow_id"]
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("insert into secrets select 'secret_a', workspace_id, 'a', 'v1.x', 1, 1 from flows")
+        add_flow(connection, flow_id, "flow_a", asking(url, "secret_a"), saved=True)
+    connection.close()
+    database = open_database(data)
+    try:
+        with database.reading() as session:
+            secret = session.query(Secret).one()
+            assert secret.hosts == hosts
+            if hosts is not None:
+                check_send(SecretValue("a", "value", tuple(hosts)), read_url(url))
     finally:
         database.close()
 

@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+import idna
 import sqlalchemy as sa
 from alembic import op
 
@@ -54,6 +55,8 @@ _SETTINGS = sa.table("settings", sa.column("scope"), sa.column("name"), sa.colum
 _WRITTEN = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.IGNORECASE
 )
+_NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
+_NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z")
 _INSIDE = (
     "local", "internal", "lan", "home", "corp", "intranet", "private", "localdomain", "localhost", "arpa", "svc",
 )  # fmt: skip
@@ -127,14 +130,43 @@ def _dict(value: object) -> dict[str, Any]:
 
 def _written_host(url: object) -> str | None:
     """The entry for the host of an address, None when it is none or comes from data."""
+    read = _read(url)
+    if read is None:
+        return None
+    host, port = read
+    return _entry(host, None if port in (80, 443) else port)
+
+
+def _read(url: object) -> tuple[str, int] | None:
+    """Host and port of an address as they are asked, None when it is none that is ever asked or comes from data.
+
+    What requests are made with writes names in the same way: IDNA 2008 for letters beyond ASCII.
+    """
     match = _WRITTEN.match(url.strip()) if isinstance(url, str) else None
     if match is None:
         return None
+    port = int(match[3]) if match[3] else {"http": 80, "https": 443}[match[1].lower()]
+    host = match[2].strip("[]").lower()
     try:
-        host = match[2].strip("[]").rstrip(".").lower().encode("idna").decode()
-    except UnicodeError:
+        host = (host if host.isascii() else idna.encode(host).decode()).rstrip(".")
+    except idna.IDNAError:
         return None
-    return _entry(host, None if match[3] is None or int(match[3]) in (80, 443) else int(match[3]))
+    if not 1 <= port <= 65_535 or not (_is_address(host) or _is_name(host)):
+        return None
+    return host, port
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(host: str) -> bool:
+    """Whether a name can be looked up, and is no number in disguise (`127.1`): what an entry of a list may be."""
+    return len(host) <= 253 and bool(_NAME.match(host)) and not _NUMERIC_END.search(host)
 
 
 def _entry(host: str, port: int | None) -> str:
@@ -173,11 +205,10 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
     for row in connection.execute(sa.select(_DELIVERIES).where(_DELIVERIES.c.by_caller.is_(True))).all():
         tries = row.log if isinstance(row.log, list) else ()
         reached = row.status == "delivered" or any(_dict(line).get("status") is not None for line in tries)
-        match = _WRITTEN.match(row.url)
-        if not reached or match is None:
+        read = _read(row.url)
+        if not reached or read is None:
             continue
-        host = match[2].strip("[]").rstrip(".").lower()
-        port = int(match[3]) if match[3] else {"http": 80, "https": 443}[match[1].lower()]
+        host, port = read
         if _is_inside(host) or _is_named(allowed, host, port):
             found.add(_entry(host, port))
     if found:
