@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.ids import new_id
 from storage.database import now
 from storage.events import add_events
-from storage.models import Job, WebhookDelivery
+from storage.models import STORED_BYTES, Job, WebhookDelivery
 from storage.statements import Statement, from_json, insert_into, to_json
 from storage.usage import release_slot
 
@@ -102,16 +102,18 @@ _CLAIM = Statement(
               steps_total, run_options, last_seq
     """
 )
+# A step that a later attempt runs again writes over its values: then they are counted anew.
 _END = Statement(
-    """
+    f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
-           value_bytes = value_bytes + :result_bytes,
+           value_bytes = :result_bytes + case when attempts > 1 then (
+               select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :id) else value_bytes end,
            completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
                                else :at end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
     returning workspace_id, flow_id, key_id, counted, environment, webhook_url, webhook_by_caller, last_seq
-    """
+    """  # noqa: S608 - our own words
 )
 #: Payloads up to so many bytes are handed over with the claim.
 _SMALL = 16_384

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
 from storage.job_changes import SHARED_ATTEMPTS
-from storage.models import ENDED, Job, Value
+from storage.models import ENDED, VALUE_CAP, WHOLE, Job, Value
 from storage.statements import Statement
 
 Json = Any
@@ -230,12 +230,6 @@ def as_value(name: str, data: str, size: int) -> StoredValue:
     """A row's JSON text as a value; `size` above the cap says that the text is only its beginning."""
     cut = size > VALUE_CAP and name not in WHOLE
     return StoredValue(json.loads(data), size, cut)
-
-
-#: A step's value may have so many bytes; of a larger one the beginning is kept.
-VALUE_CAP = 1 << 20
-#: Values that are kept whole: payloads and results have caps of their own.
-WHOLE = ("payload", "result")
 
 
 def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from storage.database import now
 from storage.events import add_events
 from storage.job_changes import Holder
-from storage.jobs import VALUE_CAP, as_value
-from storage.models import Job, ModelCall, Step, Value
+from storage.jobs import as_value
+from storage.models import STORED_BYTES, VALUE_CAP, Job, ModelCall, Step, Value
 from storage.statements import Statement, insert_into, to_json
 
 # A step's end is written over its start.
@@ -123,7 +123,7 @@ def write_progress(session: Session, progress: Progress) -> bool:
             "input_tokens": sum(call["input_tokens"] for call in calls),
             "output_tokens": sum(call["output_tokens"] for call in calls),
             "calls": len(calls),
-            "value_bytes": sum(len(value.data) for value in progress.values),
+            "value_bytes": sum(value.size if value.size <= VALUE_CAP else len(value.data) for value in progress.values),
             "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
         },
     )
@@ -191,10 +191,10 @@ _TAKE_VALUES = Statement(
     """
 )
 _ADD_BYTES = Statement(
-    """
-    update jobs set value_bytes = (select coalesce(sum(size), 0) from job_values where job_id = :job_id)
+    f"""
+    update jobs set value_bytes = (select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :job_id)
      where id = :job_id
-    """
+    """  # noqa: S608 - our own words
 )
 _MARK_SIMULATED = Statement(
     """

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from storage.jobs import VALUE_CAP
+from storage.models import VALUE_CAP
 
 Json = Any
 

@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from engine.clock import DAY
+from engine.jobs.changes import claim
 from engine.jobs.retention import GIB, Retention, Rules
+from storage.job_changes import Holder, requeue_job
 from storage.retention import JOB_BYTES, read_room, used_by_values, value_bytes
+from storage.steps import NewValue, Progress, take_over_steps, write_progress
 from tests.engine.jobs.stored_jobs import add_ended_jobs
 from tests.engine.jobs.world import World, add_workspace, document_of, open_world
 
@@ -94,6 +97,50 @@ async def test_what_a_workspace_uses_is_counted_as_its_jobs_run(world: World) ->
     assert stored < 1 << 20, "the large value was cut"
     assert world.read(value_bytes, [job_id]) == [JOB_BYTES + stored]
     assert world.read(used_by_values, [flow_id]) == JOB_BYTES + stored
+
+
+def stored_bytes(world: World, job_id: str) -> int:
+    told = text("select sum(length(cast(data as blob))) from job_values where job_id = :id")
+    return world.read(lambda session: session.scalar(told, {"id": job_id}))
+
+
+def halfway(world: World, job_id: str, owner: str) -> None:
+    """A worker takes the job and stores the inputs of its two steps, a short one and one that is cut."""
+    claimed = world.write(claim, owner, job_id)
+    values = (
+        NewValue("large", "", "input", '{"bytes":"' + "x" * 20_000 + '"}', 5 << 20),
+        NewValue("small", "", "input", '{"a":"' + "ü" * 500 + '"}', 1_008),
+    )
+    holder = Holder(owner, claimed.attempt)
+    told = Progress(job_id, claimed.workspace_id, claimed.flow_id, holder, (), values, (), (), 0, 0)
+    assert world.write(write_progress, told)
+
+
+async def test_a_step_that_runs_again_is_counted_once(world: World) -> None:
+    steps = document_of(
+        ("large", "test_large", {"bytes": 3 << 20}), ("small", "set_fields", {"a": "{{ api_input.out.n }}"})
+    )
+    job_id = world.submit(world.add_flow(steps), {"n": 7}).job_id
+    halfway(world, job_id, "boot_first")
+    assert world.read(value_bytes, [job_id]) == [JOB_BYTES + stored_bytes(world, job_id)]
+    assert world.write(requeue_job, job_id, Holder("boot_first", 1), unpunished=False)
+    await world.runs().carry(job_id)
+    assert world.job(job_id).status == "completed"
+    assert world.read(value_bytes, [job_id]) == [JOB_BYTES + stored_bytes(world, job_id)]
+
+
+def test_values_that_a_run_takes_over_count_as_they_are_stored(world: World) -> None:
+    flow_id = world.add_flow(document_of(("large", "set_fields", {"a": 1}), ("small", "set_fields", {"a": 1})))
+    first, second = world.submit(flow_id, {"n": 7}).job_id, world.submit(flow_id, {"n": 7}).job_id
+    halfway(world, first, "boot_first")
+    end = "insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, warnings, cost_nanos,"
+    end += " input_tokens, output_tokens, model_calls, simulated) values (:id, 'large', '', 'completed', 1, 1, 1, '[]', 0, 0, 0, 0, 0)"
+    output = "insert into job_values (job_id, node_id, index_path, name, size, data) values (:id, 'large', '', 'output', 2, '{}')"
+    for statement in (end, output):
+        world.write(lambda session, statement=statement: session.execute(text(statement), {"id": first}))
+    world.write(take_over_steps, second, first, ["large"])
+    assert stored_bytes(world, second) > 20_000
+    assert world.read(value_bytes, [second]) == [JOB_BYTES + stored_bytes(world, second)]
 
 
 def test_what_workspaces_use_is_read_from_an_index(world: World) -> None:

@@ -244,6 +244,28 @@ def test_a_secrets_host_is_named_as_it_is_asked(url: str, hosts: list[str] | Non
         database.close()
 
 
+def test_values_that_were_cut_count_as_they_are_stored(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    job_id = unpack(RELEASES[0], data)["jobs"]["Ann"]
+    told = "select coalesce(sum(length(cast(data as blob))), 0) from job_values where job_id = ?"
+    with sqlite3.connect(data / "flowport.db") as connection:
+        for name, size, stored in (
+            ("input", 50 << 20, '"' + "x" * 20_000 + '"'),
+            ("output", 1_002, '"' + "ü" * 500 + '"'),
+        ):
+            connection.execute(
+                "insert into job_values (job_id, node_id, index_path, name, size, data) values (?, 'large', '', ?, ?, ?)",
+                (job_id, name, size, stored),
+            )
+        (stored,) = connection.execute(told, (job_id,)).fetchone()
+    connection.close()
+    database = open_database(data)
+    with database.reading() as session:
+        counted = session.execute(text("select value_bytes from jobs where id = :id"), {"id": job_id}).scalar_one()
+    database.close()
+    assert counted == stored
+
+
 def test_where_people_signed_in_before_the_upgrade_is_known_after_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     unpack(RELEASES[0], data)

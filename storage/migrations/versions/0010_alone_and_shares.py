@@ -10,6 +10,8 @@ depends_on = None
 
 ALONE = sa.text("status = 'queued' and attempts >= 2")
 KEPT = sa.text("completed_at is not null and values_gone_at is null")
+#: `size` is of the whole value; of a step's value above 1 MiB only the beginning is stored.
+STORED = "case when size > 1048576 and name not in ('payload', 'result') then length(data) else size end"
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -17,7 +19,7 @@ def upgrade() -> None:
     op.create_index("ix_jobs_alone", "jobs", ["enqueued_at"], sqlite_where=ALONE, postgresql_where=ALONE)
     op.add_column("jobs", sa.Column("value_bytes", NUMBER, nullable=False, server_default="0"))
     op.execute(
-        "update jobs set value_bytes = (select coalesce(sum(size), 0) from job_values where job_id = jobs.id)"
+        f"update jobs set value_bytes = (select coalesce(sum({STORED}), 0) from job_values where job_id = jobs.id)"  # noqa: S608 - our own words
         " where values_gone_at is null"
     )
     op.drop_index("ix_jobs_kept_values", "jobs")
