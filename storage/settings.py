@@ -20,6 +20,8 @@ KNOWN_NAMES = "known_names"
 PUBLIC_URL = "public_url"
 OUTBOUND_ALLOW = "outbound_allow"
 WEBHOOK_ALLOW = "webhook_allow"
+#: Until the owner saves that list: the upgrade has filled it, and left these hosts out (a list, which may be empty).
+WEBHOOK_HOSTS_LEFT = "webhook_hosts_left"
 #: A workspace's setting: the upgrade has found the hosts of its secrets in flows, and the owner has not looked at them yet.
 SECRET_HOSTS_FOUND = "secret_hosts_found"  # noqa: S105 - a name
 BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name

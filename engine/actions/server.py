@@ -21,6 +21,7 @@ from storage.settings import (
     PUBLIC_URL,
     SERVER,
     WEBHOOK_ALLOW,
+    WEBHOOK_HOSTS_LEFT,
     put_setting,
 )
 from storage.workspaces import find_first_workspace
@@ -80,6 +81,7 @@ def set_outbound_allow(session: Session, principal: Principal, text: str) -> str
 def set_webhook_allow(session: Session, principal: Principal, text: str) -> str:
     """Private addresses that webhooks named by callers may reach; counts for the next try. Returns the list. Raises Invalid."""
     kept = _keep_list(session, principal, WEBHOOK_ALLOW, text)
+    put_setting(session, SERVER, WEBHOOK_HOSTS_LEFT, None)
     add_entry(session, principal, "set addresses of callers' webhooks", SERVER, kept or "none")
     return kept
 

@@ -24,7 +24,7 @@ from storage.database import open_database
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
 from storage.models import Job, Secret, WebhookDelivery
-from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, find_setting
+from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
 from tests.engine.jobs.world import World
 
 #: When the folders of releases were left (`releases/make.py`): a job's limit counts from its first start.
@@ -100,8 +100,11 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
         ("http://hooks.lan/end", "failed", [{"status": 500}]),
         ("http://[fd00::5]/", "delivered", []),
         ("http://10.0.0.6/", "failed", [{"status": None}]),  # never reached
-        ("https://hooks.example.com/", "delivered", []),  # the public web needs no entry
+        ("https://hooks.example.com/", "delivered", []),  # public, or it leads into the owner's network
         ("https://portal.corp.example/", "delivered", []),  # the owner's list named it
+        ("http://10.0.0.7/own", "delivered", []),  # another flow's own, now
+        ("http://8.8.8.8/", "delivered", []),  # an address says itself that it is public
+        ("https://gone.example.org/", "failed", [{"status": None}]),
     ]
     with sqlite3.connect(data / "flowport.db") as connection:
         (workspace_id,) = connection.execute("select workspace_id from flows").fetchone()
@@ -123,7 +126,8 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
             )
         ):
             add_flow(connection, flow_id, f"flow_{number}", document, saved=number < 3)  # the last one is a draft only
-        connection.execute("update flows set settings = ? where id = ?", (json.dumps({"webhook_url": own}), flow_id))
+        for one, url in ((flow_id, own), ("flow_0", "http://10.0.0.7/own")):
+            connection.execute("update flows set settings = ? where id = ?", (json.dumps({"webhook_url": url}), one))
         connection.execute(
             "insert into settings values ('server', 'outbound_allow', ?)",
             (json.dumps({"value": "10.0.0.0/8, *.corp.example"}),),
@@ -153,6 +157,7 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
             assert find_setting(session, SERVER, WEBHOOK_ALLOW) == (
                 "10.0.0.5:9000, [fd00::5]:80, hooks.lan:80, portal.corp.example:443"
             )
+            assert find_setting(session, SERVER, WEBHOOK_HOSTS_LEFT) == ["10.0.0.7:80", "hooks.example.com:443"]
             assert find_setting(session, workspace_id, SECRET_HOSTS_FOUND) is True
     finally:
         database.close()

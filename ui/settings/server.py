@@ -22,6 +22,7 @@ from storage.settings import (
     PUBLIC_URL,
     SERVER,
     WEBHOOK_ALLOW,
+    WEBHOOK_HOSTS_LEFT,
     find_setting,
 )
 from ui.forms.form import Field
@@ -51,20 +52,24 @@ class SeenServer:
     known_names: tuple[str, ...]
     outbound_allow: str
     webhook_allow: str
+    #: None: the owner has looked at what the upgrade made of the list, or there was nothing to look at.
+    webhook_hosts_left: tuple[str, ...] | None
 
 
 def look_at_server(session: Session, workspace_id: str) -> SeenServer | None:
     """None for those who do not look after this server."""
     if not is_server_owner(session, workspace_id):
         return None
-    names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW)
+    names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
     said = {name: find_setting(session, SERVER, name) for name in names}
+    left = said[WEBHOOK_HOSTS_LEFT]
     return SeenServer(
         said[PUBLIC_URL] or "",
         said[KNOWN_HOST] or "",
         tuple(said[KNOWN_NAMES] or ()),
         said[OUTBOUND_ALLOW] or "",
         said[WEBHOOK_ALLOW] or "",
+        None if left is None else tuple(left),
     )
 
 
@@ -217,6 +222,15 @@ class ServerPage:
         )
         if self.settings.webhook_allow:
             note(f"{_('FLOWPORT_WEBHOOK_ALLOW also allows')} {self.settings.webhook_allow}.", icon="info")
+        told = seen.webhook_hosts_left
+        if told is not None:
+            text = _(
+                "The upgrade filled this list with private hosts that such calls reached before. A former webhook of a flow may be among them; please look whether they are right."
+            )
+            if told:
+                why = _("Reached too but left out, as they are a flow's own webhook or may lie on the public web:")
+                text = f"{text} {why} {', '.join(told)}."
+            note(f"{text} {_('Saving the list ends this note.')}", icon="info")
         field = Field(_("Allowed for callers"), _("one a line"), _("Like hooks.example.com or 10.0.0.5:8080."))
         with field.place:
             area = field.control(

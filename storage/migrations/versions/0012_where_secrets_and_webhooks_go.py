@@ -1,7 +1,8 @@
 """Secrets name the hosts they go to; webhooks that callers name have a list of their own.
 
 A secret gets the hosts that stand in the flows which use it. One that a saved version sends to a host that comes from data may
-still go anywhere, so that live versions go on. The list for callers' webhooks gets the private hosts they reached before.
+still go anywhere, so that live versions go on. The list for callers' webhooks gets the private hosts they reached before. A name
+that may have been reached through a network of the owner's list, and a flow's own address, are left to the owner.
 """
 
 import ipaddress
@@ -74,7 +75,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     connection = op.get_bind()
-    connection.execute(sa.delete(_SETTINGS).where(_SETTINGS.c.name.in_(("webhook_allow", "secret_hosts_found"))))
+    connection.execute(sa.delete(_SETTINGS).where(_SETTINGS.c.name.in_(("webhook_allow", "webhook_hosts_left", "secret_hosts_found"))))
     op.drop_column("webhook_deliveries", "by_caller")
     op.drop_column("jobs", "webhook_by_caller")
     op.drop_column("secrets", "hosts")
@@ -201,7 +202,9 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
         sa.select(_SETTINGS.c.value).where(_SETTINGS.c.scope == "server", _SETTINGS.c.name == "outbound_allow")
     )
     allowed = [entry.strip() for entry in re.split(r"[,\n]", str(_dict(said).get("value") or ""))]
-    found = set()
+    settings = connection.scalars(sa.select(_FLOWS.c.settings)).all()
+    own = {url for said in settings if isinstance(url := _dict(said).get("webhook_url"), str)}
+    found, left = set(), set()
     for row in connection.execute(sa.select(_DELIVERIES).where(_DELIVERIES.c.by_caller.is_(True))).all():
         tries = row.log if isinstance(row.log, list) else ()
         reached = row.status == "delivered" or any(_dict(line).get("status") is not None for line in tries)
@@ -210,13 +213,14 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
             continue
         host, port = read
         if _is_inside(host) or _is_named(allowed, host, port):
-            found.add(_entry(host, port))
-    if found:
-        connection.execute(
-            sa.insert(_SETTINGS).values(
-                scope="server", name="webhook_allow", value={"value": ", ".join(sorted(found))}
-            )
-        )
+            (left if row.url in own else found).add(_entry(host, port))
+        elif not _is_address(host) and any(_is_network(entry, port) for entry in allowed):
+            left.add(_entry(host, port))  # the network may have opened it; an entry would open whatever it leads to
+    told: dict[str, object] = {"webhook_allow": ", ".join(sorted(found))} if found else {}
+    if found or left:
+        told["webhook_hosts_left"] = sorted(left - found)
+    for name, value in told.items():
+        connection.execute(sa.insert(_SETTINGS).values(scope="server", name=name, value={"value": value}))
 
 
 def _is_inside(host: str) -> bool:
@@ -232,4 +236,15 @@ def _is_named(allowed: list[str], host: str, port: int) -> bool:
         name = entry.removesuffix(f":{port}")
         if host == name or (name.startswith("*.") and host.endswith(name[1:])):
             return True
+    return False
+
+
+def _is_network(entry: str, port: int) -> bool:
+    """Whether an entry is an address or a network, open at this port: names that lead there were reached."""
+    for text in (entry, entry.removesuffix(f":{port}")):
+        try:
+            ipaddress.ip_network(text.replace("[", "").replace("]", ""), strict=False)
+        except ValueError:
+            continue
+        return True
     return False

@@ -11,7 +11,7 @@ from engine.vault.backups import backups_folder, list_backups, new_name, restore
 from engine.vault.passphrase import find_passphrase
 from engine.vault.sealing import open_vault
 from storage.audit import list_entries
-from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting, known_names
+from storage.settings import BACKUP_PASSPHRASE, SERVER, WEBHOOK_HOSTS_LEFT, find_setting, known_names, put_setting
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.settings.test_settings import box
@@ -114,6 +114,22 @@ async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(sit
     await until(lambda: len(site.database.read_now(known_names)) == 3)
     assert site.database.read_now(known_names) == ("flows.lan", "flows.lan:8080", "flows.example.com")
     assert {"set allowed addresses", "set names of the server", "set public address"} <= set(verbs(site))
+
+
+async def test_the_owner_looks_at_what_an_upgrade_made_of_the_list_for_callers(site: Site, user: User) -> None:
+    await user.open("/settings/server")
+    assert "The upgrade filled this list" not in page_text(user)
+    site.database.write_now(put_setting, SERVER, WEBHOOK_HOSTS_LEFT, [])
+    await user.open("/settings/server")
+    await user.should_see("The upgrade filled this list")
+    assert "left out" not in page_text(user)
+    site.database.write_now(put_setting, SERVER, WEBHOOK_HOSTS_LEFT, ["hooks.example.com:443"])
+    await user.open("/settings/server")
+    await user.should_see(
+        "left out, as they are a flow's own webhook or may lie on the public web: hooks.example.com:443."
+    )
+    press(user, "Save the list for callers")
+    await until(lambda: site.database.read_now(find_setting, SERVER, WEBHOOK_HOSTS_LEFT) is None)
 
 
 async def test_others_see_neither_figures_nor_buttons(site: Site, user: User) -> None:
