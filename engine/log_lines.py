@@ -77,12 +77,13 @@ def write_to_stderr(line: str) -> None:
 
 
 def as_text(line: str, process: str) -> str:
-    """The line behind the name of its process."""
-    return f"{process} {_escaped(line)}"
+    """The line behind the name of its process, without secrets: an interpreter's own tracebacks come past its log."""
+    return f"{process} {_escaped(_hidden.text(line))}"
 
 
 def as_json(line: str, process: str) -> str:
-    """JSON stays as it is and names its process; anything else becomes a message."""
+    """JSON stays as it is, without secrets, and names its process; anything else becomes a message."""
+    line = _hidden.text(line)
     try:
         said = json.loads(line)
     except ValueError:

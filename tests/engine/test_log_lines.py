@@ -9,7 +9,18 @@ import sys
 
 import pytest
 
-from engine.log_lines import CURRENT_JOB, EACH_CALL, as_json, as_text, known, log_to_stderr
+from engine.log_lines import (
+    CURRENT_JOB,
+    EACH_CALL,
+    LOG_STYLES,
+    LogStyle,
+    as_json,
+    as_text,
+    hide_in_logs,
+    known,
+    log_to_stderr,
+    worker_line,
+)
 from engine.vault.sealing import Vault
 
 SECRET = "canary-secret-value"
@@ -101,6 +112,20 @@ def test_a_json_line_holds_no_line_end_of_any_kind(capsys: pytest.CaptureFixture
 
 def test_a_line_of_another_process_is_one_line():
     assert as_text("a\rb\x1b[2J\u2028c", "worker[7]") == r"worker[7] a\rb\x1b[2J\u2028c"
+
+
+@pytest.mark.parametrize("style", LOG_STYLES)
+def test_a_line_of_another_process_holds_no_secret(style: LogStyle):
+    """A thread's uncaught error is written by the interpreter, past the worker's log."""
+    secret, key = 'canary "of a worker"', "sk-" + "a1B2" * 8
+    hide_in_logs(secret)
+    write = worker_line(style)
+    for line in (f"ValueError: {secret} {key}", json.dumps({"level": "ERROR", "message": f"{secret} {key}"})):
+        written = write(line, "worker[7]")
+        assert "worker[7]" in written
+        assert not [part for part in ("canary", key) if part in written]
+        if style == "json":
+            assert json.loads(written)["message"].endswith("•••• ••••")
 
 
 def test_a_secret_is_hidden_from_the_moment_it_comes(capsys: pytest.CaptureFixture[str]):
