@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -20,14 +21,23 @@ READERS: dict[str, Callable[..., Json]] = {
 #: What a reader says about a page or a selector, by name: it is handed on from the other process.
 WRONG: dict[str, type[ValueError]] = {one.__name__: one for one in (PageTooTangled, SelectorUnreadable)}
 
+#: One element by its own name, classes, id and attributes, like `a.button[href^="/"]`.
+_COMPOUND = re.compile(r"(?:\*|[\w-]++)?+(?:[.#][\w-]++|\[[\w-]++(?:[|^$*]?+=[\"']?+[\w/.-]*+[\"']?+)?+\])*+")
+_LONGEST_SELECTORS = 1_000
+
 
 def is_ordinary(html: str, choices: Mapping[str, Json]) -> bool:
     """Whether reading it takes little time, whatever is in it. Raises PageTooTangled.
 
-    A selector with a colon (`:has`) may look through the page anew for every element.
+    A selector that looks at one element alone does. One with a colon (`:has`) or of several parts (`a b`, `a ~ b`) may look
+    through the page anew for every element.
     """
     selectors = (choices.get("selector") or "", *choices.get("drop", ()))
-    return check_shape(html[:LONGEST_PAGE]).ordinary and not any(":" in one for one in selectors)
+    return (
+        check_shape(html[:LONGEST_PAGE]).ordinary
+        and sum(map(len, selectors)) <= _LONGEST_SELECTORS
+        and all(_COMPOUND.fullmatch(part.strip()) for one in selectors for part in one.split(","))
+    )
 
 
 def warm_up() -> None:

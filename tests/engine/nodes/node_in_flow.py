@@ -6,6 +6,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed, SecretValue
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.pages.readers import READERS
 from engine.run.plan import compile_plan
 from engine.run.runner import RunOptions, run_flow
 from tests.stand_ins.network import Names
@@ -36,6 +37,9 @@ class Services:
 
     async def in_thread(self, work, *args):
         return work(*args)
+
+    async def read_apart(self, reader, arguments):
+        return {"value": READERS[reader](**arguments)}
 
     def secret(self, secret_id):
         if secret_id != "sec_1":

@@ -47,6 +47,35 @@ def test_usual_pages_are_ordinary():
     assert all(is_ordinary(practice(name), {}) for name in PAGES)
 
 
+@pytest.mark.parametrize("selector", ["", "p", " h1, h2 ", ".price", "a.b#c", '[role=main], a[href^="/x.html"]', "*"])
+def test_a_selector_of_one_element_is_ordinary(selector):
+    assert is_ordinary("<p>x", {"selector": selector})
+    assert is_ordinary("<p>x", {"drop": ["nav", selector]})
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        ".price div span b",
+        "p\tb",
+        "ul>li",
+        "a+b",
+        "a~b",
+        "a||b",
+        "a/**/b",
+        "p:first-child",
+        "h1, article h2",
+        "[title='a b']",
+        '[title="a>b"]',
+        "p\\20 b",
+        "p," * 501 + "p",
+    ],
+)
+def test_a_selector_that_looks_at_other_elements_is_not_ordinary(selector):
+    assert not is_ordinary("<p>x", {"selector": selector})
+    assert not is_ordinary("<p>x", {"drop": ["nav", selector]})
+
+
 @pytest.mark.parametrize(
     "html",
     [LONG, CHOICES, "<div>" * 300, "<p>" + "word " * 200_000, "<svg><style><p " + "a " * 600 + "></style></svg>"],
