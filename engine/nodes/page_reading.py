@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from engine.flow.node_type import Json, NodeContext
-from engine.pages.page_shape import LONGEST_PAGE
+from engine.outside.sandbox.limits import LIMITS
+from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
 
 _NOT_HERE: Final = object()
@@ -26,4 +28,9 @@ async def read_with(context: NodeContext, reader: str, html: str, **choices: Jso
 
 
 def _if_ordinary(reader: str, html: str, choices: dict[str, Json]) -> Any:
-    return READERS[reader](html, **choices) if is_ordinary(html, choices) else _NOT_HERE
+    if not is_ordinary(html, choices):
+        return _NOT_HERE
+    value = READERS[reader](html, **choices)
+    if len(json.dumps(value)) > LIMITS["pages"].output:
+        raise PageTooTangled("What it says is far longer than the page.")
+    return value

@@ -27,6 +27,11 @@ _MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _DEEPEST = 150
 _MOST_NESTING = 8
+#: A page names one base and thousands of links, which get all of it: without a bound 0.5 MB of page are gigabytes of links.
+_LONGEST_ADDRESS = 4_096
+LONGEST_BASE = 2_048
+#: Empty cells that are written to make the rows of a table equally long: one long row and thousands of short ones would be millions.
+_MOST_PADDING = 50_000
 
 
 @dataclass
@@ -140,7 +145,8 @@ class Writer:
                 yield self._tidy(self._inline(child, depth))
         written = [[self._cell(cell, depth) for cell in row] for row in rows]
         width = max(len(row) for row in written)
-        written = [row + [""] * (width - len(row)) for row in written]
+        if len(written) * width - sum(map(len, written)) <= _MOST_PADDING:
+            written = [row + [""] * (width - len(row)) for row in written]
         if not self.markdown:
             yield "\n".join(" | ".join(row) for row in written)
             return
@@ -181,7 +187,7 @@ class Writer:
 
 
 def absolute(base: str, href: str | None) -> str | None:
-    """A link's full address, or None when it is no link of the web (mailto, javascript, unreadable)."""
+    """A link's full address, or None when it is no link of the web (mailto, javascript, unreadable, longer than 4,096)."""
     if not href or href.strip().startswith("#"):
         return None
     try:
@@ -190,7 +196,8 @@ def absolute(base: str, href: str | None) -> str | None:
         return None
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", url) and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
         return None
-    return re.sub(r"[\s()<>]", lambda match: f"%{ord(match[0]):02X}", url)
+    url = re.sub(r"[\s()<>]", lambda match: f"%{ord(match[0]):02X}", url)
+    return url if len(url) <= _LONGEST_ADDRESS else None
 
 
 def _around(text: str, before: str, after: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urldefrag, urljoin
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from engine.charsets import decode_body
-from engine.pages.markdown_writer import Writer, absolute
+from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
 from engine.pages.page_shape import LONGEST_PAGE, check_shape
 
 __all__ = [
@@ -208,9 +208,10 @@ def _base(tree: LexborHTMLParser, url: str) -> str:
     if node is None:
         return url
     try:
-        return urljoin(url, (node.attributes.get("href") or "").strip())
+        base = urljoin(url, (node.attributes.get("href") or "").strip())
     except ValueError:
         return url
+    return base if len(base) <= LONGEST_BASE else url
 
 
 def _title(tree: LexborHTMLParser) -> str:

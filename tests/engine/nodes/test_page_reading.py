@@ -93,6 +93,15 @@ async def test_an_ordinary_page_is_read_here_and_a_selector_that_looks_everywher
     assert context.apart == 1
 
 
+async def test_what_an_ordinary_page_says_is_not_much_longer_than_the_page(context):
+    words = "<a href=/{}><object>" * 100
+    html = words.format(*range(100)) + "word " * 80_000
+    assert is_ordinary(html, {})
+    with pytest.raises(PageTooTangled, match="far longer than the page"):
+        await read_with(context, "page", html, url=SITE, content="page")
+    assert context.apart == 0
+
+
 async def test_a_long_page_reads_the_same_in_the_other_process(context):
     unmarked = LONG.replace("main>", "div>")  # so that the other process has to look for the content
     for html in (LONG, unmarked):

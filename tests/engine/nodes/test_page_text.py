@@ -138,6 +138,29 @@ def test_markdown_is_written_as_people_write_it(html, markdown):
     assert page.markdown == markdown
 
 
+def test_a_long_base_does_not_grow_with_every_link():
+    html = f"<base href='/{'b' * 100_000}/'>" + "<a href=x>l</a>" * 1_000
+    page = read_page(html, f"{SITE}/d/", content="page")
+    assert page.links == [{"url": f"{SITE}/d/x", "text": "l"}]
+    assert len(page.markdown) < len(html)
+    assert read_page(f"<base href='/{'b' * 2_000}/'><a href=x>l", SITE).links[0]["url"].endswith("bb/x")
+
+
+@pytest.mark.parametrize("path", ["x" * 5_000, "(" * 2_000], ids=["as written", "with escapes"])
+def test_an_address_that_is_too_long_is_no_link(path):
+    page = read_page(f"<a href='/{path}'>one</a> <a href=/two>two</a>", SITE, content="page")
+    assert [link["text"] for link in page.links] == ["two"]
+    assert page.markdown == f"one [two]({SITE}/two)"
+
+
+def test_a_table_with_one_long_row_is_not_filled_up_with_empty_cells():
+    html = f"<table><tr>{'<td>x' * 2_000}{'<tr><td>y' * 2_000}</table>"
+    page = read_page(html, SITE, content="page")
+    assert len(page.markdown) < 3 * len(html)
+    assert page.markdown.endswith("\n| y |\n| y |")
+    assert len(page.text) < len(html)
+
+
 def test_relative_links_follow_the_base_of_the_page():
     page = read_page('<base href="/other/"><a href="x#part">l</a><a href="x">again</a>', "https://e.example/d/")
     assert page.links == [{"url": "https://e.example/other/x", "text": "l"}]
