@@ -47,6 +47,7 @@ _NO_DRAWING = _FORMATTING | frozenset(
     "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing menu meta ol p pre "  # noqa: SIM905
     "ruby span sub sup table ul var foreignobject desc annotation-xml mi mo mn ms mtext".split()
 )
+_NEVER_CLOSED = "Thousands of its elements are never closed."
 _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
 
 
@@ -84,6 +85,7 @@ def check_shape(html: str) -> Shape:
     """Raises PageTooTangled. Takes time in proportion to the length of the page."""
     opened: Counter[str] = Counter()
     formatting: list[tuple[str, str]] = []
+    formatting_names: Counter[str] = Counter()
     depth = deepest = repeated = position = tags = 0
     raw, drawing, odd = "", False, False
     while match := _TAG.search(html, position):
@@ -102,8 +104,11 @@ def check_shape(html: str) -> Shape:
             if opened[name]:
                 opened[name] -= 1
                 depth -= 1
-            if name in _FORMATTING:
-                _close(formatting, name)
+            if formatting_names[name]:
+                formatting_names[name] -= 1
+                repeated += _close(formatting, name)
+                if repeated > _MOST_REPEATED:
+                    raise PageTooTangled(_NEVER_CLOSED)
             continue
         tags += 1
         if tags > MOST_TAGS:
@@ -122,6 +127,7 @@ def check_shape(html: str) -> Shape:
             tag = (name, match["rest"][:100])
             if formatting.count(tag) < 3:  # the standard keeps no more than three equal ones
                 formatting.append(tag)
+                formatting_names[name] += 1
         elif name not in _FLAT:
             opened[name] += 1
             depth += 1
@@ -129,7 +135,7 @@ def check_shape(html: str) -> Shape:
             raw = name
         deepest = max(deepest, depth + len(formatting))
         if depth > _DEEPEST or repeated > _MOST_REPEATED or len(formatting) > _DEEPEST:
-            raise PageTooTangled("Thousands of its elements are never closed.")
+            raise PageTooTangled(_NEVER_CLOSED)
     return Shape(len(html), tags, deepest, odd)
 
 
@@ -140,8 +146,10 @@ def _has_many_attributes(written: str) -> bool:
     return sum(1 for _ in zip(_ATTRIBUTE.finditer(written), range(MOST_ATTRIBUTES + 1), strict=False)) > MOST_ATTRIBUTES
 
 
-def _close(formatting: list[tuple[str, str]], name: str) -> None:
-    for position in range(len(formatting) - 1, -1, -1):
-        if formatting[position][0] == name:
-            del formatting[position]
-            return
+def _close(formatting: list[tuple[str, str]], name: str) -> int:
+    """Takes the last one of a name out of the list, which has one. Gives how many after it were passed over."""
+    position = len(formatting) - 1
+    while formatting[position][0] != name:
+        position -= 1
+    del formatting[position]
+    return len(formatting) - position

@@ -119,3 +119,25 @@ def test_what_reads_a_text_grows_no_faster_than_the_text(
         times *= 2
     after = min(seconds(4 * times) for _ in range(3))
     assert after < 0.01 or after < 8 * before, f"{times} times: {before:.4f} s, four times as much: {after:.4f} s"
+
+
+def test_end_tags_do_not_look_through_all_that_is_open():
+    """Each looked at a thousand open elements: 3 MB of end tags took a minute."""
+    ends = "</i>" * 50_000
+    open_elements = "".join(f"<b a{number}>" for number in range(1_000))
+
+    def seconds(html: str) -> float:
+        begun = time.thread_time()
+        check_shape(html)
+        return time.thread_time() - begun
+
+    alone = min(seconds(ends) for _ in range(3))
+    after = min(seconds(open_elements + ends) for _ in range(3))
+    assert after < 5 * alone, f"alone: {alone:.4f} s, after open elements: {after:.4f} s"
+
+
+def test_closing_what_lies_far_below_counts_like_what_is_left_open():
+    inner, outer = ("".join(f"<{name} a{number}>" for number in range(600)) for name in "ib")
+    check_shape(outer + inner + "</i>" * 600 + "</b>" * 600)
+    with pytest.raises(PageTooTangled, match="never closed"):
+        check_shape(outer + inner + "</b>" * 600)
