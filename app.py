@@ -122,16 +122,18 @@ def _with_stored_address(settings: Settings, database: Database) -> Settings:
 
 
 def _set_up(database: Database, settings: Settings) -> None:
-    """The first workspace and owner, the slots as the jobs say, and where the server is. Prints the set-up link when needed."""
+    """The first workspace and owner, the slots as the jobs say, jobs that were to be cancelled, and where the server is. Prints the set-up link when needed."""
     from engine.actions.links import link_path, new_setup_token
     from engine.actions.members import ensure_owner, password_hash_now
     from engine.actions.workspaces import ensure_workspace
+    from engine.jobs.changes import end_cancelled
     from storage.members import has_owner
     from storage.settings import ADDRESS, SERVER, put_setting
     from storage.usage import reconcile_usage
 
     workspace_id = database.write_now(ensure_workspace, settings.plan)
     database.write_now(reconcile_usage)
+    database.write_now(end_cancelled)
     database.write_now(put_setting, SERVER, ADDRESS, settings.base_url)
     if settings.admin_email and not database.read_now(has_owner, workspace_id):
         hashed = password_hash_now(_admin_password(settings))

@@ -128,7 +128,7 @@ _REQUEUE = Statement(
     """
     update jobs set status = 'queued', owner = null, enqueued_at = :at, last_seq = last_seq + 1,
            attempts = case when :unpunished and attempts > 0 then attempts - 1 else attempts end
-     where id = :id and status = 'processing' and owner = :owner and attempts = :attempt
+     where id = :id and status = 'processing' and owner = :owner and attempts = :attempt and cancel_requested_at is null
     returning last_seq, attempts
     """
 )
@@ -235,7 +235,10 @@ def end_job(
 
 
 def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bool) -> bool:
-    """Puts a processing job back into the queue; `unpunished` takes the attempt back. False: it was lost before."""
+    """Puts a processing job back into the queue; `unpunished` takes the attempt back.
+
+    False: it was lost before, or a cancel was asked for; nobody would claim it then.
+    """
     at = now(session)
     row = _REQUEUE.row(
         session,
@@ -257,6 +260,13 @@ def request_cancel(session: Session, job_id: str) -> None:
         ),
         {"id": job_id, "at": now(session)},
     )
+
+
+def queued_with_cancel(session: Session) -> Sequence[str]:
+    """Queued jobs whose cancel was asked for. Nobody claims them; an earlier version could put such jobs back into the queue."""
+    return session.scalars(
+        select(Job.id).where(_OPEN, Job.status == "queued", Job.cancel_requested_at.is_not(None))
+    ).all()
 
 
 def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) -> None:

@@ -20,6 +20,7 @@ from storage.job_changes import (
     held_jobs,
     next_playground_job,
     owners,
+    queued_with_cancel,
     request_cancel,
     requeue_job,
     take_forgotten,
@@ -74,9 +75,12 @@ def finish(
 
 
 def give_back(session: Session, job_id: str, holder: Holder, *, unpunished: bool = True) -> bool:
-    """Back into the queue, at once for whoever is free. `unpunished`: the attempt does not count."""
+    """Back into the queue, at once for whoever is free; cancelled, when that was asked for meanwhile.
+
+    `unpunished`: the attempt does not count. False: the job is not the holder's any more.
+    """
     if not requeue_job(session, job_id, holder, unpunished=unpunished):
-        return False
+        return finish(session, job_id, "cancelled", holder=holder)
     send(session, job_id)
     job_changed(session, job_id)
     return True
@@ -120,6 +124,14 @@ def bury_all(session: Session) -> int:
         taken += bury(session, owner)
         remove_worker(session, owner)
     return taken
+
+
+def end_cancelled(session: Session) -> int:
+    """Ends queued jobs whose cancel was asked for, as they were left by an earlier version. Returns how many."""
+    left = queued_with_cancel(session)
+    for job_id in left:
+        finish(session, job_id, "cancelled", holder=None)
+    return len(left)
 
 
 def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: int = FORGOTTEN_MOST) -> int:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
+import app
 from engine.jobs.changes import bury, cancel_job, claim, finish, give_back
 from engine.jobs.runs import MAX_RESULT
+from engine.settings import Settings
 from storage.events import list_events
 from storage.job_changes import Holder
 from storage.models import Job, WebhookDelivery
@@ -205,6 +207,25 @@ async def test_a_cancelled_job_of_a_dead_worker_is_cancelled_not_run_again(world
     world.write(cancel_job, world.workspace_id, job_id)
     world.write(bury, "boot_first")
     assert world.job(job_id).status == "cancelled"
+
+
+async def test_a_job_that_is_given_back_after_its_cancel_is_cancelled_not_queued(world: World) -> None:
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(claim, "boot_first", job_id)
+    world.write(cancel_job, world.workspace_id, job_id)
+    assert not world.write(give_back, job_id, Holder("boot_other", 1)), "not by somebody who does not hold it"
+    assert world.write(give_back, job_id, Holder("boot_first", 1))
+    assert world.job(job_id).status == "cancelled"
+    assert world.active() == 0
+    assert event_names(world, job_id)[-1] == "job.cancelled"
+
+
+async def test_queued_jobs_whose_cancel_was_asked_for_end_when_the_server_starts(world: World, tmp_path: Path) -> None:
+    left, other = (world.submit(world.add_flow()).job_id for _ in range(2))
+    world.write(lambda session: session.execute(update(Job).where(Job.id == left).values(cancel_requested_at=1)))
+    app._set_up(world.database, Settings(data=world.data))
+    assert (world.job(left).status, world.job(other).status) == ("cancelled", "queued")
+    assert world.active() == 1
 
 
 async def test_stopping_lets_short_jobs_end_and_puts_long_ones_back_unpunished(world: World) -> None:
