@@ -42,6 +42,8 @@ SILENT_LOOKS = 12
 STARTING_LOOKS = 240
 #: How often a job that needs a worker of its own is looked for.
 ALONE_SECONDS = 1.0
+#: What a process or a thread that cannot be started raises.
+NOT_STARTED = (OSError, RuntimeError)
 #: Longer than the worker's own grace.
 STOP_SECONDS = 35.0
 
@@ -178,7 +180,11 @@ class Supervisor:
         restarts = 0
         while True:
             begun = time.monotonic()
-            child = self._spawn()
+            try:
+                child = self._spawn()
+            except NOT_STARTED as error:
+                self._wait_to_start(error)
+                continue
             if child is None:
                 return
             child.replaceable.wait()
@@ -211,7 +217,11 @@ class Supervisor:
                     continue
             except StorageUnavailable:
                 continue  # the disk is full, or the database is busy: it is asked again
-            child = self._spawn(alone=True)
+            try:
+                child = self._spawn(alone=True)
+            except NOT_STARTED as error:
+                self._wait_to_start(error)
+                continue
             if child is None:
                 return
             child.ended.wait()
@@ -238,8 +248,27 @@ class Supervisor:
             self._children.append(child)
             if not alone:
                 self._current = child
-        threading.Thread(target=self._see_through, args=(child,), name="worker-watch", daemon=True).start()
+        watcher = threading.Thread(target=self._see_through, args=(child,), name="worker-watch", daemon=True)
+        try:
+            watcher.start()
+        except RuntimeError:
+            process.kill()  # nobody would see its end
+            process.wait()
+            self._forget(child)
+            raise
         return child
+
+    def _wait_to_start(self, error: Exception) -> None:
+        """The machine is out of processes, memory, files or threads for now: a worker is started when it has some again."""
+        pause = PAUSES[-1]
+        self._say(f"cannot be started: {error}. It is tried again in {pause:g} s.")
+        self._stopping.wait(pause)
+
+    def _forget(self, child: _Child) -> None:
+        """It has ended."""
+        with self._lock:
+            self._children.remove(child)
+        child.close()
 
     def _see_through(self, child: _Child) -> None:
         """From its start to its end."""
@@ -247,14 +276,17 @@ class Supervisor:
             threading.Thread(target=self._hear, args=(child,), name="worker-notices", daemon=True),
             threading.Thread(target=self._pass_log_on, args=(child,), name="worker-log", daemon=True),
         ]
-        for reader in readers:
-            reader.start()
+        try:
+            for reader in readers:
+                reader.start()
+        except RuntimeError as error:
+            self._say(f"cannot be heard: {error}. It is ended.", child.name)
+            child.process.kill()
         self._wait(child)
         for reader in readers:
-            reader.join(timeout=2)
-        with self._lock:
-            self._children.remove(child)
-        child.close()
+            if reader.ident is not None:
+                reader.join(timeout=2)
+        self._forget(child)
         child.ended.set()
         child.replaceable.set()
 
