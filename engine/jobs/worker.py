@@ -272,7 +272,9 @@ class _Worker:
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
                     self.cancel(job_id)
-            self.outside.door.replace_rules(outbound_rules(self.settings, self.database))
+            # On the loop, where lanes are opened: one that is opened meanwhile would keep the rules of before.
+            rules = outbound_rules(self.settings, self.database)
+            self.loop.call_soon_threadsafe(self.outside.door.replace_rules, rules)
             asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
         except StorageUnavailable as error:
             log.warning("%s", error)

@@ -1,0 +1,68 @@
+"""What a worker process does once a second, without a process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from engine.jobs.lease import new_boot
+from engine.jobs.outbound_rules import outbound_rules
+from engine.jobs.worker import WorkerOptions, _Worker
+from engine.settings import Settings
+from engine.vault.opening import open_all
+from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
+from tests.engine.jobs.world import TEST_CATALOG, World
+
+
+class House:
+    """A worker that was not started, and the pipe on which its supervisor would hear from it."""
+
+    def __init__(self, world: World) -> None:
+        self.heard, self.told = os.pipe()
+        for end in (self.heard, self.told):
+            os.set_blocking(end, False)
+        boot_id, self._lock = new_boot(world.data)
+        options = WorkerOptions(catalog=TEST_CATALOG)
+        self.worker = _Worker(Settings(data=world.data), options, world.database, boot_id, self._lock, self.told)
+        self.worker._hidden = frozenset(world.read(open_all, self.worker._vault))  # the test's logging stays as it is
+
+    def close(self) -> None:
+        worker = self.worker
+        asyncio.run_coroutine_threadsafe(worker._close(), worker.loop).result(timeout=30)
+        worker.loop.call_soon_threadsafe(worker.loop.stop)
+        for end in (self.heard, self.told, *worker._signal_pipe):
+            os.close(end)
+        self._lock.release()
+
+
+@pytest.fixture
+def house(world: World) -> Iterator[House]:
+    house = House(world)
+    yield house
+    house.close()
+
+
+def test_new_rules_for_requests_come_between_two_turns_of_the_loop_on_which_requests_begin(
+    world: World, house: House
+) -> None:
+    worker, door = house.worker, house.worker.outside.door
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    before = door._lanes._rules
+    worker.loop.call_soon_threadsafe(hold)
+    assert begun.wait(30)
+    try:
+        world.write(put_setting, SERVER, OUTBOUND_ALLOW, "10.0.0.7:80")
+        worker._keep_house()
+        assert door._lanes._rules == before, "a request that begins at this moment would mix both"
+    finally:
+        go_on.set()
+    assert worker._on_loop(lambda: door._lanes._rules) == outbound_rules(worker.settings, world.database) != before
