@@ -96,6 +96,11 @@ class Runs:
         if self.stopping:
             self.unclaimed.append(job_id)
             return False
+        if job_id in self.open:
+            # A second message; or the job was taken from this process while that stood still, and its run here does not know
+            # it yet. Claimed again, the attempt could have the same holder, and nobody could tell apart what the two write.
+            # A job that is still queued is sent again.
+            return False
         try:
             job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
         except StorageUnavailable:
@@ -114,7 +119,8 @@ class Runs:
             await self._end(run, "failed", error=_fault(run))
         finally:
             run.recorder.close()
-            del self.open[job_id]
+            if self.open.get(job_id) is run:
+                del self.open[job_id]
         return True
 
     def cancel(self, job_id: str) -> None:

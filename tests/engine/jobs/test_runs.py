@@ -100,6 +100,23 @@ async def test_a_run_whose_job_was_taken_is_stopped_by_its_next_step(world: Worl
     assert not path.exists()
 
 
+async def test_a_worker_claims_a_job_that_was_taken_from_it_only_after_its_own_run_of_it_has_ended(
+    world: World,
+) -> None:
+    flow_id = world.add_flow(document_of(("slow", "test_sleep", {"seconds": 0.2, "value": "mine"})))
+    job_id = world.submit(flow_id).job_id
+    runs = world.runs()
+    task = await carry_until_running(world, runs, job_id)
+    assert world.write(bury, world.boot_id, frozenset()) == 1, "it stood still, and the attempt does not count"
+    assert not await runs.carry(job_id)
+    await task
+    assert (world.job(job_id).status, world.job(job_id).attempts) == ("queued", 0), "nothing of that run counts"
+    assert runs.open == {}
+    assert await runs.carry(job_id)
+    assert (world.job(job_id).status, world.job(job_id).attempts) == ("completed", 1)
+    assert runs.open == {}
+
+
 async def test_three_lost_workers_end_a_job_as_worker_lost(world: World) -> None:
     job_id = world.submit(world.add_flow()).job_id
     for number in range(3):
