@@ -79,6 +79,13 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
+    def kill_silent(self) -> None:
+        """Ends one that does not do what it should, and keeps what it executes: those jobs may be why."""
+        if self.process.poll() is None:
+            if self.lock_file is not None:
+                give_up(self.lock_file, self.process.pid)
+            self.process.kill()
+
     def close(self) -> None:
         """Lets go of its pipes."""
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -136,7 +143,7 @@ class Supervisor:
             child.tell_to_stop()
         if not self._wait_for_all(STOP_SECONDS):
             for child in children:
-                child.process.kill()
+                child.kill_silent()
             self._wait_for_all(5)
 
     def wait_until_ready(self, seconds: float) -> bool:
@@ -305,9 +312,7 @@ class Supervisor:
     def _end_frozen(self, child: _Child) -> None:
         seconds = child.silent_looks * LOOK_SECONDS
         self._say(f"has said nothing for {seconds:g} s and is ended.", child.name)
-        if child.lock_file is not None:
-            give_up(child.lock_file, child.process.pid)
-        child.process.kill()
+        child.kill_silent()
 
     def _hear(self, child: _Child) -> None:
         for line in _lines(child.process.stdout):

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.jobs import supervisor as module
+from engine.jobs.at_work import AtWork, suspects_in
 from engine.jobs.hub import Hub
+from engine.jobs.lease import new_boot
 from engine.jobs.supervisor import ALONE, Supervisor
 from tests.engine.jobs.world import World
 
@@ -107,3 +109,17 @@ def test_a_worker_whose_watcher_cannot_be_started_is_ended_and_replaced(
     assert one.supervisor.wait_until_ready(60), one.lines
     one.supervisor.stop()
     assert (one.supervisor.pids, refused) == ([], [name])
+
+
+def test_a_frozen_worker_that_is_killed_because_the_server_stops_leaves_who_may_be_the_cause(
+    start: Callable[..., Started], program: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, lock = new_boot(world.data)
+    AtWork(lock.descriptor).begin_in_thread("job_cause")
+    write_program(program, f"trap '' TERM; echo ready {lock.path}; exec cat")
+    one = start()
+    assert one.supervisor.wait_until_ready(30), one.lines
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
+    one.supervisor.stop()
+    assert suspects_in(lock.descriptor) == {"job_cause"}
+    lock.release()
