@@ -237,6 +237,8 @@ class _Worker:
         """True when this process shall end though nobody told it to."""
         if self._drain_until is None and self.outside.threads.stuck:
             self._begin_to_drain()
+        elif self._drain_until is not None:
+            self._tell("drain\n")  # again and again: the pipe was perhaps full
         if self._drain_until is not None and time.monotonic() >= self._drain_until:
             return True
         return not self.runs.busy and (self.options.alone or self._drain_until is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,16 @@ class House:
         options = WorkerOptions(catalog=TEST_CATALOG)
         self.worker = _Worker(Settings(data=world.data), options, world.database, boot_id, self._lock, self.told)
         self.worker._hidden = frozenset(world.read(open_all, self.worker._vault))  # the test's logging stays as it is
+
+    def read(self) -> bytes:
+        return os.read(self.heard, 1 << 20)
+
+    def fill(self) -> None:
+        """As a server that stands still leaves the pipe."""
+        for line in (b"job job_0\n" * 100, b"\n"):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(self.told, line)
 
     def close(self) -> None:
         worker = self.worker
@@ -66,3 +77,11 @@ def test_new_rules_for_requests_come_between_two_turns_of_the_loop_on_which_requ
     finally:
         go_on.set()
     assert worker._on_loop(lambda: door._lanes._rules) == outbound_rules(worker.settings, world.database) != before
+
+
+def test_a_supervisor_that_stood_still_when_its_worker_began_to_drain_is_told_again(house: House) -> None:
+    house.fill()
+    house.worker._begin_to_drain()
+    assert b"drain" not in house.read()
+    house.worker._is_through()
+    assert house.read() == b"drain\n"
