@@ -284,8 +284,8 @@ class _Worker:
     def _beat(self, first: bool) -> None:  # noqa: FBT001 - private
         at = time.monotonic()
         if first or at - self._beaten >= BEAT_SECONDS:
-            self._beaten = at
             self.database.write_now(beat, self.boot_id, self.host, self.pid)
+            self._beaten = at  # one that could not be written is tried again a second later
             self._hide_secrets()
         if first or at - self._forgot >= FORGET_SECONDS:
             self._forgot = at

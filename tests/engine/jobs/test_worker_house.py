@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.errors import StorageUnavailable
 from engine.jobs.lease import new_boot
 from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.worker import WorkerOptions, _Worker
 from engine.settings import Settings
 from engine.vault.opening import open_all
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
+from storage.workers import beats
 from tests.engine.jobs.world import TEST_CATALOG, World
 
 
@@ -85,3 +87,18 @@ def test_a_supervisor_that_stood_still_when_its_worker_began_to_drain_is_told_ag
     assert b"drain" not in house.read()
     house.worker._is_through()
     assert house.read() == b"drain\n"
+
+
+def test_a_beat_that_could_not_be_written_is_tried_again_with_the_next_look(world: World, house: House) -> None:
+    house.worker.host = "h" * 500_000  # more than there is room for
+    give_pages(world, 1)
+    with pytest.raises(StorageUnavailable):
+        house.worker._beat(first=True)
+    give_pages(world, 1_000_000)
+    house.worker._beat(first=False)
+    assert house.worker.boot_id in world.read(beats)
+
+
+def give_pages(world: World, most: int) -> None:
+    """The disk has room for so many pages of the database."""
+    world.write(lambda session: session.connection().exec_driver_sql(f"pragma max_page_count = {most}"))
