@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from api.errors import status_of
 from api.later import Later
+from api.parameters import is_id
 from engine.clock import MINUTE
 from engine.errors import FieldError, NotDeployed, NotFound, Refusal
 from engine.jobs.accept import Caller
 from storage.database import Database
-from storage.flows import find_flow
+from storage.flows import which_flows_exist
 from storage.keys import find_owner_of_secret
 from storage.refusals import Counted, RefusedRow, add_refusals
 
@@ -40,9 +41,10 @@ class RefusalRecorder:
     ) -> None:
         """One refused call. With a revoked or expired key it belongs to that key; with an unknown one it is only counted.
 
-        Whose key it was is looked up when this is written, so that every 401 takes the same time.
+        Whose key it was is looked up when this is written, so that every 401 takes the same time; so is whether the owner has
+        the flow. `flow_id` is what the address says: what is no id is dropped here, whatever its length.
         """
-        unknown_flow = isinstance(refusal, NotFound) and not isinstance(refusal, NotDeployed)
+        unknown_flow = (isinstance(refusal, NotFound) and not isinstance(refusal, NotDeployed)) or not is_id(flow_id)
         self._later.add(
             _Heard(
                 key_hash,
@@ -73,7 +75,7 @@ def _field(error: FieldError) -> dict[str, str]:
 
 
 def _write(session: Session, heard: list[_Heard]) -> None:
-    calls = [_owned(session, one) for one in heard]
+    calls = _with_own_flows(session, [_owned(session, one) for one in heard])
     counts = Counter(
         Counted(call.at // MINUTE, call.workspace_id, call.flow_id, call.key_id, call.code) for call in calls
     )
@@ -81,15 +83,20 @@ def _write(session: Session, heard: list[_Heard]) -> None:
 
 
 def _owned(session: Session, heard: _Heard) -> RefusedRow:
-    """The call with the owner of its key. A flow is named only when it is the same owner's."""
+    """The call with the owner of its key."""
     call = heard.call
-    if call.workspace_id:
-        return call
-    owner = None if heard.key_hash is None else find_owner_of_secret(session, heard.key_hash)
+    owner = None if call.workspace_id or heard.key_hash is None else find_owner_of_secret(session, heard.key_hash)
     if owner is None:
-        return replace(call, flow_id="")
+        return call
     workspace_id, key_id, prefix = owner
-    mine = bool(call.flow_id) and find_flow(session, workspace_id, call.flow_id) is not None
-    return replace(
-        call, workspace_id=workspace_id, key_id=key_id, key_prefix=prefix, flow_id=call.flow_id if mine else ""
-    )
+    return replace(call, workspace_id=workspace_id, key_id=key_id, key_prefix=prefix)
+
+
+def _with_own_flows(session: Session, calls: list[RefusedRow]) -> list[RefusedRow]:
+    """Names a flow only when it is the same owner's: a made-up id would be one more row of the counts, for good."""
+    named: dict[str, set[str]] = {}
+    for call in calls:
+        if call.workspace_id and call.flow_id:
+            named.setdefault(call.workspace_id, set()).add(call.flow_id)
+    own = {workspace_id: which_flows_exist(session, workspace_id, ids) for workspace_id, ids in named.items()}
+    return [call if call.flow_id in own.get(call.workspace_id, set()) else replace(call, flow_id="") for call in calls]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,6 +127,12 @@ def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | No
     """The flow, or None when it is unknown, deleted or somebody else's."""
     row = session.execute(_owned(workspace_id).where(Flow.id == flow_id)).mappings().one_or_none()
     return None if row is None else FlowRow(**row)
+
+
+def which_flows_exist(session: Session, workspace_id: str, flow_ids: Collection[str]) -> set[str]:
+    """Those of the ids that are flows of this workspace and not deleted."""
+    own = (Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+    return set(session.scalars(select(Flow.id).where(*own, Flow.id.in_(flow_ids))))
 
 
 def get_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow:

@@ -61,6 +61,30 @@ async def test_an_unknown_flow_is_not_kept_by_its_name(house: House):
     assert call.flow_id == ""
 
 
+async def test_made_up_flow_ids_of_a_valid_key_are_one_count(house: House):
+    """Whatever the refusal: the ids are not looked at before the limit of a key, nor before a wrong header."""
+    wrong = {"Cancel-After": "soon"}
+    made_up = [f"flow_{number}" for number in range(5)] + ["x" * 10_000, "a%20b"]
+    for flow_id in made_up:
+        assert (await house.post(f"/flows/execute/{flow_id}", {}, headers=wrong)).json()["code"] == "invalid_parameter"
+    await house.post(f"/flows/execute/{house.flow_id}", {}, headers=wrong)
+    await house.api.close()
+
+    kept = house.database.read_now(_flows_and_counts)
+    assert sorted(kept) == sorted([("", len(made_up)), (house.flow_id, 1)])
+    calls = house.database.read_now(list_refused_calls, house.principal.workspace_id)
+    assert {call.flow_id for call in calls} == {"", house.flow_id}
+
+
+async def test_a_flow_of_another_workspace_is_not_named(house: House):
+    theirs = house.new_flow(principal=house.other_workspace())
+    await house.post(f"/flows/execute/{theirs}", {}, headers={"Cancel-After": "soon"})
+    await house.api.close()
+
+    (call,) = house.database.read_now(list_refused_calls, house.principal.workspace_id)
+    assert call.flow_id == ""
+
+
 async def test_calls_without_a_valid_key_are_only_counted(house: House):
     for _ in range(2):
         await house.submit(key=new_key_text("live"))
@@ -115,3 +139,7 @@ async def test_a_key_remembers_when_it_was_used_at_most_once_a_minute(house: Hou
 
 def _rows(session: Session) -> list[int]:
     return list(session.scalars(select(RefusalCount.count)))
+
+
+def _flows_and_counts(session: Session) -> list[tuple[str, int]]:
+    return [(flow_id, count) for flow_id, count in session.execute(select(RefusalCount.flow_id, RefusalCount.count))]
