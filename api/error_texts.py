@@ -9,8 +9,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     "invalid_json": (
-        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys, or text that is not UTF-8.",
-        "Let a JSON library write the body instead of putting text together, and send UTF-8.",
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys or 200,000 values, or text that is not UTF-8.",
+        "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     "invalid_parameter": (
         "A query parameter or a header has a value that cannot be used, is unknown, or stands twice.",

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.context import Context
 from api.job_view import job_path
-from api.json_body import parse_object
+from api.json_body import parse_object, receive_json
 from api.openapi import slug_of
 from engine.actions.jobs import SubmitOptions, submit
 from engine.errors import Refusal
@@ -81,15 +81,17 @@ class Mcp:
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized."""
-        self._context.caller(Request(scope))  # kept in the request's state, where the handlers find it
+        """Raises Unauthorized, and what `receive_json` raises: the library reads a body without a limit of time or values."""
+        request = Request(scope, receive)
+        self._context.caller(request)  # kept in the request's state, where the handlers find it
         self._context.refuse_when_stopping()
+        body = await receive_json(request, self._context.body_limits)
         if self._running is None:
             self._running = asyncio.create_task(self._run(), name="mcp")
         await self._ready.wait()
         if self._manager is None:
             raise RuntimeError("MCP could not be started") from self._running.exception()
-        await self._manager.handle_request(scope, receive, send)
+        await self._manager.handle_request(scope, _again(body, receive), send)
 
     async def close(self) -> None:
         """Ends what is open."""
@@ -143,7 +145,7 @@ class Mcp:
         if tool is None:
             return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
         self._context.refuse_when_stopping()
-        payload = parse_object(json.dumps(dict(arguments)).encode())  # the same limits as a body of the API
+        payload = await asyncio.to_thread(_payload, arguments)
         options = SubmitOptions(request_id=request.state.request_id, route=f"{PATH}/{tool.flow_id}")
         accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
         request.state.job_id = accepted.job_id
@@ -163,6 +165,21 @@ class Mcp:
             f"GET {self._context.base_url(request)}{job_path(accepted.job_id)} and the same key.",
             structured={"job_id": accepted.job_id, "status": view["status"], "url": job_path(accepted.job_id)},
         )
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives a body that was received already, and then what else comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
+
+
+def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments within the limits of a body of the API. Raises InvalidJson."""
+    return parse_object(json.dumps(dict(arguments)).encode())
 
 
 def _caller(ctx: Any) -> Caller:

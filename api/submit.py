@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,11 +12,11 @@ from api import parameters
 from api.context import Context
 from api.job_view import dump, job_path
 from api.jobs import job_answer
-from api.json_body import read_json
+from api.json_body import may_be_large, read_json
 from api.limit_headers import limit_headers
 from engine.actions.jobs import SubmitOptions, submit
 from engine.clock import to_rfc3339
-from engine.jobs.accept import Accepted, Caller
+from engine.jobs.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
 from engine.jobs.batches import accept_batch
 
 #: Headers that ask for something; most calls have none.
@@ -29,6 +30,8 @@ async def run_flow(context: Context, request: Request) -> Response:
     flow_id: str = request.path_params["flow_id"]
     wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
     options = _options(request, f"/flows/execute/{flow_id}")
+    if may_be_large(request):
+        context.database.look_up(_check_flow, caller, flow_id, options)
     payload = await read_json(request, context.body_limits)
     accepted = await context.database.write(submit, caller, flow_id, payload, options)
     request.state.job_id = accepted.job_id
@@ -53,6 +56,8 @@ async def run_batch(context: Context, request: Request) -> Response:
     parameters.query(request)
     flow_id: str = request.path_params["flow_id"]
     options = _options(request, f"/flows/execute/{flow_id}/batch")
+    if may_be_large(request):
+        context.database.look_up(_check_flow, caller, flow_id, options)
     body = await read_json(request, context.body_limits)
     accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
     if not accepted.replayed:
@@ -69,6 +74,18 @@ async def run_batch(context: Context, request: Request) -> Response:
         "job_ids": accepted.job_ids,
     }
     return _accepted(view, headers)
+
+
+def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:
+    """Refuses before a large body is read what its transaction would refuse after it. Raises as `accept`.
+
+    A repeated request may get the job of a flow that is not deployed any more.
+    """
+    caller = read_key_again(session, caller)
+    if options.idempotency_key is None:
+        find_live_flow(session, caller, flow_id)
+    else:
+        check_flow_allowed(session, caller, flow_id)
 
 
 def accepted_view(accepted: Accepted) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from api.json_body import parse_json, parse_object
@@ -22,6 +24,8 @@ ACCEPTED = [
     (b'{"a": "\\u0000"}', {"a": "\x00"}),
     (nested(64), None),
     (b'{"a": [' + b",".join([b"[]"] * 1000) + b"]}", None),
+    (b'{"a": [' + b"1," * 199_990 + b"1]}", None),
+    (b'{"a": "' + b'[],\\"' * 300_000 + b'"}', None),
     (b"{" + b",".join(b'"k%d":1' % number for number in range(10_000)) + b"}", None),
 ]
 
@@ -47,6 +51,10 @@ REFUSED = [
     (b"[" * 200_000, "64 levels"),
     (b'{"a":' * 5_000, "64 levels"),
     (b"{" + b",".join(b'"k%d":1' % number for number in range(10_001)) + b"}", "10,000"),
+    (b'{"a": [' + b"1," * 200_000 + b"1]}", "200,000 values"),
+    (b'{"a": [' + b"[]," * 100_000 + b"[]]}", "200,000 values"),
+    (b'{"a": [' + b'"",' * 220_000 + b'""]}', "200,000 values"),
+    (b'{"a": [' + (b"[" * 60 + b"]" * 60 + b",") * 4_000 + b"1]}", "200,000 values"),
     (b'{"a": "line\nbreak"}', "line 1"),
     (b'{"a": 1} {"b": 2}', "line 1"),
 ]
@@ -63,6 +71,19 @@ def test_json_beyond_the_limits_is_refused_with_the_reason(body: bytes, word: st
     with pytest.raises(InvalidJson) as caught:
         parse_json(body)
     assert word in caught.value.detail
+
+
+def test_too_many_values_are_refused_before_there_is_an_object_for_each():
+    body = b'{"a":[' + b"[]," * 3_000_000 + b"[]]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidJson) as caught:
+            parse_json(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * len(body)
+    assert "Split the request" in str(caught.value)
 
 
 def test_a_whole_number_stays_one_and_a_decimal_does_not_become_one():

@@ -143,3 +143,31 @@ async def test_what_is_no_message_is_refused(house: House):
         sent = {**headers, "Content-Type": "application/json"}
         answer = await house.client.post("/mcp", content=content, headers=sent)
         assert 400 <= answer.status_code < 500, content
+
+
+async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str, str]:
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    sent = {**headers, "Content-Type": "application/json"}
+    answer = await house.client.post("/mcp", content=content, headers=sent)
+    problem = answer.json()
+    return answer.status_code, problem["code"], problem["detail"]
+
+
+async def test_a_message_has_the_limits_of_a_body(house: House):
+    """Before the library reads it: it has no limit for values and depth, and waits for ever."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"jsonrpc":'
+        await asyncio.sleep(3_600)
+
+    begin, end = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"a": [', b"1]}}"
+    for content, word in (
+        (begin + b"[]," * 150_000 + end, "200,000 values"),
+        (begin + b"[" * 70 + b"]" * 70 + b"," + end, "64 levels"),
+        (endless(), "seconds"),
+    ):
+        status, code, detail = await send_message(house, content)
+        assert (status, code) == (400, "invalid_json")
+        assert word in detail
+    status, code, _ = await send_message(house, begin + b" " * 1024 * 1024 + end)
+    assert (status, code) == (413, "body_too_large")

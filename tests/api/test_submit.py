@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from api.schemas import Job, JobAccepted, ProblemDetails
@@ -235,6 +236,47 @@ async def test_a_body_that_grows_beyond_the_limit_without_saying_so_is_refused(h
     response = await house.submit_stream(chunks())
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+async def test_a_large_body_for_a_flow_that_may_not_be_called_is_not_read(house: House):
+    read: list[str] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        read.append("a piece")
+        yield b"{}"
+
+    async def answer_of(flow_id: str, key: str, **headers: str) -> str:
+        sent = {"Content-Type": "application/json", **headers}
+        path = f"/flows/execute/{flow_id}"
+        codes = {
+            (await house.post(path + end, content=chunks(), key=key, headers=sent)).json()["code"]
+            for end in ("", "/batch")
+        }
+        (code,) = codes
+        return code
+
+    other, off = house.new_flow(), house.new_flow(deployed=False)
+    narrow = house.new_key(flow_ids=frozenset({other})).key
+    assert await answer_of("flow_unknown", house.key) == "not_found"
+    assert await answer_of("flow_unknown", house.key, **{"Content-Length": "70000"}) == "not_found"
+    assert await answer_of(off, house.key) == "flow_not_deployed"
+    assert await answer_of(house.flow_id, narrow) == "not_allowed"
+    assert await answer_of(house.flow_id, narrow, **{"Idempotency-Key": "again"}) == "not_allowed"
+    assert read == []
+
+
+async def test_a_large_request_is_repeated_also_when_the_flow_is_no_longer_deployed(house: House):
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"url": "https://a.example/"}'
+
+    async def send() -> httpx.Response:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "once"}
+        return await house.post(f"/flows/execute/{house.flow_id}", content=chunks(), headers=headers)
+
+    first = await send()
+    house.database.write_now(undeploy, house.principal, house.flow_id)
+    again = await send()
+    assert (again.status_code, again.json()["job_id"]) == (202, first.json()["job_id"])
 
 
 async def test_a_body_that_never_ends_is_refused_after_its_time(house: House):
