@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from api.auth import KeyUses, Submitters, authenticate
 from api.call_figures import CallFigures
-from api.json_body import BodyLimits
+from api.json_body import Bodies
 from api.readiness import Readiness
 from api.refusals import RefusalRecorder
 from api.request_rate import WITHOUT_A_KEY, RequestRates, network_of, too_many
@@ -36,7 +36,7 @@ class Context:
     key_uses: KeyUses
     submitters: Submitters
     sent_fields: SentFieldRecorder
-    body_limits: BodyLimits
+    bodies: Bodies
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)

@@ -21,7 +21,7 @@ from api import batches, events, flows, health, jobs, metrics, parameters, submi
 from api.auth import KeyUses, Submitters, key_hash_of
 from api.context import Context
 from api.errors import Internal, MethodNotAllowed, NoSuchAddress, problem_response
-from api.json_body import BodyLimits
+from api.json_body import Bodies, BodyLimits
 from api.limit_headers import limit_headers
 from api.mcp import PATH as MCP_PATH
 from api.mcp import Mcp
@@ -174,7 +174,7 @@ def create_api(
             key_uses=key_uses,
             submitters=Submitters(database, key_uses),
             sent_fields=SentFieldRecorder(database),
-            body_limits=body_limits,
+            bodies=Bodies(body_limits),
         )
     )
 

@@ -1,22 +1,24 @@
 """Reads a JSON body with every limit of api.md checked before anything else sees it.
 
 10 MiB, 30 s to arrive, nesting 64, 10,000 keys, 200,000 values, whole numbers up to 64 bit, no NaN or Infinity, no key twice in
-one object, valid UTF-8. An empty body is `{}`.
+one object, valid UTF-8. An empty body is `{}`. Large bodies have 128 MiB together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import UnsupportedMediaType
-from engine.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge
+from engine.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
@@ -35,47 +37,95 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """How large a body may be, and how long it may take to arrive."""
+    """How large a body may be, how long it may take to arrive, and how many bytes the large ones have together."""
 
     max_bytes: int = 10 * 1024 * 1024
     receive_seconds: float = 30
+    bytes_in_flight: int = 128 * 1024 * 1024
+
+
+class Bodies:
+    """Receives the bodies of a process. Belongs to its event loop.
+
+    Those above 64 KiB are counted together until they are parsed (those of `checked` until they are answered); small ones always
+    find room beside them.
+    """
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self.limits = limits
+        self._in_flight = 0
+
+    async def read_json(self, request: Request) -> dict[str, Any]:
+        """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, InvalidJson, PayloadInvalid;
+        ClientDisconnect.
+        """
+        headers = request.headers
+        announced = headers.get("content-length", "")
+        empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
+        if not empty:
+            _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+        async with self._received(request) as body:
+            if not body.strip():
+                return {}
+            _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+            if len(body) > _IN_THREAD:
+                return await asyncio.to_thread(parse_object, body)
+            return parse_object(body)
+
+    @contextlib.asynccontextmanager
+    async def checked(self, request: Request) -> AsyncIterator[bytes]:
+        """The bytes of a body that something else parses, within the limits of time, size and shape; counted until the end of the
+        block. Raises as `read_json`.
+        """
+        async with self._received(request) as body:
+            if len(body) > _IN_THREAD:
+                await asyncio.to_thread(_check_shape, body)
+            else:
+                _check_shape(body)
+            yield body
+
+    @contextlib.asynccontextmanager
+    async def _received(self, request: Request) -> AsyncIterator[bytes]:
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self.limits.max_bytes:
+            raise self._too_large()
+        body = bytearray()
+        counted = 0
+        try:
+            try:
+                async with asyncio.timeout(self.limits.receive_seconds):
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > self.limits.max_bytes:
+                            raise self._too_large()
+                        if len(body) > _IN_THREAD:
+                            self._in_flight += len(body) - counted
+                            counted = len(body)
+                            if self._in_flight > self.limits.bytes_in_flight:
+                                raise self._no_room()
+            except TimeoutError:
+                late = f"It did not arrive in full within {self.limits.receive_seconds:g} seconds"
+                raise InvalidJson(late) from None
+            whole = bytes(body)
+            body.clear()
+            yield whole
+        finally:
+            self._in_flight -= counted
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
+
+    def _no_room(self) -> TooManyConnections:
+        return TooManyConnections(
+            f"The large bodies that are being received have {_mebibytes(self.limits.bytes_in_flight)} together",
+            remedy="Send the request again in a few seconds, or a smaller one.",
+        )
 
 
 def may_be_large(request: Request) -> bool:
     """True for a body that is announced as large, or without its length."""
     announced = request.headers.get("content-length", "")
     return int(announced) > _IN_THREAD if announced.isdigit() else "transfer-encoding" in request.headers
-
-
-async def receive_json(request: Request, limits: BodyLimits) -> bytes:
-    """The bytes of a body that something else parses, within the limits of time, size and shape. Raises as `read_json`."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limits.max_bytes:
-        raise _too_large(limits)
-    body = await _receive(request, limits)
-    if len(body) > _IN_THREAD:
-        await asyncio.to_thread(_check_shape, body)
-    else:
-        _check_shape(body)
-    return body
-
-
-async def read_json(request: Request, limits: BodyLimits) -> dict[str, Any]:
-    """The body as an object. Raises UnsupportedMediaType, TooLarge, InvalidJson, PayloadInvalid; ClientDisconnect."""
-    headers = request.headers
-    announced = headers.get("content-length", "")
-    empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
-    if not empty:
-        _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
-    if announced.isdigit() and int(announced) > limits.max_bytes:
-        raise _too_large(limits)
-    body = await _receive(request, limits)
-    if not body.strip():
-        return {}
-    _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
-    if len(body) > _IN_THREAD:
-        return await asyncio.to_thread(parse_object, body)
-    return parse_object(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -180,23 +230,8 @@ def _check_media_type(content_type: str | None, encoding: str | None) -> None:
         raise UnsupportedMediaType("A compressed body is not read")
 
 
-async def _receive(request: Request, limits: BodyLimits) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(limits.receive_seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limits.max_bytes:
-                    raise _too_large(limits)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise InvalidJson(f"It did not arrive in full within {limits.receive_seconds:g} seconds") from None
-    return b"".join(chunks)
+def _mebibytes(size: int) -> str:
+    return f"{size // (1024 * 1024)} MiB"
 
 
-def _too_large(limits: BodyLimits) -> TooLarge:
-    return TooLarge(f"The body may have {limits.max_bytes // (1024 * 1024)} MiB")
-
-
-__all__ = ["BodyLimits", "ClientDisconnect", "may_be_large", "parse_json", "parse_object", "read_json", "receive_json"]
+__all__ = ["Bodies", "BodyLimits", "ClientDisconnect", "may_be_large", "parse_json", "parse_object"]

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.context import Context
 from api.job_view import job_path
-from api.json_body import parse_object, receive_json
+from api.json_body import parse_object
 from api.openapi import slug_of
 from engine.actions.jobs import SubmitOptions, submit
 from engine.errors import Refusal
@@ -81,17 +81,17 @@ class Mcp:
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, and what `receive_json` raises: the library reads a body without a limit of time or values."""
+        """Raises Unauthorized, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
         request = Request(scope, receive)
         self._context.caller(request)  # kept in the request's state, where the handlers find it
         self._context.refuse_when_stopping()
-        body = await receive_json(request, self._context.body_limits)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="mcp")
-        await self._ready.wait()
-        if self._manager is None:
-            raise RuntimeError("MCP could not be started") from self._running.exception()
-        await self._manager.handle_request(scope, _again(body, receive), send)
+        async with self._context.bodies.checked(request) as body:
+            if self._running is None:
+                self._running = asyncio.create_task(self._run(), name="mcp")
+            await self._ready.wait()
+            if self._manager is None:
+                raise RuntimeError("MCP could not be started") from self._running.exception()
+            await self._manager.handle_request(scope, _again(body, receive), send)
 
     async def close(self) -> None:
         """Ends what is open."""
@@ -106,7 +106,7 @@ class Mcp:
             from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
             manager = StreamableHTTPSessionManager(
-                server, json_response=True, stateless=True, max_request_body_size=self._context.body_limits.max_bytes
+                server, json_response=True, stateless=True, max_request_body_size=self._context.bodies.limits.max_bytes
             )
             async with manager.run():
                 self._manager = manager

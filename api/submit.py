@@ -12,7 +12,7 @@ from api import parameters
 from api.context import Context
 from api.job_view import dump, job_path
 from api.jobs import job_answer
-from api.json_body import may_be_large, read_json
+from api.json_body import may_be_large
 from api.limit_headers import limit_headers
 from engine.actions.jobs import SubmitOptions, submit
 from engine.clock import to_rfc3339
@@ -32,7 +32,7 @@ async def run_flow(context: Context, request: Request) -> Response:
     options = _options(request, f"/flows/execute/{flow_id}")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
-    payload = await read_json(request, context.body_limits)
+    payload = await context.bodies.read_json(request)
     accepted = await context.database.write(submit, caller, flow_id, payload, options)
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
@@ -58,7 +58,7 @@ async def run_batch(context: Context, request: Request) -> Response:
     options = _options(request, f"/flows/execute/{flow_id}/batch")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
-    body = await read_json(request, context.body_limits)
+    body = await context.bodies.read_json(request)
     accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])

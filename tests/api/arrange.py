@@ -141,7 +141,7 @@ async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> Async
     database = open_database(data, clock=clock)
     hub = Hub(database)
     database.info["bell"] = hub
-    limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3)
+    limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3, bytes_in_flight=3 * 512 * 1024)
     api = create_api(database, hub, Settings(data=data), body_limits=limits)
     principal = command_line(database.write_now(ensure_workspace, plan))
     try:

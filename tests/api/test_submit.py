@@ -238,6 +238,45 @@ async def test_a_body_that_grows_beyond_the_limit_without_saying_so_is_refused(h
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
+async def test_large_bodies_that_are_received_at_once_have_a_limit_together(house: House):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"url": "https://a.example/"' + b" " * 900 * 1024
+        begun.set()
+        await go_on.wait()
+        yield b"}"
+
+    async def at_once() -> AsyncIterator[bytes]:
+        yield b'{"url": "https://b.example/"}' + b" " * 900 * 1024
+
+    first = asyncio.create_task(house.submit_stream(slow()))
+    await begun.wait()
+    refused = await house.submit_stream(at_once())
+    small = await house.submit()
+    go_on.set()
+    accepted = await first
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
+    assert refused.headers["retry-after"] == "5"
+    assert "large bodies" in refused.json()["detail"]
+    assert (small.status_code, accepted.status_code) == (202, 202)
+    assert (await house.submit_stream(at_once())).status_code == 202
+
+
+async def test_a_large_body_that_was_refused_takes_no_room_any_more(house: House):
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"{" + b" " * 900 * 1024
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{" + b" " * 900 * 1024
+        await asyncio.sleep(30)
+
+    for content in (broken(), endless(), broken(), endless()):
+        answer = await house.submit_stream(content)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
 async def test_a_large_body_for_a_flow_that_may_not_be_called_is_not_read(house: House):
     read: list[str] = []
 
