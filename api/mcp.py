@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from api.context import Context
+from api.errors import MethodNotAllowed
 from api.job_view import job_path
 from api.json_body import parse_object
 from api.openapi import slug_of
@@ -81,9 +82,13 @@ class Mcp:
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
+        """Raises Unauthorized, MethodNotAllowed, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
         request = Request(scope, receive)
         self._context.caller(request)  # kept in the request's state, where the handlers find it
+        if (
+            request.method != "POST"
+        ):  # without sessions a GET is a stream that nothing is ever sent on, and that no key ends
+            raise MethodNotAllowed(request.method, ("POST",))
         self._context.refuse_when_stopping()
         async with self._context.bodies.checked(request) as body:
             if self._running is None:

@@ -171,3 +171,15 @@ async def test_a_message_has_the_limits_of_a_body(house: House):
         assert word in detail
     status, code, _ = await send_message(house, begin + b" " * 1024 * 1024 + end)
     assert (status, code) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+@pytest.mark.parametrize("version", ["2025-06-18", "2030-01-01"])
+async def test_there_is_no_stream_and_no_session(house: House, method: str, version: str):
+    """A stream would stay open after its key is revoked."""
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": version}
+    async with asyncio.timeout(10):
+        answer = await house.client.request(method, "/mcp", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
