@@ -23,11 +23,10 @@ from api.json_body import parse_object
 from api.openapi import slug_of
 from engine.actions.jobs import SubmitOptions, submit
 from engine.errors import Refusal
-from engine.flow.contract import input_fields, payload_schema
-from engine.flow.document import load_document
-from engine.jobs.accept import Caller
+from engine.flow.contract import payload_schema
+from engine.jobs.accept import Caller, read_version
 from engine.jobs.published import job_view
-from storage.flows import get_version, list_flows
+from storage.flows import list_flows
 from storage.jobs import get_job, read_value
 
 if TYPE_CHECKING:
@@ -65,9 +64,9 @@ def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
         taken.add(name)
         if caller.flow_ids is not None and flow.id not in caller.flow_ids:
             continue
-        document = load_document(get_version(session, caller.workspace_id, flow.id, flow.live_version).document)
+        fields = read_version(session, flow.id, flow.live_version).fields
         said = flow.description or f"Runs the flow “{flow.title}”."
-        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(input_fields(document))))
+        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(fields)))
     return tools
 
 

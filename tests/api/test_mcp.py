@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
+from sqlalchemy import event
 
 from engine.actions.flows import change_flow_settings
 from storage.jobs import JobFilters, list_jobs
-from tests.api.arrange import SERVER, House
+from tests.api.arrange import SERVER, House, echo_document
 
 
 @contextlib.asynccontextmanager
@@ -55,6 +56,25 @@ async def test_a_flow_is_no_tool_until_it_is_offered(house: House):
     assert (tool.name, tool.title) == ("summarise_a_page", "Summarise a page")
     assert tool.input_schema["required"] == ["url"]
     assert set(tool.input_schema["properties"]) == {"url", "max_pages", "tags"}
+
+
+async def test_a_version_is_read_once_for_all_listings(house: House):
+    offer(house)
+    read: list[str] = []
+
+    def note(connection, cursor, statement: str, *rest) -> None:
+        read.extend([statement] if "flow_versions" in statement else [])
+
+    async with session(house) as client:
+        (before,) = (await client.list_tools()).tools
+        event.listen(house.database.read_engine, "before_cursor_execute", note)
+        (again,) = (await client.list_tools()).tools
+        assert read == []
+        house.change_flow(echo_document([{"name": "url", "type": "string"}]))
+        (newer,) = (await client.list_tools()).tools
+
+    assert again == before
+    assert set(newer.input_schema["properties"]) == {"url"}
 
 
 async def test_a_call_is_a_job_and_answers_with_its_result(house: House):
