@@ -230,7 +230,7 @@ def _syntax(error: TemplateSyntaxError) -> str:
     if said.startswith("Encountered unknown tag"):
         tag = said.split("'")[1] if "'" in said else "?"
         return f"There is no tag `{tag}`. There are: if, elif, else, endif, for, endfor, set."
-    if said.startswith("Unexpected end of template"):
+    if said.lower().startswith("unexpected end of template"):
         if "needs to be closed is" not in said:
             return "The template ends inside `{{ }}` or `{% %}`."
         open_tag = said.rpartition("is '")[2].rstrip("'")

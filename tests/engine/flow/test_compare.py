@@ -37,6 +37,11 @@ CHANGES = [
     ((A,), ({**A, "max_length": 3},), [("breaking", "a")]),
     (({**A, "max_length": 3},), ({**A, "max_length": 5},), []),
     ((A,), ({**A, "default": "z"},), [("careful", "a")]),
+    ((A,), ({**A, "pattern": "^a"},), [("breaking", "a")]),
+    (({**A, "pattern": "^a"},), ({**A, "pattern": "^a"},), []),
+    (({**A, "pattern": "^a"},), (A,), []),
+    ((A,), ({**A, "format": "uri"},), [("breaking", "a")]),
+    (({**A, "format": "uri"},), ({**A, "format": "uri"},), []),
 ]
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.flow.contract import check_payload, payload_schema
+from engine.flow.contract import check_payload, payload_schema, sample_payload
+from engine.flow.document import Document
 
 FIELDS = [
     {"name": "url", "type": "string", "format": "uri", "required": True},
@@ -42,11 +43,30 @@ WRONG = [
     ({**URL, "extra": 1}, "/extra", "unknown_field"),
 ]
 
+RIGHT = [{"max_pages": 1}, {"max_pages": 10}, {"share": 1000.5}, {"tags": ["abc", "d"]}]
+
 
 @pytest.mark.parametrize(("payload", "pointer", "code"), WRONG)
 def test_a_wrong_field_is_named(payload, pointer, code):
     _, errors = check_payload(FIELDS, payload)
     assert [(error.pointer, error.code) for error in errors] == [(pointer, code)]
+
+
+@pytest.mark.parametrize("payload", RIGHT)
+def test_what_is_just_within_a_rule_is_taken(payload):
+    assert check_payload(FIELDS, {**URL, **payload})[1] == []
+
+
+def test_a_made_up_payload_has_as_many_items_as_are_wanted():
+    fields = [
+        {"name": "tags", "type": "array", "items": {"type": "string"}, "min_items": 3, "required": True},
+        {"name": "free", "type": "array", "required": True},
+        {"name": "one", "type": "array", "items": {"type": "integer", "minimum": 7}, "required": True},
+    ]
+    document = Document.model_validate(
+        {"format": 1, "nodes": [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}], "edges": []}
+    )
+    assert sample_payload(document) == {"tags": ["some text"] * 3, "free": [], "one": [7]}
 
 
 def test_every_wrong_field_is_named_at_once():
