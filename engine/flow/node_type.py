@@ -112,8 +112,12 @@ class Routed:
     value: Json
 
 
+#: What a request may reach: also what the owner allows flows to reach, or the public web alone.
+Reach = Literal["flows", "public"]
+
+
 class HttpAnswer(Protocol):
-    """What the outbound door answers."""
+    """What the outbound door answers. `listed`: its host is one that the owner allows."""
 
     @property
     def url(self) -> str: ...
@@ -125,6 +129,8 @@ class HttpAnswer(Protocol):
     def body(self) -> bytes: ...
     @property
     def content_type(self) -> str: ...
+    @property
+    def listed(self) -> bool: ...
     def text(self) -> str: ...
 
 
@@ -140,7 +146,10 @@ class DrawnPage(Protocol):
 
 
 class SiteRules(Protocol):
-    """What a site's robots.txt says (`engine.outside.manners`). `failed_status`: it could not be had just now."""
+    """What a site's robots.txt says (`engine.outside.manners`). `failed_status`: it could not be had just now.
+
+    `listed`: it came from a host that the owner allows.
+    """
 
     @property
     def failed_status(self) -> int | None: ...
@@ -150,6 +159,8 @@ class SiteRules(Protocol):
     def crawl_delay(self) -> float: ...
     @property
     def sitemaps(self) -> Sequence[str]: ...
+    @property
+    def listed(self) -> bool: ...
     def may_read(self, url: str) -> bool: ...
 
 
@@ -166,9 +177,10 @@ class Http(Protocol):
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
+        reach: Reach = "flows",
     ) -> HttpAnswer: ...
 
-    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
+    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
         """The robots.txt of a page's site, asked for once in a while. Raises NodeFailed."""
         ...
 

@@ -2,6 +2,9 @@
 
 The pages of a level are asked for in the order of their links and taken in that order, whoever answered first. A level is read
 in batches of as many pages as there is room for, so the limit cuts at the same page every time.
+
+An address that a site of the public web names is asked for on the public web only, as a redirect of that site would be: the
+owner's list is for addresses that flows name and for what the hosts on it name.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
 from engine.charsets import decode_body
-from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed
+from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
@@ -56,13 +59,20 @@ class Limits:
     at_once: int
 
 
+class _Link(NamedTuple):
+    """An address and what a request for it may reach, which depends on who named it."""
+
+    url: str
+    reach: Reach
+
+
 @dataclass(frozen=True)
 class _Visit:
     """What became of one address. `url` is where it led to."""
 
     fate: Fate
     url: str
-    links: tuple[str, ...] = ()
+    links: tuple[_Link, ...] = ()
     why: str = ""
 
 
@@ -74,6 +84,7 @@ class Crawl:
         self.context = context
         self.found: dict[str, int] = {}
         self._site = ""
+        self._listed_start = ""
         self._delay = limits.delay_seconds
         self._seen: set[str] = set()
         self._listed: set[str] = set()
@@ -98,11 +109,11 @@ class Crawl:
         self._tell()
         return self.found
 
-    async def _read_start(self, start: str) -> list[str]:
+    async def _read_start(self, start: str) -> list[_Link]:
         if self.limits.respect_robots:
             rules = await ask_robots(start, self.context)
             self._delay = max(self._delay, min(rules.crawl_delay, _LONGEST_DELAY))
-        answer = await self._ask(start, self._delay)
+        answer = await self._ask(_Link(start, "flows"), self._delay)
         if answer.status in {404, 410}:
             raise status_failure(answer, start, code="page_not_found", remedy="Check the address of the start page.")
         if answer.status >= 400:
@@ -116,18 +127,19 @@ class Crawl:
                 remedy="Use the address of the site's first page.",
             )
         self._site = site_of(url)
+        self._listed_start = _origin(url) if answer.listed else ""
         self._seen |= {page_key(url), page_key(canonical(start) or url)}
         if self.limits.picker.takes(url):
             self._take(url, 0)
         links = await self._links_of(answer, 0)
         if not links and await self._is_drawn_by_script(answer):
             self.context.warn(f"`{shown(start)}` has no links of its own: scripts draw it in the browser.")
-        return [*links, *await self._sitemap_links(url)]
+        return [*links, *await self._sitemap_links(self._link(url, named_by_listed=answer.listed))]
 
-    async def _read_level(self, links: list[str], level: int) -> list[str]:
+    async def _read_level(self, links: list[_Link], level: int) -> list[_Link]:
         """The links of this level's pages, after those were listed."""
         waiting = self._new_ones(links)
-        below: list[str] = []
+        below: list[_Link] = []
         while waiting:
             room = min(self.limits.pages - len(self.found), self._requests_left)
             if room <= 0 or self._out_of_time:
@@ -139,51 +151,57 @@ class Crawl:
                 below += self._settle(visit, level)
         return below
 
-    def _new_ones(self, links: Iterable[str]) -> list[str]:
+    def _link(self, url: str, *, named_by_listed: bool) -> _Link:
+        """An address that an answer named. The start page's own origin stays open, whoever leads back to it."""
+        back = bool(self._listed_start) and _origin(canonical(url) or "") == self._listed_start
+        return _Link(url, "flows" if named_by_listed or back else "public")
+
+    def _new_ones(self, links: Iterable[_Link]) -> list[_Link]:
         new = []
         for link in links:
-            url = canonical(link)
+            url = canonical(link.url)
             if url is None or is_file(url) or (self.limits.same_site and site_of(url) != self._site):
                 continue
             if (key := page_key(url)) not in self._seen and self.limits.picker.takes(url):
                 self._seen.add(key)
-                new.append(url)
+                new.append(link._replace(url=url))
         return new
 
-    async def _visit_all(self, urls: list[str], level: int) -> list[_Visit]:
+    async def _visit_all(self, links: list[_Link], level: int) -> list[_Visit]:
         """What became of each, in their order; without those that the time did not suffice for."""
-        visits: list[_Visit | None] = [None] * len(urls)
+        visits: list[_Visit | None] = [None] * len(links)
 
-        async def visit(position: int, url: str) -> None:
+        async def visit(position: int, link: _Link) -> None:
             async with self._gate:
-                visits[position] = await self._visit(url, level)
+                visits[position] = await self._visit(link, level)
 
         limit = asyncio.timeout_at(self._deadline)
         try:
             async with limit, asyncio.TaskGroup() as group:
-                for position, url in enumerate(urls):
-                    group.create_task(visit(position, url))
+                for position, link in enumerate(links):
+                    group.create_task(visit(position, link))
         except TimeoutError:
             if not limit.expired():
                 raise
             self._out_of_time = True
         return [visit for visit in visits if visit is not None]
 
-    async def _visit(self, url: str, level: int) -> _Visit:
+    async def _visit(self, link: _Link, level: int) -> _Visit:
         http, delay = self.context.http, self.limits.delay_seconds
+        url = link.url
         try:
             if self.limits.respect_robots:
-                rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS)
+                rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
                 if not rules.may_read(url):
                     failed = rules.failed_status is not None
                     why = "the site's robots.txt failed" if failed else "robots.txt closes it to programs"
                     return _Visit("closed", url, why=why)
                 delay = max(delay, min(rules.crawl_delay, _LONGEST_DELAY))
-            answer = await self._ask(url, delay)
+            answer = await self._ask(link, delay)
             pause = retry_after(answer.headers) if answer.status in {429, 503} else None
             if pause is not None and pause <= _LONGEST_DELAY:
                 await asyncio.sleep(pause)
-                answer = await self._ask(url, delay)
+                answer = await self._ask(link, delay)
         except NodeFailed as failure:
             return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
         if answer.status >= 400:
@@ -198,20 +216,22 @@ class Crawl:
                 return _Visit("elsewhere", url, why="it leads to another site")
             if not self.limits.picker.takes(led_to):
                 return _Visit("elsewhere", url, why="it leads to an address that the patterns leave out")
-            if self.limits.respect_robots and not (await http.site_rules(led_to)).may_read(led_to):
+            reach = self._link(led_to, named_by_listed=answer.listed).reach
+            if self.limits.respect_robots and not (await http.site_rules(led_to, reach=reach)).may_read(led_to):
                 return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
         return _Visit("listed", led_to, tuple(await self._links_of(answer, level)))
 
-    async def _ask(self, url: str, delay: float) -> HttpAnswer:
+    async def _ask(self, link: _Link, delay: float) -> HttpAnswer:
         http = self.context.http
-        async with http.turn(url, delay_seconds=delay, at_once=self.limits.at_once):
-            return await http.request("GET", url, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS)
+        async with http.turn(link.url, delay_seconds=delay, at_once=self.limits.at_once):
+            return await http.request("GET", link.url, headers=_ACCEPT, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
 
-    async def _links_of(self, answer: HttpAnswer, level: int) -> list[str]:
+    async def _links_of(self, answer: HttpAnswer, level: int) -> list[_Link]:
         if level >= self.limits.depth:
             return []
         try:
-            return await read_with(self.context, "links", await self._text(answer), url=answer.url)
+            found = await read_with(self.context, "links", await self._text(answer), url=answer.url)
+            return [self._link(url, named_by_listed=answer.listed) for url in found]
         except PageTooTangled as error:
             self.context.log(f"{shown(answer.url)}: its links were not read. {error}")
             return []
@@ -225,7 +245,7 @@ class Crawl:
     async def _text(self, answer: HttpAnswer) -> str:
         return await self.context.in_thread(decode_body, answer.body, answer.headers.get("content-type", ""))
 
-    def _settle(self, visit: _Visit, level: int) -> tuple[str, ...]:
+    def _settle(self, visit: _Visit, level: int) -> tuple[_Link, ...]:
         """Lists a page, or tells why not. Gives the links to follow."""
         if visit.fate in {"listed", "broken"}:
             if page_key(visit.url) in self._listed:
@@ -244,25 +264,26 @@ class Crawl:
         self.found[url] = level
         self._listed.add(page_key(url))
 
-    async def _sitemap_links(self, url: str) -> list[str]:
+    async def _sitemap_links(self, start: _Link) -> list[_Link]:
         """What the site's sitemaps list, in their order."""
         if not self.limits.use_sitemap or self.limits.depth == 0 or self.limits.pages == 1:
             return []
         http = self.context.http
         try:
-            named = (await http.site_rules(url, timeout_seconds=_PAGE_SECONDS)).sitemaps
+            rules = await http.site_rules(start.url, timeout_seconds=_PAGE_SECONDS, reach=start.reach)
+            waiting = [self._link(urljoin(start.url, one), named_by_listed=rules.listed) for one in rules.sitemaps]
         except NodeFailed:
-            named = ()
-        waiting = [urljoin(url, one) for one in named] or [urljoin(url, "/sitemap.xml")]
+            waiting = []
+        waiting = waiting or [start._replace(url=urljoin(start.url, "/sitemap.xml"))]
         asked: set[str] = set()
-        pages: list[str] = []
+        pages: list[_Link] = []
         limit = asyncio.timeout(_SITEMAP_SECONDS)
         try:
             async with limit:
                 while waiting and len(asked) < _MOST_SITEMAPS and len(pages) < 20 * self.limits.pages:
-                    if (address := waiting.pop(0)) not in asked:
-                        asked.add(address)
-                        more, found = await self._read_sitemap(address)
+                    if (sitemap := waiting.pop(0)).url not in asked:
+                        asked.add(sitemap.url)
+                        more, found = await self._read_sitemap(sitemap)
                         waiting += more
                         pages += found
         except TimeoutError:
@@ -271,22 +292,22 @@ class Crawl:
             self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
         return pages
 
-    async def _read_sitemap(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    async def _read_sitemap(self, link: _Link) -> tuple[list[_Link], list[_Link]]:
         """Further sitemaps and pages that one lists."""
         http = self.context.http
         try:
-            async with http.turn(address, delay_seconds=self._delay, at_once=self.limits.at_once):
-                answer = await http.request("GET", address, timeout_seconds=_PAGE_SECONDS)
+            async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
+                answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
         except NodeFailed as failure:
             self.context.log(f"Sitemap: {failure.message}")
-            return (), ()
+            return [], []
         if answer.status != 200:
-            self.context.log(f"Sitemap: {status_failure(answer, address).message}")
-            return (), ()
+            self.context.log(f"Sitemap: {status_failure(answer, link.url).message}")
+            return [], []
         sitemap = await self.context.in_thread(read_sitemap, answer.body)
         if sitemap.is_index:
-            return sitemap.addresses[:_MOST_SITEMAPS], ()
-        return (), sitemap.addresses
+            return [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses[:_MOST_SITEMAPS]], []
+        return [], [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses]
 
     def _tell(self) -> None:
         for fate, (one, many) in _SUMMARY.items():
@@ -306,6 +327,11 @@ class Crawl:
             )
         if not self.found:
             self.context.warn("No page is listed: none matches the patterns under Only and Leave out.")
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of a canonical address."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 def _sentence(why: str, url: str) -> str:

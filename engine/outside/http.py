@@ -113,7 +113,9 @@ class Door:
         self._rules = rules or OutboundRules()
         self._lanes = Lanes(self._rules, resolver, connector, tls)
         self._browser = Browser(PageRequests(self.request), sandbox=self._rules.browser_sandbox)
-        self._manners = Manners(lambda url, seconds: self.request("GET", url, timeout_seconds=seconds))
+        self._manners = Manners(
+            lambda url, seconds, reach: self.request("GET", url, timeout_seconds=seconds, reach=reach)
+        )
 
     def replace_rules(self, rules: OutboundRules) -> None:
         """The owner's rules as they are now: new ones count from the next request or redirect on."""
@@ -123,9 +125,9 @@ class Door:
         self._lanes.replace_rules(rules)
         self._manners.forget()
 
-    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0) -> SiteRules:
+    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
         """What the robots.txt of a page's site says; asked for once and kept for a while. Raises NodeFailed."""
-        return await self._manners.site_rules(url, timeout_seconds)
+        return await self._manners.site_rules(url, timeout_seconds, reach)
 
     def turn(
         self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10

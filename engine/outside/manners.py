@@ -17,6 +17,7 @@ from protego import Protego
 
 from engine.flow.node_type import NodeFailed
 from engine.outside.addresses import port_of, read_url
+from engine.outside.allow_list import Reach
 from engine.outside.practice import PRACTICE_HOST
 
 #: The name that robots.txt files know us by.
@@ -58,23 +59,27 @@ class _Answer(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> dict[str, str]: ...
+    @property
+    def listed(self) -> bool: ...
     def text(self) -> str: ...
 
 
-#: Asks for an address: (url, seconds it may take).
-Ask = Callable[[str, float], Awaitable[_Answer]]
+#: Asks for an address: (url, seconds it may take, whose list counts).
+Ask = Callable[[str, float, Reach], Awaitable[_Answer]]
 
 
 @dataclass(frozen=True)
 class SiteRules:
     """What a site's robots.txt says. `failed_status`: it could not be had now, so nobody knows what may be read.
 
-    `answer_headers` are those of the failed answer (they may name a Retry-After).
+    `answer_headers` are those of the failed answer (they may name a Retry-After). `listed`: the host that answered is one that
+    the list in use allows.
     """
 
     rules: Protego | None = None
     failed_status: int | None = None
     answer_headers: dict[str, str] = field(default_factory=dict)
+    listed: bool = False
 
     def may_read(self, url: str) -> bool:
         """Whether programs may read a page. A site without a readable robots.txt allows everything."""
@@ -119,25 +124,28 @@ class Manners:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._sites: dict[tuple[str, str, int], _Site] = {}
+        self._sites: dict[tuple[str, str, int, Reach], _Site] = {}
         self._hosts: dict[tuple[str, int], _Host] = {}
 
     def forget(self) -> None:
         """The owner changed what may be reached: sites are asked anew."""
         self._sites = {}
 
-    async def site_rules(self, url: str, seconds: float) -> SiteRules:
+    async def site_rules(self, url: str, seconds: float, reach: Reach = "flows") -> SiteRules:
         """The rules of the site of a page. Raises NodeFailed (passing) when its server cannot be reached just now."""
         origin = read_url(url)
-        key = (origin.scheme, origin.host, port_of(origin))
+        clock = asyncio.get_running_loop().time
+        key = (origin.scheme, origin.host, port_of(origin), reach)
+        kept = (*key[:3], "flows")
+        if kept in self._sites and clock() < self._sites[kept].until:
+            key = kept  # nothing is sent, so whose list counts makes no difference
         site = self._sites.pop(key, None) or _Site()
         self._sites[key] = site  # the least lately used one is the first
         if len(self._sites) > _MOST_SITES:
             del self._sites[next(iter(self._sites))]
-        clock = asyncio.get_running_loop().time
         async with site.asking:
             if clock() >= site.until:
-                await self._look(site, origin, min(seconds, _SECONDS))
+                await self._look(site, origin, min(seconds, _SECONDS), key[3])
                 failed = site.failure is not None or site.rules.failed_status is not None
                 site.until = clock() + (_FAULT_KEPT if failed else _KEPT)
         if site.failure is not None:
@@ -176,11 +184,11 @@ class Manners:
             self._hosts = {key: host for key, host in self._hosts.items() if host.users}
         return self._hosts.setdefault((name, port), _Host())
 
-    async def _look(self, site: _Site, origin: httpx2.URL, seconds: float) -> None:
+    async def _look(self, site: _Site, origin: httpx2.URL, seconds: float, reach: Reach) -> None:
         site.failure, site.rules = None, SiteRules()
         robots = str(origin.copy_with(raw_path=b"/robots.txt"))
         try:
-            answer = await self._ask(robots, seconds)
+            answer = await self._ask(robots, seconds, reach)
         except NodeFailed as failure:
             # What is closed to flows, or no address at all, is said by the request for the page itself.
             site.failure = failure if failure.passing else None
@@ -188,4 +196,5 @@ class Manners:
         if answer.status == 429 or answer.status >= 500:
             site.rules = SiteRules(failed_status=answer.status, answer_headers=dict(answer.headers))
         elif answer.status == 200:
-            site.rules = SiteRules(await asyncio.to_thread(lambda: read_robots(answer.text())))
+            rules = await asyncio.to_thread(lambda: read_robots(answer.text()))
+            site.rules = SiteRules(rules, listed=answer.listed)

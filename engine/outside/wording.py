@@ -88,6 +88,8 @@ def _refusal(url: httpx2.URL, rule: str, came_from: str | None, reach: Reach) ->
     entry = f"[{url.host}]" if ":" in url.host else url.host
     if rule == ENCODED_RULE:
         return f"`{shown_url(url)}` is not opened: {rule}. Write it as four numbers, or use a name."
+    if reach == "public":
+        return f"`{shown_url(url)}` is not opened: {rule}. {REDIRECT_REMEDY}."
     remedy = CALLERS_REMEDY if reach == "callers" else ALLOW_REMEDY
     return f"`{shown_url(url)}` is not opened: {rule}. {remedy}, for example with `{entry}:{port_of(url)}`."
 

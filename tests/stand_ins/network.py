@@ -19,15 +19,16 @@ class RecordedNetwork(httpcore2.AsyncNetworkBackend):
 
     async def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
         self.dialled.append((host, port))
-        return _Scripted(self, self.answers.get(host, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+        return _Scripted(self, (host, port), self.answers.get(host, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 
     async def sleep(self, seconds):
         return None
 
 
 class _Scripted(httpcore2.AsyncNetworkStream):
-    def __init__(self, network: RecordedNetwork, answer: bytes) -> None:
+    def __init__(self, network: RecordedNetwork, address: tuple[str, int], answer: bytes) -> None:
         self._network = network
+        self._address = address
         self._answer = answer
 
     async def read(self, max_bytes, timeout=None):
@@ -45,7 +46,7 @@ class _Scripted(httpcore2.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info):
-        return None
+        return self._address if info == "server_addr" else None
 
 
 class Names:

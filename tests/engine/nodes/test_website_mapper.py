@@ -11,7 +11,7 @@ from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, flow, run_node
-from tests.stand_ins.network import Names
+from tests.stand_ins.network import Names, RecordedNetwork
 from tests.stand_ins.thirty_pages import page, thirty_pages
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -313,6 +313,48 @@ async def test_other_sites_are_followed_only_when_asked(services):
     assert here == ["/"]
     assert both["urls"] == [site.at("/"), other.at("/")]
     assert other.hits("/robots.txt") == 1
+
+
+def host(*links, before=""):
+    """What a host answers to every request: a page that is a robots.txt as well."""
+    body = f"{before}\n{page(*links)}"
+    return f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+class TestTheOwnersList:
+    """10.0.0.0/8 is allowed; two names of the public web, one of which leads inside."""
+
+    async def mapped(self, hosts, start):
+        network = RecordedNetwork(hosts)
+        names = Names({"shop.example.com": [["93.184.216.34"]], "in.example.com": [["10.0.0.8"]]})
+        door = Door(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
+        config = {"delay_seconds": 0, "use_sitemap": True, "same_site": False, "max_depth": 2}
+        out, step = await run_node(Services(door), "website_mapper", config, {"url": start})
+        await door.aclose()
+        return out["urls"], {address for address, _ in network.dialled}, step
+
+    async def test_a_public_site_does_not_lead_inside(self):
+        shop = host("http://10.0.0.5/pay", "http://in.example.com/", before="Sitemap: http://10.0.0.6/map.xml")
+        found, dialled, step = await self.mapped({"93.184.216.34": shop}, "http://shop.example.com/")
+        assert (found, dialled) == (["http://shop.example.com/"], {"93.184.216.34"})
+        assert step.warnings[0].startswith("2 pages were left out: `http://10.0.0.5/pay` is not opened: ")
+        assert "A public page never sends a request into a private network" in step.warnings[0]
+
+    async def test_nor_does_its_sitemap(self):
+        shop = host(before="Sitemap: /map.xml\n<urlset><loc>http://10.0.0.5/pay</loc></urlset>")
+        found, dialled, step = await self.mapped({"93.184.216.34": shop}, "http://shop.example.com/")
+        assert (found, dialled) == (["http://shop.example.com/"], {"93.184.216.34"})
+        assert "http://10.0.0.5/pay" in step.warnings[0]
+
+    async def test_an_allowed_host_leads_to_others_and_a_public_page_back_to_the_start_only(self):
+        hosts = {
+            "10.0.0.5": host("http://10.0.0.6/", "http://shop.example.com/"),
+            "10.0.0.6": host(),
+            "93.184.216.34": host("http://10.0.0.7/", "http://10.0.0.5/back"),
+        }
+        found, dialled, _ = await self.mapped(hosts, "http://10.0.0.5/")
+        assert found == ["http://10.0.0.5/", "http://10.0.0.6/", "http://shop.example.com/", "http://10.0.0.5/back"]
+        assert dialled == set(hosts)
 
 
 class Watched(Door):

@@ -11,7 +11,7 @@ from engine.flow.node_type import NodeFailed
 from engine.outside import manners as room
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.outside.manners import ROBOTS_NAME, Manners, read_robots
-from tests.stand_ins.network import Names
+from tests.stand_ins.network import Names, RecordedNetwork
 from tests.stand_ins.web_site import Page, WebSite
 
 RULES = Page(
@@ -131,11 +131,25 @@ async def test_other_hosts_and_the_practice_site_wait_for_nobody():
         pass
 
 
+async def test_who_may_not_reach_a_site_sends_it_nothing_and_changes_nothing_for_others():
+    robots = b"HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\nUser-agent: *\nDisallow: /"
+    network = RecordedNetwork({"10.0.0.5": robots})
+    door = Door(OutboundRules(parse_allow_list("10.0.0.0/8")), Names(), network)
+    site = "http://10.0.0.5/"
+    await door.site_rules(site, reach="public")
+    assert network.dialled == []
+    rules = await door.site_rules(site)
+    assert (rules.may_read(site), rules.listed) == (False, True)
+    await door.site_rules(site, reach="public")
+    assert network.dialled == [("10.0.0.5", 80)]
+    await door.aclose()
+
+
 async def test_only_so_many_sites_are_remembered(monkeypatch):
     monkeypatch.setattr(room, "_MOST_SITES", 3)
     asked = []
 
-    async def ask(url, seconds):
+    async def ask(url, seconds, reach):
         asked.append(url)
         raise NodeFailed("no")
 
