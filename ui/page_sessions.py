@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import hmac
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 from nicegui import Client, core
 from socketio.exceptions import ConnectionRefusedError as Refused
+from starlette.requests import cookie_parser
 
 from ui.visit import COOKIE
 
@@ -86,8 +86,5 @@ def _opened_by(client: Client, cookie: str) -> bool:
 
 
 def _session_of(environ: dict[str, Any]) -> str:
-    try:
-        found = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """Read as the page's own request is read: another parser stops at odd cookies of other sites on the same host."""
+    return cookie_parser(environ.get("HTTP_COOKIE", "")).get(COOKIE, "")

@@ -1,0 +1,27 @@
+"""Whose session a socket is of, beside cookies that other programs on the same host have set."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from ui.page_sessions import _session_of
+from ui.visit import COOKIE
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        f"{COOKIE}=mine",
+        f"{{odd}}=1; {COOKIE}=mine",
+        f"odd; {COOKIE}=mine; other=2",
+        f'prefs={{"a": 1, "b": [2]}}; {COOKIE}=mine',
+        f"naïve=é; {COOKIE}=mine",
+        "other=1",
+        "",
+    ],
+)
+def test_a_socket_reads_the_cookie_that_its_page_reads(cookies: str) -> None:
+    page = HTTPConnection({"type": "http", "headers": [(b"cookie", cookies.encode("latin-1"))]})
+    assert _session_of({"HTTP_COOKIE": cookies}) == page.cookies.get(COOKIE, "")
+    assert _session_of({"HTTP_COOKIE": cookies}) == ("mine" if COOKIE in cookies else "")
