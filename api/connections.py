@@ -9,7 +9,7 @@ some stay for the database, the worker, model calls and the like, and the connec
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -74,26 +74,32 @@ class Connections:
         self._turned_away: set[Connection] = set()
         #: Connections whose caller has to send something before anything is done; who waits longest comes first.
         self._idle: dict[Connection, None] = {}
+        self._idle_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
     def enter(self, connection: Connection, address: str) -> Standing:
-        """Counts a new connection, when there is a place for it. At the limit the one that has been idle longest makes room."""
+        """Counts a new connection, when there is a place for it.
+
+        At the limit the one that has been idle longest makes room, at a caller's own limit one of that caller's: many people may sit
+        behind one address.
+        """
         caller = "" if self._is_free(address) else network_of(address)
+        places = self._idle
         if caller and self._of_caller[caller] >= self.limits.most_of_one:
-            return self._turn_away(connection)
-        if len(self._callers) >= self.limits.most:
-            longest = next(iter(self._idle), None)
+            places = self._idle_of[caller]
+        if places is not self._idle or len(self._callers) >= self.limits.most:
+            longest = next(iter(places), None)
             if longest is None:
                 return self._turn_away(connection)
             self.leave(longest)
             longest.make_room()
         self._callers[connection] = caller
         self._of_caller[caller] += 1
-        self._idle[connection] = None
+        self.idle(connection)
         return Standing.IN
 
     def hand_over(self, connection: Connection, successor: Connection) -> None:
         """The same connection goes on as another object: a request became a web socket. A socket is never idle."""
-        self._idle.pop(connection, None)
+        self.busy(connection)
         caller = self._callers.pop(connection, None)
         if caller is not None:
             self._callers[successor] = caller
@@ -101,21 +107,25 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         """The connection has ended."""
         self._turned_away.discard(connection)
-        self._idle.pop(connection, None)
+        self.busy(connection)
         caller = self._callers.pop(connection, None)
         if caller is not None:
             self._of_caller[caller] -= 1
             if not self._of_caller[caller]:
                 del self._of_caller[caller]
+                self._idle_of.pop(caller, None)
 
     def busy(self, connection: Connection) -> None:
         """A whole request is there and being worked on."""
-        self._idle.pop(connection, None)
+        if connection in self._idle:
+            del self._idle[connection]
+            del self._idle_of[self._callers[connection]][connection]
 
     def idle(self, connection: Connection) -> None:
         """An answer is complete."""
         if connection in self._callers:
             self._idle[connection] = None
+            self._idle_of[self._callers[connection]][connection] = None
 
     def _turn_away(self, connection: Connection) -> Standing:
         if len(self._turned_away) >= TURNED_AWAY_AT_ONCE:

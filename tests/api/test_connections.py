@@ -45,6 +45,29 @@ def test_one_address_has_its_limit_and_others_keep_their_places() -> None:
     assert connections.enter(Line(), "203.0.113.7") is Standing.IN
 
 
+def test_at_the_limit_of_an_address_its_own_longest_idle_connection_makes_room() -> None:
+    connections = Connections(LIMITS)
+    (other,) = entered(connections, "203.0.113.8", 1, busy=False)
+    lines = entered(connections, "203.0.113.7", 3, busy=False)
+    connections.busy(lines[0])
+    for _ in range(2):
+        entered(connections, "203.0.113.7", 1)
+    assert [line.gone for line in lines] == [False, True, True]
+    assert connections.enter(Line(), "203.0.113.7") is Standing.TURNED_AWAY
+    assert not other.gone
+    connections.idle(lines[0])
+    entered(connections, "203.0.113.7", 1)
+    assert lines[0].gone
+
+
+def test_nothing_is_kept_of_an_address_that_has_gone() -> None:
+    connections = Connections(LIMITS)
+    for line in entered(connections, "203.0.113.7", 3, busy=False):
+        connections.leave(line)
+    assert not connections._of_caller
+    assert not connections._idle_of
+
+
 def test_the_addresses_of_one_ipv6_network_count_as_one_caller() -> None:
     connections = Connections(LIMITS)
     for end in ("1", "2", "ffff:1:2:3"):
