@@ -72,7 +72,7 @@ class Connections:
         self._callers: dict[Connection, str] = {}
         self._of_caller: Counter[str] = Counter()
         self._turned_away: set[Connection] = set()
-        #: Connections whose caller has to send something before anything is done; who waits longest comes first.
+        #: Connections whose caller has to send or read something before anything is done; who waits longest comes first.
         self._idle: dict[Connection, None] = {}
         self._idle_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
@@ -122,7 +122,7 @@ class Connections:
             del self._idle_of[self._callers[connection]][connection]
 
     def idle(self, connection: Connection) -> None:
-        """An answer is complete."""
+        """An answer is complete, or its caller does not read it."""
         if connection in self._callers:
             self._idle[connection] = None
             self._idle_of[self._callers[connection]][connection] = None

@@ -210,7 +210,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         self._in_head = True
         self._run = 0
         if self.cycle is None or not self.cycle.response_complete:
-            self._counted.busy(self)
+            if not self.flow.write_paused:
+                self._counted.busy(self)
         else:
             self._deadline = self.loop.time() + self.timeout_keep_alive
         super().on_message_complete()
@@ -242,11 +243,15 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """Until its caller reads on, nothing can be done for it: another one may get its place."""
         self.note_stalled()
+        self._counted.idle(self)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self.note_flowing()
+        if self._in_head and self.cycle is not None and not self.cycle.response_complete:
+            self._counted.busy(self)
         super().resume_writing()
 
     def look(self, now: float) -> None:

@@ -21,8 +21,12 @@ pytestmark = pytest.mark.process
 LARGE = 8 * 1024 * 1024
 
 
+def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: x", *lines, "", ""]).encode()
+
+
 class App:
-    """Answers with what it read; `/large` with much, `/hold` when it is let go, `/unread` without reading."""
+    """Answers with what it read; `/large` with much, `/stream` with that and the rest when it is let go, `/hold` when it is let go, `/unread` without reading."""
 
     def __init__(self) -> None:
         self.scopes: list[Any] = []
@@ -44,6 +48,13 @@ class App:
             await self.let_go.wait()
         if scope["path"] == "/large":
             body = b"x" * LARGE
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * LARGE, "more_body": True})
+            await self.let_go.wait()
+            await send({"type": "http.response.body", "body": b""})
+            self.ended.append(scope["path"])
+            return
         headers = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -124,10 +135,6 @@ async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterat
     await site.close()
     server.should_exit = True
     await running
-
-
-def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: x", *lines, "", ""]).encode()
 
 
 CHUNKED = "transfer-encoding: chunked"
@@ -246,6 +253,58 @@ async def test_whoever_says_nothing_makes_room_for_whoever_asks(site: Site) -> N
     answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 503 ")
+
+
+async def unread(site: Site, *sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A caller who asks and reads nothing."""
+    reader, writer = await site.open(limit=1000)
+    writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for piece in sent:
+        writer.write(piece)
+    return reader, writer
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+@pytest.mark.parametrize("asked", [[head("/stream")], [head("/large")] * 3], ids=["a stream", "several ahead"])
+async def test_whoever_does_not_read_makes_room_for_whoever_asks(site: Site, asked: list[bytes]) -> None:
+    slow = [await unread(site, *asked) for _ in range(3)]
+    async with asyncio.timeout(30):
+        while len(site.connections._idle) < 3 or len(site.app.scopes) < 3:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+    assert len(site.connections._callers) < 3
+    assert len(slow) == 3
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=1, most_of_one=1)])
+async def test_whoever_asks_ahead_without_reading_is_not_busy(site: Site) -> None:
+    asked = head("/large", "content-length: 0")
+    _, writer = await unread(site, asked)
+    async with asyncio.timeout(30):
+        while not site.app.ended:
+            await asyncio.sleep(0.01)
+        writer.write(asked)
+        while len(site.app.scopes) < 2:
+            await asyncio.sleep(0.01)
+        assert (await site.say(head("/", LAST, "content-length: 2") + b"hi")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=1, most_of_one=1)])
+async def test_whoever_reads_on_has_the_place_again(site: Site) -> None:
+    reader, writer = await unread(site, head("/stream", LAST, "content-length: 0"))
+    async with asyncio.timeout(30):
+        while not site.app.scopes or not site.connections._idle:
+            await asyncio.sleep(0.01)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while site.connections._idle:
+            await reader.read(200_000)
+        assert (await site.say(head("/", LAST, "content-length: 0"))).startswith(b"HTTP/1.1 503 ")
+        site.app.let_go.set()
+        while not site.app.ended:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: Site) -> None:
