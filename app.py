@@ -228,11 +228,12 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Ser
     import uvicorn
 
     from api.connections import Connections
-    from api.wire import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, Server
+    from api.wire import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, ProxyHeaders, Server
 
-    connections = Connections(limits, _trusted(settings))
+    trusted = _trusted(settings)
+    connections = Connections(limits, trusted)
     config = uvicorn.Config(
-        front,
+        cast("Any", ProxyHeaders(front, trusted)),
         http=cast("Any", functools.partial(BoundedHttp, connections)),
         ws=cast("Any", functools.partial(BoundedSocket, connections)),
         ws_max_size=MAX_SOCKET_MESSAGE,
@@ -241,8 +242,7 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Ser
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=_trusted(settings),
+        proxy_headers=False,  # ours reads them
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return Server(config, ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True))

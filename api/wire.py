@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -102,6 +103,26 @@ class Server(uvicorn.Server):
                 if isinstance(connection, _Watched):
                     connection.look(now)
         return await super().on_tick(counter)
+
+
+class ProxyHeaders(ProxyHeadersMiddleware):
+    """uvicorn's reading of X-Forwarded headers; `trusted` are addresses, networks and names of proxies, or `*` alone.
+
+    A caller whose own address lies in a trusted network is told as the nearest proxy saw them: uvicorn takes the first entry, which
+    they write themselves.
+    """
+
+    def __init__(self, app: Any, trusted: list[str]) -> None:
+        super().__init__(app, trusted)
+        self.trusted_hosts = _NearestHosts(trusted)
+
+
+class _NearestHosts(_TrustedHosts):
+    def get_trusted_client_address(self, x_forwarded_for: str) -> tuple[str, int]:
+        found = super().get_trusted_client_address(x_forwarded_for)
+        if self.always_trust or found[0] not in self:
+            return found
+        return super().get_trusted_client_address(x_forwarded_for.rpartition(",")[2])
 
 
 class _Watched:

@@ -50,6 +50,13 @@ async def test_behind_a_proxy_the_last_address_that_is_no_proxy_of_ours_counts(s
     assert two == ("https", CALLER)
 
 
+@pytest.mark.parametrize("said", ["10.1.2.3", "192.168.0.1, 10.1.2.3", "127.0.0.1"])
+async def test_somebody_inside_a_trusted_network_is_who_the_proxy_saw(said: str):
+    settings = Settings(trusted_proxies=("private",))
+    assert await told(settings, PROXY, X_Forwarded_For=f"{said}, 10.0.0.50") == ("http", "10.0.0.50")
+    assert await told(settings, PROXY, X_Forwarded_For="10.0.0.50") == ("http", "10.0.0.50")
+
+
 async def test_a_proxy_that_nobody_named_is_not_believed():
     assert await told(Settings(), PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("http", PROXY)
 
