@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -313,9 +314,22 @@ def _worker_command(settings: Settings) -> list[str]:
 
 
 def _trusted(settings: Settings) -> list[str]:
-    """Whose X-Forwarded headers count; `private` stands for every private network."""
+    """Whose X-Forwarded headers count; `private` stands for every private network.
+
+    On an IPv6 socket a caller with an IPv4 address has its mapped form (`::ffff:127.0.0.1`), so every IPv4 entry stands in both.
+    """
     private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "127.0.0.0/8", "::1")
-    return [entry for said in settings.trusted_proxies for entry in (private if said == "private" else (said,))]
+    said = [entry for one in settings.trusted_proxies for entry in (private if one == "private" else (one,))]
+    return [*said, *(mapped for entry in said if (mapped := _mapped(entry)) is not None)]
+
+
+def _mapped(entry: str) -> str | None:
+    """An IPv4 address or network within IPv6; None for everything else."""
+    try:
+        network = IPv4Network(entry)
+    except ValueError:
+        return None
+    return f"::ffff:{network.network_address}/{network.prefixlen + 96}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -57,6 +57,21 @@ async def test_somebody_inside_a_trusted_network_is_who_the_proxy_saw(said: str)
     assert await told(settings, PROXY, X_Forwarded_For="10.0.0.50") == ("http", "10.0.0.50")
 
 
+@pytest.mark.parametrize(
+    ("trusted", "peer"),
+    [
+        (Settings().trusted_proxies, "::ffff:127.0.0.1"),
+        (("private",), "::ffff:10.0.0.7"),
+        (("192.0.2.0/24",), "::ffff:192.0.2.9"),
+    ],
+)
+async def test_on_an_ipv6_socket_a_proxy_with_an_ipv4_address_is_known(trusted: tuple[str, ...], peer: str):
+    settings = Settings(host="::", trusted_proxies=trusted)
+    assert await told(settings, peer, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("https", CALLER)
+    stranger = "::ffff:198.51.100.1"
+    assert await told(settings, stranger, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("http", stranger)
+
+
 async def test_a_proxy_that_nobody_named_is_not_believed():
     assert await told(Settings(), PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https") == ("http", PROXY)
 
