@@ -6,6 +6,7 @@ public (flow setting `public_docs`).
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,8 +103,7 @@ class _Docs:
         name = request.path_params["name"]
         if name not in GUIDES:
             raise HTTPException(404)
-        text = (_ASSETS / "help" / f"{name}.md").read_text()
-        return await self._page(request, "text.html", GUIDES[name], body=Markup(clean_html(text)))  # noqa: S704 - cleaned by nh3
+        return await self._page(request, "text.html", GUIDES[name], body=_guide_html(name))
 
     async def error(self, request: Request) -> Response:
         code = request.path_params["code"]
@@ -130,8 +130,8 @@ class _Docs:
         kind = CATALOG.get(request.path_params["type"])
         if kind is None:
             raise HTTPException(404)
-        body = Markup(clean_html(kind.help))  # noqa: S704 - cleaned by nh3
-        return await self._page(request, "node.html", kind.title, node=node_page(kind), body=body)
+        node, body = _node_parts(kind.type)
+        return await self._page(request, "node.html", kind.title, node=node, body=body)
 
     async def openapi(self, request: Request) -> Response:
         return JSONResponse(api_document(self._base(request)))
@@ -208,6 +208,19 @@ class _Docs:
             **values,
         )
         return HTMLResponse(text)
+
+
+@functools.cache
+def _guide_html(name: str) -> Markup:
+    """Made once: strangers may ask for it as often as they like."""
+    return Markup(clean_html((_ASSETS / "help" / f"{name}.md").read_text()))  # noqa: S704 - cleaned by nh3
+
+
+@functools.cache
+def _node_parts(node_type: str) -> tuple[dict[str, Any], Markup]:
+    """What the page of a node type shows, and its help. Made once."""
+    kind = CATALOG[node_type]
+    return node_page(kind), Markup(clean_html(kind.help))  # noqa: S704 - cleaned by nh3
 
 
 def _errors() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import unicodedata
@@ -38,7 +39,12 @@ class FlowContract:
 
 
 def api_document(server_url: str) -> dict[str, Any]:
-    """The whole public API."""
+    """The whole public API. All but the address is made once and shared: for reading only."""
+    return {**_whole_document(), "servers": [{"url": server_url}]}
+
+
+@functools.cache
+def _whole_document() -> dict[str, Any]:
     components = _components()
     components["schemas"]["Payload"] = {
         "type": "object",
@@ -56,7 +62,7 @@ def api_document(server_url: str) -> dict[str, Any]:
         "`application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
         '`"5"`, and fits in 64 bit.',
         VERSION,
-        server_url,
+        "",
         paths,
         components,
     )

@@ -1,6 +1,7 @@
 """The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
 
 import json
+import sys
 
 import httpx
 import pytest
@@ -153,3 +154,29 @@ def test_fields_are_told_in_words():
     ]
     assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
     assert type_words({"type": "string", "format": "uri"}) == "Web address"
+
+
+@pytest.mark.parametrize("path", ["/docs/guides/hosting", f"/docs/nodes/{NODE_TYPES[0].type}", "/docs/openapi.json"])
+async def test_what_every_stranger_may_read_is_made_once(client, path):
+    """Counted in calls of Python functions, not in time: rendering takes tens of thousands of them."""
+    first = await client.get(path)
+    calls = 0
+
+    def count(_frame, event, _arg):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        again = await client.get(path)
+    finally:
+        sys.setprofile(None)
+    assert again.status_code == 200
+    assert again.text == first.text
+    assert calls < 6_000
+
+
+async def test_the_document_of_the_api_names_the_address_it_was_asked_at(client):
+    for host in ("one.test", "two.test"):
+        document = (await client.get("/docs/openapi.json", headers={"host": host})).json()
+        assert document["servers"] == [{"url": f"http://{host}"}]
