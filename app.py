@@ -284,7 +284,6 @@ def _pages(
 
     from fastapi import FastAPI
     from nicegui import ui
-    from starlette.middleware.gzip import GZipMiddleware
 
     from api.docs_pages import docs_routes
     from api.front import Assets
@@ -292,7 +291,7 @@ def _pages(
     from ui.visit import App
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
-    root.mount("/assets", GZipMiddleware(Assets(directory=ROOT / "assets")))
+    root.mount("/assets", Assets(ROOT / "assets"))
     root.router.routes.extend(docs_routes(database, settings))
     register(App(database, hub, settings, vault, public_api, local_servers), root)
     ui.run_with(
