@@ -29,7 +29,7 @@ class Origins:
         said = _origin(origin)
         if said in self._named:
             return True
-        if said != _origin(f"{scheme}://{host}"):
+        if not said or said != _origin(f"{scheme}://{host}"):
             return False
         name = urlsplit(f"//{host}").hostname or ""
         hosts = {urlsplit(address).netloc for address in self._named} | set(known_hosts)

@@ -118,7 +118,10 @@ def theme_of(connection: HTTPConnection) -> str:
 
 def local_path(wanted: str) -> str:
     """The path when it leads to a page of this server, else "": never another host, never back to sign-in."""
-    parts = urlsplit(wanted)
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:  # a bracket that does not end
+        return ""
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     if not local or any(ord(letter) < 0x20 or letter == "\\" for letter in wanted):
         return ""

@@ -231,7 +231,10 @@ class SignInPages:
         if origin is None:
             return True
         known = {self.app.settings.public_url, *self.app.settings.allowed_origins}
-        return urlsplit(origin).netloc == request.headers.get("host") or origin in known
+        try:
+            return urlsplit(origin).netloc == request.headers.get("host") or origin in known
+        except ValueError:  # a bracket that does not end
+            return False
 
     def _signed_in(self, request: Request, cookie: str, path: str) -> Response:
         answer = RedirectResponse(path, 303, headers=NO_STORE)

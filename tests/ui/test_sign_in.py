@@ -68,6 +68,7 @@ async def test_on_https_the_cookie_stays_on_https(site: Site) -> None:
         "//evil.example",
         "/\\evil.example",
         "javascript:alert(1)",
+        "http://[",
         "/x\r\nSet-Cookie: a=b",
         "/sign-in",
     ],
@@ -104,7 +105,8 @@ async def test_too_many_wrong_passwords_have_to_wait(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "null"}]
+    "headers",
+    [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://["}],
 )
 async def test_a_form_of_another_site_signs_nobody_in(site: Site, headers: dict[str, str]) -> None:
     async with site.browser() as browser:
