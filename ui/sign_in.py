@@ -34,6 +34,8 @@ from ui.visit import COOKIE, STEP_COOKIE, App
 #: A form of these pages has a few hundred bytes, and comes with its head.
 MAX_FORM = 16 * 1024
 FORM_SECONDS = 10.0
+#: Where a new password is confirmed.
+_CHANGED = "/settings/account?changed=password"
 
 
 class _FormRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -195,8 +197,10 @@ class SignInPages:
             errors, status = _wrong_fields(refusal), 422
         except RateLimited as refusal:
             return _too_often(request, refusal)
+        except SecondStep as step:
+            return _second_step(step, _CHANGED, secure=self._on_https(request))
         else:
-            return self._signed_in(request, new, "/settings/account?changed=password")
+            return self._signed_in(request, new, _CHANGED)
         return _html(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
 
     async def _link(self, request: Request, purposes: tuple[Purpose, ...] = SETUP_PURPOSES) -> Link:

@@ -37,6 +37,7 @@ from storage.members import (
     hash_token,
 )
 from storage.models import SignIn, User
+from storage.second_factors import has_second_factor
 from storage.settings import KNOWN_HOST, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 
@@ -136,7 +137,10 @@ async def sign_in(database: Database, email: str, password: str, browser: Browse
 
 
 async def change_password(database: Database, cookie: str, old: str, new: str, browser: Browser = Browser()) -> str:
-    """Sets another password, ends all sessions and returns the cookie of a new one. Raises SignInFailed, Invalid."""
+    """Sets another password, ends all sessions and returns the cookie of a new one.
+
+    Raises SignInFailed, Invalid; SecondStep, with the password set, when an owner has to set up a second factor first.
+    """
     check_password(new)
 
     def begin(session: Session) -> tuple[str, Try, str | None]:
@@ -150,16 +154,18 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
         raise SignInFailed("The old password is not the right one")
     hashed = await hash_password(new)
 
-    def change(session: Session) -> str:
+    def change(session: Session) -> str | SecondStep:
         user = _user_that_still_has(session, email, stored)
         user.password_hash = hashed
         end_sessions(session, user.id)
         void_links(session, user.workspace_id, "second step", user.id)
         succeeded(session, tried)
         add_entry(session, as_principal(user, browser), "change password", user.id, user.email)
-        return start_session(session, user, browser)
+        if has_second_factor(session, user.id):  # given for the session that has just ended
+            return start_session(session, user, browser)
+        return enter(session, user, browser)
 
-    return await database.write(change)
+    return entered(await database.write(change))
 
 
 def change_name(session: Session, principal: Principal, name: str) -> None:

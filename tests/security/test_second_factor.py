@@ -378,3 +378,22 @@ async def test_another_sites_form_is_refused(server: Server) -> None:
         off = await browser.post("/second-factor/off", data={"proof": PASSWORD}, headers=foreign)
 
     assert (code.status_code, off.status_code) == (403, 403)
+
+
+async def test_a_new_password_is_no_way_around_the_factor_that_owners_need(server: Server) -> None:
+    async with server.at() as before:
+        await password(before, OTHER)
+        await set_up(server)
+        server.database.write_now(require_second_factor, server.principal(EMAIL), needed=True)
+        new = {"old": PASSWORD, "password": "another good password"}
+        changed = await before.post("/change-password", data=new)
+        assert changed.headers["location"].startswith("/sign-in/second-factor?next=/settings/account")
+        assert not cookie_of(server, before)
+        key, sealed = key_on(await before.get(changed.headers["location"]))
+        done = await before.post("/sign-in/second-factor", data={"key": sealed, "code": server.code(key)})
+        assert done.status_code == 200
+        assert cookie_of(server, before)
+        server.clock.offset += MINUTE
+        again = {"old": new["password"], "password": "a third good password"}
+        assert (await before.post("/change-password", data=again)).headers["location"].startswith("/settings/account")
+        assert cookie_of(server, before), "who has given a code is not asked again"
