@@ -126,9 +126,9 @@ def find_user(session: Session, email: str) -> User | None:
     return session.scalars(select(User).where(User.email == email)).one_or_none()
 
 
-def end_sessions(session: Session, user_id: str) -> None:
-    """Signs somebody out of every browser."""
-    session.execute(delete(SignIn).where(SignIn.user_id == user_id))
+def end_sessions(session: Session, user_id: str, *, but: str = "") -> None:
+    """Signs somebody out of every browser, except the one with the cookie `but`."""
+    session.execute(delete(SignIn).where(SignIn.user_id == user_id, SignIn.token_hash != hash_token(but)))
 
 
 def person_of(row: User) -> Person:

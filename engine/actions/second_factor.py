@@ -27,7 +27,7 @@ from engine.vault.sealing import Vault
 from storage.audit import add_entry
 from storage.database import Database, now
 from storage.links import find_link
-from storage.members import find_signed_in
+from storage.members import end_sessions, find_signed_in
 from storage.models import SecondFactor, User
 from storage.second_factors import (
     find_second_factor,
@@ -107,7 +107,10 @@ def begin_set_up(session: Session, vault: Vault, *, cookie: str = "", token: str
 async def turn_on(
     database: Database, vault: Vault, cookie: str, password: str, sealed: str, code: str, browser: Browser
 ) -> list[str]:
-    """Confirms the app of somebody who is signed in; returns the recovery codes. Raises SignInFailed, RateLimited, Conflict."""
+    """Confirms the app of somebody who is signed in; returns the recovery codes. Raises SignInFailed, RateLimited, Conflict.
+
+    Other browsers are signed out: the password alone had opened their sessions.
+    """
 
     def begin(session: Session):  # noqa: ANN202 - who, and what counts them
         user = _signed_in(session, cookie)
@@ -118,9 +121,11 @@ async def turn_on(
         raise SignInFailed("The password is not the right one", remedy="Check it and try again.")
 
     def confirm(session: Session) -> list[str] | None:
-        codes = _confirm(session, vault, _signed_in(session, cookie), sealed, code, browser)
+        user = _signed_in(session, cookie)
+        codes = _confirm(session, vault, user, sealed, code, browser)
         if codes is not None:
             succeeded(session, tried)
+            end_sessions(session, user.id, but=cookie)
         return codes
 
     return _accepted(await database.write(confirm))
@@ -140,6 +145,7 @@ async def turn_on_at_step(
         succeeded(session, tried)
         use_link(session, token, "second step")
         add_entry(session, as_principal(user, browser), "sign in", user.id, user.email)
+        end_sessions(session, user.id)
         return codes, start_session(session, user, browser)
 
     return _accepted(await database.write(confirm))

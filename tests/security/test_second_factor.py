@@ -397,3 +397,21 @@ async def test_a_new_password_is_no_way_around_the_factor_that_owners_need(serve
         again = {"old": new["password"], "password": "a third good password"}
         assert (await before.post("/change-password", data=again)).headers["location"].startswith("/settings/account")
         assert cookie_of(server, before), "who has given a code is not asked again"
+
+
+async def test_turning_it_on_signs_other_browsers_out(server: Server) -> None:
+    async with server.at(ELSEWHERE) as thief, server.at() as bea, server.at() as browser:
+        await password(thief)
+        await password(bea, OTHER)
+        await password(browser)
+        key, sealed = key_on(await browser.get("/second-factor"))
+        wrong = await browser.post("/second-factor", data={"key": sealed, "password": PASSWORD, "code": "000000"})
+        assert wrong.status_code == 422
+        assert cookie_of(server, thief)
+        done = await browser.post(
+            "/second-factor", data={"key": sealed, "password": PASSWORD, "code": server.code(key)}
+        )
+        assert done.status_code == 200
+        assert not cookie_of(server, thief)
+        assert cookie_of(server, browser)
+        assert cookie_of(server, bea)
