@@ -102,7 +102,10 @@ class SecondFactorPages(SignInPages):
         except (LinkNotValid, Conflict):
             return _too_late()
         except SignInFailed as refusal:
-            told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
+            try:
+                told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
+            except (LinkNotValid, Conflict):  # ended, or done elsewhere, in between
+                return _too_late()
             wrong = {"code": _said(refusal)}
             page = _set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True, errors=wrong)
             return _html(page, 422)
@@ -130,7 +133,12 @@ class SecondFactorPages(SignInPages):
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
         except SignInFailed as refusal:
-            told = database.read_now(begin_set_up, vault, cookie=cookie, sealed=said_key)
+            try:
+                told = database.read_now(begin_set_up, vault, cookie=cookie, sealed=said_key)
+            except Conflict:
+                return RedirectResponse("/settings/account", 303, headers=NO_STORE)
+            except SignInFailed:  # the session ended in between
+                return await stranger_answer(self.app, request)
             return _html(_set_up_page(request, told, "/second-factor", errors={"": _said(refusal)}), 422)
         return _html(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from engine.actions.links import link_path, new_reset_token
-from engine.actions.members import ensure_owner, password_hash_now
+from engine.actions.members import ensure_owner, password_hash_now, sign_out
 from engine.actions.principal import Principal
 from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import make_reset_link
@@ -415,3 +415,22 @@ async def test_turning_it_on_signs_other_browsers_out(server: Server) -> None:
         assert not cookie_of(server, thief)
         assert cookie_of(server, browser)
         assert cookie_of(server, bea)
+
+
+async def test_a_form_that_is_late_is_led_on_whatever_it_says(server: Server) -> None:
+    async with server.at() as browser:
+        await password(browser)
+        key, sealed = key_on(await browser.get("/second-factor"))
+        right = {"key": sealed, "password": PASSWORD, "code": server.code(key)}
+        assert (await browser.post("/second-factor", data=right)).status_code == 200
+        on_already = await browser.post("/second-factor", data={**right, "password": "wrong"})
+        assert (on_already.status_code, on_already.headers["location"]) == (303, "/settings/account")
+
+        cookie = browser.cookies["flowport_session"]
+
+        async def form() -> AsyncIterator[bytes]:
+            server.database.write_now(sign_out, cookie)
+            yield b"password=wrong"
+
+        signed_out = await browser.post("/second-factor", content=form())
+        assert signed_out.status_code == 401
