@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from nicegui.testing import User
+from sqlalchemy import update
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
 from engine.flow.contract import samples_of
+from storage import models
 from storage.batches import has_waiting_items, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
@@ -139,6 +141,20 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
     await until(lambda: batch(site, flow_id).state == "stopped")
     assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
     await user.should_see("1 left out", retries=250)
+
+
+async def test_whoever_may_no_longer_run_flows_pauses_nothing(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(5)))
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 5 runs" in buttons(user))
+    press(user, "Start 5 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Pause" in buttons(user))
+    site.database.write_now(lambda session: session.execute(update(models.User).values(role="viewer")))
+    press(user, "Pause")
+    await user.should_see("This is not allowed.", retries=100)
+    assert batch(site, flow_id).state == "running"
 
 
 async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site: Site, user: User) -> None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from nicegui import background_tasks, ui
+from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
+from engine.actions.principal import Principal, require_may
 from engine.errors import FlowInvalid, Refusal
 from engine.flow.contract import samples_of
 from engine.ids import JobId
@@ -288,26 +290,35 @@ class BatchView:
 
     # What a person does.
 
-    def _pause(self) -> None:
-        if self.batch is not None:
+    async def _pause(self) -> None:
+        if self.batch is not None and await self._may_run():
             self.batch.pause()
             self._look()
 
-    def _resume(self) -> None:
-        if self.batch is not None:
+    async def _resume(self) -> None:
+        if self.batch is not None and await self._may_run():
             self.batch.resume(self.here)
             self._look()
 
     async def _stop(self) -> None:
-        if self.batch is not None:
+        if self.batch is not None and await self._may_run():
             await self.batch.stop(self.here)
             self._look()
 
-    def _retry(self) -> None:
+    async def _retry(self) -> None:
         batch = self.batch
-        if batch is not None and batch.retry_failed(self.here):
+        if batch is not None and await self._may_run() and batch.retry_failed(self.here):
             background_tasks.create(batch.go(), name=f"batch {batch.batch.id}")
             self._draw_batch()
+
+    async def _may_run(self) -> bool:
+        """Whether the person still may, as the database says now; a refusal is shown."""
+        return await self.here.try_do(_require_run) is not None
+
+
+def _require_run(_session: Session, principal: Principal) -> bool:
+    require_may(principal, "run flows")
+    return True
 
 
 def _rate_words(rate: float, reader: Reader) -> str:
