@@ -83,6 +83,7 @@ def test_the_document_of_one_flow_promises_what_is_answered(called: Called, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.costly("hundreds of calls for each operation")
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_document_of_the_whole_api_keeps_its_promises_for_long(called: Called, tmp_path: Path, seed: int):
@@ -90,6 +91,7 @@ def test_the_document_of_the_whole_api_keeps_its_promises_for_long(called: Calle
 
 
 @pytest.mark.slow
+@pytest.mark.costly("hundreds of calls for each operation")
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_document_of_one_flow_keeps_its_promises_for_long(called: Called, tmp_path: Path, seed: int):
