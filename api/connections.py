@@ -75,6 +75,8 @@ class Connections:
         #: Connections whose caller has to send or read something before anything is done; who waits longest comes first.
         self._idle: dict[Connection, None] = {}
         self._idle_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
+        #: Of these, the ones that have brought no whole request yet. They make room before those that are kept for a next one.
+        self._unproven: dict[Connection, None] = {}
 
     def enter(self, connection: Connection, address: str) -> Standing:
         """Counts a new connection, when there is a place for it.
@@ -87,7 +89,7 @@ class Connections:
         if caller and self._of_caller[caller] >= self.limits.most_of_one:
             places = self._idle_of[caller]
         if places is not self._idle or len(self._callers) >= self.limits.most:
-            longest = next(iter(places), None)
+            longest = next(iter(self._unproven if places is self._idle else ()), None) or next(iter(places), None)
             if longest is None:
                 return self._turn_away(connection)
             self.leave(longest)
@@ -95,6 +97,7 @@ class Connections:
         self._callers[connection] = caller
         self._of_caller[caller] += 1
         self.idle(connection)
+        self._unproven[connection] = None
         return Standing.IN
 
     def hand_over(self, connection: Connection, successor: Connection) -> None:
@@ -117,6 +120,7 @@ class Connections:
 
     def busy(self, connection: Connection) -> None:
         """A whole request is there and being worked on."""
+        self._unproven.pop(connection, None)
         if connection in self._idle:
             del self._idle[connection]
             del self._idle_of[self._callers[connection]][connection]

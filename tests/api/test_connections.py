@@ -109,6 +109,21 @@ def test_when_all_places_are_taken_who_has_been_idle_longest_makes_room() -> Non
     assert [line.gone for line in lines] == [False, False, True, True, *[False] * 6]
 
 
+def test_one_that_is_kept_for_a_next_request_goes_after_those_that_brought_none() -> None:
+    connections = Connections(LIMITS)
+    kept, *silent = entered(connections, "127.0.0.1", 10, busy=False)
+    connections.busy(kept)
+    connections.idle(kept)
+    connections.busy(silent[-1])
+    entered(connections, "203.0.113.7", 3)
+    assert [line.gone for line in silent] == [True, True, True, *[False] * 6]
+    for line in silent[3:]:
+        connections.busy(line)
+    assert not kept.gone
+    entered(connections, "203.0.113.8", 1)
+    assert kept.gone
+
+
 def test_a_socket_and_a_request_that_is_worked_on_never_make_room() -> None:
     connections = Connections(LIMITS)
     lines = entered(connections, "127.0.0.1", 9)
