@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.live_server import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -32,9 +33,7 @@ names = count(1)
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     """The test page's server, a process of its own on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
     environment |= {"PYTHONPATH": str(ROOT), "NICEGUI_STORAGE_PATH": str(tmp_path_factory.mktemp("nicegui"))}
     server = subprocess.Popen([sys.executable, str(HERE / "canvas_page.py"), str(port)], env=environment, cwd=ROOT)
