@@ -174,7 +174,7 @@ class _Docs:
             title=flow.title,
             description=flow.description,
             version=flow.live_version or flow.newest_version,
-            request=payload_schema(input_fields(document)),
+            request=payload_schema(input_fields(document), with_null=True),
             result=result_schema(document, CATALOG),
             sample=sample,
         )

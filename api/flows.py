@@ -65,7 +65,7 @@ def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContrac
         title=flow.title,
         description=flow.description,
         version=version,
-        request=payload_schema(input_fields(document)),
+        request=payload_schema(input_fields(document), with_null=True),
         result=result_schema(document, CATALOG),
         sample=sample_payload(document),
     )

@@ -68,10 +68,16 @@ def samples_of(document: Document) -> list[dict[str, Any]]:
     return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list | tuple) else []
 
 
-def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False) -> dict[str, Any]:
-    """The request body as JSON Schema (2020-12). `for_output`: the API Input's `out`, where every field is there."""
+def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False, with_null: bool = False) -> dict[str, Any]:
+    """The request body as JSON Schema (2020-12).
+
+    `for_output`: the API Input's `out`, where every field is there. `with_null`: what may be left out may be null, as callers are
+    told; forms show one type for a field.
+    """
     wanted = [field for field in fields if isinstance(field, Mapping) and field.get("name")]
-    properties = {str(field["name"]): _field_schema(field, for_output=for_output) for field in wanted}
+    properties = {
+        str(field["name"]): _field_schema(field, for_output=for_output, with_null=with_null) for field in wanted
+    }
     required = [str(field["name"]) for field in wanted if for_output or field.get("required")]
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": required} if required else schema
@@ -304,7 +310,7 @@ def fits_format(form: str, value: str) -> bool:
         return False
 
 
-def _field_schema(field: FieldDict, *, for_output: bool) -> dict[str, Any]:
+def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool = False) -> dict[str, Any]:
     kind = str(field.get("type") or "string")
     schema: dict[str, Any] = {"type": kind}
     if for_output and not field.get("required") and field.get("default") is None:
@@ -321,9 +327,13 @@ def _field_schema(field: FieldDict, *, for_output: bool) -> dict[str, Any]:
     if field.get("example") is not None:
         schema["examples"] = [field["example"]]
     if kind == "array" and isinstance(field.get("items"), Mapping):
-        schema["items"] = _field_schema(field["items"], for_output=for_output)
+        schema["items"] = _field_schema(field["items"], for_output=for_output, with_null=with_null, is_item=True)
     if kind == "object" and field.get("fields"):
-        schema |= payload_schema(field["fields"], for_output=for_output)
+        schema |= payload_schema(field["fields"], for_output=for_output, with_null=with_null)
+    if with_null and not is_item and not field.get("required"):
+        schema["type"] = [kind, "null"]  # null counts as not sent
+        if "enum" in schema:
+            schema["enum"].append(None)
     return schema
 
 

@@ -90,3 +90,14 @@ def test_the_schema_says_the_same():
     schema = payload_schema(FIELDS)
     assert schema["required"] == ["url"] and schema["additionalProperties"] is False
     assert schema["properties"]["max_pages"] == {"type": "integer", "minimum": 1, "maximum": 10, "default": 3}
+
+
+@pytest.mark.parametrize("name", ["max_pages", "lang", "tags", "who", "code", "on", "share"])
+def test_what_may_be_left_out_may_be_null_and_callers_are_told_so(name):
+    told = payload_schema(FIELDS, with_null=True)["properties"]
+    assert check_payload(FIELDS, {**URL, name: None})[1] == []
+    assert "null" in told[name]["type"]
+    assert None in told[name].get("enum", [None])
+    assert told["url"]["type"] == "string"
+    assert told["tags"]["items"]["type"] == "string"
+    assert told["who"]["properties"]["mail"]["type"] == "string"
