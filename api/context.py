@@ -11,10 +11,11 @@ from starlette.requests import Request
 
 from api.auth import KeyUses, Submitters, authenticate
 from api.call_figures import CallFigures
+from api.connections import network_of
 from api.json_body import Bodies
 from api.readiness import Readiness
 from api.refusals import RefusalRecorder
-from api.request_rate import WITHOUT_A_KEY, RequestRates, network_of, too_many
+from api.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.sent_fields import SentFieldRecorder
 from engine.errors import ShuttingDown, Unauthorized
 from engine.jobs.accept import Caller, read_key_again

@@ -6,7 +6,6 @@ numbers are of this process. Those used longest ago are forgotten when there are
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -70,16 +69,3 @@ def too_many(rate: Rate, *, label: str | None) -> RateLimited:
         "Another plan takes more; the owner chooses it under Settings, Limits and plan",
         retry_after=WINDOW_SECONDS,
     )
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that a single line has in IPv6."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))

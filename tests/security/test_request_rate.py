@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.connections import network_of
 from api.create_api import ROUTES
-from api.request_rate import MOST, RequestRates, network_of
+from api.request_rate import MOST, RequestRates
 from engine.actions.keys import rotate_key
 from engine.actions.limits import set_plan
 from engine.clock import MovedClock
