@@ -83,17 +83,23 @@ class Watch:
         return self.memory_most - self.memory_before
 
     def check(
-        self, *, job_seconds: float = JOB_SECONDS, health_seconds: float = HEALTH_SECONDS, grown_mib: float = GROWN_MIB
+        self,
+        *,
+        job_seconds: float = JOB_SECONDS,
+        health_seconds: float = HEALTH_SECONDS,
+        grown_mib: float = GROWN_MIB,
+        starts_a_worker: bool = False,
     ) -> None:
-        """Fails when the neighbour's jobs, /healthz or the memory were not as promised."""
+        """Fails when the neighbour's jobs, /healthz or the memory were not as promised.
+
+        `starts_a_worker`: one answer of /healthz in fifty may be late, since a process that starts another waits until that begins.
+        """
         assert not self.during.wrong, self
         slowest_job = max(self.during.jobs)
         assert slowest_job <= max(job_seconds, FAIR * statistics.median(self.calm.jobs)), self
-        # One answer in fifty may meet a moment in which the machine runs something else: starting a worker, for one, makes the
-        # whole process wait until the other program begins. What holds the server up is seen in all of them, or for seconds.
         limit = max(health_seconds, FAIR * max(self.during.idle))
         late = [seconds for seconds in self.during.health if seconds > limit]
-        assert len(late) <= max(1, len(self.during.health) // 50), self
+        assert len(late) <= (max(1, len(self.during.health) // 50) if starts_a_worker else 0), self
         assert max(self.during.health) <= 4 * limit, self
         assert self.grown <= grown_mib, self
 

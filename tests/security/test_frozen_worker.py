@@ -71,7 +71,7 @@ def test_a_stopped_worker_is_replaced_and_no_job_loses_an_attempt(
         site.let_go("stopped")
         jobs = [caller.ended(job_id) for job_id in waiting]
     assert [(job["status"], job["attempts"]) for job in jobs] == [("completed", 1)] * 3
-    watch.check(job_seconds=replaced_within(begin_seconds))
+    watch.check(job_seconds=replaced_within(begin_seconds), starts_a_worker=True)
     wait_until(lambda: not Path(f"/proc/{stopped}").exists(), "the stopped worker was left behind")
 
 
