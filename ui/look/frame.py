@@ -56,10 +56,11 @@ AREAS: dict[Area, tuple[str, str, str]] = {
     "settings": (_("Settings"), "settings", "/settings"),
 }
 
+_SCRIPTS = ("page.js", "kept_focus.js", "kept_menu.js", "kept_press.js")
 _HEAD = (
     f'<link rel="stylesheet" href="{asset_url("theme.css")}">'
     f'<link rel="preload" href="/assets/fonts/inter-latin.woff2" as="font" type="font/woff2" crossorigin>'
-    + "".join(f'<script src="{asset_url(name)}"></script>' for name in ("page.js", "kept_focus.js", "kept_menu.js"))
+    + "".join(f'<script src="{asset_url(name)}"></script>' for name in _SCRIPTS)
 )
 
 #: Paints the page dark before Quasar has started, so that nothing flashes.

@@ -370,6 +370,10 @@ def meter(value: float, limit: float, *, label: str) -> ui.element:
     return element
 
 
+#: The browser follows a link itself; the row's own handler would open the page a second time.
+_UNLESS_ON_A_LINK = "(event) => event.target.closest('a') || emit()"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table. `hidden`: the name is for screen readers only (a column of buttons)."""
@@ -400,11 +404,14 @@ class Table(ui.element):
 
     @contextmanager
     def row(self, *, on_open: Callable[[], Any] | None = None) -> Iterator[ui.element]:
-        """A row; with `on_open` a click anywhere in it opens (give its first cell a link for the keyboard)."""
+        """A row; with `on_open` a click anywhere in it opens (give its first cell a link for the keyboard).
+
+        A click on a link within the row is the browser's alone: it follows the link, perhaps in another tab.
+        """
         self._at = 0
         with self.body, ui.element("tr") as row:
             if on_open:
-                row.classes("fp-open").on("click", on_open, [])
+                row.classes("fp-open").on("click", on_open, [], js_handler=_UNLESS_ON_A_LINK)
             yield row
 
     def cell(self, text: str = "", classes: str = "") -> ui.element:

@@ -1,0 +1,131 @@
+"""A button or link that is drawn anew, or moves away, between press and release: the press is not lost (assets/kept_press.js)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.factories import greeting
+from tests.live.caller import Terminal
+
+pytestmark = pytest.mark.browser
+
+SCRIPT = Path(__file__).parents[2] / "assets" / "kept_press.js"
+#: A list as a page looks to the browser: the server draws it anew, and something above it grows.
+LIST = """
+<style>button { display: block; height: 40px }</style>
+<main><div id="above"></div><div id="list"></div><p id="pressed"></p></main>
+<script>
+  function draw(...names) {
+    list.replaceChildren(...names.map(name => {
+      const button = document.createElement("button");
+      button.textContent = name;
+      button.onclick = () => pressed.textContent += `${name} `;
+      return button;
+    }));
+  }
+  draw("Open", "Delete");
+</script>
+"""
+
+
+@pytest.fixture
+def shown(browser: Browser) -> Iterator[Page]:
+    made = browser.new_page()
+    made.set_content(f"{LIST}<script>{SCRIPT.read_text()}</script>")
+    yield made
+    made.close()
+
+
+def hold(shown: Page, name: str) -> None:
+    shown.get_by_role("button", name=name).hover()
+    shown.mouse.down()
+
+
+def pressed(shown: Page) -> str:
+    """What was pressed, after the timers that are under way had their turn."""
+    return shown.evaluate("new Promise(told => setTimeout(() => told(pressed.textContent.trim())))")
+
+
+def test_a_button_that_stays_is_pressed_once(shown: Page) -> None:
+    shown.get_by_role("button", name="Open").click()
+
+    assert pressed(shown) == "Open"
+
+
+def test_a_button_that_is_drawn_anew_before_the_release_is_pressed(shown: Page) -> None:
+    hold(shown, "Open")
+    shown.evaluate("draw('Open', 'Delete')")
+    shown.mouse.up()
+
+    assert pressed(shown) == "Open"
+
+
+def test_a_button_that_is_drawn_elsewhere_is_pressed_and_not_what_lies_in_its_place(shown: Page) -> None:
+    hold(shown, "Delete")
+    shown.evaluate("draw('Delete', 'Open', 'Run')")
+    shown.mouse.up()
+
+    assert pressed(shown) == "Delete"
+
+
+def test_a_button_that_moves_away_under_a_resting_pointer_is_pressed(shown: Page) -> None:
+    hold(shown, "Delete")
+    shown.evaluate("above.style.height = '40px'")
+    shown.mouse.up()
+
+    assert pressed(shown) == "Delete"
+
+
+@pytest.mark.parametrize("after", ["draw('Open')", "draw('Open', 'Open', 'Delete for good')"])
+def test_a_button_that_is_gone_presses_nothing_else(shown: Page, after: str) -> None:
+    hold(shown, "Delete")
+    shown.evaluate(after)
+    shown.mouse.up()
+
+    assert pressed(shown) == ""
+
+
+def test_where_one_of_two_of_one_name_has_gone_the_other_is_not_pressed(shown: Page) -> None:
+    shown.evaluate("draw('Delete', 'Open', 'Delete')")
+    shown.get_by_role("button", name="Delete").first.hover()
+    shown.mouse.down()
+    shown.evaluate("draw('Delete', 'Open')")
+    shown.mouse.up()
+
+    assert pressed(shown) == ""
+
+
+def test_a_press_that_is_dragged_away_is_taken_back(shown: Page) -> None:
+    hold(shown, "Open")
+    shown.evaluate("draw('Open', 'Delete')")
+    shown.mouse.move(600, 400)
+    shown.mouse.up()
+
+    assert pressed(shown) == ""
+
+
+def test_a_link_that_is_drawn_anew_is_followed(shown: Page) -> None:
+    shown.evaluate("list.innerHTML = '<a href=\"#there\">Read a story</a>'")
+    shown.get_by_role("link", name="Read a story").hover()
+    shown.mouse.down()
+    shown.evaluate("list.innerHTML = '<a href=\"#there\">Read a story</a>'")
+    shown.mouse.up()
+
+    expect(shown).to_have_url("about:blank#there")
+
+
+def test_a_link_in_a_row_opens_its_page_once(page: Page, terminal: Terminal) -> None:
+    """The row opens on a click as well: the page was asked for twice, and with Ctrl in both tabs."""
+    flow_id = terminal.flow(greeting())
+    page.goto("/flows")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.is_navigation_request() else None)
+
+    page.get_by_role("link", name="Greeting", exact=True).click()
+    expect(page.get_by_role("heading", name="Greeting", level=1)).to_be_visible()
+
+    assert [url.partition("/flows/")[2] for url in asked] == [flow_id]
