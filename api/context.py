@@ -104,3 +104,8 @@ class Context:
     def base_url(self, request: Request) -> str:
         """The front of addresses in documents: the public address, else what the caller used."""
         return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+
+
+async def context_of(request: Request) -> Context:
+    """The context of the application that this request came to; a dependency of FastAPI."""
+    return request.app.state.context

@@ -20,12 +20,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from api.create_api import api_document
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED, problem_body, status_of, title_of
 from api.job_error_texts import JOB_ERROR_TEXTS
 from api.node_docs import node_groups, node_page
-from api.openapi import BASE, FlowContract, api_document, flow_document
-from api.operations import OPERATIONS
+from api.openapi import FlowContract, flow_document, served_at
+from api.routes import BASE
 from api.schema_words import field_rows
 from engine.actions.deployments import endpoint_path
 from engine.errors import FieldError, Refusal
@@ -94,7 +95,7 @@ class _Docs:
             guides=[(title, f"/docs/guides/{name}") for name, title in GUIDES.items()],
             flows=[flow for flow in flows if flow.live_version is not None],
             base=self._base(request) + BASE,
-            calls=OPERATIONS,
+            calls=_calls(),
             errors=_errors(),
             job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
@@ -134,7 +135,7 @@ class _Docs:
         return await self._page(request, "node.html", kind.title, node=node, body=body)
 
     async def openapi(self, request: Request) -> Response:
-        return JSONResponse(api_document(self._base(request)))
+        return JSONResponse(served_at(api_document(), self._base(request)))
 
     async def flow(self, request: Request) -> Response:
         person, found = await self._flow(request)
@@ -178,7 +179,7 @@ class _Docs:
             result=result_schema(document, CATALOG),
             sample=sample,
         )
-        return JSONResponse(flow_document(contract, self._base(request)))
+        return JSONResponse(flow_document(api_document(), contract, self._base(request)))
 
     async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document, dict[str, Any]] | None]:
         person = await self._person(request)
@@ -225,6 +226,15 @@ def _node_parts(node_type: str) -> tuple[dict[str, Any], Markup]:
 
 def _errors() -> list[dict[str, Any]]:
     return [{"code": kind.code, "status": status_of(kind)} for kind in dict.fromkeys(PUBLISHED)]
+
+
+def _calls() -> list[dict[str, str]]:
+    """The published calls, in the order of the routes."""
+    return [
+        {"method": method.upper(), "path": path.removeprefix(BASE), **call}
+        for path, calls in api_document()["paths"].items()
+        for method, call in calls.items()
+    ]
 
 
 def _spoken(text: object) -> Markup:

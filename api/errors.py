@@ -13,7 +13,7 @@ from typing import Any
 from starlette.responses import Response
 
 from engine import errors
-from engine.errors import Refusal
+from engine.errors import FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -125,6 +125,17 @@ def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
             {"pointer": error.pointer, "code": error.code, "detail": error.detail} for error in refusal.errors
         ]
     return body
+
+
+def problem_example(kind: type[Refusal]) -> dict[str, Any]:
+    """A body of this refusal for the document."""
+    refusal = kind.__new__(kind)
+    if kind is errors.PayloadInvalid:
+        wrong = FieldError("/max_pages", "type_error", "expected a whole number, got a string")
+        Refusal.__init__(refusal, "1 field is wrong", errors=(wrong,))
+    else:
+        Refusal.__init__(refusal, title_of(kind), remedy="")
+    return problem_body(refusal, "req_5kP0aQm2s8Vt")
 
 
 def problem_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:

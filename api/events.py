@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
+from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api import parameters
-from api.context import Context
+from api.context import Context, context_of
 from api.job_view import dump
+from api.routes import BASE, RawRoute, refusals
 from engine.clock import to_rfc3339
 from engine.errors import NotFound, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
@@ -22,19 +23,54 @@ from storage.jobs import JobRow, get_job
 COMMENT_SECONDS = 15
 _PAGE = 500
 _LAST = {"job.completed", "job.failed", "job.cancelled"}
+#: A stream is no JSON value, so the document has an example of it and no type: readers differ in whether that is the type of one
+#: event or of all.
+_EXAMPLE = {
+    "example": "id: 1\nevent: job.queued\n"
+    'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
+}
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def stream_events(context: Context, request: Request) -> Response:
-    """Everything that happened, then everything that happens; ends with the job's last event, or when the key counts no more."""
+router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+async def following(last_event_id: parameters.LastEventId = None) -> None:
+    """Declares what a stream takes."""
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    operation_id="stream_job_events",
+    summary="Follow a job as server-sent events",
+    dependencies=[Depends(following)],
+    response_class=EventStream,
+    response_description="Follow a job as server-sent events",
+    responses={200: {"content": {EventStream.media_type: _EXAMPLE}}, **refusals(NotFound)},
+)
+async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
+    """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
+`step.started|completed|failed|skipped`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`. \
+A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
+Last-Event-ID goes on after that number. The stream ends with the job.
+    """
+    context = await context_of(request)
     caller = context.caller(request)
     parameters.query(request)
-    job_id: str = request.path_params["job_id"]
-    after = _last_event_id(request)
+    after = parameters.last_event_id(request)
     await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
     if request.method == "HEAD":
-        return Response(headers=_HEADERS, media_type="text/event-stream")
-    return StreamingResponse(_follow(context, caller, job_id, after), headers=_HEADERS, media_type="text/event-stream")
+        return Response(headers=_HEADERS, media_type=EventStream.media_type)
+    return EventStream(_follow(context, caller, job_id, after), headers=_HEADERS)
+
+
+ROUTES = router.routes
 
 
 async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
@@ -70,12 +106,3 @@ def event_text(job_id: str, row: EventRow) -> bytes:
     """One event as it goes over the wire."""
     data = {"job_id": job_id, "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
     return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"
-
-
-def _last_event_id(request: Request) -> int:
-    text = parameters.single_header(request, "Last-Event-ID")
-    if text is None:
-        return 0
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise parameters.invalid("Last-Event-ID", "must be the number of an event")
-    return int(text)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import parameters
-from api.context import Context
-from api.job_view import dump
-from api.openapi import FlowContract, api_document, flow_document
+from api.openapi import FlowContract, flow_document, served_at
+from api.parameters import FlowId
+from api.routes import BASE, ByKey, FromApp, PublicRoute, refusals
+from api.schemas import FlowList, FlowSummary
+from engine import errors
 from engine.actions.deployments import endpoint_path
 from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import load_document
@@ -20,39 +22,69 @@ from engine.jobs.accept import Caller, choose_version, find_live_flow
 from engine.nodes import CATALOG
 from storage.flows import get_flow, get_version, list_flows
 
+router = APIRouter(prefix=BASE, route_class=PublicRoute)
+_NO_STORE = {"Cache-Control": "no-store"}
 
-async def list_callable_flows(context: Context, request: Request) -> Response:
-    """`GET /flows`: deployed flows that this key may call."""
-    caller = context.caller(request)
-    parameters.query(request)
+
+@router.get(
+    "/flows",
+    operation_id="list_flows",
+    summary="List the flows this key may call",
+    response_description="Every flow this key may call",
+    responses=refusals(),
+    tags=["flows"],
+)
+async def list_callable_flows(caller: ByKey, context: FromApp, response: Response) -> FlowList:
+    """List the flows this key may call"""
     flows = await context.database.read(list_flows, caller.workspace_id)
-    data = [
-        {
-            "flow_id": flow.id,
-            "title": flow.title,
-            "description": flow.description,
-            "version": flow.live_version,
-            "url": endpoint_path(flow.id),
-        }
-        for flow in flows
-        if flow.live_version is not None and (caller.flow_ids is None or flow.id in caller.flow_ids)
-    ]
-    return _json({"data": data})
+    response.headers.update(_NO_STORE)
+    return FlowList(
+        data=[
+            FlowSummary(
+                flow_id=flow.id,
+                title=flow.title,
+                description=flow.description,
+                version=flow.live_version,
+                url=endpoint_path(flow.id),
+            )
+            for flow in flows
+            if flow.live_version is not None and (caller.flow_ids is None or flow.id in caller.flow_ids)
+        ]
+    )
 
 
-async def flow_openapi(context: Context, request: Request) -> Response:
-    """`GET /flows/{flow_id}/openapi.json`: the live version's document."""
-    caller = context.caller(request)
-    parameters.query(request)
-    contract = await context.database.read(read_contract, caller, request.path_params["flow_id"])
-    return _json(await asyncio.to_thread(flow_document, contract, context.base_url(request)))
+@router.get(
+    "/flows/{flow_id}/openapi.json",
+    operation_id="get_flow_openapi",
+    summary="OpenAPI of one flow",
+    response_description="OpenAPI of one flow",
+    responses=refusals(errors.NotAllowed, errors.NotFound, errors.NotDeployed),
+    tags=["documents"],
+)
+async def flow_openapi(
+    caller: ByKey, context: FromApp, request: Request, response: Response, flow_id: FlowId
+) -> dict[str, Any]:
+    """The document of this flow alone, with its own request and result schema."""
+    contract = await context.database.read(read_contract, caller, flow_id)
+    response.headers.update(_NO_STORE)
+    return await asyncio.to_thread(flow_document, request.app.openapi(), contract, context.base_url(request))
 
 
-async def api_openapi(context: Context, request: Request) -> Response:
-    """`GET /openapi.json`: the whole public API."""
-    context.caller(request)
-    parameters.query(request)
-    return _json(api_document(context.base_url(request)))
+@router.get(
+    "/openapi.json",
+    operation_id="get_openapi",
+    summary="OpenAPI of the whole public API",
+    response_description="OpenAPI of the whole public API",
+    responses=refusals(),
+    tags=["documents"],
+)
+async def api_openapi(caller: ByKey, context: FromApp, request: Request, response: Response) -> dict[str, Any]:
+    """OpenAPI of the whole public API"""
+    response.headers.update(_NO_STORE)
+    return served_at(request.app.openapi(), context.base_url(request))
+
+
+ROUTES = router.routes
 
 
 def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:
@@ -69,7 +101,3 @@ def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContrac
         result=result_schema(document, CATALOG),
         sample=sample_payload(document),
     )
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(dump(body), headers={"Cache-Control": "no-store"}, media_type="application/json")

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from api.context import Context
 from api.readiness import not_ready
+from api.routes import FromApp, PublicRoute
 from engine.errors import Refusal
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-async def healthz(context: Context, request: Request) -> Response:
+router = APIRouter(route_class=PublicRoute, include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
     """200 as long as the process lives."""
     return JSONResponse({"status": "ok"}, headers=_NO_STORE)
 
 
-async def readyz(context: Context, request: Request) -> Response:
+@router.get("/readyz")
+async def readyz(context: FromApp) -> Response:
     """200 when work can be taken; else 503 with the reason."""
     try:
         context.refuse_when_stopping()
@@ -27,3 +32,6 @@ async def readyz(context: Context, request: Request) -> Response:
     if body["status"] == "ready":
         return JSONResponse(body, headers=_NO_STORE)
     return JSONResponse(body, 503, headers={**_NO_STORE, "Retry-After": "5"})
+
+
+ROUTES = router.routes

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import parameters
-from api.context import Context
+from api import parameters, schemas
+from api.context import Context, context_of
 from api.job_view import dump, etag_matches, etag_of, with_result
+from api.parameters import IfNoneMatch, JobId
+from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
 from engine.actions.jobs import cancel
-from engine.errors import Expired
+from engine.errors import Expired, JobNotCancellable, NotFound
 from engine.jobs.accept import Caller
 from engine.jobs.published import job_view
 from storage.job_results import LIST_CAP, result_sizes, result_texts
@@ -21,14 +24,30 @@ ASK_AGAIN_SECONDS = 2
 CANCEL_WAIT_SECONDS = 3
 #: A page of a list ends before it has more bytes than this; it has at least one job.
 PAGE_BYTES = 512 * 1024
-STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 
-async def read_job(context: Context, request: Request) -> Response:
-    """`GET /jobs/{job_id}`, with `wait` until it has ended."""
+router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
+raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
+
+
+async def reading(if_none_match: IfNoneMatch = None) -> None:
+    """Declares what reading a job takes beside waiting."""
+
+
+@raw.get(
+    "/jobs/{job_id}",
+    operation_id="get_job",
+    summary="Read a job",
+    dependencies=[Depends(reading), Depends(parameters.waiting)],
+    response_model=schemas.Job,
+    response_description="One run of a flow. A job that has ended never changes",
+    responses={304: {"description": "Nothing has changed since that ETag"}, **refusals(NotFound, Expired)},
+)
+async def read_job(request: Request, job_id: JobId) -> Response:
+    """With `wait`, answers as soon as the job ends. With If-None-Match, 304 while nothing has changed."""
+    context = await context_of(request)
     caller = context.caller(request)
-    job_id: str = request.path_params["job_id"]
-    wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
+    wait = parameters.wait_seconds(request, parameters.query(request))
     answer, job = await job_answer(context, request, caller, job_id)
     if wait and not job.ended:
         caller = await context.until_ended(caller, job_id, wait)
@@ -38,39 +57,59 @@ async def read_job(context: Context, request: Request) -> Response:
     return answer
 
 
-async def list_own_jobs(context: Context, request: Request) -> Response:
-    """`GET /jobs`: a page, newest first. It ends early, with a cursor, before it is larger than `PAGE_BYTES`."""
-    caller = context.caller(request)
-    sent = parameters.query(request, "status", "flow_id", "created_after", "limit", "cursor")
-    status = sent.get("status")
-    if status is not None and status not in STATUSES:
-        raise parameters.invalid("status", f"must be one of {', '.join(STATUSES)}")
-    flow_id = sent.get("flow_id")
-    if flow_id is not None and not parameters.is_id(flow_id):
-        raise parameters.invalid("flow_id", "is not the id of a flow")
+@router.get(
+    "/jobs",
+    operation_id="list_jobs",
+    summary="List jobs",
+    response_model=schemas.JobList,
+    response_description="A page of jobs, newest first",
+    responses=refusals(),
+)
+async def list_own_jobs(
+    caller: ByKey,
+    context: FromApp,
+    status: parameters.Status = None,
+    flow_id: parameters.OfFlow = None,
+    created_after: parameters.CreatedAfter = None,
+    limit: parameters.Limit = 50,
+    cursor: parameters.Cursor = None,
+) -> Response:
+    """Newest first; the pages stay stable while jobs arrive. A key sees the jobs of its own environment and of the \
+flows it may call. A page ends before it has more than 512 KiB, so it may hold fewer jobs than `limit`: go on \
+while `next_cursor` is not null.
+    """
     filters = JobFilters(
         statuses=() if status is None else (status,),
         environments=(caller.environment,),
         flow_id=flow_id,
         flow_ids=caller.flow_ids,
-        created_after=parameters.moment("created_after", sent["created_after"]) if "created_after" in sent else None,
+        created_after=created_after,
     )
-    limit = parameters.whole_number("limit", sent.get("limit", "50"), 1, 100)
-    content = await context.database.read(_read_page, caller, filters, limit, sent.get("cursor"))
+    content = await context.database.read(_read_page, caller, filters, limit, cursor)
     return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
-async def cancel_job(context: Context, request: Request) -> Response:
-    """`POST /jobs/{job_id}/cancel`: waits up to 3 seconds for the work to stop, then answers with the job as it is."""
-    caller = context.caller(request)
-    parameters.query(request)
-    job_id: str = request.path_params["job_id"]
+@router.post(
+    "/jobs/{job_id}/cancel",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    response_model=schemas.Job,
+    response_description="One run of a flow. A job that has ended never changes",
+    responses=refusals(NotFound, JobNotCancellable),
+)
+async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
+    """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \
+as it then is.
+    """
     job = await context.database.write(cancel, caller, job_id)
     if not job.ended:
         caller = await context.until_ended(caller, job_id, CANCEL_WAIT_SECONDS)
     answer, _ = await job_answer(context, request, caller, job_id, conditional=False)
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+ROUTES = [*raw.routes, *router.routes]
 
 
 async def job_answer(

@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.context import Context
-from api.errors import MethodNotAllowed
 from api.job_view import job_path
 from api.json_body import parse_object
 from api.openapi import slug_of
+from api.routes import RawRoute
 from engine.actions.jobs import SubmitOptions, submit
 from engine.errors import Refusal
 from engine.flow.contract import payload_schema
@@ -70,6 +72,19 @@ def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
     return tools
 
 
+router = APIRouter(route_class=RawRoute, include_in_schema=False)
+
+
+#: POST alone: without sessions a GET is a stream that nothing is ever sent on, and that no key ends.
+@router.post(PATH, response_class=Response)
+async def call_mcp(request: Request) -> ASGIApp:
+    """What answers is the library, and the forms it answers in are its own."""
+    return request.app.state.mcp
+
+
+ROUTES = router.routes
+
+
 class Mcp:
     """The ASGI app of `/mcp`. Its libraries load with the first call."""
 
@@ -81,13 +96,9 @@ class Mcp:
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, MethodNotAllowed, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
+        """Raises Unauthorized, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
         request = Request(scope, receive)
         self._context.caller(request)  # kept in the request's state, where the handlers find it
-        if (
-            request.method != "POST"
-        ):  # without sessions a GET is a stream that nothing is ever sent on, and that no key ends
-            raise MethodNotAllowed(request.method, ("POST",))
         self._context.refuse_when_stopping()
         async with self._context.bodies.checked(request) as body:
             if self._running is None:

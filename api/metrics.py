@@ -9,18 +9,22 @@ import hmac
 import shutil
 from pathlib import Path
 
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
-from api.context import Context
 from api.errors import NoSuchAddress
+from api.routes import FromApp, PublicRoute
 from engine.errors import Unauthorized
 from storage.server_figures import ServerFigures, server_figures
 
+router = APIRouter(route_class=PublicRoute, include_in_schema=False)
 
-async def metrics(context: Context, request: Request) -> Response:
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(context: FromApp, request: Request) -> Response:
     """200 with the text format of Prometheus. Raises Unauthorized, and NoSuchAddress while there is no token."""
     token = _token(context.settings.metrics_token_file)
     if not token:
@@ -66,3 +70,6 @@ def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
     ):
         Gauge(name, text, registry=registry).set(value)
     return registry
+
+
+ROUTES = router.routes

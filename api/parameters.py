@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from fastapi import Header, Path, Query
+from pydantic import BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
 from api.errors import NotAcceptable
@@ -15,6 +19,8 @@ from engine.errors import ParameterInvalid
 MAX_WAIT_SECONDS = 60
 MAX_HEADER_BYTES = 16 * 1024
 MAX_CANCEL_AFTER = 86_400
+MAX_VERSION = 999_999_999
+MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
 #: http or https, a host without user or password, a port there is, and what RFC 3986 lets follow.
 WEB_ADDRESS = (
@@ -29,8 +35,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def query(request: Request, *allowed: str) -> dict[str, str]:
-    """The query parameters. One that this address does not know, or that is sent twice, is refused."""
+def query(request: Request) -> dict[str, str]:
+    """The query parameters. One that the route does not declare, or that is sent twice, is refused."""
+    if not request.scope["query_string"]:
+        return {}
+    allowed: tuple[str, ...] = request.scope["route"].takes
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in allowed:
@@ -42,7 +51,7 @@ def query(request: Request, *allowed: str) -> dict[str, str]:
     return found
 
 
-def whole_number(name: str, text: str, lowest: int, highest: int) -> int:
+def whole_number(name: str, lowest: int, highest: int, text: str) -> int:
     """`text` as a whole number within bounds."""
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
         raise invalid(name, f"must be a whole number from {lowest} to {highest}")
@@ -85,9 +94,32 @@ def check_accept(request: Request, kind: str) -> None:
         raise NotAcceptable(f"This call answers with {kind}")
 
 
+def one_of(name: str, words: tuple[str, ...], text: str) -> str:
+    """`text` when it is one of these words."""
+    if text not in words:
+        raise invalid(name, f"must be one of {', '.join(words)}")
+    return text
+
+
 def is_id(text: str) -> bool:
     """True for text that may be an id of ours; anything else is unknown without a look-up."""
     return _ID.fullmatch(text) is not None
+
+
+def _flow_id(text: str) -> str:
+    if not is_id(text):
+        raise invalid("flow_id", "is not the id of a flow")
+    return text
+
+
+def last_event_id(request: Request) -> int:
+    """The number of the last event that the caller has; 0 for none."""
+    text = single_header(request, "Last-Event-ID")
+    if text is None:
+        return 0
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise invalid("Last-Event-ID", "must be the number of an event")
+    return int(text)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -101,13 +133,13 @@ def idempotency_key(request: Request) -> str | None:
 def cancel_after(request: Request) -> int | None:
     """A deadline in seconds."""
     text = single_header(request, "Cancel-After")
-    return None if text is None else whole_number("Cancel-After", text, 1, MAX_CANCEL_AFTER)
+    return None if text is None else whole_number("Cancel-After", 1, MAX_CANCEL_AFTER, text)
 
 
 def flow_version(request: Request) -> int | None:
     """The version a caller pins."""
     text = single_header(request, "X-Flow-Version")
-    return None if text is None else whole_number("X-Flow-Version", text, 1, 999_999_999)
+    return None if text is None else whole_number("X-Flow-Version", 1, MAX_VERSION, text)
 
 
 def webhook_url(request: Request) -> str | None:
@@ -141,3 +173,112 @@ def single_header(request: Request, name: str) -> str | None:
 def invalid(name: str, detail: str) -> ParameterInvalid:
     """The refusal that names the parameter or header."""
     return ParameterInvalid(f"`{name[:100]}` {detail}")
+
+
+# What routes declare. The functions above read what a raw route takes; elsewhere FastAPI runs the validator.
+
+
+def _as(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+
+FlowId = Annotated[str, Path(description="The id of the flow.")]
+JobId = Annotated[str, Path(description="The id of the job.")]
+BatchId = Annotated[str, Path(description="The id of the batch.")]
+Wait = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, examples=[30]),
+    Query(
+        description=f"Seconds to wait for the end of the job; more than {MAX_WAIT_SECONDS} counts as {MAX_WAIT_SECONDS}."
+    ),
+]
+Prefer = Annotated[
+    str | None, _as(type="string"), Header(alias="Prefer", description="`wait=N`, the same as the parameter `wait`.")
+]
+IfNoneMatch = Annotated[
+    str | None, _as(type="string"), Header(alias="If-None-Match", description="The ETag of an earlier answer.")
+]
+LastEventId = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, maximum=10**18 - 1),
+    Header(alias="Last-Event-ID", description="Go on after the event with this number."),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job.",
+    ),
+]
+CancelAfter = Annotated[
+    int | None,
+    _as(type="integer", minimum=1, maximum=MAX_CANCEL_AFTER),
+    Header(
+        alias="Cancel-After",
+        description="Seconds after which this job is stopped; never above the flow's own limit.",
+    ),
+]
+FlowVersion = Annotated[
+    int | None,
+    _as(type="integer", minimum=1, maximum=MAX_VERSION),
+    Header(alias="X-Flow-Version", description="Run this version, if it was ever deployed."),
+]
+WebhookUrl = Annotated[
+    str | None,
+    _as(type="string", format="uri", maxLength=MAX_WEB_ADDRESS, pattern=WEB_ADDRESS),
+    Header(
+        alias="X-Webhook-Url",
+        description="Call this address when the job ends (Standard Webhooks): http or https, without user or password.",
+    ),
+]
+RequestId = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(
+        alias="X-Request-Id",
+        description="Taken over as the id of this request when it has 1 to 64 letters, digits, `.`, `_` or `-`; anything else "
+        "is replaced by an id of ours.",
+    ),
+]
+Status = Annotated[
+    str | None,
+    BeforeValidator(partial(one_of, "status", STATUSES)),
+    _as(type="string", enum=list(STATUSES)),
+    Query(description="Only jobs with this status."),
+]
+OfFlow = Annotated[
+    str | None,
+    BeforeValidator(_flow_id),
+    _as(type="string", pattern="^[A-Za-z0-9_-]{1,64}$"),
+    Query(description="Only jobs of this flow."),
+]
+CreatedAfter = Annotated[
+    Millis | None,
+    BeforeValidator(partial(moment, "created_after")),
+    _as(type="string", format="date-time"),
+    Query(description="Only jobs made after it."),
+]
+Limit = Annotated[
+    int,
+    BeforeValidator(partial(whole_number, "limit", 1, MAX_PAGE)),
+    _as(type="integer", minimum=1, maximum=MAX_PAGE, default=50),
+    Query(description="How many."),
+]
+Cursor = Annotated[str | None, _as(type="string"), Query(description="`next_cursor` of the page before.")]
+
+
+async def waiting(wait: Wait = None, prefer: Prefer = None) -> None:
+    """Declares how a caller asks to wait."""
+
+
+async def submitting(
+    idempotency_key: IdempotencyKey = None,
+    cancel_after: CancelAfter = None,
+    x_flow_version: FlowVersion = None,
+    x_webhook_url: WebhookUrl = None,
+    x_request_id: RequestId = None,
+) -> None:
+    """Declares what a submit takes beside its body."""

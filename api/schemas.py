@@ -1,4 +1,4 @@
-"""The published bodies. They describe what the API answers (OpenAPI and tests); handlers build the same shapes as plain dicts."""
+"""The published bodies. Calls that come often build the same shapes as plain dicts; tests hold them against these."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ class Published(BaseModel):
     """A body that is part of the contract: changing one breaks callers."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Payload(BaseModel):
+    """The fields of the flow's API Input; the flow's own document says which."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"url": "https://example.com"}]})
+
+
+class BatchPayload(Published):
+    """Payloads, each as a submit takes it."""
+
+    items: list[Payload] = Field(min_length=1, max_length=1_000)
 
 
 class JobAccepted(Published):

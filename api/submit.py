@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import parameters
-from api.context import Context
+from api import parameters, schemas
+from api.context import Context, context_of
+from api.errors import UnsupportedMediaType
 from api.job_view import dump, job_path
 from api.jobs import job_answer
 from api.json_body import may_be_large
 from api.limit_headers import limit_headers
+from api.routes import BASE, RawRoute, refusals, with_headers
+from engine import errors
 from engine.actions.jobs import SubmitOptions, submit
 from engine.clock import to_rfc3339
 from engine.jobs.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
@@ -23,12 +27,59 @@ from engine.jobs.batches import accept_batch
 _OPTIONAL = {b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent"}
 
 
-async def run_flow(context: Context, request: Request) -> Response:
-    """`POST /flows/execute/{flow_id}`: 202 with the job's id, or 200 with the job when it ended while the caller waited."""
+router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["flows"])
+_REFUSALS = refusals(
+    errors.PayloadInvalid,
+    errors.InvalidJson,
+    errors.NotAllowed,
+    errors.NotFound,
+    errors.NotDeployed,
+    errors.IdempotencyInProgress,
+    errors.TooLarge,
+    UnsupportedMediaType,
+    errors.IdempotencyKeyReused,
+    errors.ConcurrencyLimitExceeded,
+    errors.MonthlyQuotaExceeded,
+)
+_TOLD = with_headers("Location", "Retry-After", "RateLimit")
+
+
+def _links(name: str, *operation_ids: str) -> dict[str, Any]:
+    """What to call with the id that a submit answered."""
+    parameters = {name: f"$response.body#/{name}"}
+    return {"links": {called: {"operationId": called, "parameters": parameters} for called in operation_ids}}
+
+
+async def one_payload(payload: schemas.Payload) -> None:
+    """Declares the body of a submit."""
+
+
+async def many_payloads(payload: schemas.BatchPayload) -> None:
+    """Declares the body of a batch."""
+
+
+@router.post(
+    "/flows/execute/{flow_id}",
+    operation_id="run_flow",
+    summary="Run a flow",
+    dependencies=[Depends(parameters.waiting), Depends(parameters.submitting), Depends(one_payload)],
+    status_code=202,
+    response_model=schemas.JobAccepted,
+    response_description="A job was stored and will run",
+    responses={
+        200: {"model": schemas.Job, "description": "The job has ended within the time asked for"},
+        202: _TOLD | _links("job_id", "get_job", "stream_job_events", "cancel_job"),
+        **_REFUSALS,
+    },
+)
+async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
+    """The body holds the fields of the flow's API Input. Answers at once with a job id; with `wait`, with the job \
+when it ends in time.
+    """
+    context = await context_of(request)
     caller = context.submitter(request)
     context.refuse_when_stopping()
-    flow_id: str = request.path_params["flow_id"]
-    wait = parameters.wait_seconds(request, parameters.query(request, "wait"))
+    wait = parameters.wait_seconds(request, parameters.query(request))
     options = _options(request, f"/flows/execute/{flow_id}")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
@@ -49,12 +100,22 @@ async def run_flow(context: Context, request: Request) -> Response:
     return _accepted(accepted_view(accepted), headers)
 
 
-async def run_batch(context: Context, request: Request) -> Response:
-    """`POST /flows/execute/{flow_id}/batch`: all items or none; they wait for slots in `queued`."""
+@router.post(
+    "/flows/execute/{flow_id}/batch",
+    operation_id="run_flow_batch",
+    summary="Run a flow for many payloads",
+    dependencies=[Depends(parameters.submitting), Depends(many_payloads)],
+    status_code=202,
+    response_model=schemas.BatchAccepted,
+    response_description="All items were stored and will run",
+    responses={202: _TOLD | _links("batch_id", "get_batch"), **_REFUSALS},
+)
+async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
+    """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit."""
+    context = await context_of(request)
     caller = context.submitter(request)
     context.refuse_when_stopping()
     parameters.query(request)
-    flow_id: str = request.path_params["flow_id"]
     options = _options(request, f"/flows/execute/{flow_id}/batch")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
@@ -74,6 +135,9 @@ async def run_batch(context: Context, request: Request) -> Response:
         "job_ids": accepted.job_ids,
     }
     return _accepted(view, headers)
+
+
+ROUTES = router.routes
 
 
 def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:

@@ -4,14 +4,19 @@ import pytest
 from starlette.requests import Request
 
 from api import parameters
+from api.create_api import ROUTES
 from api.errors import NotAcceptable
 from api.request_ids import request_id_from
 from engine.errors import ParameterInvalid
 
+JOB = next(route for route in ROUTES if route.path.endswith("/jobs/{job_id}"))
+
 
 def request(query: str = "", **headers: str) -> Request:
+    """A request for a job, as its route gets it."""
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": "GET", "path": "/", "query_string": query.encode(), "headers": sent})
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": query.encode(), "headers": sent}
+    return Request({**scope, "route": JOB})
 
 
 @pytest.mark.parametrize(
@@ -32,14 +37,14 @@ def request(query: str = "", **headers: str) -> Request:
 )
 def test_how_long_a_caller_waits(query: str, prefer: str, seconds: int):
     sent = request(query, prefer=prefer) if prefer else request(query)
-    assert parameters.wait_seconds(sent, parameters.query(sent, "wait")) == seconds
+    assert parameters.wait_seconds(sent, parameters.query(sent)) == seconds
 
 
 @pytest.mark.parametrize("query", ["wait=soon", "wait=-1", "wait=1.5", "wait=", "wait=٣", "wait=1&wait=2", "wiat=1"])
 def test_a_wrong_query_parameter_is_refused_by_its_name(query: str):
     sent = request(query)
     with pytest.raises(ParameterInvalid) as caught:
-        parameters.wait_seconds(sent, parameters.query(sent, "wait"))
+        parameters.wait_seconds(sent, parameters.query(sent))
     assert query.split("=", maxsplit=1)[0] in caught.value.detail
 
 

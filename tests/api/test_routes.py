@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.create_api import ROUTES, is_public
-from api.openapi import BASE
-from api.operations import OPERATIONS
+from api.create_api import ROUTES, api_document, is_public
 from api.schemas import ProblemDetails
 from tests.api.arrange import SERVER, House
 
@@ -24,6 +24,7 @@ WHO_MAY_CALL = {
     ("GET", "/public/v1/flows"): "key",
     ("GET", "/public/v1/flows/{flow_id}/openapi.json"): "key",
     ("GET", "/public/v1/openapi.json"): "key",
+    ("POST", "/mcp"): "key",
     ("GET", "/healthz"): "anybody",
     ("GET", "/readyz"): "anybody",
     ("GET", "/metrics"): "the metrics token",
@@ -31,12 +32,18 @@ WHO_MAY_CALL = {
 
 
 def test_every_route_is_in_the_table_of_who_may_call_it():
-    assert {(method, path) for method, path, _, _ in ROUTES} == set(WHO_MAY_CALL)
+    assert {(method, route.path) for route in ROUTES for method in route.methods} == set(WHO_MAY_CALL)
+
+
+async def test_every_route_of_the_application_is_one_of_fastapi(house: House):
+    assert isinstance(house.api, FastAPI)
+    assert [route for route in house.api.routes if not isinstance(route, APIRoute)] == []
+    assert house.api.routes == ROUTES
 
 
 def test_every_route_of_the_api_is_published_and_the_other_way_round():
-    published = {(operation.method, BASE + operation.path) for operation in OPERATIONS}
-    assert published == {(method, path) for method, path, _, _ in ROUTES if path.startswith("/public")}
+    published = {(method.upper(), path) for path, calls in api_document()["paths"].items() for method in calls}
+    assert published == {call for call in WHO_MAY_CALL if call[1].startswith("/public")}
 
 
 @pytest.mark.parametrize(("method", "path"), [call for call, who in WHO_MAY_CALL.items() if who == "key"])

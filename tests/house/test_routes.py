@@ -44,6 +44,7 @@ WHO_MAY_CALL = {
     "GET /public/v1/openapi.json": KEY,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
+    "POST /mcp": KEY,
     "GET /metrics": EVERYBODY,  # 404 without a token file, 401 without the token
     # Plain pages and files.
     "MOUNT /assets": EVERYBODY,
@@ -136,7 +137,7 @@ async def main(settings, database, vault):
     from engine.outside.local_servers import LocalServers
     hub = Hub(database)
     public = create_api(database, hub, settings)
-    walk(public._router.routes)
+    walk(public.routes)
     walk(app._pages(settings, database, hub, vault, public, LocalServers()).routes)
 
 found = []

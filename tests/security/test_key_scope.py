@@ -11,7 +11,8 @@ import httpx
 import pytest
 import uvicorn
 
-from api.create_api import EVENT_STREAM, ROUTES
+from api.create_api import ROUTES
+from api.events import EventStream
 from engine.actions.flows import change_flow_settings
 from engine.actions.keys import change_key, revoke_key
 from engine.clock import HOUR, MovedClock
@@ -20,7 +21,12 @@ from tests.api.arrange import House, open_house
 
 BODY = {"url": "https://example.com"}
 #: Every route that names a job or a batch: a new one is walked without being listed here.
-OF_SOMETHING = [(method, path, kind) for method, path, _, kind in ROUTES if "{job_id}" in path or "{batch_id}" in path]
+OF_SOMETHING = [
+    (method, route.path, EventStream.media_type if route.path.endswith("/events") else "application/json")
+    for route in ROUTES
+    for method in route.methods
+    if "{job_id}" in route.path or "{batch_id}" in route.path
+]
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ async def test_a_limited_key_finds_what_belongs_to_its_flows(
 ):
     batch_id = await batch_of(house, other_flow, limited)
     job_id = (await house.get(f"/batches/{batch_id}", limited)).json()["job_ids"][0]
-    if kind == EVENT_STREAM:
+    if kind == EventStream.media_type:
         house.finish(job_id)  # else its stream goes on
 
     answer = await ask(house, method, path, kind, limited, batch_id if "{batch_id}" in path else job_id)

@@ -94,7 +94,8 @@ async def test_every_key_counts_for_itself_and_both_secrets_of_one_together(hous
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [(method, path) for method, path, _, _ in ROUTES if path.startswith("/public")]
+    ("method", "path"),
+    [(method, route.path) for route in ROUTES for method in route.methods if route.path.startswith("/public")],
 )
 async def test_every_route_counts(house: House, method: str, path: str):
     await statuses(house, 50)
