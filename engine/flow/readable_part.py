@@ -26,10 +26,7 @@ def readable_part(data: bytes) -> Document | None:
     try:
         return Document.model_validate(body)
     except ValidationError as error:
-        # From the back, so that taking one item of a list out does not move the others.
-        for item in sorted(
-            error.errors(), key=lambda found: [str(part).zfill(6) for part in found["loc"]], reverse=True
-        ):
+        for item in error.errors():
             if item["type"] != "missing":
                 _take_out(body, item["loc"])
     try:
@@ -39,13 +36,10 @@ def readable_part(data: bytes) -> Document | None:
 
 
 def _take_out(body: Any, location: tuple[int | str, ...]) -> None:
+    """Takes the value of a key out. An item of a list stays: what it stands for cannot be left out."""
+    *way, last = location
     here = body
-    for part in location[:-1]:
-        if not isinstance(here, dict | list):
-            return
-        try:
-            here = here[part]  # type: ignore[index] - a wrong kind of index is caught
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(here, dict) and location:
-        here.pop(location[-1], None)
+    for part in way:
+        here = here[part]
+    if isinstance(here, dict):
+        here.pop(last, None)

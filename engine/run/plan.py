@@ -130,18 +130,16 @@ class Plan:
         return _plan(document, {one.node.type: one.type for one in self.nodes.values()})
 
 
-#: Problems that a trial run in the Playground may have: they concern callers, not the run itself.
-_ONLY_FOR_DEPLOY = frozenset({"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list"})
+#: Problems that a trial run in the Playground may have: they concern callers, or a step says what it misses when it runs.
+_LET_THROUGH = frozenset(
+    {"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list", "input_missing"}
+)
 
 
 def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -> Plan:
     """The plan of a document. Raises FlowInvalid with every problem; a `trial` needs no deployable whole."""
     whole = without_parked(document)
-    found = [
-        problem
-        for problem in problems(whole, catalog)
-        if not trial or (problem.code not in _ONLY_FOR_DEPLOY and problem.code != "input_missing")
-    ]
+    found = [problem for problem in problems(whole, catalog) if not (trial and problem.code in _LET_THROUGH)]
     if found:
         raise FlowInvalid(found)
     return _plan(whole, catalog)

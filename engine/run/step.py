@@ -319,5 +319,4 @@ class StepRun:
 
 def _spent(tries: tuple[Try, ...]) -> Millis:
     """What the tries took, with the pauses between them."""
-    first = tries[0].duration_ms
-    return Millis(first if len(tries) == 1 else first + sum(one.waited_ms + one.duration_ms for one in tries[1:]))
+    return Millis(sum(one.waited_ms + one.duration_ms for one in tries))

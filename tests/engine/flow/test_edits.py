@@ -114,6 +114,22 @@ def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(op):
         apply_ops(START, [op])
 
 
+@pytest.mark.parametrize(
+    ("text", "fits"), [("a" * 1_000_000, True), ("a" * 1_100_000, False), ("ä" * 500_000, True), ("ä" * 550_000, False)]
+)
+def test_a_flow_may_have_1_mib_as_it_is_stored(text, fits):
+    ops = [update_node(START.nodes[1], inputs={"a": text})]
+    if fits:
+        assert apply_ops(START, ops).nodes[1].inputs == {"a": text}
+    else:
+        with pytest.raises(EditRefused, match="larger than 1 MiB"):
+            apply_ops(START, ops)
+
+
+def test_pasting_nothing_changes_nothing():
+    assert paste_ops(START, [], [edge.model_dump() for edge in START.edges], at=Position(x=1, y=1)) == ([], [])
+
+
 def test_editing_what_somebody_else_removed_changes_nothing():
     gone = apply_ops(START, [{"op": "removeNode", "node": {"id": "set_fields"}}])
     assert gone.edges == ()

@@ -1,8 +1,8 @@
-"""Whether JSON values are the same, by type and content."""
+"""Whether JSON values are the same, by type and content, and which are small."""
 
 import pytest
 
-from engine.flow.json_values import same
+from engine.flow.json_values import is_small, same
 
 PAIRS = [
     (1, 1.0, True),
@@ -35,3 +35,23 @@ def test_values_that_are_nested_a_thousand_deep_are_compared():
     for _ in range(1_000):
         left, right = [left], [right]
     assert same(left, right)
+
+
+@pytest.mark.parametrize(
+    ("value", "small"),
+    [
+        (None, True),
+        ("x" * 9_979, True),
+        ("x" * 9_980, False),
+        ([0] * 249, True),
+        ([0] * 250, False),
+        ((0,) * 249, True),
+        ((0,) * 250, False),
+        (dict.fromkeys(range(249), 0), True),
+        (dict.fromkeys(range(250), 0), False),
+        (["x" * 4_949] * 2, True),
+        ([{"text": "x" * 4_949}] * 2, False),
+    ],
+)
+def test_a_value_is_small_while_its_characters_and_40_for_each_part_come_to_less_than_10000(value, small):
+    assert is_small(value) is small

@@ -9,7 +9,7 @@ from engine.flow.references import split_text
 
 READABLE = [
     r"^[A-Z]{2}$", r"\d{4}-\d{2}", r"(?i)bread", r"(?P<day>\d+)", r"(?<day>\d+)", r"\u00e9+", r"\u{1F600}", r"\/path\/", r"\p{L}+",
-    r"^.{10,500}$", r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "",
+    r"^.{10,500}$", r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "", "(a)" * 50, "a" * 1_000,
 ]  # fmt: skip
 UNUSABLE = {
     "(?=a)": "looking ahead", "(?!a)": "looking ahead", "(?<=a)b": "looking behind", r"(a)\1": "pointing back", "[a": "never closed",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +99,12 @@ def test_a_step_put_in_front_takes_what_led_to_it():
     assert joined(apply_ops(FORK, ops)) == {"a q", "q.yes y", "q.no n", f"y {new_id}", f"n {new_id}", f"{new_id} z"}
 
 
+def test_a_step_put_in_front_takes_both_outputs_of_the_step_above():
+    both = flow("a q", "q.yes z", "q.no z", a="api_input", q="condition", z="set_fields")
+    new_id, ops = insert_before(both, CATALOG["prompt"], CATALOG, "z")
+    assert joined(apply_ops(both, ops)) == {"a q", f"q.yes {new_id}", f"q.no {new_id}", f"{new_id} z"}
+
+
 def test_an_api_input_is_put_in_front_of_the_first_step():
     begun = flow("b c", b="set_fields", c="text_template")
     new_id, ops = insert_before(begun, CATALOG["api_input"], CATALOG, "b")
@@ -120,6 +128,13 @@ def test_a_move_that_cannot_be_changes_nothing(move, node_id):
     assert move(CHAIN, node_id, CATALOG) == []
 
 
+def test_the_last_step_of_a_long_flow_cannot_move_down():
+    ids = [f"n{number}" for number in range(300)]
+    long = flow(*(f"{one} {other}" for one, other in pairwise(ids)), **dict.fromkeys(ids, "set_fields"))
+    assert move_down(long, ids[-1], CATALOG) == []
+    assert move_down(long, ids[-2], CATALOG) != []
+
+
 def test_the_last_step_cannot_move_behind_an_api_output():
     assert move_down(LIST, "f", CATALOG) == []
 
@@ -129,6 +144,12 @@ def test_a_copy_stands_behind_the_step_with_the_same_settings():
     after = apply_ops(CHAIN, ops)
     assert joined(after) == {"a b", f"b {new_id}", f"{new_id} c"}
     assert duplicate(CHAIN, "a", CATALOG) == ("", [])
+
+
+def test_what_came_after_a_condition_comes_after_the_first_output_of_its_copy():
+    new_id, ops = duplicate(FORK, "q", CATALOG)
+    after = joined(apply_ops(FORK, ops))
+    assert after == {"a q", f"q.yes {new_id}", f"{new_id}.yes y", "q.no n", "y z", "n z"}
 
 
 def test_a_step_comes_after_what_was_chosen_and_nothing_else():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.template_filters import FILTERS, apply_filter, filter_problem
+from engine.flow.template_filters import FILTERS, MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import TESTS
 
 MADE = [
@@ -26,6 +26,7 @@ MADE = [
     ("truncate", "abcdef", [4], "abc…"),
     ("truncate", "abcd", [4], "abcd"),
     ("replace", "banana", ["an", "o"], "booa"),
+    ("replace", "ab", ["", "-"], "-a-b-"),
     ("round", 2.5678, [2], 2.57),
     ("round", 2.5678, [], 3),
     ("int", "7.9", [], 7),
@@ -53,6 +54,10 @@ MADE = [
 @pytest.mark.parametrize(("name", "value", "arguments", "expected"), MADE)
 def test_a_filter_makes_of_a_value(name, value, arguments, expected):
     assert apply_filter(name, value, arguments) == expected
+
+
+def test_a_text_of_the_greatest_length_may_still_become_shorter():
+    assert apply_filter("replace", "ab" * (MAX_TEXT // 2), ["ab", "c"]) == "c" * (MAX_TEXT // 2)
 
 
 def test_replacing_may_make_no_text_that_is_too_long():

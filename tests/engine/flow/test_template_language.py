@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.template_language import read_template, template_facts
+from engine.flow.template_language import TemplateWrong, read_template, template_facts
 
 WRONG = [
     ("{% macro x() %}{% endmacro %}", 1, "is not available"),
@@ -36,3 +36,13 @@ def test_what_cannot_be_read_is_told_with_its_line(source, line, sentence):
 )
 def test_the_data_that_a_template_names(source, roots):
     assert read_template(source).roots == roots
+
+
+def test_loops_may_stand_four_deep():
+    def loops(count):
+        begin = "".join(f"{{% for v{number} in list.out %}}" for number in range(count))
+        return f"{begin}x{'{% endfor %}' * count}"
+
+    assert read_template(loops(4)).roots == {("list", "out")}
+    with pytest.raises(TemplateWrong, match="Loops may stand inside each other 4 deep"):
+        read_template(loops(5))

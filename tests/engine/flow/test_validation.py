@@ -1,6 +1,7 @@
 """Every problem of a flow is found at once, and nothing a flow names is run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -172,6 +173,29 @@ def test_what_only_stops_a_deployment_is_no_obstacle_to_an_import():
 @pytest.mark.parametrize("node_id", ["system", "Big", "1a", "_a", "a-b", "ä", "", "a" * 64, "a\n"])
 def test_a_node_id_is_a_short_word_that_nothing_else_is_called(node_id):
     assert "bad_id" in codes(flow([api_input(), template(node_id, "x")]))
+
+
+@pytest.mark.parametrize(("version", "known"), [(0, False), (1, True), (2, True), (3, False)])
+def test_a_node_of_an_earlier_version_of_its_type_is_known_and_one_of_a_later_is_not(version, known):
+    catalog = {**CATALOG, "text_template": replace(CATALOG["text_template"], version=2)}
+    document = flow([api_input(), {**template(), "type_version": version}], [("api_input", "text_template")])
+    found = problems(document, catalog)
+    assert [one.code for one in found] == ([] if known else ["unknown_type_version"])
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "message"),
+    [
+        ({"colour": "red"}, "unknown_key", "`colour` is not a setting of http_request."),
+        ({"method": "PUSH"}, "invalid_value", None),
+        ({"timeout": 5}, "unknown_key", "`timeout` is not a setting of http_request."),
+    ],
+)
+def test_a_setting_that_is_none_and_one_with_a_wrong_value_are_told_apart(config, code, message):
+    fetch = {"id": "http_request", "type": "http_request", "config": config, "inputs": {"url": "http://example.com"}}
+    (found,) = problems(flow([api_input(), fetch], [("api_input", "http_request")]), CATALOG)
+    assert (found.code, found.pointer) == (code, f"/config/{next(iter(config))}")
+    assert message is None or found.message == message
 
 
 def found_as(code):

@@ -84,6 +84,7 @@ async def test_each_side_gives_its_value(more, edges, result):
         assert (outcome.error, outcome.result) == (None, expected)
         taken = ("completed", "skipped") if word == "hi" else ("skipped", "completed")
         assert (notebook.step("y").status, notebook.step("n").status) == taken
+        assert notebook.step("n" if word == "hi" else "y").duration_ms == 0
 
 
 async def test_api_output_is_never_skipped_and_says_what_was():
@@ -111,6 +112,18 @@ async def test_a_condition_needs_all_or_any_of_its_rules(match, rules, port):
     assert outcome.result == {"v": 7}
     assert notebook.step("c").log == (f"Went on by {port}.",)
     assert notebook.step("y").status == ("completed" if port == "yes" else "skipped")
+
+
+@pytest.mark.parametrize(("policy", "value"), [({}, "first"), ({"on_error": "skip"}, "second")])
+async def test_a_condition_without_a_value_goes_on_with_what_the_first_node_before_it_gave(policy, value):
+    nodes = [
+        ("a", "work", {"x": "bad" if policy else "first"}, {}, policy),
+        ("b", "work", {"x": "second"}),
+        ("c", "condition", {"rules": [{"left": 1, "operator": "equals", "right": 1}]}),
+        ("o", "api_output", {"v": "{{ c.out }}"}),
+    ]
+    outcome, _ = await go(flow(nodes, "in>a in>b a>c b>c c.yes>o"), {})
+    assert (outcome.error, outcome.result) == (None, {"v": value})
 
 
 async def test_a_flow_whose_final_node_was_skipped_gives_null():

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.errors import FlowInvalid
 from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed
 from engine.nodes import CATALOG
@@ -11,6 +12,7 @@ from engine.run.plan import compile_plan
 from engine.run.runner import RunOptions, run_flow
 from engine.run.steps import StepKey
 from tests.engine.run.arrange import NoServices, Notebook, node_type
+from tests.logical_time import LogicalClock
 
 
 def flow(nodes, edges):
@@ -149,6 +151,22 @@ async def test_a_passing_fault_is_tried_again_and_every_try_is_kept():
     assert [item.code for item in notebook.over[-1].tries] == ["http_status", "http_status", None]
 
 
+async def test_the_time_of_a_step_is_that_of_its_tries_and_of_the_pauses_between():
+    count = [0]
+
+    async def slow(config, inputs, context):
+        count[0] += 1
+        await asyncio.sleep(2)
+        if count[0] < 3:
+            raise NodeFailed("Not now.", code="http_status", passing=True, retry_after=30 * count[0])
+        return "done"
+
+    document = flow([{"id": "a", "type": "slow", "policy": {"retries": 2}}], [("api_input", "a")])
+    outcome, notebook = await go(document, catalog={**CATALOG, "slow": node_type("slow", slow)}, clock=LogicalClock())
+    assert outcome.result == {"output": "done"}
+    assert notebook.step("a").duration_ms == 2_000 + 30_000 + 2_000 + 60_000 + 2_000
+
+
 async def test_a_node_that_never_answers_ends_with_a_timeout():
     async def wait(config, inputs, context):
         await asyncio.sleep(60)
@@ -187,6 +205,31 @@ async def test_a_step_that_was_kept_is_not_run_again():
     outcome, notebook = await go(document, catalog=catalog, kept={StepKey("a"): "from before"})
     assert outcome.result == {"output": "from before"}
     assert [step.key.node_id for step in notebook.begun] == ["api_input"]
+
+
+WITHOUT_INPUT = {"id": "t", "type": "text_template"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "codes", "left_in_a_trial"),
+    [
+        ([], [], ["no_processing_node"], []),
+        ([SET, WITHOUT_INPUT], [("api_input", "set_fields"), ("api_input", "t")], ["input_missing", "several_final_nodes"], []),
+        ([{"id": "x", "type": "rocket"}, WITHOUT_INPUT], [("api_input", "x"), ("x", "t")], ["unknown_type", "input_missing"], ["unknown_type"]),
+        ([{**SET, "inputs": {"a": "{{ gone.out }}"}}], [("api_input", "set_fields")], ["bad_reference"], ["bad_reference"]),
+    ],
+)  # fmt: skip
+def test_a_trial_may_be_no_whole_flow_but_has_no_other_problem(nodes, edges, codes, left_in_a_trial):
+    document = flow(nodes, edges)
+    with pytest.raises(FlowInvalid) as refused:
+        compile_plan(document, CATALOG)
+    assert [problem.code for problem in refused.value.problems] == codes
+    if not left_in_a_trial:
+        assert set(compile_plan(document, CATALOG, trial=True).nodes) == {node.id for node in document.nodes}
+        return
+    with pytest.raises(FlowInvalid) as refused:
+        compile_plan(document, CATALOG, trial=True)
+    assert [problem.code for problem in refused.value.problems] == left_in_a_trial
 
 
 async def test_run_until_a_node_runs_only_what_it_needs():
