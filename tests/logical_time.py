@@ -106,6 +106,23 @@ class LogicalClock(MovedClock):
         return super().monotonic() if loop is None else loop.time()
 
 
+#: In September 2026.
+STILL_AT = Millis(1_790_000_000_000)
+
+
+@dataclass
+class StillClock:
+    """A clock that stands until a test moves it: for what holds to the millisecond."""
+
+    at: Millis = STILL_AT
+
+    def now(self) -> Millis:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / SECOND
+
+
 class Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
     """Where the loop waits for its next timer and for what comes from outside."""
 

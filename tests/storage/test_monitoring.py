@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import DAY, HOUR, MINUTE, Millis
+from engine.clock import DAY, HOUR, MINUTE
 from engine.ids import new_id
 from storage.database import Database, open_database
 from storage.models import ApiKey, Flow, Job, ModelCall, RefusalCount, Workspace
@@ -21,18 +21,9 @@ from storage.monitoring_counts import Cost, Took
 from storage.monitoring_curves import Curves, read_curves, read_mark
 from storage.monitoring_figures import Figures, read_figures
 from storage.monitoring_period import RANGES, Narrowing, Period
+from tests.logical_time import STILL_AT, StillClock
 
-NOW = Millis(1_790_000_000_000)
-
-
-@dataclass
-class Still:
-    """A clock that stands."""
-
-    at: Millis = NOW
-
-    def now(self) -> Millis:
-        return self.at
+NOW = STILL_AT
 
 
 @dataclass
@@ -40,7 +31,7 @@ class World:
     """A database with one workspace to put jobs into."""
 
     database: Database
-    clock: Still
+    clock: StillClock
     workspace_id: str
     made: int = field(default=0)
 
@@ -148,7 +139,7 @@ class World:
 
 @pytest.fixture
 def world(new_data: Path) -> Iterator[World]:
-    clock = Still()
+    clock = StillClock()
     database = open_database(new_data, clock=clock)
     yield World(database, clock, database.write_now(ensure_workspace, "free"))
     database.close()
