@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from engine.actions.jobs import submit
-from engine.clock import DAY, HOUR, MINUTE, MovedClock, next_month
+from engine.clock import DAY, HOUR, MINUTE, Millis, MovedClock, next_month
 from engine.errors import (
     ConcurrencyLimitExceeded,
     IdempotencyKeyReused,
@@ -24,14 +25,25 @@ from engine.errors import (
     Unauthorized,
 )
 from engine.ids import new_id
-from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.accept import (
+    Caller,
+    SubmitOptions,
+    find_live_flow,
+    forget_old_idempotency,
+    read_key_again,
+    read_version,
+)
+from engine.jobs.bell import BELL
 from engine.jobs.changes import claim, finish
 from engine.jobs.queue import JsonSerializer
 from storage.database import now
 from storage.job_changes import Holder
-from storage.models import ApiKey, Flow, FlowVersion, Job, Workspace
+from storage.jobs import KeyScope, read_value
+from storage.keys import read_caller
+from storage.models import ApiKey, ApiKeySecret, Flow, FlowVersion, Idempotency, Job, Workspace
 from storage.usage import read_usage, reconcile_usage
 from tests.engine.jobs.world import World, add_workspace, count_open, document_of, open_world
+from tests.logical_time import StillClock
 
 
 def add_key(world: World, **changes) -> Caller:
@@ -68,7 +80,7 @@ def test_an_accepted_job_is_queued_with_its_payload_event_and_message(world: Wor
     accepted = world.submit(flow_id, {"n": 5}, request_id="req_1", traceparent="00-1")
     job = world.job(accepted.job_id)
     assert (job.status, job.flow_version, job.environment, job.limit_ms) == ("queued", 1, "live", 1_800_000)
-    assert (job.request_id, job.steps_total) == ("req_1", 2)
+    assert (job.request_id, job.traceparent, job.steps_total) == ("req_1", "00-1", 2)
     assert (accepted.limits.concurrency, accepted.limits.active, accepted.limits.monthly, accepted.limits.used) == (
         4,
         1,
@@ -79,6 +91,65 @@ def test_an_accepted_job_is_queued_with_its_payload_event_and_message(world: Wor
         lambda session: session.connection().exec_driver_sql("select data from task").scalars().all()
     )
     assert JsonSerializer().deserialize(message).args == [job.id]
+
+
+class Told:
+    """A bell that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def wake(self) -> None:
+        self.heard.append("wake")
+
+    def cancel(self, job_id: str) -> None:
+        raise AssertionError("nothing was cancelled")
+
+    def changed(self, *job_ids: str) -> None:
+        self.heard += job_ids
+
+
+def test_workers_and_those_who_wait_hear_of_an_accepted_job(world: World) -> None:
+    bell = world.database.info[BELL] = Told()
+    job_id = world.submit(world.add_flow()).job_id
+    assert sorted(bell.heard) == [job_id, "wake"]
+
+
+def test_a_job_of_a_key_is_stored_with_it_and_seen_by_it(world: World) -> None:
+    flow_id = world.add_flow()
+    caller = add_key(world, environment="test", flow_ids=[flow_id])
+    job = world.job(submit_with(world, caller, flow_id).job_id)
+    assert (job.key_id, job.environment) == (caller.key_id, "test")
+    scope = replace(caller, environment="test", flow_ids=frozenset({flow_id})).scope
+    assert scope == KeyScope("test", frozenset({flow_id}))
+
+
+def test_a_job_begins_with_the_defaults_of_its_fields(world: World) -> None:
+    fields = [{"name": "n", "type": "integer"}, {"name": "word", "type": "string", "default": "hello"}]
+    job_id = world.submit(world.add_flow(document_of(fields=fields)), {"n": 1}).job_id
+    assert world.read(read_value, job_id, "payload") == {"n": 1, "word": "hello"}
+
+
+def test_a_node_that_stands_apart_is_no_step(world: World) -> None:
+    document = document_of(("echo", "set_fields", {"n": 1}), ("apart", "set_fields", {"n": 1}))
+    document = document.model_copy(update={"edges": document.edges[:1]})
+    assert world.job(world.submit(world.add_flow(document)).job_id).steps_total == 2
+
+
+@pytest.mark.parametrize(
+    ("flows", "asked", "url", "by_caller"),
+    [
+        (None, None, None, False),
+        ("https://a.example", None, "https://a.example", False),
+        (None, "https://b.example", "https://b.example", True),
+        ("https://a.example", "https://b.example", "https://b.example", True),
+    ],
+)
+def test_the_webhook_of_a_request_counts_before_that_of_its_flow(world: World, flows, asked, url, by_caller) -> None:
+    flow_id = world.add_flow(settings={"webhook_url": flows} if flows else {})
+    world.submit(flow_id, webhook_url=asked)
+    stored = world.read(lambda session: session.execute(select(Job.webhook_url, Job.webhook_by_caller)).one())
+    assert tuple(stored) == (url, by_caller)
 
 
 def test_the_plan_gives_four_slots_and_says_what_is_full(world: World) -> None:
@@ -166,6 +237,45 @@ def test_a_key_that_is_no_longer_valid_is_refused_whatever_was_cached(world: Wor
         submit_with(world, caller, flow_id)
 
 
+def test_only_the_secret_that_was_sent_counts_while_a_key_has_two(world: World) -> None:
+    flow_id = world.add_flow()
+    caller = add_key(world)
+
+    def add_secrets(session) -> None:
+        at = now(session)
+        for number, valid_until in enumerate((None, at - 1)):
+            secret = {"hash": f"hash_{number}", "key_id": caller.key_id, "prefix": "fp_live_ab", "last4": "abcd"}
+            session.add(ApiKeySecret(**secret, created_at=at, valid_until=valid_until))
+
+    world.write(add_secrets)
+    assert submit_with(world, replace(caller, key_hash="hash_0"), flow_id).status == "queued"
+    for gone in ("hash_1", "hash_of_nothing"):
+        with pytest.raises(Unauthorized):
+            submit_with(world, replace(caller, key_hash=gone), flow_id)
+
+
+def test_what_a_key_may_is_read_again_and_what_was_sent_stays(world: World) -> None:
+    known = add_key(world)
+    changed = {"label": "Store", "environment": "test", "flow_ids": ["flow_1"], "concurrency": 3, "monthly": 9}
+    world.write(lambda session: session.execute(update(ApiKey).values(**changed)))
+    plan = world.read(read_caller, world.workspace_id, known.key_id)
+    assert plan.requests is not None
+    assert world.read(read_key_again, known) == Caller(
+        world.workspace_id,
+        known.key_id,
+        "test",
+        label="Store",
+        prefix="fp_live_ab",
+        flow_ids=frozenset({"flow_1"}),
+        concurrency=3,
+        monthly=9,
+        requests=plan.requests,
+    )
+    secret = {"hash": "hash_1", "key_id": known.key_id, "prefix": "fp_live_ab", "last4": "abcd"}
+    world.write(lambda session: session.add(ApiKeySecret(**secret, created_at=1)))
+    assert world.read(read_key_again, replace(known, key_hash="hash_1")).key_hash == "hash_1"
+
+
 def test_unknown_foreign_and_switched_off_flows_are_refused(world: World) -> None:
     foreign = world.add_flow(workspace_id=world.write(add_workspace))
     for flow_id in (foreign, "flow_unknown"):
@@ -181,6 +291,65 @@ def test_a_key_for_some_flows_may_not_call_others(world: World) -> None:
     assert submit_with(world, caller, mine).status == "queued"
     with pytest.raises(NotAllowed):
         submit_with(world, caller, other)
+    with pytest.raises(NotAllowed):
+        world.read(find_live_flow, replace(caller, flow_ids=frozenset({mine})), other)
+    foreign = world.add_flow(workspace_id=world.write(add_workspace))
+    for flow_id in (foreign, "flow_unknown"):
+        with pytest.raises(NotFound):
+            submit_with(world, caller, flow_id)
+
+
+def add_versions(world: World, flow_id: str, numbers: Iterable[int], **changes) -> None:
+    """Deployed versions with one field each, `f` and its number."""
+
+    def add(session) -> None:
+        rows = [
+            {
+                "flow_id": flow_id,
+                "number": number,
+                "document": document_of(fields=[{"name": f"f{number}", "type": "string"}]).dumps(),
+                "title": "",
+                "note": "",
+                "created_at": 1,
+                "created_by": "",
+                "first_deployed_at": 1,
+                **changes,
+            }
+            for number in numbers
+        ]
+        session.execute(insert(FlowVersion), rows)
+
+    world.write(add)
+
+
+def test_a_version_of_another_flow_is_none_of_this_one(world: World) -> None:
+    flow_id, other = world.add_flow(), world.add_flow()
+    add_versions(world, other, [2])
+    with pytest.raises(NotFound):
+        world.submit(flow_id, version=2)
+    with pytest.raises(NotFound):
+        world.read(read_version, flow_id, 2)
+    add_versions(world, flow_id, [2], document=document_of(fields=[{"name": "mine", "type": "string"}]).dumps())
+    assert [[field["name"] for field in world.read(read_version, one, 2).fields] for one in (flow_id, other)] == [
+        ["mine"],
+        ["f2"],
+    ]
+
+
+def test_what_was_read_of_the_newest_512_versions_is_not_read_again(world: World) -> None:
+    flow_id = world.add_flow()
+    add_versions(world, flow_id, range(2, 515))
+
+    def read_all(session) -> None:
+        for number in range(2, 515):
+            read_version(session, flow_id, number)
+
+    world.read(read_all)
+    world.write(lambda session: session.execute(delete(FlowVersion).where(FlowVersion.flow_id == flow_id)))
+    for number in (3, 514):
+        assert [field["name"] for field in world.read(read_version, flow_id, number).fields] == [f"f{number}"]
+    with pytest.raises(NotFound):
+        world.read(read_version, flow_id, 2)
 
 
 def test_the_live_version_counts_from_the_next_request_and_old_ones_by_request(world: World) -> None:
@@ -217,6 +386,9 @@ def test_a_wrong_payload_is_told_before_any_limit(world: World) -> None:
     with pytest.raises(PayloadInvalid) as refused:
         world.submit(flow_id, {"n": "5", "x": 1})
     assert {error.pointer for error in refused.value.errors} == {"/n", "/x"}
+    assert "2 fields are wrong" in str(refused.value)
+    with pytest.raises(PayloadInvalid, match="1 field is wrong"):
+        world.submit(flow_id, {"n": "5"})
 
 
 @pytest.mark.parametrize(
@@ -227,6 +399,13 @@ def test_a_wrong_payload_is_told_before_any_limit(world: World) -> None:
         ({"limit_seconds": 30}, 60, 30_000),
         ({"limit_seconds": 1}, None, 10_000),
         ({"limit_seconds": 10**9}, None, 86_400_000),
+        ({"limit_seconds": 60.5}, None, 60_500),
+        ({"limit_seconds": True}, None, 1_800_000),
+        ({"limit_seconds": "60"}, None, 1_800_000),
+        ({"limit_seconds": None}, None, 1_800_000),
+        ({}, 0, 1),
+        ({}, 0.0004, 1),
+        ({}, 12.3456, 12_346),
     ],
 )
 def test_the_time_limit_is_the_flows_or_lower(world: World, settings, cancel_after, limit: int) -> None:
@@ -250,6 +429,67 @@ def test_the_same_idempotency_key_gives_the_same_job_and_uses_nothing(new_data: 
     assert not other.replayed
     clock.offset += DAY
     assert not world.submit(flow_id, {"n": 2}, idempotency_key="a").replayed
+    world.database.close()
+
+
+def test_an_idempotency_key_counts_for_one_workspace_one_route_and_one_body(world: World) -> None:
+    flow_id, other = (world.add_flow(document_of(fields=[{"name": "a"}, {"name": "b"}])) for _ in range(2))
+    body = {"a": "1", "b": "2"}
+
+    def replayed(flow_id: str = flow_id, payload=body, *, key: str = "k", route: str = "") -> bool:
+        return world.submit(flow_id, payload, idempotency_key=key, route=route).replayed
+
+    world.write(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
+    assert [replayed(), replayed()] == [False, True]
+    assert replayed(payload=dict(reversed(body.items()))), "the same body, written in another order"
+    assert not replayed(other)
+    assert not replayed(route="/flows/execute-and-wait")
+    assert not replayed(key="k2")
+    elsewhere = world.write(add_workspace)
+    caller = replace(world.caller, workspace_id=elsewhere)
+    route = f"/flows/execute/{flow_id}"
+    theirs = world.add_flow(workspace_id=elsewhere)
+    assert not submit_with(world, caller, theirs, idempotency_key="k", route=route).replayed
+
+
+def test_a_replay_tells_what_the_key_has_left_now_and_needs_that_it_may_still_call_the_flow(world: World) -> None:
+    flow_id = world.add_flow()
+    caller = add_key(world, concurrency=1, monthly=2)
+    first = submit_with(world, caller, flow_id, idempotency_key="k")
+    again = submit_with(world, caller, flow_id, idempotency_key="k")
+    assert (again.job_id, again.replayed) == (first.job_id, True)
+    assert (again.limits.concurrency, again.limits.active, again.limits.monthly, again.limits.used) == (1, 1, 2, 1)
+    world.write(lambda session: session.execute(update(ApiKey).values(flow_ids=["flow_other"])))
+    with pytest.raises(NotAllowed):
+        submit_with(world, caller, flow_id, idempotency_key="k")
+
+
+def test_an_idempotency_key_counts_for_24_hours_to_the_millisecond(new_data: Path) -> None:
+    clock = StillClock()
+    begun = clock.at
+    world = open_world(new_data, clock=clock)
+    flow_id = world.add_flow()
+
+    def replayed(after: int) -> bool:
+        clock.at = Millis(begun + after)
+        return world.submit(flow_id, {"n": 1}, idempotency_key="k").replayed
+
+    assert [replayed(0), replayed(DAY - 1), replayed(DAY), replayed(2 * DAY - 1)] == [False, True, False, True]
+    world.database.close()
+
+
+def test_rows_of_idempotency_keys_go_when_they_count_no_more(new_data: Path) -> None:
+    clock = StillClock()
+    begun = clock.at
+    world = open_world(new_data, clock=clock)
+    flow_id = world.add_flow()
+    for after in (0, HOUR):
+        clock.at = Millis(begun + after)
+        world.submit(flow_id, idempotency_key=f"key {after}")
+    for after, left in ((DAY, 2), (DAY + 1, 1), (DAY + HOUR + 1, 0)):
+        clock.at = Millis(begun + after)
+        world.write(forget_old_idempotency)
+        assert world.read(lambda session: session.scalar(select(func.count()).select_from(Idempotency))) == left
     world.database.close()
 
 
