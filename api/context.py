@@ -19,9 +19,10 @@ from api.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.sent_fields import SentFieldRecorder
 from engine.errors import ShuttingDown, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
-from engine.jobs.hub import Hub, wait_until_ended
+from engine.jobs.hub import Hub, Look, wait_until_ended
 from engine.settings import Settings
 from storage.database import Database
+from storage.jobs import find_status
 
 T = TypeVar("T")
 
@@ -79,13 +80,13 @@ class Context:
         """The same caller with the key as it is now, for a call that has waited. Raises Unauthorized."""
         return self.database.look_up(read_key_again, caller)
 
-    async def until_ended(self, caller: Caller, job_id: str, seconds: float) -> Caller:
+    async def until_ended(self, caller: Caller, job_id: str, seconds: float, look: Look = find_status) -> Caller:
         """Waits until the job has ended, the time is over or the server stops; the handler reads the job again.
 
-        The key is looked up at each wake-up: the answer is the caller as it is at the end. Raises Unauthorized.
+        With `find_batch_status` as `look` it waits for a batch. The key is looked up at each wake-up: the answer is the caller as it is at the end. Raises Unauthorized.
         """
         waiting = wait_until_ended(
-            self.database, self.hub, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller)
+            self.database, self.hub, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller), look
         )
         await self.unless_stopping(waiting)
         return self.caller_now(caller)

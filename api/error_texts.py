@@ -48,6 +48,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The job has ended; a job that has ended never changes.",
         "Read the job: it has its result or its error.",
     ),
+    "batch_not_cancellable": (
+        "All items of the batch have ended; none of them changes any more.",
+        "Read the batch's results: each item has its result or its error.",
+    ),
     "job_expired": (
         "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",
         "Fetch results soon after the job ends, and store what you need.",
@@ -58,7 +62,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "unsupported_media_type": ("These routes take JSON only.", "Send the header `Content-Type: application/json`."),
     "idempotency_key_reused": (
-        "This Idempotency-Key was used with another body in the last 24 hours.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     "concurrency_limit_exceeded": (

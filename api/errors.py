@@ -85,6 +85,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     NotAcceptable,
     errors.IdempotencyInProgress,
     errors.JobNotCancellable,
+    errors.BatchNotCancellable,
     errors.Expired,
     errors.TooLarge,
     UnsupportedMediaType,

@@ -16,6 +16,7 @@ from api.routes import BASE, RawRoute, refusals
 from engine.clock import to_rfc3339
 from engine.errors import NotFound, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
+from engine.jobs.published import place_in_batch
 from storage.events import EventRow, list_events
 from storage.jobs import JobRow, get_job
 
@@ -83,7 +84,7 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
                 return  # the key was revoked, has expired or may not see this job any more; or the job is gone
             for row in rows:
                 after = row.seq
-                yield event_text(job_id, row)
+                yield event_text(job, row)
                 if row.name in _LAST:
                     return
             if len(rows) == _PAGE:
@@ -102,7 +103,7 @@ def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple
     return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
 
 
-def event_text(job_id: str, row: EventRow) -> bytes:
+def event_text(job: JobRow, row: EventRow) -> bytes:
     """One event as it goes over the wire."""
-    data = {"job_id": job_id, "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
+    data = {"job_id": job.id, **place_in_batch(job), "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
     return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"

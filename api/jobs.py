@@ -151,5 +151,7 @@ def _read_page(session: Session, caller: Caller, filters: JobFilters, limit: int
         rows.append((job, row))
     texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
     data = [with_result(row, texts.get(job.id, b"null")) for job, row in rows]
-    next_cursor = page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0])
+    next_cursor = (
+        page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
+    )
     return b'{"data":[' + b",".join(data) + b'],"next_cursor":' + dump(next_cursor) + b"}"

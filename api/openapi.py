@@ -100,7 +100,16 @@ def slug_of(title: str, fallback: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
 
 
-_OF_A_FLOW = {"run_flow", "run_flow_batch", "get_job", "cancel_job", "stream_job_events", "get_batch"}
+_OF_A_FLOW = {
+    "run_flow",
+    "run_flow_batch",
+    "get_job",
+    "cancel_job",
+    "stream_job_events",
+    "get_batch",
+    "get_batch_results",
+    "cancel_batch",
+}
 
 
 def _mend(operation: dict[str, Any]) -> None:

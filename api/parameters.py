@@ -15,6 +15,7 @@ from starlette.requests import Request
 from api.errors import NotAcceptable
 from engine.clock import Millis
 from engine.errors import ParameterInvalid
+from engine.jobs.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60
 MAX_HEADER_BYTES = 16 * 1024
@@ -191,7 +192,7 @@ Wait = Annotated[
     int | None,
     _as(type="integer", minimum=0, examples=[30]),
     Query(
-        description=f"Seconds to wait for the end of the job; more than {MAX_WAIT_SECONDS} counts as {MAX_WAIT_SECONDS}."
+        description=f"Seconds to wait for the end of the job or batch; more than {MAX_WAIT_SECONDS} counts as {MAX_WAIT_SECONDS}."
     ),
 ]
 Prefer = Annotated[
@@ -268,6 +269,11 @@ Limit = Annotated[
     Query(description="How many."),
 ]
 Cursor = Annotated[str | None, _as(type="string"), Query(description="`next_cursor` of the page before.")]
+AfterItem = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, maximum=MAX_ITEMS - 1),
+    Query(alias="after", description="Begin after the item with this `item_index`."),
+]
 
 
 async def waiting(wait: Wait = None, prefer: Prefer = None) -> None:

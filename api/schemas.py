@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
+BatchStatus = Literal["queued", "processing", "completed"]
 Environment = Literal["live", "test", "dev"]
 
 
@@ -32,7 +33,7 @@ class JobAccepted(Published):
     """A job was stored and will run."""
 
     job_id: str = Field(description="Ask for it at `url`.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
-    status: Status = Field(description="`queued`; later read it from the job.")
+    status: Status = Field(description="`queued`; for a repeated request with the same Idempotency-Key as it is now.")
     flow_id: str
     created_at: AwareDatetime
     url: str = Field(description="Path of the job.", examples=["/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"])
@@ -74,6 +75,8 @@ class Job(Published):
     flow_id: str
     flow_version: int | None = Field(description="The version it runs.")
     environment: Environment = Field(description="The environment of the key it was sent with.")
+    batch_id: str | None = Field(description="The batch it is an item of; null for a single job.")
+    item_index: int | None = Field(description="Its place in the batch, from 0; null for a single job.")
     result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
     error: JobError | None = Field(description="Set when `status` is `failed`.")
     execution_time_seconds: float | None = Field(description="From start to end; null while it has not ended.")
@@ -102,23 +105,47 @@ class BatchAccepted(Published):
     """All items were stored and will run."""
 
     batch_id: str
-    status: Literal["queued"]
+    status: BatchStatus = Field(
+        description="`queued`; for a repeated request with the same Idempotency-Key as it is now."
+    )
     total: int
     job_ids: list[str] = Field(description="One per item, in the order of the items.")
 
 
-class Batch(Published):
-    """How the jobs of a batch stand."""
+class BatchSummary(Published):
+    """How the items of a batch stand."""
 
     batch_id: str
-    total: int
+    status: BatchStatus = Field(
+        description="`queued` until an item begins, `completed` when all have ended, in whatever way."
+    )
+    flow_id: str
+    environment: Environment = Field(description="The environment of the key it was sent with.")
+    total: int = Field(description="How many items it has.")
     queued: int
     processing: int
     completed: int
     failed: int
     cancelled: int
-    next_cursor: str | None
-    job_ids: list[str] = Field(description="A page of the job ids, in a stable order.")
+    created_at: AwareDatetime
+    completed_at: AwareDatetime | None = Field(description="When its last item ended.")
+    cancel_requested_at: AwareDatetime | None = Field(
+        description="Set from a cancel of the batch until its last item ends."
+    )
+
+
+class Batch(BatchSummary):
+    """How the items of a batch stand, with a page of their jobs."""
+
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page of ids; null on the last one.")
+    job_ids: list[str] = Field(description="A page of the job ids, in the order of the items.")
+
+
+class BatchList(Published):
+    """A page of batches, newest first."""
+
+    data: list[BatchSummary]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
 
 
 class FlowSummary(Published):

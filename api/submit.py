@@ -108,7 +108,7 @@ when it ends in time.
     status_code=202,
     response_model=schemas.BatchAccepted,
     response_description="All items were stored and will run",
-    responses={202: _TOLD | _links("batch_id", "get_batch"), **_REFUSALS},
+    responses={202: _TOLD | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit."""
@@ -130,7 +130,7 @@ async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     }
     view = {
         "batch_id": accepted.batch_id,
-        "status": "queued",
+        "status": accepted.status,
         "total": accepted.total,
         "job_ids": accepted.job_ids,
     }

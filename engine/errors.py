@@ -13,6 +13,7 @@ Refusal
 ├── Conflict                    true a moment ago, not any more
 │   ├── VersionConflict         somebody saved a newer version meanwhile
 │   ├── JobNotCancellable       the job has ended
+│   ├── BatchNotCancellable     all of its items have ended
 │   ├── IdempotencyInProgress
 │   └── IdempotencyKeyReused
 ├── LimitReached                something is full; it says what, and when to come back
@@ -165,6 +166,12 @@ class JobNotCancellable(Conflict):
     code = "job_not_cancellable"
 
 
+class BatchNotCancellable(Conflict):
+    """The batch has ended and cannot be cancelled."""
+
+    code = "batch_not_cancellable"
+
+
 class IdempotencyInProgress(Conflict):
     """A request with this Idempotency-Key is still being accepted."""
 
@@ -173,7 +180,7 @@ class IdempotencyInProgress(Conflict):
 
 
 class IdempotencyKeyReused(Conflict):
-    """This Idempotency-Key was used with another body."""
+    """This Idempotency-Key was used with another request."""
 
     code = "idempotency_key_reused"
     remedy = "Use a new key for a new request."

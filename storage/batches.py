@@ -1,20 +1,21 @@
-"""Batches: how many of their jobs stand where, the job ids by cursor, and the items that still wait for a slot."""
+"""Batches: how many of their jobs stand where, their items in order, and those that still wait for a slot."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Literal, cast
 
-from sqlalchemy import Table, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
-from storage.jobs import JobRow, KeyScope, as_job, select_jobs
+from storage.jobs import JobRow, Json, KeyScope, as_job, cursor_after, read_cursor, select_jobs
 from storage.models import Batch, Job
 from storage.statements import Statement
 
@@ -29,50 +30,137 @@ _HAS_WAITING = Statement(
 )
 
 
+BatchStatus = Literal["queued", "processing", "completed"]
+
+
 @dataclass(frozen=True)
 class BatchRow:
-    """A batch; `counts` is status -> number of jobs, `job_ids` one page of them by id."""
+    """A batch that a call made. Times in milliseconds since 1970; `counts` is status -> number of jobs, without zeros."""
 
     id: str
+    workspace_id: str
+    flow_id: str
+    environment: str
     total: int
+    created_at: int
+    #: When its last item ended, however its items ended.
+    completed_at: int | None
+    cancel_requested_at: int | None
     counts: dict[str, int]
-    job_ids: tuple[str, ...]
+
+    @property
+    def ended(self) -> bool:
+        """True when no item of it will change any more."""
+        return self.completed_at is not None
+
+    @property
+    def status(self) -> BatchStatus:
+        """`queued` until an item begins, `completed` when all have ended."""
+        if self.ended:
+            return "completed"
+        begun = any(self.counts.get(status) for status in ("processing", "completed", "failed"))
+        return "processing" if begun else "queued"
+
+
+@dataclass(frozen=True)
+class BatchPage:
+    """A part of a list, newest first. `next_cursor` is None on the last page."""
+
+    batches: tuple[BatchRow, ...]
     next_cursor: str | None
 
 
-def get_batch(
-    session: Session, workspace_id: str, scope: KeyScope, batch_id: str, limit: int, cursor: str | None
-) -> BatchRow:
-    """A batch of this workspace that the key sees. Raises NotFound, and ParameterInvalid for a cursor that is not ours."""
-    after = "" if cursor is None else _read_cursor(cursor)
-    found = select(Batch.total).where(
-        Batch.id == batch_id, Batch.workspace_id == workspace_id, Batch.environment == scope.environment
-    )
-    total = session.scalar(found if scope.flow_ids is None else found.where(Batch.flow_id.in_(scope.flow_ids)))
-    if total is None:
+@dataclass(frozen=True)
+class ItemRow:
+    """An item of a batch: its place from 0, and how its job stands."""
+
+    index: int
+    job_id: str
+    status: str
+    error: dict[str, Json] | None
+
+
+_COLUMNS: list[Any] = [getattr(Batch, name) for name in BatchRow.__dataclass_fields__ if name != "counts"]
+
+
+def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
+    """A batch that a call of this workspace made; with `scope` only one that this key sees. Raises NotFound."""
+    found = _read_batches(session, Batch.id == batch_id, *_visible(workspace_id, scope))
+    if not found:
         raise NotFound(f"No batch has the id {batch_id!r}")
-    counts = session.execute(select(Job.status, func.count()).where(Job.batch_id == batch_id).group_by(Job.status))
-    ids = session.scalars(
-        select(Job.id).where(Job.batch_id == batch_id, Job.id > after).order_by(Job.id).limit(limit + 1)
-    ).all()
-    page = tuple(ids[:limit])
-    more = len(ids) > limit
-    return BatchRow(batch_id, total, {row[0]: row[1] for row in counts}, page, _make_cursor(page[-1]) if more else None)
+    return found[0]
 
 
-def add_batch(session: Session, batch_id: str, workspace_id: str, flow_id: str, environment: str, total: int) -> None:
-    """Adds a batch; its jobs are added one by one."""
-    session.execute(
-        insert(Batch),
-        {
-            "id": batch_id,
-            "workspace_id": workspace_id,
-            "flow_id": flow_id,
-            "environment": environment,
-            "total": total,
-            "created_at": now(session),
-        },
+def list_batches(session: Session, workspace_id: str, scope: KeyScope, limit: int, cursor: str | None) -> BatchPage:
+    """Those that the key sees, newest first, stable while batches arrive. Raises ParameterInvalid for a cursor that is not ours."""
+    conditions = _visible(workspace_id, scope)
+    if cursor is not None:
+        at, batch_id = read_cursor(cursor)
+        conditions.append(or_(Batch.created_at < at, and_(Batch.created_at == at, Batch.id < batch_id)))
+    found = _read_batches(session, *conditions, limit=limit + 1)
+    page = tuple(found[:limit])
+    more = len(found) > limit
+    return BatchPage(page, cursor_after(page[-1].created_at, page[-1].id) if more else None)
+
+
+_STATUS = Statement("select completed_at from batches where id = :id and workspace_id = :workspace_id")
+
+
+def find_batch_status(session: Session, workspace_id: str, batch_id: str) -> str | None:
+    """`completed` when all items have ended, else `processing`; None: no such batch. For those who wait and look often."""
+    row = _STATUS.row(session, {"id": batch_id, "workspace_id": workspace_id})
+    if row is None:
+        return None
+    return "processing" if row[0] is None else "completed"
+
+
+def batch_job_ids(
+    session: Session, batch_id: str, limit: int, cursor: str | None
+) -> tuple[tuple[str, ...], str | None]:
+    """A page of the job ids in the order of the items, and its next cursor. The caller has read the batch of its workspace.
+
+    Raises ParameterInvalid for a cursor that is not ours.
+    """
+    after = -1 if cursor is None else _read_item_cursor(cursor)
+    items = list_items(session, batch_id, after, limit + 1)
+    page = items[:limit]
+    next_cursor = _item_cursor(page[-1].index) if len(items) > limit else None
+    return tuple(item.job_id for item in page), next_cursor
+
+
+def list_items(session: Session, batch_id: str, after: int, limit: int) -> list[ItemRow]:
+    """The items behind place `after`, in order. The caller has read the batch of its workspace."""
+    rows = session.execute(
+        select(Job.item_index, Job.id, Job.status, Job.error)
+        .where(Job.batch_id == batch_id, Job.item_index > after)
+        .order_by(Job.item_index)
+        .limit(limit)
     )
+    return [ItemRow(*row) for row in rows]
+
+
+_OPEN_ITEMS = Statement(
+    """
+    select id, status from jobs where batch_id = :id and (status = 'queued' or status = 'processing')
+     order by status desc, counted, item_index desc
+    """
+)
+
+
+def open_items(session: Session, batch_id: str) -> list[tuple[str, str]]:
+    """(job id, status) of the items that have not ended: those without a slot first, those at work last."""
+    return [(row[0], row[1]) for row in _OPEN_ITEMS.rows(session, {"id": batch_id})]
+
+
+def note_cancel_of_batch(session: Session, batch_id: str) -> None:
+    """The first request counts."""
+    at = func.coalesce(Batch.cancel_requested_at, now(session))
+    session.execute(update(Batch).where(Batch.id == batch_id).values(cancel_requested_at=at))
+
+
+def add_batch(session: Session, row: Mapping[str, Any]) -> None:
+    """Adds a batch; its jobs are added one by one."""
+    session.execute(insert(Batch), {"webhook_url": None, "webhook_by_caller": False, **row, "created_at": now(session)})
 
 
 def has_waiting_items(session: Session, workspace_id: str) -> bool:
@@ -83,7 +171,7 @@ def has_waiting_items(session: Session, workspace_id: str) -> bool:
 def waiting_items(
     session: Session, workspace_id: str, without_keys: Collection[str], limit: int
 ) -> Sequence[tuple[str, str | None]]:
-    """(job id, key id) of batch items that hold no slot yet, the oldest first."""
+    """(job id, key id) of batch items that hold no slot yet: the oldest batch first, its items in order."""
     rows = session.execute(
         select(Job.id, Job.key_id)
         .where(
@@ -92,7 +180,7 @@ def waiting_items(
             Job.workspace_id == workspace_id,
             or_(Job.key_id.is_(None), Job.key_id.not_in(without_keys)),
         )
-        .order_by(Job.created_at, Job.id)
+        .order_by(Job.created_at, Job.item_index, Job.id)
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
@@ -156,15 +244,35 @@ def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[
     return [latest[row] for row in sorted(latest)]
 
 
-def _make_cursor(job_id: str) -> str:
-    return base64.urlsafe_b64encode(f"b:{job_id}".encode()).decode().rstrip("=")
+def _visible(workspace_id: str, scope: KeyScope | None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [Batch.workspace_id == workspace_id, Batch.environment != "playground"]
+    if scope is not None:
+        found.append(Batch.environment == scope.environment)
+        if scope.flow_ids is not None:
+            found.append(Batch.flow_id.in_(scope.flow_ids))
+    return found
 
 
-def _read_cursor(cursor: str) -> str:
+def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int = 1) -> list[BatchRow]:
+    newest_first = Batch.created_at.desc(), Batch.id.desc()
+    rows = session.execute(select(*_COLUMNS).where(*conditions).order_by(*newest_first).limit(limit)).all()
+    counts: dict[str, dict[str, int]] = {row.id: {} for row in rows}
+    counted = select(Job.batch_id, Job.status, func.count()).where(Job.batch_id.in_(counts))
+    for batch_id, status, number in session.execute(counted.group_by(Job.batch_id, Job.status)):
+        counts[batch_id][status] = number
+    return [BatchRow(**row._mapping, counts=counts[row.id]) for row in rows]
+
+
+def _item_cursor(index: int) -> str:
+    return base64.urlsafe_b64encode(f"i:{index}".encode()).decode().rstrip("=")
+
+
+def _read_item_cursor(cursor: str) -> int:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
         text = ""
-    if not text.startswith("b:") or not text.isprintable():
+    found = re.fullmatch(r"i:(\d{1,9})", text, re.ASCII)
+    if found is None:
         raise ParameterInvalid("`cursor` is not one that this batch gave. Leave it out to begin with the first.")
-    return text[2:]
+    return int(found[1])

@@ -67,22 +67,24 @@ class Ended:
     workspace_id: str
     flow_id: str
     environment: str
+    #: The batch whose last item it was.
+    batch_ended: str | None = None
 
 
 _INSERT = Statement(
     """
-    insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, counted, status,
+    insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, item_index, counted, status,
                       attempts, created_at, enqueued_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos,
                       input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, traceparent, webhook_url,
                       webhook_by_caller, run_options, value_bytes)
-    values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :counted, 'queued',
+    values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :item_index, :counted, 'queued',
             0, :at, :at, :limit_ms, :steps_total, 0, 0, 0,
             0, 0, 0, false, 1, :request_id, :traceparent, :webhook_url,
             :webhook_by_caller, :run_options, :value_bytes)
     """
 )
 _OPTIONAL = {
-    **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "traceparent", "webhook_url")),
+    **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "item_index", "traceparent", "webhook_url")),
     "webhook_by_caller": False,
 }
 #: The number of the event of a first claim: only `job.queued` came before it.
@@ -112,8 +114,17 @@ _END = Statement(
                                else :at end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
-    returning workspace_id, flow_id, key_id, counted, environment, webhook_url, webhook_by_caller, last_seq
+    returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq
     """  # noqa: S608 - our own words
+)
+# Only the transaction that ends the last item finds no open one, so a batch ends once.
+_END_BATCH = Statement(
+    """
+    update batches set completed_at = case when created_at > :at then created_at else :at end
+     where id = :id and completed_at is null and not exists (
+        select 1 from jobs where batch_id = :id and (status = 'queued' or status = 'processing'))
+    returning webhook_url, webhook_by_caller
+    """
 )
 #: Payloads up to so many bytes are handed over with the claim.
 _SMALL = 16_384
@@ -140,6 +151,7 @@ class _EndedRow(NamedTuple):
     workspace_id: str
     flow_id: str
     key_id: str | None
+    batch_id: str | None
     counted: bool
     environment: str
     webhook_url: str | None
@@ -200,7 +212,9 @@ def end_job(
     error: dict[str, Any] | None = None,
     result: tuple[str, int] | None = None,
 ) -> Ended | None:
-    """The one final write: status, result, slot, event and webhook. None: the job is not in that state any more.
+    """The one final write: status, result, slot, event and webhook, and the end of its batch when it was the last item.
+
+    None: the job is not in that state any more.
 
     `holder` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
     """
@@ -230,8 +244,11 @@ def end_job(
     data = {} if error is None else {"code": error["code"], "message": error["message"], "node_id": error["node_id"]}
     add_events(session, job_id, row.last_seq, [(f"job.{status}", at, data)])
     if row.webhook_url:
-        _add_webhook(session, job_id, status, row, at)
-    return Ended(job_id, row.workspace_id, row.flow_id, row.environment)
+        _add_webhook(session, row, row.webhook_url, f"job.{status}", at, job_id=job_id)
+    batch_ended = None
+    if row.batch_id and row.environment != "playground" and _end_batch(session, row.batch_id, row, at):
+        batch_ended = row.batch_id
+    return Ended(job_id, row.workspace_id, row.flow_id, row.environment, batch_ended)
 
 
 def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bool) -> bool:
@@ -348,7 +365,20 @@ def next_playground_job(session: Session, workspace_id: str) -> str | None:
     )
 
 
-def _add_webhook(session: Session, job_id: str, status: str, row: _EndedRow, at: int) -> None:
+def _end_batch(session: Session, batch_id: str, row: _EndedRow, at: int) -> bool:
+    """Marks a batch whose last item `row` was, and puts its webhook into the outbox."""
+    ended = _END_BATCH.row(session, {"id": batch_id, "at": at})
+    if ended is None:
+        return False
+    url, by_caller = ended
+    if url:
+        _add_webhook(session, row._replace(webhook_by_caller=by_caller), url, "batch.completed", at, batch_id=batch_id)
+    return True
+
+
+def _add_webhook(
+    session: Session, row: _EndedRow, url: str, event: str, at: int, *, job_id: str = "", batch_id: str | None = None
+) -> None:
     session.execute(
         insert(_WEBHOOKS),
         {
@@ -356,8 +386,9 @@ def _add_webhook(session: Session, job_id: str, status: str, row: _EndedRow, at:
             "workspace_id": row.workspace_id,
             "flow_id": row.flow_id,
             "job_id": job_id,
-            "url": row.webhook_url,
-            "event": f"job.{status}",
+            "batch_id": batch_id,
+            "url": url,
+            "event": event,
             "status": "waiting",
             "tries": 0,
             "next_at": at,

@@ -35,6 +35,8 @@ class JobRow:
     environment: str
     key_id: str | None
     batch_id: str | None
+    #: Its place in its batch, from 0; None: a single job, or a run of a batch in the Playground.
+    item_index: int | None
     counted: bool
     status: str
     attempts: int
@@ -181,12 +183,12 @@ def list_jobs(
     """Newest first, stable while jobs arrive. Raises ParameterInvalid for a cursor that is not ours."""
     statement = select_jobs().where(Job.workspace_id == workspace_id, *_narrowed(filters))
     if cursor is not None:
-        at, job_id = _read_cursor(cursor)
+        at, job_id = read_cursor(cursor)
         statement = statement.where(or_(Job.created_at < at, and_(Job.created_at == at, Job.id < job_id)))
     rows = session.execute(statement.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)).all()
     jobs = tuple(as_job(row) for row in rows[:limit])
     more = len(rows) > limit
-    return JobPage(jobs, cursor_after(jobs[-1]) if more and jobs else None)
+    return JobPage(jobs, cursor_after(jobs[-1].created_at, jobs[-1].id) if more and jobs else None)
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
@@ -259,16 +261,17 @@ def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
     return found
 
 
-def cursor_after(job: JobRow) -> str:
-    """The cursor of the page that begins after this job."""
-    return base64.urlsafe_b64encode(f"{job.created_at}:{job.id}".encode()).decode().rstrip("=")
+def cursor_after(created_at: int, row_id: str) -> str:
+    """The cursor of the page of a list, newest first, that begins after this row."""
+    return base64.urlsafe_b64encode(f"{created_at}:{row_id}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def read_cursor(cursor: str) -> tuple[int, str]:
+    """Time and id of the row that a page begins after. Raises ParameterInvalid for a cursor that is not ours."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        at, _, job_id = text.partition(":")
-        if not job_id:
+        at, _, row_id = text.partition(":")
+        if not row_id:
             raise ValueError("no id")
         number = int(at)
     except (ValueError, binascii.Error) as error:
@@ -277,4 +280,4 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
         ) from error
     if not 0 <= number < 1 << 53:
         raise ParameterInvalid("`cursor` is not one that a list gave. Leave it out to begin with the newest.")
-    return number, job_id
+    return number, row_id

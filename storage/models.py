@@ -251,6 +251,8 @@ class Job(Base):
     environment: Mapped[str]
     key_id: Mapped[str | None]
     batch_id: Mapped[str | None]
+    #: Its place among the items of its batch, from 0; rows of a Playground batch have none.
+    item_index: Mapped[int | None]
     #: True when it holds a slot of the plan (False: Playground, waiting batch item).
     counted: Mapped[bool]
     status: Mapped[str]
@@ -299,6 +301,7 @@ class Job(Base):
             "ix_jobs_waiting",
             "workspace_id",
             "created_at",
+            "item_index",
             "id",
             sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
             postgresql_where=text("status = 'queued' and batch_id is not null and not counted"),
@@ -321,6 +324,8 @@ class Job(Base):
         Index(
             "ix_jobs_batch",
             "batch_id",
+            "item_index",
+            "status",  # so that counting the jobs of a batch reads the index alone
             sqlite_where=text("batch_id is not null"),
             postgresql_where=text("batch_id is not null"),
         ),
@@ -409,7 +414,7 @@ class Event(Base):
 
 
 class Batch(Base):
-    """Jobs submitted together."""
+    """Jobs submitted together: by one call, or the runs of a batch in the Playground, of which only the upper columns count."""
 
     __tablename__ = "batches"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -418,6 +423,14 @@ class Batch(Base):
     environment: Mapped[str]
     total: Mapped[int]
     created_at: Mapped[int]
+    #: Who is told when all items have ended, and whether the call named it (else it is the flow's).
+    webhook_url: Mapped[str | None]
+    webhook_by_caller: Mapped[bool] = mapped_column(default=False)
+    #: When somebody first asked to cancel the whole batch.
+    cancel_requested_at: Mapped[int | None]
+    #: When its last item ended; the transaction of that end sets it.
+    completed_at: Mapped[int | None]
+    __table_args__ = (Index("ix_batches_workspace_created", "workspace_id", "created_at", "id"),)
 
 
 class Idempotency(Base):
@@ -425,7 +438,10 @@ class Idempotency(Base):
 
     __tablename__ = "idempotency"
     scope: Mapped[str] = mapped_column(primary_key=True)  # workspace + environment + route + key, hashed
+    #: Of the payload with the defaults of `flow_version` and the headers that count; without one, of the body alone as it came.
     fingerprint: Mapped[str]
+    #: The version that the request met. Rows of earlier releases have none.
+    flow_version: Mapped[int | None]
     status: Mapped[int]
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[int] = mapped_column(index=True)
@@ -476,13 +492,15 @@ class SentField(Base):
 
 
 class WebhookDelivery(Base):
-    """The outbox of job-end calls and the log of their tries."""
+    """The outbox of calls for ended jobs and batches, and the log of their tries."""
 
     __tablename__ = "webhook_deliveries"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str]
     flow_id: Mapped[str] = mapped_column(index=True)
+    #: The job it tells of; empty when it tells of a batch or is a test.
     job_id: Mapped[str]
+    batch_id: Mapped[str | None]
     url: Mapped[str]
     event: Mapped[str]
     status: Mapped[str]  # waiting, delivered, failed

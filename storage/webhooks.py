@@ -16,7 +16,7 @@ from storage.models import WebhookDelivery, WebhookSecret
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """A delivery. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try.
+    """A delivery, of a job or of a batch. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try.
 
     `by_caller`: a call named the address, not the flow.
     """
@@ -25,6 +25,7 @@ class DeliveryRow:
     workspace_id: str
     flow_id: str
     job_id: str
+    batch_id: str | None
     url: str
     event: str
     status: str  # waiting, delivered, failed

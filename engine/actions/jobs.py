@@ -27,13 +27,14 @@ from engine.jobs.accept import (
     steps_of,
 )
 from engine.jobs.bell import job_changed
-from engine.jobs.changes import cancel_job
+from engine.jobs.changes import cancel_batch, cancel_job
 from engine.jobs.limits import LimitsView
 from engine.jobs.prepare import trimmed
 from engine.jobs.queue import send
 from engine.jobs.values import encoded
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
+from storage.batches import BatchRow
 from storage.database import now
 from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
@@ -48,6 +49,7 @@ __all__ = [
     "RunOptions",
     "SubmitOptions",
     "cancel",
+    "cancel_all",
     "cancel_run",
     "run_in_playground",
     "submit",
@@ -92,6 +94,15 @@ def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:
     """
     caller = read_key_again(session, caller)
     return cancel_job(session, caller.workspace_id, job_id, caller.scope)
+
+
+def cancel_all(session: Session, caller: Caller, batch_id: str) -> BatchRow:
+    """The same for every item of a batch that has not ended.
+
+    Raises Unauthorized, NotFound also for a batch this key does not see, BatchNotCancellable.
+    """
+    caller = read_key_again(session, caller)
+    return cancel_batch(session, caller.workspace_id, batch_id, caller.scope)
 
 
 def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:

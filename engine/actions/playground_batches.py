@@ -38,7 +38,16 @@ def begin_playground_batch(
     compile_plan(document, CATALOG, trial=True)
     document = with_called_flows(session, principal, flow.id, document, document)
     batch_id = new_id("batch")
-    add_batch(session, batch_id, principal.workspace_id, flow.id, PLAYGROUND, total)
+    add_batch(
+        session,
+        {
+            "id": batch_id,
+            "workspace_id": principal.workspace_id,
+            "flow_id": flow.id,
+            "environment": PLAYGROUND,
+            "total": total,
+        },
+    )
     return PlaygroundBatch(batch_id, FlowId(flow.id), add_snapshot(session, flow.id, document), document, total)
 
 

@@ -63,7 +63,7 @@ def send_again(session: Session, principal: Principal, delivery_id: str) -> None
     if delivery.status == "waiting" and delivery.next_at is not None and delivery.next_at <= now(session):
         raise Conflict("It is being sent", remedy="Wait a moment: the list shows what comes of it.")
     delivery.status, delivery.tries, delivery.next_at = "waiting", 0, now(session)
-    add_entry(session, principal, "send webhook again", delivery.id, delivery.job_id)
+    add_entry(session, principal, "send webhook again", delivery.id, delivery.job_id or delivery.batch_id or "")
 
 
 def _check(url: str) -> None:

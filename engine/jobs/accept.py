@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import DAY, SECOND
 from engine.errors import (
+    FieldError,
     IdempotencyKeyReused,
     NotAllowed,
     NotDeployed,
@@ -36,7 +37,7 @@ from engine.jobs.values import encoded
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow
 from storage.job_changes import insert_job
-from storage.jobs import KeyScope
+from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
 from storage.models import FlowVersion, Idempotency
 from storage.usage import Caps
@@ -85,7 +86,7 @@ class SubmitOptions:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that is stored and will run. `replayed`: it was accepted earlier under the same Idempotency-Key."""
+    """A job that is stored and will run. `replayed`: it was accepted earlier under the same Idempotency-Key; `status` is that of now."""
 
     job_id: JobId
     status: str
@@ -111,15 +112,15 @@ def accept(
     """
     caller = read_key_again(session, caller)
     check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of a job of this flow
-    scope, fingerprint = "", ""
+    scope = ""
     if options.idempotency_key is not None:
         scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
-        fingerprint = fingerprint_of(payload)
-        earlier = find_earlier(session, scope, fingerprint)
+        earlier = find_earlier(session, scope, flow_id, payload, options, check_payload)
         if earlier is not None:
             key_caps = Caps(caller.concurrency, caller.monthly)
             limits = limits_now(session, caller.workspace_id, caller.key_id, key_caps)
-            return Accepted(**earlier, replayed=True, limits=limits)
+            status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
+            return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
@@ -159,7 +160,7 @@ def accept(
     job_changed(session, job_id)
     accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
     if scope:
-        remember(session, scope, fingerprint, accepted)
+        remember(session, scope, fingerprint_of(clean, options), number, accepted)
     return Accepted(**accepted, replayed=False, limits=limits)
 
 
@@ -278,34 +279,70 @@ def idempotency_scope(caller: Caller, route: str, key: str) -> str:
     return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
 
 
-def fingerprint_of(payload: Mapping[str, Any]) -> str:
-    """Equal for equal bodies, whatever the order of their keys."""
-    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+#: Gives a body the defaults of a version's fields, or says what is wrong with it.
+WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
 
 
-def find_earlier(session: Session, scope: str, fingerprint: str) -> dict[str, Any] | None:
-    """What was answered under this key within 24 hours, or None. Raises IdempotencyKeyReused."""
+def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
+    """Equal for equal bodies, whatever the order of their keys, that ask for the same; without `options` of the body alone."""
+    asked = None if options is None else [options.version, options.cancel_after_seconds, options.webhook_url]
+    said = body if options is None else [_comparable(body), asked]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _comparable(value: Any) -> Any:
+    """The same for numbers that are equal: `1.0` is `1`."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {name: _comparable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_comparable(inner) for inner in value]
+    return value
+
+
+def find_earlier(
+    session: Session,
+    scope: str,
+    flow_id: str,
+    body: Mapping[str, Any],
+    options: SubmitOptions,
+    with_defaults: WithDefaults,
+) -> dict[str, Any] | None:
+    """What was answered under this key within 24 hours, or None. Raises IdempotencyKeyReused.
+
+    A request is the same when it says the same, with the defaults of the version that the first one met: what is live now does
+    not count.
+    """
     row = session.execute(
-        select(Idempotency.fingerprint, Idempotency.body, Idempotency.created_at).where(Idempotency.scope == scope)
+        select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
+            Idempotency.scope == scope
+        )
     ).one_or_none()
     if row is None:
         return None
     if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
         session.execute(delete(Idempotency).where(Idempotency.scope == scope))
         return None
-    if row.fingerprint != fingerprint:
+    if row.flow_version is None:  # an earlier release compared bodies as they came
+        same = row.fingerprint == fingerprint_of(body, None)
+    else:
+        clean, errors = with_defaults(read_version(session, flow_id, row.flow_version).fields, body)
+        same = not errors and row.fingerprint == fingerprint_of(clean, options)
+    if not same:
         raise IdempotencyKeyReused
     return json.loads(row.body)
 
 
-def remember(session: Session, scope: str, fingerprint: str, accepted: Mapping[str, Any]) -> None:
+def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:
     """Keeps what was answered, in the job's own transaction."""
     session.execute(
         insert(Idempotency),
         {
             "scope": scope,
             "fingerprint": fingerprint,
+            "flow_version": flow_version,
             "status": 202,
             "body": json.dumps(accepted),
             "created_at": accepted["created_at"],

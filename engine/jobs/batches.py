@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.clock import next_month
-from engine.errors import FieldError, MonthlyQuotaExceeded, PayloadInvalid
+from engine.errors import FieldError, MonthlyQuotaExceeded, NotFound, PayloadInvalid
 from engine.flow.contract import check_payload
 from engine.ids import new_id
 from engine.jobs.accept import (
@@ -30,7 +30,7 @@ from engine.jobs.accept import (
 from engine.jobs.limits import WHERE_TO_RAISE, WHERE_TO_RAISE_KEY, LimitsView, limits_now
 from engine.jobs.values import encoded
 from engine.jobs.waiting import admit_waiting
-from storage.batches import add_batch
+from storage.batches import BatchStatus, add_batch, get_batch
 from storage.database import now
 from storage.job_changes import insert_job
 from storage.usage import Caps, count_requests, read_usage
@@ -42,9 +42,10 @@ _TYPE_WORDS = {str: "a string", bool: "true or false", list: "a list", type(None
 
 @dataclass(frozen=True)
 class AcceptedBatch:
-    """A batch that is stored and will run; `job_ids` in the order of its items."""
+    """A batch that is stored and will run; `job_ids` in the order of its items. `replayed`: as in `Accepted`."""
 
     batch_id: str
+    status: BatchStatus
     total: int
     job_ids: tuple[str, ...]
     replayed: bool
@@ -60,28 +61,36 @@ def accept_batch(
     caller = read_key_again(session, caller)
     check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of jobs of this flow
     caps = Caps(caller.concurrency, caller.monthly)
-    scope, fingerprint = "", ""
+    scope = ""
     if options.idempotency_key is not None:
         scope = idempotency_scope(caller, options.route, options.idempotency_key)
-        fingerprint = fingerprint_of(body)
-        earlier = find_earlier(session, scope, fingerprint)
+        earlier = find_earlier(session, scope, flow_id, body, options, _check_items)
         if earlier is not None:
             limits = limits_now(session, caller.workspace_id, caller.key_id, caps)
-            ids = tuple(earlier["job_ids"])
-            return AcceptedBatch(earlier["batch_id"], len(ids), ids, replayed=True, limits=limits)
+            batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
+            status = _status_now(session, caller.workspace_id, batch_id)
+            return AcceptedBatch(batch_id, status, len(ids), ids, replayed=True, limits=limits)
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
-    payloads = _check_items(version.fields, body)
+    payloads, errors = _check_items(version.fields, body)
+    if errors:
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
     _count(session, caller, caps, len(payloads))
     batch_id = new_id("batch")
-    add_batch(session, batch_id, caller.workspace_id, flow.id, caller.environment, len(payloads))
     job_ids = tuple(new_id("job") for _ in payloads)
-    row = {
+    shared = {
         "workspace_id": caller.workspace_id,
         "flow_id": flow.id,
-        "flow_version": number,
         "environment": caller.environment,
+        "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+        "webhook_by_caller": options.webhook_url is not None,
+    }
+    add_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
+    row = {
+        **shared,
+        "flow_version": number,
         "key_id": caller.key_id,
         "batch_id": batch_id,
         "counted": False,
@@ -89,20 +98,29 @@ def accept_batch(
         "steps_total": version.steps,
         "request_id": options.request_id,
         "traceparent": options.traceparent,
-        "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
-        "webhook_by_caller": options.webhook_url is not None,
     }
-    for job_id, payload in zip(job_ids, payloads, strict=True):
-        insert_job(session, {**row, "id": job_id}, encoded(payload))
+    for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
+        insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))
     admit_waiting(session, caller.workspace_id)
     if scope:
         kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": now(session)}
-        remember(session, scope, fingerprint, kept)
+        remember(session, scope, fingerprint_of(payloads, options), number, kept)
     limits = limits_now(session, caller.workspace_id, caller.key_id, caps)
-    return AcceptedBatch(batch_id, len(job_ids), job_ids, replayed=False, limits=limits)
+    return AcceptedBatch(batch_id, "queued", len(job_ids), job_ids, replayed=False, limits=limits)
 
 
-def _check_items(fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStatus:
+    try:
+        return get_batch(session, workspace_id, batch_id).status
+    except NotFound:
+        return "completed"  # only a batch that has ended is ever removed
+
+
+def _check_items(
+    fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[FieldError]]:
+    """The items with defaults applied, and every wrong field at once with its pointer."""
+    clean: list[dict[str, Any]] = []
     errors = [FieldError(f"/{name}", "unknown_field", "a batch has only `items`") for name in body if name != "items"]
     items = body.get("items")
     if "items" not in body:
@@ -114,8 +132,7 @@ def _check_items(fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]) -
     elif len(items) > MAX_ITEMS:
         errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS} items, has {len(items)}"))
     if errors:
-        raise _wrong(errors)
-    clean: list[dict[str, Any]] = []
+        return clean, errors
     for position, item in enumerate(items or ()):
         at = f"/items/{position}"
         if not isinstance(item, dict):
@@ -124,9 +141,7 @@ def _check_items(fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]) -
         payload, found = check_payload(fields, item)
         errors += [FieldError(at + error.pointer, error.code, error.detail, error.sent) for error in found]
         clean.append(payload)
-    if errors:
-        raise _wrong(errors)
-    return clean
+    return clean, errors
 
 
 def _count(session: Session, caller: Caller, caps: Caps, count: int) -> None:
@@ -144,11 +159,6 @@ def _count(session: Session, caller: Caller, caps: Caps, count: int) -> None:
                 remedy=remedy,
                 retry_after=math.ceil((next_month(at) - at) / 1000),
             )
-
-
-def _wrong(errors: list[FieldError]) -> PayloadInvalid:
-    count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
-    return PayloadInvalid(count, errors=tuple(errors))
 
 
 def _type_word(value: Any) -> str:

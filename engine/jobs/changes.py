@@ -7,13 +7,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.errors import JobNotCancellable
+from engine.errors import BatchNotCancellable, JobNotCancellable
 from engine.jobs.bell import cancel_wanted, job_changed
 from engine.jobs.queue import send
 from engine.jobs.waiting import admit_all_waiting, admit_waiting
+from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
 from storage.job_changes import (
     SHARED_ATTEMPTS,
     Claimed,
+    Ended,
     Holder,
     claim_job,
     end_job,
@@ -64,7 +66,7 @@ def finish(
     ended = end_job(session, job_id, status, holder=holder, error=error, result=result)
     if ended is None:
         return False
-    job_changed(session, job_id)
+    _tell_end(session, ended)
     if ended.environment != "playground":
         admit_waiting(session, ended.workspace_id)
     elif holder is not None:
@@ -97,6 +99,34 @@ def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope
     elif job.status != "cancelled":
         raise JobNotCancellable(f"It is {job.status}")
     return get_job(session, workspace_id, job_id)
+
+
+def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
+    """Cancels the items that have not ended, each as `cancel_job`. Raises NotFound, BatchNotCancellable.
+
+    Items that wait for a slot end before those that have one, so none of them is let in meanwhile.
+    """
+    batch = get_batch(session, workspace_id, batch_id, scope)
+    if batch.ended:
+        if batch.cancel_requested_at is None:
+            raise BatchNotCancellable("Its items have all ended")
+        return batch
+    note_cancel_of_batch(session, batch_id)
+    for job_id, status in open_items(session, batch_id):
+        if status == "processing":
+            request_cancel(session, job_id)
+            cancel_wanted(session, job_id)
+        elif (ended := end_job(session, job_id, "cancelled", holder=None)) is not None:
+            _tell_end(session, ended)
+    admit_waiting(session, workspace_id)
+    return get_batch(session, workspace_id, batch_id)
+
+
+def _tell_end(session: Session, ended: Ended) -> None:
+    """After the commit, those who wait for the job hear of its end, and those who wait for its batch of the last one."""
+    job_changed(session, ended.id)
+    if ended.batch_ended is not None:
+        job_changed(session, ended.batch_ended)
 
 
 def bury(session: Session, owner: str, suspects: Collection[str] | None = None) -> int:

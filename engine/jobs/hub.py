@@ -1,4 +1,4 @@
-"""Waiting for jobs within the server: those who wait are told that something changed and read the job again.
+"""Waiting for jobs and batches within the server: those who wait are told that something changed and read again.
 
 Notices are hints. They come from this process's own commits and from its worker through a pipe; changes by other processes
 (the command line, a worker elsewhere) are found by asking SQLite's `data_version` every 25 ms, only while somebody waits.
@@ -18,15 +18,19 @@ from sqlalchemy.orm import Session
 from engine.errors import NotFound, StorageUnavailable
 from storage.database import Database
 from storage.jobs import JobRow, find_status, get_job
-from storage.models import ENDED, Job
+from storage.models import ENDED, Batch, Job
 
 LOOK_SECONDS = 0.025
 #: Whoever waits reads again after so many seconds even when nothing was heard.
 READ_AGAIN_SECONDS = 5.0
 
 
+#: Status of a job or batch by workspace and id; None: there is none.
+Look = Callable[[Session, str, str], str | None]
+
+
 class Changes:
-    """What one waiting reader hears about one job."""
+    """What one waiting reader hears about one job, or about the end of one batch."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -48,7 +52,7 @@ class Changes:
 
 
 class Hub:
-    """Job id -> who waits. Belongs to one event loop; `notify` may be called from any thread.
+    """Job or batch id -> who waits. Belongs to one event loop; `notify` may be called from any thread.
 
     It is also the bell of a server without a worker of its own (`engine.jobs.bell`).
     """
@@ -109,7 +113,7 @@ class Hub:
             await self._look_without_version()
             return
         connection = sqlite3.connect(self._database.url.removeprefix("sqlite:///"), timeout=1, check_same_thread=False)
-        seen: dict[str, int] = {}
+        seen: dict[str, int | None] = {}
         version = -1
         try:
             while True:
@@ -122,12 +126,12 @@ class Hub:
             connection.close()
 
     async def _look_without_version(self) -> None:
-        seen: dict[str, int] = {}
+        seen: dict[str, int | None] = {}
         while True:
             await self._compare(seen)
             await asyncio.sleep(10 * LOOK_SECONDS)
 
-    async def _compare(self, seen: dict[str, int]) -> None:
+    async def _compare(self, seen: dict[str, int | None]) -> None:
         try:
             current = await self._database.read(_sequences, tuple(self._waiting))
         except StorageUnavailable:
@@ -146,29 +150,40 @@ async def wait_for_end(database: Database, hub: Hub, workspace_id: str, job_id: 
 
 
 async def wait_until_ended(
-    database: Database, hub: Hub, workspace_id: str, job_id: str, seconds: float, check: Callable[[], object]
+    database: Database,
+    hub: Hub,
+    workspace_id: str,
+    job_id: str,
+    seconds: float,
+    check: Callable[[], object],
+    look: Look = find_status,
 ) -> None:
     """The same for those who read the job themselves; after each notice only its status is looked up.
 
-    `check` is called before each look and raises when whoever waits may not any more.
+    `check` is called before each look and raises when whoever waits may not any more. With `find_batch_status` as `look` it
+    waits for a batch.
     """
     monotonic = database.clock.monotonic
     until = monotonic() + seconds
     async with hub.subscribe(job_id) as changes:
         while True:
             check()
-            status = database.look_up(find_status, workspace_id, job_id)
+            status = database.look_up(look, workspace_id, job_id)
             if status is None:
-                raise NotFound(f"No job has the id {job_id!r}")
+                raise NotFound(f"{job_id!r} is not there any more")
             left = until - monotonic()
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
 
 
-def _sequences(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for start in range(0, len(job_ids), 500):
-        rows = session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(job_ids[start : start + 500])))
-        found |= {row.id: row.last_seq for row in rows}
+def _sequences(session: Session, ids: Sequence[str]) -> dict[str, int | None]:
+    """Id -> what is another number after each change: of a job that of its newest event, of a batch when it ended."""
+    found: dict[str, int | None] = {}
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        found |= {row.id: row.last_seq for row in session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(some)))}
+        if rest := [one for one in some if one not in found]:
+            rows = session.execute(select(Batch.id, Batch.completed_at).where(Batch.id.in_(rest)))
+            found |= {row.id: row.completed_at for row in rows}
     return found

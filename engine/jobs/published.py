@@ -1,4 +1,4 @@
-"""A job as callers see it (api.md, Job): in answers of the public API, in webhooks and in tool results."""
+"""Jobs and batches as callers see them (api.md, Job, Batch): in answers of the public API, in webhooks and in tool results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.clock import to_rfc3339
+from storage.batches import BatchRow, ItemRow
 from storage.jobs import JobRow, Json
 
+_STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
 
 
@@ -31,6 +33,8 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "flow_id": job.flow_id,
         "flow_version": job.flow_version,
         "environment": job.environment,
+        "batch_id": None if job.item_index is None else job.batch_id,
+        "item_index": job.item_index,
         "result": result if job.status == "completed" else None,
         "error": _error(job.error) if job.status == "failed" else None,
         "execution_time_seconds": _execution_time(job),
@@ -54,6 +58,37 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "cancel_requested_at": None if job.ended else _time(job.cancel_requested_at),
     }
     return view
+
+
+def place_in_batch(job: JobRow) -> dict[str, Any]:
+    """What every event of an item of a batch says beside the event itself; nothing for a single job."""
+    return {} if job.item_index is None else {"batch_id": job.batch_id, "item_index": job.item_index}
+
+
+def batch_view(batch: BatchRow) -> dict[str, Any]:
+    """A batch without its job ids: in lists, answers and webhooks."""
+    return {
+        "batch_id": batch.id,
+        "status": batch.status,
+        "flow_id": batch.flow_id,
+        "environment": batch.environment,
+        "total": batch.total,
+        **{status: batch.counts.get(status, 0) for status in _STATUSES},
+        "created_at": to_rfc3339(batch.created_at),
+        "completed_at": _time(batch.completed_at),
+        "cancel_requested_at": None if batch.ended else _time(batch.cancel_requested_at),
+    }
+
+
+def item_view(item: ItemRow) -> dict[str, Any]:
+    """An item of a batch as a line of its results; `result` is null in it."""
+    return {
+        "item_index": item.index,
+        "job_id": item.job_id,
+        "status": item.status,
+        "result": None,
+        "error": _error(item.error) if item.status == "failed" else None,
+    }
 
 
 def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Calls the address a flow or a request named when a job has ended, again and again until it answers with 2xx.
+"""Calls the address a flow or a request named when a job or a whole batch has ended, again and again until it answers with 2xx.
 
 Inside the network a flow's address is reached by the owner's list for flows, and one that a request named by the list for
 callers' webhooks, which is another one: whoever has a key is no designer of flows.
 
-The job's last write puts a row into the outbox in the same transaction, so no end goes unsaid. A worker takes due rows under a
-lease: what a dead worker had in its hands is due again when the lease is over. The receiver tells repeats by `webhook-id`.
+The job's last write puts a row into the outbox in the same transaction, and the last write of a batch's last item one for the
+batch, so no end goes unsaid. A worker takes due rows under a lease: what a dead worker had in its hands is due again when the
+lease is over. The receiver tells repeats by `webhook-id`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.clock import HOUR, MINUTE, SECOND, to_rfc3339
-from engine.errors import StorageUnavailable
+from engine.errors import NotFound, StorageUnavailable
 from engine.flow.node_type import NodeFailed
-from engine.jobs.published import job_view
+from engine.jobs.published import batch_view, job_view
 from engine.outside.http import Door
 from engine.vault.sealing import Vault
 from engine.vault.webhook_secrets import signing_secrets
 from engine.vault.webhook_signing import signed_headers
+from storage.batches import get_batch
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import find_job
@@ -93,7 +95,7 @@ class Webhooks:
         begun, at = time.monotonic(), self._database.clock.now()
         status: int | None = None
         if letter is None:
-            message, ended = "The job is not kept any more.", True
+            message, ended = f"The {'batch' if delivery.batch_id else 'job'} is not kept any more.", True
         else:
             headers = {
                 "Content-Type": "application/json",
@@ -135,11 +137,17 @@ def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int |
 
 
 def _write_letter(session: Session, vault: Vault, delivery: DeliveryRow) -> _Letter | None:
-    """The body and what it is signed with; None when the job is gone."""
+    """The body and what it is signed with; None when the job or the batch is gone."""
     secrets = signing_secrets(session, vault, delivery.workspace_id, delivery.flow_id)
     if delivery.event == TEST_EVENT:
         data: dict[str, Any] = {"flow_id": delivery.flow_id, "message": "This is a test. Calls for jobs look like it."}
         return _Letter(_body(delivery, delivery.created_at, data), secrets)
+    if delivery.batch_id is not None:
+        try:
+            batch = get_batch(session, delivery.workspace_id, delivery.batch_id)
+        except NotFound:
+            return None
+        return _Letter(_body(delivery, batch.completed_at or delivery.created_at, batch_view(batch)), secrets)
     job = find_job(session, delivery.workspace_id, delivery.job_id)
     if job is None:
         return None

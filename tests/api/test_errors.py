@@ -24,6 +24,7 @@ DOCUMENTED = {
     "not_acceptable": 406,
     "idempotency_in_progress": 409,
     "job_not_cancellable": 409,
+    "batch_not_cancellable": 409,
     "job_expired": 410,
     "body_too_large": 413,
     "unsupported_media_type": 415,

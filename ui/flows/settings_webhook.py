@@ -124,6 +124,8 @@ class WebhookCard:
                     with rows.cell():
                         if delivery.job_id:
                             link(delivery.event.removeprefix("job."), f"/jobs/{delivery.job_id}")
+                        elif delivery.batch_id:
+                            words(_("a batch of calls"))
                         else:
                             words(_("a test"))
                     with rows.cell():

@@ -16,7 +16,7 @@ CODES = {
     "monthly_quota_exceeded": _("The month's requests were used up"),
     "rate_limited": _("Too many calls in a short time"),
     "body_too_large": _("The body was too large"),
-    "idempotency_key_reused": _("The Idempotency-Key was used with another body"),
+    "idempotency_key_reused": _("The Idempotency-Key was used with another request"),
     "storage_unavailable": _("The server could not write"),
     "too_many_connections": _("Too many connections were open"),
     "shutting_down": _("The server was stopping"),
