@@ -15,15 +15,16 @@ from sqlalchemy import text
 
 from engine.clock import MovedClock, SystemClock
 from engine.flow.node_type import SecretValue
-from engine.jobs.changes import bury_all
+from engine.jobs.changes import bury_all, finish
 from engine.outside.addresses import read_url
 from engine.outside.secret_hosts import check_send
 from engine.vault.sealing import open_vault
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
+from storage.batches import get_batch
 from storage.database import open_database
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
-from storage.models import Job, Secret, WebhookDelivery
+from storage.models import Idempotency, Job, Secret, WebhookDelivery
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
 from tests.engine.jobs.world import World
 
@@ -302,6 +303,66 @@ def test_where_people_signed_in_before_the_upgrade_is_known_after_it(tmp_path: P
         ("user_a", "2001:db8:1:2::/64", "2001:db8:1:2::/64", 5),
         ("user_a", "203.0.113.7", "203.0.113.0/24", 5),
     ]
+
+
+def test_batches_of_before_get_places_an_end_and_no_webhook(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    flow_id = unpack(RELEASES[0], data)["flow_id"]
+    with sqlite3.connect(data / "flowport.db") as connection:
+        (workspace_id,) = connection.execute("select workspace_id from flows").fetchone()
+        names = [row[1] for row in connection.execute("pragma table_info(jobs)")]
+        (model,) = connection.execute("select id from jobs where status = 'completed' limit 1").fetchone()
+        row = dict(zip(names, connection.execute("select * from jobs where id = ?", (model,)).fetchone(), strict=True))
+        for batch_id, environment, statuses in (
+            ("batch_ended", "live", ("completed", "failed", "cancelled")),
+            ("batch_open", "live", ("completed", "queued")),
+            ("batch_drawn", "playground", ("completed",)),
+        ):
+            connection.execute(
+                "insert into batches values (?, ?, ?, ?, ?, 5)",
+                (batch_id, workspace_id, flow_id, environment, len(statuses)),
+            )
+            for number, status in enumerate(statuses):
+                changed = {
+                    "id": f"job_{9 - number}_{batch_id}",  # ids say nothing of the order
+                    "batch_id": batch_id,
+                    "environment": environment,
+                    "status": status,
+                    "counted": 0,
+                    "webhook_url": "https://hooks.example.com/",
+                    "completed_at": None if status == "queued" else 100 - number,
+                }
+                job = {**row, **changed}
+                connection.execute(
+                    f"insert into jobs ({', '.join(job)}) values ({', '.join('?' * len(job))})", list(job.values())
+                )
+        connection.execute(
+            "insert into idempotency values ('scope', 'fingerprint', 202, '{}', 1)",
+        )
+    connection.close()
+    database = open_database(data)
+    try:
+        with database.reading() as session:
+            items = session.execute(text("select id, item_index from jobs where batch_id is not null")).all()
+            ended = get_batch(session, workspace_id, "batch_ended")
+            still_open = get_batch(session, workspace_id, "batch_open")
+            assert dict(tuple(item) for item in items) == {
+                "job_9_batch_ended": 0,
+                "job_8_batch_ended": 1,
+                "job_7_batch_ended": 2,
+                "job_9_batch_open": 0,
+                "job_8_batch_open": 1,
+                "job_9_batch_drawn": None,
+            }
+            assert (ended.status, ended.completed_at) == ("completed", 100)
+            assert (still_open.status, still_open.completed_at) == ("processing", None)
+            assert session.query(Idempotency).one().flow_version is None
+        assert database.write_now(finish, "job_8_batch_open", "cancelled", holder=None)
+        with database.reading() as session:
+            assert get_batch(session, workspace_id, "batch_open").status == "completed"
+            assert [row.event for row in session.query(WebhookDelivery)] == ["job.cancelled"]
+    finally:
+        database.close()
 
 
 def test_a_newer_folder_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
