@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from engine.outside.addresses import Forbidden, Guard, is_localhost, port_of, read_url
 from engine.outside.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
+from engine.outside.wording import in_words
 from engine.settings import BadSetting, Settings
 from storage.database import Database
 from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
@@ -11,6 +13,21 @@ from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 def outbound_rules(settings: Settings, database: Database) -> OutboundRules:
     """The rules of this moment. What the page kept and does not count any more is left out. Raises BadSetting."""
     return _rules(settings, _kept(database, OUTBOUND_ALLOW)[0], _kept(database, WEBHOOK_ALLOW)[0])
+
+
+def check_callers_address(rules: OutboundRules, url: str) -> None:
+    """Refuses an address for a webhook that a call names, when it can never be reached by these rules. Nothing is looked up.
+
+    What a name leads to shows when it is called. Raises OutboundRefused with a sentence that says why, and what the owner can do.
+    """
+    address = read_url(url)
+    guard = Guard(rules.entries("callers"), rules.ports)
+    with in_words(address, None, "callers"):
+        ask = guard.ask(address.raw_host.decode().lower(), port_of(address))
+        if is_localhost(ask.host):
+            guard.loopback(ask)
+        if ask.reachable == "public" and ask.host.rpartition(".")[2] == "invalid":
+            raise Forbidden("names that end in .invalid lead nowhere")
 
 
 def environment_rules(settings: Settings) -> OutboundRules:

@@ -9,7 +9,9 @@ import pytest
 
 from engine.jobs.accept import SubmitOptions
 from engine.jobs.batches import accept_batch
+from engine.jobs.outbound_rules import check_callers_address
 from engine.jobs.webhooks import Webhooks
+from engine.outside.faults import OutboundRefused
 from engine.outside.http import AddressNotAllowed, Door, OutboundRules, parse_allow_list
 from engine.outside.page_requests import PageRequests
 from engine.vault.sealing import open_vault
@@ -36,8 +38,8 @@ def receiver() -> Iterator[WebhookReceiver]:
         yield running
 
 
-async def delivered(world: World, rules: OutboundRules, flow_id: str) -> DeliveryRow:
-    """The flow's one delivery after a first try."""
+async def delivered(world: World, rules: OutboundRules, flow_id: str) -> list[DeliveryRow]:
+    """The flow's deliveries after a first try."""
     door = Door(rules)
     webhooks = Webhooks(world.database, door, open_vault(world.data))
     try:
@@ -46,8 +48,7 @@ async def delivered(world: World, rules: OutboundRules, flow_id: str) -> Deliver
     finally:
         await webhooks.close()
         await door.aclose()
-    (row,) = world.read(list_deliveries, world.workspace_id, flow_id)
-    return row
+    return world.read(list_deliveries, world.workspace_id, flow_id)
 
 
 async def ended(world: World, flow_id: str, url: str | None) -> None:
@@ -59,7 +60,7 @@ async def test_a_callers_address_does_not_use_the_owners_list(world: World, rece
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow()
     await ended(world, flow_id, receiver.url)
-    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    (row,) = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
     assert receiver.deliveries == []
     assert (row.status, row.by_caller, row.log[0]["status"]) == ("waiting", True, None)
     assert "Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)" in row.log[0]["message"]
@@ -72,8 +73,9 @@ async def test_a_callers_address_in_a_batch_does_not_either(world: World, receiv
     options = SubmitOptions(webhook_url=receiver.url)
     batch = world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 1}]}, options)
     await world.runs().carry(batch.job_ids[0])
-    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
-    assert (receiver.deliveries, row.by_caller) == ([], True)
+    rows = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    assert receiver.deliveries == []
+    assert sorted((row.event, row.by_caller) for row in rows) == [("batch.completed", True), ("job.completed", True)]
 
 
 @pytest.mark.process
@@ -81,7 +83,7 @@ async def test_a_callers_address_uses_the_list_for_callers(world: World, receive
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow()
     await ended(world, flow_id, receiver.url)
-    row = await delivered(world, OutboundRules(callers=parse_allow_list(entry)), flow_id)
+    (row,) = await delivered(world, OutboundRules(callers=parse_allow_list(entry)), flow_id)
     assert (row.status, len(receiver.deliveries)) == ("delivered", 1)
 
 
@@ -90,7 +92,7 @@ async def test_the_flows_own_webhook_uses_the_owners_list(world: World, receiver
     entry = receiver.origin.removeprefix("http://")
     flow_id = world.add_flow(settings={"webhook_url": receiver.url})
     await ended(world, flow_id, None)
-    row = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
+    (row,) = await delivered(world, OutboundRules(parse_allow_list(entry)), flow_id)
     assert (row.status, row.by_caller, len(receiver.deliveries)) == ("delivered", False, 1)
 
 
@@ -101,6 +103,55 @@ async def test_the_list_for_callers_opens_nothing_to_flows(receiver: WebhookRece
         await door.request("POST", receiver.url)
     await door.aclose()
     assert receiver.requests == []
+
+
+CALLERS = "10.0.0.7:3000, 127.0.0.1:9000, nas.lan, hooks.invalid, 192.168.0.0/16:8443"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1/hook", "private or reserved network"),
+        ("http://10.0.0.7/hook", "private or reserved network"),
+        ("http://[::1]:8080/", "private or reserved network"),
+        ("http://[::ffff:10.0.0.7]/", "private or reserved network"),
+        ("http://169.254.169.254/latest", "private or reserved network"),
+        ("http://127.1/", "a number in another form"),
+        ("http://0x7f000001/", "a number in another form"),
+        ("http://localhost/hook", "a name without a dot"),
+        ("http://a.localhost:8080/", "names that end in .localhost"),
+        ("https://intranet/", "a name without a dot"),
+        ("https://printer.local/", "names that end in .local"),
+        ("https://hooks.example.invalid/", "names that end in .invalid lead nowhere"),
+        ("https://INVALID/", "a name without a dot"),
+        ("https://hooks.example.com:5432/", "port 5432 is not among the ports"),
+    ],
+)
+def test_an_address_that_can_never_be_reached_is_told_without_a_look_up(url: str, why: str) -> None:
+    with pytest.raises(OutboundRefused) as refused:
+        check_callers_address(OutboundRules(allow=parse_allow_list("10.0.0.0/8, 127.0.0.0/8, *.local")), url)
+    assert why in refused.value.message
+    assert (
+        "Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)" in refused.value.message or "Write it as" in refused.value.message
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/hook",
+        "http://93.184.216.34:8080/",
+        "http://10.0.0.7:3000/hook",
+        "http://127.0.0.1:9000/",
+        "http://localhost:9000/",
+        "http://nas.lan:5432/",
+        "https://hooks.invalid/",
+        "https://printer.local:8443/",  # it may lead into the network that is allowed at this port
+        "https://name.that.nobody.registered.example/",
+    ],
+)
+def test_an_address_that_may_be_reached_is_taken(url: str) -> None:
+    check_callers_address(OutboundRules(callers=parse_allow_list(CALLERS)), url)
 
 
 def moved(to: str) -> bytes:
