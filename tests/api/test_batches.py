@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 
-from api.schemas import Batch, BatchAccepted, Job, ProblemDetails
+from api.schemas import Batch, BatchAccepted, BatchList, BatchSummary, Job, ProblemDetails
 from engine.actions.limits import set_plan
 from engine.jobs.changes import send_forgotten
+from storage.job_changes import claim_job
+from storage.retention import remove_values
+from storage.settings import SERVER, WEBHOOK_ALLOW, put_setting
 from storage.usage import read_usage, reconcile_usage
 from tests.api.arrange import House, queued_messages
+from tests.logical_time import pass_time
 
 
 def items(count: int) -> dict[str, Any]:
@@ -145,6 +151,13 @@ async def test_the_same_batch_again_is_the_same_batch(house: House):
     second = await batch(house, 3, headers={"Idempotency-Key": "b-1"})
     assert first == second
 
+    house.finish(first["job_ids"][0])
+    response = await house.post(
+        f"/flows/execute/{house.flow_id}/batch", items(3), headers={"Idempotency-Key": "b-1", "Accept": "*/*"}
+    )
+    assert response.headers["idempotent-replayed"] == "true"
+    assert response.json() == {**first, "status": "processing"}
+
 
 async def test_a_batch_tells_how_its_jobs_stand(house: House):
     made = await batch(house, 5)
@@ -156,9 +169,202 @@ async def test_a_batch_tells_how_its_jobs_stand(house: House):
     Batch.model_validate(first)
     second = (await house.get(f"/batches/{made['batch_id']}?limit=3&cursor={first['next_cursor']}")).json()
 
-    assert (first["total"], first["completed"], first["failed"], first["queued"]) == (5, 1, 1, 3)
-    assert sorted(first["job_ids"] + second["job_ids"]) == sorted(made["job_ids"])
+    assert (first["status"], first["total"], first["completed"], first["failed"], first["queued"]) == (
+        "processing",
+        5,
+        1,
+        1,
+        3,
+    )
+    assert (first["flow_id"], first["environment"], first["completed_at"]) == (house.flow_id, "live", None)
+    assert first["job_ids"] + second["job_ids"] == made["job_ids"]
     assert second["next_cursor"] is None
+
+
+async def test_a_job_says_its_place_in_its_batch_and_a_single_job_none(house: House):
+    made = await batch(house, 3)
+    for index, job_id in enumerate(made["job_ids"]):
+        job = (await house.get(f"/jobs/{job_id}")).json()
+        assert (job["batch_id"], job["item_index"]) == (made["batch_id"], index)
+    single = (await house.submit()).json()["job_id"]
+    job = (await house.get(f"/jobs/{single}")).json()
+    assert (job["batch_id"], job["item_index"]) == (None, None)
+
+    for job_id, place in ((made["job_ids"][2], {"batch_id": made["batch_id"], "item_index": 2}), (single, {})):
+        house.finish(job_id)
+        response = await house.get(f"/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
+        for line in response.text.splitlines():
+            if line.startswith("data: "):
+                told = json.loads(line.removeprefix("data: "))
+                assert {name: told[name] for name in ("batch_id", "item_index") if name in told} == place
+
+
+async def test_waiting_for_a_batch_ends_with_its_last_item(house: House):
+    made = await batch(house, 2)
+    path = f"/batches/{made['batch_id']}"
+    house.finish(made["job_ids"][0])
+
+    early = await house.get(f"{path}?wait=1")
+    assert (early.json()["status"], early.headers["retry-after"]) == ("processing", "2")
+    waiting = asyncio.create_task(house.get(path, headers={"Prefer": "wait=60"}))
+    await pass_time(1)
+    assert not waiting.done()
+    house.finish(made["job_ids"][1], "failed")
+
+    answer = await waiting
+    assert answer.headers["preference-applied"] == "wait=60"
+    assert "retry-after" not in answer.headers
+    body = answer.json()
+    Batch.model_validate(body)
+    assert (body["status"], body["completed"], body["failed"]) == ("completed", 1, 1)
+    assert body["completed_at"] == (await house.get(f"/jobs/{made['job_ids'][1]}")).json()["completed_at"]
+    assert (await house.get(f"{path}?wait=x")).status_code == 400
+
+
+async def test_batches_are_listed_newest_first(house: House):
+    made = []
+    for count in (1, 2, 3):
+        house.clock.offset += 1_000
+        made.append((await batch(house, count))["batch_id"])
+    house.clock.offset += 1_000
+    first = (await house.get("/batches?limit=2")).json()
+    BatchList.model_validate(first)
+    second = (await house.get(f"/batches?limit=2&cursor={first['next_cursor']}")).json()
+    assert [row["batch_id"] for row in first["data"] + second["data"]] == made[::-1]
+    assert [row["total"] for row in first["data"]] == [3, 2]
+    assert second["next_cursor"] is None
+    assert (await house.get("/batches", house.new_key("test").key)).json() == {"data": [], "next_cursor": None}
+    for wrong in ("limit=0", "limit=101", "cursor=x", "status=queued"):
+        assert (await house.get(f"/batches?{wrong}")).json()["code"] == "invalid_parameter"
+
+
+async def test_cancelling_a_batch_answers_with_the_batch(house: House):
+    made = await batch(house, 6)
+    path = f"/batches/{made['batch_id']}/cancel"
+    house.finish(made["job_ids"][0])
+    house.database.write_now(claim_job, "boot_test", made["job_ids"][1])
+
+    stopping = await house.post(path)  # nobody stops the one at work
+    BatchSummary.model_validate(stopping.json())
+    assert (stopping.status_code, stopping.json()["status"], stopping.headers["retry-after"]) == (
+        200,
+        "processing",
+        "2",
+    )
+    assert (stopping.json()["processing"], stopping.json()["cancelled"]) == (1, 4)
+    assert stopping.json()["cancel_requested_at"] is not None
+
+    again = asyncio.create_task(house.post(path))
+    await pass_time(0.1)
+    house.end("cancelled", made["job_ids"][1], "boot_test")
+    body = (await again).json()
+    assert (body["status"], body["completed"], body["cancelled"], body["cancel_requested_at"]) == (
+        "completed",
+        1,
+        5,
+        None,
+    )
+    assert (await house.post(path)).json() == body
+
+
+async def test_a_batch_that_ended_by_itself_cannot_be_cancelled(house: House):
+    made = await batch(house, 1)
+    house.finish(made["job_ids"][0])
+    response = await house.post(f"/batches/{made['batch_id']}/cancel")
+    ProblemDetails.model_validate(response.json())
+    assert (response.status_code, response.json()["code"]) == (409, "batch_not_cancellable")
+
+
+async def results(house: House, batch_id: str, query: str = "") -> list[dict[str, Any]]:
+    response = await house.get(f"/batches/{batch_id}/results{query}")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
+    assert response.text == "" or response.text.endswith("\n")
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
+    made = await batch(house, 6)
+    ids = made["job_ids"]
+    house.finish(ids[3], result=('{"text":"line\\nnext"}', 22))
+    house.finish(ids[0], "failed")
+    await house.post(f"/jobs/{ids[5]}/cancel")
+    house.finish(ids[1])
+    house.database.write_now(remove_values, [ids[1]], 100)
+
+    lines = await results(house, made["batch_id"])
+
+    assert [(line["item_index"], line["job_id"]) for line in lines] == list(enumerate(ids))
+    assert [line["status"] for line in lines] == ["failed", "completed", "queued", "completed", "queued", "cancelled"]
+    assert lines[3] == {
+        "item_index": 3,
+        "job_id": ids[3],
+        "status": "completed",
+        "result": {"text": "line\nnext"},
+        "error": None,
+    }
+    assert lines[0]["error"] == (await house.get(f"/jobs/{ids[0]}")).json()["error"]
+    assert (lines[1]["result"], lines[1]["result_expired"]) == (None, True)
+    assert [line["item_index"] for line in lines if "result_expired" in line] == [1]
+    assert await results(house, made["batch_id"], "?after=3") == lines[4:]
+    assert await results(house, made["batch_id"], "?after=5") == []
+    for wrong in ("after=-1", "after=1000", "after=x", "limit=1"):
+        assert (await house.get(f"/batches/{made['batch_id']}/results?{wrong}")).status_code == 400
+
+
+async def test_many_and_large_results_are_read_a_part_at_a_time(house: House):
+    house.database.write_now(set_plan, house.principal, "free", concurrency=300)
+    made = await batch(house, 230)
+    large = "x" * 400_000
+    for index, job_id in enumerate(made["job_ids"]):
+        text = json.dumps({"text": large if index % 50 == 7 else str(index)})
+        house.finish(job_id, result=(text, len(text)))
+
+    parts: list[int] = []
+    async with house.client.stream(
+        "GET",
+        f"/public/v1/batches/{made['batch_id']}/results",
+        headers={"Authorization": f"Bearer {house.key}"},
+    ) as response:
+        body = b"".join([part async for part in response.aiter_raw() if parts.append(len(part)) is None])
+    lines = [json.loads(line) for line in body.splitlines()]
+
+    assert [line["item_index"] for line in lines] == list(range(230))
+    assert [len(line["result"]["text"]) for line in lines if line["item_index"] % 50 == 7] == [400_000] * 5
+    assert len(parts) > 3
+    assert max(parts) < 1_000_000
+
+
+async def test_nobody_else_reads_or_cancels_a_batch(house: House):
+    made = await batch(house, 1)
+    stranger = house.new_key(principal=house.other_workspace()).key
+    test = house.new_key("test").key
+    limited = house.new_key(flow_ids=[house.new_flow("Another")]).key
+    for key in (stranger, test, limited):
+        for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
+            asked = house.get if method == "GET" else house.post
+            assert (await asked(f"/batches/{made['batch_id']}{path}", key=key)).status_code == 404
+        assert (await house.get("/batches", key)).json()["data"] == []
+    assert (await house.get(f"/batches/{made['batch_id']}")).json()["status"] == "queued"
+
+
+@pytest.mark.parametrize("path", ["", "/batch"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000/x", "https://hooks.invalid/", "http://localhost/", "https://a.example:22/"]
+)
+async def test_a_webhook_that_can_never_be_delivered_is_refused(house: House, path: str, url: str):
+    body = items(1) if path else {"url": "https://example.com"}
+    response = await house.post(f"/flows/execute/{house.flow_id}{path}", body, headers={"X-Webhook-Url": url})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_parameter")
+    assert response.json()["detail"].startswith("`X-Webhook-Url` can never be delivered: ")
+    assert "Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)" in response.json()["detail"]
+    assert (await house.get("/jobs")).json()["data"] == []
+
+
+async def test_a_webhook_that_the_owner_allows_is_taken_from_the_next_call_on(house: House):
+    sent = {"X-Webhook-Url": "http://127.0.0.1:9000/x"}
+    assert (await house.submit(headers=sent)).status_code == 400
+    house.database.write_now(put_setting, SERVER, WEBHOOK_ALLOW, "127.0.0.1:9000")
+    assert (await house.submit(headers=sent)).status_code == 202
 
 
 async def test_a_batch_of_another_environment_is_unknown(house: House):
