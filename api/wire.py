@@ -193,7 +193,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             super().data_received(data[start : start + MAX_HEAD_BYTES])
             if self._run > MAX_HEAD_BYTES and not self._deaf:
                 self._refuse(_TOO_LARGE)
-        if self._in_head and self._deadline is math.inf and not self._deaf:
+        if self._in_head and self._run and self._deadline is math.inf and not self._deaf:
             self._deadline = self.loop.time() + HEAD_SECONDS
 
     def on_headers_complete(self) -> None:

@@ -195,6 +195,17 @@ async def test_a_head_that_does_not_end_has_a_time(site: Site) -> None:
     assert (await site.say(head()[:-2])).startswith(b"HTTP/1.1 408 ")
 
 
+async def test_a_whole_request_may_be_worked_on_for_longer_than_a_head_may_take(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", LAST, "content-length: 2") + b"hi")
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    (connection,) = site.connections._callers
+    connection.look(asyncio.get_running_loop().time() + 10 * wire.HEAD_SECONDS)  # type: ignore[attr-defined]
+    site.app.let_go.set()
+    assert (await reader.read()).endswith(b"hi")
+
+
 @pytest.mark.usefixtures("quick")
 async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site) -> None:
     answer = await site.say(head("/unread", "content-length: 1000"), b"x")
