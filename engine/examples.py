@@ -1,18 +1,22 @@
-"""Ready-to-run code for one endpoint in curl, Python and JavaScript: pure text from its address and a sample payload.
+"""Ready-to-run code in curl, Python and JavaScript: pure text, for a flow's endpoint and for each other call of the API.
 
-Each one sends the request with an Idempotency-Key. When the endpoint is busy (429) or cannot be reached, it waits as long as it
-is told, longer each time, with some chance in it, and tries again. It asks for the job until it has ended and prints the result.
-The key is read from `FLOWPORT_API_KEY`, never written into code.
+All of them send a request again after 429, 502, 503, 504, a lost connection or no answer in time: not before the server asks
+for it, later each time, with some chance in it. What starts work has an Idempotency-Key that stays the same over the tries, so a
+request whose answer was lost never runs twice. The key is read from `FLOWPORT_API_KEY`, never written into code.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 YOUR_KEY = "YOUR_API_KEY"
+
+
+#: What a call answers with: one JSON value, a JSON value per line, server-sent events, or no body.
+Answers = Literal["json", "lines", "events", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,21 @@ def code_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY
     )
 
 
+def call_examples(
+    method: str, url: str, *, body: Any = None, answers: Answers = "json", with_idempotency_key: bool = False
+) -> Examples:
+    """The examples for one call of the API; each prints what it answers. `body` None sends none."""
+    return Examples(
+        curl=_curl_call(method, url, body, answers, with_idempotency_key),
+        python=_python_call(method, url, body, answers, with_idempotency_key),
+        javascript=_javascript_call(method, url, body, answers, with_idempotency_key),
+    )
+
+
 def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, wait: int = 60) -> str:
     """The shortest call that works: submit, and wait so many seconds for the result; 0 answers at once with the job's id."""
     return f"""\
-export FLOWPORT_API_KEY={_shell(key)}
+{_shell_key(key)}
 
 curl -sS -X POST {_shell(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
@@ -53,14 +68,73 @@ curl -sS "{_origin(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
 """
 
 
+#: What curl does before it gives up: 300 seconds for each try, and again after 429, 500 to 504 and no answer in time.
+_CURL = "curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 900 --retry-connrefused"
+
+_PYTHON_CALL = '''\
+session = requests.Session()
+session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]
+
+
+def call(method, url, **options):
+    """One request. Sent again when the server is busy (429) or away, or does not answer in time: later each time."""
+    deadline = time.monotonic() + 900
+    for attempt in itertools.count():
+        try:
+            response = session.request(method, url, timeout=300, **options)
+            if response.ok:
+                return response
+            problem = f"HTTP {response.status_code}: {response.text}"
+            again = response.status_code in (429, 502, 503, 504)
+            asked = response.headers.get("Retry-After", "")
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            problem, again, asked = error, True, ""
+        pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
+        if not again or time.monotonic() + pause > deadline:
+            raise SystemExit(problem)
+        time.sleep(pause)
+'''
+
+_JAVASCRIPT_CALL = """\
+if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+// One request; returns the text of its answer. Sent again when the server is busy (429) or away, or does not answer in time:
+// later each time.
+async function call(method, url, { headers, body } = {}) {
+  const deadline = Date.now() + 900_000;
+  for (let attempt = 0; ; attempt++) {
+    let problem;
+    let again = true;
+    let asked = 0;
+    try {
+      const signal = AbortSignal.timeout(300_000);
+      const response = await fetch(url, { method, headers: { ...HEADERS, ...headers }, body, signal });
+      const text = await response.text();
+      if (response.ok) return text;
+      problem = `HTTP ${response.status}: ${text}`;
+      again = [429, 502, 503, 504].includes(response.status);
+      asked = Number(response.headers.get("Retry-After")) || 0;
+    } catch (error) {
+      problem = error.cause ?? error; // no connection, or no answer in time
+    }
+    const pause = Math.max(asked, Math.min(2 ** attempt, 30)) * (1 + Math.random() / 2);
+    if (!again || Date.now() + pause * 1000 > deadline) throw new Error(`${problem}`);
+    await sleep(pause);
+  }
+}
+"""
+
+
 def _curl(endpoint: str, payload: dict[str, Any], key: str) -> str:
     jobs = _origin(endpoint) + "/public/v1/jobs"
     return f"""\
-export FLOWPORT_API_KEY={_shell(key)}
+{_shell_key(key)}
 
 # Submit. While too many jobs are running (429), curl waits as the answer says, else longer each time, and tries again.
 rm -f answer.json
-curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 --retry-connrefused -o answer.json \\
+{_CURL} -o answer.json \\
   -X POST {_shell(endpoint)} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
@@ -71,7 +145,7 @@ job=$(sed -n 's/^{{"job_id":"\\([^"]*\\)".*/\\1/p' answer.json)
 # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
 for attempt in $(seq 60); do
   grep -Eq '^\\{{"job_id":"[^"]*","status":"(queued|processing)"' answer.json || break
-  curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 300 --retry-connrefused -o answer.json \\
+  {_CURL} -o answer.json \\
     "{jobs}/$job?wait=30" \\
     -H "Authorization: Bearer $FLOWPORT_API_KEY" || sleep 2
 done
@@ -79,44 +153,40 @@ cat answer.json
 """
 
 
-def _python(endpoint: str, payload: dict[str, Any], key: str) -> str:
-    return f'''\
+def _curl_call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+    """A stream is shown as it comes; any other answer goes through a file, which never holds those of earlier tries."""
+    lines = ["curl -sSN --fail-with-body" if answers == "events" else f"{_CURL} -o answer.json"]
+    lines.append(f"  -X {method} {_shell(url)}" if method != "GET" else f"  {_shell(url)}")
+    lines.append('  -H "Authorization: Bearer $FLOWPORT_API_KEY"')
+    if with_idempotency_key:
+        lines.append('  -H "Idempotency-Key: $(date +%s)-$$-$RANDOM"')
+    if body is not None:
+        lines.append('  -H "Content-Type: application/json"')
+        lines.append(f"  -d {_shell(_json(body))}")
+    call = " \\\n".join(lines)
+    if answers != "events":
+        call = f"rm -f answer.json\n{call}\ncat answer.json"
+    return f"{_shell_key(YOUR_KEY)}\n\n{call}\n"
+
+
+def _python_head(key: str, *imports: str) -> str:
+    names = sorted({"itertools", "os", "random", "time", *imports})
+    return f"""\
 # Before: pip install requests
 # The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
-import itertools
-import os
-import random
-import time
-import uuid
-from urllib.parse import urljoin
+""" + "".join(f"import {name}\n" for name in names)
+
+
+def _python(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    return f'''\
+{_python_head(key, "uuid")}from urllib.parse import urljoin
 
 import requests
 
 ENDPOINT = {_text(endpoint)}
 PAYLOAD = {_python_value(payload)}
 
-session = requests.Session()
-session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]
-
-
-def call(method, url, **options):
-    """One request. A busy (429) or restarting server gets it again: not before it asks for it, and later each time."""
-    deadline = time.monotonic() + 300
-    for attempt in itertools.count():
-        try:
-            response = session.request(method, url, timeout=300, **options)
-            if response.ok:
-                return response
-            problem = f"HTTP {{response.status_code}}: {{response.text}}"
-            again = response.status_code in (429, 502, 503, 504)
-            asked = int(response.headers.get("Retry-After", 0))
-        except requests.ConnectionError as error:
-            problem, again, asked = error, True, 0
-        pause = max(asked, min(2**attempt, 30)) * random.uniform(1, 1.5)
-        if not again or time.monotonic() + pause > deadline:
-            raise SystemExit(problem)
-        time.sleep(pause)
-
+{_PYTHON_CALL}
 
 def run_flow(payload, give_up_after=1800):
     """Submits the payload and returns the job once it has ended."""
@@ -139,44 +209,94 @@ print(job["result"])
 '''
 
 
+def _python_call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+    if answers == "events":
+        return _python_events(url)
+    sent = ""
+    if body is not None:
+        sent += f", json={_python_value(body)}"
+    if with_idempotency_key:
+        sent += ', headers={"Idempotency-Key": str(uuid.uuid4())}'
+    shown = {
+        "json": "print(json.dumps(answer.json(), indent=2))",
+        "lines": "for line in answer.iter_lines():\n    print(json.loads(line))",
+        "nothing": "print(answer.status_code)",
+    }[answers]
+    imports = [*(["uuid"] if with_idempotency_key else []), *(["json"] if "json." in shown else [])]
+    return f"""\
+{_python_head(YOUR_KEY, *imports)}
+import requests
+
+{_PYTHON_CALL}
+
+answer = call({_text(method)}, {_text(url)}{sent})
+{shown}
+"""
+
+
+def _python_events(url: str) -> str:
+    return f'''\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
+import json
+import os
+import time
+
+import requests
+
+URL = {_text(url)}
+HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"], "Accept": "text/event-stream"}}
+LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+def events(url):
+    """Yields (name, data) of every event; goes on after the last one when the connection is lost. Ends with the job."""
+    last, name, failures = "0", "", 0
+    while failures < 10:
+        try:
+            # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
+            with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
+                if answer.status_code not in (200, 429, 502, 503, 504):
+                    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+                for line in answer.iter_lines() if answer.ok else ():
+                    field, _, value = line.decode().partition(": ")
+                    if field == "id":
+                        last, failures = value, 0
+                    elif field == "event":
+                        name = value
+                    elif field == "data":
+                        yield name, json.loads(value)
+                        if name in ("job.completed", "job.failed", "job.cancelled"):
+                            return
+        except LOST:
+            pass
+        failures += 1
+        time.sleep(min(2**failures, 30))
+    raise SystemExit("The stream was lost too often")
+
+
+for name, data in events(URL):
+    print(name, data)
+'''
+
+
 def _javascript(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 // Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
 const ENDPOINT = {_text(endpoint)};
 const PAYLOAD = {_json(payload)};
 
-const HEADERS = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }};
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-// One request. A busy (429) or restarting server gets it again: not before it asks for it, and later each time.
-async function call(url, options) {{
-  const deadline = Date.now() + 300_000;
-  for (let attempt = 0; ; attempt++) {{
-    const response = await fetch(url, {{ ...options, signal: AbortSignal.timeout(300_000) }}).catch((error) => error);
-    if (response.ok) return response.json();
-    const again = [undefined, 429, 502, 503, 504].includes(response.status); // undefined: no connection
-    const asked = Number(response.headers?.get("Retry-After") ?? 0);
-    const pause = Math.max(asked, Math.min(2 ** attempt, 30)) * (1 + Math.random() / 2);
-    if (!again || Date.now() + pause * 1000 > deadline) {{
-      throw new Error(response.status ? `HTTP ${{response.status}}: ${{await response.text()}}` : `${{response.cause ?? response}}`);
-    }}
-    await sleep(pause);
-  }}
-}}
-
+{_JAVASCRIPT_CALL}
 // Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
   const idempotencyKey = `${{Date.now()}}-${{Math.random().toString(36).slice(2)}}`;
-  const accepted = await call(ENDPOINT, {{
-    method: "POST",
-    headers: {{ ...HEADERS, "Idempotency-Key": idempotencyKey }},
-    body: JSON.stringify(payload),
-  }});
+  const headers = {{ "Content-Type": "application/json", "Idempotency-Key": idempotencyKey }};
+  const accepted = JSON.parse(await call("POST", ENDPOINT, {{ headers, body: JSON.stringify(payload) }}));
   const jobUrl = new URL(accepted.url, ENDPOINT);
   jobUrl.searchParams.set("wait", "30"); // answers as soon as the job ends
   const deadline = Date.now() + giveUpAfter * 1000;
   for (;;) {{
-    const job = await call(jobUrl, {{ headers: HEADERS }});
+    const job = JSON.parse(await call("GET", jobUrl));
     if (["completed", "failed", "cancelled"].includes(job.status)) return job;
     if (Date.now() > deadline) throw new Error(`Still ${{job.status}} after ${{giveUpAfter}} seconds: ${{jobUrl}}`);
     await sleep(2);
@@ -195,6 +315,98 @@ runFlow(PAYLOAD)
 """
 
 
+def _javascript_call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+    if answers == "events":
+        return _javascript_events(url)
+    headers = [
+        *(['"Content-Type": "application/json"'] if body is not None else []),
+        *(
+            ['"Idempotency-Key": `${Date.now()}-${Math.random().toString(36).slice(2)}`']
+            if with_idempotency_key
+            else []
+        ),
+    ]
+    options = ""
+    if headers:
+        options = f", {{\n  headers: {{ {', '.join(headers)} }},\n"
+        options += f"  body: JSON.stringify({_indented(_json(body))}),\n" if body is not None else ""
+        options += "}"
+    shown = {
+        "json": "    console.log(JSON.stringify(JSON.parse(text), null, 2));",
+        "lines": '    for (const line of text.split("\\n").filter(Boolean)) console.log(JSON.parse(line));',
+        "nothing": '    console.log(text || "done");',
+    }[answers]
+    return f"""\
+// Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
+{_JAVASCRIPT_CALL}
+call({_text(method)}, {_text(url)}{options})
+  .then((text) => {{
+{shown}
+  }})
+  .catch((error) => {{
+    console.error(error.message);
+    process.exitCode = 1;
+  }});
+"""
+
+
+def _javascript_events(url: str) -> str:
+    return f"""\
+// Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
+if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+const URL_OF_EVENTS = {_text(url)};
+const HEADERS = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, Accept: "text/event-stream" }};
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+// Yields [name, data] of every event; goes on after the last one when the connection is lost. Ends with the job.
+async function* events(url) {{
+  let last = "0";
+  for (let failures = 0; failures < 10; ) {{
+    try {{
+      const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }} }});
+      if (!answer.ok && ![429, 502, 503, 504].includes(answer.status)) {{
+        throw Object.assign(new Error(`HTTP ${{answer.status}}: ${{await answer.text()}}`), {{ final: true }});
+      }}
+      let text = "";
+      for await (const piece of answer.ok ? answer.body.pipeThrough(new TextDecoderStream()) : []) {{
+        const blocks = (text + piece).split("\\n\\n");
+        text = blocks.pop();
+        for (const block of blocks) {{
+          const event = Object.fromEntries(block.split("\\n").map((line) => line.split(/: (.*)/s, 2)));
+          if (!event.data) continue; // a comment, sent every 15 seconds
+          last = event.id;
+          failures = 0;
+          yield [event.event, JSON.parse(event.data)];
+          if (["job.completed", "job.failed", "job.cancelled"].includes(event.event)) return;
+        }}
+      }}
+    }} catch (error) {{
+      if (error.final) throw error;
+    }}
+    failures += 1;
+    await sleep(Math.min(2 ** failures, 30));
+  }}
+  throw new Error("The stream was lost too often");
+}}
+
+(async () => {{
+  for await (const [name, data] of events(URL_OF_EVENTS)) console.log(name, data);
+}})().catch((error) => {{
+  console.error(error.message);
+  process.exitCode = 1;
+}});
+"""
+
+
+def _shell_key(key: str) -> str:
+    """Sets the key when it is known. Otherwise the reader's own is taken, and its absence is told."""
+    if key != YOUR_KEY:
+        return f"export FLOWPORT_API_KEY={_shell(key)}"
+    return f"""\
+# Once, with your key: export FLOWPORT_API_KEY={_shell(key)}
+: "${{FLOWPORT_API_KEY:?Set it to your API key first}}\""""
+
+
 def _origin(endpoint: str) -> str:
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc}"
@@ -209,6 +421,10 @@ def _shell(text: str) -> str:
 
 def _json(payload: Any) -> str:
     return json.dumps(payload, ensure_ascii=False, indent=2)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
 
 
 def _text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The examples are run against a local endpoint that is busy first and needs two looks at the job."""
+"""The examples are run against a local endpoint that is busy first and needs two looks at the job, or answers too late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from engine.examples import code_examples, first_call
+from engine.examples import call_examples, code_examples, first_call
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
 PAYLOAD = {
@@ -41,6 +41,10 @@ class Endpoint(ThreadingHTTPServer):
         self.polls = 0
         self.busy_seconds = 1
         self.ends = "completed"
+        #: The first submit and the first look at the job get no answer; set when the test is over.
+        self.silent = False
+        self.over = threading.Event()
+        self.streams: list[str | None] = []
 
     @property
     def address(self) -> str:
@@ -56,6 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.keys.add(self.headers["Authorization"])
         self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
         self.server.submits.append(json.loads(body))
+        if self.server.silent and len(self.server.submits) == 1:
+            self._say_nothing()
+            return
         if len(self.server.submits) == 1:
             self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": str(self.server.busy_seconds)})
             return
@@ -63,13 +70,35 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
 
     def do_GET(self) -> None:
+        if self.path.endswith("/events"):
+            self._stream()
+            return
         assert self.path == "/public/v1/jobs/job_1?wait=30"
         self.server.keys.add(self.headers["Authorization"])
         self.server.polls += 1
+        if self.server.silent and self.server.polls == 1:
+            self._say_nothing()
+            return
         status = "processing" if self.server.polls == 1 else self.server.ends
         result = self.server.submits[-1] if status == "completed" else None
         error = {"code": "timeout", "message": "Too slow."} if status == "failed" else None
         self._answer(200, {"job_id": "job_1", "status": status, "result": result, "error": error}, {})
+
+    def _say_nothing(self) -> None:
+        self.server.over.wait(60)
+        self.close_connection = True
+
+    def _stream(self) -> None:
+        """The first stream breaks off after two events, the second has the rest."""
+        self.server.streams.append(self.headers["Last-Event-ID"])
+        names = ["job.queued", "step.delta", "job.completed"]
+        after = int(self.headers["Last-Event-ID"] or 0)
+        self.send_response(200)
+        self.end_headers()
+        for seq, name in enumerate(names, 1):
+            if after < seq and (len(self.server.streams) > 1 or seq < 3):
+                data = json.dumps({"job_id": "job_1", "seq": seq, "text": "a: b, ü"}, ensure_ascii=False)
+                self.wfile.write(f": still here\n\nid: {seq}\nevent: {name}\ndata: {data}\n\n".encode())
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -90,24 +119,29 @@ def endpoint() -> Iterator[Endpoint]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
+    server.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": KEY, "HOME": str(folder), "PYTHONUTF8": "1"}
+def run(command: list[str], folder: Path, key: str | None = KEY) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUTF8": "1"}
+    environment |= {} if key is None else {"FLOWPORT_API_KEY": key}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 
 def run_example(language: str, endpoint: Endpoint, folder: Path) -> subprocess.CompletedProcess[str]:
-    examples = code_examples(endpoint.address, PAYLOAD, key=KEY)
+    return run_text(language, getattr(code_examples(endpoint.address, PAYLOAD), language), folder)
+
+
+def run_text(language: str, text: str, folder: Path, key: str | None = KEY) -> subprocess.CompletedProcess[str]:
     file = folder / {"curl": "call.sh", "python": "call.py", "javascript": "call.js"}[language]
-    file.write_text(getattr(examples, language), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     program = {"curl": "sh", "python": sys.executable, "javascript": shutil.which("node") or _packaged_node()}[language]
-    return run([program, str(file)], folder)
+    return run([program, str(file)], folder, key)
 
 
 def _packaged_node() -> str:
@@ -175,6 +209,70 @@ def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoi
     assert "Too slow." in done.stderr
 
 
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_an_example_survives_answers_that_do_not_come(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.silent = True
+    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+    for whole, short in (
+        ("timeout=300", "timeout=2"),
+        ("timeout(300_000)", "timeout(2_000)"),
+        ("-time 300", "-time 2"),
+    ):
+        text = text.replace(whole, short)
+
+    done = run_text(language, text, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "https://example.com/?a=1&b=2" in done.stdout
+    assert len(endpoint.submits) == 2
+    assert len(set(endpoint.idempotency_keys)) == 1, "a submit whose answer was lost is the same request"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_events_go_on_after_a_lost_connection_without_gap_or_repeat(
+    language: str, endpoint: Endpoint, tmp_path: Path
+):
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+
+    done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.streams == ["0", "2"]
+    assert [line.split()[0] for line in done.stdout.splitlines() if "." in line.split()[0]] == [
+        "job.queued",
+        "step.delta",
+        "job.completed",
+    ]
+    assert done.stdout.count("a: b, ü") == 3
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: str, endpoint: Endpoint, tmp_path: Path):
+    examples = call_examples("POST", endpoint.address, body=PAYLOAD, with_idempotency_key=True)
+
+    done = run_text(language, getattr(examples, language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits == [PAYLOAD, PAYLOAD]
+    assert len(set(endpoint.idempotency_keys)) == 1
+    assert json.loads(done.stdout)["job_id"] == "job_1"
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_without_a_key_an_example_says_so_and_sends_nothing(language: str, endpoint: Endpoint, tmp_path: Path):
+    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+
+    done = run_text(language, text, tmp_path, key=None)
+
+    assert done.returncode != 0
+    assert "FLOWPORT_API_KEY" in done.stderr
+    assert endpoint.submits == []
+
+
 @pytest.mark.process
 def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path):
     endpoint.submits.append({})
@@ -189,6 +287,7 @@ def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path)
 def test_the_key_stands_on_a_line_of_its_own_and_never_in_python_or_javascript_code():
     examples = code_examples("https://flows.example.com/public/v1/flows/execute/flow_1", {"a": 1})
 
-    assert examples.curl.splitlines()[0] == 'export FLOWPORT_API_KEY="YOUR_API_KEY"'
-    for text, comment in ((examples.python, "#"), (examples.javascript, "//")):
+    assert "\nexport" not in examples.curl, "a key that the reader has set stays"
+    assert ': "${FLOWPORT_API_KEY:?' in examples.curl
+    for text, comment in ((examples.curl, "#"), (examples.python, "#"), (examples.javascript, "//")):
         assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)
