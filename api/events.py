@@ -57,7 +57,8 @@ async def following(last_event_id: parameters.LastEventId = None) -> None:
 )
 async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
     """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
-`step.started|completed|failed|skipped`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`. \
+`step.started|completed|failed|skipped`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a batch with \
+`batch_id` and `item_index` too. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
 Last-Event-ID goes on after that number. The stream ends with the job.
     """

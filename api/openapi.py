@@ -126,7 +126,7 @@ def _mend(operation: dict[str, Any]) -> None:
         elif "content" in answer:
             for kind, content in answer["content"].items():
                 content["schema"].pop("title", None)
-                if kind == "text/event-stream":
+                if kind in {"text/event-stream", "application/x-ndjson"}:
                     content["schema"] = {}
 
 

@@ -144,7 +144,7 @@ def flow_version(request: Request) -> int | None:
 
 
 def webhook_url(request: Request) -> str | None:
-    """An http or https address without credentials. Whether it may be called is decided when it is called."""
+    """An http or https address without credentials."""
     url = single_header(request, "X-Webhook-Url")
     if url is None:
         return None
@@ -211,7 +211,9 @@ IdempotencyKey = Annotated[
     _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
     Header(
         alias="Idempotency-Key",
-        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job.",
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job, as it "
+        "stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
+        "Cancel-After and X-Webhook-Url.",
     ),
 ]
 CancelAfter = Annotated[
@@ -232,7 +234,8 @@ WebhookUrl = Annotated[
     _as(type="string", format="uri", maxLength=MAX_WEB_ADDRESS, pattern=WEB_ADDRESS),
     Header(
         alias="X-Webhook-Url",
-        description="Call this address when the job ends (Standard Webhooks): http or https, without user or password.",
+        description="Call this address when the job ends (Standard Webhooks): http or https, without user or password. One that "
+        "can never be reached is refused.",
     ),
 ]
 RequestId = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -13,15 +14,18 @@ from api import parameters, schemas
 from api.context import Context, context_of
 from api.errors import UnsupportedMediaType
 from api.job_view import dump, job_path
-from api.jobs import job_answer
+from api.jobs import ASK_AGAIN_SECONDS, job_answer
 from api.json_body import may_be_large
 from api.limit_headers import limit_headers
 from api.routes import BASE, RawRoute, refusals, with_headers
 from engine import errors
 from engine.actions.jobs import SubmitOptions, submit
 from engine.clock import to_rfc3339
+from engine.flow.node_type import NodeFailed
 from engine.jobs.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
 from engine.jobs.batches import accept_batch
+from engine.jobs.outbound_rules import check_callers_address, outbound_rules
+from storage.models import ENDED
 
 #: Headers that ask for something; most calls have none.
 _OPTIONAL = {b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent"}
@@ -80,7 +84,7 @@ when it ends in time.
     caller = context.submitter(request)
     context.refuse_when_stopping()
     wait = parameters.wait_seconds(request, parameters.query(request))
-    options = _options(request, f"/flows/execute/{flow_id}")
+    options = await _options(context, request, f"/flows/execute/{flow_id}")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
     payload = await context.bodies.read_json(request)
@@ -111,12 +115,14 @@ when it ends in time.
     responses={202: _TOLD | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
-    """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit."""
+    """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
+for each item, and once with `batch.completed` when all have ended.
+    """
     context = await context_of(request)
     caller = context.submitter(request)
     context.refuse_when_stopping()
     parameters.query(request)
-    options = _options(request, f"/flows/execute/{flow_id}/batch")
+    options = await _options(context, request, f"/flows/execute/{flow_id}/batch")
     if may_be_large(request):
         context.database.look_up(_check_flow, caller, flow_id, options)
     body = await context.bodies.read_json(request)
@@ -163,18 +169,30 @@ def accepted_view(accepted: Accepted) -> dict[str, Any]:
     }
 
 
-def _options(request: Request, route: str) -> SubmitOptions:
+async def _options(context: Context, request: Request, route: str) -> SubmitOptions:
     if _OPTIONAL.isdisjoint([name for name, _ in request.scope["headers"]]):
         return SubmitOptions(request_id=request.state.request_id, route=route)
     return SubmitOptions(
         version=parameters.flow_version(request),
         cancel_after_seconds=parameters.cancel_after(request),
-        webhook_url=parameters.webhook_url(request),
+        webhook_url=await _webhook_url(context, request),
         idempotency_key=parameters.idempotency_key(request),
         request_id=request.state.request_id,
         traceparent=parameters.traceparent(request),
         route=route,
     )
+
+
+async def _webhook_url(context: Context, request: Request) -> str | None:
+    """The address that the call names. Raises ParameterInvalid for one that can never be reached by the rules of this moment."""
+    url = parameters.webhook_url(request)
+    if url is not None:
+        rules = await asyncio.to_thread(outbound_rules, context.settings, context.database)
+        try:
+            check_callers_address(rules, url)
+        except NodeFailed as error:
+            raise parameters.invalid("X-Webhook-Url", f"can never be delivered: {error.message}") from error
+    return url
 
 
 async def _ended(
@@ -193,5 +211,5 @@ def _replayed(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - one fact in, 
 
 
 def _accepted(body: dict[str, Any], headers: dict[str, str]) -> Response:
-    all_headers = {**headers, "Retry-After": "2", "Cache-Control": "no-store"}
-    return Response(dump(body), 202, all_headers, media_type="application/json")
+    again = {} if body["status"] in ENDED else {"Retry-After": str(ASK_AGAIN_SECONDS)}
+    return Response(dump(body), 202, {**headers, **again, "Cache-Control": "no-store"}, media_type="application/json")

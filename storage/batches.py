@@ -47,6 +47,8 @@ class BatchRow:
     completed_at: int | None
     cancel_requested_at: int | None
     counts: dict[str, int]
+    #: True when a worker has begun an item, also one that waits again or was cancelled since.
+    begun: bool
 
     @property
     def ended(self) -> bool:
@@ -58,8 +60,7 @@ class BatchRow:
         """`queued` until an item begins, `completed` when all have ended."""
         if self.ended:
             return "completed"
-        begun = any(self.counts.get(status) for status in ("processing", "completed", "failed"))
-        return "processing" if begun else "queued"
+        return "processing" if self.begun else "queued"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class ItemRow:
     error: dict[str, Json] | None
 
 
-_COLUMNS: list[Any] = [getattr(Batch, name) for name in BatchRow.__dataclass_fields__ if name != "counts"]
+_COLUMNS: list[Any] = [
+    getattr(Batch, name) for name in BatchRow.__dataclass_fields__ if name not in {"counts", "begun"}
+]
 
 
 def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
@@ -260,7 +263,12 @@ def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int
     counted = select(Job.batch_id, Job.status, func.count()).where(Job.batch_id.in_(counts))
     for batch_id, status, number in session.execute(counted.group_by(Job.batch_id, Job.status)):
         counts[batch_id][status] = number
-    return [BatchRow(**row._mapping, counts=counts[row.id]) for row in rows]
+    begun = {batch_id for batch_id, found in counts.items() if found.keys() & {"processing", "completed", "failed"}}
+    unclear = [row.id for row in rows if row.completed_at is None and row.id not in begun]
+    if unclear:
+        started = select(Job.batch_id).where(Job.batch_id.in_(unclear), Job.started_at.is_not(None))
+        begun.update(session.scalars(started.distinct()))
+    return [BatchRow(**row._mapping, counts=counts[row.id], begun=row.id in begun) for row in rows]
 
 
 def _item_cursor(index: int) -> str:

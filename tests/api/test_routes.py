@@ -51,7 +51,9 @@ def test_every_route_of_the_api_is_published_and_the_other_way_round():
 
 @pytest.mark.parametrize(("method", "path"), [call for call, who in WHO_MAY_CALL.items() if who == "key"])
 async def test_a_call_without_a_key_is_refused(house: House, method: str, path: str):
-    kind = "text/event-stream" if path.endswith("/events") else "application/json"
+    kind = {"events": "text/event-stream", "results": "application/x-ndjson"}.get(
+        path.rpartition("/")[2], "application/json"
+    )
     address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x")
 
     response = await house.client.request(method, address, headers={"Accept": kind})

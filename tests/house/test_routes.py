@@ -240,7 +240,8 @@ def test_a_stranger_does_not_learn_which_pages_there_are(stranger: httpx.Client,
 @pytest.mark.parametrize("route", routes(KEY))
 def test_only_a_key_opens_the_public_api(stranger: httpx.Client, owner: httpx.Client, route: str):
     method, path = address(route)
-    accept = {"Accept": "text/event-stream" if path.endswith("/events") else "application/json"}
+    streams = {"events": "text/event-stream", "results": "application/x-ndjson"}
+    accept = {"Accept": streams.get(path.rpartition("/")[2], "application/json")}
 
     for client in (stranger, owner):
         answer = client.request(method, path, headers=accept)

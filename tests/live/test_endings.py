@@ -19,12 +19,14 @@ from engine.actions.datasets import add_dataset
 from engine.jobs.supervisor import ALONE
 from storage.datasets import each_row
 from storage.jobs import get_job
+from storage.webhooks import list_deliveries
 from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Caller, Terminal
 from tests.live.holding_site import HoldingSite, wait_until
 from tests.live_server import LiveServer, live_server
 from tests.stand_ins.local_server import Places
+from tests.stand_ins.webhook_receiver import WebhookReceiver
 
 JOBS, ITEMS, KEYS, KILLS = 4, 24, 6, 2
 CALLERS = 24
@@ -33,7 +35,8 @@ CALLERS = 24
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Iterator[LiveServer]:
     data = tmp_path_factory.mktemp("mortal") / "data"
-    with live_server(data, owner=False, env={"FLOWPORT_OUTBOUND_ALLOW": places.allow}) as running:
+    env = {"FLOWPORT_OUTBOUND_ALLOW": places.allow, "FLOWPORT_WEBHOOK_ALLOW": places.allow}
+    with live_server(data, owner=False, env=env) as running:
         yield running
         assert "Traceback" not in running.log(), running.log()
 
@@ -123,6 +126,43 @@ def test_a_job_goes_on_after_its_worker_was_killed(server, caller, two_steps, si
     assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
     assert [name for _, name, _ in events if name == "job.completed"] == ["job.completed"]
     assert worker_of(server) not in {pid, None}
+
+
+def test_the_end_of_a_batch_is_told_once_whenever_its_worker_was_killed(
+    server: LiveServer, site: HoldingSite, places: Places
+) -> None:
+    """While items run, and again in the moment in which the last of them end."""
+    terminal = Terminal.new(server)
+    caller, flow_id = terminal.caller(), terminal.flow(flows.one_node(flows.fetch(), flows.URL, title="Batch"))
+    names = ["batch-a", "batch-b", "batch-c"]
+    with WebhookReceiver().at_place(places) as receiver:
+        batch = caller.request(
+            "POST",
+            f"/flows/execute/{flow_id}/batch",
+            json={"items": [{"url": site.hold(name)} for name in names]},
+            headers={"X-Webhook-Url": receiver.url},
+        ).json()
+        for name in names:
+            site.wait_until_held(name)
+        kill_worker(server)
+        for name in names:
+            site.wait_until_held(name, times=2)
+            site.let_go(name)
+        kill_worker(server)
+        for job_id in batch["job_ids"]:
+            assert caller.ended(job_id)["status"] == "completed"
+        receiver.wait_for(len(names) + 1, seconds=120)
+        of_batch = [seen for seen in receiver.deliveries if seen.json["type"] == "batch.completed"]
+
+    stored = terminal.store.read_now(list_deliveries, terminal.owner.workspace_id, flow_id)
+    assert [row.event for row in stored].count("batch.completed") == 1, (
+        "one row in the outbox, however often a worker died"
+    )
+    assert len({seen.headers["webhook-id"] for seen in of_batch}) == 1
+    told = of_batch[0].json["data"]
+    asked = caller.request("GET", f"/batches/{batch['batch_id']}").json()
+    assert told == {name: value for name, value in asked.items() if name not in {"job_ids", "next_cursor"}}
+    assert (told["status"], told["completed"], asked["job_ids"]) == ("completed", 3, batch["job_ids"])
 
 
 def test_rows_are_kept_once_whatever_happens_to_the_worker(server: LiveServer) -> None:

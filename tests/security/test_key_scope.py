@@ -11,6 +11,7 @@ import httpx
 import pytest
 import uvicorn
 
+from api.batches import JsonLines
 from api.create_api import ROUTES
 from api.events import EventStream
 from engine.actions.flows import change_flow_settings
@@ -20,9 +21,10 @@ from storage.job_changes import claim_job
 from tests.api.arrange import House, open_house
 
 BODY = {"url": "https://example.com"}
+STREAMED = {"events": EventStream.media_type, "results": JsonLines.media_type}
 #: Every route that names a job or a batch: a new one is walked without being listed here.
 OF_SOMETHING = [
-    (method, route.path, EventStream.media_type if route.path.endswith("/events") else "application/json")
+    (method, route.path, STREAMED.get(route.path.rpartition("/")[2], "application/json"))
     for route in ROUTES
     for method in route.methods
     if "{job_id}" in route.path or "{batch_id}" in route.path

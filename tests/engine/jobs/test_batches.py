@@ -17,7 +17,7 @@ from engine.errors import BatchNotCancellable, IdempotencyKeyReused, NotFound
 from engine.jobs.accept import SubmitOptions
 from engine.jobs.batches import AcceptedBatch, accept_batch
 from engine.jobs.bell import BELL
-from engine.jobs.changes import claim, finish
+from engine.jobs.changes import claim, finish, give_back
 from engine.jobs.hub import Hub, wait_until_ended
 from storage.batches import (
     BatchRow,
@@ -101,6 +101,16 @@ def test_a_batch_is_queued_then_processing_and_completed_when_all_have_ended(wor
     assert (*seen, row.status) == ("queued", "queued", "processing", "processing", "completed")
     assert row.counts == {"completed": 1, "failed": 1, "cancelled": 1}
     assert row.completed_at == world.job(made.job_ids[1]).completed_at
+
+
+def test_a_batch_that_has_begun_is_never_queued_again(world: World) -> None:
+    made = submit(world, world.add_flow(), 2)
+    begin(world, made.job_ids[0])
+    assert world.write(give_back, made.job_ids[0], Holder(world.boot_id, 1))
+    assert batch_of(world, made.batch_id).counts == {"queued": 2}
+    assert batch_of(world, made.batch_id).status == "processing"
+    world.write(cancel, world.caller, made.job_ids[0])
+    assert batch_of(world, made.batch_id).status == "processing"
 
 
 @pytest.mark.parametrize("seed", range(3))
