@@ -262,12 +262,12 @@ def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int
     counts: dict[str, dict[str, int]] = {row.id: {} for row in rows}
     counted = select(Job.batch_id, Job.status, func.count()).where(Job.batch_id.in_(counts))
     for batch_id, status, number in session.execute(counted.group_by(Job.batch_id, Job.status)):
-        counts[batch_id][status] = number
+        counts[cast("str", batch_id)][status] = number
     begun = {batch_id for batch_id, found in counts.items() if found.keys() & {"processing", "completed", "failed"}}
     unclear = [row.id for row in rows if row.completed_at is None and row.id not in begun]
     if unclear:
         started = select(Job.batch_id).where(Job.batch_id.in_(unclear), Job.started_at.is_not(None))
-        begun.update(session.scalars(started.distinct()))
+        begun.update(cast("Sequence[str]", session.scalars(started.distinct()).all()))
     return [BatchRow(**row._mapping, counts=counts[row.id], begun=row.id in begun) for row in rows]
 
 

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from nicegui.testing import User
 from sqlalchemy import event
 
+from engine.actions.jobs import cancel_all
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.batches import accept_batch
+from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
 from storage.jobs import JobFilters, list_jobs
 from tests.ui.arrange import accepted, ended, refused
@@ -113,6 +117,12 @@ def test_no_call_and_no_worker_reads_a_growing_table_from_end_to_end(site: Site)
             ended(site, flow_id, status)
         for narrowed in filters:
             site.database.read_now(list_jobs, site.workspace_id, narrowed)
+        caller = Caller(site.workspace_id, None, "live")
+        items = {"items": [{"name": "Ada"}, {"name": "Grace"}]}
+        batch_id = site.database.write_now(accept_batch, caller, flow_id, items, SubmitOptions(route="/batch")).batch_id
+        site.database.read_now(list_batches, site.workspace_id, caller.scope, 50, None)
+        site.database.read_now(batch_job_ids, batch_id, 50, None)
+        site.database.write_now(cancel_all, caller, batch_id)
 
     assert any("insert into jobs" in statement.lower() for statement in statements)
     assert full_reads(site.database, statements) == []

@@ -359,7 +359,7 @@ def test_a_repeated_request_is_told_how_its_job_stands_now(world: World) -> None
 def test_a_batch_is_repeated_by_what_its_items_say(world: World) -> None:
     flow_id = defaults_flow(world)
 
-    def send(*items: dict[str, Any], **asked: Any) -> AcceptedBatch:
+    def send(*items: Any, **asked: Any) -> AcceptedBatch:
         options = SubmitOptions(route="/batch", idempotency_key="a", **asked)
         return world.write(accept_batch, world.caller, flow_id, {"items": list(items)}, options)
 

@@ -10,10 +10,13 @@ from nicegui.testing import User
 
 from api.create_api import create_api
 from engine.actions.flows import create_flow, save_draft, save_version
+from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
 from engine.clock import DAY
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.batches import accept_batch
 from engine.jobs.hub import Hub
 from engine.key_format import parse_key
 from storage.flows import get_flow
@@ -295,6 +298,20 @@ async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: 
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert dict(flow.settings) == {"limit_seconds": 60, "keep_days": 7}
+
+
+async def test_the_deliveries_tell_a_batch_from_a_job(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    caller = Caller(site.workspace_id, None, "live")
+    options = SubmitOptions(route="/batch", webhook_url="https://hooks.example.com/")
+    made = site.database.write_now(accept_batch, caller, flow_id, {"items": [{"name": "Ada"}]}, options)
+    site.database.write_now(cancel_all, caller, made.batch_id)
+
+    await user.open(f"/flows/{flow_id}?tab=settings")
+
+    await user.should_see("a batch of calls", retries=30)
+    await user.should_see("cancelled")
+    await user.should_not_see("a test")
 
 
 async def test_a_new_title_is_in_the_breadcrumb_too(site: Site, user: User) -> None:
