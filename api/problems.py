@@ -86,6 +86,6 @@ async def _limits(context: Context, request: Request, refusal: Refusal, caller: 
         return limit_headers(None, rate)
     caps = Caps(caller.concurrency, caller.monthly)
     with contextlib.suppress(Refusal):
-        limits = await context.database.read(limits_now, caller.workspace_id, caller.key_id, caps)
+        limits = await context.database.read(limits_now, caller.workspace_id, caller.environment, caller.key_id, caps)
         return limit_headers(limits, rate)
     return {}

@@ -19,6 +19,11 @@ class Plan:
     requests: int | None
 
 
+def quarter(limit: int | None) -> int | None:
+    """What Staging and Development may each use beside Production's limit, as long as the owner sets nothing else."""
+    return None if limit is None else max(1, limit // 4)
+
+
 PLANS: dict[str, Plan] = {
     "free": Plan("free", "Free", 4, 1_000, 50),
     "pro": Plan("pro", "Pro", 20, 10_000, 200),

@@ -15,18 +15,16 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
-from storage.jobs import JobRow, Json, KeyScope, as_job, cursor_after, read_cursor, select_jobs
+from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, read_cursor, select_jobs
 from storage.models import Batch, Job
 from storage.statements import Statement
 
 _JOBS = cast("Table", Job.__table__)
 #: The very words of `ix_jobs_waiting`: SQLite uses a partial index only for a condition that says the same.
 _WAITING = text("jobs.status = 'queued' and jobs.batch_id is not null and not jobs.counted")
-#: Runs of a batch in the Playground take no slot of the plan, so none of them waits for one.
-_PAID = Job.environment != "playground"
 _HAS_WAITING = Statement(
     "select 1 from jobs where status = 'queued' and batch_id is not null and not counted"
-    " and environment <> 'playground' and workspace_id = :workspace_id limit 1"
+    " and workspace_id = :workspace_id and environment = :environment limit 1"
 )
 
 
@@ -166,21 +164,21 @@ def add_batch(session: Session, row: Mapping[str, Any]) -> None:
     session.execute(insert(Batch), {"webhook_url": None, "webhook_by_caller": False, **row, "created_at": now(session)})
 
 
-def has_waiting_items(session: Session, workspace_id: str) -> bool:
-    """True when items of this workspace wait for a slot. Quick: every job that ends asks."""
-    return _HAS_WAITING.row(session, {"workspace_id": workspace_id}) is not None
+def has_waiting_items(session: Session, workspace_id: str, environment: str) -> bool:
+    """True when items of this environment wait for a slot. Quick: every job that ends asks."""
+    return _HAS_WAITING.row(session, {"workspace_id": workspace_id, "environment": environment}) is not None
 
 
 def waiting_items(
-    session: Session, workspace_id: str, without_keys: Collection[str], limit: int
+    session: Session, workspace_id: str, environment: str, without_keys: Collection[str], limit: int
 ) -> Sequence[tuple[str, str | None]]:
     """(job id, key id) of batch items that hold no slot yet: the oldest batch first, its items in order."""
     rows = session.execute(
         select(Job.id, Job.key_id)
         .where(
             _WAITING,
-            _PAID,
             Job.workspace_id == workspace_id,
+            Job.environment == environment,
             or_(Job.key_id.is_(None), Job.key_id.not_in(without_keys)),
         )
         .order_by(Job.created_at, Job.item_index, Job.id)
@@ -189,9 +187,12 @@ def waiting_items(
     return [(row[0], row[1]) for row in rows]
 
 
-def workspaces_with_waiting_items(session: Session) -> list[str]:
-    """The workspaces that have batch items without a slot."""
-    return list(session.scalars(select(Job.workspace_id).where(_WAITING, _PAID).distinct()))
+def environments_with_waiting_items(session: Session) -> list[tuple[str, str]]:
+    """(workspace id, environment) of batch items without a slot. Those of the Playground take none, so they wait for none."""
+    rows = session.execute(
+        select(Job.workspace_id, Job.environment).where(_WAITING, Job.environment.in_(PUBLIC)).distinct()
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def admit_item(session: Session, job_id: str) -> None:

@@ -17,7 +17,7 @@ from storage.database import now
 from storage.events import add_events
 from storage.models import STORED_BYTES, Job, WebhookDelivery
 from storage.statements import Statement, from_json, insert_into, to_json
-from storage.usage import release_slot
+from storage.usage import release_slot, usage_subject
 
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 
@@ -236,7 +236,7 @@ def end_job(
         return None
     row = _EndedRow(*found)
     if row.counted:
-        release_slot(session, row.workspace_id, row.key_id)
+        release_slot(session, usage_subject(row.workspace_id, row.environment), row.key_id)
     if result is not None:
         put_value(session, job_id, "result", result)
     if holder:

@@ -28,7 +28,10 @@ class Base(DeclarativeBase):
 
 
 class Workspace(Base):
-    """A tenant: everything owned names its workspace. `concurrency` and `monthly` override the plan; -1 = unlimited."""
+    """A tenant: everything owned names its workspace. Its limits override the plan's; -1 = unlimited.
+
+    `concurrency` and `monthly` are Production's. Staging (`test`) and Development (`dev`) have a quarter of them where null.
+    """
 
     __tablename__ = "workspaces"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -36,6 +39,10 @@ class Workspace(Base):
     plan: Mapped[str]
     concurrency: Mapped[int | None]
     monthly: Mapped[int | None]
+    test_concurrency: Mapped[int | None]
+    test_monthly: Mapped[int | None]
+    dev_concurrency: Mapped[int | None]
+    dev_monthly: Mapped[int | None]
     created_at: Mapped[int]
 
 
@@ -229,7 +236,10 @@ class ApiKeySecret(Base):
 
 
 class Usage(Base):
-    """Slots in use and accepted jobs of the month, per workspace (`subject` = its id) and per key with own limits."""
+    """Slots in use and accepted jobs of the month, per environment of a workspace and per key.
+
+    `subject` is a key's id, a workspace's id (its Production), or that with `:test` or `:dev` behind it.
+    """
 
     __tablename__ = "usage"
     subject: Mapped[str] = mapped_column(primary_key=True)
@@ -300,6 +310,7 @@ class Job(Base):
         Index(
             "ix_jobs_waiting",
             "workspace_id",
+            "environment",
             "created_at",
             "item_index",
             "id",

@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 
 from engine.clock import DAY, MINUTE
 from storage.database import now
-from storage.models import ApiKey, Flow, Job, RefusalCount, Usage, Workspace
+from storage.jobs import PUBLIC
+from storage.models import ApiKey, Flow, Job, RefusalCount, Usage
 from storage.monitoring_counts import COMPLETED, RUN_TIME, Took, percentiles
 from storage.monitoring_period import Narrowing, Period, open_jobs
+from storage.usage import usage_subject
+from storage.workspaces import get_limits
 
 #: A job may run a day and wait before that: older ones hold no slot any more.
 _LONGEST = 3 * DAY
@@ -110,14 +113,15 @@ def read_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
             Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None)
         )
     ).one()
-    limits = session.execute(
-        select(Workspace.plan, Workspace.concurrency, Workspace.monthly).where(Workspace.id == workspace_id)
-    ).one_or_none()
-    usage = session.execute(select(Usage.active, Usage.month_count).where(Usage.subject == workspace_id)).one_or_none()
+    limits = tuple(get_limits(session, workspace_id).caps.values())
+    subjects = [usage_subject(workspace_id, environment) for environment in PUBLIC]
+    usage = session.execute(
+        select(func.sum(Usage.active), func.sum(Usage.month_count)).where(Usage.subject.in_(subjects))
+    ).one()
     keys = session.execute(
         select(func.count(), func.max(ApiKey.created_at), func.sum(ApiKey.concurrency), func.sum(ApiKey.monthly)).where(
             ApiKey.workspace_id == workspace_id
         )
     ).one()
-    parts = (at_work, (newest, refused), flows, limits or (), usage or (), keys)
+    parts = (at_work, (newest, refused), flows, limits, usage, keys)
     return tuple(value for part in parts for value in part)

@@ -5,13 +5,14 @@ A job belongs to the period it was accepted in, with everything it cost. Percent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.clock import Millis
+from storage.environments import read_environments
 from storage.models import ApiKey, Flow, Job
 from storage.monitoring_counts import (
     COMPLETED,
@@ -82,6 +83,8 @@ class Endpoint:
 class Now:
     """What runs at this moment and how far the limits are; None = no limit. `waiting` have a slot and wait for a worker,
     `outside` are items of batches that wait for a slot.
+
+    `concurrency` is of all environments that are looked at together. `quota_of`: whose month it is, when that is to be said.
     """
 
     running: int
@@ -90,6 +93,7 @@ class Now:
     concurrency: int | None
     month_count: int
     monthly: int | None
+    quota_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -249,29 +253,44 @@ def _endpoints(
 
 
 def _look_at_limits(session: Session, workspace_id: str, narrowing: Narrowing) -> Now:
-    """What is open of the narrowed jobs; limits and the month's count of the key when it has its own, else of the workspace."""
+    """What is open of the narrowed jobs; limits and the month's count of the key where it has its own, else of its environment.
+
+    Without a key or an environment the month is Production's, or that of another one which is nearly used up and fuller.
+    """
     columns = (Job.status, Job.counted, Job.flow_id, Job.key_id, Job.environment)
     found = session.execute(
         select(*columns, func.count().label("jobs")).where(*open_jobs(workspace_id)).group_by(*columns)
     ).all()
     rows = [row for row in found if narrowing.fits(row.flow_id, row.key_id, row.environment)]
     holds = [row for row in rows if row.counted or not narrowing.of_api]
-    limits = get_limits(session, workspace_id)
-    concurrency, monthly, subject = limits.concurrency, limits.monthly, workspace_id
+    environments = read_environments(session, workspace_id, get_limits(session, workspace_id))
+    key = None
     if narrowing.key_id is not None:
         key = session.execute(
-            select(ApiKey.concurrency, ApiKey.monthly).where(
+            select(ApiKey.environment, ApiKey.concurrency, ApiKey.monthly).where(
                 ApiKey.id == narrowing.key_id, ApiKey.workspace_id == workspace_id
             )
         ).one_or_none()
-        if key is not None:
-            concurrency = concurrency if key.concurrency is None else key.concurrency
-            monthly, subject = (monthly, subject) if key.monthly is None else (key.monthly, narrowing.key_id)
+    one = key.environment if key else narrowing.environment
+    looked_at = [use for use in environments if use.environment == one] or environments
+    quota = max(looked_at, key=lambda use: (use.share if use.nearly else 0, use.environment == "live"))
+    concurrency, monthly, used = _sum(use.caps.concurrency for use in looked_at), quota.caps.monthly, quota.used
+    if key is not None:
+        concurrency = concurrency if key.concurrency is None else key.concurrency
+        if key.monthly is not None:
+            monthly, used = key.monthly, read_usage(session, narrowing.key_id or "")
     return Now(
         running=sum(row.jobs for row in holds if row.status == "processing"),
         waiting=sum(row.jobs for row in holds if row.status == "queued"),
         outside=sum(row.jobs for row in rows if row not in holds),
         concurrency=concurrency,
-        month_count=read_usage(session, subject).month_count,
+        month_count=used.month_count,
         monthly=monthly,
+        quota_of=quota.environment if len(looked_at) > 1 else None,
     )
+
+
+def _sum(limits: Iterable[int | None]) -> int | None:
+    """None as soon as one of them is no limit."""
+    known = list(limits)
+    return None if None in known else sum(limit for limit in known if limit is not None)

@@ -1,4 +1,4 @@
-"""Slots in use and jobs accepted this month, per workspace and per API key: one conditional UPDATE takes a slot.
+"""Slots in use and jobs accepted this month, per environment of a workspace and per API key: one conditional UPDATE takes a slot.
 
 The count and the job row change in the same transaction, so a slot can neither be taken twice nor leak.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.clock import month_of, month_start
+from engine.key_format import ENVIRONMENTS
 from storage.database import now
-from storage.models import OPEN, Job, Usage
+from storage.models import OPEN, Job, Usage, Workspace
 from storage.statements import Statement
 
 
@@ -72,10 +73,15 @@ _SET = Statement(
 )
 
 
+def usage_subject(workspace_id: str, environment: str) -> str:
+    """By what the slots and requests of an environment are counted. Production's is the id of the workspace alone."""
+    return workspace_id if environment == "live" else f"{workspace_id}:{environment}"
+
+
 def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
     """Takes a slot and counts a job of this month, or returns None when either is full.
 
-    `subject` is a workspace or key id. A subject without a row gets one, counted from the jobs table.
+    `subject` is a `usage_subject` or a key id. A subject without a row gets one, counted from the jobs table.
     """
     values = {
         "subject": subject,
@@ -117,7 +123,7 @@ def release_slot(session: Session, *subjects: str | None) -> None:
 
 
 def read_usage(session: Session, subject: str) -> Used:
-    """What a workspace or key uses now."""
+    """What an environment or a key uses now."""
     row = _READ.row(session, {"subject": subject, "month": month_of(now(session))})
     return Used(0, 0) if row is None else Used(*row)
 
@@ -128,9 +134,10 @@ def reconcile_usage(session: Session) -> int:
     The month's count is only raised: jobs whose retention has ended are gone but were accepted.
     """
     known = set(session.scalars(select(Usage.subject)))
-    for column in (Job.workspace_id, Job.key_id):
-        found = session.scalars(select(column).where(Job.status.in_(OPEN), Job.counted, column.is_not(None)).distinct())
-        known |= {str(subject) for subject in found}
+    for workspace_id in session.scalars(select(Workspace.id)):
+        known |= {usage_subject(workspace_id, environment) for environment in ENVIRONMENTS}
+    keys = select(Job.key_id).where(Job.status.in_(OPEN), Job.counted, Job.key_id.is_not(None)).distinct()
+    known |= {str(key_id) for key_id in session.scalars(keys)}
     wrong = 0
     for subject in sorted(known):
         counted = _counted(session, subject)
@@ -145,7 +152,9 @@ def _has_row(session: Session, subject: str) -> bool:
 
 def _counted(session: Session, subject: str) -> dict[str, str | int]:
     at = now(session)
-    mine = or_(Job.workspace_id == subject, Job.key_id == subject)
+    workspace_id, _, environment = subject.partition(":")
+    of_environment = and_(Job.workspace_id == workspace_id, Job.environment == (environment or "live"))
+    mine = or_(of_environment, Job.key_id == subject)
     active = session.scalar(select(func.count()).select_from(Job).where(mine, Job.counted, Job.status.in_(OPEN)))
     accepted = session.scalar(
         select(func.count())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from engine.errors import NotFound
-from engine.plans import PLANS
+from engine.key_format import ENVIRONMENTS
+from engine.plans import PLANS, quarter
 from storage.models import Workspace
 from storage.statements import Statement
+from storage.usage import Caps
 
 #: Stored in the place of a limit: there is none, whatever the plan says.
 UNLIMITED = -1
@@ -18,12 +22,15 @@ UNLIMITED = -1
 
 @dataclass(frozen=True)
 class Limits:
-    """What a workspace may do: jobs at once and accepted jobs a month; None = no limit. `plan` is `free`, `title` `Free`."""
+    """What a workspace may do in each environment (`live`, `test`, `dev`). `plan` is `free`, `title` `Free`.
+
+    `own`: what the owner set; there None is what the plan gives, and UNLIMITED no limit.
+    """
 
     plan: str
     title: str
-    concurrency: int | None
-    monthly: int | None
+    caps: Mapping[str, Caps]
+    own: Mapping[str, Caps]
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,10 @@ class WorkspaceRow:
     created_at: int
 
 
-_LIMITS = Statement("select plan, concurrency, monthly from workspaces where id = :id")
+_LIMITS = Statement(
+    "select plan, concurrency, monthly, test_concurrency, test_monthly, dev_concurrency, dev_monthly"
+    " from workspaces where id = :id"
+)
 
 
 def list_workspaces(session: Session) -> list[WorkspaceRow]:
@@ -69,7 +79,7 @@ def get_limits(session: Session, workspace_id: str) -> Limits:
     row = _LIMITS.row(session, {"id": workspace_id})
     if row is None:
         raise NotFound(f"No workspace with the id `{workspace_id}`")
-    return limits_of(*row)
+    return _limits_of(*row)
 
 
 def hold_workspace(session: Session, workspace_id: str) -> Workspace:
@@ -81,13 +91,23 @@ def hold_workspace(session: Session, workspace_id: str) -> Workspace:
 
 
 def _row(row: Workspace) -> WorkspaceRow:
-    return WorkspaceRow(row.id, row.name, limits_of(row.plan, row.concurrency, row.monthly), row.created_at)
+    stored = (row.test_concurrency, row.test_monthly, row.dev_concurrency, row.dev_monthly)
+    limits = _limits_of(row.plan, row.concurrency, row.monthly, *stored)
+    return WorkspaceRow(row.id, row.name, limits, row.created_at)
 
 
-def limits_of(plan: str, concurrency: int | None, monthly: int | None) -> Limits:
-    """The plan's limits with the stored overrides over them."""
+@functools.lru_cache(maxsize=256)
+def _limits_of(plan: str, *stored: int | None) -> Limits:
+    """The plan's limits with the stored ones over them: two for each environment."""
     base = PLANS[plan]
-    return Limits(plan, base.title, _over(base.concurrency, concurrency), _over(base.monthly, monthly))
+    own = {name: Caps(*stored[2 * at : 2 * at + 2]) for at, name in enumerate(ENVIRONMENTS)}
+    live = Caps(_over(base.concurrency, own["live"].concurrency), _over(base.monthly, own["live"].monthly))
+    part = Caps(quarter(live.concurrency), quarter(live.monthly))
+    caps = {
+        name: Caps(_over(part.concurrency, mine.concurrency), _over(part.monthly, mine.monthly))
+        for name, mine in own.items()
+    } | {"live": live}
+    return Limits(plan, base.title, caps, own)
 
 
 def _over(planned: int | None, stored: int | None) -> int | None:

@@ -1,12 +1,14 @@
-"""`plan set|show`: the workspace's plan and limits."""
+"""`plan set|show`: the workspace's plan and the limits of its environments."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal, limit
+from engine.key_format import ENVIRONMENT_TITLES
 from engine.plans import PLANS
 
 if TYPE_CHECKING:
@@ -20,8 +22,13 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     verb = verbs.add_parser("set", parents=[shared], help="set the plan; it counts for the next request")
     verb.add_argument("plan", choices=tuple(PLANS))
-    verb.add_argument("--concurrency", type=limit, metavar="N", help="jobs at once, or `unlimited`")
-    verb.add_argument("--monthly", type=limit, metavar="N", help="requests a month, or `unlimited`")
+    verb.add_argument("--concurrency", type=limit, metavar="N", help="Production's jobs at once, or `unlimited`")
+    verb.add_argument("--monthly", type=limit, metavar="N", help="Production's requests a month, or `unlimited`")
+    for environment in ("test", "dev"):
+        title = ENVIRONMENT_TITLES[environment]
+        for name, what in (("concurrency", "jobs at once"), ("monthly", "requests a month")):
+            said = f"{title}'s {what}, or `unlimited`; a quarter of Production's when it is left out"
+            verb.add_argument(f"--{environment}-{name}", type=limit, metavar="N", help=said)
     verb.add_argument("--json", action="store_true", help="print JSON")
     verb.set_defaults(run=_set)
 
@@ -31,9 +38,16 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _set(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.limits import set_plan
+    from engine.actions.limits import Caps, set_plan
 
-    limits = terminal.do(set_plan, arguments.plan, concurrency=arguments.concurrency, monthly=arguments.monthly)
+    limits = terminal.do(
+        set_plan,
+        arguments.plan,
+        concurrency=arguments.concurrency,
+        monthly=arguments.monthly,
+        test=Caps(arguments.test_concurrency, arguments.test_monthly),
+        dev=Caps(arguments.dev_concurrency, arguments.dev_monthly),
+    )
     _print(arguments, terminal, limits)
 
 
@@ -45,6 +59,7 @@ def _print(arguments: argparse.Namespace, terminal: Terminal, limits: Limits) ->
     from engine.actions.limits import describe
 
     if arguments.json:
-        terminal.json({"plan": limits.plan, "concurrency": limits.concurrency, "monthly": limits.monthly})
+        environments = {name: asdict(caps) for name, caps in limits.caps.items()}
+        terminal.json({"plan": limits.plan, **environments["live"], "environments": environments})
     else:
         terminal.value(describe(limits))

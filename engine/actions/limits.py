@@ -1,16 +1,20 @@
-"""Changing a workspace's plan and its limits. The next request is counted against the new ones."""
+"""Changing a workspace's plan and the limits of its environments. The next request is counted against the new ones."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.errors import FieldError, Invalid
+from engine.key_format import ENVIRONMENT_TITLES
 from engine.plans import PLANS
 from storage.audit import add_entry
+from storage.usage import Caps
 from storage.workspaces import UNLIMITED, Limits, get_limits, hold_workspace
 
-__all__ = ["UNLIMITED", "set_plan"]
+__all__ = ["UNLIMITED", "Caps", "set_plan"]
 
 
 def set_plan(
@@ -20,8 +24,14 @@ def set_plan(
     *,
     concurrency: int | None = None,
     monthly: int | None = None,
+    test: Caps = Caps(),
+    dev: Caps = Caps(),
 ) -> Limits:
-    """Sets the plan; a limit of None is the plan's own, UNLIMITED takes it away. Returns what counts now. Raises Invalid."""
+    """Sets the plan and what the owner gives instead of its limits. Returns what counts now. Raises Invalid.
+
+    `concurrency` and `monthly` are Production's, `test` Staging's and `dev` Development's. None is what the plan gives (a
+    quarter of Production's for the other two), UNLIMITED takes a limit away.
+    """
     require_may(principal, "change the plan")
     if plan not in PLANS:
         raise Invalid(
@@ -29,15 +39,11 @@ def set_plan(
             remedy=f"Choose one of {', '.join(PLANS)}.",
             errors=(FieldError("/plan", "enum", f"one of {', '.join(PLANS)}"),),
         )
-    for name, limit in (("concurrency", concurrency), ("monthly", monthly)):
-        if limit is not None and limit != UNLIMITED and limit < 1:
-            raise Invalid(
-                f"The {name} limit is {limit}",
-                remedy="Set it to 1 or more, or to `unlimited`.",
-                errors=(FieldError(f"/{name}", "minimum", "at least 1"),),
-            )
+    _check({"live": Caps(concurrency, monthly), "test": test, "dev": dev})
     workspace = hold_workspace(session, principal.workspace_id)
     workspace.plan, workspace.concurrency, workspace.monthly = plan, concurrency, monthly
+    workspace.test_concurrency, workspace.test_monthly = test.concurrency, test.monthly
+    workspace.dev_concurrency, workspace.dev_monthly = dev.concurrency, dev.monthly
     session.flush()
     limits = get_limits(session, principal.workspace_id)
     add_entry(session, principal, "set plan", workspace.id, describe(limits))
@@ -45,7 +51,25 @@ def set_plan(
 
 
 def describe(limits: Limits) -> str:
-    """`Free: 4 jobs at once, 1,000 requests a month`."""
-    at_once = "any number of jobs" if limits.concurrency is None else f"{limits.concurrency:,} jobs"
-    monthly = "any number of requests" if limits.monthly is None else f"{limits.monthly:,} requests"
-    return f"{limits.title}: {at_once} at once, {monthly} a month"
+    """`Free: Production 4 jobs at once, 1,000 requests a month; Staging ...; Development ...`."""
+    parts = []
+    for environment, caps in limits.caps.items():
+        at_once = "any number of jobs" if caps.concurrency is None else _plural(caps.concurrency, "job")
+        monthly = "any number of requests" if caps.monthly is None else _plural(caps.monthly, "request")
+        parts.append(f"{ENVIRONMENT_TITLES[environment]} {at_once} at once, {monthly} a month")
+    return f"{limits.title}: {'; '.join(parts)}"
+
+
+def _check(own: Mapping[str, Caps]) -> None:
+    for environment, caps in own.items():
+        for name, limit in (("concurrency", caps.concurrency), ("monthly", caps.monthly)):
+            if limit is not None and limit != UNLIMITED and limit < 1:
+                raise Invalid(
+                    f"The {name} limit of {ENVIRONMENT_TITLES[environment]} is {limit}",
+                    remedy="Set it to 1 or more, or to `unlimited`.",
+                    errors=(FieldError(f"/{environment}/{name}", "minimum", "at least 1"),),
+                )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -1,4 +1,4 @@
-"""Verbs of a flow's webhook: its address, what it is signed with, a test, and sending something again."""
+"""Verbs of a flow's webhooks: an address for each environment, what it is signed with, a test, and sending something again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.clock import HOUR
 from engine.errors import Conflict, FieldError, Invalid
+from engine.jobs.accept import WEBHOOK_SETTINGS
 from engine.jobs.webhooks import TEST_EVENT
+from engine.key_format import ENVIRONMENT_TITLES
 from engine.vault.sealing import Vault
 from engine.vault.webhook_secrets import add_signing_secret
 from storage.audit import add_entry
@@ -17,23 +19,26 @@ from storage.database import now
 from storage.flows import hold_flow
 from storage.webhooks import add_delivery, hold_delivery
 
-URL_SETTING = "webhook_url"
 MAX_URL = 2_000
 #: How long deliveries are signed with the old secret too, unless somebody says otherwise.
 OVERLAP_MS = 24 * HOUR
 
 
-def set_webhook(session: Session, principal: Principal, flow_id: str, url: str) -> None:
-    """Jobs of this flow that end from now on are told to `url`; "" tells nobody. Raises Invalid, NotFound."""
+def set_webhook(session: Session, principal: Principal, flow_id: str, url: str, environment: str = "live") -> None:
+    """Jobs of an environment that are sent from now on are told to `url` when they end; "" tells nobody.
+
+    Raises Invalid, NotFound.
+    """
     require_may(principal, "edit flows")
+    name = _setting(environment)
     flow = hold_flow(session, principal.workspace_id, flow_id)
     url = url.strip()
     if url:
         _check(url)
-    flow.settings = {name: value for name, value in flow.settings.items() if name != URL_SETTING}
-    if url:
-        flow.settings = {**flow.settings, URL_SETTING: url}
-    add_entry(session, principal, "change webhook", flow.id, urlsplit(url).hostname or "none")
+    others = {other: value for other, value in flow.settings.items() if other != name}
+    flow.settings = {**others, name: url} if url else others
+    detail = f"{ENVIRONMENT_TITLES[environment]}: {urlsplit(url).hostname or 'none'}"
+    add_entry(session, principal, "change webhook", flow.id, detail)
 
 
 def renew_signing_secret(
@@ -46,13 +51,16 @@ def renew_signing_secret(
     return add_signing_secret(session, vault, principal.workspace_id, flow.id, overlap_ms)
 
 
-def send_test(session: Session, principal: Principal, flow_id: str) -> str:
-    """Puts a `webhook.test` for the flow's address into the outbox; returns the delivery's id. Raises Conflict."""
+def send_test(session: Session, principal: Principal, flow_id: str, environment: str = "live") -> str:
+    """Puts a `webhook.test` for an environment's address into the outbox; returns the delivery's id. Raises Conflict."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
-    url = flow.settings.get(URL_SETTING)
+    url = flow.settings.get(_setting(environment))
     if not url:
-        raise Conflict("The flow has no webhook", remedy="Enter an address and save it first.")
+        raise Conflict(
+            f"The flow has no webhook for {ENVIRONMENT_TITLES[environment]}",
+            remedy="Enter an address and save it first.",
+        )
     return add_delivery(session, principal.workspace_id, flow.id, "", url, TEST_EVENT)
 
 
@@ -64,6 +72,18 @@ def send_again(session: Session, principal: Principal, delivery_id: str) -> None
         raise Conflict("It is being sent", remedy="Wait a moment: the list shows what comes of it.")
     delivery.status, delivery.tries, delivery.next_at = "waiting", 0, now(session)
     add_entry(session, principal, "send webhook again", delivery.id, delivery.job_id or delivery.batch_id or "")
+
+
+def _setting(environment: str) -> str:
+    name = WEBHOOK_SETTINGS.get(environment)
+    if name is None:
+        said = f"choose one of {', '.join(WEBHOOK_SETTINGS)}"
+        raise Invalid(
+            f"`{environment}` is no environment with a webhook",
+            remedy=f"{said.capitalize()}.",
+            errors=(FieldError("/environment", "enum", said),),
+        )
+    return name
 
 
 def _check(url: str) -> None:

@@ -45,6 +45,8 @@ from storage.usage import Caps
 #: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
 USUAL_LIMIT_SECONDS = 1_800
 LIMIT_SECONDS = (10, 86_400)
+#: The names of a flow's webhooks in its settings: each environment has its own address.
+WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
 IDEMPOTENCY_KEPT = DAY
 
 
@@ -118,7 +120,7 @@ def accept(
         earlier = find_earlier(session, scope, flow_id, payload, options, check_payload)
         if earlier is not None:
             key_caps = Caps(caller.concurrency, caller.monthly)
-            limits = limits_now(session, caller.workspace_id, caller.key_id, key_caps)
+            limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, key_caps)
             status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
             return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
     flow = find_live_flow(session, caller, flow_id)
@@ -131,6 +133,7 @@ def accept(
     limits = take_slots(
         session,
         caller.workspace_id,
+        caller.environment,
         caller.key_id,
         Caps(caller.concurrency, caller.monthly),
         caller.label,
@@ -151,7 +154,7 @@ def accept(
             "steps_total": version.steps,
             "request_id": options.request_id,
             "traceparent": options.traceparent,
-            "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+            "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
             "webhook_by_caller": options.webhook_url is not None,
         },
         encoded(clean),
@@ -170,6 +173,11 @@ def flow_limit_ms(settings: Mapping[str, Any]) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         seconds = USUAL_LIMIT_SECONDS
     return round(min(max(seconds, LIMIT_SECONDS[0]), LIMIT_SECONDS[1]) * SECOND)
+
+
+def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:
+    """The address a flow's settings name for the ends of the jobs of an environment."""
+    return settings.get(WEBHOOK_SETTINGS[environment]) or None
 
 
 def forget_old_idempotency(session: Session) -> None:

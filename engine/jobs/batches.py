@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.clock import next_month
-from engine.errors import FieldError, MonthlyQuotaExceeded, NotFound, PayloadInvalid
+from engine.errors import FieldError, NotFound, PayloadInvalid
 from engine.flow.contract import check_payload
 from engine.ids import new_id
 from engine.jobs.accept import (
@@ -21,20 +19,20 @@ from engine.jobs.accept import (
     find_earlier,
     find_live_flow,
     fingerprint_of,
+    flow_webhook,
     idempotency_scope,
     limit_ms,
     read_key_again,
     read_version,
     remember,
 )
-from engine.jobs.limits import WHERE_TO_RAISE, WHERE_TO_RAISE_KEY, LimitsView, limits_now
+from engine.jobs.limits import LimitsView, count_batch, limits_now
 from engine.jobs.values import encoded
 from engine.jobs.waiting import admit_waiting
 from storage.batches import BatchStatus, add_batch, get_batch
 from storage.database import now
 from storage.job_changes import insert_job
-from storage.usage import Caps, count_requests, read_usage
-from storage.workspaces import get_limits
+from storage.usage import Caps
 
 MAX_ITEMS = 1_000
 _TYPE_WORDS = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
@@ -66,7 +64,7 @@ def accept_batch(
         scope = idempotency_scope(caller, options.route, options.idempotency_key)
         earlier = find_earlier(session, scope, flow_id, body, options, _check_items)
         if earlier is not None:
-            limits = limits_now(session, caller.workspace_id, caller.key_id, caps)
+            limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
             batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
             status = _status_now(session, caller.workspace_id, batch_id)
             return AcceptedBatch(batch_id, status, len(ids), ids, replayed=True, limits=limits)
@@ -77,14 +75,14 @@ def accept_batch(
     if errors:
         count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
         raise PayloadInvalid(count, errors=tuple(errors))
-    _count(session, caller, caps, len(payloads))
+    count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
     job_ids = tuple(new_id("job") for _ in payloads)
     shared = {
         "workspace_id": caller.workspace_id,
         "flow_id": flow.id,
         "environment": caller.environment,
-        "webhook_url": options.webhook_url or flow.settings.get("webhook_url") or None,
+        "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
         "webhook_by_caller": options.webhook_url is not None,
     }
     add_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
@@ -101,11 +99,11 @@ def accept_batch(
     }
     for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
         insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))
-    admit_waiting(session, caller.workspace_id)
+    admit_waiting(session, caller.workspace_id, caller.environment)
     if scope:
         kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": now(session)}
         remember(session, scope, fingerprint_of(payloads, options), number, kept)
-    limits = limits_now(session, caller.workspace_id, caller.key_id, caps)
+    limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
     return AcceptedBatch(batch_id, "queued", len(job_ids), job_ids, replayed=False, limits=limits)
 
 
@@ -142,23 +140,6 @@ def _check_items(
         errors += [FieldError(at + error.pointer, error.code, error.detail, error.sent) for error in found]
         clean.append(payload)
     return clean, errors
-
-
-def _count(session: Session, caller: Caller, caps: Caps, count: int) -> None:
-    """Counts all items in the month of the workspace and of the key, or raises MonthlyQuotaExceeded."""
-    counters = [(caller.workspace_id, get_limits(session, caller.workspace_id).monthly, WHERE_TO_RAISE)]
-    if caller.key_id is not None:
-        counters.append((caller.key_id, caps.monthly, WHERE_TO_RAISE_KEY))
-    for subject, monthly, remedy in counters:
-        if not count_requests(session, subject, count, monthly):
-            left = max(0, (monthly or 0) - read_usage(session, subject).month_count)
-            at = now(session)
-            raise MonthlyQuotaExceeded(
-                f"The batch has {count:,} items; {left:,} of this month's {monthly:,} requests are left. "
-                "The month begins again on the 1st at 00:00 UTC",
-                remedy=remedy,
-                retry_after=math.ceil((next_month(at) - at) / 1000),
-            )
 
 
 def _type_word(value: Any) -> str:

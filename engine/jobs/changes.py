@@ -68,7 +68,7 @@ def finish(
         return False
     _tell_end(session, ended)
     if ended.environment != "playground":
-        admit_waiting(session, ended.workspace_id)
+        admit_waiting(session, ended.workspace_id, ended.environment)
     elif holder is not None:
         waiting = next_playground_job(session, ended.workspace_id)
         if waiting is not None:
@@ -118,7 +118,7 @@ def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyS
             cancel_wanted(session, job_id)
         elif (ended := end_job(session, job_id, "cancelled", holder=None)) is not None:
             _tell_end(session, ended)
-    admit_waiting(session, workspace_id)
+    admit_waiting(session, workspace_id, batch.environment)
     return get_batch(session, workspace_id, batch_id)
 
 

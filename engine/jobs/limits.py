@@ -1,4 +1,4 @@
-"""Limits: what a workspace and a key may use, taking a slot, and the refusal that says what is full and what to do."""
+"""Limits: what an environment and a key may use, taking a slot, and the refusal that says what is full and what to do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from engine.clock import next_month
 from engine.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
+from engine.key_format import ENVIRONMENT_TITLES
 from storage.database import now
 from storage.models import Job
-from storage.usage import Caps, Used, read_usage, take_slot
+from storage.usage import Caps, Used, count_requests, read_usage, take_slot, usage_subject
 from storage.workspaces import get_limits
 
 WHERE_TO_RAISE = "The owner can raise it under Settings, Limits and plan."
@@ -24,7 +25,7 @@ GUESS = 2
 
 @dataclass(frozen=True)
 class LimitsView:
-    """What the caller has left, by the tighter of workspace and key. None: unlimited."""
+    """What the caller has left, by the tighter of environment and key. None: unlimited."""
 
     concurrency: int | None
     active: int
@@ -41,17 +42,25 @@ class _Counter:
     remedy: str
 
 
-def limits_now(session: Session, workspace_id: str, key_id: str | None = None, key_caps: Caps = Caps()) -> LimitsView:
+def limits_now(
+    session: Session, workspace_id: str, environment: str, key_id: str | None = None, key_caps: Caps = Caps()
+) -> LimitsView:
     """What is left, without taking anything."""
-    counters = _counters(session, workspace_id, key_id, key_caps, "")
+    counters = _counters(session, workspace_id, environment, key_id, key_caps, "")
     return _view(session, [(counter, read_usage(session, counter.subject)) for counter in counters])
 
 
 def take_slots(
-    session: Session, workspace_id: str, key_id: str | None, key_caps: Caps, key_label: str, flow_id: str
+    session: Session,
+    workspace_id: str,
+    environment: str,
+    key_id: str | None,
+    key_caps: Caps,
+    key_label: str,
+    flow_id: str,
 ) -> LimitsView:
-    """Takes a slot of the workspace and of the key. Raises MonthlyQuotaExceeded, or else ConcurrencyLimitExceeded."""
-    counters = _counters(session, workspace_id, key_id, key_caps, key_label)
+    """Takes a slot of the environment and of the key. Raises MonthlyQuotaExceeded, or else ConcurrencyLimitExceeded."""
+    counters = _counters(session, workspace_id, environment, key_id, key_caps, key_label)
     taken = []
     for counter in counters:
         used = take_slot(session, counter.subject, counter.caps)
@@ -61,14 +70,38 @@ def take_slots(
     return _view(session, taken)
 
 
+def count_batch(
+    session: Session,
+    workspace_id: str,
+    environment: str,
+    key_id: str | None,
+    key_caps: Caps,
+    key_label: str,
+    items: int,
+) -> None:
+    """Counts all items in the month of the environment and of the key; takes no slot. Raises MonthlyQuotaExceeded."""
+    for counter in _counters(session, workspace_id, environment, key_id, key_caps, key_label):
+        monthly = counter.caps.monthly
+        if not count_requests(session, counter.subject, items, monthly):
+            left = max(0, (monthly or 0) - read_usage(session, counter.subject).month_count)
+            at = now(session)
+            raise MonthlyQuotaExceeded(
+                f"The batch has {items:,} items; {left:,} of the {monthly:,} requests of {counter.name} for this month "
+                "are left. The month begins again on the 1st at 00:00 UTC",
+                remedy=counter.remedy,
+                retry_after=math.ceil((next_month(at) - at) / 1000),
+            )
+
+
 def _counters(
-    session: Session, workspace_id: str, key_id: str | None, key_caps: Caps, key_label: str
+    session: Session, workspace_id: str, environment: str, key_id: str | None, key_caps: Caps, key_label: str
 ) -> list[_Counter]:
-    limits = get_limits(session, workspace_id)
-    workspace = _Counter(workspace_id, Caps(limits.concurrency, limits.monthly), "this workspace", WHERE_TO_RAISE)
+    caps = get_limits(session, workspace_id).caps[environment]
+    name = f"{ENVIRONMENT_TITLES[environment]} of this workspace"
+    of_environment = _Counter(usage_subject(workspace_id, environment), caps, name, WHERE_TO_RAISE)
     if key_id is None:
-        return [workspace]
-    return [workspace, _Counter(key_id, key_caps, f"the key “{key_label}”", WHERE_TO_RAISE_KEY)]
+        return [of_environment]
+    return [of_environment, _Counter(key_id, key_caps, f"the key “{key_label}”", WHERE_TO_RAISE_KEY)]
 
 
 def _view(session: Session, counters: list[tuple[_Counter, Used]]) -> LimitsView:
@@ -104,8 +137,10 @@ def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id
                 retry_after=math.ceil((next_month(at) - at) / 1000),
             )
     seconds = usual_seconds(session, flow_id)
+    most = full.caps.concurrency or 0
+    jobs = "The one job" if most == 1 else f"All {most:,} jobs"
     return ConcurrencyLimitExceeded(
-        f"All {full.caps.concurrency:,} jobs that {full.name} may have at once are running or queued",
+        f"{jobs} that {full.name} may have at once {'is' if most == 1 else 'are'} running or queued",
         remedy=f"Send the request again in {seconds} s. {full.remedy}",
         retry_after=seconds,
     )

@@ -12,7 +12,7 @@ from engine.jobs.changes import send_forgotten
 from storage.job_changes import claim_job
 from storage.retention import remove_values
 from storage.settings import SERVER, WEBHOOK_ALLOW, put_setting
-from storage.usage import read_usage, reconcile_usage
+from storage.usage import read_usage, reconcile_usage, usage_subject
 from tests.api.arrange import House, queued_messages
 from tests.logical_time import pass_time
 
@@ -27,8 +27,8 @@ async def batch(house: House, count: int, **options: Any) -> dict[str, Any]:
     return response.json()
 
 
-def active(house: House) -> int:
-    return house.database.read_now(read_usage, house.principal.workspace_id).active
+def active(house: House, environment: str = "live") -> int:
+    return house.database.read_now(read_usage, usage_subject(house.principal.workspace_id, environment)).active
 
 
 async def test_a_batch_is_accepted_as_one_job_per_item(house: House):
@@ -81,6 +81,31 @@ async def test_a_key_with_a_lower_limit_lets_in_fewer_items(house: House):
 
     assert active(house) == 1
     assert (await house.submit()).status_code == 202
+
+
+async def test_items_wait_for_slots_of_their_own_environment_only(house: House):
+    tester = house.new_key("test").key
+    staging = await batch(house, 3, key=tester)
+    live = await batch(house, 5)
+    assert (active(house, "test"), active(house)) == (1, 4)
+
+    for made in (staging, live):
+        house.finish(next(job_id for job_id in queued_messages(house.database) if job_id in made["job_ids"]))
+        assert (active(house, "test"), active(house)) == (1, 4)
+    house.finish([job_id for job_id in queued_messages(house.database) if job_id in live["job_ids"]][-1])
+    assert (active(house, "test"), active(house)) == (1, 3), "a free slot of Production is not for items of Staging"
+    assert house.database.write_now(reconcile_usage) == 0
+
+
+async def test_the_months_requests_of_staging_must_cover_all_items(house: House):
+    tester = house.new_key("test").key
+
+    refused = await house.post(f"/flows/execute/{house.flow_id}/batch", items(251), tester)
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
+    assert "250 of the 250 requests of Staging of this workspace" in refused.json()["detail"]
+    assert refused.headers["ratelimit"].startswith('"concurrency";r=1, "monthly";r=250;')
+    assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(251))).status_code == 202
 
 
 async def test_a_raised_limit_lets_more_items_in(house: House):
@@ -136,7 +161,7 @@ async def test_the_quota_must_cover_all_items(house: House):
 
     refused = await house.post(f"/flows/execute/{house.flow_id}/batch", items(4), key)
     assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
-    assert "3 of this month's 3" in refused.json()["detail"]
+    assert "3 of the 3 requests of the key" in refused.json()["detail"]
 
     assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(3), key)).status_code == 202
     assert (await house.submit(key=key)).json()["code"] == "monthly_quota_exceeded"

@@ -96,10 +96,26 @@ def test_a_model_without_address_or_key_is_refused(command, arguments):
 
 
 def test_a_plan_is_set_and_shown(command):
-    assert command("plan", "show", "--json").json == {"plan": "free", "concurrency": 4, "monthly": 1000}
-    assert command("plan", "set", "pro").value == "Pro: 20 jobs at once, 10,000 requests a month"
-    said = command("plan", "set", "enterprise", "--concurrency", 50, "--monthly", "unlimited", "--json")
-    assert said.json == {"plan": "enterprise", "concurrency": 50, "monthly": None}
+    free = command("plan", "show", "--json").json
+    part = {"concurrency": 1, "monthly": 250}
+    whole = {"concurrency": 4, "monthly": 1000}
+    assert free == {"plan": "free", **whole, "environments": {"live": whole, "test": part, "dev": part}}
+    assert command("plan", "set", "pro").value == (
+        "Pro: Production 20 jobs at once, 10,000 requests a month; Staging 5 jobs at once, 2,500 requests a month; "
+        "Development 5 jobs at once, 2,500 requests a month"
+    )
+    own = ("--concurrency", 50, "--monthly", "unlimited", "--test-concurrency", 3, "--dev-monthly", 1)
+    said = command("plan", "set", "enterprise", *own, "--json")
+    assert said.json == {
+        "plan": "enterprise",
+        "concurrency": 50,
+        "monthly": None,
+        "environments": {
+            "live": {"concurrency": 50, "monthly": None},
+            "test": {"concurrency": 3, "monthly": None},
+            "dev": {"concurrency": 12, "monthly": 1},
+        },
+    }
     assert command("plan", "show", "--json").json == said.json
 
 

@@ -73,7 +73,7 @@ def test_a_slot_comes_back_when_a_job_ends(caller, fetch, site, full, end):
 
 
 def test_callers_at_once_never_get_a_fifth_slot(terminal, caller, fetch, site):
-    others = [caller, terminal.caller(), terminal.caller(environment="test")]
+    others = [caller, terminal.caller(), terminal.caller()]
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda n: others[n % 3].submit(fetch, {"url": site.hold("rush")}), range(24)))
     assert Counter(answer.status_code for answer in answers) == {202: 4, 429: 20}
@@ -83,12 +83,24 @@ def test_callers_at_once_never_get_a_fifth_slot(terminal, caller, fetch, site):
             assert others[number % 3].ended(answer.json()["job_id"])["status"] == "completed"
 
 
+def test_full_slots_of_production_leave_those_of_staging_free(terminal, fetch, site, full):
+    tester = terminal.caller(environment="test")
+    answers = [tester.submit(fetch, {"url": site.hold("staging")}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert answers[0].headers["ratelimit-policy"].startswith('"concurrency";q=1, "monthly";q=250;')
+    assert answers[0].headers["ratelimit"].startswith('"concurrency";r=0, "monthly";r=2')
+    check_refused(answers[1], "concurrency_limit_exceeded")
+    assert "Staging of this workspace" in answers[1].json()["detail"]
+    site.let_go("staging")
+    assert tester.ended(answers[0].json()["job_id"])["status"] == "completed"
+
+
 def test_a_plan_that_is_changed_at_the_terminal_counts_for_the_next_request(terminal, caller, fetch, site, full):
     check_refused(caller.submit(fetch, {"url": site.at("/story")}), "concurrency_limit_exceeded")
-    assert terminal.value("plan", "set", "pro") == "Pro: 20 jobs at once, 10,000 requests a month"
+    assert terminal.value("plan", "set", "pro").startswith("Pro: Production 20 jobs at once, 10,000 requests a month")
     job = caller.run(fetch, {"url": site.at("/story")})
     assert job["status"] == "completed"
-    assert terminal.value("plan", "set", "free").startswith("Free: 4 jobs")
+    assert terminal.value("plan", "set", "free").startswith("Free: Production 4 jobs")
     check_refused(caller.submit(fetch, {"url": site.at("/story")}), "concurrency_limit_exceeded")
 
 

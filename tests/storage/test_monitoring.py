@@ -361,9 +361,11 @@ def test_what_runs_now_stands_beside_the_limits(world: World) -> None:
     world.job(flow, NOW - 1_000, None, environment="playground", counted=False)
 
     whole, of_key = world.figures().now, world.figures(narrowing=Narrowing(key_id=key)).now
+    staging = world.figures(narrowing=Narrowing(environment="test")).now
 
     assert (whole.running, whole.waiting, whole.outside) == (2, 1, 1)
-    assert (whole.concurrency, whole.monthly) == (4, 1_000)
+    assert (whole.concurrency, whole.monthly, whole.quota_of) == (4 + 1 + 1, 1_000, "live")
+    assert (staging.running, staging.concurrency, staging.monthly, staging.quota_of) == (0, 1, 250, None)
     assert (of_key.running, of_key.concurrency, of_key.monthly) == (1, 2, 50)
 
 

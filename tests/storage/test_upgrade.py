@@ -15,7 +15,9 @@ from sqlalchemy import text
 
 from engine.clock import MovedClock, SystemClock
 from engine.flow.node_type import SecretValue
+from engine.jobs.accept import flow_webhook
 from engine.jobs.changes import bury_all, finish
+from engine.key_format import ENVIRONMENTS
 from engine.outside.addresses import read_url
 from engine.outside.secret_hosts import check_send
 from engine.vault.sealing import open_vault
@@ -24,8 +26,10 @@ from storage.batches import get_batch
 from storage.database import open_database
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
-from storage.models import Idempotency, Job, Secret, WebhookDelivery
+from storage.models import Flow, Idempotency, Job, Secret, WebhookDelivery
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
+from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
+from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
 
 #: When the folders of releases were left (`releases/make.py`): a job's limit counts from its first start.
@@ -160,6 +164,31 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
             )
             assert find_setting(session, SERVER, WEBHOOK_HOSTS_LEFT) == ["10.0.0.7:80", "hooks.example.com:443"]
             assert find_setting(session, workspace_id, SECRET_HOSTS_FOUND) is True
+    finally:
+        database.close()
+
+
+def test_what_was_used_and_the_webhook_are_productions_and_the_rest_is_counted_anew(tmp_path: Path) -> None:
+    data, url = tmp_path / "data", "https://example.com/hook"
+    told = unpack(RELEASES[0], data)
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("update flows set settings = ?", (json.dumps({"webhook_url": url}),))
+        connection.execute("update jobs set webhook_url = ?", (url,))
+        for name, environment in (("Bea", "dev"), ("Eve", "test")):
+            connection.execute("update jobs set environment = ? where id = ?", (environment, told["jobs"][name]))
+        connection.execute("update usage set month_count = month_count + 100")  # jobs that are not kept any more
+    connection.close()
+    database = open_database(data, clock=MovedClock(STOPPED_AT + 5_000 - SystemClock().now()))
+    try:
+        database.write_now(reconcile_usage)
+        with database.reading() as session:
+            workspace_id, settings = session.query(Flow.workspace_id, Flow.settings).one()
+            used = [read_usage(session, usage_subject(workspace_id, name)) for name in ENVIRONMENTS]
+            assert used == [Used(2, 103), Used(1, 1), Used(0, 1)]
+            assert [flow_webhook(settings, name) for name in ENVIRONMENTS] == [url, None, None]
+            waiting = {job.environment: job.webhook_url for job in session.query(Job) if job.status == "queued"}
+            assert waiting == {"live": url, "test": None}
+            assert get_limits(session, workspace_id).caps["test"] == Caps(25, None)
     finally:
         database.close()
 

@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 from engine.clock import SECOND
 from engine.jobs.accept import flow_limit_ms
 from storage.database import now
+from storage.environments import EnvironmentUse, read_environments
 from storage.flows import FlowRow
 from storage.keys import KeyRow, list_keys
-from storage.usage import Used, read_usage
-from storage.workspaces import Limits, get_limits
+from storage.workspaces import get_limits
 from ui.flows.try_it import LABEL as TRY_LABEL
-from ui.look.parts import environment_badge, link_button, words
-from ui.look.text import _, duration, number, plural
+from ui.look.parts import ENVIRONMENTS, environment_badge, link_button, words
+from ui.look.text import Reader, _, duration, number, plural
 from ui.opened import times_of
 from ui.visit import Visit
 
@@ -34,8 +34,8 @@ MOST_KEYS = 6
 class Allowed:
     """Who may call the flow, and how much."""
 
-    limits: Limits
-    used: Used
+    plan: str
+    environments: tuple[EnvironmentUse, ...]
     keys: tuple[KeyRow, ...]
 
 
@@ -47,7 +47,8 @@ def look_at_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allow
         for key in list_keys(session, workspace_id)
         if key.status(at) == "active" and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
     )
-    return Allowed(get_limits(session, workspace_id), read_usage(session, workspace_id), keys)
+    limits = get_limits(session, workspace_id)
+    return Allowed(limits.title, read_environments(session, workspace_id, limits), keys)
 
 
 class DeployOptions:
@@ -56,19 +57,12 @@ class DeployOptions:
     def __init__(self, here: Visit, flow: FlowRow, allowed: Allowed) -> None:
         self.flow = flow
         reader = times_of(here).reader
-        limits, used = allowed.limits, allowed.used
         with ui.element("dl").classes("fp-options"):
             with _row(_("Limits")):
-                most = number(limits.concurrency, reader) if limits.concurrency is not None else _("any number of")
-                month = number(limits.monthly, reader) if limits.monthly is not None else _("any number of")
-                words(
-                    f"{limits.title} {_('plan')}: {most} {_('jobs at once')}, {month} {_('requests a month.')}", tag="p"
-                )
-                words(
-                    f"{number(used.month_count, reader)} {_('are used this month. A call above a limit gets 429.')}",
-                    "fp-t2 fp-s13",
-                    tag="p",
-                )
+                words(f"{allowed.plan} {_('plan. A call above a limit gets 429.')}", tag="p")
+                with ui.element("ul").classes("fp-lines fp-s13"):
+                    for use in allowed.environments:
+                        words(_allowed_words(use, reader), tag="li")
                 seconds = flow_limit_ms(flow.settings) // SECOND
                 words(f"{_('A job may run for')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
                 link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
@@ -103,6 +97,14 @@ class DeployOptions:
         """What was switched, as changes of the flow's settings."""
         wanted = bool(self.public_docs.value)
         return {} if wanted == bool(self.flow.settings.get("public_docs")) else {"public_docs": wanted or None}
+
+
+def _allowed_words(use: EnvironmentUse, reader: Reader) -> str:
+    """`Production: 4 at once, 12 of 1,000 requests this month`."""
+    at_once = _("any number") if use.caps.concurrency is None else number(use.caps.concurrency, reader)
+    used = number(use.used.month_count, reader)
+    month = used if use.caps.monthly is None else f"{used} {_('of')} {number(use.caps.monthly, reader)}"
+    return f"{ENVIRONMENTS[use.environment][0]}: {at_once} {_('at once')}, {month} {_('requests this month')}"
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""A flow's webhook: where ends of jobs are told, what that is signed with, and what became of each delivery."""
+"""A flow's webhooks: where ends of jobs are told in each environment, what that is signed with, and what became of each delivery."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nicegui import ui
 
 from engine.actions.webhooks import OVERLAP_MS, renew_signing_secret, send_again, send_test, set_webhook
 from engine.clock import HOUR
 from engine.errors import Invalid, Refusal
+from engine.jobs.accept import WEBHOOK_SETTINGS, flow_webhook
+from engine.key_format import key_prefix
 from storage.webhooks import DeliveryRow, list_deliveries
 from ui.forms.form import Field
 from ui.look import feedback
-from ui.look.parts import Column, Kind, badge, button, card, copy_button, link, table, words
+from ui.look.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, table, words
 from ui.look.text import _
 from ui.opened import every, one_at_a_time, times_of
 
@@ -34,27 +37,24 @@ class WebhookCard:
         self.settings = settings
         self.here = settings.here
         self.flow_id = settings.flow.id
-        self.url = str(settings.flow.settings.get("webhook_url") or "")
+        self.boxes: dict[str, tuple[Field, ui.input]] = {}
         self.seen: list[DeliveryRow] | None = None
 
     def build(self) -> None:
         """Draws the card."""
-        with card(_("Webhook")), ui.element("div").classes("fp-form fp-narrow"):
+        with card(_("Webhooks")), ui.element("div").classes("fp-form fp-narrow"):
             words(
                 _(
-                    "When a job ends, Flowport calls this address with the job, signed as Standard Webhooks asks. "
-                    "A call may name another address with X-Webhook-Url."
+                    "When a job ends, Flowport calls the address of its environment with the job, signed as Standard "
+                    "Webhooks asks. A call may name another address with X-Webhook-Url."
                 ),
                 "fp-hint",
                 tag="p",
             )
-            self.field = Field(_("Web address"), "", _("Like https://example.com/hook. Empty: nobody is called."))
-            with self.field.place:
-                self.box = self.field.control(ui.input(value=self.url).props("outlined dense inputmode=url"))
-            with ui.element("div").classes("fp-row"):
-                button(_("Save the webhook"), self._keep).set_enabled(self.settings.may_edit)
-                if self.url:
-                    button(_("Send a test"), self._test, kind="quiet").set_enabled(self.settings.may_edit)
+            for environment in WEBHOOK_SETTINGS:
+                self._draw_address(environment)
+            with ui.element("div").classes("fp-row fp-wrap-row"):
+                button(_("Save the webhooks"), self._keep).set_enabled(self.settings.may_edit)
                 button(_("New signing secret"), self._renew, kind="quiet").set_enabled(self.settings.may_edit)
             self.secret = ui.element("div")
             with ui.element("p").classes("fp-hint"):
@@ -62,21 +62,42 @@ class WebhookCard:
         self.list = ui.element("div")
         every(_LOOK_SECONDS, self._look)
 
+    def _draw_address(self, environment: str) -> None:
+        name, url = ENVIRONMENTS[environment][0], flow_webhook(self.settings.flow.settings, environment) or ""
+        hint = _("Like https://example.com/hook. Empty: nobody is called.") if environment == "live" else ""
+        field = Field(name, f"{_('keys')} {key_prefix(environment)}", hint)
+        with field.place, ui.element("div").classes("fp-row"):
+            box = field.control(ui.input(value=url).props("outlined dense inputmode=url").classes("fp-grow"))
+            if url:
+                test = button(_("Send a test"), lambda: self._test(environment), kind="quiet", small=True)
+                test.props["aria-label"] = f"{_('Send a test')}, {name}"
+                test.set_enabled(self.settings.may_edit)
+        self.boxes[environment] = (field, box)
+
     async def _keep(self) -> None:
-        try:
-            await self.here.do(set_webhook, self.flow_id, self.box.value or "")
-        except Invalid as refusal:
-            self.field.error(str(refusal))
+        refused = False
+        for environment, (field, box) in self.boxes.items():
+            typed = (box.value or "").strip()
+            if typed == (flow_webhook(self.settings.flow.settings, environment) or ""):
+                field.error("")
+                continue
+            try:
+                await self.here.do(set_webhook, self.flow_id, typed, environment)
+            except Invalid as refusal:
+                field.error(str(refusal))
+                refused = True
+            except Refusal as refusal:
+                feedback.refused(refusal)
+                return
+            else:
+                field.error("")
+        if refused:
             return
-        except Refusal as refusal:
-            feedback.refused(refusal)
-            return
-        self.field.error("")
         feedback.told(_("Saved."), _("It counts for jobs that are sent from now on."))
         await self.settings.changed()
 
-    async def _test(self) -> None:
-        if await self.here.try_do(send_test, self.flow_id) is not None:
+    async def _test(self, environment: str) -> None:
+        if await self.here.try_do(send_test, self.flow_id, environment) is not None:
             feedback.told(_("A test is on its way."), _("What comes of it stands below."))
             await self._look()
 
@@ -128,6 +149,7 @@ class WebhookCard:
                             words(_("a batch of calls"))
                         else:
                             words(_("a test"))
+                        words(urlsplit(delivery.url).hostname or "", "fp-hint", tag="div")
                     with rows.cell():
                         text, kind = _state(delivery)
                         badge(text, kind=kind)

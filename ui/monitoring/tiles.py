@@ -11,7 +11,7 @@ from engine.clock import DAY, next_month
 from storage.monitoring_counts import Cost
 from storage.monitoring_figures import Figures, Now
 from storage.monitoring_period import RANGES
-from ui.look.parts import icon, meter, words
+from ui.look.parts import ENVIRONMENTS, icon, meter, words
 from ui.look.text import Reader, _, cost, duration, number, percent, plural
 from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_price
 
@@ -94,6 +94,8 @@ def _quota(figures: Figures, reader: Reader) -> None:
         left = max(0, now.monthly - now.month_count)
         close = now.month_count >= 0.8 * now.monthly
         said = f"{number(left, reader)} {_('left')}, {renews}"
+        if now.quota_of is not None:
+            said = f"{ENVIRONMENTS[now.quota_of][0]}: {said}"
         _under(said, "fp-warn fp-b" if close else "fp-t3", "warning" if close else "")
 
 

@@ -1,4 +1,4 @@
-"""Settings, Limits and plan: what the plan allows, what is used of it, and what is running."""
+"""Settings, Limits and plan: what each environment may use, what it uses, and what the owner gives instead of the plan's limits."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.limits import UNLIMITED, set_plan
+from engine.actions.limits import UNLIMITED, Caps, set_plan
 from engine.clock import next_month
 from engine.errors import Refusal
-from engine.plans import PLANS
+from engine.plans import PLANS, quarter
 from storage.database import now
-from storage.usage import Used, read_usage
+from storage.environments import EnvironmentUse, read_environments
 from storage.workspaces import Limits, get_limits
 from ui.forms.form import Field
 from ui.look import feedback
-from ui.look.parts import button, card, meter, words
+from ui.look.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
 from ui.look.text import _, number
 from ui.opened import every, one_at_a_time, times_of
 from ui.settings.places import settings_page
@@ -28,16 +28,17 @@ LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class SeenLimits:
-    """The limits that count now, and what is used."""
+    """The limits that count now, and what is used in each environment."""
 
     limits: Limits
-    used: Used
+    environments: tuple[EnvironmentUse, ...]
     resets_at: int
 
 
 def look_at_limits(session: Session, workspace_id: str) -> SeenLimits:
     """Plan and use of a workspace."""
-    return SeenLimits(get_limits(session, workspace_id), read_usage(session, workspace_id), next_month(now(session)))
+    limits = get_limits(session, workspace_id)
+    return SeenLimits(limits, read_environments(session, workspace_id, limits), next_month(now(session)))
 
 
 def register(app: App) -> None:
@@ -59,107 +60,145 @@ class LimitsPage:
     async def build(self) -> None:
         """Draws the page."""
         self.seen = await self.here.see(look_at_limits)
-        sub = _("Refused calls and runs in the Playground do not count.")
+        sub = _("Each environment has limits of its own. Refused calls and runs in the Playground do not count.")
         with settings_page(self.here, "limits", sub):
             self.used = ui.element("div").classes("fp-col")
             self._draw_used()
             if self.here.may("change the plan"):
-                self._draw_plan()
+                PlanCard(self).build()
             else:
                 words(_("The owner changes the plan."), "fp-s13 fp-t2", tag="p")
-        every(LOOK_SECONDS, self._look)
+        every(LOOK_SECONDS, self.look)
 
     @one_at_a_time
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Shows what is so now."""
         fresh = await self.here.see(look_at_limits)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_used()
 
     def _draw_used(self) -> None:
-        limits, used, reader = self.seen.limits, self.seen.used, self.times.reader
+        limits, reader = self.seen.limits, self.times.reader
         self.used.clear()
-        with self.used:
-            with card(f"{limits.title} {_('plan')}"), ui.element("div").classes("fp-form"):
-                self._line(
-                    _("Running now"), used.active, limits.concurrency, _("jobs at once"), _("A call above it gets 429.")
-                )
-                self._line(
-                    _("This month"),
-                    used.month_count,
-                    limits.monthly,
-                    _("requests a month"),
-                    f"{_('It starts again at 0 on')} {self.times.day(self.seen.resets_at)} (UTC).",
-                )
-                if (requests := PLANS[limits.plan].requests) is not None:
-                    said = f"{_('One key may send')} {number(requests, reader)} {_('calls a second, polling too.')}"
-                    words(said, "fp-hint", tag="p")
-            if limits.monthly is not None and used.month_count >= limits.monthly * 0.8:
-                share = f"{number(used.month_count, reader)} {_('of')} {number(limits.monthly, reader)}"
-                words(f"{share} {_('requests of this month are used.')}", "fp-s13 fp-warn", tag="p")
+        with self.used, card(f"{limits.title} {_('plan')}"):
+            with ui.element("div").classes("fp-environments"):
+                for use in self.seen.environments:
+                    self._draw_environment(use)
+            again = f"{_('The month starts again at 0 on')} {self.times.day(self.seen.resets_at)} (UTC)."
+            said = f"{_('A call above a limit gets 429.')} {again}"
+            if (requests := PLANS[limits.plan].requests) is not None:
+                said += f" {_('One key may send')} {number(requests, reader)} {_('calls a second, polling too.')}"
+            words(said, "fp-hint", tag="p")
 
-    def _line(self, name: str, value: int, limit: int | None, unit: str, hint: str) -> None:
+    def _draw_environment(self, use: EnvironmentUse) -> None:
+        with ui.element("section").classes("fp-form") as place:
+            name = ENVIRONMENTS[use.environment][0]
+            place.props["aria-label"] = name
+            with ui.element("div"):
+                environment_badge(use.environment)
+            self._line(name, _("Jobs at once"), use.used.active, use.caps.concurrency)
+            self._line(name, _("Requests this month"), use.used.month_count, use.caps.monthly)
+            if use.nearly:
+                said = _("This month's requests are used up.") if use.full else _("Nearly used up.")
+                words(said, "fp-s13 fp-warn", tag="p")
+
+    def _line(self, environment: str, what: str, value: int, limit: int | None) -> None:
         reader = self.times.reader
         with ui.element("div"):
             with ui.element("div").classes("fp-row"):
-                words(name, "fp-b")
+                words(what, "fp-s13")
                 words("", "fp-sp")
-                most = number(limit, reader) if limit is not None else _("any number of")
-                words(f"{number(value, reader)} {_('of')} {most} {unit}", "fp-num")
+                most = f"{_('of')} {number(limit, reader)}" if limit is not None else _("no limit")
+                words(f"{number(value, reader)} {most}", "fp-num fp-s13 fp-nw")
             if limit is not None:
-                meter(value, limit, label=name).classes("fp-meter-line")
-            words(hint, "fp-hint", tag="p")
+                meter(value, limit, label=f"{environment}, {what}").classes("fp-meter-line")
 
-    def _draw_plan(self) -> None:
-        limits = self.seen.limits
+
+class PlanCard:
+    """The owner's form: the plan, and limits of one's own for each environment."""
+
+    def __init__(self, page: LimitsPage) -> None:
+        self.page = page
+        self.boxes: dict[tuple[str, str], tuple[Field, ui.input]] = {}
+
+    def build(self) -> None:
+        """Draws the card."""
         words_of = {
             name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}"
             for name, plan in PLANS.items()
         }
+        limits = self.page.seen.limits
         with (
             card(_("Change the plan"), _("It counts for the next request.")),
             ui.element("div").classes("fp-form fp-narrow"),
         ):
-            plan = Field(_("Plan"))
-            with plan.place:
-                choice = plan.control(ui.select(words_of, value=limits.plan).props("outlined dense options-dense"))
-            base = PLANS[limits.plan]
-            own_concurrency = limits.concurrency if limits.concurrency != base.concurrency else ""
-            own_monthly = limits.monthly if limits.monthly != base.monthly else ""
-            hint = _("Empty: as the plan says. `unlimited` takes the limit away.")
-            at_once = Field(_("Jobs at once"), _("own limit"), hint)
-            with at_once.place:
-                at_once_box = at_once.control(ui.input(value=_own(own_concurrency)).props("outlined dense"))
-            monthly = Field(_("Requests a month"), _("own limit"), hint)
-            with monthly.place:
-                monthly_box = monthly.control(ui.input(value=_own(own_monthly)).props("outlined dense"))
-
-            async def save() -> None:
-                numbers = []
-                for field, box in ((at_once, at_once_box), (monthly, monthly_box)):
-                    wrong, value = _read(box.value or "")
-                    field.error(wrong)
-                    if wrong:
-                        return
-                    numbers.append(value)
-                try:
-                    await self.here.do(set_plan, choice.value, concurrency=numbers[0], monthly=numbers[1])
-                except Refusal as refusal:
-                    plan.error(f"{refusal.detail}. {refusal.remedy}")
-                    return
-                feedback.told(_("Saved."), _("It counts for the next request."))
-                await self._look()
-
+            self.plan = Field(_("Plan"))
+            with self.plan.place:
+                select = ui.select(words_of, value=limits.plan, on_change=self._say_planned)
+                self.choice = self.plan.control(select.props("outlined dense options-dense"))
+            hint = _(
+                "Limits of your own. Empty: Production has what the plan says, Staging and Development a quarter of "
+                "Production's, in addition to it. `unlimited` takes a limit away."
+            )
+            sentence(hint, "fp-hint")
+            with ui.element("div").classes("fp-own-limits"):
+                for environment, own in limits.own.items():
+                    name = ENVIRONMENTS[environment][0]
+                    self._add(environment, "concurrency", f"{name}, {_('jobs at once')}", own.concurrency)
+                    self._add(environment, "monthly", f"{name}, {_('requests a month')}", own.monthly)
+            self._say_planned()
             with ui.element("div"):
-                button(_("Save the plan"), save)
+                button(_("Save the plan"), self._save)
+
+    def _add(self, environment: str, name: str, label: str, own: int | None) -> None:
+        field = Field(label)
+        with field.place:
+            value = "" if own is None else "unlimited" if own == UNLIMITED else str(own)
+            box = ui.input(value=value, on_change=self._say_planned if environment == "live" else None)
+            self.boxes[environment, name] = (field, field.control(box.props("outlined dense")))
+
+    def _say_planned(self) -> None:
+        """What counts where nothing is typed, in the empty boxes."""
+        plan = PLANS[self.choice.value]
+        for name, planned in (("concurrency", plan.concurrency), ("monthly", plan.monthly)):
+            if (live := self.boxes.get(("live", name))) is None:
+                return
+            wrong, own = _read(live[1].value or "")
+            whole = planned if wrong or own is None else None if own == UNLIMITED else own
+            for environment in ENVIRONMENTS:
+                if (one := self.boxes.get((environment, name))) is not None:
+                    one[1].props["placeholder"] = _number(planned if environment == "live" else quarter(whole))
+
+    async def _save(self) -> None:
+        own: dict[tuple[str, str], int | None] = {}
+        wrong = ""
+        for key, (field, box) in self.boxes.items():
+            said, own[key] = _read(box.value or "")
+            field.error(said)
+            wrong = wrong or said
+        if wrong:
+            return
+        caps = {name: Caps(own[name, "concurrency"], own[name, "monthly"]) for name in ("live", "test", "dev")}
+        live = caps["live"]
+        try:
+            await self.page.here.do(
+                set_plan,
+                self.choice.value,
+                concurrency=live.concurrency,
+                monthly=live.monthly,
+                test=caps["test"],
+                dev=caps["dev"],
+            )
+        except Refusal as refusal:
+            self.plan.error(f"{refusal.detail}. {refusal.remedy}")
+            return
+        feedback.told(_("Saved."), _("It counts for the next request."))
+        await self.page.look()
 
 
 def _number(limit: int | None) -> str:
     return _("any number") if limit is None else number(limit)
-
-
-def _own(limit: int | str | None) -> str:
-    return "unlimited" if limit is None else str(limit)
 
 
 def _read(text: str) -> tuple[str, int | None]:

@@ -9,54 +9,37 @@ from sqlalchemy.orm import Session
 
 from engine.clock import next_month
 from storage.database import now
+from storage.environments import EnvironmentUse, read_environments
 from storage.members import list_people
-from storage.usage import read_usage
 from storage.workspaces import get_limits
-from ui.look.parts import link_button, note
+from ui.look.parts import ENVIRONMENTS, link_button, note
 from ui.look.text import _, number
 from ui.opened import every, one_at_a_time, times_of
 from ui.visit import Visit
 
-#: From this share of the month's requests on it is said.
-NEARLY = 0.8
 LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Quota:
-    """The month's requests. `limit` None: there is none. `owners` can raise it."""
+    """The environments whose month is nearly used up. `owners` can raise the limit."""
 
-    used: int
-    limit: int | None
+    nearly: tuple[EnvironmentUse, ...]
     resets_at: int
-    plan: str
     owners: tuple[str, ...]
-
-    @property
-    def full(self) -> bool:
-        """The next call is refused."""
-        return self.limit is not None and self.used >= self.limit
-
-    @property
-    def nearly(self) -> bool:
-        """It is time to say so."""
-        return self.limit is not None and self.used >= self.limit * NEARLY
 
 
 def look_at_quota(session: Session, workspace_id: str) -> Quota:
     """What is used of the month; the owners' names only when they matter."""
-    limits = get_limits(session, workspace_id)
-    used = read_usage(session, workspace_id).month_count
-    quota = Quota(used, limits.monthly, next_month(now(session)), limits.title, ())
-    if not quota.nearly:
-        return quota
-    people = list_people(session, workspace_id)
+    environments = read_environments(session, workspace_id, get_limits(session, workspace_id))
+    nearly = tuple(use for use in environments if use.nearly)
+    people = list_people(session, workspace_id) if nearly else ()
     owners = tuple(person.name or person.email for person in people if person.role == "owner")
-    return Quota(quota.used, quota.limit, quota.resets_at, quota.plan, owners)
+    return Quota(nearly, next_month(now(session)), owners)
 
 
 class QuotaNote:
-    """The strip; nothing while there is enough left. `draw` it where it stands, `watch` it after the page's last await."""
+    """The strips; none while there is enough left. `draw` them where they stand, `watch` them after the page's last await."""
 
     def __init__(self, here: Visit, seen: Quota) -> None:
         self.here = here
@@ -64,7 +47,7 @@ class QuotaNote:
         self.times = times_of(here)
 
     def draw(self) -> None:
-        """Makes the place, and the strip when it is time."""
+        """Makes the place, and the strips when it is time."""
         self.place = ui.element("div").classes("fp-quota").props("role=status")
         self._draw()
 
@@ -81,21 +64,22 @@ class QuotaNote:
 
     def _draw(self) -> None:
         self.place.clear()
-        self.place.visible = self.seen.nearly
-        if not self.seen.nearly or self.seen.limit is None:
-            return
+        self.place.visible = bool(self.seen.nearly)
+        with self.place:
+            for use in self.seen.nearly:
+                self._tell(use)
+
+    def _tell(self, use: EnvironmentUse) -> None:
         reader = self.times.reader
-        share = f"{number(self.seen.used, reader)} {_('of')} {number(self.seen.limit, reader)}"
-        strong = (
-            _("This month's requests are used up.")
-            if self.seen.full
-            else _("This month's requests are nearly used up.")
-        )
+        title = ENVIRONMENTS[use.environment][0]
+        share = f"{number(use.used.month_count, reader)} {_('of')} {number(use.caps.monthly or 0, reader)}"
+        state = _("are used up.") if use.full else _("are nearly used up.")
+        strong = " ".join((_("This month's requests of"), title, state))
         then = f"{_('The month begins again on')} {self.times.day(self.seen.resets_at)} (UTC)."
-        refused = f"{_('Calls get 429 until then.')} " if self.seen.full else ""
-        said = f"{share} {_('of the')} {self.seen.plan} {_('plan.')} {then} {refused}{self._who()}"
-        kind = "bad" if self.seen.full else "warn"
-        with self.place, note(said, kind=kind, icon="error" if self.seen.full else "warning", strong=strong):
+        refused = f"{_('Calls get 429 until then.')} " if use.full else ""
+        said = f"{share}. {then} {refused}{self._who()}"
+        kind = "bad" if use.full else "warn"
+        with note(said, kind=kind, icon="error" if use.full else "warning", strong=strong):
             link_button(_("Limits and plan"), "/settings/limits", small=True)
 
     def _who(self) -> str:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
@@ -25,7 +25,7 @@ def upgrade() -> None:
         """
     )
     _index("ix_jobs_batch", ["batch_id", "item_index", "status"], OF_A_BATCH)
-    _index("ix_jobs_waiting", ["workspace_id", "created_at", "item_index", "id"], WAITING)
+    _index("ix_jobs_waiting", ["workspace_id", "environment", "created_at", "item_index", "id"], WAITING)
     op.add_column("batches", sa.Column("webhook_url", sa.String(), nullable=True))
     op.add_column("batches", sa.Column("webhook_by_caller", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("batches", sa.Column("cancel_requested_at", NUMBER, nullable=True))
@@ -48,7 +48,7 @@ def downgrade() -> None:
     op.drop_index("ix_batches_workspace_created", "batches")
     for name in ("completed_at", "cancel_requested_at", "webhook_by_caller", "webhook_url"):
         op.drop_column("batches", name)
-    _index("ix_jobs_waiting", ["workspace_id", "created_at", "id"], WAITING)
+    _index("ix_jobs_waiting", ["workspace_id", "environment", "created_at", "id"], WAITING)
     _index("ix_jobs_batch", ["batch_id"], OF_A_BATCH)
     op.drop_column("jobs", "item_index")
 

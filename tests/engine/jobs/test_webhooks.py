@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from engine.actions.jobs import submit
 from engine.actions.principal import Principal, command_line
 from engine.actions.webhooks import renew_signing_secret, send_again, send_test, set_webhook
 from engine.clock import HOUR, MINUTE, SECOND, MovedClock
 from engine.errors import Conflict, Invalid, NotFound
 from engine.ids import WorkspaceId
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.batches import accept_batch
 from engine.jobs.webhooks import LEASE_MS, PAUSES, Webhooks
+from engine.key_format import ENVIRONMENTS
 from engine.outside.http import Door, OutboundRules, parse_allow_list
 from engine.vault.opening import open_all
 from engine.vault.sealing import Vault, open_vault
@@ -118,6 +122,41 @@ async def test_the_address_of_the_flow_counts_and_that_of_the_request_wins(world
     await send(webhooks)
 
     assert sorted(seen.path for seen in receiver.deliveries) == ["/of-flow", "/of-request"]
+
+
+@pytest.mark.process
+async def test_each_environment_calls_its_own_address_and_no_other(world, webhooks, receiver):
+    flow_id = world.add_flow()
+    for environment in ("live", "test"):
+        world.write(set_webhook, owner(world), flow_id, f"{receiver.origin}/{environment}", environment)
+    jobs = {}
+    for environment in ENVIRONMENTS:
+        caller = Caller(world.workspace_id, None, environment)
+        jobs[environment] = world.write(submit, caller, flow_id, {"n": 7}, SubmitOptions()).job_id
+        await world.runs().carry(jobs[environment])
+    named = Caller(world.workspace_id, None, "dev")
+    options = SubmitOptions(webhook_url=receiver.origin + "/of-request")
+    jobs["of-request"] = world.write(submit, named, flow_id, {"n": 7}, options).job_id
+    await world.runs().carry(jobs["of-request"])
+
+    await send(webhooks)
+
+    told = {seen.path: seen.json["data"]["job_id"] for seen in receiver.deliveries}
+    assert told == {f"/{name}": jobs[name] for name in ("live", "test", "of-request")}
+
+
+@pytest.mark.process
+async def test_items_of_a_batch_call_the_address_of_their_environment(world, webhooks, receiver):
+    flow_id = world.add_flow(settings={"webhook_url": receiver.origin + "/live"})
+    world.write(set_webhook, owner(world), flow_id, receiver.origin + "/test", "test")
+    caller = Caller(world.workspace_id, None, "test")
+    made = world.write(accept_batch, caller, flow_id, {"items": [{"n": 7}]}, SubmitOptions())
+    await world.runs().carry(made.job_ids[0])
+
+    await send(webhooks)
+
+    assert "/test" in {seen.path for seen in receiver.deliveries}
+    assert "/live" not in {seen.path for seen in receiver.deliveries}
 
 
 @pytest.mark.process
@@ -269,11 +308,11 @@ async def test_an_address_inside_is_refused_and_nothing_of_it_is_told(world, web
 @pytest.mark.process
 async def test_a_test_is_sent_to_the_flows_address(world, webhooks, receiver):
     flow_id = world.add_flow()
-    with pytest.raises(Conflict, match="no webhook"):
+    world.write(set_webhook, owner(world), flow_id, f" {receiver.url} ", "test")
+    with pytest.raises(Conflict, match="no webhook for Production"):
         world.write(send_test, owner(world), flow_id)
 
-    world.write(set_webhook, owner(world), flow_id, f" {receiver.url} ")
-    world.write(send_test, owner(world), flow_id)
+    world.write(send_test, owner(world), flow_id, "test")
     await send(webhooks)
 
     assert receiver.deliveries[0].json["type"] == "webhook.test"
@@ -287,6 +326,11 @@ def test_an_address_that_is_none_is_refused(world, url):
     flow_id = world.add_flow()
     with pytest.raises(Invalid):
         world.write(set_webhook, owner(world), flow_id, url)
+
+
+def test_the_playground_has_no_webhook(world):
+    with pytest.raises(Invalid, match="no environment with a webhook"):
+        world.write(set_webhook, owner(world), world.add_flow(), "https://example.com/hook", "playground")
 
 
 def test_nobody_else_reads_or_repeats_a_delivery(world):

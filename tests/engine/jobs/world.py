@@ -295,13 +295,18 @@ def _add_flow(session: Session, workspace_id: str, document: Document, live: boo
     return flow_id
 
 
-def count_open(session: Session, workspace_id: str) -> int:
-    """Open counted jobs of a workspace, from the rows themselves."""
+def count_open(session: Session, workspace_id: str, environment: str = "live") -> int:
+    """Open counted jobs of an environment, from the rows themselves."""
     return (
         session.scalar(
             select(func.count())
             .select_from(Job)
-            .where(Job.workspace_id == workspace_id, Job.counted, Job.status.in_(OPEN))
+            .where(
+                Job.workspace_id == workspace_id,
+                Job.environment == environment,
+                Job.counted,
+                Job.status.in_(OPEN),
+            )
         )
         or 0
     )

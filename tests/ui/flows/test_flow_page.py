@@ -35,7 +35,7 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     press(user, "Deploy API")
     await user.should_see("Deploy Greeting", retries=30)
     press(user, "Next")
-    await user.should_see("jobs at once")
+    await user.should_see("Production: 4 at once, 0 of 1,000 requests this month")
     assert "No key yet." in page_text(user)
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.", retries=30)

@@ -19,6 +19,7 @@ from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
 from storage.models import Usage, Workspace
 from storage.refusals import Counted, add_refusals
+from storage.usage import usage_subject
 from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
 
@@ -242,6 +243,14 @@ async def test_a_month_that_is_nearly_used_up_is_said_where_calls_are_looked_at(
         assert not said or (said in page_text(user) and "You can raise the limit." in page_text(user))
 
 
+async def test_staging_that_is_nearly_used_up_is_said_by_name(site: Site, user: User) -> None:
+    _use_requests(site, 250, "test")
+    await user.open("/jobs")
+    assert "This month's requests of Staging are used up." in page_text(user)
+    assert "250 of 250." in page_text(user)
+    assert "requests of Production" not in page_text(user)
+
+
 async def test_a_viewer_learns_who_can_raise_the_limit(site: Site) -> None:
     viewer = await site.sign_in("viewer")
     _use_requests(site, 900)
@@ -333,10 +342,10 @@ async def _somebody_else(site: Site) -> User:
     return site.user
 
 
-def _use_requests(site: Site, count: int) -> None:
-    month = month_of(site.clock.now())
-    mine = update(Usage).where(Usage.subject == site.workspace_id).values(month=month, month_count=count)
-    site.database.write_now(lambda session: session.execute(mine))
+def _use_requests(site: Site, count: int, environment: str = "live") -> None:
+    subject = usage_subject(site.workspace_id, environment)
+    used = Usage(subject=subject, active=0, month=month_of(site.clock.now()), month_count=count)
+    site.database.write_now(lambda session: session.merge(used) and None)
 
 
 def _draft_field(site: Site, flow_id: str, name: str = "lang") -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
 from engine.flow.contract import samples_of
 from storage import models
-from storage.batches import has_waiting_items, list_batch_runs
+from storage.batches import environments_with_waiting_items, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
 from storage.models import Job
@@ -96,7 +96,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
         (2, "Bob", "Bob"),
     ]
     assert len({run.job.snapshot_id for run in ran}) == 1, "the document is stored once"
-    assert not site.database.read_now(has_waiting_items, site.workspace_id), "they take no slot of the plan"
+    assert site.database.read_now(environments_with_waiting_items) == [], "they take no slot of the plan"
     assert "Dear Ann" in page_text(user)
 
 
