@@ -1,17 +1,19 @@
 """`/mcp`: flows as tools for AI assistants (Model Context Protocol, streamable HTTP, no sessions).
 
-One tool per deployed flow that its owner offers and the key may call. A call is a job like any other: it counts toward the limits,
-waits up to 50 s, and else answers with the job's id and where to ask again. The keys are those of the public API.
+A call of a flow's tool is a job like any other: it counts toward the limits. A call waits up to 50 s for the end of its job and
+else answers with the job, which the tool `get_job` waits for again. Answers are plain JSON; only a call that asks for its
+progress is answered as a stream of events. The keys are those of the public API.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pydantic_core
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -19,17 +21,25 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.context import Context
-from api.job_view import job_path
 from api.json_body import parse_object
-from api.openapi import slug_of
+from api.mcp_tools import (
+    CANCEL_JOB,
+    GET_JOB,
+    JOB_INPUT,
+    JOB_OUTPUT,
+    FlowTool,
+    fits,
+    job_content,
+    list_flow_tools,
+)
 from api.routes import RawRoute
-from engine.actions.jobs import SubmitOptions, submit
-from engine.errors import Refusal
-from engine.flow.contract import payload_schema
-from engine.jobs.accept import Caller, read_version
+from engine.actions.jobs import SubmitOptions, cancel, submit
+from engine.errors import Expired, Refusal
+from engine.jobs.accept import Caller
 from engine.jobs.published import job_view
-from storage.flows import list_flows
+from engine.version import VERSION
 from storage.jobs import get_job, read_value
+from storage.models import ENDED
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -37,39 +47,14 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 PATH = "/mcp"
-#: The setting of a flow that is offered.
-OFFERED = "mcp"
 WAIT_SECONDS = 50
-MAX_NAME = 60
-
-
-@dataclass(frozen=True)
-class FlowTool:
-    """A flow as a tool. `schema` is the JSON Schema of its payload."""
-
-    name: str
-    flow_id: str
-    title: str
-    description: str
-    schema: dict[str, Any]
-
-
-def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
-    """The tools this key may call, oldest flow first; two flows of one title have different names."""
-    tools: list[FlowTool] = []
-    taken: set[str] = set()
-    for flow in sorted(list_flows(session, caller.workspace_id), key=lambda flow: flow.created_at):
-        if flow.live_version is None or not flow.settings.get(OFFERED):
-            continue
-        name = slug_of(flow.title, flow.id)[:MAX_NAME]
-        name = f"{name[: MAX_NAME - 9]}_{flow.id[-8:].lower()}" if name in taken else name
-        taken.add(name)
-        if caller.flow_ids is not None and flow.id not in caller.flow_ids:
-            continue
-        fields = read_version(session, flow.id, flow.live_version).fields
-        said = flow.description or f"Runs the flow “{flow.title}”."
-        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(fields)))
-    return tools
+CANCEL_WAIT_SECONDS = 3
+#: Progress is looked up again after so many seconds even when nothing was heard.
+LOOK_SECONDS = 5
+INSTRUCTIONS = (
+    "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
+    f"{GET_JOB} with it, again until the job has ended. {CANCEL_JOB} stops a job."
+)
 
 
 router = APIRouter(route_class=RawRoute, include_in_schema=False)
@@ -90,7 +75,8 @@ class Mcp:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._manager: StreamableHTTPSessionManager | None = None
+        #: Asked for progress or not -> what answers: as a stream, or in one piece.
+        self._managers: dict[bool, StreamableHTTPSessionManager] = {}
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
@@ -104,9 +90,10 @@ class Mcp:
             if self._running is None:
                 self._running = asyncio.create_task(self._run(), name="mcp")
             await self._ready.wait()
-            if self._manager is None:
+            if not self._managers:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
-            await self._manager.handle_request(scope, _again(body, receive), send)
+            request.state.tells_progress = _asks_for_progress(request, body)
+            await self._managers[request.state.tells_progress].handle_request(scope, _again(body, receive), send)
 
     async def close(self) -> None:
         """Ends what is open."""
@@ -115,46 +102,84 @@ class Mcp:
             await self._running
 
     async def _run(self) -> None:
-        """Enters and leaves the session manager in one task of its own, as it wants."""
+        """Enters and leaves the session managers in one task of its own, as they want."""
         try:
             server = await asyncio.to_thread(self._build)
             from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-            manager = StreamableHTTPSessionManager(
-                server, json_response=True, stateless=True, max_request_body_size=self._context.bodies.limits.max_bytes
-            )
-            async with manager.run():
-                self._manager = manager
+            most = self._context.bodies.limits.max_bytes
+            managers = {
+                streams: StreamableHTTPSessionManager(
+                    server, json_response=not streams, stateless=True, max_request_body_size=most
+                )
+                for streams in (False, True)
+            }
+            async with managers[False].run(), managers[True].run():
+                self._managers = managers
                 self._ready.set()
                 await self._over.wait()
         finally:
-            self._manager = None
+            self._managers = {}
             self._ready.set()
 
     def _build(self) -> Server[Any]:
         import mcp_types as types
         from mcp.server.lowlevel import Server
 
+        job_tools = [
+            types.Tool(
+                name=GET_JOB,
+                title="Get a job",
+                description="The result of a run that took longer than its first call. Waits up to 50 seconds for its end.",
+                input_schema=JOB_INPUT,
+                output_schema=JOB_OUTPUT,
+                annotations=types.ToolAnnotations(read_only_hint=True),
+            ),
+            types.Tool(
+                name=CANCEL_JOB,
+                title="Cancel a job",
+                description="Stops a run that has not ended. What it has done outside already stays done.",
+                input_schema=JOB_INPUT,
+                output_schema=JOB_OUTPUT,
+                annotations=types.ToolAnnotations(destructive_hint=True),
+            ),
+        ]
+
         async def on_list_tools(ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             tools = await self._context.database.read(list_flow_tools, _caller(ctx))
             return types.ListToolsResult(
                 tools=[
-                    types.Tool(name=tool.name, title=tool.title, description=tool.description, input_schema=tool.schema)
+                    types.Tool(
+                        name=tool.name,
+                        title=tool.title,
+                        description=tool.description,
+                        input_schema=tool.schema,
+                        output_schema=tool.output,
+                    )
                     for tool in tools
                 ]
+                + job_tools
             )
 
         async def on_call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            arguments = params.arguments or {}
             try:
-                return await self._call(ctx.request, _caller(ctx), params.name, params.arguments or {})
+                if params.name in {GET_JOB, CANCEL_JOB}:
+                    return await self._job(ctx, params.name, arguments)
+                return await self._run_flow(ctx, params.name, arguments)
             except Refusal as refusal:
                 return _as_result(_in_words(refusal), failed=True)
 
-        return Server("Flowport", on_list_tools=on_list_tools, on_call_tool=on_call_tool)
+        return Server(
+            "Flowport",
+            version=VERSION,
+            instructions=INSTRUCTIONS,
+            on_list_tools=on_list_tools,
+            on_call_tool=on_call_tool,
+        )
 
-    async def _call(
-        self, request: Request, caller: Caller, name: str, arguments: Mapping[str, Any]
-    ) -> types.CallToolResult:
+    async def _run_flow(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        request, caller = ctx.request, _caller(ctx)
         tools = await self._context.database.read(list_flow_tools, caller)
         tool = next((tool for tool in tools if tool.name == name), None)
         if tool is None:
@@ -165,21 +190,61 @@ class Mcp:
         accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
         request.state.job_id = accepted.job_id
         self._context.sent_fields.note(caller, tool.flow_id, [payload])
-        caller = await self._context.until_ended(caller, accepted.job_id, WAIT_SECONDS)
-        view = await self._context.database.read(_read_view, caller, accepted.job_id)
-        match view["status"]:
-            case "completed":
-                result = view["result"]
-                text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
-                return _as_result(text, structured=result if isinstance(result, dict) else {"result": result})
-            case "failed" | "cancelled":
-                error = view["error"] or {"message": "The job was cancelled."}
-                return _as_result(f"{error['message']} (job {accepted.job_id})", failed=True)
-        return _as_result(
-            f"The job {accepted.job_id} is still {view['status']}. Ask again with "
-            f"GET {self._context.base_url(request)}{job_path(accepted.job_id)} and the same key.",
-            structured={"job_id": accepted.job_id, "status": view["status"], "url": job_path(accepted.job_id)},
-        )
+        view = await self._view_at_end(ctx, caller, accepted.job_id, WAIT_SECONDS)
+        if view["status"] in {"failed", "cancelled"}:
+            return _as_result(_outcome(view), failed=True)
+        return await asyncio.to_thread(_as_answer, tool, view)
+
+    async def _job(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        caller, job_id = _caller(ctx), arguments.get("job_id")
+        if not isinstance(job_id, str) or len(arguments) > 1:
+            return _as_result(
+                f"{name} takes a job_id, the one that a flow's tool answered with, and no more.", failed=True
+            )
+        if name == CANCEL_JOB:
+            await self._context.database.write(cancel, caller, job_id)
+        view = await self._context.database.read(_read_view, caller, job_id)
+        if view["status"] not in ENDED:
+            seconds = CANCEL_WAIT_SECONDS if name == CANCEL_JOB else WAIT_SECONDS
+            view = await self._view_at_end(ctx, caller, job_id, seconds)
+        return _as_result(_outcome(view), structured=job_content(view))
+
+    async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
+        """The job when it has ended, or as it is after so many seconds; the client hears of its steps when it asked for that."""
+        telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id))
+        try:
+            caller = await self._context.until_ended(caller, job_id, seconds)
+        finally:
+            telling.cancel()
+        return await self._context.database.read(_read_view, caller, job_id)
+
+    async def _tell_progress(self, ctx: Any, caller: Caller, job_id: str) -> None:
+        """Tells each time that more steps are done: what is told has to grow."""
+        if not ctx.request.state.tells_progress:
+            return
+        told = -1
+        with contextlib.suppress(Refusal):  # the call itself says what is wrong
+            async with self._context.hub.subscribe(job_id) as changes:
+                while True:
+                    job = await self._context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
+                    if job.steps_done > told:
+                        told = job.steps_done
+                        said = f"{told} of {job.steps_total} steps done"
+                        await ctx.session.report_progress(told, job.steps_total, said)
+                    await changes.wait(LOOK_SECONDS)
+
+
+def _asks_for_progress(request: Request, body: bytes) -> bool:
+    """Whether a message is the call of a tool with a token for its progress, by a client that reads streams."""
+    if b'"progressToken"' not in body:
+        return False
+    from mcp.server.streamable_http import check_accept_headers
+    from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+
+    message = pydantic_core.from_json(body)
+    if not isinstance(message, dict) or message.get("method") != "tools/call":
+        return False
+    return progress_token_from_params(message.get("params")) is not None and check_accept_headers(request)[1]
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -202,13 +267,39 @@ def _caller(ctx: Any) -> Caller:
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
+    """The published job. Raises NotFound, and Expired when its result is not kept any more."""
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    if job.status == "completed" and not job.has_result:
+        raise Expired("Results are kept for a limited time, and this one's is over")
     return job_view(job, read_value(session, job_id, "result") if job.has_result else None)
+
+
+def _outcome(view: Mapping[str, Any]) -> str:
+    """How a job stands, in words; of a completed one its result as JSON."""
+    job_id, steps = view["job_id"], view["progress"]
+    match view["status"]:
+        case "completed":
+            return json.dumps(view["result"], ensure_ascii=False)
+        case "failed":
+            return f"{view['error']['message']} (job {job_id})"
+        case "cancelled":
+            return f"The job {job_id} was cancelled."
+    return (
+        f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "
+        f"Call the tool {GET_JOB} with this job_id for its result; it waits up to {WAIT_SECONDS} seconds."
+    )
+
+
+def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:
+    """The result of a job, or the job while it runs on, or when its result is not what the flow's schema promises."""
+    result = view["result"]
+    plain = view["status"] == "completed" and isinstance(result, dict) and fits(tool.result, result)
+    return _as_result(_outcome(view), structured=result if plain else job_content(view))
 
 
 def _in_words(refusal: Refusal) -> str:
     fields = "".join(f"\n{error.pointer or '/'}: {error.detail}" for error in refusal.errors)
-    return f"{refusal}. {refusal.remedy}{fields}".strip()
+    return f"{refusal}{fields}"
 
 
 def _as_result(text: str, *, failed: bool = False, structured: dict[str, Any] | None = None) -> types.CallToolResult:

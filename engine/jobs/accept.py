@@ -26,14 +26,16 @@ from engine.errors import (
     PayloadInvalid,
     Unauthorized,
 )
-from engine.flow.contract import check_payload, input_fields
+from engine.flow.contract import check_payload, input_fields, result_schema
 from engine.flow.document import Document, load_document
+from engine.flow.node_type import JsonSchema
 from engine.flow.validation import without_parked
 from engine.ids import JobId, new_id
 from engine.jobs.bell import job_changed
 from engine.jobs.limits import LimitsView, limits_now, take_slots
 from engine.jobs.queue import send
 from engine.jobs.values import encoded
+from engine.nodes import CATALOG
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow
 from storage.job_changes import insert_job
@@ -104,6 +106,8 @@ class _Version:
 
     fields: tuple[Mapping[str, Any], ...]
     steps: int
+    #: The JSON Schema of a job's result.
+    result: JsonSchema
 
 
 def accept(
@@ -261,7 +265,7 @@ _KEPT_VERSIONS = 512
 
 
 def read_version(session: Session, flow_id: str, number: int) -> _Version:
-    """The fields and the number of steps of a version."""
+    """The fields, the number of steps and the shape of the result of a version."""
     key = (flow_id, number)
     known = _VERSIONS.get(key)
     if known is None:
@@ -271,7 +275,9 @@ def read_version(session: Session, flow_id: str, number: int) -> _Version:
         if text is None:
             raise NotFound(f"Version {number} of this flow does not exist")
         document = load_document(text)
-        known = _VERSIONS[key] = _Version(tuple(input_fields(document)), steps_of(document))
+        known = _VERSIONS[key] = _Version(
+            tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG)
+        )
         while len(_VERSIONS) > _KEPT_VERSIONS:
             _VERSIONS.popitem(last=False)
     return known
