@@ -66,11 +66,11 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     "concurrency_limit_exceeded": (
-        "As many jobs are queued or running as the plan or the key allows at once.",
+        "As many jobs are queued or running as the key's environment (Production, Staging or Development) or the key itself may have at once.",
         "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
     ),
     "monthly_quota_exceeded": (
-        "The accepted requests of this UTC calendar month have reached the plan's or the key's number.",
+        "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself.",
         "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan.",
     ),
     "rate_limited": (

@@ -17,7 +17,12 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     verb = verbs.add_parser("create", parents=[shared], help="make a key and print it: the only time it is shown")
     verb.add_argument("--label", required=True, metavar="L", help="what the key is for")
-    verb.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="live, test or dev")
+    verb.add_argument(
+        "--environment",
+        required=True,
+        choices=ENVIRONMENTS,
+        help="live (Production), test (Staging) or dev (Development)",
+    )
     verb.add_argument(
         "--flow",
         action="append",

@@ -150,7 +150,7 @@ class WebhookCard:
                         else:
                             words(_("a test"))
                         words(urlsplit(delivery.url).hostname or "", "fp-hint", tag="div")
-                    with rows.cell():
+                    with rows.cell(classes="fp-wrap-text"):
                         text, kind = _state(delivery)
                         badge(text, kind=kind)
                         if delivery.log and delivery.status != "delivered":

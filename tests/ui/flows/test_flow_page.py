@@ -12,18 +12,19 @@ from api.create_api import create_api
 from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
+from engine.actions.webhooks import set_webhook
 from engine.clock import DAY
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
-from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.accept import Caller, SubmitOptions, flow_webhook
 from engine.jobs.batches import accept_batch
 from engine.jobs.hub import Hub
-from engine.key_format import parse_key
+from engine.key_format import ENVIRONMENTS, parse_key
 from storage.flows import get_flow
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting
-from tests.ui.arrange import buttons, code_block, draft, ended, page_text, press, refused, until
+from tests.ui.arrange import box, buttons, code_block, draft, ended, page_text, press, refused, until
 from tests.ui.conftest import Site
 
 
@@ -265,11 +266,11 @@ async def test_the_settings_tab_renames_and_limits(site: Site, user: User) -> No
     flow_id = site.flow("Greeting")
     await user.open(f"/flows/{flow_id}?tab=settings")
 
-    for box in user.find(kind=ui.input).elements:
-        if box.value == "Greeting":
-            box.value = "Good morning"
-        if box.value == "1800":
-            box.value = "5"
+    for one in user.find(kind=ui.input).elements:
+        if one.value == "Greeting":
+            one.value = "Good morning"
+        if one.value == "1800":
+            one.value = "5"
     press(user, "Save")
     await user.should_see("Saved.")
     press(user, "Save the limit")
@@ -312,6 +313,24 @@ async def test_the_deliveries_tell_a_batch_from_a_job(site: Site, user: User) ->
     await user.should_see("a batch of calls", retries=30)
     await user.should_see("cancelled")
     await user.should_not_see("a test")
+
+
+async def test_each_environment_gets_its_own_webhook(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    site.database.write_now(set_webhook, site.owner, flow_id, "https://example.com/live")
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    assert box(user, "Production").value == "https://example.com/live"
+    box(user, "Staging").value = "https://example.com/staging"
+    box(user, "Development").value = "example.com"
+    press(user, "Save the webhooks")
+    await user.should_see("The webhook's address is not a web address", retries=30)
+    box(user, "Development").value = ""
+    press(user, "Save the webhooks")
+    await user.should_see("It counts for jobs that are sent from now on.", retries=30)
+
+    settings = site.database.read_now(get_flow, site.workspace_id, flow_id).settings
+    told = [flow_webhook(settings, environment) for environment in ENVIRONMENTS]
+    assert told == ["https://example.com/live", "https://example.com/staging", None]
 
 
 async def test_a_new_title_is_in_the_breadcrumb_too(site: Site, user: User) -> None:
