@@ -21,7 +21,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Location": {"description": "Path of the job or batch.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before the next call.", "schema": {"type": "integer"}},
     "RateLimit": {
-        "description": 'What is left, like `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`.',
+        "description": 'What is left, like `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`: jobs at once and '
+        "requests of the month by the limit of the key's environment or of the key, whichever has less left.",
         "schema": {"type": "string"},
     },
 }

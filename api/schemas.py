@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 BatchStatus = Literal["queued", "processing", "completed"]
 Environment = Literal["live", "test", "dev"]
+_OF_KEY = "The environment of the key it was sent with: `live` is Production, `test` Staging, `dev` Development."
 
 
 class Published(BaseModel):
@@ -74,7 +75,7 @@ class Job(Published):
     status: Status
     flow_id: str
     flow_version: int | None = Field(description="The version it runs.")
-    environment: Environment = Field(description="The environment of the key it was sent with.")
+    environment: Environment = Field(description=_OF_KEY)
     batch_id: str | None = Field(description="The batch it is an item of; null for a single job.")
     item_index: int | None = Field(description="Its place in the batch, from 0; null for a single job.")
     result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
@@ -120,7 +121,7 @@ class BatchSummary(Published):
         description="`queued` until an item begins, `completed` when all have ended, in whatever way."
     )
     flow_id: str
-    environment: Environment = Field(description="The environment of the key it was sent with.")
+    environment: Environment = Field(description=_OF_KEY)
     total: int = Field(description="How many items it has.")
     queued: int
     processing: int
