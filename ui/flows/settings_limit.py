@@ -40,7 +40,7 @@ def draw(settings: FlowSettings) -> None:
         with ui.element("div"):
             button(_("Save the limit"), keep).set_enabled(settings.may_edit)
         with ui.element("p").classes("fp-hint"):
-            words(_("How many jobs run at once is a limit of the plan, and of each key:") + " ")
+            words(_("How many jobs run at once is a limit of each environment, and of each key:") + " ")
             link(_("Limits and plan"), "/settings/limits")
             words(", ")
             link(_("API Keys"), "/settings/keys")

@@ -107,7 +107,7 @@ def _reasons(call: RefusedRow, field: UnknownField | None) -> tuple[str, str, tu
             )
         case "concurrency_limit_exceeded" | "monthly_quota_exceeded":
             return (
-                _("The plan, or a limit of this key, was used up at that moment."),
+                _("The limit of its environment, or of this key, was used up at that moment."),
                 _("The caller may try again after the time the answer names. Or raise the limit."),
                 (_("Limits and plan"), "/settings/limits"),
             )

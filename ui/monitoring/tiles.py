@@ -78,7 +78,8 @@ def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
         else:
             words(number(held, reader), tag="b")
         waiting = now.waiting + now.outside
-        _under(f"{number(waiting, reader)} {_('waiting')}" if waiting else _("none waiting"))
+        said = f"{number(waiting, reader)} {_('waiting')}" if waiting else _("none waiting")
+        _under(said if now.quota_of is None else f"{said}, {_('all environments')}")
 
 
 def _quota(figures: Figures, reader: Reader) -> None:

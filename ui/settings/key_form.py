@@ -118,7 +118,7 @@ class KeyForm:
         self.ends.on_value_change(lambda event: self.day.set_visibility(event.value == ON_A_DAY))
 
     def _draw_limits(self) -> None:
-        hint = _("Empty: only the plan's limit counts. A key can have less than the plan, never more.")
+        hint = _("Empty: only its environment's limit counts. A key can have less than its environment, never more.")
         self.concurrency = Field(_("Jobs at once"), _("own limit"), hint)
         with self.concurrency.place:
             self.concurrency_box = self.concurrency.control(_number_box(self.key.concurrency if self.key else None))
