@@ -37,6 +37,7 @@ from engine.actions.jobs import SubmitOptions, cancel, submit
 from engine.errors import Expired, Refusal
 from engine.jobs.accept import Caller
 from engine.jobs.published import job_view
+from engine.trace_context import TraceContext
 from engine.version import VERSION
 from storage.jobs import get_job, read_value
 from storage.models import ENDED
@@ -186,7 +187,9 @@ class Mcp:
             return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
         self._context.refuse_when_stopping()
         payload = await asyncio.to_thread(_payload, arguments)
-        options = SubmitOptions(request_id=request.state.request_id, route=f"{PATH}/{tool.flow_id}")
+        options = SubmitOptions(
+            request_id=request.state.request_id, trace=_trace_of(ctx).dumps(), route=f"{PATH}/{tool.flow_id}"
+        )
         accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
         request.state.job_id = accepted.job_id
         self._context.sent_fields.note(caller, tool.flow_id, [payload])
@@ -264,6 +267,16 @@ def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _caller(ctx: Any) -> Caller:
     return ctx.request.state.caller
+
+
+def _trace_of(ctx: Any) -> TraceContext:
+    """The trace of whoever calls, as headers or, as MCP has it, among the `_meta` of the call."""
+    said = ctx.meta or {}
+
+    def values(name: str) -> list[str]:
+        return ctx.request.headers.getlist(name) or [value for value in (said.get(name),) if isinstance(value, str)]
+
+    return TraceContext.of(values)
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from api.errors import NotAcceptable
 from engine.clock import Millis
 from engine.errors import ParameterInvalid
 from engine.jobs.batches import MAX_ITEMS
+from engine.trace_context import TraceContext
 
 MAX_WAIT_SECONDS = 60
 MAX_HEADER_BYTES = 16 * 1024
@@ -32,7 +33,6 @@ WEB_ADDRESS = (
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -157,10 +157,9 @@ def webhook_url(request: Request) -> str | None:
     return url
 
 
-def traceparent(request: Request) -> str | None:
-    """A W3C trace context; one that is malformed is left out, as its standard asks."""
-    text = request.headers.get("traceparent", "").strip()
-    return text if _TRACEPARENT.fullmatch(text) and not text.startswith("ff") else None
+def trace(request: Request) -> str | None:
+    """The caller's trace, as it is kept with a job; what is malformed is left out."""
+    return TraceContext.of(request.headers.getlist).dumps()
 
 
 def single_header(request: Request, name: str) -> str | None:

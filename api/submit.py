@@ -28,7 +28,9 @@ from engine.jobs.outbound_rules import check_callers_address, outbound_rules
 from storage.models import ENDED
 
 #: Headers that ask for something; most calls have none.
-_OPTIONAL = {b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent"}
+_OPTIONAL = {
+    b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent", b"baggage",
+}  # fmt: skip
 
 
 router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["flows"])
@@ -178,7 +180,7 @@ async def _options(context: Context, request: Request, route: str) -> SubmitOpti
         webhook_url=await _webhook_url(context, request),
         idempotency_key=parameters.idempotency_key(request),
         request_id=request.state.request_id,
-        traceparent=parameters.traceparent(request),
+        trace=parameters.trace(request),
         route=route,
     )
 

@@ -55,6 +55,8 @@ class Claimed:
     elapsed_ms: int
     steps_total: int
     run_options: Mapping[str, Any] | None
+    #: Its caller's trace (`engine.trace_context`).
+    trace: str | None = None
     #: Its payload as JSON text when it begins for the first time and the payload is small; else it is read later.
     payload: str | None = field(default=None, repr=False)
 
@@ -101,7 +103,7 @@ _CLAIM = Statement(
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
                and other.workspace_id = jobs.workspace_id) < :playground_slots)
     returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
-              steps_total, run_options, last_seq
+              steps_total, run_options, traceparent, last_seq
     """
 )
 # A step that a later attempt runs again writes over its values: then they are counted anew.
@@ -184,7 +186,7 @@ def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False)
     )
     if row is None:
         return None
-    *described, attempt, limit_ms, started_at, steps_total, run_options, last_seq = row
+    *described, attempt, limit_ms, started_at, steps_total, run_options, trace, last_seq = row
     add_events(session, job_id, last_seq, [("job.processing", at, {"attempt": attempt})])
     return Claimed(
         *described,
@@ -194,6 +196,7 @@ def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False)
         elapsed_ms=max(0, at - started_at),
         steps_total=steps_total,
         run_options=from_json(run_options),
+        trace=trace,
         payload=_small_payload(session, job_id) if last_seq == _FIRST_CLAIM else None,
     )
 

@@ -287,6 +287,7 @@ class Job(Base):
     simulated: Mapped[bool]
     last_seq: Mapped[int]
     request_id: Mapped[str]
+    #: The caller's trace: `traceparent`, and what came with it in a line each (`engine.trace_context`).
     traceparent: Mapped[str | None]
     webhook_url: Mapped[str | None]
     #: True: the call named `webhook_url`, so the list for callers' webhooks counts; else it is the flow's.

@@ -123,7 +123,8 @@ _STEPS = Statement(
 )
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
 _SNAPSHOT = Statement("delete from snapshots where id = (select snapshot_id from jobs where id = :id)")
-_MARK = Statement("update jobs set values_gone_at = :at where id = :id")
+# What the caller's trace carries (`baggage`) may tell as much as a payload.
+_MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id")
 _CHANGES = Statement("select changes()")
 
 

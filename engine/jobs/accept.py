@@ -84,7 +84,8 @@ class SubmitOptions:
     webhook_url: str | None = None
     idempotency_key: str | None = None
     request_id: str = ""
-    traceparent: str | None = None
+    #: As `engine.trace_context.TraceContext.dumps` writes it.
+    trace: str | None = None
     route: str = ""
 
 
@@ -157,7 +158,7 @@ def accept(
             "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
             "steps_total": version.steps,
             "request_id": options.request_id,
-            "traceparent": options.traceparent,
+            "traceparent": options.trace,
             "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
             "webhook_by_caller": options.webhook_url is not None,
         },

@@ -95,7 +95,7 @@ def accept_batch(
         "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
         "steps_total": version.steps,
         "request_id": options.request_id,
-        "traceparent": options.traceparent,
+        "traceparent": options.trace,
     }
     for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
         insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))

@@ -19,10 +19,12 @@ from engine.flow.node_type import Json
 from engine.jobs.changes import claim, finish, give_back, job_error, timed_out
 from engine.jobs.prepare import Prepared, Preparer
 from engine.jobs.record import JobRecorder, Journal, redacted_error
+from engine.jobs.spans import JobSpans, Spans
 from engine.jobs.values import Redaction, encoded
 from engine.log_lines import CURRENT_JOB, EACH_JOB, known
 from engine.run.runner import run_flow
-from engine.run.steps import RunOutcome, Services
+from engine.run.steps import Recorder, RunOutcome, Services
+from engine.trace_context import CURRENT_TRACE, TraceContext
 from storage.database import Database
 from storage.job_changes import Claimed, Holder, next_alone
 
@@ -54,6 +56,7 @@ class Run:
     recorder: JobRecorder
     verdict: Verdict = ""
     inner: asyncio.Task[RunOutcome] | None = None
+    spans: JobSpans | None = None
 
     def stop(self, verdict: Verdict) -> None:
         """Tells the run to end; the first reason counts."""
@@ -74,6 +77,8 @@ class Runs:
     journal: Journal
     open: dict[str, Run] = field(default_factory=dict)
     stopping: bool = False
+    #: Where traces go; None: nowhere.
+    spans: Spans | None = None
     #: Job ids whose message was taken but that this process did not begin any more.
     unclaimed: list[str] = field(default_factory=list)
     _busy: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -119,6 +124,8 @@ class Runs:
             await self._end(run, "failed", error=_fault(run))
         finally:
             run.recorder.close()
+            if run.spans is not None:
+                run.spans.end(run.verdict or "lost", None)
             if self.open.get(job_id) is run:
                 del self.open[job_id]
         return True
@@ -195,15 +202,21 @@ class Runs:
 
     def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
         job = run.job
+        trace = TraceContext.loads(job.trace)
+        recorder: Recorder = run.recorder
+        if self.spans is not None:
+            run.spans = recorder = self.spans.of_job(job, trace, run.recorder)
+            trace = run.spans.trace
         context = contextvars.copy_context()
         context.run(CURRENT_JOB.set, job.id)
+        context.run(CURRENT_TRACE.set, trace)
         return asyncio.get_running_loop().create_task(
             run_flow(
                 prepared.plan,
                 prepared.payload,
                 system={"flow_id": job.flow_id, "flow_version": job.flow_version, "job_id": job.id},
                 services=self.services_for(job, run.recorder),
-                recorder=run.recorder,
+                recorder=recorder,
                 kept=prepared.kept,
                 options=replace(prepared.options, deadline=run.deadline),
                 clock=self.database.clock,
@@ -257,7 +270,10 @@ class Runs:
             finish, run.job.id, status, holder=run.holder, error=error, result=result, progress=progress
         ):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
-        elif each_job.isEnabledFor(logging.INFO):
+            return
+        if run.spans is not None:
+            run.spans.end(status, error["code"] if error else None)
+        if each_job.isEnabledFor(logging.INFO):
             each_job.info("Job %s", status, extra=known(**_told(run, status, error)))
 
     async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:

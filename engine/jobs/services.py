@@ -26,6 +26,7 @@ from engine.outside.models import ModelAnswer, ModelRequest, Models
 from engine.outside.sandbox.pool import Sandbox
 from engine.run.calls import CalledPlan
 from engine.run.steps import Services
+from engine.trace_context import CURRENT_TRACE
 from storage.database import Database
 from storage.job_changes import Claimed
 
@@ -133,8 +134,10 @@ class _SettledDoor:
         self._recorder = recorder
 
     async def request(self, method: str, url: str, **options: Any) -> Answer:
+        """With the trace of the step, unless the node sends one of its own."""
         await self._recorder.settled()
-        return await self._door.request(method, url, **options)
+        own = options.pop("headers", None) or {}
+        return await self._door.request(method, url, headers={**CURRENT_TRACE.get().headers(), **own}, **options)
 
     async def site_rules(self, url: str, **options: Any) -> SiteRules:
         return await self._door.site_rules(url, **options)

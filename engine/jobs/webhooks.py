@@ -24,6 +24,7 @@ from engine.errors import NotFound, StorageUnavailable
 from engine.flow.node_type import NodeFailed
 from engine.jobs.published import batch_view, job_view
 from engine.outside.http import Door
+from engine.trace_context import NO_TRACE, TraceContext
 from engine.vault.sealing import Vault
 from engine.vault.webhook_secrets import signing_secrets
 from engine.vault.webhook_signing import signed_headers
@@ -49,6 +50,7 @@ _GONE = 410
 class _Letter:
     body: bytes
     secrets: list[str]
+    trace: TraceContext = NO_TRACE
 
 
 class Webhooks:
@@ -99,6 +101,7 @@ class Webhooks:
         else:
             headers = {
                 "Content-Type": "application/json",
+                **letter.trace.headers(),
                 **signed_headers(letter.secrets, delivery.id, at // 1000, letter.body),
             }
             try:
@@ -153,7 +156,8 @@ def _write_letter(session: Session, vault: Vault, delivery: DeliveryRow) -> _Let
         return None
     small, large = small_results(session, delivery.workspace_id, [job.id])
     data = job_view(job, small.get(job.id)) | ({"result_truncated": True} if job.id in large else {})
-    return _Letter(_body(delivery, job.completed_at or delivery.created_at, data), secrets)
+    body = _body(delivery, job.completed_at or delivery.created_at, data)
+    return _Letter(body, secrets, TraceContext.loads(job.traceparent))
 
 
 def _body(delivery: DeliveryRow, at: int, data: dict[str, Any]) -> bytes:

@@ -38,6 +38,7 @@ from engine.jobs.queue import Dispatch, send
 from engine.jobs.record import Journal
 from engine.jobs.runs import Runs
 from engine.jobs.services import Outside
+from engine.jobs.spans import Spans
 from engine.jobs.threads import Threads
 from engine.jobs.watchdog import Watchdog
 from engine.jobs.webhooks import Webhooks
@@ -45,6 +46,7 @@ from engine.log_lines import log_to_stderr
 from engine.nodes import CATALOG
 from engine.outside.http import Door
 from engine.outside.models import Models
+from engine.outside.otlp import open_tracer_provider
 from engine.settings import Settings
 from engine.vault.opening import open_all, open_connection, open_for_step
 from engine.vault.sealing import open_vault
@@ -62,6 +64,8 @@ GRACE_SECONDS = 20.0
 ORPHAN_GRACE_SECONDS = 5.0
 #: Jobs that run beside a step that cannot be ended have so long to end here.
 DRAIN_SECONDS = 60.0
+#: A process that ends sends its last spans for so long.
+TELL_SPANS_SECONDS = 2.0
 #: The exit code of a process that ends because of such a step.
 EXIT_DRAINED = 76
 HOUSE_SECONDS = 1.0
@@ -194,8 +198,10 @@ class _Worker:
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
             called_plan=preparer.called_plan,
         )
+        provider = open_tracer_provider()
+        spans = None if provider is None else Spans(provider, self.database.clock)
         journal = Journal(self.database)
-        return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal)
+        return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal, spans=spans)
 
     def _on_loop(self, work: Callable[[], T]) -> T:
         async def do() -> T:
@@ -318,6 +324,8 @@ class _Worker:
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
         self.loop.call_soon_threadsafe(self.loop.stop)
+        if self.runs.spans is not None:
+            self.runs.spans.close(TELL_SPANS_SECONDS)
 
     async def _close(self) -> None:
         await self.webhooks.close()

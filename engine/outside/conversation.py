@@ -32,6 +32,7 @@ from engine.outside.model_faults import (
 from engine.outside.model_turns import PauseTooLong, Turns
 from engine.outside.prices import Tokens, cost_of
 from engine.outside.providers import allowed_for, build_model, prepare
+from engine.trace_context import CURRENT_TRACE
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -77,7 +78,8 @@ class Conversation:
     async def _answer(self) -> ModelAnswer:
         if self.connection.needs_key and not self.connection.key:
             raise key_missing(self.connection)
-        async with self.door.client(allow_extra=allowed_for(self.connection)) as client:
+        trace = CURRENT_TRACE.get().headers()
+        async with self.door.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
             await prepare(self.connection, client)
             model = build_model(self.connection, self.request.model_name, client)
             limit = asyncio.timeout(self.request.timeout_seconds)
@@ -167,7 +169,7 @@ class Conversation:
         """The call itself. Raises _AgainError when it shall be made again."""
         way = self._way(model, schema)
         begun = time.monotonic()
-        self.calls.append(ModelCall(self.request.model_name, self.connection.name, attempt))
+        self.calls.append(ModelCall(self.request.model_name, self.connection.name, attempt, self.connection.provider))
         try:
             response = await self._send(model, messages, schema, way)
         except asyncio.CancelledError:

@@ -36,7 +36,7 @@ _OWN_HEADERS = frozenset(
         "proxy-connection",
     ]
 )
-_DROPPED_ON_NEW_ORIGIN = frozenset({"authorization", "cookie"})
+_DROPPED_ON_NEW_ORIGIN = frozenset({"authorization", "cookie", "baggage"})
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}\Z")
 _HEADER_BREAK = re.compile(r"[\r\n\x00]")
 

@@ -153,7 +153,7 @@ class Door:
     ) -> Answer:
         """One request with its redirects, all within `timeout_seconds`. Any status is an answer.
 
-        `secret_headers` win over `headers`, go only to hosts that their secrets name and, like Authorization and Cookie, do
+        `secret_headers` win over `headers`, go only to hosts that their secrets name and, like Authorization, Cookie and Baggage, do
         not follow to another origin. `query` is added to the URL's own. `reach` says whose list counts. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
         """
         secrets = secret_headers or {}
@@ -178,13 +178,17 @@ class Door:
                 "Try again, or raise the node's time limit."
             ) from error
 
-    def client(self, allow_extra: tuple[Allowed, ...] = ()) -> httpx2.AsyncClient:
+    def client(
+        self, allow_extra: tuple[Allowed, ...] = (), headers: Mapping[str, str] | None = None
+    ) -> httpx2.AsyncClient:
         """A client for a model SDK: the same checks at every connection, no redirects, nothing from the environment.
+        `headers` go with each of its requests.
 
         Whoever asks for it closes it; that leaves the door's connections alone.
         """
         return httpx2.AsyncClient(
             transport=_DoorTransport(self, allow_extra),
+            headers=headers,
             follow_redirects=False,
             trust_env=False,
             timeout=httpx2.Timeout(180.0, connect=CONNECT_SECONDS),

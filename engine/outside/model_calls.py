@@ -17,6 +17,8 @@ class ModelCall:
     model: str
     connection: str
     attempt: int
+    #: Of the connection: a name of `engine.providers`.
+    provider: str = "simulated"
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanos: int | None = None

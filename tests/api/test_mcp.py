@@ -117,9 +117,11 @@ async def test_a_version_is_read_once_for_all_listings(house: House):
 
 async def test_a_call_is_a_job_and_answers_with_its_result(house: House):
     offer(house)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with session(house) as client:
         worker = asyncio.create_task(end_next(house, result=('{"text": "Read it"}', 19)))
-        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+        meta = {"traceparent": trace, "tracestate": 7, "baggage": "shop=5"}
+        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"}, meta=meta)
         await worker
 
     assert not answer.is_error
@@ -127,6 +129,7 @@ async def test_a_call_is_a_job_and_answers_with_its_result(house: House):
     assert answer.content[0].text == '{"text": "Read it"}'
     (job,) = house.database.read_now(list_jobs, house.principal.workspace_id, JobFilters(), 10, None).jobs
     assert (job.environment, job.counted) == ("live", True)
+    assert job.traceparent == f"{trace}\n\nshop=5"
 
 
 async def test_a_job_that_failed_says_why(house: House):

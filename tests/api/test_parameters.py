@@ -86,14 +86,14 @@ def test_right_headers_are_read():
     assert parameters.cancel_after(sent) == 120
     assert parameters.flow_version(sent) == 7
     assert parameters.webhook_url(sent) == "https://example.com:8443/hook?a=1"
-    assert parameters.traceparent(sent) == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert parameters.trace(sent) == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.mark.parametrize(
     "value", ["", "junk", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-" + "a" * 32 + "-b7ad6b7169203331-01"]
 )
 def test_a_malformed_trace_is_left_out(value: str):
-    assert parameters.traceparent(request(traceparent=value)) is None
+    assert parameters.trace(request(traceparent=value)) is None
 
 
 @pytest.mark.parametrize(

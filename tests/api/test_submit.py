@@ -468,6 +468,8 @@ async def test_what_a_request_asks_for_is_kept_with_its_job(house: House):
             "X-Webhook-Url": "https://example.com/hook",
             "X-Request-Id": "mine-1",
             "traceparent": trace,
+            "tracestate": "shop=5",
+            "baggage": "tenant=t-1",
         }
     )
 
@@ -478,7 +480,7 @@ async def test_what_a_request_asks_for_is_kept_with_its_job(house: House):
         120_000,
         "https://example.com/hook",
         "mine-1",
-        trace,
+        f"{trace}\nshop=5\ntenant=t-1",
     )
     assert response.headers["x-request-id"] == "mine-1"
 

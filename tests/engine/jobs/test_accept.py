@@ -80,7 +80,7 @@ def end(world: World, job_id: str) -> None:
 
 def test_an_accepted_job_is_queued_with_its_payload_event_and_message(world: World) -> None:
     flow_id = world.add_flow()
-    accepted = world.submit(flow_id, {"n": 5}, request_id="req_1", traceparent="00-1")
+    accepted = world.submit(flow_id, {"n": 5}, request_id="req_1", trace="00-1")
     job = world.job(accepted.job_id)
     assert (job.status, job.flow_version, job.environment, job.limit_ms) == ("queued", 1, "live", 1_800_000)
     assert (job.request_id, job.traceparent, job.steps_total) == ("req_1", "00-1", 2)

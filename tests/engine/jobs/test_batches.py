@@ -292,7 +292,7 @@ def defaults_flow(world: World) -> str:
 def test_a_request_that_says_the_same_is_the_same(world: World, body: dict[str, Any]) -> None:
     flow_id = defaults_flow(world)
     first = world.submit(flow_id, FIRST, idempotency_key="a")
-    again = world.submit(flow_id, body, idempotency_key="a", request_id="req_2", traceparent="00-2")
+    again = world.submit(flow_id, body, idempotency_key="a", request_id="req_2", trace="00-2")
     assert (again.job_id, again.replayed) == (first.job_id, True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from engine.clock import DAY, HOUR, MINUTE, MovedClock
 from engine.jobs.changes import claim, finish
@@ -19,7 +19,7 @@ from engine.vault.backups import list_backups
 from engine.vault.sealing import open_vault
 from storage.audit import add_entry
 from storage.job_changes import Holder
-from storage.models import Flow
+from storage.models import Flow, Job
 from storage.retention import read_room
 from storage.settings import SERVER, put_setting
 from tests.engine.jobs.stored_jobs import add_ended_jobs
@@ -59,11 +59,13 @@ def test_values_go_after_30_days_and_the_job_stays(world: World) -> None:
     flow_id = world.add_flow()
     (old,) = add(world, flow_id, 1, 30.1)
     (young,) = add(world, flow_id, 1, 29.9)
+    world.write(lambda session: session.execute(update(Job).values(traceparent="\n\nuser=ann")))
     waiting = world.submit(flow_id).job_id
     report = Retention(world.database, rest=0).run()
     assert (report.values, report.jobs) == (1, 0)
     assert not world.job(old).has_result, "so the public API says 410"
     assert world.job(young).has_result
+    assert (world.job(old).traceparent, world.job(young).traceparent) == (None, "\n\nuser=ann")
     assert world.job(waiting).status == "queued"
     for table in ("job_values", "steps", "events"):
         left = world.read(

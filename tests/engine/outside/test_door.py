@@ -104,6 +104,7 @@ async def test_any_status_is_an_answer(door):
 async def test_secrets_stay_behind_when_the_origin_changes(door, status):
     secret = {"X-Api-Key": SECRET}
     plain = {"Authorization": "Bearer swordfish", "Cookie": "session=swordfish", "X-Plain": "kept"}
+    plain["Baggage"] = "customer=swordfish"  # what a caller says of itself along with a trace
     async with serve(says_hello) as other, serve(sends_on(other.url("/end"), status)) as first:
         got = await door.request("GET", first.url("/start"), headers=plain, secret_headers=secret)
     assert (got.url, got.redirects) == (other.url("/end"), (first.url("/start"),))

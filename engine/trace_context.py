@@ -1,0 +1,72 @@
+"""Where a job stands in the trace of its caller: W3C Trace Context and Baggage, read from a request, kept with the job, sent on.
+
+Header text only: without a tracing library a job passes on what its caller sent, so that what it asks of others stays in the
+caller's trace. What is malformed or too long is left out and refuses nothing, as the standards ask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+MAX_TRACESTATE, MAX_BAGGAGE = 512, 8_192
+MAX_STATES = 32
+
+_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_STATE = re.compile(
+    r"([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SAID = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
+_BAGGAGE = re.compile(rf"{_NAME}[ \t]*=[ \t]*{_SAID}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_SAID})?)*")
+
+
+@dataclass(frozen=True)
+class TraceContext:
+    """The three headers; None for what was not sent or is malformed. There is no `tracestate` without `traceparent`."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
+    baggage: str | None = None
+
+    @classmethod
+    def of(cls, values: Callable[[str], Sequence[str]]) -> TraceContext:
+        """Reads headers; `values` gives all that stand under a name, lower case."""
+        parents = [value.strip() for value in values("traceparent")]
+        parent = parents[0] if len(parents) == 1 and _PARENT.fullmatch(parents[0]) else None
+        state = _members(values("tracestate"), _STATE, MAX_TRACESTATE) if parent else None
+        if state is not None and state.count(",") >= MAX_STATES:
+            state = None
+        return cls(parent, state, _members(values("baggage"), _BAGGAGE, MAX_BAGGAGE))
+
+    @classmethod
+    def loads(cls, text: str | None) -> TraceContext:
+        """What `dumps` wrote."""
+        return cls(*(line or None for line in (text or "").split("\n")))
+
+    def dumps(self) -> str | None:
+        """As one text, to be kept with a job: a line per header. None when there is nothing to keep."""
+        lines = (self.traceparent, self.tracestate, self.baggage)
+        return "\n".join(line or "" for line in lines).rstrip("\n") or None
+
+    def headers(self) -> dict[str, str]:
+        """What is sent on."""
+        sent = {"traceparent": self.traceparent, "tracestate": self.tracestate, "baggage": self.baggage}
+        return {name: value for name, value in sent.items() if value is not None}
+
+
+NO_TRACE = TraceContext()
+#: Of the step that runs, or of its job; what it sends out carries these headers.
+CURRENT_TRACE: ContextVar[TraceContext] = ContextVar("trace", default=NO_TRACE)
+
+
+def _members(values: Sequence[str], member: re.Pattern[str], most: int) -> str | None:
+    """The entries of a list header, or None when one is malformed or all are too long together."""
+    entries = [entry.strip(" \t") for value in values for entry in value.split(",")]
+    text = ",".join(entry for entry in entries if entry)
+    if not text or len(text) > most or not all(member.fullmatch(entry) for entry in entries if entry):
+        return None
+    return text
