@@ -153,6 +153,11 @@ def open_items(session: Session, batch_id: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in _OPEN_ITEMS.rows(session, {"id": batch_id})]
 
 
+def find_trace_of_batch(session: Session, batch_id: str) -> str | None:
+    """The caller's trace, which stands with each of its jobs."""
+    return session.scalar(select(Job.traceparent).where(Job.batch_id == batch_id).order_by(Job.item_index).limit(1))
+
+
 def note_cancel_of_batch(session: Session, batch_id: str) -> None:
     """The first request counts."""
     at = func.coalesce(Batch.cancel_requested_at, now(session))

@@ -28,7 +28,7 @@ from engine.trace_context import NO_TRACE, TraceContext
 from engine.vault.sealing import Vault
 from engine.vault.webhook_secrets import signing_secrets
 from engine.vault.webhook_signing import signed_headers
-from storage.batches import get_batch
+from storage.batches import find_trace_of_batch, get_batch
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import find_job
@@ -150,7 +150,8 @@ def _write_letter(session: Session, vault: Vault, delivery: DeliveryRow) -> _Let
             batch = get_batch(session, delivery.workspace_id, delivery.batch_id)
         except NotFound:
             return None
-        return _Letter(_body(delivery, batch.completed_at or delivery.created_at, batch_view(batch)), secrets)
+        trace = TraceContext.loads(find_trace_of_batch(session, batch.id))
+        return _Letter(_body(delivery, batch.completed_at or delivery.created_at, batch_view(batch)), secrets, trace)
     job = find_job(session, delivery.workspace_id, delivery.job_id)
     if job is None:
         return None

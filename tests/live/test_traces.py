@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Terminal
 from tests.live.holding_site import wait_until
@@ -172,3 +173,15 @@ def test_without_a_collector_the_caller_s_trace_is_passed_on_as_it_came(shared_s
     assert passed_on == SENT
     assert nothing == {}
     assert chosen == {**SENT, "traceparent": "mine"}
+
+
+def test_the_webhook_of_a_batch_carries_its_caller_s_trace(shared_server, places):
+    own = Terminal.new(shared_server)
+    flow_id = own.flow(greeting())
+    with WebhookReceiver().at_place(places) as hook:
+        items = {"items": [{"name": "Ada"}, {"name": "Ann"}]}
+        headers = {"X-Webhook-Url": hook.url, **SENT}
+        answer = own.caller().request("POST", f"/flows/execute/{flow_id}/batch", json=items, headers=headers)
+        assert answer.status_code == 202, answer.text
+        wait_until(lambda: "batch.completed" in [told.json["type"] for told in hook.deliveries], "no end was told")
+    assert all(headers_of(told) == SENT for told in hook.deliveries)
