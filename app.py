@@ -79,7 +79,7 @@ def worker(settings: Settings) -> int:
     raise_limit()
     log_to_stderr(style=settings.log)
     told = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
-    return run_worker(settings, WorkerOptions(pipes=told[PIPES], alone=told[ALONE]))
+    return run_worker(settings, WorkerOptions(pipes=told[PIPES], alone=told[ALONE], environment=os.environ))
 
 
 def _listen(settings: Settings, backlog: int) -> socket.socket:

@@ -16,7 +16,7 @@ from api.errors import NotAcceptable
 from engine.clock import Millis
 from engine.errors import ParameterInvalid
 from engine.jobs.batches import MAX_ITEMS
-from engine.trace_context import TraceContext
+from engine.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
 
 MAX_WAIT_SECONDS = 60
 MAX_HEADER_BYTES = 16 * 1024
@@ -246,6 +246,19 @@ RequestId = Annotated[
         "is replaced by an id of ours.",
     ),
 ]
+Traceparent = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(description="W3C Trace Context: the trace that goes on into what the job asks of others."),
+]
+Tracestate = Annotated[
+    str | None, _as(type="string"), Header(description=f"Goes with `traceparent`, up to {MAX_TRACESTATE} bytes.")
+]
+Baggage = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(description=f"W3C Baggage: goes on in the same way, up to {MAX_BAGGAGE:,} bytes."),
+]
 Status = Annotated[
     str | None,
     BeforeValidator(partial(one_of, "status", STATUSES)),
@@ -288,5 +301,8 @@ async def submitting(
     x_flow_version: FlowVersion = None,
     x_webhook_url: WebhookUrl = None,
     x_request_id: RequestId = None,
+    traceparent: Traceparent = None,
+    tracestate: Tracestate = None,
+    baggage: Baggage = None,
 ) -> None:
     """Declares what a submit takes beside its body."""

@@ -16,12 +16,12 @@ MAX_STATES = 32
 
 _PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _STATE = re.compile(
-    r"([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"\A([a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SAID = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
-_BAGGAGE = re.compile(rf"{_NAME}[ \t]*=[ \t]*{_SAID}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_SAID})?)*")
+_BAGGAGE = re.compile(rf"\A{_NAME}[ \t]*=[ \t]*{_SAID}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_SAID})?)*")
 
 
 @dataclass(frozen=True)

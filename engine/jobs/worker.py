@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
@@ -90,6 +90,8 @@ class WorkerOptions:
     drain_seconds: float = DRAIN_SECONDS
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     clock: Clock | None = None
+    #: Where OpenTelemetry's own variables say whether and where traces are sent.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
@@ -198,7 +200,7 @@ class _Worker:
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
             called_plan=preparer.called_plan,
         )
-        provider = open_tracer_provider()
+        provider = open_tracer_provider(self.options.environment)
         spans = None if provider is None else Spans(provider, self.database.clock)
         journal = Journal(self.database)
         return outside, Runs(self.database, self.boot_id, outside.services_for, preparer, journal, spans=spans)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ SPOKEN = "http/protobuf"
 _LIBRARIES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
-def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
+def wants_traces(environment: Mapping[str, str]) -> bool:
     """Whether the standard variables name a collector for traces and do not turn them off."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
@@ -34,18 +33,21 @@ def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
     return any(environment.get(name, "").strip() for name in ENDPOINTS)
 
 
-def open_tracer_provider() -> TracerProvider | None:
-    """What makes spans and sends them from a thread of its own, in batches; None, with a word in the log when that is a surprise."""
-    if not wants_traces():
+def open_tracer_provider(environment: Mapping[str, str]) -> TracerProvider | None:
+    """What makes spans and sends them from a thread of its own, in batches; None, with a word in the log when that is a surprise.
+
+    `environment` is the process's own: the library reads the rest of its variables there by itself.
+    """
+    if not wants_traces(environment):
         return None
     if not _installed():
         log.warning(
             "No traces are sent: %s is set, but OpenTelemetry is not installed. "
             "Install opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http (the extra `otel`), or unset the variable.",
-            next(name for name in ENDPOINTS if os.environ.get(name, "").strip()),
+            next(name for name in ENDPOINTS if environment.get(name, "").strip()),
         )
         return None
-    if wrong := next((name for name in PROTOCOLS if os.environ.get(name, SPOKEN).strip() != SPOKEN), None):
+    if wrong := next((name for name in PROTOCOLS if environment.get(name, SPOKEN).strip() != SPOKEN), None):
         log.warning("%s is not followed: traces are sent as %s (usually port 4318)", wrong, SPOKEN)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
