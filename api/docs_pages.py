@@ -1,6 +1,7 @@
-"""The docs that the server ships: guides, a page for every error code, and a page per flow. Plain HTML, no session is made.
+"""The docs that the server ships: guides, a page for every call, error code and node, and a page per flow. Plain HTML, no session
+is made; every page is there as Markdown too, at its address with `.md` behind it, and `/llms.txt` lists them.
 
-Guides and error pages are open. A flow's page is for signed-in people of its workspace, and for everybody when its owner made it
+All of it is open but the page of a flow: that is for signed-in people of its workspace, and for everybody when its owner made it
 public (flow setting `public_docs`).
 """
 
@@ -8,24 +9,27 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from api.create_api import api_document
+from api.docs_markdown import as_markdown, first_sentence, guide_html, guide_sections
+from api.docs_search import Entry, guide_entries, plain, search, words_of
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED, problem_body, status_of, title_of
 from api.job_error_texts import JOB_ERROR_TEXTS
 from api.node_docs import node_groups, node_page
 from api.openapi import FlowContract, flow_document, served_at
+from api.reference import OperationPage, operation_pages
 from api.routes import BASE
 from api.schema_words import field_rows
 from engine.actions.deployments import endpoint_path
@@ -47,29 +51,50 @@ COOKIE = "flowport_session"
 GUIDES = {
     "quick-start": "Quick start",
     "authentication": "Authentication",
+    "environments": "Environments",
     "jobs-and-polling": "Jobs and polling",
+    "streaming": "Streaming (events)",
+    "webhooks": "Webhooks",
+    "batch": "Batch",
+    "pagination": "Pagination",
+    "idempotency": "Idempotency",
     "errors": "Errors and troubleshooting",
     "rate-limits": "Rate limits",
+    "versions": "Versions and deprecation",
     "best-practices": "Best practices",
     "production-checklist": "Production checklist",
-    "webhooks": "Webhooks",
     "ai-assistants": "AI assistants (MCP)",
     "hosting": "Hosting",
 }
+#: The change log of the API, kept by hand.
+CHANGES = "api-changes"
+#: Stands in the guides for the address of the server that shows them.
+_ANY_SERVER = "https://flows.example.com"
+_LONGEST_QUERY = 200
 
 
 def docs_routes(database: Database, settings: Settings) -> list[Route]:
-    """The routes under `/docs`, for the app of the pages."""
+    """The routes of the docs, for the app of the pages."""
     docs = _Docs(database, settings)
+    pages = (
+        ("/docs", docs.index),
+        ("/docs/guides/{name}", docs.guide),
+        ("/docs/api/{operation_id}", docs.operation),
+        ("/docs/errors/{code}", docs.error),
+        ("/docs/nodes", docs.nodes),
+        ("/docs/nodes/{type}", docs.node),
+        ("/docs/changes", docs.changes),
+        ("/docs/flows/{flow_id}", docs.flow),
+    )
     return [
-        Route("/docs", docs.index),
+        Route("/llms.txt", docs.llms),
+        Route("/docs/llms.txt", docs.llms),
         Route("/docs/openapi.json", docs.openapi),
-        Route("/docs/guides/{name}", docs.guide),
-        Route("/docs/errors/{code}", docs.error),
-        Route("/docs/nodes", docs.nodes),
-        Route("/docs/nodes/{type}", docs.node),
-        Route("/docs/flows/{flow_id}", docs.flow),
+        Route("/docs/search", docs.search),
+        Route("/docs/search.json", docs.search_index),
         Route("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
+        *(Route(f"{path}.md", show) for path, show in pages),
+        *(Route(path, show) for path, show in pages),
     ]
 
 
@@ -92,10 +117,10 @@ class _Docs:
             "index.html",
             "Flowport API",
             person,
-            guides=[(title, f"/docs/guides/{name}") for name, title in GUIDES.items()],
+            guides=[(title, f"/docs/guides/{name}", first_sentence(_source(name))) for name, title in GUIDES.items()],
             flows=[flow for flow in flows if flow.live_version is not None],
             base=self._base(request) + BASE,
-            calls=_calls(),
+            calls=_operations().values(),
             errors=_errors(),
             job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
@@ -104,7 +129,47 @@ class _Docs:
         name = request.path_params["name"]
         if name not in GUIDES:
             raise HTTPException(404)
-        return await self._page(request, "text.html", GUIDES[name], body=_guide_html(name))
+        return await self._text(request, name, GUIDES[name])
+
+    async def changes(self, request: Request) -> Response:
+        return await self._text(request, CHANGES, "Changes of the API")
+
+    async def operation(self, request: Request) -> Response:
+        call = _operations().get(request.path_params["operation_id"])
+        if call is None:
+            raise HTTPException(404)
+        base = self._base(request)
+        examples = call.examples(base)
+        return await self._page(
+            request,
+            "operation.html",
+            call.title,
+            call=call,
+            address=base + call.path,
+            examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
+            texts=ERROR_TEXTS,
+        )
+
+    async def search(self, request: Request) -> Response:
+        query = request.query_params.get("q", "")[:_LONGEST_QUERY]
+        return await self._page(request, "search.html", "Search", query=query, found=search(_entries(), query))
+
+    async def search_index(self, request: Request) -> Response:
+        return Response(_search_index(), media_type="application/json")
+
+    async def llms(self, request: Request) -> Response:
+        """The list of all pages for language models, as llmstxt.org describes it."""
+        text = self.templates.get_template("llms.txt").render(
+            base=self._base(request),
+            api=BASE,
+            guides=[(name, title, first_sentence(_source(name))) for name, title in GUIDES.items()],
+            calls=_operations().values(),
+            errors=[(kind.code, title_of(kind)) for kind in dict.fromkeys(PUBLISHED)],
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
+            kinds=NODE_TYPES,
+            changes=first_sentence(_source(CHANGES)),
+        )
+        return PlainTextResponse(text)
 
     async def error(self, request: Request) -> Response:
         code = request.path_params["code"]
@@ -192,29 +257,98 @@ class _Docs:
     def _base(self, request: Request) -> str:
         return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
 
+    async def _text(self, request: Request, name: str, title: str) -> Response:
+        """A page that is written in Markdown."""
+        base = self._base(request)
+        if request.url.path.endswith(".md"):
+            return PlainTextResponse(_at(_source(name), name, base), media_type="text/markdown")
+        body = Markup(_at(_guide_html(name), name, escape(base)))  # noqa: S704 - cleaned by nh3, the address is escaped
+        return await self._page(request, "text.html", title, body=body)
+
     async def _page(
         self, request: Request, template: str, title: str, person: Person | None = None, **values: Any
     ) -> Response:
+        """The page, or its article as Markdown when that was asked for."""
         person = person or await self._person(request)
-        navigation = [
-            ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
-            ("Reference", [("The whole API", "/docs"), ("Nodes", "/docs/nodes")]),
-        ]
+        here = request.url.path.removesuffix(".md")
         text = self.templates.get_template(template).render(
             title=title,
-            here=request.url.path,
-            navigation=navigation,
+            here=here,
+            navigation=_navigation(),
             theme=request.cookies.get("fp_theme", ""),
             signed_in=person is not None,
-            **values,
+            **{"query": ""} | values,
         )
+        if here != request.url.path:
+            return PlainTextResponse(_markdown(text, self._base(request) + here), media_type="text/markdown")
         return HTMLResponse(text)
+
+
+@functools.cache
+def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
+        (
+            "Reference",
+            [("The whole API", "/docs"), ("Nodes", "/docs/nodes"), ("Changes of the API", "/docs/changes")],
+        ),
+        ("Calls", [(call.title, f"/docs/api/{call.id}") for call in _operations().values()]),
+    ]
+
+
+@functools.cache
+def _operations() -> Mapping[str, OperationPage]:
+    return operation_pages(api_document())
+
+
+@functools.cache
+def _entries() -> tuple[Entry, ...]:
+    """What the search looks through."""
+    found: list[Entry] = []
+    for name, title in GUIDES.items():
+        sections = [(heading, anchor, plain(text)) for heading, anchor, text in guide_sections(_source(name))]
+        found += guide_entries(title, f"/docs/guides/{name}", sections)
+    found.append(Entry("Guide", "Changes of the API", "/docs/changes", plain(_source(CHANGES))))
+    for call in _operations().values():
+        rows = [row for _, rows in call.parameters for row in rows]
+        fields = " ".join(dict.fromkeys(row["name"] for answer in call.answers for row in answer["rows"]))
+        text = " ".join([call.id, call.method, call.path, *call.description, words_of(rows), fields])
+        found.append(Entry("Call", call.title, f"/docs/api/{call.id}", plain(text)))
+    for kind in dict.fromkeys(PUBLISHED):
+        text = " ".join([title_of(kind), str(status_of(kind)), *ERROR_TEXTS[kind.code]])
+        found.append(Entry("Error", kind.code, f"/docs/errors/{kind.code}", plain(text)))
+    for code, texts in JOB_ERROR_TEXTS.items():
+        found.append(Entry("Error", code, f"/docs/errors/{code}", plain(" ".join(texts))))
+    for kind in NODE_TYPES:
+        text = " ".join([kind.tooltip, kind.help, *kind.config.model_fields, *kind.inputs.model_fields])
+        found.append(Entry("Node", kind.title, f"/docs/nodes/{kind.type}", plain(text)))
+    return tuple(found)
+
+
+@functools.cache
+def _search_index() -> bytes:
+    return json.dumps([entry.as_json() for entry in _entries()], ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return (_ASSETS / "help" / f"{name}.md").read_text(encoding="utf-8")
 
 
 @functools.cache
 def _guide_html(name: str) -> Markup:
     """Made once: strangers may ask for it as often as they like."""
-    return Markup(clean_html((_ASSETS / "help" / f"{name}.md").read_text()))  # noqa: S704 - cleaned by nh3
+    return guide_html(_source(name))
+
+
+def _at(text: str, name: str, base: str) -> str:
+    """The text with the address of this server in it, so that its code runs as it stands. Hosting is about any server."""
+    return str(text) if name == "hosting" else str(text).replace(_ANY_SERVER, base)
+
+
+@functools.lru_cache(maxsize=128)
+def _markdown(page: str, address: str) -> str:
+    return as_markdown(page, address)
 
 
 @functools.cache
@@ -226,15 +360,6 @@ def _node_parts(node_type: str) -> tuple[dict[str, Any], Markup]:
 
 def _errors() -> list[dict[str, Any]]:
     return [{"code": kind.code, "status": status_of(kind)} for kind in dict.fromkeys(PUBLISHED)]
-
-
-def _calls() -> list[dict[str, str]]:
-    """The published calls, in the order of the routes."""
-    return [
-        {"method": method.upper(), "path": path.removeprefix(BASE), **call}
-        for path, calls in api_document()["paths"].items()
-        for method, call in calls.items()
-    ]
 
 
 def _spoken(text: object) -> Markup:

@@ -37,7 +37,7 @@ _UPLOADS = "/_nicegui/client/"
 #: May this page open a socket? 204 or 403; and the page that says why not.
 _CHECK, _REFUSED = "/address-check", "/address-refused"
 #: Opened by any name: they have no socket.
-_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
+_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
 
 _POLICY = (
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'; "

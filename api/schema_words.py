@@ -13,7 +13,7 @@ _TYPE_WORDS = {
     "boolean": "Yes or no",
     "array": "List",
     "object": "Group",
-    "null": "nothing",
+    "null": "null",
 }
 _FORMAT_WORDS = {"uri": "Web address", "email": "E-mail address", "date-time": "Date and time"}
 _RULES = {
@@ -49,12 +49,14 @@ def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, An
 
 
 def type_words(schema: Mapping[str, Any]) -> str:
-    """`Web address`, `List of Text`, `Text or nothing`, `Anything`."""
+    """`Web address`, `List of Text`, `Text or null`, `Anything`."""
     kinds = schema.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds] if kinds else []
     if not kinds:
         return "Anything"
-    words = [_FORMAT_WORDS.get(str(schema.get("format"))) or _TYPE_WORDS.get(str(kind), str(kind)) for kind in kinds]
+    words = [_TYPE_WORDS.get(str(kind), str(kind)) for kind in kinds]
+    if "string" in kinds:
+        words[kinds.index("string")] = _FORMAT_WORDS.get(str(schema.get("format")), _TYPE_WORDS["string"])
     items = schema.get("items")
     if "array" in kinds and isinstance(items, Mapping) and items.get("type"):
         words[kinds.index("array")] = f"List of {type_words(items)}"
@@ -67,6 +69,77 @@ def rules(field: Mapping[str, Any]) -> list[str]:
     if field.get("enum"):
         found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
     return found
+
+
+def plain_schema(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int = 8) -> dict[str, Any]:
+    """A schema of an OpenAPI document without references: alternatives (`anyOf`, `oneOf`, `allOf`) become one schema with the
+    types of all of them. For reading by people; what lies deeper than `depth` is left out.
+    """
+    whole = dict(schema)
+    if ref := whole.pop("$ref", None):
+        found: Any = document
+        for step in str(ref).removeprefix("#/").split("/"):
+            found = found[step]
+        whole = {**found, **whole}
+        return plain_schema(whole, document, depth)
+    for name in ("anyOf", "oneOf", "allOf"):
+        for option in whole.pop(name, ()):
+            whole = _both(whole, plain_schema(option, document, depth))
+    if "const" in whole:
+        whole["enum"] = [whole.pop("const")]
+    if properties := whole.pop("properties", None):
+        whole["properties"] = {
+            key: plain_schema(part, document, depth - 1) for key, part in properties.items() if depth > 0
+        }
+    if isinstance(whole.get("items"), Mapping):
+        whole["items"] = plain_schema(whole["items"], document, depth - 1) if depth > 0 else {}
+    return whole
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Takes what either allows; of a description, title or example the first stays."""
+    types = list(dict.fromkeys([*_types(one), *_types(other)]))
+    enums = [
+        *(one.get("enum") or ()),
+        *(value for value in other.get("enum") or () if value not in one.get("enum", ())),
+    ]
+    return {
+        **other,
+        **one,
+        **({"type": types[0] if len(types) == 1 else types} if types else {}),
+        **({"enum": enums} if enums else {}),
+    }
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    kinds = schema.get("type") or []
+    return kinds if isinstance(kinds, list) else [kinds]
+
+
+def example_value(schema: Mapping[str, Any]) -> Any:
+    """A value of a plain schema: its own example, its default, null where that may be, its first choice, or one made up from
+    its type. Of an object the fields that must be there, and those with an example.
+    """
+    if schema.get("examples"):
+        return schema["examples"][0]
+    for key in ("example", "default"):
+        if schema.get(key) is not None:
+            return schema[key]
+    kinds = _types(schema)
+    if "null" in kinds or not kinds:
+        return None
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if kinds[0] == "object":
+        required = schema.get("required") or ()
+        parts = (schema.get("properties") or {}).items()
+        return {name: example_value(part) for name, part in parts if name in required or part.get("examples")}
+    if kinds[0] == "array":
+        return [example_value(schema.get("items") or {})]
+    made_up = {"date-time": "2026-01-31T12:00:00.000Z", "uri": "https://example.com"}
+    return made_up.get(str(schema.get("format"))) or {"integer": 1, "number": 1.5, "boolean": True}.get(
+        kinds[0], "text"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -1,17 +1,23 @@
 """The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
 
 import json
+import re
 import sys
+from urllib.parse import urldefrag, urljoin
 
 import httpx
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 from starlette.applications import Starlette
 
 from api.docs_pages import GUIDES, docs_routes
+from api.docs_search import Entry, search
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED
 from api.job_error_texts import JOB_ERROR_TEXTS
-from api.schema_words import field_rows, type_words
+from api.create_api import api_document
+from api.reference import operation_pages
+from api.schema_words import example_value, field_rows, plain_schema, type_words
 from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
@@ -39,6 +45,18 @@ FLOW = {
     ],
     "edges": [{"id": "e", "source": "api_input", "target": "t"}],
 }
+
+
+CALLS = operation_pages(api_document())
+PAGES = [
+    "/docs",
+    "/docs/nodes",
+    "/docs/changes",
+    *(f"/docs/guides/{name}" for name in GUIDES),
+    *(f"/docs/api/{call}" for call in CALLS),
+    *(f"/docs/errors/{code}" for code in ERROR_TEXTS | JOB_ERROR_TEXTS),
+    *(f"/docs/nodes/{kind.type}" for kind in NODE_TYPES),
+]
 
 
 @pytest.fixture
@@ -133,7 +151,7 @@ async def test_strangers_sign_in_first_unless_the_docs_are_public(client, databa
 
 
 async def test_an_unknown_page_is_not_found(client):
-    for path in ("/docs/guides/nope", "/docs/errors/nope"):
+    for path in ("/docs/guides/nope", "/docs/errors/nope", "/docs/api/nope", "/docs/api/nope.md", "/docs/guides/.md"):
         assert (await client.get(path)).status_code == 404
 
 
@@ -149,7 +167,7 @@ def test_fields_are_told_in_words():
     rows = field_rows(schema)
     assert [(row["name"], row["type"], row["required"]) for row in rows] == [
         ("a", "List of Group", True),
-        ("a[].b", "Text or nothing", False),
+        ("a[].b", "Text or null", False),
         ("c", "Text", False),
     ]
     assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
@@ -180,3 +198,144 @@ async def test_the_document_of_the_api_names_the_address_it_was_asked_at(client)
     for host in ("one.test", "two.test"):
         document = (await client.get("/docs/openapi.json", headers={"host": host})).json()
         assert document["servers"] == [{"url": f"http://{host}"}]
+
+
+async def test_every_link_of_every_page_leads_somewhere(client, flow_id):
+    """Followed from the first page: so each page is also reached, and each place on a page exists."""
+    seen: dict[str, LexborHTMLParser] = {}
+    wanted = {("/docs", ""), (f"/docs/flows/{flow_id}", "")}
+    checked: set[tuple[str, str]] = set()
+    while wanted:
+        path, place = wanted.pop()
+        checked.add((path, place))
+        if path not in seen:
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            html = answer.headers["content-type"].startswith("text/html")
+            seen[path] = LexborHTMLParser(answer.text if html else "")
+        assert not place or seen[path].css_first(f"[id='{place}']") is not None, f"{path}#{place}"
+        for link in seen[path].css("a"):
+            url, fragment = urldefrag(urljoin(f"http://flows.test{path}", link.attributes["href"] or ""))
+            if url.startswith("http://flows.test/"):
+                wanted |= {(url.removeprefix("http://flows.test"), fragment)} - checked
+    assert [path for path in PAGES if path not in seen] == []
+
+
+async def test_the_markdown_of_every_page_has_only_links_that_lead_somewhere(client):
+    for path in PAGES:
+        text = (await client.get(f"{path}.md")).text
+        for link in re.findall(r"\]\((?:http://flows\.test)?(/[^)#]*)", text):
+            assert (await client.get(link)).status_code == 200, (path, link)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=lambda call: call.id)
+async def test_every_call_of_the_document_has_a_page_with_all_that_the_document_says(client, call):
+    page = LexborHTMLParser((await client.get(f"/docs/api/{call.id}")).text)
+    article = page.css_first("article")
+    text = article.text()
+    assert article.css_first("h1").text() == call.title
+    assert f"http://flows.test{call.path}" in text
+    names = [cell.text() for cell in article.css("td:first-child code")]
+    rows = [row for _, rows in call.parameters for row in rows]
+    rows += call.body["rows"] if call.body else []
+    rows += [row for answer in call.answers for row in (*answer["rows"], *answer["headers"])]
+    assert [row["name"] for row in rows if row["name"] not in names] == []
+    assert {block.attributes["data-language"] for block in article.css("pre[data-language]")} == {
+        "curl",
+        "Python",
+        "JavaScript",
+    }
+    links = {link.attributes["href"] for link in article.css("a")}
+    assert call.errors
+    assert [error["code"] for error in call.errors if f"/docs/errors/{error['code']}" not in links] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_is_there_as_markdown(client, path):
+    page = LexborHTMLParser((await client.get(path)).text)
+    answer = await client.get(f"{path}.md")
+
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert answer.text.lstrip().split("\n")[0].strip("# `") or path.startswith("/docs/api")
+    (heading,) = page.css("h1")
+    assert re.search(rf"^# `?{re.escape(heading.text())}`?$", answer.text, re.MULTILINE)
+    assert page.css_first("link[rel=alternate]").attributes["href"] == f"{path}.md"
+    assert "<" not in re.sub(r"```.*?```|`[^`]*`|\\\\<", "", answer.text, flags=re.DOTALL)
+
+
+async def test_llms_txt_names_every_page(client):
+    answer = await client.get("/llms.txt")
+
+    assert answer.text == (await client.get("/docs/llms.txt")).text
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    title, summary = answer.text.split("\n\n")[:2]
+    assert title == "# Flowport"
+    assert summary.startswith("> ")
+    assert [path for path in PAGES if f"](http://flows.test{path}.md)" not in answer.text] == []
+    listed = [line for line in answer.text.splitlines() if line.startswith("- ")]
+    assert [
+        line for line in listed if not re.fullmatch(r"- \[[^\]]+\]\(http://flows\.test/[^)]+\.md\): .+", line)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("idempotency", "/docs/guides/idempotency"),
+        ("Run a flow", "/docs/api/run_flow"),
+        ("validation_failed", "/docs/errors/validation_failed"),
+        ("page scraper", "/docs/nodes/page_scraper"),
+        ("Last-Event-ID", "/docs/api/stream_job_events"),
+    ],
+)
+async def test_the_search_works_without_script_over_guides_calls_errors_and_nodes(client, query, first):
+    page = LexborHTMLParser((await client.get("/docs/search", params={"q": query})).text)
+    links = [urldefrag(link.attributes["href"]).url for link in page.css(".fd-results a")]
+    assert first in links[:5]
+    assert page.css_first("#ask").attributes["value"] == query
+
+
+async def test_what_is_searched_for_is_shown_as_text_and_nothing_found_is_told(client):
+    page = (await client.get("/docs/search", params={"q": '"><script>alert(1)</script>'})).text
+    assert "<script>" not in page
+    assert "Nothing holds all of these words" in page
+    assert "Nothing holds" not in (await client.get("/docs/search")).text
+
+
+async def test_the_index_of_the_search_leads_to_pages(client):
+    index = (await client.get("/docs/search.json")).json()
+    assert {entry["kind"] for entry in index} == {"Guide", "Call", "Error", "Node"}
+    found = {urldefrag(entry["path"]).url for entry in index}
+    assert [path for path in PAGES if path not in found | {"/docs", "/docs/nodes"}] == []
+
+
+def test_a_search_takes_every_word_and_puts_titles_first():
+    entries = [
+        Entry("Guide", "Other", "/1", "the batch and the webhook"),
+        Entry("Guide", "Batch", "/2", "about a webhook"),
+        Entry("Guide", "Batch", "/3", "alone"),
+    ]
+    assert [entry.path for entry in search(entries, " WEBHOOK batch")] == ["/2", "/1"]
+    assert search(entries, "  ") == []
+
+
+def test_alternatives_and_references_of_a_schema_are_told_as_one():
+    document = {"parts": {"Name": {"type": "string", "description": "A name.", "examples": ["Ann"]}}}
+    schema = {
+        "type": "object",
+        "required": ["name", "count"],
+        "properties": {
+            "name": {"anyOf": [{"$ref": "#/parts/Name"}, {"type": "null"}]},
+            "count": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+            "at": {"type": ["string", "null"], "format": "date-time"},
+            "fixed": {"const": "x", "type": "string"},
+        },
+    }
+    plain = plain_schema(schema, document)
+    assert [(row["name"], row["type"], row["description"], row["rules"]) for row in field_rows(plain)] == [
+        ("name", "Text or null", "A name.", []),
+        ("count", "Whole number or List of Whole number", "", []),
+        ("at", "Date and time or null", "", []),
+        ("fixed", "Text", "", ["One of: x"]),
+    ]
+    assert example_value(plain) == {"name": "Ann", "count": 1}

@@ -51,13 +51,27 @@ WHO_MAY_CALL = {
     "GET /metrics": EVERYBODY,  # 404 without a token file, 401 without the token
     # Plain pages and files.
     "MOUNT /assets": EVERYBODY,
+    "GET /llms.txt": EVERYBODY,
+    "GET /docs/llms.txt": EVERYBODY,
     "GET /docs": EVERYBODY,
+    "GET /docs.md": EVERYBODY,
     "GET /docs/openapi.json": EVERYBODY,
+    "GET /docs/search": EVERYBODY,
+    "GET /docs/search.json": EVERYBODY,
     "GET /docs/guides/{name}": EVERYBODY,
+    "GET /docs/guides/{name}.md": EVERYBODY,
+    "GET /docs/api/{operation_id}": EVERYBODY,
+    "GET /docs/api/{operation_id}.md": EVERYBODY,
     "GET /docs/errors/{code}": EVERYBODY,
+    "GET /docs/errors/{code}.md": EVERYBODY,
     "GET /docs/nodes": EVERYBODY,
+    "GET /docs/nodes.md": EVERYBODY,
     "GET /docs/nodes/{type}": EVERYBODY,
+    "GET /docs/nodes/{type}.md": EVERYBODY,
+    "GET /docs/changes": EVERYBODY,
+    "GET /docs/changes.md": EVERYBODY,
     "GET /docs/flows/{flow_id}": DOCS_OF_A_FLOW,
+    "GET /docs/flows/{flow_id}.md": DOCS_OF_A_FLOW,
     "GET /docs/flows/{flow_id}/openapi.json": DOCS_OF_A_FLOW,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": EVERYBODY,
@@ -260,7 +274,17 @@ def test_a_key_opens_no_page(server: LiveServer, stranger: httpx.Client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs", "/docs/openapi.json", "/docs/guides/authentication", "/docs/errors/unauthorized", "/sign-in"]
+    "path",
+    [
+        "/docs",
+        "/docs/openapi.json",
+        "/docs/guides/authentication",
+        "/docs/api/run_flow",
+        "/docs/errors/unauthorized.md",
+        "/docs/search?q=key",
+        "/llms.txt",
+        "/sign-in",
+    ],
 )
 def test_everybody_reads_the_open_pages_and_nothing_is_kept_of_it(stranger: httpx.Client, path: str):
     answer = stranger.get(path)

@@ -53,7 +53,7 @@ def with_sample(document: Document) -> Document:
     return document.model_copy(update={"nodes": tuple(nodes)})
 
 
-@pytest.mark.parametrize("kind", ["", "/openapi.json"])
+@pytest.mark.parametrize("kind", ["", ".md", "/openapi.json"])
 async def test_what_was_typed_for_a_run_is_not_shown(house: House, stranger: httpx.AsyncClient, kind: str):
     type_and_run(house)
 
@@ -64,7 +64,7 @@ async def test_what_was_typed_for_a_run_is_not_shown(house: House, stranger: htt
     assert "https://practice.flowport.example" in page.text, "a made-up payload that fits is shown all the same"
 
 
-@pytest.mark.parametrize("kind", ["", "/openapi.json"])
+@pytest.mark.parametrize("kind", ["", ".md", "/openapi.json"])
 async def test_a_saved_sample_is_shown(house: House, stranger: httpx.AsyncClient, kind: str):
     type_and_run(house)
     house.change_flow(with_sample(echo_document(FIELDS)))
@@ -75,7 +75,7 @@ async def test_a_saved_sample_is_shown(house: House, stranger: httpx.AsyncClient
     assert "intranet" not in page.text
 
 
-@pytest.mark.parametrize("kind", ["", "/openapi.json"])
+@pytest.mark.parametrize("kind", ["", ".md", "/openapi.json"])
 async def test_a_draft_that_was_never_saved_is_not_shown(house: House, stranger: httpx.AsyncClient, kind: str):
     drawn = with_sample(echo_document(FIELDS))
     flow_id = house.database.write_now(create_flow, house.principal, "Only drawn", drawn)
