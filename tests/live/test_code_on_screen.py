@@ -17,6 +17,8 @@ import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
+from api.openapi import api_document
+from api.reference import operation_pages
 from engine.actions.flows import change_flow_settings
 from storage.refusals import RefusalFilters, list_refused_calls
 from tests.factories import greeting
@@ -172,21 +174,26 @@ def refused_by(terminal) -> set[str]:
 def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, terminal, caller: Caller, tmp_path):
     """The first call of the quick start, the header of a key, the headers of the limits, and the shape of an error."""
     greet = terminal.flow(greeting())
-    about_calls = [
-        path
-        for path in docs.links("/docs", "/docs/guides/")
-        if not path.endswith(("/hosting", "/webhooks", "/ai-assistants"))
+    shown = [
+        block
+        for guide in ("quick-start", "authentication", "errors", "rate-limits")
+        for block in docs.blocks(f"/docs/guides/{guide}")
     ]
-    shown = [block for path in about_calls for block in docs.blocks(path)]
     kinds = {"shell": [], "header": [], "json": []}
     for block in shown:
         kinds["json" if block.startswith("{") else "shell" if "curl" in block else "header"].append(block)
     for block in kinds["shell"]:
         endpoint = f"{caller.url}/public/v1/flows/execute/{greet}"
-        text = block.replace("ENDPOINT", endpoint).replace("YOUR_API_KEY", caller.key)
+        text = block.replace("ENDPOINT", endpoint)
         text = text.replace('{"url": "https://example.com"}', '{"name": "Ada"}')
         done = subprocess.run(
-            ["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+            ["bash", "-c", text],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": caller.key},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
         assert caller.ended(json.loads(done.stdout)["job_id"])["result"] == {"output": "Hello Ada"}
     for line in "".join(kinds["header"]).splitlines():
@@ -200,6 +207,53 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     for block in kinds["json"]:
         assert json.loads(block).keys() == caller.submit(greet, {}).json().keys()
     assert all(kinds.values()), kinds
+
+
+@pytest.mark.parametrize("call", operation_pages(api_document("")).values(), ids=lambda call: call.id)
+def test_the_code_of_each_call_prints_its_answer(docs, terminal, caller: Caller, site, tmp_path, call):
+    """The ids are put in, as a reader does; what is to be cancelled is held, and what is removed has ended."""
+    cancels = call.id.startswith("cancel")
+    flow_id = terminal.flow(fetches("Held", site.hold(call.id)) if cancels else greeting())
+    payload = {"url": site.hold(call.id)} if cancels else {"name": "Ada"}
+    programs = {}
+    for block in docs.page(f"/docs/api/{call.id}").css("pre[data-language]"):
+        language = block.attributes["data-language"] or ""
+        text = block.text().replace("FLOW_ID", flow_id).replace('"url": "https://example.com"', '"name": "Ada"')
+        if "JOB_ID" in text or "BATCH_ID" in text:
+            batch = caller.request("POST", f"/flows/execute/{flow_id}/batch", json={"items": [payload]}).json()
+            (job_id,) = batch["job_ids"]
+            text = text.replace("JOB_ID", job_id).replace("BATCH_ID", batch["batch_id"])
+            if not cancels:
+                caller.ended(job_id)
+        programs[language] = text
+    assert programs.keys() == LANGUAGES.keys()
+    own_key = dict.fromkeys(LANGUAGES, caller.key)
+    for language, (code, out, error) in finish(start(programs, own_key, tmp_path)).items():
+        assert code == 0, f"{language}: {error}{out}"
+        assert out.strip(), language
+    site.let_go(call.id)
+
+
+@pytest.mark.parametrize("guide", ["batch", "pagination"])
+def test_the_python_of_a_guide_runs_as_it_stands(docs, terminal, caller: Caller, tmp_path, guide):
+    flow_id = terminal.flow(greeting())
+    caller.ended(caller.accepted(flow_id, {"name": "Ada"}))
+    source = httpx.get(f"{docs.url}/docs/guides/{guide}.md").text
+    (code,) = re.findall(r"```python\n(.*?)```", source, re.DOTALL)
+    text = code.replace("FLOW_ID", flow_id).replace("2026-01-31T00:00:00Z", "2020-01-31T00:00:00Z")
+    text = re.sub(r'"url": "https://example\.\w+"', '"name": "Ada"', text)
+    (tmp_path / "guide.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "guide.py"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "FLOWPORT_API_KEY": caller.key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "{'output': 'Hello Ada'}" in done.stdout
 
 
 def test_the_example_of_each_error_page_has_the_form_of_an_answer(docs, caller: Caller, terminal):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.actions.webhooks import renew_signing_secret
+from engine.vault.webhook_signing import signed_headers
 from tests.factories import greeting
 from tests.stand_ins.local_server import Places
 from tests.stand_ins.webhook_receiver import WebhookReceiver
@@ -76,3 +79,29 @@ def test_the_end_of_a_job_is_told_and_the_guides_code_knows_it(terminal, receive
         assert not says(
             secret, {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) - 600)}, seen.body
         )
+
+
+FORGED: list[dict[str, str]] = [
+    {},
+    {"webhook-id": "msg_1", "webhook-timestamp": "NOW"},
+    {"webhook-id": "msg_1", "webhook-timestamp": "NOW", "webhook-signature": ""},
+    {"webhook-id": "msg_1", "webhook-timestamp": "NOW", "webhook-signature": "v1, v2,\u00e9 v1,\U0001f388 ,,"},
+    {"webhook-id": "\u00fc", "webhook-timestamp": "NOW", "webhook-signature": "v1,AAAA"},
+    {"webhook-id": "msg_1", "webhook-timestamp": "yesterday", "webhook-signature": "v1,AAAA"},
+    {"webhook-id": "msg_1", "webhook-timestamp": "\u0661\u0662", "webhook-signature": "v1,AAAA"},
+    {"webhook-id": "msg_1", "webhook-timestamp": "9" * 5_000, "webhook-signature": "v1,AAAA"},
+    {"webhook-id": "msg_1", "webhook-timestamp": "-1e9", "webhook-signature": "v1,AAAA"},
+]
+
+
+def test_the_code_of_the_guide_says_no_to_whatever_a_stranger_sends(tmp_path: Path):
+    secret, body, now = "whsec_" + base64.b64encode(b"k" * 32).decode(), b"{}", str(int(time.time()))
+    old = str(int(now) - 301)
+    signed = signed_headers([secret], "msg_1", int(old), body)
+    for headers in [*FORGED, signed]:
+        sent = headers | ({"webhook-timestamp": now} if headers.get("webhook-timestamp") == "NOW" else {})
+        assert python_says(secret, sent, body) is False, sent
+        assert node_says(tmp_path, secret, sent, body) is False, sent
+    genuine = signed_headers([secret], "msg_1", int(now), body)
+    assert python_says(secret, genuine, body)
+    assert node_says(tmp_path, secret, genuine, body)
