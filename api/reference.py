@@ -84,7 +84,7 @@ def _page(document: Json, path: str, method: str, call: Json, shared: Iterable[J
         method=method.upper(),
         path=path,
         title=call.get("summary") or call["operationId"],
-        description=tuple(part for part in re.split(r"\n\s*\n", call.get("description") or "") if part.strip()),
+        description=_paragraphs(call),
         tag=next(iter(call.get("tags") or ()), ""),
         parameters=tuple(
             (title, rows)
@@ -97,6 +97,12 @@ def _page(document: Json, path: str, method: str, call: Json, shared: Iterable[J
         needs_key=bool(call.get("security", document.get("security"))),
         answers_with=_ANSWERS.get(kinds[0], "json") if kinds else "nothing",
     )
+
+
+def _paragraphs(call: Json) -> tuple[str, ...]:
+    """What the call does, unless that only says its title again."""
+    said = (call.get("description") or "").strip()
+    return () if said in ("", call.get("summary")) else tuple(re.split(r"\n\s*\n", said))
 
 
 def _resolved(document: Json, part: Json) -> Json:

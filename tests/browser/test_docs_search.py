@@ -1,0 +1,49 @@
+"""The search of the docs: by keyboard with its script, and as a form where scripts do not run."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.live_server import LiveServer
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_page_is_found_and_opened_by_keyboard(page: Page):
+    page.goto("/docs/api/run_flow")
+    page.keyboard.press("/")
+    box = page.get_by_role("searchbox", name="Search the docs")
+    expect(box).to_be_focused()
+    page.keyboard.type("idempotency_key")
+    expect(page.get_by_role("status")).to_contain_text("found")
+    page.keyboard.press("ArrowDown")
+    first = page.locator(".fd-found a").first
+    expect(first).to_be_focused()
+    expect(first).to_contain_text("idempotency_key_reused")
+
+    page.keyboard.press("Escape")
+    expect(page.locator(".fd-found")).to_be_hidden()
+    expect(box).to_be_focused()
+    page.keyboard.type(" ")
+    expect(first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/docs/errors/idempotency_key_reused$"))
+
+    page.keyboard.press("/")
+    page.keyboard.type("<b>nothing</b>")
+    expect(page.get_by_role("status")).to_have_text("Nothing holds all of these words.")
+
+
+def test_without_script_the_form_finds_the_same(browser: Browser, server: LiveServer):
+    context = browser.new_context(base_url=server.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/docs")
+    page.get_by_role("searchbox", name="Search the docs").fill("idempotency_key")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Search")).to_be_visible()
+    expect(page.locator(".fd-results a").first).to_have_text("idempotency_key_reused")
+    context.close()
