@@ -285,14 +285,14 @@ def _pages(
     from fastapi import FastAPI
     from nicegui import ui
 
-    from api.docs_pages import docs_routes
+    from api.docs_pages import docs_router
     from api.front import Assets
     from ui.pages import register
     from ui.visit import App
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
-    root.router.routes.extend(docs_routes(database, settings))
+    root.include_router(docs_router(database, settings))
     register(App(database, hub, settings, vault, public_api, local_servers), root)
     ui.run_with(
         root,

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastapi import APIRouter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from api.create_api import api_document
 from api.docs_markdown import as_markdown, first_sentence, guide_html, guide_sections
@@ -73,8 +73,8 @@ _ANY_SERVER = "https://flows.example.com"
 _LONGEST_QUERY = 200
 
 
-def docs_routes(database: Database, settings: Settings) -> list[Route]:
-    """The routes of the docs, for the app of the pages."""
+def docs_router(database: Database, settings: Settings) -> APIRouter:
+    """The routes of the docs, for the app of the pages. Their answers are ready responses, and no API's document names them."""
     docs = _Docs(database, settings)
     pages = (
         ("/docs", docs.index),
@@ -86,16 +86,19 @@ def docs_routes(database: Database, settings: Settings) -> list[Route]:
         ("/docs/changes", docs.changes),
         ("/docs/flows/{flow_id}", docs.flow),
     )
-    return [
-        Route("/llms.txt", docs.llms),
-        Route("/docs/llms.txt", docs.llms),
-        Route("/docs/openapi.json", docs.openapi),
-        Route("/docs/search", docs.search),
-        Route("/docs/search.json", docs.search_index),
-        Route("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
-        *(Route(f"{path}.md", show) for path, show in pages),
-        *(Route(path, show) for path, show in pages),
-    ]
+    router = APIRouter(include_in_schema=False)
+    for path, show in (
+        ("/llms.txt", docs.llms),
+        ("/docs/llms.txt", docs.llms),
+        ("/docs/openapi.json", docs.openapi),
+        ("/docs/search", docs.search),
+        ("/docs/search.json", docs.search_index),
+        ("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
+        *((f"{path}.md", show) for path, show in pages),
+        *pages,
+    ):
+        router.add_api_route(path, show, methods=["GET", "HEAD"])
+    return router
 
 
 class _Docs:

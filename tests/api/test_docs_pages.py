@@ -7,10 +7,10 @@ from urllib.parse import urldefrag, urljoin
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from selectolax.lexbor import LexborHTMLParser
-from starlette.applications import Starlette
 
-from api.docs_pages import GUIDES, docs_routes
+from api.docs_pages import GUIDES, docs_router
 from api.docs_search import Entry, search
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED
@@ -77,7 +77,8 @@ def flow_id(database):
 
 @pytest.fixture
 async def client(database):
-    app = Starlette(routes=docs_routes(database, Settings()))
+    app = FastAPI()
+    app.include_router(docs_router(database, Settings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
         yield client
 

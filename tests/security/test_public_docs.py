@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
-from api.docs_pages import docs_routes
+from api.docs_pages import docs_router
 from engine.actions.flows import change_flow_settings, create_flow
 from engine.actions.jobs import run_in_playground
 from engine.clock import MovedClock
@@ -32,7 +32,8 @@ async def house(new_data: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=docs_routes(house.database, Settings()))
+    app = FastAPI()
+    app.include_router(docs_router(house.database, Settings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SERVER) as client:
         yield client
 
