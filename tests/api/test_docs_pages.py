@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 from selectolax.lexbor import LexborHTMLParser
 
+from api.create_api import api_document
 from api.docs_pages import GUIDES, docs_router
 from api.docs_search import Entry, search
 from api.error_texts import ERROR_TEXTS
 from api.errors import PUBLISHED
 from api.job_error_texts import JOB_ERROR_TEXTS
-from api.create_api import api_document
 from api.reference import operation_pages
 from api.schema_words import example_value, field_rows, plain_schema, type_words
 from engine.actions.deployments import deploy
@@ -77,7 +77,7 @@ def flow_id(database):
 
 @pytest.fixture
 async def client(database):
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(docs_router(database, Settings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
         yield client

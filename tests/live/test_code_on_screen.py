@@ -17,7 +17,7 @@ import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from api.openapi import api_document
+from api.create_api import api_document
 from api.reference import operation_pages
 from engine.actions.flows import change_flow_settings
 from storage.refusals import RefusalFilters, list_refused_calls
@@ -209,7 +209,7 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     assert all(kinds.values()), kinds
 
 
-@pytest.mark.parametrize("call", operation_pages(api_document("")).values(), ids=lambda call: call.id)
+@pytest.mark.parametrize("call", operation_pages(api_document()).values(), ids=lambda call: call.id)
 def test_the_code_of_each_call_prints_its_answer(docs, terminal, caller: Caller, site, tmp_path, call):
     """The ids are put in, as a reader does; what is to be cancelled is held, and what is removed has ended."""
     cancels = call.id.startswith("cancel")

@@ -32,7 +32,7 @@ async def house(new_data: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(docs_router(house.database, Settings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SERVER) as client:
         yield client
