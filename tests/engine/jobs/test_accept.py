@@ -398,10 +398,12 @@ def add_versions(world: World, flow_id: str, numbers: Iterable[int], **changes) 
 
 
 def test_a_version_of_another_flow_is_none_of_this_one(world: World) -> None:
-    flow_id, other = world.add_flow(), world.add_flow()
-    add_versions(world, other, [2])
-    with pytest.raises(NotFound):
-        world.submit(flow_id, version=2)
+    other, flow_id = sorted(world.add_flow() for _ in range(2))
+    add_versions(world, other, [2, 3])
+    add_versions(world, flow_id, [3], first_deployed_at=None)
+    for number in (2, 3):
+        with pytest.raises(NotFound, match=f"Version {number} of this flow was never deployed"):
+            world.submit(flow_id, version=number)
     with pytest.raises(NotFound):
         world.read(read_version, flow_id, 2)
     add_versions(world, flow_id, [2], document=document_of(fields=[{"name": "mine", "type": "string"}]).dumps())
