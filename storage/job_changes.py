@@ -140,7 +140,7 @@ _STOP_STEPS = Statement(
 _REQUEUE = Statement(
     """
     update jobs set status = 'queued', owner = null, enqueued_at = :at, last_seq = last_seq + 1,
-           attempts = case when :unpunished and attempts > 0 then attempts - 1 else attempts end
+           attempts = case when :unpunished then attempts - 1 else attempts end
      where id = :id and status = 'processing' and owner = :owner and attempts = :attempt and cancel_requested_at is null
     returning last_seq, attempts
     """
