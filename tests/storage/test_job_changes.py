@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from engine.clock import Millis
+from storage.batches import add_batch
 from storage.events import list_events
 from storage.job_changes import (
     Claimed,
@@ -27,7 +28,7 @@ from storage.job_changes import (
     requeue_job,
     take_forgotten,
 )
-from storage.models import Job, Step, Usage, Value, WebhookDelivery
+from storage.models import Batch, Job, Step, Usage, Value, WebhookDelivery
 from tests.engine.jobs.world import World, add_workspace, open_world
 from tests.logical_time import STILL_AT, StillClock
 
@@ -320,6 +321,52 @@ def test_the_end_of_a_job_without_a_webhook_is_told_to_nobody(world: World) -> N
     running(world)
     world.write(end_job, "job_1", "completed", holder=ME)
     assert world.read(lambda session: session.scalars(select(WebhookDelivery.id)).all()) == []
+
+
+def add_one_batch(world: World, environment: str = "live", **webhook: Any) -> None:
+    """A batch of two, both of which run."""
+    batch = {"id": "batch_1", "flow_id": "flow_1", "environment": environment, "total": 2}
+    world.write(add_batch, {"workspace_id": world.workspace_id, **batch, **webhook})
+    for number in (1, 2):
+        running(world, f"job_{number}", batch_id="batch_1", environment=environment)
+
+
+def ends(world: World, *job_ids: str) -> list[str | None]:
+    """The batch that each of these ends."""
+    return [world.write(end_job, job_id, "completed", holder=ME).batch_ended for job_id in job_ids]
+
+
+def batch_ended_at(world: World) -> int | None:
+    return world.read(lambda session: session.scalar(select(Batch.completed_at)))
+
+
+def test_a_batch_ends_once_with_the_last_of_its_items(world: World) -> None:
+    add_one_batch(world)
+    assert (ends(world, "job_1"), batch_ended_at(world)) == ([None], None)
+    assert (ends(world, "job_2"), batch_ended_at(world)) == (["batch_1"], NOW)
+    running(world, "job_3", batch_id="batch_1")
+    assert ends(world, "job_3") == [None]
+
+
+def test_a_batch_does_not_end_before_it_began(world: World, clock: StillClock) -> None:
+    add_one_batch(world)
+    clock.at = Millis(NOW - 5_000)
+    assert (ends(world, "job_1", "job_2"), batch_ended_at(world)) == ([None, "batch_1"], NOW)
+
+
+def test_a_batch_of_the_playground_has_no_end(world: World) -> None:
+    add_one_batch(world, "playground")
+    assert (ends(world, "job_1", "job_2"), batch_ended_at(world)) == ([None, None], None)
+
+
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_the_end_of_a_batch_is_told_to_its_own_webhook(world: World, by_caller: bool) -> None:
+    add_one_batch(world, webhook_url="https://example.com/batch", webhook_by_caller=by_caller)
+    running(world, "job_0", batch_id="batch_1", webhook_by_caller=not by_caller)
+    ends(world, "job_1", "job_2", "job_0")
+    columns = (WebhookDelivery.event, WebhookDelivery.url, WebhookDelivery.by_caller)
+    found = world.read(lambda session: session.execute(select(*columns)).all())
+    assert [tuple(one) for one in found] == [("batch.completed", "https://example.com/batch", by_caller)]
 
 
 @pytest.mark.parametrize(("unpunished", "attempts"), [(True, 1), (False, 2)])

@@ -300,6 +300,7 @@ def test_a_request_that_says_the_same_is_the_same(world: World, body: dict[str, 
     ("body", "asked"),
     [
         ({"n": 2, "more": {}}, {}),
+        ({"n": 1.5, "more": {}}, {}),
         ({"n": True, "more": {}}, {}),
         ({"n": 1, "tag": "b", "more": {}}, {}),
         ({"n": 1}, {}),
@@ -356,6 +357,14 @@ def test_a_repeated_request_is_told_how_its_job_stands_now(world: World) -> None
     end(world, batch.job_ids[0])
     seen.append(now())
     assert seen == [("queued", "queued"), ("processing", "processing"), ("completed", "completed")]
+
+
+def test_a_repeated_request_whose_job_is_gone_is_told_what_the_first_was(world: World) -> None:
+    flow_id = world.add_flow()
+    job_id = world.submit(flow_id, {"n": 1}, idempotency_key="a").job_id
+    world.write(lambda session: session.execute(text("delete from jobs")))
+    again = world.submit(flow_id, {"n": 1}, idempotency_key="a")
+    assert (again.job_id, again.status, again.replayed) == (job_id, "queued", True)
 
 
 def test_a_batch_is_repeated_by_what_its_items_say(world: World) -> None:
