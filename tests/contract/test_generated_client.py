@@ -23,7 +23,8 @@ def client(called: Called, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     document = folder / "openapi.json"
     document.write_text(json.dumps(called.document(f"/flows/{called.flow_id}/openapi.json")))
     settings = folder / "config.yml"
-    settings.write_text("post_hooks: []\n")
+    # The generator knows no JSON Lines; told so, it hands them over as text.
+    settings.write_text("post_hooks: []\ncontent_type_overrides:\n  application/x-ndjson: text/plain\n")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document), "--meta", "none"]
     options = ["--config", str(settings), "--output-path", str(folder / NAME), "--fail-on-warning"]
     answer = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
