@@ -292,7 +292,7 @@ def _pages(
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
-    root.include_router(docs_router(database, settings))
+    root.router.routes.extend(docs_router(database, settings).routes)
     register(App(database, hub, settings, vault, public_api, local_servers), root)
     ui.run_with(
         root,

@@ -16,7 +16,7 @@ from api.routes import BASE, RawRoute, refusals
 from engine.clock import to_rfc3339
 from engine.errors import NotFound, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
-from engine.jobs.published import place_in_batch
+from engine.jobs.published import place_in_batch, published_code
 from storage.events import EventRow, list_events
 from storage.jobs import JobRow, get_job
 
@@ -57,8 +57,8 @@ async def following(last_event_id: parameters.LastEventId = None) -> None:
 )
 async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
     """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
-`step.started|completed|failed|skipped`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a batch with \
-`batch_id` and `item_index` too. \
+`step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
+batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
 Last-Event-ID goes on after that number. The stream ends with the job.
     """
@@ -107,4 +107,6 @@ def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple
 def event_text(job: JobRow, row: EventRow) -> bytes:
     """One event as it goes over the wire."""
     data = {"job_id": job.id, **place_in_batch(job), "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
+    if "code" in data:
+        data["code"] = published_code(data["code"])
     return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"

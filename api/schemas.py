@@ -35,8 +35,8 @@ class JobAccepted(Published):
 
     job_id: str = Field(description="Ask for it at `url`.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
     status: Status = Field(description="`queued`; for a repeated request with the same Idempotency-Key as it is now.")
-    flow_id: str
-    created_at: AwareDatetime
+    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
+    created_at: AwareDatetime = Field(description="When it was accepted.")
     url: str = Field(description="Path of the job.", examples=["/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"])
 
 
@@ -46,7 +46,7 @@ class JobError(Published):
     code: str = Field(description="One word for programs, like `timeout` or `http_status`.", examples=["http_status"])
     message: str = Field(description="A sentence for people.")
     node_id: str | None = Field(description="The node that failed; null when it was no single node.")
-    node_label: str | None
+    node_label: str | None = Field(description="The name of that node in the flow.")
     item_index: int | list[int] | None = Field(description="The item of a list it failed on.")
     attempts: int | None = Field(description="How often it was tried.")
 
@@ -54,26 +54,26 @@ class JobError(Published):
 class Progress(Published):
     """How far a job is."""
 
-    steps_total: int
-    steps_done: int
-    items_failed: int
+    steps_total: int = Field(description="Steps of the flow; one that runs for each item of a list counts once.")
+    steps_done: int = Field(description="Steps that are over.")
+    items_failed: int = Field(description="Items of lists that failed so far.")
 
 
 class JobUsage(Published):
     """What a job used of language models so far."""
 
     cost_usd: float | None = Field(description="Null when the price of a model is not known.")
-    input_tokens: int
-    output_tokens: int
-    model_calls: int
+    input_tokens: int = Field(description="Tokens that were sent to models.")
+    output_tokens: int = Field(description="Tokens that models wrote.")
+    model_calls: int = Field(description="Calls of models.")
 
 
 class Job(Published):
     """One run of a flow. A job that has ended never changes."""
 
-    job_id: str
-    status: Status
-    flow_id: str
+    job_id: str = Field(description="The id of the job.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
+    status: Status = Field(description="The last three are final: `completed`, `failed`, `cancelled`.")
+    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
     flow_version: int | None = Field(description="The version it runs.")
     environment: Environment = Field(description=_OF_KEY)
     batch_id: str | None = Field(description="The batch it is an item of; null for a single job.")
@@ -81,8 +81,8 @@ class Job(Published):
     result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
     error: JobError | None = Field(description="Set when `status` is `failed`.")
     execution_time_seconds: float | None = Field(description="From start to end; null while it has not ended.")
-    created_at: AwareDatetime
-    started_at: AwareDatetime | None
+    created_at: AwareDatetime = Field(description="When it was accepted.")
+    started_at: AwareDatetime | None = Field(description="When a worker began it; null while it has not begun.")
     completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
     ends_by: AwareDatetime | None = Field(description="The latest moment it can still be running; null while queued.")
     attempts: int = Field(description="How often a worker took it.")
@@ -98,37 +98,39 @@ class Job(Published):
 class JobList(Published):
     """A page of jobs, newest first."""
 
-    data: list[Job]
+    data: list[Job] = Field(description="A page of jobs.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
 
 
 class BatchAccepted(Published):
     """All items were stored and will run."""
 
-    batch_id: str
+    batch_id: str = Field(
+        description="Ask for it at the path in `Location`.", examples=["batch_5TfWqK8nXr2LcZbYp0VdA3"]
+    )
     status: BatchStatus = Field(
         description="`queued`; for a repeated request with the same Idempotency-Key as it is now."
     )
-    total: int
+    total: int = Field(description="How many items it has.")
     job_ids: list[str] = Field(description="One per item, in the order of the items.")
 
 
 class BatchSummary(Published):
     """How the items of a batch stand."""
 
-    batch_id: str
+    batch_id: str = Field(description="The id of the batch.", examples=["batch_5TfWqK8nXr2LcZbYp0VdA3"])
     status: BatchStatus = Field(
         description="`queued` until an item begins, `completed` when all have ended, in whatever way."
     )
-    flow_id: str
+    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
     environment: Environment = Field(description=_OF_KEY)
     total: int = Field(description="How many items it has.")
-    queued: int
-    processing: int
-    completed: int
-    failed: int
-    cancelled: int
-    created_at: AwareDatetime
+    queued: int = Field(description="Items that wait.")
+    processing: int = Field(description="Items at work.")
+    completed: int = Field(description="Items that have their result.")
+    failed: int = Field(description="Items that failed.")
+    cancelled: int = Field(description="Items that were cancelled.")
+    created_at: AwareDatetime = Field(description="When it was accepted.")
     completed_at: AwareDatetime | None = Field(description="When its last item ended.")
     cancel_requested_at: AwareDatetime | None = Field(
         description="Set from a cancel of the batch until its last item ends."
@@ -145,16 +147,16 @@ class Batch(BatchSummary):
 class BatchList(Published):
     """A page of batches, newest first."""
 
-    data: list[BatchSummary]
+    data: list[BatchSummary] = Field(description="A page of batches.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
 
 
 class FlowSummary(Published):
     """A flow this key may call."""
 
-    flow_id: str
-    title: str
-    description: str
+    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
+    title: str = Field(description="Its title.")
+    description: str = Field(description="What its owner says about it; may be empty.")
     version: int = Field(description="The version callers reach now.")
     url: str = Field(description="Path to POST to.")
 
@@ -162,7 +164,7 @@ class FlowSummary(Published):
 class FlowList(Published):
     """Every flow this key may call."""
 
-    data: list[FlowSummary]
+    data: list[FlowSummary] = Field(description="All of them.")
 
 
 class WrongField(Published):
@@ -183,16 +185,16 @@ class WrongField(Published):
         "max_items",
         "pattern",
     ]
-    detail: str
+    detail: str = Field(description="A sentence for people.")
 
 
 class ProblemDetails(Published):
     """An error as RFC 9457 asks, always as `application/problem+json`."""
 
     type: str = Field(description="A page of this server about the error.", examples=["/docs/errors/validation_failed"])
-    title: str
-    status: int
-    detail: str
+    title: str = Field(description="What the code means, the same for every answer with it.")
+    status: int = Field(description="The HTTP status again.")
+    detail: str = Field(description="What happened in this case and what to do, for people.")
     code: str = Field(description="One word for programs; it never changes its meaning.")
     request_id: str = Field(description="Name it when you ask for help.")
     errors: list[WrongField] | None = Field(None, description="Every wrong field at once.")

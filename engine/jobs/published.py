@@ -91,10 +91,15 @@ def item_view(item: ItemRow) -> dict[str, Any]:
     }
 
 
+def published_code(code: str) -> str:
+    """The word of `ERROR_CODES` for what a node calls a failure."""
+    code = _PUBLISHED_AS.get(code, code)
+    return code if code in ERROR_CODES else "node_failed"
+
+
 def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
     told = {key: (error or {}).get(key) for key in _ERROR_KEYS}
-    code = _PUBLISHED_AS.get(str(told["code"]), told["code"])
-    return {**told, "code": code if code in ERROR_CODES else "node_failed"}
+    return {**told, "code": published_code(str(told["code"]))}
 
 
 def _execution_time(job: JobRow) -> float | None:

@@ -239,7 +239,9 @@ async def test_every_call_of_the_document_has_a_page_with_all_that_the_document_
     names = [cell.text() for cell in article.css("td:first-child code")]
     rows = [row for _, rows in call.parameters for row in rows]
     rows += call.body["rows"] if call.body else []
-    rows += [row for answer in call.answers for row in (*answer["rows"], *answer["headers"])]
+    answered = [row for answer in call.answers for row in (*answer["rows"], *answer["headers"])]
+    assert [row["name"] for row in answered if not row["description"]] == []
+    rows += answered
     assert [row["name"] for row in rows if row["name"] not in names] == []
     assert {block.attributes["data-language"] for block in article.css("pre[data-language]")} == {
         "curl",

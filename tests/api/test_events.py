@@ -18,7 +18,7 @@ from engine.jobs.changes import claim
 from storage.database import now
 from storage.events import add_events
 from storage.models import Job
-from tests.api.arrange import House
+from tests.api.arrange import FAILED, House
 
 
 @dataclass
@@ -158,3 +158,15 @@ async def test_a_wrong_last_event_id_is_refused(house: House, last: str):
 async def test_a_stream_is_not_for_who_wants_json(house: House):
     response = await house.get(f"/jobs/{await accepted(house)}/events", headers={"Accept": "application/json"})
     assert (response.status_code, response.json()["code"]) == (406, "not_acceptable")
+
+
+@pytest.mark.parametrize(("of_the_node", "published"), [("timed_out", "timeout"), ("no_such_column", "node_failed")])
+async def test_the_event_of_a_failure_has_the_code_that_the_job_has(house: House, of_the_node: str, published: str):
+    job_id = await accepted(house)
+    house.finish(job_id, "failed", error={**FAILED, "code": of_the_node, "why": "", "remedy": ""})
+
+    answer = await house.get(f"/jobs/{job_id}/events")
+    last = json.loads(answer.text.rstrip().rpartition("data: ")[2])
+
+    assert (last["code"], last["message"]) == (published, FAILED["message"])
+    assert (await house.get(f"/jobs/{job_id}")).json()["error"]["code"] == published
