@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from markupsafe import Markup, escape
 from selectolax.lexbor import LexborHTMLParser
 
+from api.docs_search import plain
 from engine.pages.markdown_writer import Writer
 from engine.safe_markdown import clean_html
 
@@ -54,10 +55,9 @@ def guide_sections(text: str) -> Iterator[tuple[str, str, str]]:
 
 def first_sentence(text: str) -> str:
     """What a guide is about: the first sentence after its title."""
-    paragraph = next(block for block in text.split("\n\n")[1:] if block.strip())
-    return (
-        re.split(r"(?<=[.:?])\s", re.sub(r"[*`]", "", paragraph).replace("\n", " "), maxsplit=1)[0].rstrip(":.") + "."
-    )
+    paragraph = next(block for block in text.split("\n\n")[1:] if block.strip() and block.lstrip()[0] not in "|#`")
+    words = plain(paragraph.replace("* ", " "))
+    return re.split(r"(?<=[.?])\s", words, maxsplit=1)[0].rstrip(":.") + "."
 
 
 def slug(heading: str) -> str:
