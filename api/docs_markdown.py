@@ -55,9 +55,10 @@ def guide_sections(text: str) -> Iterator[tuple[str, str, str]]:
 
 def first_sentence(text: str) -> str:
     """What a guide is about: the first sentence after its title."""
-    paragraph = next(block for block in text.split("\n\n")[1:] if block.strip() and block.lstrip()[0] not in "|#`")
-    words = plain(paragraph.replace("* ", " "))
-    return re.split(r"(?<=[.?])\s", words, maxsplit=1)[0].rstrip(":.") + "."
+    blocks = (block.strip() for block in text.split("\n\n")[1:])
+    paragraph = next(block for block in blocks if block and not block.startswith(("|", "#", "```")))
+    words = plain(re.sub(r"[*`]", "", paragraph))
+    return re.split(r"(?<=[.:?])\s", words, maxsplit=1)[0].rstrip(":.") + "."
 
 
 def slug(heading: str) -> str:
