@@ -1,5 +1,7 @@
 """Who calls: an API key as `Authorization: Bearer ...` or `X-API-Key`. Missing, malformed, unknown, expired and revoked look the same.
 
+Headers that name two keys are refused before either is looked up: a proxy may have added one, and nobody can tell which one counts.
+
 A revoked key is refused from the next request on: it is looked up for every request, and by calls that submit a job in the
 transaction that accepts it (`Submitters`). A mistyped one is refused by its check sum without a look-up.
 """
@@ -12,7 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from api.later import Later
-from engine.errors import Unauthorized
+from engine.errors import ParameterInvalid, Unauthorized
 from engine.jobs.accept import Caller
 from engine.key_format import parse_key
 from storage.database import Database
@@ -52,8 +54,8 @@ class Submitters:
         self._known: dict[str, tuple[float, Caller]] = {}
 
     def find(self, request: Request) -> Caller:
-        """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized."""
-        key_hash = key_hash_of(request)
+        """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized and ParameterInvalid."""
+        key_hash = parse_key(_sent_key(request))
         until, caller = self._known.get(key_hash or "", _NOBODY)
         if caller is not None and time.monotonic() < until:
             request.state.caller = caller
@@ -66,8 +68,8 @@ class Submitters:
 
 
 def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
-    """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized."""
-    key_hash = key_hash_of(request)
+    """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized, and ParameterInvalid for two keys."""
+    key_hash = parse_key(_sent_key(request))
     row = None if key_hash is None else database.look_up(find_caller, key_hash)
     if key_hash is None or row is None:
         raise Unauthorized
@@ -89,16 +91,24 @@ def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
 
 
 def key_hash_of(request: Request) -> str | None:
-    """The hash of the key that was sent, valid or not; None for what is no key."""
-    return parse_key(_sent_key(request))
+    """The hash of the key that was sent, valid or not; None for what is no key, and for two keys."""
+    try:
+        return parse_key(_sent_key(request))
+    except ParameterInvalid:
+        return None
 
 
 def _sent_key(request: Request) -> str:
-    authorization = request.headers.get("authorization")
-    if authorization is None:
-        return request.headers.get("x-api-key", "").strip()
-    scheme, _, key = authorization.strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
+    """What was sent as a key; empty when nothing was. Raises ParameterInvalid when headers differ."""
+    headers = request.headers
+    found = {text.strip() for text in headers.getlist("x-api-key")}
+    for text in headers.getlist("authorization"):
+        scheme, _, key = text.strip().partition(" ")
+        found.add(key.strip() if scheme.lower() == "bearer" else scheme and f"{scheme} {key}")  # a key has no space
+    found.discard("")
+    if len(found) > 1:
+        raise ParameterInvalid("`Authorization` and `X-API-Key` differ", remedy="Send the key in one of them")
+    return found.pop() if found else ""
 
 
 def _write(session: Session, key_ids: list[str]) -> None:

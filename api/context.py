@@ -17,7 +17,7 @@ from api.readiness import Readiness
 from api.refusals import RefusalRecorder
 from api.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.sent_fields import SentFieldRecorder
-from engine.errors import ShuttingDown, Unauthorized
+from engine.errors import ParameterInvalid, ShuttingDown, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
 from engine.jobs.hub import Hub, Look, wait_until_ended
 from engine.settings import Settings
@@ -45,7 +45,7 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request) -> Caller:
-        """Who calls. Counts the request. Raises Unauthorized and RateLimited."""
+        """Who calls. Counts the request. Raises Unauthorized, ParameterInvalid and RateLimited."""
         return self._counted(request, authenticate(self.database, self.key_uses, request))
 
     def submitter(self, request: Request) -> Caller:
@@ -56,7 +56,7 @@ class Context:
         """Counts a call that was refused before it was known who calls: for its key, or for its address. Raises RateLimited."""
         try:
             self.submitter(request)
-        except Unauthorized:
+        except (Unauthorized, ParameterInvalid):
             self._count_stranger(request)
 
     def _count_stranger(self, request: Request) -> None:

@@ -18,14 +18,14 @@ from starlette.types import Message, Receive, Scope, Send
 from api import batches, events, flows, health, jobs, mcp, metrics, parameters, submit
 from api.auth import KeyUses, Submitters
 from api.context import Context
-from api.errors import NoSuchAddress
+from api.errors import HeadersTooLarge, NoSuchAddress
 from api.json_body import Bodies, BodyLimits
 from api.openapi import whole_document
 from api.problems import HANDLERS, answer_refusal
 from api.refusals import RefusalRecorder
 from api.request_ids import request_id_from
 from api.sent_fields import SentFieldRecorder
-from engine.errors import ParameterInvalid, Refusal
+from engine.errors import Refusal
 from engine.jobs.hub import Hub
 from engine.log_lines import EACH_CALL, known
 from engine.settings import Settings
@@ -38,11 +38,6 @@ each_call = logging.getLogger(EACH_CALL)
 ROUTES = [route for module in (submit, jobs, events, batches, flows, health, metrics, mcp) for route in module.ROUTES]
 #: Calls are counted and told by `PublicApi` itself.
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
-
-
-def is_public(path: str) -> bool:
-    """True for the addresses that belong to this app and not to the pages."""
-    return path.startswith("/public/") or path in {"/public", "/healthz", "/readyz", "/metrics", mcp.PATH}
 
 
 @functools.cache
@@ -165,7 +160,7 @@ def _log_line(request: Request, answer: _Answer, route: str, seconds: float) -> 
 
 def _check_head(scope: Scope) -> None:
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > parameters.MAX_HEADER_BYTES:
-        raise ParameterInvalid("The request's headers are larger than 16 KiB")
+        raise HeadersTooLarge
     if "\x00" in scope["path"]:
         raise NoSuchAddress("An address holds no zero byte")
 

@@ -13,8 +13,12 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     "invalid_parameter": (
-        "A query parameter or a header has a value that cannot be used, is unknown, or stands twice.",
+        "A query parameter or a header has a value that cannot be used, is unknown, or stands twice; or `Authorization` and `X-API-Key` name two keys.",
         "The detail names it. Take it out, or correct its value.",
+    ),
+    "malformed_request": (
+        "The request breaks the rules of HTTP, so nobody can tell for certain where it ends: an unknown method, a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a header that goes on in the next line, a `Host` that is missing or stands twice, or a body in very many tiny pieces. The connection is closed.",
+        "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     "unauthorized": (
         "The key is missing, misspelt, unknown, expired or revoked. All of these get this one answer, so that nobody can learn which keys exist.",
@@ -40,6 +44,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The `Accept` header takes none of the forms this answer has.",
         "Send `Accept: application/json`, or leave the header out.",
     ),
+    "request_timeout": (
+        "The head or the body of the request did not arrive in full within 30 seconds. Nothing was accepted.",
+        "Send the whole request again, in one go. Over a slow line, send an address of the data instead of the data.",
+    ),
     "idempotency_in_progress": (
         "Another request with this Idempotency-Key is being accepted at this moment.",
         "Wait a second and send the same request again; you get the job of the first one.",
@@ -60,6 +68,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "A body may have 10 MiB.",
         "Send an address of the data instead of the data, or split the request.",
     ),
+    "address_too_long": (
+        "The address of the request leaves its headers no room: together they may have 16 KiB.",
+        "Send the data in the body instead of the address.",
+    ),
     "unsupported_media_type": ("These routes take JSON only.", "Send the header `Content-Type: application/json`."),
     "idempotency_key_reused": (
         "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default.",
@@ -77,6 +89,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second.",
         "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
     ),
+    "headers_too_large": (
+        "The address and the headers of a request, and the headers behind its body, may have 16 KiB together.",
+        "Leave out headers that this API does not read, cookies for example. The connection is closed.",
+    ),
     "internal": (
         "Something went wrong inside Flowport. That is a fault of ours, not of your request.",
         "Send the request again. If it stays, give the `request_id` to whoever runs the server: the log has the details under it.",
@@ -86,7 +102,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
     "too_many_connections": (
-        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together.",
+        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together. Or more than 16 requests were sent on one connection before their answers.",
         "Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
     ),
     "shutting_down": (

@@ -16,6 +16,8 @@ from engine import errors
 from engine.errors import FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
+#: So many wrong fields are named in an answer; `error_count` tells how many there are.
+MOST_ERRORS = 100
 
 
 class MethodNotAllowed(Refusal):
@@ -45,6 +47,39 @@ class UnsupportedMediaType(Refusal):
     remedy = "Send JSON with the header `Content-Type: application/json`"
 
 
+class MalformedRequest(Refusal):
+    """The HTTP request cannot be read."""
+
+    code = "malformed_request"
+
+
+class RequestTimeout(Refusal):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    remedy = "Send it again, in one go"
+
+
+class AddressTooLong(Refusal):
+    """The address of the request is too long."""
+
+    code = "address_too_long"
+    remedy = "Send the data in the body; address and headers may have 16 KiB together"
+
+
+class HeadersTooLarge(Refusal):
+    """The headers of the request are too large."""
+
+    code = "headers_too_large"
+    remedy = "Send less: the headers of a request, and those behind its body, may have 16 KiB together"
+
+
+class TooManyAhead(errors.TooManyConnections):
+    """Too many requests were sent before their answers."""
+
+    remedy = "Wait for answers in between"
+
+
 class Internal(Refusal):
     """Something went wrong inside Flowport."""
 
@@ -61,12 +96,15 @@ STATUSES: dict[type[Refusal], int] = {
     errors.NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    RequestTimeout: 408,
     errors.Conflict: 409,
     errors.Expired: 410,
     errors.TooLarge: 413,
+    AddressTooLong: 414,
     UnsupportedMediaType: 415,
     errors.IdempotencyKeyReused: 422,
     errors.LimitReached: 429,
+    HeadersTooLarge: 431,
     Internal: 500,
     errors.Unavailable: 503,
 }
@@ -77,22 +115,26 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.PayloadInvalid,
     errors.InvalidJson,
     errors.ParameterInvalid,
+    MalformedRequest,
     errors.Unauthorized,
     errors.NotAllowed,
     errors.NotFound,
     errors.NotDeployed,
     MethodNotAllowed,
     NotAcceptable,
+    RequestTimeout,
     errors.IdempotencyInProgress,
     errors.JobNotCancellable,
     errors.BatchNotCancellable,
     errors.Expired,
     errors.TooLarge,
+    AddressTooLong,
     UnsupportedMediaType,
     errors.IdempotencyKeyReused,
     errors.ConcurrencyLimitExceeded,
     errors.MonthlyQuotaExceeded,
     errors.RateLimited,
+    HeadersTooLarge,
     Internal,
     errors.StorageUnavailable,
     errors.TooManyConnections,
@@ -112,7 +154,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 
 def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    """The published problem: type, title, status, detail, code, request_id, and `errors` when fields are wrong."""
+    """The published problem: type, title, status, detail, code, request_id, and `errors` with `error_count` when fields are wrong."""
     body: dict[str, Any] = {
         "type": f"/docs/errors/{refusal.code}",
         "title": refusal.title,
@@ -122,8 +164,10 @@ def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
         "request_id": request_id,
     }
     if refusal.errors:
+        body["error_count"] = len(refusal.errors)
         body["errors"] = [
-            {"pointer": error.pointer, "code": error.code, "detail": error.detail} for error in refusal.errors
+            {"pointer": error.pointer, "code": error.code, "detail": error.detail}
+            for error in refusal.errors[:MOST_ERRORS]
         ]
     return body
 
@@ -141,19 +185,26 @@ def problem_example(kind: type[Refusal]) -> dict[str, Any]:
 
 def problem_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
     """The refusal as a response, with the headers its status asks for."""
+    content = json.dumps(problem_body(refusal, request_id), ensure_ascii=False, separators=(",", ":"))
+    all_headers = {**headers_of(refusal), **(headers or {})}
+    return Response(content, status_of(refusal), all_headers, media_type=PROBLEM_TYPE)
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """The headers that a refusal's status asks for."""
     status = status_of(refusal)
-    all_headers = {"Cache-Control": "no-store", **(headers or {})}
+    headers = {"Cache-Control": "no-store"}
     if status == 401:
-        all_headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, MethodNotAllowed):
-        all_headers["Allow"] = ", ".join(refusal.allowed)
+        headers["Allow"] = ", ".join(refusal.allowed)
     retry_after = refusal.retry_after or (5 if status == 503 else None)
     if retry_after is not None:
-        all_headers["Retry-After"] = str(retry_after)
-    content = json.dumps(problem_body(refusal, request_id), ensure_ascii=False, separators=(",", ":"))
-    return Response(content, status, all_headers, media_type=PROBLEM_TYPE)
+        headers["Retry-After"] = str(retry_after)
+    return headers
 
 
 def _detail(refusal: Refusal) -> str:
-    sentences = [part.rstrip(".") for part in (refusal.detail, refusal.remedy) if part]
+    first = f"The first {MOST_ERRORS} are listed" if len(refusal.errors) > MOST_ERRORS else ""
+    sentences = [part.rstrip(".") for part in (refusal.detail, first, refusal.remedy) if part]
     return ". ".join(sentences) or refusal.title

@@ -25,7 +25,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.create_api import is_public
+from api.addresses import is_public
 from api.origins import Origins
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from api.errors import UnsupportedMediaType
+from api.errors import RequestTimeout, UnsupportedMediaType
 from engine.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
 MAX_DEPTH = 64
@@ -56,8 +56,8 @@ class Bodies:
         self._in_flight = 0
 
     async def read_json(self, request: Request) -> dict[str, Any]:
-        """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, InvalidJson, PayloadInvalid;
-        ClientDisconnect.
+        """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout, InvalidJson,
+        PayloadInvalid; ClientDisconnect.
         """
         headers = request.headers
         announced = headers.get("content-length", "")
@@ -104,8 +104,8 @@ class Bodies:
                             if self._in_flight > self.limits.bytes_in_flight:
                                 raise self._no_room()
             except TimeoutError:
-                late = f"It did not arrive in full within {self.limits.receive_seconds:g} seconds"
-                raise InvalidJson(late) from None
+                late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
+                raise RequestTimeout(late) from None
             whole = bytes(body)
             body.clear()
             yield whole

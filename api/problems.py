@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from api.addresses import meant_by
 from api.auth import key_hash_of
 from api.context import Context, context_of
 from api.errors import Internal, NoSuchAddress, problem_response
@@ -39,8 +40,7 @@ async def answer_refusal(request: Request, refusal: Refusal) -> Response:
 
 
 async def _answer_http_error(request: Request, error: HTTPException) -> Response:
-    told = "The public API has no such call; /public/v1/openapi.json lists them all"
-    return await answer_refusal(request, NoSuchAddress(told) if error.status_code == 404 else Internal())
+    return await answer_refusal(request, _no_such_address(request) if error.status_code == 404 else Internal())
 
 
 async def _answer_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -66,6 +66,13 @@ HANDLERS: dict[Any, Any] = {
     ClientDisconnect: _leave,
     Exception: _answer_fault,
 }
+
+
+def _no_such_address(request: Request) -> Refusal:
+    meant = meant_by(request.scope["path"])
+    if meant is not None:
+        return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
+    return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
 
 
 def _or_too_many(context: Context, request: Request, refusal: Refusal) -> Refusal:

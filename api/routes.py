@@ -16,7 +16,19 @@ from starlette.types import Receive, Scope, Send
 
 from api import parameters
 from api.context import Context, context_of
-from api.errors import PUBLISHED, Internal, MethodNotAllowed, NotAcceptable, problem_example, status_of, title_of
+from api.errors import (
+    PUBLISHED,
+    AddressTooLong,
+    HeadersTooLarge,
+    Internal,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    problem_example,
+    status_of,
+    title_of,
+)
 from api.schemas import ProblemDetails
 from engine import errors
 from engine.errors import Refusal
@@ -99,9 +111,13 @@ ByAnybody = Depends(_anybody)
 #: What every call may answer with.
 _ALWAYS = (
     errors.ParameterInvalid,
+    MalformedRequest,
     errors.Unauthorized,
     NotAcceptable,
+    RequestTimeout,
+    AddressTooLong,
     errors.RateLimited,
+    HeadersTooLarge,
     Internal,
     errors.StorageUnavailable,
     errors.TooManyConnections,

@@ -197,4 +197,7 @@ class ProblemDetails(Published):
     detail: str = Field(description="What happened in this case and what to do, for people.")
     code: str = Field(description="One word for programs; it never changes its meaning.")
     request_id: str = Field(description="Name it when you ask for help.")
-    errors: list[WrongField] | None = Field(None, description="Every wrong field at once.")
+    error_count: int | None = Field(
+        None, description="How many fields are wrong; `errors` holds the first 100 of them."
+    )
+    errors: list[WrongField] | None = Field(None, description="Every wrong field at once, at most 100.", max_length=100)

@@ -3,28 +3,46 @@
 Its fast parser has no limits of its own: a caller could send headers for ever, before a body or behind it (api.md asks for 16 KiB and
 30 s), or begin a thousand requests in one piece. It also waits for ever for callers who do not read their answer. Once a second the
 server looks through its connections and ends those whose time is over, so that a request itself costs a few comparisons only.
+
+It also takes requests that servers on the way may read in another manner (RFC 9112): where one of them ends a request elsewhere, what
+one caller sends becomes another's request. Whoever calls the public API gets each refusal of this file as a problem.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import functools
 import math
 import socket
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from api.addresses import is_public
 from api.connections import Connections, Standing
-from api.create_api import is_public
-from api.errors import PROBLEM_TYPE, problem_body, status_of
-from engine.errors import TooManyConnections
-from engine.ids import new_id
+from api.errors import (
+    AddressTooLong,
+    HeadersTooLarge,
+    MalformedRequest,
+    RequestTimeout,
+    TooManyAhead,
+    headers_of,
+    problem_response,
+    status_of,
+)
+from api.request_ids import request_id_from
+from engine.errors import Refusal, TooManyConnections
 
 #: Of a request's head and what follows its body, together.
 MAX_HEAD_BYTES = 16 * 1024
@@ -43,39 +61,34 @@ MAX_AHEAD = 16
 MAX_SOCKET_MESSAGE = 4_000_000
 
 
-def _answer(status: str, text: str) -> bytes:
-    head = (
-        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {len(text)}\r\n"
-        "cache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return (head + text).encode()
+@functools.lru_cache(maxsize=2)
+def _http_date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
-_BAD = _answer("400 Bad Request", "Invalid HTTP request received.")
-_SMALL_PIECES = _answer(
-    "400 Bad Request", "The body comes in too many small pieces. Send larger chunks, or a Content-Length."
-)
-_TOO_LARGE = _answer(
-    "431 Request Header Fields Too Large",
-    "The headers of a request, and those behind its body, may have 16 KiB together. Send less of them.",
-)
-_TOO_SLOW = _answer("408 Request Timeout", "The request did not arrive in time. Send it again, in one go.")
+class _DatedHeaders(list[tuple[bytes, bytes]]):
+    """Headers of every answer. uvicorn puts them before an answer's own by `+`, and would give them the `Date` of the request."""
+
+    def __add__(self, own: Any) -> list[tuple[bytes, bytes]]:
+        return [(b"date", _http_date(int(time.time()))), *self, *own]
 
 
-def full_answer(*, public: bool, head_only: bool = False) -> bytes:
-    """503 on the wire: a problem for addresses of the public API, else a sentence."""
-    refusal = TooManyConnections(retry_after=5)
-    request_id = new_id("req")
+def _response(refusal: Refusal, request_id: str, *, public: bool) -> Response:
+    """A refusal of this file: a problem for callers of the public API, else a sentence. The connection ends with it."""
+    headers = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Connection": "close"}
     if public:
-        kind, body = PROBLEM_TYPE, json.dumps(problem_body(refusal, request_id), separators=(",", ":"))
-    else:
-        kind, body = "text/plain; charset=utf-8", f"{refusal.title}. {refusal.remedy}\n"
-    head = (
-        f"HTTP/1.1 {status_of(refusal)} Service Unavailable\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
-        f"retry-after: {refusal.retry_after}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-        f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-    )
-    return (head if head_only else head + body).encode()
+        return problem_response(refusal, request_id, headers)
+    return PlainTextResponse(f"{refusal}\n", status_of(refusal), headers_of(refusal) | headers)
+
+
+def _full() -> Refusal:
+    return TooManyConnections(retry_after=5)
+
+
+def _on_the_wire(response: Response, *, head_only: bool = False) -> bytes:
+    lines = [name + b": " + value for name, value in _DatedHeaders() + response.raw_headers]
+    head = STATUS_LINE[response.status_code] + b"\r\n".join([*lines, b"", b""])
+    return head if head_only else head + bytes(response.body)
 
 
 class Server(uvicorn.Server):
@@ -102,7 +115,9 @@ class Server(uvicorn.Server):
             for connection in tuple(self.server_state.connections):
                 if isinstance(connection, _Watched):
                     connection.look(now)
-        return await super().on_tick(counter)
+        over = await super().on_tick(counter)
+        self.server_state.default_headers = _DatedHeaders(self.config.encoded_headers)
+        return over
 
 
 class ProxyHeaders(ProxyHeadersMiddleware):
@@ -156,6 +171,10 @@ class _Watched:
 class BoundedHttp(_Watched, HttpToolsProtocol):
     """uvicorn's HTTP protocol with limits on size and time of everything that comes before and behind a body."""
 
+    #: Of the request that came last; empty while its address has not come.
+    url = b""
+    #: Something of a request has come that is not complete.
+    _begun = False
     #: The next thing to be complete is a request's head.
     _in_head = True
     #: Bytes that came since the last piece of a body or the last whole request.
@@ -181,7 +200,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._deadline = self.loop.time() + LINGER_SECONDS
         elif self._standing is Standing.SHUT_OUT:
             self._deaf = True
-            self.transport.write(full_answer(public=False))
+            self.transport.write(self._answer(_full()))
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -190,22 +209,53 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self._deaf or self.transport.is_closing() or self.transport.get_protocol() is not self:
                 return
             self._run += min(MAX_HEAD_BYTES, len(data) - start)
-            super().data_received(data[start : start + MAX_HEAD_BYTES])
+            self._unset_keepalive_if_required()
+            self._parse(data[start : start + MAX_HEAD_BYTES])
             if self._run > MAX_HEAD_BYTES and not self._deaf:
-                self._refuse(_TOO_LARGE)
+                self._refuse(self._too_large())
         if self._in_head and self._run and self._deadline is math.inf and not self._deaf:
             self._deadline = self.loop.time() + HEAD_SECONDS
+
+    def _parse(self, piece: bytes) -> None:
+        """Feeds the parser, as uvicorn does. A wish for a protocol that nobody speaks here does not change how a request is read:
+        the parser would leave its body out, and take it for the next request.
+        """
+        while not self._deaf:
+            try:
+                self.parser.feed_data(piece)
+                return
+            except httptools.HttpParserUpgrade as found:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                piece = self._head_without_upgrade() + piece[found.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            except httptools.HttpParserCallbackError:
+                self._refuse_unread("Its address cannot be read")
+            except httptools.HttpParserError as error:
+                self._refuse_unread(str(error))
+
+    def on_message_begin(self) -> None:
+        self._begun = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         if self._deaf or self.parser is None:
             return
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(MalformedRequest("CONNECT is for proxies"))
+            return  # it is read again as a plain request
         self._in_head = False
         self._deadline = math.inf
         self._trailer_bytes = self._pieces = self._body_bytes = 0
         if self._standing is not Standing.IN:
-            self._refuse(full_answer(public=self._is_public(), head_only=self.parser.get_method() == b"HEAD"))
+            self._refuse(_full())
         elif self._run > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
-            self._refuse(_TOO_LARGE)
+            self._refuse(self._too_large())
+        elif ambiguous := self._ambiguous():
+            self._refuse(MalformedRequest(ambiguous))
         else:
             if len(self.pipeline) >= MAX_AHEAD:
                 self.app = _too_many_ahead
@@ -221,14 +271,19 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > FREE_PIECES and self._pieces * PIECE_BYTES > self._body_bytes:
-            self._refuse(_SMALL_PIECES)
+            self._refuse(
+                MalformedRequest(
+                    "Its body comes in too many small pieces", remedy="Send larger chunks, or a Content-Length"
+                )
+            )
             return
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._deaf:
+        if self._deaf or (self.parser.should_upgrade() and not self._should_upgrade()):
             return
         self._in_head = True
+        self._begun = False
         self._run = 0
         if self.cycle is None or not self.cycle.response_complete:
             if not self.flow.write_paused:
@@ -254,10 +309,6 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         assert isinstance(successor, BoundedSocket)
         self._counted.hand_over(self, successor)
 
-    def send_400_response(self, msg: str) -> None:
-        if not self._deaf:
-            self._refuse(_BAD)
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
         self._counted.leave(self)
@@ -281,7 +332,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self._deaf:
                 self.transport.close()
             else:
-                self._refuse(_TOO_SLOW if self._standing is Standing.IN else full_answer(public=False))
+                self._refuse(RequestTimeout() if self._standing is Standing.IN else _full())
 
     def make_room(self) -> None:
         """Its caller has not said all, or nothing at all: another one gets its place."""
@@ -290,7 +341,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self.transport.abort()
             return
         if self._may_answer() and (self.cycle is None or self._run or not self._in_head):
-            self.transport.write(full_answer(public=not self._in_head and self._is_public()))
+            self.transport.write(self._answer(_full()))
         self.transport.close()
 
     def count_trailer(self, name: bytes, value: bytes) -> None:
@@ -299,13 +350,46 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._trailer_bytes = self._head_bytes()
         self._trailer_bytes += len(name) + len(value) + 4
         if self._trailer_bytes > MAX_HEAD_BYTES and not self._deaf:
-            self._refuse(_TOO_LARGE)
+            self._refuse(self._too_large())
+
+    def _should_upgrade(self) -> bool:
+        return super()._should_upgrade() and not is_public(self._path())  # the public API has no web sockets
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        begin = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return b"\r\n".join([begin, *lines, b"", b""])
+
+    def _ambiguous(self) -> str:
+        """What another server on the way might read in another manner; empty when there is no such thing."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        version = self.parser.get_http_version()
+        if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
+            return "A request names its host, once, in the header Host"
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or version != "1.1"):
+            return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"
+        return ""
+
+    def _too_large(self) -> Refusal:
+        return AddressTooLong() if len(self.url) > MAX_HEAD_BYTES // 2 else HeadersTooLarge()
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.scope["headers"])
 
-    def _is_public(self) -> bool:
-        return is_public(self.url.partition(b"?")[0].decode("latin-1"))
+    def _path(self) -> str:
+        try:
+            path = httptools.parse_url(self.url).path or b""
+        except httptools.HttpParserInvalidURLError:  # not all of it has come
+            path = self.url.partition(b"?")[0]
+        return unquote(path.decode("latin-1"))
+
+    def _answer(self, refusal: Refusal) -> bytes:
+        """A problem for a caller of the public API, and for what has no address: no browser sends that. Else a sentence."""
+        public = self._begun and (not self.url or is_public(self._path()))
+        sent_id = Headers(raw=list(self.scope["headers"])).get("x-request-id") if self._begun else None
+        head_only = self._begun and self.parser.get_method() == b"HEAD"
+        return _on_the_wire(_response(refusal, request_id_from(sent_id), public=public), head_only=head_only)
 
     def _may_answer(self) -> bool:
         """Whether an answer would be taken for one to this request: no other is on its way, and none was given."""
@@ -313,7 +397,13 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             return True
         return self.cycle.response_complete if self._in_head else not self.cycle.response_started
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse_unread(self, why: str) -> None:
+        """What the parser does not take."""
+        self.logger.warning("Invalid HTTP request received.")
+        if not self._deaf:
+            self._refuse(MalformedRequest(why))
+
+    def _refuse(self, refusal: Refusal) -> None:
         """Answers, reads nothing more and closes; a caller who is still sending gets a moment to read."""
         self._deaf = True
         if not self._may_answer():
@@ -322,7 +412,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.disconnected = True  # its app learns that nobody waits
             self.cycle.message_event.set()
-        self.transport.write(answer)
+        self.transport.write(self._answer(refusal))
         self.transport.write_eof()
         self._deadline = self.loop.time() + LINGER_SECONDS
 
@@ -365,12 +455,6 @@ class _Trailers:
 
 async def _too_many_ahead(scope: Any, receive: Any, send: Any) -> None:
     """The answer to the first request that was sent too far ahead; it is the last one of its connection."""
-    text = f"More than {MAX_AHEAD} requests were sent before their answers. Wait for answers in between.".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(text)).encode()),
-        (b"retry-after", b"1"),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": text})
+    refusal = TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1)
+    request_id = request_id_from(Headers(scope=scope).get("x-request-id"))
+    await _response(refusal, request_id, public=is_public(scope["path"]))(scope, receive, send)

@@ -8,7 +8,8 @@ from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.create_api import ROUTES, api_document, is_public
+from api.addresses import is_public
+from api.create_api import ROUTES, api_document
 from api.schemas import ProblemDetails
 from tests.api.arrange import SERVER, House
 
@@ -84,6 +85,27 @@ async def test_an_address_that_is_none_is_a_problem_too(house: House, method: st
     assert response.status_code in {401, 404}
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("//public/v1/jobs", "/public/v1/jobs"),
+        ("/public//v1/jobs", "/public/v1/jobs"),
+        ("/public/v1//jobs//job_1", "/public/v1/jobs/job_1"),
+        ("//healthz", "/healthz"),
+        ("/v1/flows/execute/flow_1", "/public/v1/flows/execute/flow_1"),
+        ("//v1/jobs", "/public/v1/jobs"),
+        ("/v1", "/public/v1"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_address_that_is_nearly_right_is_told_the_right_one(house: House, method: str, asked: str, meant: str):
+    response = await house.client.request(method, SERVER + asked, json={})
+
+    problem = ProblemDetails.model_validate(response.json())
+    assert (problem.status, problem.code) == (404, "not_found")
+    assert problem.detail.endswith(f"Call {meant}")
+
+
 @pytest.mark.parametrize(("method", "path"), WHO_MAY_CALL)
 async def test_a_wrong_method_is_refused_with_those_allowed(house: House, method: str, path: str):
     response = await house.client.request("DELETE", path)
@@ -146,7 +168,14 @@ async def test_the_health_checks_answer_everybody(house: House):
         ("/public/v1/jobs", True),
         ("/healthz", True),
         ("/readyz", True),
+        ("//public/v1/jobs", True),
+        ("///healthz", True),
+        ("/v1", True),
+        ("/v1/jobs", True),
         ("/publicity", False),
+        ("/v11", False),
+        ("//", False),
+        ("//sign-in", False),
         ("/", False),
         ("/healthz/x", False),
     ],

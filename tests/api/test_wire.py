@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
+import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -14,11 +18,15 @@ import uvicorn
 
 from api import wire
 from api.connections import ConnectionLimits, Connections
+from api.errors import title_of
+from api.schemas import ProblemDetails
 from api.wire import BoundedHttp, BoundedSocket, Server
+from engine.errors import TooManyConnections
 
 pytestmark = pytest.mark.process
 
 LARGE = 8 * 1024 * 1024
+OF_API, OF_PAGE = "/public/v1/flows", "/flows"
 
 
 def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
@@ -137,6 +145,22 @@ async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterat
     await running
 
 
+def problem_of(answer: bytes) -> ProblemDetails:
+    """The one answer as a published problem on a connection that ends, with everything an answer of the API has."""
+    begin, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = begin.decode().split("\r\n")
+    headers = dict(line.split(": ", maxsplit=1) for line in lines)
+    assert len(headers) == len(lines)
+    assert headers["content-type"] == "application/problem+json"
+    assert (headers["connection"], headers["cache-control"]) == ("close", "no-store")
+    assert abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) < 60
+    assert int(headers["content-length"]) == len(body)
+    problem = ProblemDetails.model_validate(json.loads(body))
+    assert status.startswith(f"HTTP/1.1 {problem.status} ")
+    assert headers["x-request-id"] == problem.request_id
+    return problem
+
+
 CHUNKED = "transfer-encoding: chunked"
 LAST = "connection: close"
 
@@ -249,7 +273,7 @@ async def test_a_full_server_says_so_as_the_address_asks(site: Site) -> None:
     assert b'"code":"too_many_connections"' in of_api
     assert of_page.startswith(b"HTTP/1.1 503 ")
     assert b"text/plain" in of_page
-    assert b"problem" not in of_page
+    assert title_of(TooManyConnections).encode() in of_page
     for answer in (of_api, of_page):
         assert b"retry-after: 5\r\n" in answer
         assert b"connection: close\r\n" in answer
@@ -321,3 +345,119 @@ async def test_whoever_reads_on_has_the_place_again(site: Site) -> None:
 async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: Site) -> None:
     answer = await site.say(head("/", "connection: upgrade, close", "upgrade: h2c", method="GET"))
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"FROB /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /public/v1/flows HTTP/3.0\r\nhost: x\r\n\r\n",
+        b"CONNECT /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
+        head(OF_API, "content-length: abc"),
+        head(OF_API, "content-length: -1"),
+        head(OF_API, "content-length: 2", "content-length: 2") + b"hi",
+        head(OF_API, "content-length: 2", CHUNKED) + b"2\r\nhi\r\n0\r\n\r\n",
+        head(OF_API, CHUNKED, "content-length: 2") + b"2\r\nhi\r\n0\r\n\r\n",
+        head(OF_API, CHUNKED, CHUNKED) + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: gzip, chunked") + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: identity", CHUNKED) + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: identity"),
+        head(OF_API, "transfer-encoding: xchunked") + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: \x0bchunked") + b"0\r\n\r\n",
+        head(OF_API, CHUNKED).replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
+        head(OF_API, "x: a", " b: c"),
+        head(OF_API, "transfer-encoding:", " chunked") + b"0\r\n\r\n",
+        head(OF_API, CHUNKED) + b"zz\r\nhi\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost:\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
+        b"GET http://x/public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
+    ],
+)
+async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_behind_it_is_read(
+    site: Site, sent: bytes
+) -> None:
+    problem = problem_of(await site.say(sent + head("/behind", "content-length: 0")))
+    assert (problem.status, problem.code) == (400, "malformed_request")
+    assert "/behind" not in [scope["path"] for scope in site.app.scopes]
+
+
+@pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
+async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
+    answer = await site.say(head(OF_PAGE, broken))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\ncontent-type: text/plain" in answer
+    assert not site.app.scopes
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (head(OF_API + "?a=" + "a" * 17_000), 414, "address_too_long"),
+        (head(OF_API, "x: " + "a" * 17_000), 431, "headers_too_large"),
+        (head(OF_API, CHUNKED) + b"0\r\nx: " + b"a" * 17_000, 431, "headers_too_large"),
+    ],
+)
+async def test_a_call_with_a_long_address_or_head_is_a_problem(site: Site, sent: bytes, status: int, code: str) -> None:
+    problem = problem_of(await site.say(sent))
+    assert (problem.status, problem.code) == (status, code)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("sent", [head(OF_API)[:-2], head("//public/v1")[:-2], head("/v1/flows")[:-2], b"GE"])
+async def test_the_head_of_a_call_that_does_not_end_is_a_problem(site: Site, sent: bytes) -> None:
+    problem = problem_of(await site.say(sent))
+    assert (problem.status, problem.code) == (408, "request_timeout")
+
+
+async def test_calls_far_ahead_of_their_answers_end_with_a_problem(site: Site) -> None:
+    answer = await site.say(head(OF_API, method="GET") * 50)
+    problem = problem_of(answer[answer.index(b"HTTP/1.1 503 ") :])
+    assert problem.code == "too_many_connections"
+    assert "16" in problem.detail
+
+
+async def test_a_refusal_on_the_wire_has_the_request_id_of_its_caller(site: Site) -> None:
+    answer = await site.say(head(OF_API, "x-request-id: mine-1", "content-length: abc"))
+    assert problem_of(answer).request_id == "mine-1"
+    answer = await site.say(head(OF_API, "x-request-id: <b>", "content-length: abc"))
+    assert re.fullmatch(r"req_\w+", problem_of(answer).request_id)
+
+
+async def test_a_refusal_of_a_head_request_has_no_body(site: Site) -> None:
+    answer = await site.say(head(OF_API, "host: y", method="HEAD"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_older_client_needs_no_host(site: Site) -> None:
+    answer = await site.say(b"GET /public/v1/flows HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_a_body_behind_a_wish_for_another_protocol_is_read_as_a_body(site: Site, protocol: str) -> None:
+    """Java asks each server for HTTP/2 like this. Taken for the next request, the body would be one that no proxy has seen."""
+    hidden = head("/hidden", "content-length: 0")
+    wish = head(OF_API, "connection: upgrade", f"upgrade: {protocol}", f"content-length: {len(hidden)}")
+    answer = await site.say(wish, hidden, head("/next", LAST, "content-length: 0"))
+    assert [scope["path"] for scope in site.app.scopes] == [OF_API, "/next"]
+    assert hidden in answer
+
+
+async def test_the_date_is_that_of_the_answer_and_not_of_the_request(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", "content-length: 0", LAST))
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    asked = int(time.time())
+    while (let_go := int(time.time())) < asked + 2:
+        await asyncio.sleep(0.05)
+    site.app.let_go.set()
+    answer = (await reader.read()).decode()
+    dates = re.findall(r"^date: (.*)\r$", answer, re.MULTILINE)
+    assert len(dates) == 1
+    assert let_go <= parsedate_to_datetime(dates[0]).timestamp() <= time.time()

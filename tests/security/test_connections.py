@@ -92,6 +92,37 @@ def test_a_body_of_tiny_pieces_and_requests_in_a_heap_hold_nobody_up(server: Liv
     watch.check()
 
 
+def test_a_call_that_another_server_may_read_in_another_manner_is_refused_and_the_connection_ends(
+    server: LiveServer,
+) -> None:
+    """Request smuggling: what stands behind such a call would be taken for the call of whoever shares the connection."""
+    hidden = head("/healthz", method="GET")
+    for framing in (
+        ("transfer-encoding: chunked", f"content-length: {len(hidden)}"),
+        ("transfer-encoding: gzip, chunked",),
+        (f"content-length: {len(hidden)}", "content-length: 0"),
+        ("host: other",),
+    ):
+        answer = poured(server, head("/public/v1/jobs", *framing) + b"0\r\n\r\n", lambda _number: hidden, len(hidden))
+        assert answer.startswith(b"HTTP/1.1 400 "), framing
+        assert b'"code":"malformed_request"' in answer
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_behind_a_wish_for_another_protocol_is_no_request(server: LiveServer) -> None:
+    hidden = head("/healthz", method="GET")
+    wish = head("/public/v1/jobs", "connection: upgrade", "upgrade: h2c", f"content-length: {len(hidden)}")
+    with connected(server) as line:
+        line.sendall(wish)
+        line.sendall(hidden + head("/readyz", "connection: close", method="GET"))
+        answer = b""
+        while got := line.recv(65_536):
+            answer += got
+    assert answer.count(b"HTTP/1.1") == 2
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b'"status":"ready"' in answer
+
+
 def test_a_form_that_drips_is_refused_in_words_after_ten_seconds(server: LiveServer) -> None:
     begun = time.monotonic()
     with connected(server) as line:

@@ -15,6 +15,7 @@ CODES = {
     "concurrency_limit_exceeded": _("All job slots were in use"),
     "monthly_quota_exceeded": _("The month's requests were used up"),
     "rate_limited": _("Too many calls in a short time"),
+    "request_timeout": _("The body arrived too slowly"),
     "body_too_large": _("The body was too large"),
     "idempotency_key_reused": _("The Idempotency-Key was used with another request"),
     "storage_unavailable": _("The server could not write"),
