@@ -60,6 +60,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "All items of the batch have ended; none of them changes any more.",
         "Read the batch's results: each item has its result or its error.",
     ),
+    "job_not_ended": (
+        "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
+        "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again.",
+    ),
     "job_expired": (
         "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",
         "Fetch results soon after the job ends, and store what you need.",

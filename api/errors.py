@@ -126,6 +126,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.IdempotencyInProgress,
     errors.JobNotCancellable,
     errors.BatchNotCancellable,
+    errors.JobNotEnded,
     errors.Expired,
     errors.TooLarge,
     AddressTooLong,

@@ -1,4 +1,4 @@
-"""Reading, listing and cancelling jobs. A key sees the jobs of its own environment; anything else is unknown to it."""
+"""Reading, listing, cancelling and erasing jobs. A key sees the jobs of its own environment; anything else is unknown to it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from api.context import Context, context_of
 from api.job_view import dump, etag_matches, etag_of, with_result
 from api.parameters import IfNoneMatch, JobId
 from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
+from engine.actions.erasing import erase_job
 from engine.actions.jobs import cancel
-from engine.errors import Expired, JobNotCancellable, NotFound
+from engine.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
 from engine.jobs.accept import Caller
+from engine.jobs.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.published import job_view
 from storage.job_results import LIST_CAP, result_sizes, result_texts
 from storage.jobs import JobFilters, JobRow, cursor_after, get_job, list_jobs
@@ -109,6 +111,26 @@ as it then is.
     return answer
 
 
+@router.delete(
+    "/jobs/{job_id}/data",
+    operation_id="erase_job_data",
+    summary="Erase the data of a job",
+    response_model=schemas.Job,
+    response_description="The job as it then is, without its result",
+    responses=refusals(NotFound, JobNotEnded),
+)
+async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
+    """Removes its input, result, steps, events and messages for good and answers with the job as it then is: status, \
+times and usage stay, `data_erased_at` says when. Again is no error. Backups made before still hold the data.
+    """
+    address = request.client.host if request.client else ""
+    await context.database.write(erase_job, caller, job_id, address)
+    await finish_erasing_soon(context.database, WAIT_SECONDS)
+    answer, _ = await job_answer(context, request, context.caller_now(caller), job_id, conditional=False)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
 ROUTES = [*raw.routes, *router.routes]
 
 
@@ -129,6 +151,8 @@ def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, by
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     view = dump(job_view(job, None))
     if job.status != "completed":
+        return job, view
+    if job.data_erased_at is not None:
         return job, view
     if not job.has_result:
         raise Expired("Results are kept for a limited time, and this one's is over")

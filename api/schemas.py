@@ -69,7 +69,7 @@ class JobUsage(Published):
 
 
 class Job(Published):
-    """One run of a flow. A job that has ended never changes."""
+    """One run of a flow. A job that has ended never changes, except that its data can be erased."""
 
     job_id: str = Field(description="The id of the job.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
     status: Status = Field(description="The last three are final: `completed`, `failed`, `cancelled`.")
@@ -90,6 +90,9 @@ class Job(Published):
     usage: JobUsage
     simulated: bool = Field(description="True when an answer came from the Simulated model.")
     cancel_requested_at: AwareDatetime | None = Field(description="Set from a cancel until the work stops.")
+    data_erased_at: AwareDatetime | None = Field(
+        description="Set when the data of the job were erased: `result` is null from then on and nothing of its input is kept."
+    )
     result_truncated: bool | None = Field(
         None, description="True in a list when the result is larger than 256 KiB: ask for the job itself."
     )

@@ -14,6 +14,7 @@ Refusal
 │   ├── VersionConflict         somebody saved a newer version meanwhile
 │   ├── JobNotCancellable       the job has ended
 │   ├── BatchNotCancellable     all of its items have ended
+│   ├── JobNotEnded             its data cannot be erased yet
 │   ├── IdempotencyInProgress
 │   └── IdempotencyKeyReused
 ├── LimitReached                something is full; it says what, and when to come back
@@ -170,6 +171,13 @@ class BatchNotCancellable(Conflict):
     """The batch has ended and cannot be cancelled."""
 
     code = "batch_not_cancellable"
+
+
+class JobNotEnded(Conflict):
+    """The job has not ended."""
+
+    code = "job_not_ended"
+    remedy = "Cancel it or wait until it has ended, then erase its data."
 
 
 class IdempotencyInProgress(Conflict):

@@ -154,6 +154,11 @@ class Database:
         self._submit(_Write(work, args, kwargs, done))
         return done.result()
 
+    @property
+    def closing(self) -> bool:
+        """True once nothing more is written."""
+        return self._closing
+
     def close(self) -> None:
         """Finishes the writes that wait and closes every connection."""
         self._closing = True

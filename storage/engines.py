@@ -42,6 +42,7 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
             "temp_store=MEMORY",
             f"cache_size=-{CACHED_KIB}",
             f"journal_size_limit={LOG_BYTES}",
+            "secure_delete=ON",  # what is deleted is overwritten; Debian's SQLite does so by itself, others do not
             *([] if immediate else ["query_only=ON"]),
         ):
             connection.execute(f"pragma {pragma}")

@@ -61,6 +61,8 @@ class JobRow:
     traceparent: str | None
     webhook_url: str | None
     run_options: dict[str, Any] | None
+    #: When somebody erased its data.
+    data_erased_at: int | None
     has_result: bool
 
     @property

@@ -294,8 +294,10 @@ class Job(Base):
     webhook_by_caller: Mapped[bool] = mapped_column(default=False)
     #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
     run_options: Mapped[dict | None] = mapped_column(JSON)
-    #: When retention removed its input, result, steps and events.
+    #: When retention removed its input, result, steps and events; of an erased job, when the last trace was overwritten.
     values_gone_at: Mapped[int | None]
+    #: When somebody erased its data. While `values_gone_at` is empty, that is still being done.
+    data_erased_at: Mapped[int | None]
     #: How much was stored of its input, its result and its steps' values: what its workspace uses is the sum of them.
     value_bytes: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
@@ -326,6 +328,19 @@ class Job(Base):
             "values_gone_at",  # always null here; without it SQLite reads each row to see that
             sqlite_where=text("completed_at is not null and values_gone_at is null"),
             postgresql_where=text("completed_at is not null and values_gone_at is null"),
+        ),
+        Index(
+            "ix_jobs_erasing",
+            "data_erased_at",
+            sqlite_where=text("data_erased_at is not null and values_gone_at is null"),
+            postgresql_where=text("data_erased_at is not null and values_gone_at is null"),
+        ),
+        Index(
+            "ix_jobs_copies",
+            "workspace_id",
+            "created_at",
+            sqlite_where=text("environment = 'playground' and run_options is not null"),
+            postgresql_where=text("environment = 'playground' and run_options is not null"),
         ),
         Index(
             "ix_jobs_alone",

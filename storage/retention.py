@@ -122,7 +122,15 @@ _STEPS = Statement(
     """
 )
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
-_SNAPSHOT = Statement("delete from snapshots where id = (select snapshot_id from jobs where id = :id)")
+# The runs of a batch share one: the last of them takes it along.
+_SNAPSHOT = Statement(
+    """
+    delete from snapshots where id = (
+        select snapshot_id from jobs where id = :id and snapshot_id is not null and not exists (
+            select 1 from jobs other
+             where other.batch_id = jobs.batch_id and other.id <> jobs.id and other.values_gone_at is null))
+    """
+)
 # What the caller's trace carries (`baggage`) may tell as much as a payload.
 _MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id")
 _CHANGES = Statement("select changes()")
@@ -130,20 +138,34 @@ _CHANGES = Statement("select changes()")
 
 def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
     """Removes values of these jobs, about `most` rows and then no more. Returns how many jobs are done: the first ones."""
-    at, left = now(session), most
+    left = most
     for done, job_id in enumerate(job_ids):
-        for statement in (_STEP_VALUES, _EVENTS, _STEPS):
-            statement.run(session, {"id": job_id, "most": left})
-            left -= _CHANGES.row(session, {})[0]
-            if left <= 0:
-                return done
-        _LAST_VALUES.run(session, {"id": job_id})
-        _SNAPSHOT.run(session, {"id": job_id})
-        _MARK.run(session, {"id": job_id, "at": at})
+        left = clear_job(session, job_id, left)
+        if left <= 0:
+            return done
+        mark_gone(session, job_id)
         left -= 3
         if left <= 0:
             return done + 1
     return len(job_ids)
+
+
+def clear_job(session: Session, job_id: str, most: int) -> int:
+    """Removes values of a job, about `most` rows and then no more. Returns how many more it might have been, 0: go on with it."""
+    left = most
+    for statement in (_STEP_VALUES, _EVENTS, _STEPS):
+        statement.run(session, {"id": job_id, "most": left})
+        left -= _CHANGES.row(session, {})[0]
+        if left <= 0:
+            return 0
+    _LAST_VALUES.run(session, {"id": job_id})
+    _SNAPSHOT.run(session, {"id": job_id})
+    return left
+
+
+def mark_gone(session: Session, job_id: str) -> None:
+    """Nothing of this job's values is left."""
+    _MARK.run(session, {"id": job_id, "at": now(session)})
 
 
 _OF_A_JOB = tuple(

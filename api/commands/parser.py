@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from api.commands import backup, check, flows, keys, models, people, plan, restore, workspaces
+from api.commands import backup, check, flows, jobs, keys, models, people, plan, restore, workspaces
 from api.commands.terminal import open_terminal
 from engine.errors import Refusal
 from engine.settings import BadSetting, Settings, from_environment
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_start(commands, shared, "serve", "start the server (the default)")
     _add_start(commands, shared, "worker", "start one more worker on this data folder")
-    for module in (flows, keys, models, plan, people, workspaces, backup, restore, check):
+    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, check):
         module.add_to(commands, shared)
     return parser
 

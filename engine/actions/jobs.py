@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.errors import FlowInvalid, PayloadInvalid
+from engine.errors import Conflict, FlowInvalid, PayloadInvalid
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
@@ -129,7 +129,8 @@ def run_in_playground(
     compile_plan(wanted, CATALOG, trial=True)
     clean = clean_payload(wanted, payload)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
-        get_job(session, principal.workspace_id, earlier)
+        if get_job(session, principal.workspace_id, earlier).data_erased_at is not None:
+            raise Conflict("The data of this job were erased", remedy="Run the flow with an input of its own.")
     document = with_called_flows(session, principal, flow_id, document, wanted)
     snapshot_id = add_snapshot(session, flow.id, document)
     job_id = add_playground_job(

@@ -340,6 +340,10 @@ def find_earlier(
     if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
         session.execute(delete(Idempotency).where(Idempotency.scope == scope))
         return None
+    if not row.fingerprint:
+        raise IdempotencyKeyReused(
+            "The data of the job it made were erased, so nobody can tell if the body is the same"
+        )
     if row.flow_version is None:  # an earlier release compared bodies as they came
         same = row.fingerprint == fingerprint_of(body, None)
     else:

@@ -56,6 +56,7 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         },
         "simulated": job.simulated,
         "cancel_requested_at": None if job.ended else _time(job.cancel_requested_at),
+        "data_erased_at": _time(job.data_erased_at),
     }
     return view
 

@@ -1,4 +1,7 @@
-"""What the server does by itself: retention every ten minutes, and a backup every night. One thread, one server per folder."""
+"""What the server does by itself: retention every ten minutes, a backup every night, and the end of an erasing that was interrupted.
+
+One thread, one server per folder.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import HOUR, SECOND
 from engine.errors import Refusal
+from engine.jobs.erasing import finish_erasing
 from engine.jobs.retention import Retention
 from engine.settings import BadSetting, Settings
 from engine.vault.backups import (
@@ -79,6 +83,7 @@ class Upkeep:
 
     def pass_over(self) -> None:
         """What is due now. A full disk or another fault is logged and tried again later."""
+        self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
         at = self._monotonic()
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
@@ -96,6 +101,9 @@ class Upkeep:
         write_backup(data, target, at=at, passphrase=passphrase, key_file=self._settings.secret_key_file)
         remove_old_nightly(data)
         log.info("The nightly backup is made: %s", target.name)
+
+    def _finish_erasing(self) -> None:
+        finish_erasing(self._database, stop=self._stop)
 
     def _keep_within(self) -> None:
         if said := str(self._retention.run()):

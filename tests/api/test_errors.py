@@ -27,6 +27,7 @@ DOCUMENTED = {
     "idempotency_in_progress": 409,
     "job_not_cancellable": 409,
     "batch_not_cancellable": 409,
+    "job_not_ended": 409,
     "job_expired": 410,
     "body_too_large": 413,
     "address_too_long": 414,

@@ -37,6 +37,7 @@ WHO_MAY_CALL = {
     "GET /public/v1/jobs/{job_id}": KEY,
     "GET /public/v1/jobs": KEY,
     "POST /public/v1/jobs/{job_id}/cancel": KEY,
+    "DELETE /public/v1/jobs/{job_id}/data": KEY,
     "GET /public/v1/jobs/{job_id}/events": KEY,
     "GET /public/v1/batches/{batch_id}": KEY,
     "GET /public/v1/batches": KEY,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from engine.actions.called_flows import read_inner
 from engine.actions.deployments import endpoint_path
+from engine.actions.erasing import erase_data
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.errors import NotFound
 from engine.examples import first_call
@@ -20,9 +21,11 @@ from engine.flow.document import Document, Node, load_document
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
 from engine.ids import FlowId
+from engine.jobs.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
+from ui.jobs.erase_dialog import sure_to_erase
 from ui.jobs.job_failure import draw_failure
 from ui.jobs.job_words import environment_word, job_badge, job_state, job_took, version_words
 from ui.jobs.step_drawer import StepDrawer
@@ -117,8 +120,9 @@ class JobPage:
             self.grid = ui.element("div").classes("fp-job")
             with self.grid:
                 with ui.element("div").classes("fp-col"):
-                    self.error_place = ui.element("div")
-                    self.steps = StepList(self.times, self._choose)
+                    self.error_place = ui.element("div").classes("fp-col")
+                    with ui.element("div") as self.steps_place:
+                        self.steps = StepList(self.times, self._choose)
                     self._draw_graph()
                     self.values_place = ui.element("div").classes("fp-col")
                 self.drawer = StepDrawer(self.here, self.times, self._step_closed, self._move)
@@ -162,7 +166,10 @@ class JobPage:
         self._draw_sub()
         self._draw_error()
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
-        self.steps.draw(self.lines, ended=self.job.ended)
+        if self.job.data_erased_at is None:
+            self.steps.draw(self.lines, ended=self.job.ended)
+        else:
+            self.steps_place.clear()  # what they were is not known any more
         self._draw_values()
 
     def _draw_actions(self) -> None:
@@ -175,23 +182,26 @@ class JobPage:
                 button(_("Cancelling") if stopping else _("Cancel"), self._cancel, icon="stop").set_enabled(
                     not stopping
                 )
-            if job.ended and may_run and not flow.deleted and self.document.nodes:
+            kept = job.data_erased_at is None
+            if job.ended and kept and may_run and not flow.deleted and self.document.nodes:
                 again = button(_("Run again"), self._run_again, icon="replay")
                 with again:
                     ui.tooltip(
                         f"{_('A run in the Playground with')} {self._version()} {_('and this input. It takes no request of the plan.')}"
                     )
-            if not flow.deleted:
+            if not flow.deleted and kept:
                 link_button(
                     _("Open in Playground with this input"), f"/playground/{job.flow_id}?job={job.id}", icon="schema"
                 )
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
+            if job.ended and kept and self.here.may("erase data"):
+                button(_("Erase data"), self._erase, icon="delete")
 
     def _has_node(self, job: JobRow) -> bool:
         """Whether the node that failed is one of the flow's that can run again."""
         node_id = str((job.error or {}).get("node_id") or "")
-        return not self.seen.flow.deleted and self.document.node(node_id) is not None
+        return job.data_erased_at is None and not self.seen.flow.deleted and self.document.node(node_id) is not None
 
     def _version(self) -> str:
         number = self.job.flow_version
@@ -241,6 +251,12 @@ class JobPage:
         job = self.job
         self.error_place.clear()
         with self.error_place:
+            if job.data_erased_at is not None:
+                note(
+                    f"{self.times.moment(job.data_erased_at)}. {_('Its input, result and steps are gone for good.')}",
+                    icon="delete",
+                    strong=_("Data erased:"),
+                )
             if job_state(job) == "cancelling":
                 note(
                     _("The work that is going on is being stopped; steps that ended are kept."),
@@ -342,6 +358,11 @@ class JobPage:
     async def _cancel(self) -> None:
         if await self.here.try_do(cancel_run, self.job.id) is not None:
             await self._look()
+
+    async def _erase(self) -> None:
+        if await sure_to_erase() and await self.here.try_do(erase_data, self.job.id) is not None:
+            await finish_erasing_soon(self.here.app.database, WAIT_SECONDS)
+            ui.navigate.to(f"/jobs/{self.job.id}")
 
     async def _run_again(self, start: str | None = None) -> None:
         payload = self.seen.payload.value if self.seen.payload is not None else {}

@@ -20,6 +20,7 @@ from ui.look.text import _
 #: Kind -> word in the filter.
 KINDS = {
     "flows": _("Flows"),
+    "jobs": _("Jobs"),
     "keys": _("API keys"),
     "models": _("Models and secrets"),
     "datasets": _("Datasets"),
@@ -37,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "change webhook": ("flows", _("changed a webhook")),
     "renew webhook secret": ("flows", _("renewed the signing secret of a webhook")),
     "send webhook again": ("flows", _("sent a webhook again")),
+    "erase data": ("jobs", _("erased the data of jobs")),
     "create key": ("keys", _("created a key")),
     "change key": ("keys", _("changed a key")),
     "rotate key": ("keys", _("rotated a key")),

@@ -63,9 +63,12 @@ def test_datasets(owner: Page) -> None:
     check(found)
 
 
-@pytest.mark.parametrize(("path", "button"), [("/flows/{draft}", "Deploy API"), ("/settings/keys", "Create a key")])
+@pytest.mark.parametrize(
+    ("path", "button"),
+    [("/flows/{draft}", "Deploy API"), ("/settings/keys", "Create a key"), ("/jobs/{completed}", "Erase data")],
+)
 def test_a_dialog(owner: Page, filled: Filled, path: str, button: str) -> None:
-    open_page(owner, path.format(**filled.flows))
+    open_page(owner, path.format(**filled.flows, **filled.jobs))
     owner.get_by_role("button", name=button).first.click()
     owner.get_by_role("dialog").or_(owner.locator(".fp-key-form")).first.wait_for()
 

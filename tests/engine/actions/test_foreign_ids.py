@@ -39,7 +39,7 @@ NAMED = {
     "invitation_id": "invitation",
 }
 #: What else these queries want.
-OTHERS = {"number": 1, "since": 0}
+OTHERS = {"number": 1, "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
 #: These read nothing that is anybody's: they count what somebody asked, or take more than an id.
 LEFT_OUT = {"owner_notes.count_open_notes_of"}
 

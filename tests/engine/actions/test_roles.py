@@ -37,6 +37,8 @@ WHO_MAY = {
     "datasets.rename_dataset": EDITORS,
     "deployments.deploy": EDITORS,
     "deployments.undeploy": EDITORS,
+    "erasing.erase_data": EDITORS,
+    "erasing.erase_part": EDITORS,
     "flows.change_flow_settings": EDITORS,
     "flows.create_flow": EDITORS,
     "flows.delete_flow": EDITORS,
@@ -97,6 +99,7 @@ PARTS = {
 }
 #: What changes something for nobody in particular, and what holds instead of a role.
 WITHOUT = {
+    "erasing.erase_job": "a key",
     "guesses.begin_own_try": "a part of verbs",
     "guesses.begin_try": "a part of verbs",
     "guesses.forget_all": "a part of verbs",
@@ -105,6 +108,7 @@ WITHOUT = {
     "jobs.add_snapshot": "a part of verbs",
     "jobs.submit": "a key",
     "jobs.cancel": "a key",
+    "jobs.cancel_all": "a key",
     "links.add_link": "a part of verbs",
     "links.new_reset_token": "the server's terminal",
     "links.new_setup_token": "the server's terminal, while there is no owner",

@@ -366,3 +366,38 @@ def _rows(user: User) -> list[str]:
         if element.tag == "a" and str(element.props.get("href", "")).startswith("/jobs/job_")
     ]
     return list(dict.fromkeys(found))
+
+
+async def test_the_data_of_a_job_is_erased_after_a_question(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = ended(site, flow_id)
+    await user.open(f"/jobs/{job_id}")
+
+    press(user, "Erase data")
+    await user.should_see("Not reached:")
+    said = page_text(user)
+    for word in ("Removed:", "Stays:", "backups made before", "cannot be undone"):
+        assert word in said
+    press(user, "Keep it")
+    assert site.database.read_now(find_job, site.workspace_id, job_id).data_erased_at is None
+
+    press(user, "Erase data")
+    await user.should_see("Not reached:")
+    press(user, "Erase data")  # the newest button of this name: the dialog's
+    await user.should_see("Data erased:")
+
+    job = site.database.read_now(find_job, site.workspace_id, job_id)
+    assert (job.status, job.has_result) == ("completed", False)
+    assert job.data_erased_at is not None
+    assert "Erase data" not in buttons(user)
+    assert "Run again" not in buttons(user)
+    assert "not run" not in page_text(user), "what is not known of its steps is not told"
+
+
+async def test_who_may_not_erase_is_not_asked(site: Site, user: User) -> None:
+    job_id = ended(site, site.flow("Greeting", live=True))
+    viewer = await site.sign_in("viewer")
+
+    await viewer.open(f"/jobs/{job_id}")
+
+    assert "Erase data" not in buttons(viewer)

@@ -1,0 +1,110 @@
+"""`jobs erase`: removes the data of one job, or of all that a key sent in a period."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from api.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from storage.erasing import KeyJobs
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the commands."""
+    group = commands.add_parser("jobs", help="erase the data of jobs")
+    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    text = "remove input, result, steps and messages of a job, or of all that a key sent in a period, for good"
+    verb = verbs.add_parser("erase", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    verb.add_argument("job", nargs="?", metavar="JOB_ID", help="the job")
+    verb.add_argument("--key", metavar="KEY_ID", help="the key's id, as `keys list` shows it")
+    verb.add_argument("--from", dest="since", type=_day, metavar="DATE", help="the first day, like 2026-11-01 (UTC)")
+    verb.add_argument("--to", dest="until", type=_day, metavar="DATE", help="the last day; it counts too")
+    verb.add_argument("--yes", action="store_true", help="do not ask")
+    verb.set_defaults(run=_erase)
+
+
+def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from engine.actions.erasing import erase_data
+    from engine.errors import Invalid
+    from engine.jobs.erasing import finish_erasing
+
+    of_key = (arguments.key, arguments.since, arguments.until)
+    if (arguments.job is None) == (None in of_key) or (arguments.job is not None and any(of_key)):
+        raise Invalid(
+            "What to erase is not said",
+            remedy="Name a job, or a key with its period: `--key KEY_ID --from DATE --to DATE`.",
+        )
+    if arguments.job is not None:
+        terminal.do(erase_data, arguments.job)
+    elif not _erase_of_key(arguments, terminal):
+        return
+    if finish_erasing(terminal.database, rest=0):
+        terminal.note("Nothing of it is left in the database. Backups that were made before still hold it.")
+    else:
+        terminal.note(
+            "It cannot be read any more. Its last traces in the file go within a minute, while the server runs."
+        )
+
+
+def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
+    """True when something was erased."""
+    from engine.actions.erasing import erase_part
+    from engine.errors import Invalid
+    from storage.erasing import count_key_jobs
+    from storage.keys import get_key
+
+    key = terminal.see(get_key, arguments.key)
+    since, until = _millis(arguments.since), _millis(arguments.until + dt.timedelta(days=1))
+    if until <= since:
+        raise Invalid("The period ends before it begins", remedy="Turn the two dates round.")
+    found = terminal.see(count_key_jobs, key.id, since, until)
+    terminal.note(f"Key “{key.label}”, {arguments.since} to {arguments.until} (UTC): {_counted(found)}.")
+    if not found.kept:
+        terminal.value("0")
+        return False
+    if not arguments.yes and not _sure(found.kept):
+        terminal.note("Nothing was erased.")
+        return False
+    erased, after = 0, (since - 1, "~")
+    while after is not None:
+        part = terminal.do(erase_part, key.id, until, after)
+        erased, after = erased + part.erased, part.after
+    terminal.value(str(erased))
+    return True
+
+
+def _counted(found: KeyJobs) -> str:
+    said = [f"{found.kept:,} jobs with data"]
+    if found.open:
+        said.append(f"{found.open:,} that have not ended and keep it (erase again when they have)")
+    if found.erased:
+        said.append(f"{found.erased:,} erased before")
+    return ", ".join(said)
+
+
+def _sure(count: int) -> bool:
+    from engine.errors import Invalid
+
+    if not sys.stdin.isatty():
+        raise Invalid("There is nobody at this terminal to ask", remedy="Add --yes to erase without a question.")
+    print(
+        f"Erase the data of {count:,} jobs for good? This cannot be undone. [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it like 2026-11-01") from None
+
+
+def _millis(day: dt.date) -> int:
+    return round(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1000)

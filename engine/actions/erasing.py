@@ -1,0 +1,78 @@
+"""Verbs that erase the data of jobs: of one, or of all that a key sent in a period. The job itself stays, with status, times and cost.
+
+`engine.jobs.erasing.finish_erasing` then takes the last traces out of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.ids import WorkspaceId
+from engine.jobs.accept import Caller, read_key_again
+from engine.jobs.erasing import erase
+from storage.audit import add_entry
+from storage.erasing import list_key_jobs
+from storage.jobs import JobRow, get_job
+from storage.keys import get_key
+
+#: Jobs, and bytes of their values, of one write.
+PART_JOBS, PART_BYTES = 100, 4 << 20
+
+__all__ = ["Part", "erase_data", "erase_job", "erase_part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one write did: how many jobs were erased, and where to go on; `after` None: that was the last part."""
+
+    erased: int
+    after: tuple[int, str] | None
+
+
+def erase_job(session: Session, caller: Caller, job_id: str, address: str = "") -> JobRow:
+    """For a caller: erases the data of an ended job. Again is no error.
+
+    Raises Unauthorized, NotFound also for a job this key does not see, JobNotEnded.
+    """
+    caller = read_key_again(session, caller)
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    who = Principal(WorkspaceId(caller.workspace_id), caller.key_id or "", caller.label, "editor", address)
+    return _erase_one(session, who, job)
+
+
+def erase_data(session: Session, principal: Principal, job_id: str) -> JobRow:
+    """The same for a person, also for Playground runs. Raises NotFound, NotAllowed, JobNotEnded."""
+    require_may(principal, "erase data")
+    return _erase_one(session, principal, get_job(session, principal.workspace_id, job_id))
+
+
+def erase_part(session: Session, principal: Principal, key_id: str, until: int, after: tuple[int, str]) -> Part:
+    """Erases some jobs that a key sent before `until`, behind (time, id) `after`, the oldest first. Those at work are left out.
+
+    Call it until `after` is None. Raises NotFound, NotAllowed, and JobNotEnded for a run made again from one of them.
+    """
+    require_may(principal, "erase data")
+    key = get_key(session, principal.workspace_id, key_id)
+    found = list_key_jobs(session, principal.workspace_id, key.id, until, after, PART_JOBS)
+    taken, size = 0, 0
+    for job in found:
+        if taken and size + job.size > PART_BYTES:
+            break
+        taken, size = taken + 1, size + job.size
+    jobs = [get_job(session, principal.workspace_id, job.id) for job in found[:taken] if job.ended]
+    count = erase(session, jobs)
+    if count:
+        add_entry(session, principal, "erase data", key.id, f"{count} {'job' if count == 1 else 'jobs'}")
+    last = found[taken - 1] if taken else None
+    more = taken < len(found) or len(found) == PART_JOBS
+    return Part(count, (last.created_at, last.id) if last is not None and more else None)
+
+
+def _erase_one(session: Session, who: Principal, job: JobRow) -> JobRow:
+    if count := erase(session, [job]):
+        runs = "" if count == 1 else f", and {count - 1} made again from it"
+        add_entry(session, who, "erase data", job.id, f"1 job{runs}")
+    return get_job(session, job.workspace_id, job.id)

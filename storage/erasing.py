@@ -1,0 +1,202 @@
+"""What erasing takes away of a job, and what of it is left in the database file (`engine/jobs/erasing.py` goes through it).
+
+A job is marked in the transaction that takes its input, result and messages away. From then until the last trace is overwritten it
+has `data_erased_at` and no `values_gone_at`: so work that was interrupted is found again.
+
+Deleted rows are overwritten (`secure_delete`), but pages keep more: when rows move to another page SQLite does not clear the unused
+middle of the one they left. `unclean_pages` finds such pages and `clean_pages` clears them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from storage.database import now
+from storage.jobs import JobRow
+from storage.models import ENDED
+from storage.retention import clear_job, mark_gone
+from storage.statements import Statement, from_json, to_json
+
+
+@dataclass(frozen=True)
+class KeyJob:
+    """A job that a key asked for. `size`: bytes of its input and result."""
+
+    id: str
+    created_at: int
+    ended: bool
+    size: int
+
+
+@dataclass(frozen=True)
+class KeyJobs:
+    """How many jobs of a key came in during a period: whose data is there, that have not ended, that were erased before."""
+
+    kept: int
+    open: int
+    erased: int
+
+
+_OWN_VALUES = Statement("delete from job_values where job_id = :id and node_id = '' and index_path = ''")
+_MARK = Statement(
+    """
+    update jobs set data_erased_at = coalesce(data_erased_at, :at), values_gone_at = null, error = :error,
+           run_options = :run_options, traceparent = null
+     where id = :id
+    """
+)
+# The request is remembered in the transaction that stores its jobs, so at their very moment.
+_FORGET_REQUEST = Statement(
+    "update idempotency set fingerprint = '' where created_at = :created_at and body like '%' || :id || '%'"
+)
+
+
+def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) -> None:
+    """Takes input and result of an ended job away and puts `error` in place of what it said. Its steps go afterwards."""
+    options = {name: value for name, value in (job.run_options or {}).items() if name != "title"}
+    _OWN_VALUES.run(session, {"id": job.id})
+    _FORGET_REQUEST.run(session, {"id": job.id, "created_at": job.created_at})
+    _MARK.run(
+        session,
+        {
+            "id": job.id,
+            "at": now(session),
+            "error": to_json(None if error is None else dict(error)),
+            "run_options": to_json(options or None),
+        },
+    )
+
+
+_COPIES = Statement(
+    """
+    select id, run_options from jobs
+     where workspace_id = :workspace_id and environment = 'playground' and run_options is not null and created_at >= :since
+     order by created_at
+    """
+)
+
+
+def list_copies(session: Session, workspace_id: str, job_ids: Collection[str], since: int) -> list[str]:
+    """Runs in the Playground that were made from these jobs, or from such runs: they hold the same values.
+
+    `since`: when the first of the jobs came in.
+    """
+    known = set(job_ids)
+    found = []
+    for job_id, options in _COPIES.rows(session, {"workspace_id": workspace_id, "since": since}):
+        said = from_json(options)
+        if job_id not in known and (said.get("again") in known or said.get("reuse") in known):
+            known.add(job_id)
+            found.append(job_id)
+    return found
+
+
+_OF_KEY = Statement(
+    """
+    select id, created_at, status, value_bytes from jobs
+     where workspace_id = :workspace_id and key_id = :key_id and created_at < :until and data_erased_at is null
+       and (created_at > :at or (created_at = :at and id > :id))
+     order by created_at, id limit :most
+    """
+)
+_COUNT_OF_KEY = Statement(
+    """
+    select count(case when data_erased_at is null and completed_at is not null then 1 end),
+           count(case when completed_at is null then 1 end), count(data_erased_at)
+      from jobs
+     where workspace_id = :workspace_id and key_id = :key_id and created_at >= :since and created_at < :until
+    """
+)
+
+
+def list_key_jobs(
+    session: Session, workspace_id: str, key_id: str, until: int, after: tuple[int, str], most: int
+) -> list[KeyJob]:
+    """Jobs of a key that came in before `until` and were not erased, the oldest first, from behind (time, id) `after` on."""
+    at, job_id = after
+    wanted = {"workspace_id": workspace_id, "key_id": key_id, "until": until, "at": at, "id": job_id, "most": most}
+    return [KeyJob(row[0], row[1], ended=row[2] in ENDED, size=row[3] or 0) for row in _OF_KEY.rows(session, wanted)]
+
+
+def count_key_jobs(session: Session, workspace_id: str, key_id: str, since: int, until: int) -> KeyJobs:
+    """The same, counted."""
+    wanted = {"workspace_id": workspace_id, "key_id": key_id, "since": since, "until": until}
+    return KeyJobs(*_COUNT_OF_KEY.row(session, wanted))
+
+
+_ERASING = Statement("select id from jobs where data_erased_at is not null and values_gone_at is null limit :most")
+
+
+def unfinished(session: Session, most: int) -> list[str]:
+    """Jobs that are being erased."""
+    return [row[0] for row in _ERASING.rows(session, {"most": most})]
+
+
+def clear_jobs(session: Session, job_ids: Sequence[str], most: int) -> int:
+    """Removes what is left of these jobs' steps, values and events, about `most` rows. Returns how many jobs are done."""
+    left = most
+    for done, job_id in enumerate(job_ids):
+        left = clear_job(session, job_id, left)
+        if left <= 0:
+            return done
+    return len(job_ids)
+
+
+def mark_finished(session: Session, job_ids: Sequence[str]) -> None:
+    """Nothing of these jobs is left in the file."""
+    for job_id in job_ids:
+        mark_gone(session, job_id)
+
+
+_CAN_CLEAN = Statement("select 1 from pragma_module_list where name = 'sqlite_dbpage'")
+_PAGES = Statement("select page_count from pragma_page_count")
+# Only pages with rows: their first byte is 13. (A page of another kind would begin so in a file of 800 GB.)
+_WITH_ROWS = Statement(
+    """
+    with recursive pages(n) as (select :first union all select n + 1 from pages where n < :last)
+    select pgno, data from pages join sqlite_dbpage on pgno = n where substr(data, 1, 1) = x'0d'
+    """
+)
+_PAGE = Statement("select data from sqlite_dbpage where pgno = :n")
+_PUT_PAGE = Statement("update sqlite_dbpage set data = :data where pgno = :n")
+
+
+def can_clean(session: Session) -> bool:
+    """Whether this SQLite lets pages be cleared; the ones of Debian and of its containers do."""
+    return _CAN_CLEAN.row(session, {}) is not None
+
+
+def last_page(session: Session) -> int:
+    """The number of the last page of the file."""
+    return _PAGES.row(session, {})[0]
+
+
+def unclean_pages(session: Session, first: int, last: int) -> list[int]:
+    """Of these pages those whose unused part holds something."""
+    return [number for number, page in _WITH_ROWS.rows(session, {"first": first, "last": last}) if _left_in(page)]
+
+
+def clean_pages(session: Session, numbers: Sequence[int]) -> None:
+    """Clears the unused parts of these pages, as they are now."""
+    for number in numbers:
+        row = _PAGE.row(session, {"n": number})
+        if row is not None and (unused := _left_in(row[0])):
+            page = row[0]
+            cleared = page[: unused.start] + bytes(len(unused)) + page[unused.stop :]
+            _PUT_PAGE.run(session, {"n": number, "data": cleared})
+
+
+def _left_in(page: bytes) -> range | None:
+    """The unused part of a page with rows, between the list of its rows and the first of them; None when it is empty.
+
+    The page's head: byte 0 its kind, 3 and 4 how many rows, 5 and 6 where the first of them begins; then two bytes for each.
+    """
+    if page[0] != 13:
+        return None
+    begin = 8 + 2 * int.from_bytes(page[3:5])
+    end = int.from_bytes(page[5:7]) or 65_536
+    return range(begin, end) if end <= len(page) and page[begin:end].strip(b"\0") else None

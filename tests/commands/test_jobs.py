@@ -1,0 +1,132 @@
+"""`jobs erase`: one job, or all that a key sent in a period."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.actions.deployments import deploy
+from engine.actions.flows import create_flow, save_as
+from engine.actions.jobs import submit
+from engine.actions.principal import command_line
+from engine.jobs.accept import Caller
+from engine.jobs.changes import claim, finish
+from storage.audit import list_entries
+from storage.database import Database, open_database
+from storage.job_changes import Holder
+from storage.workspaces import find_first_workspace
+from tests.commands.conftest import Command
+from tests.factories import document
+
+CANARY = "canary-4Kf9"
+TODAY = dt.datetime.now(dt.UTC).date()
+DAY = dt.timedelta(days=1)
+
+
+class Filled:
+    """A folder with a key and a live flow."""
+
+    def __init__(self, data: Path, key_id: str) -> None:
+        self.data, self.key_id = data, key_id
+        self.database: Database = open_database(data)
+        workspace = self.database.read_now(find_first_workspace)
+        assert workspace is not None
+        self.workspace_id = workspace.id
+        self.caller = Caller(workspace.id, key_id, "live")
+        owner = command_line(workspace.id)
+        self.flow_id = self.database.write_now(create_flow, owner, "Greeting", document())
+        self.database.write_now(save_as, owner, self.flow_id, "Greeting")
+        self.database.write_now(deploy, owner, self.flow_id)
+
+    def job(self, *, ended: bool = True) -> str:
+        job_id = self.database.write_now(submit, self.caller, self.flow_id, {"name": CANARY}).job_id
+        if ended:
+            self.database.write_now(claim, "boot_test", job_id)
+            holder = Holder("boot_test", 1)
+            assert self.database.write_now(finish, job_id, "completed", holder=holder, result=(f'"{CANARY}"', 13))
+        return job_id
+
+    @property
+    def files_with_it(self) -> list[str]:
+        return [path.name for path in self.data.iterdir() if path.is_file() and CANARY.encode() in path.read_bytes()]
+
+    @property
+    def audited(self) -> list[tuple[str, str, str]]:
+        entries = self.database.read_now(list_entries, self.workspace_id)
+        return [(one.actor, one.subject, one.detail) for one in entries if one.verb == "erase data"]
+
+
+@pytest.fixture
+def filled(command: Command, data: Path) -> Iterator[Filled]:
+    made = command("keys", "create", "--label", "Shop", "--environment", "live", "--json").json
+    filled = Filled(data, made["id"])
+    yield filled
+    filled.database.close()
+
+
+def test_a_job_loses_its_data_and_the_files_hold_it_no_more(command: Command, filled: Filled) -> None:
+    job_id = filled.job()
+    assert filled.files_with_it
+
+    said = command("jobs", "erase", job_id)
+
+    assert (said.code, said.out) == (0, "")
+    assert "Backups that were made before still hold it" in said.err
+    assert filled.files_with_it == []
+    assert filled.audited == [("command line", job_id, "1 job")]
+    assert command("jobs", "erase", job_id).code == 0, "again is no error"
+
+
+def test_unknown_jobs_and_those_at_work_are_refused(command: Command, filled: Filled) -> None:
+    assert command("jobs", "erase", "job_unknown").code == 1
+    said = command("jobs", "erase", filled.job(ended=False))
+    assert said.code == 1
+    assert "Cancel it or wait until it has ended" in said.err
+
+
+def test_all_of_a_key_in_a_period_goes_and_the_number_is_told(command: Command, filled: Filled) -> None:
+    for _ in range(3):
+        filled.job()
+    waiting = filled.job(ended=False)
+    period = ("--from", TODAY - DAY, "--to", TODAY + DAY)
+
+    asked = command("jobs", "erase", "--key", filled.key_id, *period)
+    assert asked.code == 1
+    assert "--yes" in asked.err, "nobody sits at this terminal"
+    assert filled.audited == []
+
+    said = command("jobs", "erase", "--key", filled.key_id, *period, "--yes")
+    assert said.value == "3"
+    assert "1 that have not ended" in said.err
+    assert filled.audited == [("command line", filled.key_id, "3 jobs")]
+    command("jobs", "erase", waiting)
+    again = command("jobs", "erase", "--key", filled.key_id, *period, "--yes")
+    assert (again.value, "3 erased before" in again.err) == ("0", True)
+
+
+def test_a_period_without_jobs_erases_nothing(command: Command, filled: Filled) -> None:
+    filled.job()
+    before = ("--from", TODAY - 9 * DAY, "--to", TODAY - 8 * DAY)
+    assert command("jobs", "erase", "--key", filled.key_id, *before, "--yes").value == "0"
+    assert filled.files_with_it
+
+
+@pytest.mark.parametrize(
+    "named",
+    [(), ("--key", "key_x"), ("job_x", "--key", "key_x"), ("--from", "2026-01-02"), ("job_x", "--to", "2026-01-02")],
+)
+def test_what_to_erase_must_be_said(command: Command, named: tuple[str, ...]) -> None:
+    said = command("jobs", "erase", *named, "--yes")
+    assert said.code == 1
+    assert "--key KEY_ID --from DATE --to DATE" in said.err
+
+
+def test_a_period_that_ends_before_it_begins_and_a_date_that_is_none_are_refused(
+    command: Command, filled: Filled
+) -> None:
+    key = ("jobs", "erase", "--key", filled.key_id, "--yes")
+    assert command(*key, "--from", "2026-01-02", "--to", "2025-12-31").code == 1
+    assert command(*key, "--from", "yesterday", "--to", "2026-01-02").code == 2

@@ -1,0 +1,277 @@
+"""Erasing: what a job was given and gave is gone from every table and from the bytes of the files, and the job itself stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from engine.actions.erasing import erase_data, erase_part
+from engine.actions.jobs import RunOptions, run_in_playground, submit
+from engine.actions.keys import create_key
+from engine.clock import DAY, MovedClock
+from engine.errors import Conflict, IdempotencyKeyReused, JobNotEnded, NotFound
+from engine.jobs.accept import Caller, SubmitOptions
+from engine.jobs.changes import claim, finish
+from engine.jobs.erasing import ERASED_MESSAGE, finish_erasing
+from engine.jobs.retention import Retention, Rules
+from engine.jobs.upkeep import Upkeep
+from engine.settings import Settings
+from engine.vault.sealing import open_vault
+from storage.audit import list_entries
+from storage.job_changes import Holder
+from storage.jobs import read_value
+from storage.statements import DRIVER
+from storage.steps import NewValue, Progress, write_progress
+from tests.engine.jobs.world import World, document_of, open_world
+from tests.factories import person
+from tests.logical_time import LogicalClock
+
+CANARY = "canary-7Yq2"
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return LogicalClock()
+
+
+@pytest.fixture
+def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
+    world = open_world(new_data, clock=clock)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def ada(world: World) -> Any:
+    return person(world.workspace_id)
+
+
+def step(node_id: str, said: str, status: str = "failed") -> dict[str, Any]:
+    error = {"code": "http_status", "message": said, "why": said, "remedy": said, "node_id": node_id}
+    return {
+        "node_id": node_id, "index_path": "", "status": status, "attempt": 1, "tries": 1, "started_at": 1, "ended_at": 2,
+        "duration_ms": 1, "error": error, "warnings": [said], "cost_nanos": 5, "input_tokens": 1, "output_tokens": 2,
+        "model_calls": 0, "simulated": False, "items": None,
+    }  # fmt: skip
+
+
+def run_job(
+    world: World, flow_id: str, said: str = CANARY, status: str = "failed", size: int = 1, **options: Any
+) -> str:
+    """A job that ends with the text in everything that is kept of it."""
+    job_id = send(world, flow_id, said * size, **options)
+    return end_job(world, job_id, said, status, size)
+
+
+def send(world: World, flow_id: str, said: str, *, caller: Caller | None = None, key: str | None = None) -> str:
+    options = SubmitOptions(idempotency_key=key)
+    return world.write(submit, caller or world.caller, flow_id, {"text": said}, options).job_id
+
+
+def end_job(world: World, job_id: str, said: str, status: str = "failed", size: int = 1) -> str:
+    world.write(claim, world.boot_id, job_id)
+    holder = Holder(world.boot_id, 1)
+    job = world.job(job_id)
+    value = json.dumps(said * size)
+    progress = Progress(
+        job_id,
+        world.workspace_id,
+        job.flow_id,
+        holder,
+        steps=(step("test", said),),
+        values=tuple(NewValue("test", "", name, value, len(value)) for name in ("input", "output", "log", "tries")),
+        calls=(),
+        events=(("step.delta", 1, {"text": said * size}), ("step.failed", 2, {"message": said})),
+        steps_done=1,
+        items_failed=0,
+    )
+    assert world.write(write_progress, progress)
+    error = {**step("test", said)["error"], "node_label": "Test", "item_index": 3, "attempts": 1}
+    more: Any = {"error": error} if status == "failed" else {"result": (json.dumps({"text": said * size}), 9)}
+    assert world.write(finish, job_id, status, holder=holder, **more)
+    return job_id
+
+
+def files_hold(world: World, said: str) -> list[str]:
+    """The files of the data folder with this text in them."""
+    return [path.name for path in world.data.rglob("*") if path.is_file() and said.encode() in path.read_bytes()]
+
+
+def flow(world: World) -> str:
+    return world.add_flow(document_of(fields=[{"name": "text", "type": "string"}]))
+
+
+@pytest.mark.parametrize("status", ["failed", "completed"])
+@pytest.mark.parametrize("size", [1, 2_000], ids=["small", "large"])
+def test_nothing_of_it_is_left_in_the_files_and_the_job_stays(world: World, ada: Any, status: str, size: int) -> None:
+    flow_id = flow(world)
+    job_id = run_job(world, flow_id, status=status, size=size)
+    before = world.job(job_id)
+    assert files_hold(world, CANARY)
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+    after = world.job(job_id)
+    assert after.data_erased_at is not None
+    kept = (
+        "status",
+        "created_at",
+        "started_at",
+        "completed_at",
+        "cost_nanos",
+        "input_tokens",
+        "output_tokens",
+        "attempts",
+    )
+    assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
+    if status == "failed":
+        assert after.error == {
+            "code": "http_status", "node_id": "test", "node_label": "Test", "item_index": 3, "attempts": 1,
+            "message": ERASED_MESSAGE, "why": "", "remedy": "",
+        }  # fmt: skip
+
+
+def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
+    """Rows that grow and rows that go make SQLite move their neighbours, and it leaves copies behind."""
+    flow_id = flow(world)
+    jobs = [run_job(world, flow_id, f"{CANARY}-{number:03d}-", size=1 + number * 7 % 40) for number in range(60)]
+    world.write(lambda session: session.info[DRIVER].execute("delete from job_values where rowid % 3 = 0"))
+    world.write(lambda session: session.info[DRIVER].execute("delete from events where rowid % 3 = 1"))
+    gone = jobs[::2]
+
+    for job_id in gone:
+        world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    left = [number for number in range(0, 60, 2) if files_hold(world, f"{CANARY}-{number:03d}-")]
+    assert left == []
+    assert files_hold(world, f"{CANARY}-001-"), "the others' data stays"
+    assert world.read(lambda session: session.scalar(text("pragma integrity_check"))) == "ok"
+
+
+def test_a_job_that_has_not_ended_is_left_alone(world: World, ada: Any) -> None:
+    flow_id = flow(world)
+    job_id = world.submit(flow_id, {"text": CANARY}).job_id
+
+    with pytest.raises(JobNotEnded, match="queued"):
+        world.write(erase_data, ada, job_id)
+
+    assert world.read(read_value, job_id, "payload") == {"text": CANARY}
+
+
+def test_erasing_again_changes_nothing_and_tells_the_audit_log_once(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)
+    first = world.job(job_id).data_erased_at
+    assert world.write(erase_data, ada, job_id).data_erased_at == first
+
+    (entry,) = [one for one in world.read(list_entries, world.workspace_id) if one.verb == "erase data"]
+    assert (entry.subject, entry.detail) == (job_id, "1 job")
+
+
+def test_runs_made_again_from_it_lose_their_copies_too(world: World, ada: Any) -> None:
+    document = document_of(fields=[{"name": "text", "type": "string"}])
+    flow_id = world.add_flow(document)
+    job_id = run_job(world, flow_id)
+    payload = {"text": CANARY}
+    again = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+    with pytest.raises(JobNotEnded, match=again):
+        world.write(erase_data, ada, job_id)
+    end_job(world, again, CANARY)
+    third = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=again))
+    end_job(world, third, CANARY)
+    other = world.write(run_in_playground, ada, flow_id, document, {"text": "own"})
+    end_job(world, other, "own")
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+    assert world.job(other).data_erased_at is None
+    with pytest.raises(Conflict, match="erased"):
+        world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+
+
+def test_the_remembered_request_cannot_be_compared_any_more(world: World, ada: Any) -> None:
+    flow_id = flow(world)
+    job_id = run_job(world, flow_id, key="k1")
+    (before,) = world.read(lambda session: session.scalars(text("select fingerprint from idempotency")).all())
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, before) == []
+    with pytest.raises(IdempotencyKeyReused, match="erased"):
+        send(world, flow_id, CANARY, key="k1")
+
+
+def test_what_was_interrupted_is_finished_by_the_server(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and then the process ends
+    assert files_hold(world, CANARY)
+
+    Upkeep(world.database, Settings(data=world.data), open_vault(world.data)).pass_over()
+
+    assert files_hold(world, CANARY) == []
+
+
+def test_values_that_retention_took_before_can_be_erased_still(world: World, ada: Any, clock: MovedClock) -> None:
+    job_id = run_job(world, flow(world))
+    clock.offset = 31 * DAY
+    Retention(world.database, rest=0).run(Rules(cap_gb=0))
+    assert files_hold(world, CANARY), "the message stays"
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+
+
+def test_all_that_a_key_sent_in_a_period_goes_in_parts(world: World, ada: Any, clock: MovedClock, monkeypatch) -> None:
+    monkeypatch.setattr("engine.actions.erasing.PART_JOBS", 2)
+    flow_id = flow(world)
+    keys = [world.write(create_key, ada, label, "live").id for label in ("Shop", "Other")]
+    shop, other = (Caller(world.workspace_id, key, "live") for key in keys)
+    run_job(world, flow_id, "early", caller=shop)
+    clock.offset += DAY
+    since = clock.now()
+    jobs = [run_job(world, flow_id, f"{CANARY}{number}", caller=shop) for number in range(5)]
+    open_one = send(world, flow_id, "open", caller=shop)
+    run_job(world, flow_id, "foreign", caller=other)
+    until = clock.now() + 1
+    clock.offset += DAY
+    run_job(world, flow_id, "late", caller=shop)
+
+    parts, after = [], (since - 1, "~")
+    while after is not None:
+        part = world.write(erase_part, ada, keys[0], until, after)
+        parts.append(part.erased)
+        after = part.after
+    assert finish_erasing(world.database)
+
+    assert (sum(parts), max(parts)) == (5, 2)
+    assert files_hold(world, CANARY) == []
+    assert all(world.job(job).data_erased_at for job in jobs)
+    assert world.read(read_value, open_one, "payload") == {"text": "open"}
+    for kept in ("early", "foreign", "late"):
+        assert files_hold(world, kept)
+    entries = [one for one in world.read(list_entries, world.workspace_id) if one.verb == "erase data"]
+    assert {one.subject for one in entries} == {keys[0]}
+    assert CANARY not in repr(entries)
+    assert world.write(erase_part, ada, keys[0], until, (since - 1, "~")).erased == 0, "again is no error"
+
+
+def test_another_workspaces_jobs_and_keys_are_unknown(world: World) -> None:
+    job_id = run_job(world, flow(world))
+    mallory = person("ws_other", name="Mallory")
+    with pytest.raises(NotFound):
+        world.write(erase_data, mallory, job_id)
+    with pytest.raises(NotFound):
+        world.write(erase_part, mallory, "key_x", 1, (0, ""))
