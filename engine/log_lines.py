@@ -17,9 +17,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
 
 from engine.jobs.values import Redaction
+
+log = logging.getLogger(__name__)
 
 LogStyle = Literal["text", "json"]
 LOG_STYLES: tuple[LogStyle, ...] = ("text", "json")
@@ -54,10 +57,26 @@ def log_to_stderr(secrets: Iterable[str] = (), style: LogStyle = "text") -> None
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(_JsonLines() if style == "json" else _Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
+    sys.excepthook, threading.excepthook = _tell_end, _tell_end_of_thread
     for name in ("api", "engine", "storage", "ui"):
         logging.getLogger(name).setLevel(logging.INFO)
     for name in (EACH_CALL, EACH_JOB):
         logging.getLogger(name).setLevel(logging.INFO if style == "json" else logging.WARNING)
+
+
+def _tell_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The interpreter's own last words would come past the log, with whatever secret the error holds."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("The program ended by an error", exc_info=(kind, error, trace))
+
+
+def _tell_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    """The same of a thread."""
+    if end.exc_type is not SystemExit and end.exc_value is not None:
+        name = end.thread.name if end.thread is not None else "?"
+        log.error("The thread %s ended by an error", name, exc_info=(end.exc_type, end.exc_value, end.exc_traceback))
 
 
 def known(**fields: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -31,7 +32,9 @@ log = logging.getLogger("engine.test")
 def as_before():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:], root.level = handlers, level
 
 
@@ -196,3 +199,28 @@ def test_a_line_that_is_passed_on_and_one_of_the_server_never_share_a_line():
 
     said = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
     assert sorted(said) == sorted([f"{who} {number}" for who in ("own", "passed on") for number in range(3_000)])
+
+
+def _fail() -> None:
+    raise ValueError(f"{SECRET}\nnot a line of the log")
+
+
+@pytest.mark.parametrize("style", LOG_STYLES)
+def test_an_error_that_ends_a_thread_or_the_program_is_told_without_secrets(
+    capsys: pytest.CaptureFixture[str], style: LogStyle
+) -> None:
+    log_to_stderr([SECRET], style)
+
+    thread = threading.Thread(target=_fail, name="writer")
+    thread.start()
+    thread.join()
+    try:
+        _fail()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    said = capsys.readouterr().err
+    assert SECRET not in said
+    assert "The thread writer ended by an error" in said
+    assert "The program ended by an error" in said
+    assert "\nnot a line of the log" not in said
