@@ -242,8 +242,7 @@ def end_job(
         release_slot(session, usage_subject(row.workspace_id, row.environment), row.key_id)
     if result is not None:
         put_value(session, job_id, "result", result)
-    if holder:
-        _STOP_STEPS.run(session, {"id": job_id, "at": at})
+    _STOP_STEPS.run(session, {"id": job_id, "at": at})
     data = {} if error is None else {"code": error["code"], "message": error["message"], "node_id": error["node_id"]}
     add_events(session, job_id, row.last_seq, [(f"job.{status}", at, data)])
     if row.webhook_url:

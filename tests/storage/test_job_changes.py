@@ -295,6 +295,18 @@ def test_steps_that_still_run_end_with_their_job_as_cancelled(world: World) -> N
     ]
 
 
+def test_a_step_that_a_lost_worker_left_running_ends_with_the_job_that_waits_again(world: World) -> None:
+    step = {"node_id": "runs", "index_path": "", "status": "running", "attempt": 1, "tries": 1, "started_at": 1}
+    step |= {"input_tokens": 0, "output_tokens": 0, "model_calls": 0, "simulated": False}
+    running(world)
+    add_rows(world, Step, {**step, "job_id": "job_1"})
+    assert world.write(requeue_job, "job_1", ME, unpunished=True)
+
+    world.write(end_job, "job_1", "cancelled", holder=None)
+
+    assert world.read(lambda session: session.execute(select(Step.status, Step.ended_at)).one()) == ("cancelled", NOW)
+
+
 @pytest.mark.parametrize("by_caller", [True, False])
 def test_the_end_of_a_job_with_a_webhook_is_to_be_told_at_once(world: World, by_caller: bool) -> None:
     running(world, webhook_url="https://example.com/hook", webhook_by_caller=by_caller)
