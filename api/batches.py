@@ -15,7 +15,7 @@ from api.context import Context, context_of
 from api.job_view import dump, with_result
 from api.jobs import ASK_AGAIN_SECONDS, CANCEL_WAIT_SECONDS, PAGE_BYTES
 from api.parameters import BatchId, Cursor, Limit
-from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
+from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
 from engine.actions.jobs import cancel_all
 from engine.errors import BatchNotCancellable, NotFound, Unauthorized
 from engine.jobs.accept import Caller, read_key_again
@@ -56,7 +56,7 @@ async def going_on(after: parameters.AfterItem = None) -> None:
     dependencies=[Depends(paging), Depends(parameters.waiting)],
     response_model=schemas.Batch,
     response_description="How the items of a batch stand, with a page of their jobs",
-    responses=refusals(NotFound),
+    responses={200: with_headers("Retry-After", "Preference-Applied"), **refusals(NotFound)},
 )
 async def read_batch(request: Request, batch_id: BatchId) -> Response:
     """Counts of items per status, and a page of job ids in the order of the items. With `wait`, answers as soon as all items \
@@ -100,7 +100,7 @@ flows it may call.
     summary="Cancel a batch",
     response_model=schemas.BatchSummary,
     response_description="How the items of a batch stand",
-    responses=refusals(NotFound, BatchNotCancellable),
+    responses={200: with_headers("Retry-After"), **refusals(NotFound, BatchNotCancellable)},
 )
 async def cancel_batch(caller: ByKey, context: FromApp, batch_id: BatchId) -> Response:
     """Queued items end at once, items at work are stopped: the call waits up to 3 seconds and answers with the batch as it \

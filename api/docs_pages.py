@@ -35,7 +35,7 @@ from api.schema_words import field_rows
 from engine.actions.deployments import endpoint_path
 from engine.errors import FieldError, Refusal
 from engine.examples import code_examples
-from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG, NODE_TYPES
 from engine.safe_markdown import clean_html
@@ -237,7 +237,7 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return _sign_in_first(request, person)
-        flow, document, sample = found
+        flow, document, _ = found
         contract = FlowContract(
             flow_id=flow.id,
             title=flow.title,
@@ -245,7 +245,7 @@ class _Docs:
             version=flow.live_version or flow.newest_version,
             request=payload_schema(input_fields(document), with_null=True),
             result=result_schema(document, CATALOG),
-            sample=sample,
+            sample=example_payload(document),
         )
         return JSONResponse(flow_document(api_document(), contract, self._base(request)))
 

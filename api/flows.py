@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from api.openapi import FlowContract, flow_document, served_at
 from api.parameters import FlowId
-from api.routes import BASE, ByKey, FromApp, PublicRoute, refusals
+from api.routes import BASE, ByAnybody, ByKey, FromApp, PublicRoute, refusals
 from api.schemas import FlowList, FlowSummary
 from engine import errors
 from engine.actions.deployments import endpoint_path
-from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import load_document
 from engine.jobs.accept import Caller, choose_version, find_live_flow
 from engine.nodes import CATALOG
@@ -35,7 +35,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
     tags=["flows"],
 )
 async def list_callable_flows(caller: ByKey, context: FromApp, response: Response) -> FlowList:
-    """List the flows this key may call"""
+    """All of them, without pages: deployed flows that the key is not kept from."""
     flows = await context.database.read(list_flows, caller.workspace_id)
     response.headers.update(_NO_STORE)
     return FlowList(
@@ -53,8 +53,9 @@ async def list_callable_flows(caller: ByKey, context: FromApp, response: Respons
     )
 
 
+@router.get("/flows/{flow_id}/openapi.json", include_in_schema=False)  # its address of before
 @router.get(
-    "/flows/{flow_id}/openapi.json",
+    "/openapi/flows/{flow_id}.json",
     operation_id="get_flow_openapi",
     summary="OpenAPI of one flow",
     response_description="OpenAPI of one flow",
@@ -75,11 +76,13 @@ async def flow_openapi(
     operation_id="get_openapi",
     summary="OpenAPI of the whole public API",
     response_description="OpenAPI of the whole public API",
-    responses=refusals(),
+    dependencies=[ByAnybody],
+    responses=refusals(by_key=False),
     tags=["documents"],
+    openapi_extra={"security": []},
 )
-async def api_openapi(caller: ByKey, context: FromApp, request: Request, response: Response) -> dict[str, Any]:
-    """OpenAPI of the whole public API"""
+async def api_openapi(context: FromApp, request: Request, response: Response) -> dict[str, Any]:
+    """This document. It needs no key."""
     response.headers.update(_NO_STORE)
     return served_at(request.app.openapi(), context.base_url(request))
 
@@ -99,5 +102,5 @@ def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContrac
         version=version,
         request=payload_schema(input_fields(document), with_null=True),
         result=result_schema(document, CATALOG),
-        sample=sample_payload(document),
+        sample=example_payload(document),
     )

@@ -11,7 +11,7 @@ from api import parameters, schemas
 from api.context import Context, context_of
 from api.job_view import dump, etag_matches, etag_of, with_result
 from api.parameters import IfNoneMatch, JobId
-from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
+from api.routes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
 from engine.actions.erasing import erase_job
 from engine.actions.jobs import cancel
 from engine.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
@@ -43,7 +43,11 @@ async def reading(if_none_match: IfNoneMatch = None) -> None:
     dependencies=[Depends(reading), Depends(parameters.waiting)],
     response_model=schemas.Job,
     response_description="One run of a flow. A job that has ended never changes",
-    responses={304: {"description": "Nothing has changed since that ETag"}, **refusals(NotFound, Expired)},
+    responses={
+        200: with_headers("ETag", "Retry-After", "Preference-Applied"),
+        304: {"description": "Nothing has changed since that ETag", **with_headers("ETag", "Retry-After")},
+        **refusals(NotFound, Expired),
+    },
 )
 async def read_job(request: Request, job_id: JobId) -> Response:
     """With `wait`, answers as soon as the job ends. With If-None-Match, 304 while nothing has changed."""
@@ -97,7 +101,7 @@ while `next_cursor` is not null.
     summary="Cancel a job",
     response_model=schemas.Job,
     response_description="One run of a flow. A job that has ended never changes",
-    responses=refusals(NotFound, JobNotCancellable),
+    responses={200: with_headers("ETag", "Retry-After"), **refusals(NotFound, JobNotCancellable)},
 )
 async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \

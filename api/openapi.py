@@ -13,31 +13,41 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from api.errors import PROBLEM_TYPE
+from api.routes import with_headers
 
 JsonSchema = dict[str, Any]
 VERSION = "1"
 
-_HEADERS: dict[str, dict[str, Any]] = {
-    "Location": {"description": "Path of the job or batch.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds to wait before the next call.", "schema": {"type": "integer"}},
-    "RateLimit": {
-        "description": 'What is left, like `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`: jobs at once and '
-        "requests of the month by the limit of the key's environment or of the key, whichever has less left.",
-        "schema": {"type": "string"},
-    },
+_TAGS = [
+    {"name": "flows", "description": "Run deployed flows, and see which ones a key may run."},
+    {"name": "jobs", "description": "Read, follow and cancel what was accepted."},
+    {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
+]
+#: Header -> what it says and an example. `X-Request-Id` stands at every answer.
+_HEADERS: dict[str, tuple[str, str | int]] = {
+    "Allow": ("The methods this address takes.", "GET, HEAD"),
+    "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
+    "Idempotent-Replayed": ("`true` when an earlier request with this Idempotency-Key made the job.", "true"),
+    "Location": ("Path of the job or batch.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
+    "Preference-Applied": ("How long the call was ready to wait.", "wait=30"),
+    "RateLimit": (
+        "What is left, by the limit of the key's environment or of the key, whichever has less left.",
+        '"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1',
+    ),
+    "RateLimit-Policy": ("The limits.", '"concurrency";q=4, "monthly";q=1000;w=2592000, "requests";q=50;w=1'),
+    "Retry-After": ("Seconds to wait before the next call.", 2),
+    "WWW-Authenticate": ("How to send the key.", "Bearer"),
+    "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),
 }
 _SECURITY = {
-    "ApiKey": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "An API key from Settings, API Keys. `X-API-Key: KEY` is accepted too.",
-    }
+    "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key from Settings, API Keys."},
+    "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, sent so."},
 }
 
 
 @dataclass(frozen=True)
 class FlowContract:
-    """What a flow's document says: its live version's request and result schemas, and a payload that fits."""
+    """What a flow's document says: its live version's request and result schemas, and a payload that fits (None when none was found)."""
 
     flow_id: str
     title: str
@@ -45,7 +55,7 @@ class FlowContract:
     version: int
     request: JsonSchema
     result: JsonSchema
-    sample: dict[str, Any]
+    sample: dict[str, Any] | None
 
 
 def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
@@ -57,25 +67,38 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         "`application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
         '`"5"`, and fits in 64 bit.',
         routes=routes,
+        tags=_TAGS,
+        contact={"name": "The people who run this server"},
+        license_info={"name": "MIT", "identifier": "MIT"},
     )
     for path in document["paths"].values():
         for operation in path.values():
             _mend(operation)
     document["security"] = [{name: []} for name in _SECURITY]
-    document["components"] |= {"headers": _HEADERS, "securitySchemes": _SECURITY}
+    headers = {
+        name: {
+            "description": said,
+            "schema": {"type": "integer" if isinstance(example, int) else "string"},
+            "example": example,
+        }
+        for name, (said, example) in _HEADERS.items()
+    }
+    document["components"] |= {"headers": headers, "securitySchemes": _SECURITY}
     return _without_unused(document)
 
 
 def served_at(document: dict[str, Any], server_url: str) -> dict[str, Any]:
-    """The document with the address of the server."""
-    return {**document, "servers": [{"url": server_url}]}
+    """The document with the address of the server, and of where its people are asked."""
+    contact = {**document["info"]["contact"], "url": f"{server_url}/docs"}
+    return {**document, "info": {**document["info"], "contact": contact}, "servers": [{"url": server_url}]}
 
 
 def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str) -> dict[str, Any]:
     """One flow: its concrete path, its own schemas, and the calls that read its jobs. `whole` is the API's document."""
     document = copy.deepcopy(whole)
     own = document["components"]["schemas"]
-    own["Payload"] = {**contract.request, "title": "Payload", "examples": [contract.sample]}
+    examples = {} if contract.sample is None else {"examples": [contract.sample]}
+    own["Payload"] = {**contract.request, "title": "Payload", **examples}
     own["Result"] = {**contract.result, "title": "Result"}
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
@@ -91,8 +114,11 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
             call["parameters"] = [one for one in call["parameters"] if (one["in"], one["name"]) != ("path", "flow_id")]
         if kept:
             paths[path.replace("{flow_id}", contract.flow_id)] = kept
-    info = {"title": contract.title, "description": contract.description, "version": str(contract.version)}
-    return served_at(_without_unused({**document, "info": info, "paths": paths}), server_url)
+    told = contract.description or f"Runs the flow “{contract.title}”."
+    info = {**document["info"], "title": contract.title, "description": told, "version": str(contract.version)}
+    used = {tag for calls in paths.values() for call in calls.values() for tag in call["tags"]}
+    tags = [tag for tag in document["tags"] if tag["name"] in used]
+    return served_at(_without_unused({**document, "info": info, "tags": tags, "paths": paths}), server_url)
 
 
 def slug_of(title: str, fallback: str) -> str:
@@ -119,6 +145,7 @@ def _mend(operation: dict[str, Any]) -> None:
         del parameter["schema"]["title"]
         parameter["schema"].pop("description", None)
     for status, answer in list(operation["responses"].items()):
+        answer["headers"] = answer.get("headers", {}) | with_headers("X-Request-Id")["headers"]
         if "HTTPValidationError" in str(answer):
             del operation["responses"][status]
         elif status >= "4":

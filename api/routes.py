@@ -112,7 +112,7 @@ ByAnybody = Depends(_anybody)
 _ALWAYS = (
     errors.ParameterInvalid,
     MalformedRequest,
-    errors.Unauthorized,
+    MethodNotAllowed,
     NotAcceptable,
     RequestTimeout,
     AddressTooLong,
@@ -125,9 +125,21 @@ _ALWAYS = (
 )
 
 
-def refusals(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer with beside its answers, for `responses=`: one response per status, its examples show each code."""
-    wanted = {*_ALWAYS, *kinds}
+#: Headers of a problem beside the id of the request, by status.
+_TOLD = {
+    401: ["WWW-Authenticate"],
+    405: ["Allow"],
+    429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
+    503: ["Retry-After"],
+}
+
+
+def refusals(*kinds: type[Refusal], by_key: bool = True) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer with beside its answers, for `responses=`: one response per status, its examples show each code.
+
+    `by_key`: the route asks for a key.
+    """
+    wanted = {*_ALWAYS, *kinds, *((errors.Unauthorized,) if by_key else ())}
     by_status: dict[int, list[type[Refusal]]] = {}
     for kind in PUBLISHED:
         if kind in wanted:
@@ -136,12 +148,12 @@ def refusals(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem(status: int, kinds: Collection[type[Refusal]]) -> dict[str, Any]:
-    answer: dict[str, Any] = {
+    return {
         "model": ProblemDetails,
         "description": "; ".join(f"`{kind.code}`: {title_of(kind)}" for kind in kinds),
         "content": {"application/json": {"examples": {kind.code: {"value": problem_example(kind)} for kind in kinds}}},
+        **with_headers(*_TOLD.get(status, ())),
     }
-    return answer | (with_headers("Retry-After") if status in {429, 503} else {})
 
 
 def with_headers(*names: str) -> dict[str, Any]:

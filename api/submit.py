@@ -47,7 +47,8 @@ _REFUSALS = refusals(
     errors.ConcurrencyLimitExceeded,
     errors.MonthlyQuotaExceeded,
 )
-_TOLD = with_headers("Location", "Retry-After", "RateLimit")
+_TOLD = ("Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed")
+_ACCEPTED = with_headers(*_TOLD, "Retry-After")
 
 
 def _links(name: str, *operation_ids: str) -> dict[str, Any]:
@@ -73,8 +74,12 @@ async def many_payloads(payload: schemas.BatchPayload) -> None:
     response_model=schemas.JobAccepted,
     response_description="A job was stored and will run",
     responses={
-        200: {"model": schemas.Job, "description": "The job has ended within the time asked for"},
-        202: _TOLD | _links("job_id", "get_job", "stream_job_events", "cancel_job"),
+        200: {
+            "model": schemas.Job,
+            "description": "The job has ended within the time asked for",
+            **with_headers(*_TOLD, "ETag", "Preference-Applied"),
+        },
+        202: _ACCEPTED | _links("job_id", "get_job", "stream_job_events", "cancel_job"),
         **_REFUSALS,
     },
 )
@@ -114,7 +119,7 @@ when it ends in time.
     status_code=202,
     response_model=schemas.BatchAccepted,
     response_description="All items were stored and will run",
-    responses={202: _TOLD | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
+    responses={202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \

@@ -6,14 +6,17 @@ The check never converts: `"5"` is not a number, `5.0` is not a whole number (ap
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from engine.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
+from engine.flow.example_texts import texts_like
 from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
@@ -46,6 +49,16 @@ _KEYWORDS = {
     "pattern": "pattern",
     "format": "format",
 }
+#: An object whose designer named no fields takes any.
+_FREE: JsonSchema = {"type": "object", "additionalProperties": True}
+#: Format -> the beginnings and ends of texts that have it; what lies between may be longer.
+_SAMPLES = {
+    "uri": (("https://practice.flowport.example/", ""), ("https://a.example", ""), ("http://a", "")),
+    "email": (("ann", "@example.com"), ("a" * 64 + "@", ".com"), ("a", "@b.co")),
+    "date-time": (),
+}
+#: Patterns are checked so often for one made-up value.
+_MOST_CANDIDATES = 300
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -105,6 +118,12 @@ def sample_payload(document: Document) -> dict[str, Any]:
     }
 
 
+def example_payload(document: Document) -> dict[str, Any] | None:
+    """The sample payload for callers, or None where none that fits was found: a pattern can ask for what nobody can write."""
+    payload = sample_payload(document)
+    return None if check_payload(input_fields(document), payload)[1] else payload
+
+
 def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
     """The shape of a job's `result`: the API Output's fields, or `{"output": ...}` of the one final node."""
     output = next((node for node in document.nodes if node.type == "api_output"), None)
@@ -154,7 +173,8 @@ def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str
             if field.get("required"):
                 errors.append(FieldError(here, "required", "missing"))
             else:
-                clean[name] = field.get("default")
+                default = field.get("default")
+                clean[name] = None if default is None else _check_value(field, default, here, errors)
             continue
         clean[name] = _check_value(field, value[name], here, errors)
     errors += [
@@ -313,8 +333,6 @@ def fits_format(form: str, value: str) -> bool:
 def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool = False) -> dict[str, Any]:
     kind = str(field.get("type") or "string")
     schema: dict[str, Any] = {"type": kind}
-    if for_output and not field.get("required") and field.get("default") is None:
-        schema["type"] = [kind, "null"]
     if field.get("description"):
         schema["description"] = field["description"]
     for ours, theirs in _KEYWORDS.items():
@@ -328,38 +346,81 @@ def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_ite
         schema["examples"] = [field["example"]]
     if kind == "array" and isinstance(field.get("items"), Mapping):
         schema["items"] = _field_schema(field["items"], for_output=for_output, with_null=with_null, is_item=True)
-    if kind == "object" and field.get("fields"):
-        schema |= payload_schema(field["fields"], for_output=for_output, with_null=with_null)
-    if with_null and not is_item and not field.get("required"):
-        schema["type"] = [kind, "null"]  # null counts as not sent
+    if kind == "object":
+        fields = field.get("fields")
+        schema |= payload_schema(fields, for_output=for_output, with_null=with_null) if fields else _FREE
+    left_out = with_null or (for_output and field.get("default") is None)
+    if left_out and not is_item and not field.get("required"):
+        schema["type"] = [kind, "null"]  # null counts as not sent, and stands for what was not sent
         if "enum" in schema:
             schema["enum"].append(None)
     return schema
 
 
 def _made_up(field: FieldDict) -> Json:
-    for key in ("example", "default"):
-        if field.get(key) is not None:
-            return field[key]
-    if field.get("enum"):
-        return next(iter(field["enum"]))
+    """A value that fits the field; where none is found, one of its type."""
+    candidates = list(itertools.islice(_candidates(field), _MOST_CANDIDATES))
+    return next((value for value in candidates if _fits(field, value)), candidates[-1])
+
+
+def _fits(field: FieldDict, value: Json) -> bool:
+    errors = _Found()
+    _check_value(field, value, "", errors)
+    return not errors
+
+
+def _candidates(field: FieldDict) -> Iterator[Json]:
+    """Values that may fit, the best ones first."""
+    yield from (field[key] for key in ("example", "default") if field.get(key) is not None)
+    yield from field.get("enum") or ()
     match field.get("type") or "string":
         case "integer":
-            return int(field.get("minimum") or 1)
+            lowest, highest = field.get("minimum"), field.get("maximum")
+            yield _within(
+                1, None if lowest is None else math.ceil(lowest), None if highest is None else math.floor(highest)
+            )
         case "number":
-            return field.get("minimum") or 1.5
+            yield _within(1.5, field.get("minimum"), field.get("maximum"))
         case "boolean":
-            return True
+            yield True
         case "array":
             items = field.get("items")
-            return [_made_up(items)] * max(1, field.get("min_items") or 1) if isinstance(items, Mapping) else []
+            least = field.get("min_items") or 0
+            most = field.get("max_items")
+            if isinstance(items, Mapping):
+                yield [_made_up(items)] * (max(1, least) if most is None else min(max(1, least), most))
+            else:
+                yield ["some text"] * least
         case "object":
-            return {inner["name"]: _made_up(inner) for inner in field.get("fields") or () if inner.get("name")}
-    return {
-        "uri": "https://practice.flowport.example/",
-        "email": "ann@example.com",
-        "date-time": "2026-01-31T12:00:00Z",
-    }.get(str(field.get("format")), "some text".ljust(field.get("min_length") or 0, "x"))
+            inner = [one for one in field.get("fields") or () if one.get("name")]
+            made = {one["name"]: _made_up(one) for one in inner}
+            yield {
+                one["name"]: made[one["name"]] for one in inner if one.get("required") or _fits(one, made[one["name"]])
+            }
+        case _:
+            yield from _texts(field)
+
+
+def _within(wanted: float, lowest: float | None, highest: float | None) -> float:
+    """The wanted number, moved between the limits."""
+    if lowest is not None and wanted < lowest:
+        return lowest
+    return highest if highest is not None and wanted > highest else wanted
+
+
+def _texts(field: FieldDict) -> Iterator[str]:
+    """Texts for a field: of its format, then of its pattern, plain ones last."""
+    least, most = field.get("min_length") or 0, field.get("max_length")
+    plain = [(start, end) for start, end in _SAMPLES.get(str(field.get("format")), (("some text", ""), ("a", "")))]
+    made = [start + "x" * (least - len(start) - len(end)) + end for start, end in plain]
+    if field.get("format") == "date-time":
+        made = ["2026-01-31T12:00:00Z", f"2026-01-31T12:00:00.{'0' * max(1, least - 21)}Z"]
+    if field.get("pattern"):
+        yield from made
+        yield from texts_like(str(field["pattern"]), least)
+    elif not field.get("format"):
+        made = [text[:most] for text in made]
+    yield from made
 
 
 def _fields_problems(node: Node, fields: Sequence[Any], pointer: str, level: int) -> list[Problem]:

@@ -57,6 +57,8 @@ def wire_schema(schema: JsonSchema) -> JsonSchema:
     """The schema as providers take it: `null` as an alternative of its own, no defaults and no examples."""
     kinds = schema.get("type")
     wire = {key: value for key, value in schema.items() if key not in {"default", "examples", "type", "description"}}
+    if "enum" in wire:
+        wire["enum"] = [value for value in wire["enum"] if value is not None]
     if "properties" in wire:
         wire["properties"] = {name: wire_schema(inner) for name, inner in wire["properties"].items()}
     if isinstance(wire.get("items"), Mapping):

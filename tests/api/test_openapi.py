@@ -52,14 +52,15 @@ def test_every_reference_of_a_document_leads_somewhere(document: dict[str, Any])
 
 
 @pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
-def test_every_call_has_an_id_of_its_own_and_the_bearer_scheme(document: dict[str, Any]):
+def test_every_call_has_an_id_of_its_own_and_both_ways_to_send_a_key(document: dict[str, Any]):
     calls = [call for path in document["paths"].values() for call in path.values()]
     ids = [call["operationId"] for call in calls]
 
     assert len(set(ids)) == len(ids)
     assert document["openapi"] == "3.1.0"
-    assert document["security"] == [{"ApiKey": []}]
-    assert document["components"]["securitySchemes"]["ApiKey"]["scheme"] == "bearer"
+    assert document["security"] == [{"ApiKey": []}, {"ApiKeyHeader": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["ApiKey"]["scheme"], schemes["ApiKeyHeader"]["name"]) == ("bearer", "X-API-Key")
 
 
 def test_every_error_a_submit_can_have_is_told():
@@ -71,7 +72,7 @@ def test_every_error_a_submit_can_have_is_told():
         for code in response["content"]["application/problem+json"]["examples"]
     }
 
-    always = {"400", "401", "406", "408", "414", "429", "431", "500", "503"}
+    always = {"400", "401", "405", "406", "408", "414", "429", "431", "500", "503"}
     assert always | {"200", "202", "403", "404", "409", "413", "415", "422"} == set(responses)
     assert codes >= {
         "validation_failed",
@@ -102,6 +103,8 @@ def test_the_document_of_a_flow_has_its_concrete_path_and_its_own_schemas():
         "title": "Summarise a page",
         "description": "Reads a page and writes a summary.",
         "version": "7",
+        "license": {"name": "MIT", "identifier": "MIT"},
+        "contact": {"name": "The people who run this server", "url": f"{SERVER}/docs"},
     }
 
 
@@ -124,3 +127,29 @@ def test_every_operation_is_described():
             assert operation["description"], operation
             assert operation["summary"], operation
             assert not operation["summary"].endswith("."), operation
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_a_document_holds_no_component_that_nothing_refers_to(document: dict[str, Any]):
+    used = references(document)
+    for kind in ("schemas", "headers"):
+        assert {name for name in document["components"][kind] if f"components/{kind}/{name}" not in used} == set()
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_every_tag_of_a_call_is_described(document: dict[str, Any]):
+    told = {tag["name"] for tag in document["tags"] if tag["description"]}
+    assert {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]} == told
+
+
+def test_the_headers_of_answers_are_told():
+    def headers(path: str, method: str, status: str) -> set[str]:
+        return set(WHOLE["paths"][f"/public/v1{path}"][method]["responses"][status]["headers"])
+
+    told = {"Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", "X-Request-Id"}
+    assert headers("/flows/execute/{flow_id}", "post", "202") == told | {"Retry-After"}
+    assert headers("/flows/execute/{flow_id}", "post", "200") == told | {"ETag", "Preference-Applied"}
+    assert headers("/jobs/{job_id}", "get", "200") == {"ETag", "Retry-After", "Preference-Applied", "X-Request-Id"}
+    assert headers("/jobs/{job_id}", "get", "405") == {"Allow", "X-Request-Id"}
+    assert headers("/jobs", "get", "429") == {"RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"}
+    assert headers("/jobs", "get", "401") == {"WWW-Authenticate", "X-Request-Id"}

@@ -27,8 +27,9 @@ WHO_MAY_CALL = {
     ("POST", "/public/v1/batches/{batch_id}/cancel"): "key",
     ("GET", "/public/v1/batches/{batch_id}/results"): "key",
     ("GET", "/public/v1/flows"): "key",
+    ("GET", "/public/v1/openapi/flows/{flow_id}.json"): "key",
     ("GET", "/public/v1/flows/{flow_id}/openapi.json"): "key",
-    ("GET", "/public/v1/openapi.json"): "key",
+    ("GET", "/public/v1/openapi.json"): "anybody",
     ("POST", "/mcp"): "key",
     ("GET", "/healthz"): "anybody",
     ("GET", "/readyz"): "anybody",
@@ -48,7 +49,8 @@ async def test_every_route_of_the_application_is_one_of_fastapi(house: House):
 
 def test_every_route_of_the_api_is_published_and_the_other_way_round():
     published = {(method.upper(), path) for path, calls in api_document()["paths"].items() for method in calls}
-    assert published == {call for call in WHO_MAY_CALL if call[1].startswith("/public")}
+    of_before = ("GET", "/public/v1/flows/{flow_id}/openapi.json")
+    assert published == {call for call in WHO_MAY_CALL if call[1].startswith("/public")} - {of_before}
 
 
 @pytest.mark.parametrize(("method", "path"), [call for call, who in WHO_MAY_CALL.items() if who == "key"])
@@ -209,7 +211,7 @@ async def test_a_key_sees_the_deployed_flows_it_may_call(house: House):
 
 
 async def test_the_document_of_a_flow_is_written_from_its_live_version(house: House):
-    document = (await house.get(f"/flows/{house.flow_id}/openapi.json")).json()
+    document = (await house.get(f"/openapi/flows/{house.flow_id}.json")).json()
 
     assert document["servers"] == [{"url": SERVER}]
     call = document["paths"][f"/public/v1/flows/execute/{house.flow_id}"]["post"]
@@ -227,17 +229,24 @@ async def test_documents_of_other_flows_are_refused(house: House):
     key = house.new_key(flow_ids=[draft]).key
 
     async def code(flow_id: str, key: str | None = None) -> str:
-        return (await house.get(f"/flows/{flow_id}/openapi.json", key)).json()["code"]
+        return (await house.get(f"/openapi/flows/{flow_id}.json", key)).json()["code"]
 
     assert await code(draft) == "flow_not_deployed"
     assert await code(foreign) == "not_found"
     assert await code(house.flow_id, key) == "not_allowed"
 
 
-async def test_the_document_of_the_whole_api_is_served(house: House):
-    response = await house.get("/openapi.json")
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer nonsense"}])
+async def test_the_document_of_the_whole_api_is_served_to_everybody(house: House, sent: dict[str, str]):
+    response = await house.client.get("/public/v1/openapi.json", headers=sent)
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert response.json()["openapi"] == "3.1.0"
-    assert response.headers["content-type"] == "application/json"
+    assert response.json()["info"]["contact"]["url"] == f"{SERVER}/docs"
+
+
+async def test_the_document_of_a_flow_has_its_address_of_before_too(house: House):
+    now, before = f"/openapi/flows/{house.flow_id}.json", f"/flows/{house.flow_id}/openapi.json"
+    assert (await house.get(now)).json() == (await house.get(before)).json()
 
 
 def _spoil_error(session: Session, job_id: str) -> None:

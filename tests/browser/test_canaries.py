@@ -179,7 +179,7 @@ def test_no_credential_is_seen_anywhere(
         seen.add("events", caller.request("GET", f"/jobs/{job['job_id']}/events").text)
     for hook in receiver.requests:
         seen.add("a webhook", hook.body + json.dumps(dict(hook.headers)).encode())
-    for path in ("/jobs", "/flows", f"/flows/{flow_id}/openapi.json", "/openapi.json"):
+    for path in ("/jobs", "/flows", f"/openapi/flows/{flow_id}.json", "/openapi.json"):
         seen.add(path, caller.request("GET", path).text)
 
     # Commands, files and figures.

@@ -21,7 +21,7 @@ def client(called: Called, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The generated package, imported from a folder of its own."""
     folder = tmp_path_factory.mktemp("client")
     document = folder / "openapi.json"
-    document.write_text(json.dumps(called.document(f"/flows/{called.flow_id}/openapi.json")))
+    document.write_text(json.dumps(called.document(f"/openapi/flows/{called.flow_id}.json")))
     settings = folder / "config.yml"
     # The generator knows no JSON Lines; told so, it hands them over as text.
     settings.write_text("post_hooks: []\ncontent_type_overrides:\n  application/x-ndjson: text/plain\n")
@@ -105,7 +105,7 @@ def test_the_generated_client_reads_a_refusal(called: Called, client: ModuleType
 
 
 def test_the_document_names_the_flow_it_is_of(called: Called):
-    document = called.document(f"/flows/{called.flow_id}/openapi.json")
+    document = called.document(f"/openapi/flows/{called.flow_id}.json")
 
     assert document["info"]["title"] == FLOW["title"]
     assert next(iter(document["paths"])) == f"/public/v1/flows/execute/{called.flow_id}"

@@ -79,7 +79,7 @@ def test_the_document_of_the_whole_api_promises_what_is_answered(called: Called,
 
 
 def test_the_document_of_one_flow_promises_what_is_answered(called: Called, tmp_path: Path):
-    attack(called, tmp_path, f"/flows/{called.flow_id}/openapi.json", examples=5, seed=1)
+    attack(called, tmp_path, f"/openapi/flows/{called.flow_id}.json", examples=5, seed=1)
 
 
 @pytest.mark.slow
@@ -95,4 +95,4 @@ def test_the_document_of_the_whole_api_keeps_its_promises_for_long(called: Calle
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_document_of_one_flow_keeps_its_promises_for_long(called: Called, tmp_path: Path, seed: int):
-    attack(called, tmp_path, f"/flows/{called.flow_id}/openapi.json", examples=150, seed=seed)
+    attack(called, tmp_path, f"/openapi/flows/{called.flow_id}.json", examples=150, seed=seed)

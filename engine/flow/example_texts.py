@@ -1,0 +1,102 @@
+"""Texts that fit a pattern, for made-up payloads: the shortest and plainest first."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from re import _constants, _parser  # type: ignore[attr-defined]  # Python's own reading of a pattern has no public name
+from typing import Any, Final
+
+from engine.flow.patterns import MAX_PATTERN
+
+#: So many forms of one pattern are tried: each repeats more, and takes another alternative.
+_FORMS: Final = 80
+_PLAIN: Final = "a0A-_ .,:/@+#x1B" + "".join(map(chr, range(33, 127))) + "é\n\t"
+_CLASSES: Final = {
+    "\\p{L}": "a-zA-Zé",
+    "\\pL": "a-zA-Zé",
+    "\\p{N}": "0-9",
+    "\\pN": "0-9",
+    "\\p{Lu}": "A-Z",
+    "\\p{Ll}": "a-z",
+}
+_CLASS = re.compile(r"(\\\\)|(\[?)(\\p\{L\}|\\pL|\\p\{N\}|\\pN|\\p\{Lu\}|\\p\{Ll\})")
+
+
+def texts_like(pattern: str, shortest: int) -> Iterator[str]:
+    """Texts in which the pattern may be found, of `shortest` characters or more where it lets them. For the caller to check."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python will read otherwise one day
+            tree = _parser.parse(_translated(pattern[:MAX_PATTERN]))
+    except (re.error, OverflowError, RecursionError):
+        return
+    for more in [*range(_FORMS), shortest]:
+        text = "".join(_written(tree, more))
+        missing = max(0, shortest - len(text))
+        yield from (text, text + "x" * missing, "x" * missing + text) if missing else (text,)
+
+
+def _translated(pattern: str) -> str:
+    """With letters and digits of any script as plain ones, which Python's patterns have no name for."""
+    inside = False
+
+    def plain(match: re.Match[str]) -> str:
+        return match[1] or (f"{match[2]}{_CLASSES[match[3]]}" if match[2] or inside else f"[{_CLASSES[match[3]]}]")
+
+    pieces = re.split(r"(\[(?:\\.|[^\]\\])*\])", pattern)
+    for at, piece in enumerate(pieces):
+        inside = at % 2 == 1
+        pieces[at] = _CLASS.sub(plain, piece)
+    return "".join(pieces)
+
+
+def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:
+    """One text of a pattern: each repetition `more` times above its least, alternatives by turns."""
+    for kind, value in tree:
+        match kind:
+            case _constants.LITERAL:
+                yield chr(value)
+            case _constants.NOT_LITERAL:
+                yield next(sign for sign in _PLAIN if ord(sign) != value)
+            case _constants.ANY:
+                yield "a"
+            case _constants.IN:
+                yield next((sign for sign in _PLAIN if _is_in(ord(sign), value)), "")
+            case _constants.BRANCH:
+                yield from _written(value[1][more % len(value[1])], more // len(value[1]))
+            case _constants.SUBPATTERN:
+                yield from _written(value[3], more)
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT:
+                least, most, inner = value
+                for _ in range(min(least + more, int(most))):
+                    yield from _written(inner, more if least + more < _FORMS else 0)
+            case _:
+                pass  # a place, like the end of the text
+
+
+def _is_in(code: int, members: list[tuple[Any, Any]]) -> bool:
+    """Whether a character belongs to a class like `[a-z0-9_]`."""
+    found = False
+    for kind, value in members:
+        match kind:
+            case _constants.LITERAL:
+                found |= code == value
+            case _constants.RANGE:
+                found |= value[0] <= code <= value[1]
+            case _constants.CATEGORY:
+                found |= _PATTERNS[value].fullmatch(chr(code)) is not None
+            case _:
+                pass
+    return found != (members[0][0] is _constants.NEGATE)
+
+
+_PATTERNS: Final = {
+    _constants.CATEGORY_DIGIT: re.compile("[0-9]"),
+    _constants.CATEGORY_NOT_DIGIT: re.compile("[^0-9]"),
+    _constants.CATEGORY_SPACE: re.compile("[ \t\n]"),
+    _constants.CATEGORY_NOT_SPACE: re.compile("[^ \t\n]"),
+    _constants.CATEGORY_WORD: re.compile("[A-Za-z0-9_]"),
+    _constants.CATEGORY_NOT_WORD: re.compile("[^A-Za-z0-9_]"),
+}
