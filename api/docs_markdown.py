@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from typing import Any
 
+import re2
 from markupsafe import Markup, escape
 from selectolax.lexbor import LexborHTMLParser
 
@@ -13,7 +15,7 @@ from api.docs_search import plain
 from engine.pages.markdown_writer import Writer
 from engine.safe_markdown import clean_html
 
-_PIECES = re.compile(r"<h([23])>(.*?)</h\1>|<pre><code>(.*?)</code></pre>|<table>(.*?)</table>", re.DOTALL)
+_PIECES: Any = re2.compile(r"(?s)<h([23])>(.*?)</h[23]>|<pre><code>(.*?)</code></pre>|<table>(.*?)</table>")
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -21,11 +23,11 @@ def guide_html(text: str) -> Markup:
     """A guide's Markdown as HTML, cleaned. A page's regions need names, so each table is named by the heading before it."""
     heading, tables = "", 0
 
-    def dress(piece: re.Match[str]) -> str:
+    def dress(piece: Any) -> str:
         nonlocal heading, tables
         level, title, code, table = piece.groups()
         if title is not None:
-            heading = html.unescape(re.sub(r"<[^>]+>", "", title))
+            heading = Markup(title).striptags()  # noqa: S704 - cleaned by nh3
             return f'<h{level} id="{slug(heading)}">{title}</h{level}>'
         if code is not None:
             copied = escape(html.unescape(code).strip("\n"))

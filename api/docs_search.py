@@ -51,7 +51,7 @@ def _score(entry: Entry, words: list[str]) -> int:
 
 def plain(markdown: str) -> str:
     """Markdown as one line of text, for searching."""
-    return re.sub(r"\s+", " ", re.sub(r"[`*|#>]|\]\([^)]*\)|\[", " ", markdown)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"[`*|#>]|\]\([^()]*\)|\[", " ", markdown)).strip()
 
 
 def words_of(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -21,7 +21,8 @@ _CLASSES: Final = {
     "\\p{Lu}": "A-Z",
     "\\p{Ll}": "a-z",
 }
-_CLASS = re.compile(r"(\\\\)|(\[?)(\\p\{L\}|\\pL|\\p\{N\}|\\pN|\\p\{Lu\}|\\p\{Ll\})")
+#: What a class of characters begins and ends with, names of classes, and escapes, which are none of these.
+_PARTS = re.compile(r"\\p\{L[ul]?\}|\\p\{N\}|\\p[LN]|\\.|[\[\]]", re.DOTALL)
 
 
 def texts_like(pattern: str, shortest: int) -> Iterator[str]:
@@ -43,13 +44,14 @@ def _translated(pattern: str) -> str:
     inside = False
 
     def plain(match: re.Match[str]) -> str:
-        return match[1] or (f"{match[2]}{_CLASSES[match[3]]}" if match[2] or inside else f"[{_CLASSES[match[3]]}]")
+        nonlocal inside
+        part = match[0]
+        if part in {"[", "]"}:
+            inside = part == "["
+        members = _CLASSES.get(part)
+        return part if members is None else members if inside else f"[{members}]"
 
-    pieces = re.split(r"(\[(?:\\.|[^\]\\])*\])", pattern)
-    for at, piece in enumerate(pieces):
-        inside = at % 2 == 1
-        pieces[at] = _CLASS.sub(plain, piece)
-    return "".join(pieces)
+    return _PARTS.sub(plain, pattern)
 
 
 def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:

@@ -168,8 +168,8 @@ def test_what_is_remembered_is_bounded():
 
 async def test_the_help_and_the_page_of_the_error_say_the_numbers():
     text = (Path(__file__).parents[2] / "assets" / "help" / "rate-limits.md").read_text()
-    assert re.search(r"Free \| 4 \| 1,000 \| 50 \|", text)
-    assert re.search(r"Pro \| 20 \| 10,000 \| 200 \|", text)
+    assert re.search(r"Free \| Production \| 4 \| 1,000 \| 50 \|", text)
+    assert re.search(r"Pro \| Production \| 20 \| 10,000 \| 200 \|", text)
 
 
 def from_address(house: House, address: str) -> httpx.AsyncClient:
