@@ -191,7 +191,7 @@ def test_the_same_idempotency_key_is_the_same_job(caller, greet):
     first = caller.submit(greet, {"name": "Ada"}, Idempotency_Key="order-17")
     again = caller.submit(greet, {"name": "Ada"}, Idempotency_Key="order-17")
     assert (first.status_code, again.status_code) == (202, 202)
-    assert again.json() == first.json()
+    assert again.json() | {"status": ""} == first.json() | {"status": ""}, "the status is the present one"
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     left = [re.search(r'"monthly";r=(\d+)', answer.headers["ratelimit"]) for answer in (first, again)]
