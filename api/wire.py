@@ -177,6 +177,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     _begun = False
     #: The next thing to be complete is a request's head.
     _in_head = True
+    #: `cycle` is that of the request that is being read; before, it is that of the request that came before.
+    _own_cycle = False
+    #: A refusal that waits for the answers before it.
+    _last: bytes | None = None
     #: Bytes that came since the last piece of a body or the last whole request.
     _run = 0
     _trailer_bytes = 0
@@ -260,6 +264,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if len(self.pipeline) >= MAX_AHEAD:
                 self.app = _too_many_ahead
             super().on_headers_complete()
+            self._own_cycle = True
             self._deaf = self.app is _too_many_ahead
             if not self.parser.should_upgrade():
                 self.headers = self._trailers  # type: ignore[assignment]
@@ -283,7 +288,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         if self._deaf or (self.parser.should_upgrade() and not self._should_upgrade()):
             return
         self._in_head = True
-        self._begun = False
+        self._begun = self._own_cycle = False
         self._run = 0
         if self.cycle is None or not self.cycle.response_complete:
             if not self.flow.write_paused:
@@ -293,7 +298,12 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        was_last = not self.pipeline
         super().on_response_complete()
+        if self._last is not None:
+            if was_last and not self.transport.is_closing():
+                self._say_last(self._last)
+            return
         if not self.cycle.response_complete:
             return  # the next request was here already
         if self._in_head:
@@ -391,11 +401,15 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         head_only = self._begun and self.parser.get_method() == b"HEAD"
         return _on_the_wire(_response(refusal, request_id_from(sent_id), public=public), head_only=head_only)
 
+    def _answers_are_due(self) -> bool:
+        """Requests before the one that is being read have no whole answer yet."""
+        if self._own_cycle:
+            return bool(self.pipeline)  # its own cycle waits there, behind the others
+        return self.cycle is not None and (bool(self.pipeline) or not self.cycle.response_complete)
+
     def _may_answer(self) -> bool:
         """Whether an answer would be taken for one to this request: no other is on its way, and none was given."""
-        if self.cycle is None:
-            return True
-        return self.cycle.response_complete if self._in_head else not self.cycle.response_started
+        return not self._answers_are_due() and not (self._own_cycle and self.cycle.response_started)
 
     def _refuse_unread(self, why: str) -> None:
         """What the parser does not take."""
@@ -404,15 +418,26 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._refuse(MalformedRequest(why))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers, reads nothing more and closes; a caller who is still sending gets a moment to read."""
+        """Answers, after the requests before have their answers, reads nothing more and closes."""
         self._deaf = True
+        answer = self._answer(refusal)
+        if self._answers_are_due():
+            if self._own_cycle:
+                self.pipeline.popleft()  # it is the one that came last, and never begins
+            self._last = answer
+            self._deadline = math.inf
+            return
         if not self._may_answer():
             self.transport.close()
             return
-        if self.cycle is not None:
+        if self._own_cycle:
             self.cycle.disconnected = True  # its app learns that nobody waits
             self.cycle.message_event.set()
-        self.transport.write(self._answer(refusal))
+        self._say_last(answer)
+
+    def _say_last(self, answer: bytes) -> None:
+        """A caller who is still sending gets a moment to read."""
+        self.transport.write(answer)
         self.transport.write_eof()
         self._deadline = self.loop.time() + LINGER_SECONDS
 

@@ -461,3 +461,50 @@ async def test_the_date_is_that_of_the_answer_and_not_of_the_request(site: Site)
     dates = re.findall(r"^date: (.*)\r$", answer, re.MULTILINE)
     assert len(dates) == 1
     assert let_go <= parsedate_to_datetime(dates[0]).timestamp() <= time.time()
+
+
+NO_HOST = f"GET {OF_API} HTTP/1.1\r\n\r\n".encode()
+BROKEN = {
+    "no host": NO_HOST,
+    "no request at all": b"junkjunk junk\r\n\r\n",
+    "a length that is none": head(OF_API, "content-length: abc"),
+    "another coding": head(OF_API, "transfer-encoding: gzip"),
+    "a broken chunk": head(OF_API, "transfer-encoding: chunked") + b"zz\r\n",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+async def test_a_broken_request_behind_another_is_refused_after_the_answer_of_that(site: Site, broken: bytes) -> None:
+    """A caller takes the first answer for that of their first request, which is worked on whatever comes behind it."""
+    site.app.let_go.set()
+    asked = head("/hold", "content-length: 3") + b"one"
+
+    answer = await site.say(asked + broken)
+
+    assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", answer)] == [200, 400]
+    assert answer.partition(b"\r\n\r\n")[2].startswith(b"oneHTTP/1.1 400")
+    assert site.app.ended == ["/hold"]
+
+
+async def test_the_answer_that_is_being_sent_is_not_broken_by_what_comes_behind(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/stream", method="GET") + BROKEN["a broken chunk"])
+    await reader.readuntil(b"\r\n\r\n")
+    site.app.let_go.set()
+    answer = await reader.read(-1)
+
+    assert answer.count(b"HTTP/1.1 400") == 1
+    assert answer[: answer.index(b"HTTP/1.1 400")].count(b"x") == LARGE
+    assert site.app.ended == ["/stream"]
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+async def test_a_broken_request_on_a_connection_that_was_used_before_is_told(site: Site, broken: bytes) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/", "content-length: 2") + b"ok")
+    await reader.readuntil(b"\r\n\r\nok")
+    writer.write(broken)
+    answer = await reader.read(-1)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert problem_of(answer).code == "malformed_request"
