@@ -74,6 +74,9 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _mend(operation)
+    for schema in document["components"]["schemas"].values():
+        if "examples" in schema:
+            schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
     document["security"] = [{name: []} for name in _SECURITY]
     headers = {
         name: {
@@ -99,6 +102,7 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     own = document["components"]["schemas"]
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
     own["Payload"] = {**contract.request, "title": "Payload", **examples}
+    own["Job"].pop("examples")  # its result is that of another flow
     own["Result"] = {**contract.result, "title": "Result"}
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
@@ -156,6 +160,15 @@ def _mend(operation: dict[str, Any]) -> None:
                 content["schema"].pop("title", None)
                 if kind in {"text/event-stream", "application/x-ndjson"}:
                     content["schema"] = {}
+
+
+def _with_nulls(schema: JsonSchema, example: Any) -> Any:
+    """The example of a model with the fields that are null in it: FastAPI leaves them out."""
+    if not isinstance(example, dict):
+        return example
+    required = schema.get("required", ())
+    fields = {name: example.get(name) for name in schema.get("properties", ()) if name in required or name in example}
+    return {**fields, **example}
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:

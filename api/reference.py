@@ -22,6 +22,21 @@ _ANSWERS: dict[str, Answers] = {
     "application/x-ndjson": "lines",
     "text/event-stream": "events",
 }
+#: In what the example of a call differs from its model's: what was cancelled or erased has no result.
+_LEFT_SO: dict[str, Json] = {
+    "cancel_job": {
+        "status": "cancelled",
+        "result": None,
+        "progress": {"steps_total": 4, "steps_done": 2, "items_failed": 0},
+    },
+    "erase_job_data": {"result": None, "data_erased_at": "2026-01-31T12:05:00.000Z"},
+    "cancel_batch": {
+        "status": "completed",
+        "processing": 0,
+        "cancelled": 1,
+        "completed_at": "2026-01-31T12:00:04.000Z",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,8 @@ def _page(document: Json, path: str, method: str, call: Json, shared: Iterable[J
     parameters = [_resolved(document, one) for one in (*shared, *call.get("parameters", ()))]
     responses = {status: _resolved(document, one) for status, one in sorted(call["responses"].items())}
     good = {status: one for status, one in responses.items() if status < "400"}
-    answers = tuple(_answer(document, status, one) for status, one in good.items())
+    left_so = _LEFT_SO.get(call["operationId"], {})
+    answers = tuple(_answer(document, status, one, left_so) for status, one in good.items())
     kinds = [answer["kind"] for answer in answers if answer["kind"]]
     return OperationPage(
         id=call["operationId"],
@@ -143,11 +159,13 @@ def _body(document: Json, body: Json | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(document: Json, status: str, response: Json) -> dict[str, Any]:
+def _answer(document: Json, status: str, response: Json, left_so: Json) -> dict[str, Any]:
     kind, media = next(iter((response.get("content") or {}).items()), ("", {}))
     schema = plain_schema(media.get("schema") or {}, document)
     headers = {name: _resolved(document, one) for name, one in (response.get("headers") or {}).items()}
     example = _media_example(media, schema) if kind and (schema or "example" in media or "examples" in media) else None
+    if isinstance(example, dict):
+        example = {**example, **left_so}
     return {
         "status": status,
         "description": response["description"].rstrip("."),

@@ -9,6 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 BatchStatus = Literal["queued", "processing", "completed"]
 Environment = Literal["live", "test", "dev"]
+_JOB_ID, _SECOND_JOB_ID = "job_3nXq8TfW2LrKc0ZbYp5VdA", "job_8dJk2PzQ7mXaVw4TnRc9Lb"
+_FLOW_ID = "flow_8kWq2ZsXc4VbN1mLpT7rYe"
+_BATCH_ID = "batch_5TfWqK8nXr2LcZbYp0VdA3"
 _OF_KEY = "The environment of the key it was sent with: `live` is Production, `test` Staging, `dev` Development."
 
 
@@ -16,6 +19,50 @@ class Published(BaseModel):
     """A body that is part of the contract: changing one breaks callers."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def _example(**values: Any) -> ConfigDict:
+    """A whole body whose values fit together; one made field by field shows states that never are."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+_JOB = {
+    "job_id": _JOB_ID,
+    "status": "completed",
+    "flow_id": _FLOW_ID,
+    "flow_version": 7,
+    "environment": "live",
+    "batch_id": None,
+    "item_index": None,
+    "result": {"summary": "A page for examples."},
+    "error": None,
+    "execution_time_seconds": 3.25,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "started_at": "2026-01-31T12:00:00.250Z",
+    "completed_at": "2026-01-31T12:00:03.500Z",
+    "ends_by": "2026-01-31T12:30:00.250Z",
+    "attempts": 1,
+    "progress": {"steps_total": 4, "steps_done": 4, "items_failed": 0},
+    "usage": {"cost_usd": 0.00042, "input_tokens": 812, "output_tokens": 96, "model_calls": 1},
+    "simulated": False,
+    "cancel_requested_at": None,
+    "data_erased_at": None,
+}
+_BATCH_SUMMARY = {
+    "batch_id": _BATCH_ID,
+    "status": "processing",
+    "flow_id": _FLOW_ID,
+    "environment": "live",
+    "total": 2,
+    "queued": 0,
+    "processing": 1,
+    "completed": 1,
+    "failed": 0,
+    "cancelled": 0,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "completed_at": None,
+    "cancel_requested_at": None,
+}
 
 
 class Payload(BaseModel):
@@ -33,11 +80,11 @@ class BatchPayload(Published):
 class JobAccepted(Published):
     """A job was stored and will run."""
 
-    job_id: str = Field(description="Ask for it at `url`.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
+    job_id: str = Field(description="Ask for it at `url`.", examples=[_JOB_ID])
     status: Status = Field(description="`queued`; for a repeated request with the same Idempotency-Key as it is now.")
-    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
+    flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
     created_at: AwareDatetime = Field(description="When it was accepted.")
-    url: str = Field(description="Path of the job.", examples=["/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"])
+    url: str = Field(description="Path of the job.", examples=[f"/public/v1/jobs/{_JOB_ID}"])
 
 
 class JobError(Published):
@@ -71,9 +118,11 @@ class JobUsage(Published):
 class Job(Published):
     """One run of a flow. A job that has ended never changes, except that its data can be erased."""
 
-    job_id: str = Field(description="The id of the job.", examples=["job_3nXq8TfW2LrKc0ZbYp5VdA"])
+    model_config = _example(**_JOB)
+
+    job_id: str = Field(description="The id of the job.", examples=[_JOB_ID])
     status: Status = Field(description="The last three are final: `completed`, `failed`, `cancelled`.")
-    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
+    flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
     flow_version: int | None = Field(description="The version it runs.")
     environment: Environment = Field(description=_OF_KEY)
     batch_id: str | None = Field(description="The batch it is an item of; null for a single job.")
@@ -108,9 +157,9 @@ class JobList(Published):
 class BatchAccepted(Published):
     """All items were stored and will run."""
 
-    batch_id: str = Field(
-        description="Ask for it at the path in `Location`.", examples=["batch_5TfWqK8nXr2LcZbYp0VdA3"]
-    )
+    model_config = _example(batch_id=_BATCH_ID, status="queued", total=2, job_ids=[_JOB_ID, _SECOND_JOB_ID])
+
+    batch_id: str = Field(description="Ask for it at the path in `Location`.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
         description="`queued`; for a repeated request with the same Idempotency-Key as it is now."
     )
@@ -121,11 +170,13 @@ class BatchAccepted(Published):
 class BatchSummary(Published):
     """How the items of a batch stand."""
 
-    batch_id: str = Field(description="The id of the batch.", examples=["batch_5TfWqK8nXr2LcZbYp0VdA3"])
+    model_config = _example(**_BATCH_SUMMARY)
+
+    batch_id: str = Field(description="The id of the batch.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
         description="`queued` until an item begins, `completed` when all have ended, in whatever way."
     )
-    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
+    flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
     environment: Environment = Field(description=_OF_KEY)
     total: int = Field(description="How many items it has.")
     queued: int = Field(description="Items that wait.")
@@ -143,6 +194,8 @@ class BatchSummary(Published):
 class Batch(BatchSummary):
     """How the items of a batch stand, with a page of their jobs."""
 
+    model_config = _example(**_BATCH_SUMMARY, next_cursor=None, job_ids=[_JOB_ID, _SECOND_JOB_ID])
+
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page of ids; null on the last one.")
     job_ids: list[str] = Field(description="A page of the job ids, in the order of the items.")
 
@@ -157,11 +210,13 @@ class BatchList(Published):
 class FlowSummary(Published):
     """A flow this key may call."""
 
-    flow_id: str = Field(description="The id of the flow.", examples=["flow_8kWq2ZsXc4VbN1mLpT7rYe"])
-    title: str = Field(description="Its title.")
-    description: str = Field(description="What its owner says about it; may be empty.")
+    flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
+    title: str = Field(description="Its title.", examples=["Summarise a page"])
+    description: str = Field(
+        description="What its owner says about it; may be empty.", examples=["Reads a page and writes a summary."]
+    )
     version: int = Field(description="The version callers reach now.")
-    url: str = Field(description="Path to POST to.")
+    url: str = Field(description="Path to POST to.", examples=[f"/public/v1/flows/execute/{_FLOW_ID}"])
 
 
 class FlowList(Published):
