@@ -17,7 +17,6 @@ from fastapi import APIRouter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 from sqlalchemy.orm import Session
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
@@ -68,6 +67,14 @@ GUIDES = {
 }
 #: The change log of the API, kept by hand.
 CHANGES = "api-changes"
+#: What the pages below an address are about, for one that is not there.
+_KINDS = {
+    "api": "call",
+    "errors": "error code",
+    "flows": "flow",
+    "guides": "guide",
+    "nodes": "node",
+}
 #: Stands in the guides for the address of the server that shows them.
 _ANY_SERVER = "https://flows.example.com"
 _LONGEST_QUERY = 200
@@ -96,6 +103,7 @@ def docs_router(database: Database, settings: Settings) -> APIRouter:
         ("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
         *((f"{path}.md", show) for path, show in pages),
         *pages,
+        ("/docs/{rest:path}", docs.missing),
     ):
         router.add_api_route(path, show, methods=["GET", "HEAD"])
     return router
@@ -131,7 +139,7 @@ class _Docs:
     async def guide(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in GUIDES:
-            raise HTTPException(404)
+            return await self.missing(request)
         return await self._text(request, name, GUIDES[name])
 
     async def changes(self, request: Request) -> Response:
@@ -140,7 +148,7 @@ class _Docs:
     async def operation(self, request: Request) -> Response:
         call = _operations().get(request.path_params["operation_id"])
         if call is None:
-            raise HTTPException(404)
+            return await self.missing(request)
         base = self._base(request)
         examples = call.examples(base)
         return await self._page(
@@ -155,7 +163,9 @@ class _Docs:
 
     async def search(self, request: Request) -> Response:
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
-        return await self._page(request, "search.html", "Search", query=query, found=search(_entries(), query))
+        return await self._page(
+            request, "search.html", "Search", query=query, found=search(_entries(), query), in_markdown=False
+        )
 
     async def search_index(self, request: Request) -> Response:
         return Response(_search_index(), media_type="application/json")
@@ -180,7 +190,7 @@ class _Docs:
             return await self._page(request, "error.html", code, error=_job_error(code))
         kind = next((kind for kind in PUBLISHED if kind.code == code), None)
         if kind is None:
-            raise HTTPException(404)
+            return await self.missing(request)
         why, todo = ERROR_TEXTS[code]
         error = {
             "code": code,
@@ -198,7 +208,7 @@ class _Docs:
     async def node(self, request: Request) -> Response:
         kind = CATALOG.get(request.path_params["type"])
         if kind is None:
-            raise HTTPException(404)
+            return await self.missing(request)
         node, body = _node_parts(kind.type)
         return await self._page(request, "node.html", kind.title, node=node, body=body)
 
@@ -208,7 +218,7 @@ class _Docs:
     async def flow(self, request: Request) -> Response:
         person, found = await self._flow(request)
         if found is None:
-            return _sign_in_first(request, person)
+            return await self.missing(request)
         flow, document, sample = found
         endpoint = self._base(request) + endpoint_path(flow.id)
         examples = code_examples(endpoint, sample)
@@ -234,9 +244,9 @@ class _Docs:
         )
 
     async def flow_openapi(self, request: Request) -> Response:
-        person, found = await self._flow(request)
+        _, found = await self._flow(request)
         if found is None:
-            return _sign_in_first(request, person)
+            return await self.missing(request)
         flow, document, _ = found
         contract = FlowContract(
             flow_id=flow.id,
@@ -248,6 +258,26 @@ class _Docs:
             sample=example_payload(document),
         )
         return JSONResponse(flow_document(api_document(), contract, self._base(request)))
+
+    async def missing(self, request: Request) -> Response:
+        """404: says what is not there and leads to the index. Whoever asked for something else than a page gets a line of text.
+
+        A stranger does not learn which flows there are, and signs in first.
+        """
+        path = request.url.path
+        if path.endswith("/"):
+            return RedirectResponse(path.rstrip("/"))
+        page = path.removesuffix(".md")
+        kind, _, name = page.removeprefix("/docs/").partition("/")
+        if kind == "flows" and await self._person(request) is None:
+            return RedirectResponse(f"/sign-in?next={path}", 303)
+        told = f"There is no {_KINDS[kind]} `{name}`." if kind in _KINDS and name else f"There is no page `{page}`."
+        if path.endswith((".md", ".json", ".txt")):
+            text = f"{told} All pages are listed at {self._base(request)}/llms.txt\n"
+            return PlainTextResponse(text, 404)
+        answer = await self._page(request, "missing.html", "Not found", told=told, in_markdown=False)
+        answer.status_code = 404
+        return answer
 
     async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document, dict[str, Any]] | None]:
         person = await self._person(request)
@@ -280,7 +310,7 @@ class _Docs:
             navigation=_navigation(),
             theme=request.cookies.get("fp_theme", ""),
             signed_in=person is not None,
-            **{"query": ""} | values,
+            **{"query": "", "in_markdown": True} | values,
         )
         if here != request.url.path:
             return PlainTextResponse(_markdown(text, self._base(request) + here), media_type="text/markdown")
@@ -410,9 +440,3 @@ def _read_flow(
     )
     document = load_document(text)
     return flow, document, sample_payload(document)
-
-
-def _sign_in_first(request: Request, person: Person | None) -> Response:
-    if person is None:
-        return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
-    raise HTTPException(404)

@@ -75,6 +75,7 @@ WHO_MAY_CALL = {
     "GET /docs/flows/{flow_id}": DOCS_OF_A_FLOW,
     "GET /docs/flows/{flow_id}.md": DOCS_OF_A_FLOW,
     "GET /docs/flows/{flow_id}/openapi.json": DOCS_OF_A_FLOW,
+    "GET /docs/{rest:path}": EVERYBODY,
     "GET /sign-in": EVERYBODY,
     "POST /sign-in": EVERYBODY,
     "GET /sign-in/code": EVERYBODY,
