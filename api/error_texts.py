@@ -106,8 +106,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
     "too_many_connections": (
-        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together. Or more than 16 requests were sent on one connection before their answers.",
-        "Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
+        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together. Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
+        "Send no more than 16 requests ahead on one connection (HTTP pipelining). Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
     ),
     "shutting_down": (
         "The server is stopping or restarting. Accepted jobs are kept and go on after the restart.",

@@ -18,6 +18,7 @@ from api.errors import PUBLISHED
 from api.job_error_texts import JOB_ERROR_TEXTS
 from api.reference import operation_pages
 from api.schema_words import example_value, field_rows, plain_schema, type_words
+from api.schemas import Batch, BatchSummary, Job
 from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
@@ -27,6 +28,7 @@ from engine.jobs.published import ERROR_CODES
 from engine.nodes import NODE_TYPES
 from engine.settings import Settings
 from storage.database import open_database
+from storage.models import ENDED
 
 FLOW = {
     "format": 1,
@@ -154,6 +156,67 @@ async def test_strangers_sign_in_first_unless_the_docs_are_public(client, databa
 async def test_an_unknown_page_is_not_found(client):
     for path in ("/docs/guides/nope", "/docs/errors/nope", "/docs/api/nope", "/docs/api/nope.md", "/docs/guides/.md"):
         assert (await client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/docs/errors/nosuch", "There is no error code nosuch."),
+        ("/docs/guides/nosuch", "There is no guide nosuch."),
+        ("/docs/api/nosuch", "There is no call nosuch."),
+        ("/docs/nodes/nosuch", "There is no node nosuch."),
+        ("/docs/nosuch/<b>x", "There is no page /docs/nosuch/<b>x."),
+    ],
+)
+async def test_an_unknown_address_says_what_is_missing_and_leads_to_the_index(client, path, told):
+    answer = await client.get(path)
+    article = LexborHTMLParser(answer.text).css_first("article")
+    assert answer.status_code == 404
+    assert article.css_first(".fd-lead").text() == told
+    assert "/docs" in [link.attributes["href"] for link in article.css("a")]
+    assert f"{path}.md" not in answer.text
+
+    as_text = await client.get(f"{path}.md")
+    assert (as_text.status_code, as_text.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert as_text.text.replace("`", "") == f"{told} All pages are listed at http://flows.test/llms.txt\n"
+
+
+async def test_a_slash_at_the_end_of_an_address_does_no_harm(client):
+    for path in ("/docs/", "/docs/guides/batch/"):
+        assert (await client.get(path, follow_redirects=True)).status_code == 200
+
+
+def test_the_examples_of_answers_show_states_that_can_be():
+    examples = {
+        call.id: json.loads(answer["example"])
+        for call in CALLS.values()
+        for answer in call.answers
+        if answer["kind"] == "application/json" and answer["example"]
+    }
+    bodies = [one for example in examples.values() for one in example.get("data", [example])]
+    jobs = [Job.model_validate_json(json.dumps(body)) for body in bodies if "attempts" in body]
+    assert len(jobs) >= 4
+    for job in jobs:
+        assert (job.status in ENDED) == (job.completed_at is not None) == (job.execution_time_seconds is not None)
+        assert job.progress.steps_done == job.progress.steps_total or job.status != "completed"
+        assert (job.result is not None) == (job.status == "completed" and job.data_erased_at is None)
+        assert not job.simulated
+    batches = [body for body in bodies if "queued" in body]
+    assert len(batches) >= 3
+    for body in batches:
+        batch = (Batch if "job_ids" in body else BatchSummary).model_validate_json(json.dumps(body))
+        counts = [batch.queued, batch.processing, batch.completed, batch.failed, batch.cancelled]
+        assert sum(counts) == batch.total
+        assert (batch.status == "completed") == (batch.completed_at is not None) == (not any(counts[:2]))
+    assert len(examples["get_batch"]["job_ids"]) == examples["get_batch"]["total"]
+    assert examples["cancel_job"]["status"] == "cancelled"
+    assert examples["erase_job_data"]["data_erased_at"] is not None
+
+
+async def test_the_codes_of_wrong_fields_are_listed(client):
+    guide = (await client.get("/docs/guides/errors.md")).text
+    codes = "required unknown_field type_error enum format minimum maximum min_length max_length min_items max_items pattern"
+    assert [code for code in codes.split() if f"`{code}`" not in guide] == []
 
 
 def test_fields_are_told_in_words():

@@ -43,6 +43,8 @@ class Endpoint(ThreadingHTTPServer):
         self.ends = "completed"
         #: The first submit and the first look at the job get no answer; set when the test is over.
         self.silent = False
+        #: The data of the job were erased: only its last event is left.
+        self.erased = False
         self.over = threading.Event()
         self.streams: list[str | None] = []
 
@@ -91,6 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """The first stream breaks off after two events, the second has the rest."""
         self.server.streams.append(self.headers["Last-Event-ID"])
+        if self.server.erased:
+            self.send_response(200)
+            self.end_headers()
+            data = json.dumps({"job_id": "job_1", "seq": 7, "data_erased_at": "2026-01-31T12:05:00.000Z"})
+            self.wfile.write(f"id: 7\nevent: job.completed\ndata: {data}\n\n".encode())
+            return
         names = ["job.queued", "step.delta", "job.completed"]
         after = int(self.headers["Last-Event-ID"] or 0)
         self.send_response(200)
@@ -246,6 +254,19 @@ def test_the_events_go_on_after_a_lost_connection_without_gap_or_repeat(
         "job.completed",
     ]
     assert done.stdout.count("a: b, ü") == 3
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_the_events_of_an_erased_job_end_after_the_only_one(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.erased = True
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+
+    done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert len(endpoint.streams) == 1
+    assert done.stdout.count("data_erased_at") == 1
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
