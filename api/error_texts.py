@@ -78,7 +78,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "unsupported_media_type": ("These routes take JSON only.", "Send the header `Content-Type: application/json`."),
     "idempotency_key_reused": (
-        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     "concurrency_limit_exceeded": (
