@@ -30,9 +30,7 @@ def etag_of(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def etag_matches(etag: str, if_none_match: str | None) -> bool:
+def etag_matches(etag: str, if_none_match: str) -> bool:
     """True when the caller has this already (weak comparison, RFC 9110)."""
-    if if_none_match is None:
-        return False
     known = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
     return etag in known or "*" in known

@@ -146,7 +146,8 @@ async def job_answer(
     headers = {"ETag": etag_of(content), "Cache-Control": "private, no-cache"}
     if not job.ended:
         headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
-    if conditional and request.method == "GET" and etag_matches(headers["ETag"], request.headers.get("if-none-match")):
+    known = ",".join(request.headers.getlist("if-none-match"))
+    if conditional and request.method in {"GET", "HEAD"} and etag_matches(headers["ETag"], known):
         return Response(status_code=304, headers=headers), job
     return Response(content, headers=headers, media_type="application/json"), job
 

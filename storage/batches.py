@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.errors import NotFound, ParameterInvalid
 from storage.database import now
-from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, read_cursor, select_jobs
+from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, cursor_text, read_cursor, select_jobs
 from storage.models import Batch, Job
 from storage.statements import Statement
 
@@ -88,7 +87,7 @@ def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScop
     """A batch that a call of this workspace made; with `scope` only one that this key sees. Raises NotFound."""
     found = _read_batches(session, Batch.id == batch_id, *_visible(workspace_id, scope))
     if not found:
-        raise NotFound(f"No batch has the id {batch_id!r}")
+        raise NotFound(f"No batch has the id {batch_id[:100]!r}")
     return found[0]
 
 
@@ -96,7 +95,7 @@ def list_batches(session: Session, workspace_id: str, scope: KeyScope, limit: in
     """Those that the key sees, newest first, stable while batches arrive. Raises ParameterInvalid for a cursor that is not ours."""
     conditions = _visible(workspace_id, scope)
     if cursor is not None:
-        at, batch_id = read_cursor(cursor)
+        at, batch_id = read_cursor(cursor, "batch")
         conditions.append(or_(Batch.created_at < at, and_(Batch.created_at == at, Batch.id < batch_id)))
     found = _read_batches(session, *conditions, limit=limit + 1)
     page = tuple(found[:limit])
@@ -282,11 +281,7 @@ def _item_cursor(index: int) -> str:
 
 
 def _read_item_cursor(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        text = ""
-    found = re.fullmatch(r"i:(\d{1,9})", text, re.ASCII)
-    if found is None:
+    found = re.fullmatch(r"i:([0-9]{1,3})", cursor_text(cursor))  # a batch has at most 1,000 items
+    if found is None or _item_cursor(int(found[1])) != cursor:
         raise ParameterInvalid("`cursor` is not one that this batch gave. Leave it out to begin with the first.")
     return int(found[1])

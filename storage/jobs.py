@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +175,7 @@ def get_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | 
     """The same. Raises NotFound."""
     job = find_job(session, workspace_id, job_id, scope)
     if job is None:
-        raise NotFound(f"No job has the id {job_id!r}")
+        raise NotFound(f"No job has the id {job_id[:100]!r}")
     return job
 
 
@@ -185,7 +185,7 @@ def list_jobs(
     """Newest first, stable while jobs arrive. Raises ParameterInvalid for a cursor that is not ours."""
     statement = select_jobs().where(Job.workspace_id == workspace_id, *_narrowed(filters))
     if cursor is not None:
-        at, job_id = read_cursor(cursor)
+        at, job_id = read_cursor(cursor, "job")
         statement = statement.where(or_(Job.created_at < at, and_(Job.created_at == at, Job.id < job_id)))
     rows = session.execute(statement.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)).all()
     jobs = tuple(as_job(row) for row in rows[:limit])
@@ -268,18 +268,20 @@ def cursor_after(created_at: int, row_id: str) -> str:
     return base64.urlsafe_b64encode(f"{created_at}:{row_id}".encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> tuple[int, str]:
-    """Time and id of the row that a page begins after. Raises ParameterInvalid for a cursor that is not ours."""
+def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
+    """Time and id of the row that a page begins after. `kind`: how ids of the list begin, `job` or `batch`.
+
+    Raises ParameterInvalid for a cursor that this list did not give.
+    """
+    found = re.fullmatch(rf"([0-9]{{1,15}}):({kind}_[A-Za-z0-9]{{22}})", cursor_text(cursor))
+    if found is None or cursor_after(int(found[1]), found[2]) != cursor:  # one text of many that say the same
+        raise ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the newest.")
+    return int(found[1]), found[2]
+
+
+def cursor_text(cursor: str) -> str:
+    """What a cursor says; empty for what is none."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        at, _, row_id = text.partition(":")
-        if not row_id:
-            raise ValueError("no id")
-        number = int(at)
-    except (ValueError, binascii.Error) as error:
-        raise ParameterInvalid(
-            "`cursor` is not one that a list gave. Leave it out to begin with the newest."
-        ) from error
-    if not 0 <= number < 1 << 53:
-        raise ParameterInvalid("`cursor` is not one that a list gave. Leave it out to begin with the newest.")
-    return number, row_id
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return ""

@@ -244,7 +244,7 @@ def check_flow_allowed(session: Session, caller: Caller, flow_id: str) -> None:
 
 
 def _no_such_flow(flow_id: str) -> NotFound:
-    return NotFound(f"No flow has the id {flow_id!r}")
+    return NotFound(f"No flow has the id {flow_id[:100]!r}")
 
 
 def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:

@@ -170,7 +170,7 @@ async def wait_until_ended(
             check()
             status = database.look_up(look, workspace_id, job_id)
             if status is None:
-                raise NotFound(f"{job_id!r} is not there any more")
+                raise NotFound(f"{job_id[:100]!r} is not there any more")
             left = until - monotonic()
             if status in ENDED or left <= 0:
                 return

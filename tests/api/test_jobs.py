@@ -78,6 +78,9 @@ async def test_what_has_not_changed_is_not_sent_again(house: House):
     same = await house.get(f"/jobs/{job_id}", headers={"If-None-Match": f'W/"other", W/{etag}'})
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
     assert same.headers["retry-after"] == "2"
+    two = [("If-None-Match", '"other"'), ("If-None-Match", etag), ("Authorization", f"Bearer {house.key}")]
+    assert (await house.client.get(f"/public/v1/jobs/{job_id}", headers=two)).status_code == 304
+    assert (await house.client.head(f"/public/v1/jobs/{job_id}", headers=two)).status_code == 304
 
     house.finish(job_id)
     changed = await house.get(f"/jobs/{job_id}", headers={"If-None-Match": etag})
@@ -150,6 +153,31 @@ async def test_a_list_is_newest_first_and_stable_while_jobs_arrive(house: House)
     assert second["next_cursor"] is None
     assert late not in str(second)
     assert first["data"][0]["result"] == {"text": "Read it"}
+
+
+async def test_a_list_takes_only_the_cursors_that_it_gave(house: House):
+    for _ in range(3):
+        house.finish(await accepted(house))
+    payloads = {"items": [{"url": "https://example.com"}] * 2}
+    batches = [(await house.post(f"/flows/execute/{house.flow_id}/batch", payloads)).json() for _ in range(2)]
+    of_items = f"/batches/{batches[0]['batch_id']}"
+    lists = ["/jobs", "/batches", of_items]
+    cursors = {path: (await house.get(f"{path}?limit=1")).json()["next_cursor"] for path in lists}
+
+    for path in lists:
+        for given, cursor in cursors.items():
+            status = 200 if given == path else 400
+            assert (await house.get(f"{path}?cursor={cursor}")).status_code == status, (path, given)
+        for junk in ("x", "=", "A", "AA", "AAA", "AAAA"):
+            answer = await house.get(f"{path}?cursor={cursors[path]}{junk}")
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter"), (path, junk)
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/batches", "/flows/execute"])
+async def test_an_unknown_id_is_named_in_part(house: House, path: str):
+    call = house.post if path.startswith("/flows") else house.get
+    detail = (await call(f"{path}/{'x' * 2_000}")).json()["detail"]
+    assert "x" * 100 in detail and "x" * 101 not in detail
 
 
 async def test_a_list_is_narrowed_by_status_flow_and_time(house: House):
