@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from api.later import Later
+from api.parameters import single_header
 from engine.errors import ParameterInvalid, Unauthorized
 from engine.jobs.accept import Caller
 from engine.key_format import parse_key
@@ -99,16 +100,18 @@ def key_hash_of(request: Request) -> str | None:
 
 
 def _sent_key(request: Request) -> str:
-    """What was sent as a key; empty when nothing was. Raises ParameterInvalid when headers differ."""
-    headers = request.headers
-    found = {text.strip() for text in headers.getlist("x-api-key")}
-    for text in headers.getlist("authorization"):
-        scheme, _, key = text.strip().partition(" ")
-        found.add(key.strip() if scheme.lower() == "bearer" else scheme and f"{scheme} {key}")  # a key has no space
-    found.discard("")
-    if len(found) > 1:
-        raise ParameterInvalid("`Authorization` and `X-API-Key` differ", remedy="Send the key in one of them")
-    return found.pop() if found else ""
+    """What was sent as a key; empty when nothing was. Raises ParameterInvalid for two of a header, and when the two differ."""
+    own, authorization = single_header(request, "X-API-Key") or "", single_header(request, "Authorization") or ""
+    if not authorization:
+        return own
+    scheme, _, key = (part.strip() for part in authorization.partition(" "))
+    is_bearer = scheme.lower() == "bearer"
+    if own and not is_bearer:
+        said = "`Authorization` does not begin with `Bearer`, and there is an `X-API-Key` beside it"
+        raise ParameterInvalid(said, remedy="Send the key in one of them")
+    if own and key and own != key:
+        raise ParameterInvalid("`Authorization` and `X-API-Key` name two keys", remedy="Send the key in one of them")
+    return own or (key if is_bearer else "")
 
 
 def _write(session: Session, key_ids: list[str]) -> None:

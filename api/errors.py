@@ -31,7 +31,8 @@ class MethodNotAllowed(Refusal):
 
 
 class NoSuchAddress(errors.NotFound):
-    """There is nothing at this address."""
+    # A code has one title: this class inherits its docstring.
+    pass
 
 
 class NotAcceptable(Refusal):
@@ -75,9 +76,8 @@ class HeadersTooLarge(Refusal):
 
 
 class TooManyAhead(errors.TooManyConnections):
-    """Too many requests were sent before their answers."""
-
-    remedy = "Wait for answers in between"
+    # A code has one title: this class inherits its docstring.
+    remedy = "These are requests that have no answer yet; wait for answers in between"
 
 
 class Internal(Refusal):

@@ -18,6 +18,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import RequestTimeout, UnsupportedMediaType
+from api.parameters import single_header
 from engine.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
 MAX_DEPTH = 64
@@ -57,17 +58,18 @@ class Bodies:
 
     async def read_json(self, request: Request) -> dict[str, Any]:
         """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout, InvalidJson,
-        PayloadInvalid; ClientDisconnect.
+        PayloadInvalid, ParameterInvalid; ClientDisconnect.
         """
         headers = request.headers
         announced = headers.get("content-length", "")
         empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
+        content_type = single_header(request, "Content-Type")
         if not empty:
-            _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+            _check_media_type(content_type, headers.get("content-encoding"))
         async with self._received(request) as body:
             if not body.strip():
                 return {}
-            _check_media_type(headers.get("content-type"), headers.get("content-encoding"))
+            _check_media_type(content_type, headers.get("content-encoding"))
             if len(body) > _IN_THREAD:
                 return await asyncio.to_thread(parse_object, body)
             return parse_object(body)

@@ -73,6 +73,13 @@ def test_a_code_has_one_status_wherever_it_is_raised():
             assert status_of(kind) == DOCUMENTED[kind.code], kind
 
 
+def test_a_code_has_one_title_wherever_it_is_raised():
+    for published in PUBLISHED:
+        for kind in every_refusal():
+            if issubclass(kind, published) and kind.code == published.code:
+                assert title_of(kind) == title_of(published), kind
+
+
 def test_the_table_lists_no_class_twice_with_the_status_of_its_parent():
     for kind, status in STATUSES.items():
         if kind is not Refusal and kind.__mro__[1] is not Refusal:
