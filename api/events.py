@@ -60,7 +60,8 @@ async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
 `step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
 batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
-Last-Event-ID goes on after that number. The stream ends with the job.
+Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose data were erased it has the last event \
+alone, with `data_erased_at`.
     """
     context = await context_of(request)
     caller = context.caller(request)
@@ -91,6 +92,8 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
             if len(rows) == _PAGE:
                 continue
             if job.ended and not rows:
+                if job.data_erased_at is not None:
+                    yield event_text(job, _end_of_erased(job, job.data_erased_at))
                 return
             if not heard and not rows:
                 yield b": still here\n\n"
@@ -102,6 +105,13 @@ def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
+
+
+def _end_of_erased(job: JobRow, at: int) -> EventRow:
+    """The last event of a job whose events were erased: without one, readers that connect again by themselves never stop."""
+    return EventRow(
+        max(job.last_seq, 1), job.completed_at or at, f"job.{job.status}", {"data_erased_at": to_rfc3339(at)}
+    )
 
 
 def event_text(job: JobRow, row: EventRow) -> bytes:

@@ -63,8 +63,8 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     document = get_openapi(
         title="Flowport public API",
         version=VERSION,
-        description="Run deployed flows and read their jobs. Every call needs an API key; every error is "
-        "`application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
+        description="Run deployed flows and read their jobs. Every call needs an API key, only this document is for everybody; "
+        "every error is `application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
         '`"5"`, and fits in 64 bit.',
         routes=routes,
         tags=_TAGS,
@@ -77,6 +77,9 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     for schema in document["components"]["schemas"].values():
         if "examples" in schema:
             schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
+    for name, schema in document["components"]["schemas"].items():
+        if name not in _SENT:  # answers may get fields, so a client must take those it does not know
+            schema.pop("additionalProperties", None)
     document["security"] = [{name: []} for name in _SECURITY]
     headers = {
         name: {
@@ -101,9 +104,9 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     document = copy.deepcopy(whole)
     own = document["components"]["schemas"]
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
-    own["Payload"] = {**contract.request, "title": "Payload", **examples}
+    own["Payload"] = {**_with_items(contract.request), "title": "Payload", **examples}
     own["Job"].pop("examples")  # its result is that of another flow
-    own["Result"] = {**contract.result, "title": "Result"}
+    own["Result"] = {**_with_items(contract.result), "title": "Result"}
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
     slug = slug_of(contract.title, contract.flow_id)
@@ -136,11 +139,16 @@ _OF_A_FLOW = {
     "run_flow_batch",
     "get_job",
     "cancel_job",
+    "erase_job_data",
     "stream_job_events",
     "get_batch",
     "get_batch_results",
     "cancel_batch",
 }
+
+
+#: Bodies that callers send; all others are answers.
+_SENT = {"Payload", "BatchPayload"}
 
 
 def _mend(operation: dict[str, Any]) -> None:
@@ -169,6 +177,23 @@ def _with_nulls(schema: JsonSchema, example: Any) -> Any:
     required = schema.get("required", ())
     fields = {name: example.get(name) for name in schema.get("properties", ()) if name in required or name in example}
     return {**fields, **example}
+
+
+def _with_items(schema: JsonSchema) -> JsonSchema:
+    """The schema whose every list says what its items are, `{}` for anything: some tools refuse a list that does not."""
+    found = dict(schema)
+    if "properties" in found:
+        found["properties"] = {name: _with_items(part) for name, part in found["properties"].items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(found.get(name), dict):
+            found[name] = _with_items(found[name])
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in found:
+            found[name] = [_with_items(part) for part in found[name]]
+    kind = found.get("type")
+    if kind == "array" or (isinstance(kind, list) and "array" in kind):
+        found.setdefault("items", {})
+    return found
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:

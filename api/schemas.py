@@ -229,20 +229,11 @@ class WrongField(Published):
     """One wrong field."""
 
     pointer: str = Field(description="JSON pointer into the request body.", examples=["/max_pages"])
-    code: Literal[
-        "required",
-        "unknown_field",
-        "type_error",
-        "enum",
-        "format",
-        "minimum",
-        "maximum",
-        "min_length",
-        "max_length",
-        "min_items",
-        "max_items",
-        "pattern",
-    ]
+    code: str = Field(
+        description="Which rule it breaks: `required`, `unknown_field`, `type_error`, `enum`, `format`, `minimum`, `maximum`, "
+        "`min_length`, `max_length`, `min_items`, `max_items` or `pattern`; more may come.",
+        examples=["type_error"],
+    )
     detail: str = Field(description="A sentence for people.")
 
 

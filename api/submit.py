@@ -84,7 +84,7 @@ async def many_payloads(payload: schemas.BatchPayload) -> None:
     },
 )
 async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
-    """The body holds the fields of the flow's API Input. Answers at once with a job id; with `wait`, with the job \
+    """The body holds the fields of the flow's API Input; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
     context = await context_of(request)

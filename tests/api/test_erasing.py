@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -55,7 +56,13 @@ async def test_a_completed_job_answers_without_its_result_from_then_on(house: Ho
         (job_id, None, job["data_erased_at"])
     ]
     events = await house.get(f"/jobs/{job_id}/events")
-    assert (events.status_code, events.text) == (200, "")
+    assert events.status_code == 200
+    number, name, data = (line.split(": ", 1)[1] for line in events.text.strip().split("\n"))
+    assert (name, events.text.count("\nevent: ")) == ("job.completed", 1)
+    at = {"at": job["completed_at"], "data_erased_at": job["data_erased_at"]}
+    assert json.loads(data) == {"job_id": job_id, "seq": int(number), **at}
+    late = await house.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": number})
+    assert late.text == events.text  # a reader that connects again by itself learns that there is no more
 
 
 async def test_a_failed_job_keeps_its_code_and_loses_its_words(house: House):

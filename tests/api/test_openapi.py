@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,30 @@ def test_a_document_holds_no_component_that_nothing_refers_to(document: dict[str
 def test_every_tag_of_a_call_is_described(document: dict[str, Any]):
     told = {tag["name"] for tag in document["tags"] if tag["description"]}
     assert {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]} == told
+
+
+def test_a_list_of_anything_says_so():
+    anything = {"type": "object", "properties": {"of": {"type": ["array", "null"]}}}
+    listed = {"type": "object", "properties": {"all": {"type": "array", "items": anything}, "one": {"type": "array"}}}
+    document = flow_document(api_document(), replace(CONTRACT, request=listed, result=listed), SERVER)
+
+    for name in ("Payload", "Result"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert fields["one"] == {"type": "array", "items": {}}
+        assert fields["all"]["items"]["properties"]["of"]["items"] == {}
+
+
+def test_answers_may_get_fields_and_what_is_sent_may_not():
+    closed = {name for name, one in WHOLE["components"]["schemas"].items() if one.get("additionalProperties") is False}
+    assert closed == {"BatchPayload"}
+    assert "enum" not in WHOLE["components"]["schemas"]["WrongField"]["properties"]["code"]
+
+
+def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
+    ids = {call["operationId"] for path in OF_THE_FLOW["paths"].values() for call in path.values()}
+    own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
+    of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events"}
+    assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
 
 
 def test_the_headers_of_answers_are_told():

@@ -86,6 +86,7 @@ def test_right_headers_are_read():
     assert parameters.cancel_after(sent) == 120
     assert parameters.flow_version(sent) == 7
     assert parameters.webhook_url(sent) == "https://example.com:8443/hook?a=1"
+    assert parameters.webhook_url(request(x_webhook_url="HTTPS://example.com/")) == "HTTPS://example.com/"
     assert parameters.trace(sent) == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
