@@ -273,8 +273,11 @@ def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
 
     Raises ParameterInvalid for a cursor that this list did not give.
     """
-    found = re.fullmatch(rf"([0-9]{{1,15}}):({kind}_[A-Za-z0-9]{{22}})", cursor_text(cursor))
-    if found is None or cursor_after(int(found[1]), found[2]) != cursor:  # one text of many that say the same
+    found = re.fullmatch(r"([0-9]{1,15}):([a-z]{1,10}_[A-Za-z0-9]{22})", cursor_text(cursor))
+    is_ours = found is not None and found[2].startswith(f"{kind}_")
+    if (
+        found is None or not is_ours or cursor_after(int(found[1]), found[2]) != cursor
+    ):  # of texts that say the same, one
         raise ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the newest.")
     return int(found[1]), found[2]
 
