@@ -1,8 +1,9 @@
 """Erases the data of jobs for good: their rows, and what is left of them in the database file and its log.
 
 A verb marks jobs (`erase`), which takes their input, result and messages away at once. `finish_erasing` does the rest, in writes of
-some milliseconds: steps, values and events, then the unused parts of pages, then the log. What was interrupted is found again by
-the next call; the server looks twice a minute.
+some milliseconds: steps, values and events, then the unused parts of pages, then the log. Until then nobody is shown them any more:
+what reads steps, values and events leaves out those of a marked job. What was interrupted is found again by the next call; the
+server does a part of it (`finish_some`) twice a minute.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 ROWS, PAGES, LOOKED_AT = 200, 50, 500
 #: How long the database and the interpreter are left to others afterwards, as a multiple of what it took.
 REST = 1.0
+#: Jobs that are finished together.
 JOBS = 200
 #: How often the log is tried to be emptied while readers still need it.
 TRIES, PAUSE_SECONDS = 20, 0.1
@@ -88,12 +90,26 @@ def finish_erasing(database: Database, *, stop: threading.Event | None = None, r
 
     Raises StorageUnavailable.
     """
-    ended = stop or threading.Event()
+    work = _Work(database, stop or threading.Event(), rest)
     with _one_at_a_time:
         while jobs := database.read_now(unfinished, JOBS):
-            if not _Work(database, ended, rest).on(jobs):
+            if not work.on(jobs):
                 return False
     return True
+
+
+def finish_some(database: Database, *, stop: threading.Event) -> None:
+    """Does it for up to JOBS jobs; nothing while another thread is at it. For a thread with other work, which `stop` ends.
+
+    Raises StorageUnavailable.
+    """
+    if not _one_at_a_time.acquire(blocking=False):
+        return
+    try:
+        if jobs := database.read_now(unfinished, JOBS):
+            _Work(database, stop, REST).on(jobs)
+    finally:
+        _one_at_a_time.release()
 
 
 async def finish_erasing_soon(database: Database, seconds: float) -> None:

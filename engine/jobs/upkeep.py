@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.clock import HOUR, SECOND
 from engine.errors import Refusal
-from engine.jobs.erasing import finish_erasing
+from engine.jobs.erasing import finish_some
 from engine.jobs.retention import Retention
 from engine.settings import BadSetting, Settings
 from engine.vault.backups import (
@@ -103,7 +103,7 @@ class Upkeep:
         log.info("The nightly backup is made: %s", target.name)
 
     def _finish_erasing(self) -> None:
-        finish_erasing(self._database, stop=self._stop)
+        finish_some(self._database, stop=self._stop)
 
     def _keep_within(self) -> None:
         if said := str(self._retention.run()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from engine.actions.jobs import RunOptions, run_in_playground, submit
 from engine.actions.keys import create_key
 from engine.clock import DAY, MovedClock
 from engine.errors import Conflict, IdempotencyKeyReused, JobNotEnded, NotFound
+from engine.jobs import erasing
 from engine.jobs.accept import Caller, SubmitOptions
 from engine.jobs.changes import claim, finish
 from engine.jobs.erasing import ERASED_MESSAGE, finish_erasing
 from engine.jobs.retention import Retention, Rules
 from engine.jobs.upkeep import Upkeep
 from engine.settings import Settings
+from engine.vault.backups import list_backups
 from engine.vault.sealing import open_vault
 from storage.audit import list_entries
+from storage.erasing import unfinished
 from storage.job_changes import Holder
 from storage.jobs import read_value
 from storage.statements import DRIVER
@@ -220,6 +224,33 @@ def test_what_was_interrupted_is_finished_by_the_server(world: World, ada: Any) 
     Upkeep(world.database, Settings(data=world.data), open_vault(world.data)).pass_over()
 
     assert files_hold(world, CANARY) == []
+
+
+def test_a_look_of_the_server_does_a_part_however_much_is_erased(world: World, ada: Any, monkeypatch) -> None:
+    monkeypatch.setattr("engine.jobs.erasing.JOBS", 2)
+    flow_id = flow(world)
+    jobs = [run_job(world, flow_id) for _ in range(3)]
+    for job_id in jobs:
+        world.write(erase_data, ada, job_id)
+    upkeep = Upkeep(world.database, Settings(data=world.data), open_vault(world.data))
+
+    upkeep.pass_over()
+    assert len(world.read(unfinished, 9)) == 1
+
+    upkeep.pass_over()
+    assert world.read(unfinished, 9) == []
+
+
+def test_the_server_goes_on_with_its_other_work_while_somebody_erases(world: World, ada: Any) -> None:
+    """Erases that keep coming must put off neither retention nor the nightly backup, nor the end of the server."""
+    run_job(world, flow(world))
+    upkeep = Upkeep(world.database, Settings(data=world.data), open_vault(world.data))
+    looking = threading.Thread(target=upkeep.pass_over, daemon=True)
+    with erasing._one_at_a_time:
+        looking.start()
+        looking.join(timeout=20)
+        assert not looking.is_alive()
+    assert [one.kind for one in list_backups(world.data)] == ["nightly"]
 
 
 def test_values_that_retention_took_before_can_be_erased_still(world: World, ada: Any, clock: MovedClock) -> None:
