@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from storage.database import now
 from storage.jobs import JobRow
 from storage.models import ENDED
-from storage.retention import clear_job, mark_gone
+from storage.retention import clear_job
 from storage.statements import Statement, from_json, to_json
 
 
@@ -146,10 +146,13 @@ def clear_jobs(session: Session, job_ids: Sequence[str], most: int) -> int:
     return len(job_ids)
 
 
+_FINISHED = Statement("update jobs set values_gone_at = :at where id = :id")
+
+
 def mark_finished(session: Session, job_ids: Sequence[str]) -> None:
     """Nothing of these jobs is left in the file."""
-    for job_id in job_ids:
-        mark_gone(session, job_id)
+    at = now(session)
+    _FINISHED.run(session, *({"id": job_id, "at": at} for job_id in job_ids))
 
 
 _CAN_CLEAN = Statement("select 1 from pragma_module_list where name = 'sqlite_dbpage'")

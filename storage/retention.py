@@ -2,6 +2,9 @@
 
 A job's values are its input and result, its steps with theirs, and its events. The input and the result go in the transaction
 that marks the job, so the public API answers 410 from then on and never with half a job.
+
+A job whose data is being erased (`data_erased_at` without `values_gone_at`) is left alone: erasing does more with it than retention,
+and finds by `values_gone_at` what is still to do.
 """
 
 from __future__ import annotations
@@ -54,15 +57,17 @@ _DUE_VALUES = Statement(
     """
     select id from jobs
      where flow_id = :flow_id and completed_at is not null and values_gone_at is null and completed_at < :before
+       and data_erased_at is null
      order by completed_at limit :most
     """
 )
 _OLDEST = Statement(
     """
     select min(completed_at) from jobs
-     where flow_id = :flow_id and completed_at is not null and values_gone_at is null
+     where flow_id = :flow_id and completed_at is not null and values_gone_at is null and data_erased_at is null
     """
 )
+# With those that are being erased: the index has all that it reads.
 _USED = Statement(
     """
     select count(*), coalesce(sum(value_bytes), 0) from jobs
@@ -74,6 +79,7 @@ _DUE_JOBS = Statement(
     """
     select id from jobs
      where flow_id = :flow_id and created_at < :before and status in ('completed', 'failed', 'cancelled')
+       and (data_erased_at is null or values_gone_at is not null)
      order by created_at limit :most
     """
 )
@@ -132,7 +138,7 @@ _SNAPSHOT = Statement(
     """
 )
 # What the caller's trace carries (`baggage`) may tell as much as a payload.
-_MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id")
+_MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id and data_erased_at is null")
 _CHANGES = Statement("select changes()")
 
 
@@ -143,7 +149,7 @@ def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
         left = clear_job(session, job_id, left)
         if left <= 0:
             return done
-        mark_gone(session, job_id)
+        _MARK.run(session, {"id": job_id, "at": now(session)})
         left -= 3
         if left <= 0:
             return done + 1
@@ -163,11 +169,9 @@ def clear_job(session: Session, job_id: str, most: int) -> int:
     return left
 
 
-def mark_gone(session: Session, job_id: str) -> None:
-    """Nothing of this job's values is left."""
-    _MARK.run(session, {"id": job_id, "at": now(session)})
-
-
+_IS_BEING_ERASED = Statement(
+    "select 1 from jobs where id = :id and data_erased_at is not null and values_gone_at is null"
+)
 _OF_A_JOB = tuple(
     Statement(sql)
     for sql in (
@@ -184,8 +188,10 @@ _OF_A_JOB = tuple(
 
 
 def remove_jobs(session: Session, job_ids: Sequence[str]) -> int:
-    """Removes ended jobs with all that hangs on them."""
+    """Removes ended jobs with all that hangs on them, but for those that somebody has begun to erase meanwhile."""
     for job_id in job_ids:
+        if _IS_BEING_ERASED.row(session, {"id": job_id}) is not None:
+            continue
         for statement in _OF_A_JOB:
             statement.run(session, {"id": job_id})
     return len(job_ids)

@@ -28,7 +28,8 @@ from engine.vault.sealing import open_vault
 from storage.audit import list_entries
 from storage.erasing import unfinished
 from storage.job_changes import Holder
-from storage.jobs import read_value
+from storage.jobs import find_job, read_value
+from storage.retention import remove_jobs, remove_values
 from storage.statements import DRIVER
 from storage.steps import NewValue, Progress, write_progress
 from tests.engine.jobs.world import World, document_of, open_world
@@ -263,6 +264,34 @@ def test_values_that_retention_took_before_can_be_erased_still(world: World, ada
     assert finish_erasing(world.database)
 
     assert files_hold(world, CANARY) == []
+
+
+@pytest.mark.parametrize("days", [31, 500], ids=["values", "rows"])
+def test_retention_leaves_a_job_alone_that_is_being_erased(
+    world: World, ada: Any, clock: MovedClock, days: int
+) -> None:
+    """It would take the job for done: no page would be cleaned and the log not emptied."""
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and then the process ends
+    clock.offset = days * DAY
+
+    Retention(world.database, rest=0).run(Rules(cap_gb=1e-6))
+    assert world.read(unfinished, 9) == [job_id]
+
+    assert finish_erasing(world.database)
+    assert files_hold(world, CANARY) == []
+    Retention(world.database, rest=0).run(Rules())
+    assert (world.read(find_job, world.workspace_id, job_id) is None) == (days == 500), "its row goes when it is due"
+
+
+def test_retention_that_chose_a_job_before_it_was_erased_leaves_it_alone(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)
+
+    world.write(remove_values, [job_id], 999)
+    world.write(remove_jobs, [job_id])
+
+    assert world.read(unfinished, 9) == [job_id]
 
 
 def test_all_that_a_key_sent_in_a_period_goes_in_parts(world: World, ada: Any, clock: MovedClock, monkeypatch) -> None:
