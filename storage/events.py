@@ -42,11 +42,13 @@ def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tu
 def list_events(
     session: Session, workspace_id: str, job_id: str, after: int = 0, limit: int = 500, *, name: str | None = None
 ) -> list[EventRow]:
-    """The events after number `after`, in order; with `name` only those of this name."""
+    """The events after number `after`, in order; with `name` only those of this name. None of a job whose data was erased."""
     wanted = (
         select(Event.seq, Event.at, Event.name, Event.data)
         .join(Job, Job.id == Event.job_id)
-        .where(Event.job_id == job_id, Job.workspace_id == workspace_id, Event.seq > after)
+        .where(
+            Event.job_id == job_id, Job.workspace_id == workspace_id, Job.data_erased_at.is_(None), Event.seq > after
+        )
         .order_by(Event.seq)
         .limit(limit)
     )

@@ -50,11 +50,16 @@ class JobLog:
 
 
 def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
-    """The course of a job of this workspace; empty for a foreign one. Pieces of a model's text are no events of it."""
+    """The course of a job of this workspace; empty for a foreign one, of an erased one only its calls. Pieces of a model's text are no events of it."""
     events = session.execute(
         select(Event.seq, Event.at, Event.name, Event.data)
         .join(Job, Job.id == Event.job_id)
-        .where(Event.job_id == job_id, Job.workspace_id == workspace_id, Event.name != "step.delta")
+        .where(
+            Event.job_id == job_id,
+            Job.workspace_id == workspace_id,
+            Job.data_erased_at.is_(None),
+            Event.name != "step.delta",
+        )
         .order_by(Event.seq.desc())
         .limit(MOST_EVENTS + 1)
     ).all()
@@ -81,7 +86,12 @@ def _values(session: Session, workspace_id: str, job_id: str, name: str) -> dict
     if name == "tries":
         query = query.join(Step, mine)
     rows = session.execute(
-        query.where(Value.job_id == job_id, Job.workspace_id == workspace_id, Value.name == name)
+        query.where(
+            Value.job_id == job_id,
+            Job.workspace_id == workspace_id,
+            Job.data_erased_at.is_(None),
+            Value.name == name,
+        )
         .order_by(Value.node_id, Value.index_path)
         .limit(_MOST_VALUES)
     )

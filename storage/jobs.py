@@ -194,10 +194,16 @@ def list_jobs(
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
-    """A stored value, or None. The caller has read the job of its workspace before."""
+    """A stored value; None also when the job's data was erased. The caller has read the job of its workspace before."""
     row = session.execute(
-        select(Value.data, Value.size).where(
-            Value.job_id == job_id, Value.node_id == node_id, Value.index_path == index_path, Value.name == name
+        select(Value.data, Value.size)
+        .join(Job, Job.id == Value.job_id)
+        .where(
+            Value.job_id == job_id,
+            Value.node_id == node_id,
+            Value.index_path == index_path,
+            Value.name == name,
+            Job.data_erased_at.is_(None),
         )
     ).one_or_none()
     return None if row is None else as_value(name, row.data, row.size)

@@ -134,7 +134,8 @@ _SNAPSHOT = Statement(
     delete from snapshots where id = (
         select snapshot_id from jobs where id = :id and snapshot_id is not null and not exists (
             select 1 from jobs other
-             where other.batch_id = jobs.batch_id and other.id <> jobs.id and other.values_gone_at is null))
+             where other.batch_id = jobs.batch_id and other.id <> jobs.id
+               and other.values_gone_at is null and other.data_erased_at is null))
     """
 )
 # What the caller's trace carries (`baggage`) may tell as much as a payload.

@@ -141,12 +141,12 @@ def write_progress(session: Session, progress: Progress) -> bool:
 
 
 def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow]:
-    """The steps of a job of this workspace, in the order they began."""
+    """The steps of a job of this workspace, in the order they began. None of a job whose data was erased."""
     columns = [getattr(Step, name) for name in StepRow.__dataclass_fields__]
     rows = session.execute(
         select(*columns)
         .join(Job, Job.id == Step.job_id)
-        .where(Step.job_id == job_id, Job.workspace_id == workspace_id)
+        .where(Step.job_id == job_id, Job.workspace_id == workspace_id, Job.data_erased_at.is_(None))
         .order_by(Step.started_at, Step.node_id, Step.index_path)
     )
     return [StepRow(**{**row._mapping, "warnings": tuple(row.warnings or ())}) for row in rows]

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from engine.actions.erasing import erase_data, erase_part
 from engine.actions.jobs import RunOptions, run_in_playground, submit
 from engine.actions.keys import create_key
+from engine.actions.playground_batches import begin_playground_batch, run_in_batch
 from engine.clock import DAY, MovedClock
 from engine.errors import Conflict, IdempotencyKeyReused, JobNotEnded, NotFound
 from engine.jobs import erasing
@@ -27,11 +28,13 @@ from engine.vault.backups import list_backups
 from engine.vault.sealing import open_vault
 from storage.audit import list_entries
 from storage.erasing import unfinished
+from storage.events import list_events
 from storage.job_changes import Holder
-from storage.jobs import find_job, read_value
+from storage.job_log import read_log
+from storage.jobs import find_job, find_value, read_value
 from storage.retention import remove_jobs, remove_values
 from storage.statements import DRIVER
-from storage.steps import NewValue, Progress, write_progress
+from storage.steps import NewValue, Progress, list_steps, write_progress
 from tests.engine.jobs.world import World, document_of, open_world
 from tests.factories import person
 from tests.logical_time import LogicalClock
@@ -141,6 +144,37 @@ def test_nothing_of_it_is_left_in_the_files_and_the_job_stays(world: World, ada:
             "code": "http_status", "node_id": "test", "node_label": "Test", "item_index": 3, "attempts": 1,
             "message": ERASED_MESSAGE, "why": "", "remedy": "",
         }  # fmt: skip
+
+
+def test_nobody_is_shown_what_was_not_removed_yet(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and nothing was removed yet
+    assert files_hold(world, CANARY)
+
+    assert world.read(list_events, world.workspace_id, job_id) == []
+    assert world.read(list_steps, world.workspace_id, job_id) == []
+    assert [world.read(find_value, job_id, name, "test") for name in ("input", "output", "log", "tries")] == [None] * 4
+    log = world.read(read_log, world.workspace_id, job_id)
+    assert (log.events, log.tries, log.said) == ((), {}, {})
+
+
+def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(world: World, ada: Any) -> None:
+    document = document_of(fields=[{"name": "text", "type": "string"}])
+    batch = world.write(begin_playground_batch, ada, world.add_flow(document), document, 3)
+    jobs = [world.write(run_in_batch, ada, batch, {"text": CANARY}, row=row, title="") for row in (1, 2, 3)]
+    for job_id in jobs:
+        end_job(world, job_id, CANARY)
+
+    def snapshots() -> Any:
+        return world.read(lambda session: session.scalar(text("select count(*) from snapshots")))
+
+    world.write(erase_data, ada, jobs[0])
+    assert finish_erasing(world.database)
+    assert snapshots() == 1, "the others are shown with it"
+    world.write(erase_data, ada, jobs[1])
+    world.write(erase_data, ada, jobs[2])
+    assert finish_erasing(world.database)
+    assert snapshots() == 0
 
 
 def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
