@@ -33,6 +33,7 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
     from engine.actions.erasing import erase_data
     from engine.errors import Invalid
     from engine.jobs.erasing import finish_erasing
+    from storage.erasing import can_clean
 
     of_key = (arguments.key, arguments.since, arguments.until)
     if (arguments.job is None) == (None in of_key) or (arguments.job is not None and any(of_key)):
@@ -44,17 +45,24 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
         terminal.do(erase_data, arguments.job)
     elif not _erase_of_key(arguments, terminal):
         return
-    if finish_erasing(terminal.database, rest=0):
-        terminal.note("Nothing of it is left in the database. Backups that were made before still hold it.")
-    else:
-        terminal.note(
-            "It cannot be read any more. Its last traces in the file go within a minute, while the server runs."
+    if not finish_erasing(terminal.database, rest=0):
+        said = (
+            "Nobody is shown it any more, but its last traces are still in the database file or its log, because somebody reads there. "
+            "The server removes them while it runs; or give the command again."
         )
+    elif not terminal.database.read_now(can_clean):
+        said = (
+            "Nobody is shown it any more, but this Python's SQLite cannot clear the unused parts of the database's pages: "
+            "remains may stay in the file until the rows beside them change."
+        )
+    else:
+        said = "Nothing of it is left in the database."
+    terminal.note(f"{said} Backups that were made before still hold it.")
 
 
 def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
-    """True when something was erased."""
-    from engine.actions.erasing import erase_part
+    """True when something was erased, now or before."""
+    from engine.actions.erasing import erase_part, find_part
     from engine.errors import Invalid
     from storage.erasing import count_key_jobs
     from storage.keys import get_key
@@ -67,14 +75,14 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     terminal.note(f"Key “{key.label}”, {arguments.since} to {arguments.until} (UTC): {_counted(found)}.")
     if not found.kept:
         terminal.value("0")
-        return False
+        return found.erased > 0  # what was interrupted is gone on with
     if not arguments.yes and not _sure(found.kept):
         terminal.note("Nothing was erased.")
         return False
     erased, after = 0, (since - 1, "~")
     while after is not None:
-        part = terminal.do(erase_part, key.id, until, after)
-        erased, after = erased + part.erased, part.after
+        part = terminal.see(find_part, key.id, until, after)
+        erased, after = erased + terminal.do(erase_part, key.id, part.job_ids), part.after
     terminal.value(str(erased))
     return True
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -15,20 +16,20 @@ from engine.jobs.accept import Caller, read_key_again
 from engine.jobs.erasing import erase
 from storage.audit import add_entry
 from storage.erasing import list_key_jobs
-from storage.jobs import JobRow, get_job
+from storage.jobs import JobRow, find_job, get_job
 from storage.keys import get_key
 
 #: Jobs, and bytes of their values, of one write.
 PART_JOBS, PART_BYTES = 100, 4 << 20
 
-__all__ = ["Part", "erase_data", "erase_job", "erase_part"]
+__all__ = ["Part", "erase_data", "erase_job", "erase_part", "find_part"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one write did: how many jobs were erased, and where to go on; `after` None: that was the last part."""
+    """Jobs that are erased in one write, and where to go on; `after` None: that is the last part."""
 
-    erased: int
+    job_ids: tuple[str, ...]
     after: tuple[int, str] | None
 
 
@@ -49,26 +50,36 @@ def erase_data(session: Session, principal: Principal, job_id: str) -> JobRow:
     return _erase_one(session, principal, get_job(session, principal.workspace_id, job_id))
 
 
-def erase_part(session: Session, principal: Principal, key_id: str, until: int, after: tuple[int, str]) -> Part:
-    """Erases some jobs that a key sent before `until`, behind (time, id) `after`, the oldest first. Those at work are left out.
+def find_part(session: Session, workspace_id: str, key_id: str, until: int, after: tuple[int, str]) -> Part:
+    """Ended jobs that a key sent before `until`, behind (time, id) `after`, the oldest first, for `erase_part`. Raises NotFound.
 
-    Call it until `after` is None. Raises NotFound, NotAllowed, and JobNotEnded for a run made again from one of them.
+    Go on until its `after` is None. A read of its own: it passes jobs of other keys, and nobody's write should wait for that.
     """
-    require_may(principal, "erase data")
-    key = get_key(session, principal.workspace_id, key_id)
-    found = list_key_jobs(session, principal.workspace_id, key.id, until, after, PART_JOBS)
+    key = get_key(session, workspace_id, key_id)
+    found = list_key_jobs(session, workspace_id, key.id, until, after, PART_JOBS)
     taken, size = 0, 0
     for job in found:
         if taken and size + job.size > PART_BYTES:
             break
         taken, size = taken + 1, size + job.size
-    jobs = [get_job(session, principal.workspace_id, job.id) for job in found[:taken] if job.ended]
-    count = erase(session, jobs)
-    if count:
-        add_entry(session, principal, "erase data", key.id, f"{count} {'job' if count == 1 else 'jobs'}")
     last = found[taken - 1] if taken else None
     more = taken < len(found) or len(found) == PART_JOBS
-    return Part(count, (last.created_at, last.id) if last is not None and more else None)
+    ended = tuple(job.id for job in found[:taken] if job.ended)
+    return Part(ended, (last.created_at, last.id) if last is not None and more else None)
+
+
+def erase_part(session: Session, principal: Principal, key_id: str, job_ids: Sequence[str]) -> int:
+    """Erases those of these jobs that a key sent and that are still there; returns how many it erased, with runs made from them.
+
+    Raises NotFound, NotAllowed, and JobNotEnded also for a run made again from one of them.
+    """
+    require_may(principal, "erase data")
+    key = get_key(session, principal.workspace_id, key_id)
+    found = [find_job(session, principal.workspace_id, job_id) for job_id in job_ids]
+    count = erase(session, [job for job in found if job is not None and job.key_id == key.id])
+    if count:
+        add_entry(session, principal, "erase data", key.id, f"{count} {'job' if count == 1 else 'jobs'}")
+    return count
 
 
 def _erase_one(session: Session, who: Principal, job: JobRow) -> JobRow:

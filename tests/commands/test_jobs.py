@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import engine.jobs.erasing
+import storage.erasing
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as
 from engine.actions.jobs import submit
@@ -17,6 +21,7 @@ from engine.jobs.changes import claim, finish
 from storage.audit import list_entries
 from storage.database import Database, open_database
 from storage.job_changes import Holder
+from storage.statements import Statement
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.factories import document
@@ -78,6 +83,37 @@ def test_a_job_loses_its_data_and_the_files_hold_it_no_more(command: Command, fi
     assert filled.files_with_it == []
     assert filled.audited == [("command line", job_id, "1 job")]
     assert command("jobs", "erase", job_id).code == 0, "again is no error"
+
+
+def test_remains_that_this_sqlite_cannot_clear_are_told(command: Command, filled: Filled, monkeypatch) -> None:
+    """Builds without `sqlite_dbpage`, as some Pythons have: they find no such module."""
+    monkeypatch.setattr(storage.erasing, "_CAN_CLEAN", Statement("select 1 where 1 = 0"))
+
+    said = command("jobs", "erase", filled.job())
+
+    assert said.code == 0
+    assert "remains may stay in the file" in said.err
+    assert "Nothing of it is left" not in said.err
+
+
+def test_a_reader_keeps_last_traces_and_the_command_given_again_removes_them(
+    command: Command, filled: Filled, monkeypatch
+) -> None:
+    monkeypatch.setattr(engine.jobs.erasing, "TRIES", 1)
+    filled.job()
+    named = ("jobs", "erase", "--key", filled.key_id, "--from", TODAY - DAY, "--to", TODAY + DAY, "--yes")
+    with contextlib.closing(sqlite3.connect(filled.database.url.removeprefix("sqlite:///"))) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from jobs").fetchone()
+        said = command(*named)
+    assert said.value == "1"
+    assert "last traces are still" in said.err
+    assert filled.files_with_it
+
+    again = command(*named)
+
+    assert (again.value, "Nothing of it is left" in again.err) == ("0", True)
+    assert filled.files_with_it == []
 
 
 def test_unknown_jobs_and_those_at_work_are_refused(command: Command, filled: Filled) -> None:

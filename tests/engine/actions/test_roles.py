@@ -139,6 +139,7 @@ READS = {
     "called_flows.read_library",
     "datasets.known_datasets",
     "deployments.problems_before_deploy",
+    "erasing.find_part",
     "guesses.is_audited",
     "links.get_link",
     "samples.example_payload",
