@@ -31,7 +31,9 @@ async def sure_to_erase() -> bool:
             strong=_("Stays:"),
         )
         note(
-            _("backups made before, rows it wrote into datasets, and what it sent to other servers."),
+            _(
+                "backups made before, rows it wrote into datasets, what it sent to other servers, and runs and samples that somebody made in the Playground after opening its input there."
+            ),
             kind="warn",
             icon="warning",
             strong=_("Not reached:"),

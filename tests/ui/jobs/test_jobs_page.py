@@ -376,7 +376,7 @@ async def test_the_data_of_a_job_is_erased_after_a_question(site: Site, user: Us
     press(user, "Erase data")
     await user.should_see("Not reached:")
     said = page_text(user)
-    for word in ("Removed:", "Stays:", "backups made before", "cannot be undone"):
+    for word in ("Removed:", "Stays:", "backups made before", "after opening its input there", "cannot be undone"):
         assert word in said
     press(user, "Keep it")
     assert site.database.read_now(find_job, site.workspace_id, job_id).data_erased_at is None
