@@ -24,6 +24,7 @@ from storage.jobs import JobRow, get_job
 COMMENT_SECONDS = 15
 _PAGE = 500
 _LAST = {"job.completed", "job.failed", "job.cancelled"}
+_OF_FAILED = ("code", "message", "node_id")
 #: A stream is no JSON value, so the document has an example of it and no type: readers differ in whether that is the type of one
 #: event or of all.
 _EXAMPLE = {
@@ -109,9 +110,9 @@ def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple
 
 def _end_of_erased(job: JobRow, at: int) -> EventRow:
     """The last event of a job whose events were erased: without one, readers that connect again by themselves never stop."""
-    return EventRow(
-        max(job.last_seq, 1), job.completed_at or at, f"job.{job.status}", {"data_erased_at": to_rfc3339(at)}
-    )
+    failed = {name: (job.error or {}).get(name) for name in _OF_FAILED} if job.status == "failed" else {}
+    data = {**failed, "data_erased_at": to_rfc3339(at)}
+    return EventRow(max(job.last_seq, 1), job.completed_at or at, f"job.{job.status}", data)
 
 
 def event_text(job: JobRow, row: EventRow) -> bytes:

@@ -72,6 +72,10 @@ async def test_a_failed_job_keeps_its_code_and_loses_its_words(house: House):
 
     assert job["error"] == {**FAILED, "message": job["error"]["message"]}
     assert "erased" in job["error"]["message"]
+    data = json.loads((await house.get(f"/jobs/{job_id}/events")).text.partition("data: ")[2])
+    assert {name: data[name] for name in ("code", "message", "node_id")} == {
+        name: job["error"][name] for name in ("code", "message", "node_id")
+    }
     assert files_hold(house, SECRET) == []
 
 
