@@ -31,9 +31,11 @@ def test_a_page_is_found_and_opened_by_keyboard(page: Page):
     expect(first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("/docs/errors/idempotency_key_reused$"))
+    # Its scripts have run by then: they hear the keys.
+    page.wait_for_url(re.compile("/docs/errors/idempotency_key_reused$"))
 
     page.keyboard.press("/")
+    expect(box).to_be_focused()
     page.keyboard.type("<b>nothing</b>")
     expect(page.get_by_role("status")).to_have_text("Nothing holds all of these words.")
 
