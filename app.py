@@ -22,19 +22,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from api.commands.parser import main
-from engine.memory import share_among_threads
-from engine.settings import BadSetting, Settings
+from engine.core.malloc import share_among_threads
+from engine.core.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
-    from api.connections import ConnectionLimits
-    from api.create_api import PublicApi
-    from api.wire import Server
-    from engine.jobs.hub import Hub
-    from engine.outside.local_servers import LocalServers
-    from engine.vault.sealing import Vault
+    from api.app import PublicApi
+    from api.connection_limits import ConnectionLimits
+    from api.uvicorn_server import Server
+    from engine.jobs.server.job_waiters import JobWaiters
+    from engine.models.local_servers import LocalServers
+    from engine.secrets.sealing import Vault
     from storage.database import Database
 
 ROOT = Path(__file__).resolve().parent
@@ -47,9 +47,9 @@ def serve(settings: Settings) -> int:
     os.umask(0o077)
     gc.disable()  # until all is imported and built: none of it is garbage
     share_among_threads()
-    from api.connections import limits_for
-    from engine.descriptors import raise_limit
-    from engine.jobs.lease import AlreadyServing, serve_lock
+    from api.connection_limits import limits_for
+    from engine.core.file_descriptors import raise_limit
+    from engine.jobs.worker_locks import AlreadyServing, serve_lock
     from storage.backup import require_sound
 
     try:
@@ -70,10 +70,10 @@ def serve(settings: Settings) -> int:
 
 def worker(settings: Settings) -> int:
     """Runs jobs of this data folder until SIGTERM or Ctrl+C; returns the exit code."""
-    from engine.descriptors import raise_limit
-    from engine.jobs.supervisor import ALONE, PIPES
-    from engine.jobs.worker import WorkerOptions, run_worker
-    from engine.log_lines import log_to_stderr
+    from engine.core.file_descriptors import raise_limit
+    from engine.core.logging_setup import log_to_stderr
+    from engine.jobs.server.supervisor import ALONE, PIPES
+    from engine.jobs.worker.worker import WorkerOptions, run_worker
 
     os.umask(0o077)
     raise_limit()
@@ -100,9 +100,9 @@ def _listen(settings: Settings, backlog: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
-    from engine.log_lines import log_to_stderr
-    from engine.vault.opening import open_all
-    from engine.vault.sealing import open_vault
+    from engine.core.logging_setup import log_to_stderr
+    from engine.secrets.opening import open_all
+    from engine.secrets.sealing import open_vault
     from storage.database import open_database
 
     database = open_database(settings.data)
@@ -127,7 +127,7 @@ def _set_up(database: Database, settings: Settings) -> None:
     from engine.actions.links import link_path, new_setup_token
     from engine.actions.members import ensure_owner, password_hash_now
     from engine.actions.workspaces import ensure_workspace
-    from engine.jobs.changes import end_cancelled
+    from engine.jobs.transitions import end_cancelled
     from storage.members import has_owner
     from storage.settings import ADDRESS, SERVER, put_setting
     from storage.usage import reconcile_usage
@@ -159,33 +159,33 @@ async def _run(
     settings: Settings, database: Database, vault: Vault, listener: socket.socket, limits: ConnectionLimits
 ) -> None:
     """Everything that lives on the event loop, from the first call to the last."""
-    from api.create_api import create_api
-    from engine.jobs.bell import BELL
-    from engine.jobs.hub import Hub
-    from engine.jobs.supervisor import Supervisor
-    from engine.jobs.upkeep import Upkeep
-    from engine.log_lines import worker_line
-    from engine.outside.local_servers import LocalServers
+    from api.app import create_api
+    from engine.core.logging_setup import worker_line
+    from engine.jobs.notifier import BELL
+    from engine.jobs.server.job_waiters import JobWaiters
+    from engine.jobs.server.maintenance import Maintenance
+    from engine.jobs.server.supervisor import Supervisor
+    from engine.models.local_servers import LocalServers
     from storage.job_changes import next_alone
 
-    hub = Hub(database)
+    waiters = JobWaiters(database)
     supervisor = Supervisor(
         _worker_command(settings),
         os.environ,
-        hub,
+        waiters,
         waits_alone=lambda: database.look_up(next_alone) is not None,
         worker_line=worker_line(settings.log),
     )
     database.info[BELL] = supervisor
     supervisor.start()  # it starts while the pages are made
-    upkeep = Upkeep(database, settings, vault)
-    upkeep.start()
+    maintenance = Maintenance(database, settings, vault)
+    maintenance.start()
     stopping: list[asyncio.Task[None]] = []
     local_servers = LocalServers(settings.local_servers)
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database))
     try:
-        public_api = create_api(database, hub, settings)
-        pages = _pages(settings, database, hub, vault, public_api, local_servers)
+        public_api = create_api(database, waiters, settings)
+        pages = _pages(settings, database, waiters, vault, public_api, local_servers)
         server = _server(settings, _front(settings, database, public_api, pages), limits)
 
         def stop() -> None:
@@ -194,7 +194,7 @@ async def _run(
                 return
             server.should_exit = True
             public_api.stop()
-            upkeep.end()
+            maintenance.end()
             stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -206,30 +206,30 @@ async def _run(
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
-        await asyncio.to_thread(upkeep.stop)
+        await asyncio.to_thread(maintenance.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
 
 
 async def _look_for_servers(local_servers: LocalServers, settings: Settings, database: Database) -> None:
     """Model servers of this machine, looked for beside everything else: nothing waits for it."""
     from engine.jobs.outbound_rules import outbound_rules
-    from engine.outside.http import Door
+    from engine.outbound.client import OutboundClient
 
     if not settings.local_servers:
         return
-    door = Door(await asyncio.to_thread(outbound_rules, settings, database))
+    outbound = OutboundClient(await asyncio.to_thread(outbound_rules, settings, database))
     try:
-        await local_servers.look(door)
+        await local_servers.look(outbound)
     finally:
-        await door.aclose()
+        await outbound.aclose()
 
 
 def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Server:
     """One process, always: pages live in its memory."""
     import uvicorn
 
-    from api.connections import Connections
-    from api.wire import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, ProxyHeaders, Server
+    from api.connection_limits import Connections
+    from api.uvicorn_server import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, ProxyHeaders, Server
 
     trusted = _trusted(settings)
     connections = Connections(limits, trusted)
@@ -251,18 +251,20 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Ser
 
 def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:
     """The app in front: the public API beside the pages, sockets only for pages of our own."""
-    from api.front import Front
-    from api.origins import Origins
+    from api.http.addresses import is_public
     from storage.settings import known_names
-    from ui.look.plain_pages import socket_refused_page
-    from ui.visit import COOKIE
+    from ui.allowed_origins import Origins
+    from ui.kit.plain_pages import socket_refused_page
+    from ui.page_session import COOKIE
+    from ui.request_router import RequestRouter
 
     async def known_hosts() -> tuple[str, ...]:
         return await database.read(known_names)
 
-    return Front(
+    return RequestRouter(
         pages,
         public_api,
+        is_public,
         Origins(settings),
         known_hosts,
         refused_page=socket_refused_page,
@@ -274,7 +276,7 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
 def _pages(
     settings: Settings,
     database: Database,
-    hub: Hub,
+    waiters: JobWaiters,
     vault: Vault,
     public_api: PublicApi,
     local_servers: LocalServers,
@@ -285,15 +287,15 @@ def _pages(
     from fastapi import FastAPI
     from nicegui import ui
 
-    from api.docs_pages import docs_router
-    from api.front import Assets
+    from api.docs.pages import docs_router
+    from ui.page_session import App
     from ui.pages import register
-    from ui.visit import App
+    from ui.request_router import Assets
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
     root.router.routes.extend(docs_router(database, settings).routes)
-    register(App(database, hub, settings, vault, public_api, local_servers), root)
+    register(App(database, waiters, settings, vault, public_api, local_servers), root)
     ui.run_with(
         root,
         title="Flowport",

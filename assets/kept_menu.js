@@ -1,5 +1,5 @@
 /* A menu whose button is drawn anew in the moment it opens goes away with it. The new button of the same name opens it again, if there
-   is just one of that name; once the server knows of an open menu, it draws nothing anew (ui/opened.py). */
+   is just one of that name; once the server knows of an open menu, it draws nothing anew (ui/page_shell.py). */
 (() => {
   const BUTTON = "[aria-haspopup=menu]";
   const MOMENT_MS = 1500; // how long the server may take to know

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.models import AuditEntry
+from storage.tables import AuditEntry
 
 
 class Actor(Protocol):

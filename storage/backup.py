@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.errors import StorageUnavailable
+from engine.core.errors import StorageUnavailable
 
 DATABASE = "flowport.db"
 #: Of a large file as much is looked at as this takes; faults show up early, where most pages are.

@@ -12,11 +12,11 @@ from typing import Any, Literal, cast
 from sqlalchemy import ColumnElement, Table, and_, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound, ParameterInvalid
+from engine.core.errors import NotFound, ParameterInvalid
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, Json, KeyScope, as_job, cursor_after, cursor_text, read_cursor, select_jobs
-from storage.models import Batch, Job
 from storage.statements import Statement
+from storage.tables import Batch, Job
 
 _JOBS = cast("Table", Job.__table__)
 #: The very words of `ix_jobs_waiting`: SQLite uses a partial index only for a condition that says the same.

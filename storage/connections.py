@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from storage.models import Connection, Flow, FlowVersion, Price
+from engine.core.errors import NotFound
+from storage.tables import Connection, Flow, FlowVersion, Price
 
 #: A model in a flow's document: `"model":"CONNECTION:model-name"`. Inside a text of the document the quotes are escaped.
 _NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')

@@ -27,8 +27,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from engine.clock import Clock, Millis, SystemClock
-from engine.errors import StorageUnavailable
+from engine.core.clock import Clock, Millis, SystemClock
+from engine.core.errors import StorageUnavailable
 from storage.engines import READERS, is_storage_fault, make_engine, sqlite_url, storage_faults
 from storage.private import make_private
 from storage.statements import DRIVER

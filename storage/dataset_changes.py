@@ -14,12 +14,12 @@ from typing import Any, Literal
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from engine.clock import DAY
-from engine.errors import Invalid, TooLarge
+from engine.core.clock import DAY
+from engine.core.errors import Invalid, TooLarge
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
-from storage.models import Dataset, DatasetRow, DatasetWrite
 from storage.statements import Statement
+from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_ROWS = 100_000
 MAX_BYTES = 50 << 20

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.errors import Conflict, FieldError, Invalid
+from engine.core.errors import Conflict, FieldError, Invalid
 from storage.database import now
 from storage.dataset_changes import MAX_COLUMN_NAME, MAX_COLUMNS, json_size, key_text
 from storage.datasets import CHUNK, ColumnType, Row, as_json
-from storage.models import Dataset, DatasetRow
 from storage.statements import Statement
+from storage.tables import Dataset, DatasetRow
 
 _PUT = Statement("update dataset_rows set data = :data, key = :key where id = :id")
 

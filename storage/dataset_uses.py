@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from storage.models import Dataset, Flow, FlowVersion
+from storage.tables import Dataset, Flow, FlowVersion
 
 TYPES = frozenset({"dataset_source", "dataset_sink"})
 #: What stands in the text of every document with one of these nodes.

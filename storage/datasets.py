@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from storage.models import Dataset, DatasetRow
+from engine.core.errors import NotFound
+from storage.tables import Dataset, DatasetRow
 
 ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed"]
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from engine.errors import StorageUnavailable
+from engine.core.errors import StorageUnavailable
 
 BUSY_SECONDS = 10
 #: How often a writer asks for the lock that another process holds. SQLite itself would soon ask every 100 ms only.

@@ -1,4 +1,4 @@
-"""What erasing takes away of a job, and what of it is left in the database file (`engine/jobs/erasing.py` goes through it).
+"""What erasing takes away of a job, and what of it is left in the database file (`engine/jobs/server/erasing.py` goes through it).
 
 A job is marked in the transaction that takes its input, result and messages away. From then until the last trace is overwritten it
 has `data_erased_at` and no `values_gone_at`: so work that was interrupted is found again.
@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from storage.database import now
 from storage.jobs import JobRow
-from storage.models import ENDED
 from storage.retention import clear_job
 from storage.statements import Statement, from_json, to_json
+from storage.tables import ENDED
 
 
 @dataclass(frozen=True)

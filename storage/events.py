@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.models import Event, Job
 from storage.statements import insert_into, to_json
+from storage.tables import Event, Job
 
 _ADD = insert_into("events", ("job_id", "seq", "at", "name", "data"))
 

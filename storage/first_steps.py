@@ -8,7 +8,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from storage.jobs import PUBLIC
-from storage.models import Flow, Job
+from storage.tables import Flow, Job
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from storage.models import Deployment, Flow, FlowVersion
+from engine.core.errors import NotFound
 from storage.statements import Statement, from_json
+from storage.tables import Deployment, Flow, FlowVersion
 
 State = Literal["Not saved yet", "Draft", "Live", "Live with newer draft", "Undeployed"]
 

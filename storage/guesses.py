@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.models import SignInFailure, SignInPlace, User
+from storage.tables import SignInFailure, SignInPlace, User
 
 #: The places kept of a person, the last used ones.
 PLACES = 50

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Table, insert, select, text
 from sqlalchemy.orm import Session
 
-from engine.ids import new_id
+from engine.core.ids import new_id
 from storage.database import now
 from storage.events import add_events
-from storage.models import STORED_BYTES, Job, WebhookDelivery
 from storage.statements import Statement, from_json, insert_into, to_json
+from storage.tables import STORED_BYTES, Job, WebhookDelivery
 from storage.usage import release_slot, usage_subject
 
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
@@ -32,7 +32,7 @@ PLAYGROUND_SLOTS = 4
 
 
 @dataclass(frozen=True)
-class Holder:
+class Lease:
     """Who writes: the worker's boot id and the number of its attempt."""
 
     owner: str
@@ -55,7 +55,7 @@ class Claimed:
     elapsed_ms: int
     steps_total: int
     run_options: Mapping[str, Any] | None
-    #: Its caller's trace (`engine.trace_context`).
+    #: Its caller's trace (`engine.core.trace_context`).
     trace: str | None = None
     #: Its payload as JSON text when it begins for the first time and the payload is small; else it is read later.
     payload: str | None = field(default=None, repr=False)
@@ -211,7 +211,7 @@ def end_job(
     job_id: str,
     status: str,
     *,
-    holder: Holder | None,
+    lease: Lease | None,
     error: dict[str, Any] | None = None,
     result: tuple[str, int] | None = None,
 ) -> Ended | None:
@@ -219,7 +219,7 @@ def end_job(
 
     None: the job is not in that state any more.
 
-    `holder` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
+    `lease` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
     """
     at = now(session)
     found = _END.row(
@@ -230,9 +230,9 @@ def end_job(
             "error": to_json(error),
             "result_bytes": 0 if result is None else result[1],
             "at": at,
-            "was": "processing" if holder else "queued",
-            "owner": holder.owner if holder else None,
-            "attempt": holder.attempt if holder else None,
+            "was": "processing" if lease else "queued",
+            "owner": lease.owner if lease else None,
+            "attempt": lease.attempt if lease else None,
         },
     )
     if found is None:
@@ -253,7 +253,7 @@ def end_job(
     return Ended(job_id, row.workspace_id, row.flow_id, row.environment, batch_ended)
 
 
-def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bool) -> bool:
+def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool) -> bool:
     """Puts a processing job back into the queue; `unpunished` takes the attempt back.
 
     False: it was lost before, or a cancel was asked for; nobody would claim it then.
@@ -261,7 +261,7 @@ def requeue_job(session: Session, job_id: str, holder: Holder, *, unpunished: bo
     at = now(session)
     row = _REQUEUE.row(
         session,
-        {"id": job_id, "owner": holder.owner, "attempt": holder.attempt, "at": at, "unpunished": unpunished},
+        {"id": job_id, "owner": lease.owner, "attempt": lease.attempt, "at": at, "unpunished": unpunished},
     )
     if row is None:
         return False
@@ -347,7 +347,7 @@ def next_alone(session: Session) -> str | None:
     return None if row is None else row[0]
 
 
-def take_forgotten(session: Session, *, older_than_ms: int, most: int) -> list[str]:
+def requeue_stale(session: Session, *, older_than_ms: int, most: int) -> list[str]:
     """Queued jobs whose message is older than that (or from the future: the clock was moved): send them again.
 
     Those that wait for a worker of their own are found without a message (`next_alone`).

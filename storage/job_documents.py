@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.jobs import JobRow
-from storage.models import ApiKey, Flow, FlowVersion, Snapshot
+from storage.tables import ApiKey, Flow, FlowVersion, Snapshot
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.events import EventRow
 from storage.jobs import as_value
-from storage.models import Event, Job, ModelCall, Step, Value
+from storage.tables import Event, Job, ModelCall, Step, Value
 
 #: Of a long run the newest events are read; a list may have tens of thousands.
 MOST_EVENTS = 5_000

@@ -9,7 +9,7 @@ from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from storage.jobs import Json
-from storage.models import Job, Value
+from storage.tables import Job, Value
 
 #: A result above this is not part of a list (or of a webhook): 256 KiB.
 LIST_CAP = 256 * 1024

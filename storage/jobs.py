@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, or_, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound, ParameterInvalid
+from engine.core.errors import NotFound, ParameterInvalid
 from storage.database import now
 from storage.job_changes import SHARED_ATTEMPTS
-from storage.models import ENDED, VALUE_CAP, WHOLE, Job, Value
 from storage.statements import Statement
+from storage.tables import ENDED, VALUE_CAP, WHOLE, Job, Value
 
 Json = Any
 

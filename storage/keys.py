@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from engine.clock import MINUTE
-from engine.errors import NotFound
-from engine.plans import PLANS
+from engine.core.clock import MINUTE
+from engine.core.errors import NotFound
+from engine.core.plans import PLANS
 from storage.database import now
-from storage.models import ApiKey, ApiKeySecret
 from storage.statements import Statement, from_json
+from storage.tables import ApiKey, ApiKeySecret
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from storage.database import now
 from storage.members import Role, hash_token
-from storage.models import SetupToken
+from storage.tables import SetupToken
 
 #: An invitation is named by the first characters of its token's hash: they open nothing.
 ID_LENGTH = 16

@@ -12,9 +12,9 @@ from typing import Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from engine.clock import DAY, HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE
 from storage.database import now
-from storage.models import SignIn, User
+from storage.tables import SignIn, User
 
 IDLE = 12 * HOUR
 LONGEST = 30 * DAY

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from storage.models import Flow, OwnerNote
+from engine.core.errors import NotFound
+from storage.tables import Flow, OwnerNote
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from storage.models import RefusalCount, RefusedCall
+from storage.tables import RefusalCount, RefusedCall
 
 KEPT_CALLS = 1_000
 

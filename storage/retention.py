@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.clock import DAY
+from engine.core.clock import DAY
 from storage.database import now
 from storage.statements import Statement
 

@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from storage.members import hash_token
-from storage.models import RecoveryCode, SecondFactor, User
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, find_setting
+from storage.tables import RecoveryCode, SecondFactor, User
 
 
 @dataclass(frozen=True)

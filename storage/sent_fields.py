@@ -8,9 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from engine.clock import DAY
+from engine.core.clock import DAY
 from storage.database import now
-from storage.models import SentField
+from storage.tables import SentField
 
 #: The field name under which the calls themselves are counted; no field can have it.
 CALLS = ""

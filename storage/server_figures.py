@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from engine.clock import HOUR
+from engine.core.clock import HOUR
 from storage.database import now
-from storage.models import Job, ModelCall, WorkerProcess
+from storage.tables import Job, ModelCall, WorkerProcess
 
 #: A worker that has not been heard of for so long is not counted: it beats every 5 s.
 LIVING_MS = 30_000

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from storage.models import Setting
+from storage.tables import Setting
 
 SERVER = "server"
 #: Server settings: the address the server last ran at, and the host (`name:port`) its owner opened when setting it up.

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from storage.database import now
 from storage.events import add_events
-from storage.job_changes import Holder
+from storage.job_changes import Lease
 from storage.jobs import as_value
-from storage.models import STORED_BYTES, VALUE_CAP, Job, ModelCall, Step, Value
 from storage.statements import Statement, insert_into, to_json
+from storage.tables import STORED_BYTES, VALUE_CAP, Job, ModelCall, Step, Value
 
 # A step's end is written over its start.
 _PUT_STEP = insert_into(
@@ -83,7 +83,7 @@ class Progress:
     job_id: str
     workspace_id: str
     flow_id: str
-    holder: Holder
+    lease: Lease
     steps: tuple[Mapping[str, Any], ...]
     values: tuple[NewValue, ...]
     calls: tuple[Mapping[str, Any], ...]
@@ -113,8 +113,8 @@ def write_progress(session: Session, progress: Progress) -> bool:
         session,
         {
             "id": progress.job_id,
-            "owner": progress.holder.owner,
-            "attempt": progress.holder.attempt,
+            "owner": progress.lease.owner,
+            "attempt": progress.lease.attempt,
             "events": len(progress.events),
             "steps_done": progress.steps_done,
             "items_failed": progress.items_failed,

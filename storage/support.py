@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.models import (
+from storage.tables import (
     ApiKey,
     Base,
     Connection,

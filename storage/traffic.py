@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.models import Job, Step
+from storage.tables import Job, Step
 
 #: Callers' jobs; what a designer tries in the Playground is no traffic.
 _NOT_TRAFFIC = "playground"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from engine.clock import month_of, month_start
-from engine.key_format import ENVIRONMENTS
+from engine.core.api_key_format import ENVIRONMENTS
+from engine.core.clock import month_of, month_start
 from storage.database import now
-from storage.models import OPEN, Job, Usage, Workspace
 from storage.statements import Statement
+from storage.tables import OPEN, Job, Usage, Workspace
 
 
 @dataclass(frozen=True)

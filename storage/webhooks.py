@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from engine.ids import new_id
+from engine.core.errors import NotFound
+from engine.core.ids import new_id
 from storage.database import now
-from storage.models import WebhookDelivery, WebhookSecret
+from storage.tables import WebhookDelivery, WebhookSecret
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.models import WorkerProcess
+from storage.tables import WorkerProcess
 
 _WORKERS = cast("Table", WorkerProcess.__table__)
 

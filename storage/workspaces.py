@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
-from engine.key_format import ENVIRONMENTS
-from engine.plans import PLANS, quarter
-from storage.models import Workspace
+from engine.core.api_key_format import ENVIRONMENTS
+from engine.core.errors import NotFound
+from engine.core.plans import PLANS, quarter
 from storage.statements import Statement
+from storage.tables import Workspace
 from storage.usage import Caps
 
 #: Stored in the place of a limit: there is none, whatever the plan says.

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import anyio.to_thread
 
-from engine.clock import DAY, SECOND, Millis, MovedClock
+from engine.core.clock import DAY, SECOND, Millis, MovedClock
 from storage.database import Database
 from tests.tiers import PROCESS_FIXTURES
 

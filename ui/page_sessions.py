@@ -16,7 +16,7 @@ from nicegui import Client, core
 from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.requests import cookie_parser
 
-from ui.visit import COOKIE
+from ui.page_session import COOKIE
 
 #: A browser that opens all of its tabs again comes to some dozens, and connects each within seconds.
 MOST_WAITING = 40

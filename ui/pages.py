@@ -11,25 +11,25 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
 from ui import second_factor, sign_in
-from ui.closed_pages import give_back_memory
+from ui.access_guard import NO_STORE, Guard, theme_of
 from ui.datasets import dataset_page, files
 from ui.datasets import list_page as datasets
 from ui.flows import first_run, flow_page, templates
 from ui.flows import saved_flows as flows
-from ui.guard import NO_STORE, Guard, theme_of
 from ui.jobs import job_page, jobs_csv
 from ui.jobs import jobs_page as jobs
-from ui.look.plain_pages import error_page
-from ui.look.signatures import remember_signatures
-from ui.look.text import _
+from ui.kit.plain_pages import error_page
+from ui.kit.signatures import remember_signatures
+from ui.kit.text import _
 from ui.monitoring import page as monitoring
-from ui.opened import nothing_here
+from ui.page_memory import give_back_memory
+from ui.page_session import App, SignedOut, open_page, page_at
 from ui.page_sessions import tie_sockets
+from ui.page_shell import nothing_here
 from ui.playground import page as playground
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
-from ui.visit import App, SignedOut, page_at, visit
 
 PAGES = (
     first_run,
@@ -77,8 +77,8 @@ def register(app: App, root: FastAPI) -> None:
 
     @page_at("/")
     async def open_first(request: Request) -> RedirectResponse:
-        here = visit(app, request)
-        return RedirectResponse("/flows" if await here.see(list_flows) else "/start", 303)
+        here = open_page(app, request)
+        return RedirectResponse("/flows" if await here.query(list_flows) else "/start", 303)
 
     @page_at("/settings")
     def open_settings() -> RedirectResponse:
@@ -102,7 +102,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 async def _broken(request: Request, _error: Exception) -> Response:
-    """A fault of ours: the log has the details (`api/front.py`), the page says what to do."""
+    """A fault of ours: the log has the details (`ui/request_router.py`), the page says what to do."""
     page = error_page(
         _("This page did not open"),
         happened=_("Something in Flowport failed while it made the page."),

@@ -1,6 +1,6 @@
 """The scripts that stand in a page's own HTML carry a mark of this answer, so that the browser runs no others (security.md S28).
 
-`api/front.py` makes the mark and names it in the Content-Security-Policy. Only NiceGUI's template gets it: what pages add to their
+`ui/request_router.py` makes the mark and names it in the Content-Security-Policy. Only NiceGUI's template gets it: what pages add to their
 head, and everything that comes from people, is outside.
 """
 

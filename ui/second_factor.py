@@ -21,14 +21,14 @@ from engine.actions.second_factor import (
     turn_on_at_step,
     wants_set_up,
 )
-from engine.errors import Conflict, LinkNotValid, RateLimited, Refusal, SignInFailed
+from engine.core.errors import Conflict, LinkNotValid, RateLimited, Refusal, SignInFailed
 from storage.members import find_signed_in
-from ui.guard import NO_STORE, local_path, stranger_answer, theme_of
-from ui.look.plain_pages import error_page
-from ui.look.second_factor_pages import code_page, recovery_codes_page, set_up_factor_page, turn_off_page
-from ui.look.text import _
+from ui.access_guard import NO_STORE, local_path, stranger_answer, theme_of
+from ui.kit.plain_pages import error_page
+from ui.kit.second_factor_pages import code_page, recovery_codes_page, set_up_factor_page, turn_off_page
+from ui.kit.text import _
+from ui.page_session import COOKIE, STEP_COOKIE, App
 from ui.sign_in import SignInPages, _browser, _FormRefused, _html, _refused_form, _said, _too_often
-from ui.visit import COOKIE, STEP_COOKIE, App
 
 
 def add_routes(root: FastAPI, app: App) -> None:

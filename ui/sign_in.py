@@ -16,11 +16,11 @@ from engine.actions.guesses import open_link
 from engine.actions.links import SETUP_PURPOSES, Link, Purpose
 from engine.actions.members import change_password, join, set_new_password, set_up_owner, sign_in, sign_out
 from engine.actions.sessions import STEP_LIFETIME, Browser, SecondStep
-from engine.clock import SECOND
-from engine.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
+from engine.core.clock import SECOND
+from engine.core.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
 from storage.members import LONGEST, find_signed_in
-from ui.guard import NO_STORE, local_path, ownerless_page, stranger_answer, theme_of
-from ui.look.plain_pages import (
+from ui.access_guard import NO_STORE, local_path, ownerless_page, stranger_answer, theme_of
+from ui.kit.plain_pages import (
     change_password_page,
     error_page,
     join_page,
@@ -28,8 +28,8 @@ from ui.look.plain_pages import (
     set_up_page,
     sign_in_page,
 )
-from ui.look.text import _
-from ui.visit import COOKIE, STEP_COOKIE, App
+from ui.kit.text import _
+from ui.page_session import COOKIE, STEP_COOKIE, App
 
 #: A form of these pages has a few hundred bytes, and comes with its head.
 MAX_FORM = 16 * 1024

@@ -21,8 +21,8 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.server import note_backup
-    from engine.errors import NotFound
-    from engine.vault.backups import check_passphrase, write_backup
+    from engine.backups.backups import check_passphrase, write_backup
+    from engine.core.errors import NotFound
     from storage.backup import DATABASE
 
     settings = terminal.settings
@@ -38,6 +38,6 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         key_file=settings.secret_key_file,
     )
     if not terminal.workspace_named:
-        terminal.do(note_backup, "back up", arguments.file.name)
+        terminal.execute(note_backup, "back up", arguments.file.name)
     terminal.note("Keep the passphrase: without it nobody can open this file.")
     terminal.value(str(arguments.file))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from api.commands.terminal import Terminal
 
 if TYPE_CHECKING:
-    from engine.check.lines import Line
+    from engine.diagnostics.findings import Line
 
 _MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "bad": "BAD "}
 
@@ -25,7 +25,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
-    from engine.errors import NotFound
+    from engine.core.errors import NotFound
     from storage.backup import DATABASE, require_sound
 
     data = terminal.settings.data
@@ -52,7 +52,7 @@ def check_folder(
 
 
 async def _lines(terminal: Terminal, running: bool | None, outside: bool) -> list[Line]:  # noqa: FBT001 - private
-    from engine.check.server import check_server
+    from engine.diagnostics.server import check_server
 
     work = check_server(terminal.settings, terminal.database, terminal.vault, running=running, outside=outside)
     return [line async for line in work]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from api.commands.terminal import Terminal, read_input
 
 if TYPE_CHECKING:
-    from engine.errors import Problem
+    from engine.core.errors import Problem
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -51,12 +51,12 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.flows import UNTITLED, import_flow
-    from engine.errors import FlowInvalid
+    from engine.core.errors import FlowInvalid
 
     data = read_input(arguments.file)
     title = UNTITLED if arguments.file == "-" else Path(arguments.file).stem
     try:
-        done = terminal.do(import_flow, data, title)
+        done = terminal.execute(import_flow, data, title)
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was imported.")
         _note_problems(terminal, refusal.problems)
@@ -76,7 +76,7 @@ def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from storage.flows import list_flows
 
-    rows = terminal.see(list_flows)
+    rows = terminal.query(list_flows)
     if arguments.json:
         terminal.json(
             [
@@ -115,14 +115,14 @@ def _export(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 
 def _deploy(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.deployments import deploy
-    from engine.errors import FlowInvalid
+    from engine.core.errors import FlowInvalid
     from storage.flows import get_flow
 
     version = arguments.version
     if version is None:
-        version = terminal.see(get_flow, arguments.id).newest_version or None
+        version = terminal.query(get_flow, arguments.id).newest_version or None
     try:
-        done = terminal.do(deploy, arguments.id, version=version)
+        done = terminal.execute(deploy, arguments.id, version=version)
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was deployed.")
         _note_problems(terminal, refusal.problems)
@@ -136,7 +136,7 @@ def _deploy(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 def _undeploy(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.deployments import undeploy
 
-    terminal.do(undeploy, arguments.id)
+    terminal.execute(undeploy, arguments.id)
     terminal.note("The API is switched off. The flow stays, and deploying it again brings the same URL back.")
 
 

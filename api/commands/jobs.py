@@ -31,8 +31,8 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.erasing import erase_data
-    from engine.errors import Invalid
-    from engine.jobs.erasing import finish_erasing
+    from engine.core.errors import Invalid
+    from engine.jobs.server.erasing import finish_erasing
     from storage.erasing import can_clean
 
     of_key = (arguments.key, arguments.since, arguments.until)
@@ -42,7 +42,7 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
             remedy="Name a job, or a key with its period: `--key KEY_ID --from DATE --to DATE`.",
         )
     if arguments.job is not None:
-        terminal.do(erase_data, arguments.job)
+        terminal.execute(erase_data, arguments.job)
     elif not _erase_of_key(arguments, terminal):
         return
     if not finish_erasing(terminal.database, rest=0):
@@ -63,15 +63,15 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
 def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     """True when something was erased, now or before."""
     from engine.actions.erasing import erase_part, find_part
-    from engine.errors import Invalid
+    from engine.core.errors import Invalid
     from storage.erasing import count_key_jobs
     from storage.keys import get_key
 
-    key = terminal.see(get_key, arguments.key)
+    key = terminal.query(get_key, arguments.key)
     since, until = _millis(arguments.since), _millis(arguments.until + dt.timedelta(days=1))
     if until <= since:
         raise Invalid("The period ends before it begins", remedy="Turn the two dates round.")
-    found = terminal.see(count_key_jobs, key.id, since, until)
+    found = terminal.query(count_key_jobs, key.id, since, until)
     terminal.note(f"Key “{key.label}”, {arguments.since} to {arguments.until} (UTC): {_counted(found)}.")
     if not found.kept:
         terminal.value("0")
@@ -81,8 +81,8 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
         return False
     erased, after = 0, (since - 1, "~")
     while after is not None:
-        part = terminal.see(find_part, key.id, until, after)
-        erased, after = erased + terminal.do(erase_part, key.id, part.job_ids), part.after
+        part = terminal.query(find_part, key.id, until, after)
+        erased, after = erased + terminal.execute(erase_part, key.id, part.job_ids), part.after
     terminal.value(str(erased))
     return True
 
@@ -97,7 +97,7 @@ def _counted(found: KeyJobs) -> str:
 
 
 def _sure(count: int) -> bool:
-    from engine.errors import Invalid
+    from engine.core.errors import Invalid
 
     if not sys.stdin.isatty():
         raise Invalid("There is nobody at this terminal to ask", remedy="Add --yes to erase without a question.")

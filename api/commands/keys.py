@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal, read_input
-from engine.key_format import ENVIRONMENTS, parse_key
+from engine.core.api_key_format import ENVIRONMENTS, parse_key
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.keys import create_key
 
-    made = terminal.do(create_key, arguments.label, arguments.environment, flow_ids=arguments.flow)
+    made = terminal.execute(create_key, arguments.label, arguments.environment, flow_ids=arguments.flow)
     if arguments.json:
         terminal.json(
             {"id": made.id, "key": made.key, "label": arguments.label.strip(), "environment": arguments.environment}
@@ -55,11 +55,11 @@ def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 
 
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.clock import SystemClock, to_rfc3339
+    from engine.core.clock import SystemClock, to_rfc3339
     from storage.keys import list_keys
 
     at = SystemClock().now()
-    rows = terminal.see(list_keys)
+    rows = terminal.query(list_keys)
     if arguments.json:
         terminal.json(
             [
@@ -99,7 +99,7 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
 def _revoke(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.keys import revoke_key
     from engine.actions.principal import command_line
-    from engine.errors import NotFound
+    from engine.core.errors import NotFound
     from storage.keys import find_key_of_secret
 
     said = arguments.key

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal, read_input
-from engine.providers import AZURE_API_VERSION, PROVIDERS
+from engine.models.provider_catalog import AZURE_API_VERSION, PROVIDERS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping
     from engine.actions.connections import add_connection
 
     key = _read_key(arguments, environment)
-    terminal.do(
+    terminal.execute(
         add_connection,
         terminal.vault,
         arguments.name,
@@ -70,7 +70,7 @@ def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from storage.connections import list_connections
 
-    rows = terminal.see(list_connections)
+    rows = terminal.query(list_connections)
     if arguments.json:
         terminal.json(
             [
@@ -97,12 +97,12 @@ def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
 def _remove(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.connections import remove_connection
 
-    terminal.do(remove_connection, arguments.name)
+    terminal.execute(remove_connection, arguments.name)
     terminal.note(f"The connection {arguments.name} and its key are gone.")
 
 
 def _read_key(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
-    from engine.errors import Invalid
+    from engine.core.errors import Invalid
 
     if arguments.key_stdin:
         key, where = read_input("-", 100_000).decode(errors="replace").strip(), "stdin"

@@ -11,8 +11,8 @@ from typing import Any
 
 from api.commands import backup, check, flows, jobs, keys, models, people, plan, restore, workspaces
 from api.commands.terminal import open_terminal
-from engine.errors import Refusal
-from engine.settings import BadSetting, Settings, from_environment
+from engine.core.errors import Refusal
+from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import sys
 
-from engine.errors import Invalid
-from engine.settings import Settings
+from engine.core.errors import Invalid
+from engine.core.settings import Settings
 
 
 def read_passphrase(settings: Settings, *, twice: bool) -> str:
     """The passphrase; typed `twice` when a new backup is made with it. Raises BadSetting, Invalid."""
-    from engine.vault.passphrase import named_passphrase
+    from engine.backups.passphrase import named_passphrase
 
     if named := named_passphrase(settings):
         return named

@@ -56,11 +56,11 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.clock import to_rfc3339
+    from engine.core.clock import to_rfc3339
     from storage.links import list_invitations
     from storage.members import list_people
 
-    people, invitations = terminal.see(list_people), terminal.see(list_invitations)
+    people, invitations = terminal.query(list_people), terminal.query(list_invitations)
     if arguments.json:
         terminal.json(
             {
@@ -103,7 +103,7 @@ def _invite(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     from engine.actions.links import invitation_path
     from engine.actions.team import invite
 
-    token = terminal.do(invite, arguments.role, arguments.email)
+    token = terminal.execute(invite, arguments.role, arguments.email)
     terminal.note("Send this link to the person; it works once, for 7 days, and is not shown again.")
     terminal.value(f"{terminal.address}{invitation_path(token)}")
 
@@ -111,7 +111,7 @@ def _invite(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 def _withdraw(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.team import withdraw_invitation
 
-    terminal.do(withdraw_invitation, arguments.invitation)
+    terminal.execute(withdraw_invitation, arguments.invitation)
     terminal.note("Withdrawn: nobody can join with its link any more.")
 
 
@@ -119,7 +119,7 @@ def _change_role(arguments: argparse.Namespace, terminal: Terminal, environment:
     from engine.actions.team import change_role
 
     one = _person(terminal, arguments.email)
-    terminal.do(change_role, one.id, arguments.role)
+    terminal.execute(change_role, one.id, arguments.role)
     terminal.note(f"{one.name} is {arguments.role} from the next sign-in on.")
 
 
@@ -128,8 +128,8 @@ def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from storage.keys import list_keys_shown_to
 
     one = _person(terminal, arguments.email)
-    keys = terminal.see(list_keys_shown_to, one.id)
-    terminal.do(disable_person, one.id, [key.id for key in keys] if arguments.revoke_keys else ())
+    keys = terminal.query(list_keys_shown_to, one.id)
+    terminal.execute(disable_person, one.id, [key.id for key in keys] if arguments.revoke_keys else ())
     terminal.note(f"{one.name} is shut out.")
     for key in keys:
         now = "is revoked" if arguments.revoke_keys else f"works on; `keys revoke {key.id}` stops it"
@@ -140,17 +140,17 @@ def _enable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     from engine.actions.team import enable_person
 
     one = _person(terminal, arguments.email)
-    terminal.do(enable_person, one.id)
+    terminal.execute(enable_person, one.id)
     terminal.note(f"{one.name} may sign in again.")
 
 
 def _person(terminal: Terminal, email: str) -> Person:
     """The one with this e-mail address. Raises NotFound."""
-    from engine.errors import NotFound
+    from engine.core.errors import NotFound
     from storage.members import list_people
 
     wanted = email.strip().lower()
-    found = next((one for one in terminal.see(list_people) if one.email == wanted), None)
+    found = next((one for one in terminal.query(list_people) if one.email == wanted), None)
     if found is None:
         raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="`app.py people list` shows everybody.")
     return found

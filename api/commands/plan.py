@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal, limit
-from engine.key_format import ENVIRONMENT_TITLES
-from engine.plans import PLANS
+from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.plans import PLANS
 
 if TYPE_CHECKING:
     from storage.workspaces import Limits
@@ -40,7 +40,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _set(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.limits import Caps, set_plan
 
-    limits = terminal.do(
+    limits = terminal.execute(
         set_plan,
         arguments.plan,
         concurrency=arguments.concurrency,

@@ -25,9 +25,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.server import note_backup
-    from engine.jobs.changes import bury_all
-    from engine.vault.backups import restore_backup
-    from engine.vault.sealed_file import read_head
+    from engine.backups.backups import restore_backup
+    from engine.backups.sealed_file import read_head
+    from engine.jobs.transitions import bury_all
 
     settings = terminal.settings
     with arguments.file.open("rb") as file:
@@ -41,7 +41,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         terminal.note(
             f"FLOWPORT_SECRET_KEY_FILE is set: put the restored key {settings.data / 'secret.key'} there, or unset it."
         )
-    terminal.do(note_backup, "restore", f"the backup of {restored.made_at}")
+    terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")
     waiting = terminal.database.write_now(bury_all)
     if waiting:
         terminal.note(f"{waiting} jobs that were running go on when the server starts.")

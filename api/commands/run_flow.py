@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal, read_input
-from engine.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
+from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
+from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
-from engine.ids import new_id
 from engine.jobs.outbound_rules import environment_rules
-from engine.jobs.prepare import Preparer
+from engine.jobs.worker.plan_loader import PlanLoader
+from engine.models.client import ModelRequest, Models, split_model
 from engine.nodes import CATALOG
-from engine.outside.http import Door
-from engine.outside.models import ModelRequest, Models, split_model
-from engine.outside.sandbox.pool import Sandbox
+from engine.outbound.client import OutboundClient
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import RunOptions, run_flow
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
+from engine.sandbox.pool import Sandbox
 
 if TYPE_CHECKING:
-    from engine.jobs.datasets import WorkspaceDatasets
-    from engine.outside.models import ModelAnswer, ModelConnection
+    from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+    from engine.models.client import ModelAnswer, ModelConnection
     from engine.run.calls import CalledPlan
 
 
@@ -55,8 +55,8 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
-    door = Door(environment_rules(terminal.settings))
-    services = _Outside(door, terminal)
+    outbound = OutboundClient(environment_rules(terminal.settings))
+    services = _Outside(outbound, terminal)
     try:
         return await run_flow(
             plan,
@@ -67,7 +67,7 @@ async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunO
             options=RunOptions(job_id=new_id("local")),  # each run writes to datasets anew
         )
     finally:
-        await door.aclose()
+        await outbound.aclose()
         await services.close()
 
 
@@ -103,9 +103,9 @@ def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
 class _Outside:
     """What the run uses from outside: the one door, models, and the data folder's secrets."""
 
-    def __init__(self, door: Door, terminal: Terminal) -> None:
-        self.http = door
-        self._models = Models(door)
+    def __init__(self, outbound: OutboundClient, terminal: Terminal) -> None:
+        self.http = outbound
+        self._models = Models(outbound)
         self._terminal = terminal
         self._sandbox = Sandbox()
 
@@ -116,7 +116,7 @@ class _Outside:
     @cached_property
     def datasets(self) -> WorkspaceDatasets:
         """The data folder's; only opened when the flow uses one."""
-        from engine.jobs.datasets import WorkspaceDatasets
+        from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 
         return WorkspaceDatasets(self._terminal.database, self._terminal.workspace.id)
 
@@ -132,7 +132,7 @@ class _Outside:
         return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
     def secret(self, secret_id: str) -> SecretValue:
-        from engine.vault.opening import open_for_step
+        from engine.secrets.opening import open_for_step
 
         try:
             return self._terminal.database.read_now(
@@ -142,16 +142,16 @@ class _Outside:
             raise NodeFailed(str(refusal)) from refusal
 
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
-        preparer, workspace_id = Preparer(CATALOG), self._terminal.workspace.id
+        plan_loader, workspace_id = PlanLoader(CATALOG), self._terminal.workspace.id
         return await asyncio.to_thread(
-            self._terminal.database.read_now, preparer.called_plan, workspace_id, flow_id, version
+            self._terminal.database.read_now, plan_loader.called_plan, workspace_id, flow_id, version
         )
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.to_thread(work, *args)
 
     def _connection(self, name: str) -> ModelConnection:
-        from engine.vault.opening import open_connection
+        from engine.secrets.opening import open_connection
 
         found = self._terminal.database.read_now(
             open_connection, self._terminal.vault, self._terminal.workspace.id, name

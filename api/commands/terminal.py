@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from engine.settings import Settings, from_environment
+from engine.core.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from engine.actions.principal import Principal
-    from engine.vault.sealing import Vault
+    from engine.secrets.sealing import Vault
     from storage.database import Database
     from storage.workspaces import WorkspaceRow
 
@@ -71,7 +71,7 @@ class Terminal:
     @functools.cached_property
     def vault(self) -> Vault:
         """Seals what this command stores."""
-        from engine.vault.sealing import open_vault
+        from engine.secrets.sealing import open_vault
 
         _ = self.database  # makes the folder
         return open_vault(self.settings.data, self.settings.secret_key_file)
@@ -87,11 +87,11 @@ class Terminal:
             return self.settings.base_url
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
-    def see(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the workspace."""
         return self.database.read_now(query, self.workspace.id, *args, **kwargs)
 
-    def do(self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def execute(self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a verb in one transaction."""
         return self.database.write_now(verb, self.principal, *args, **kwargs)
 

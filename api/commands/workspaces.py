@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal
-from engine.plans import PLANS
+from engine.core.plans import PLANS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:

@@ -14,15 +14,15 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
-from engine.errors import Conflict, FieldError, Invalid
-from engine.ids import new_id
-from engine.providers import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
-from engine.vault.sealing import Vault
+from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.ids import new_id
+from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
+from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.connections import find_connection, hold_connection
 from storage.database import now
-from storage.models import Connection, Price
 from storage.secrets import hold_secret
+from storage.tables import Connection, Price
 
 #: A Prompt names its model `CONNECTION:model-name`, so a name holds no colon.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")

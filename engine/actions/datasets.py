@@ -1,6 +1,6 @@
 """Verbs of datasets: create, rename, delete, import, and rows and columns changed by hand. Editors may; viewers only look.
 
-A file is read before (`engine.tables.reading`), off the event loop; a verb takes rows.
+A file is read before (`engine.table_files.reading`), off the event loop; a verb takes rows.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.errors import Conflict, FieldError, Invalid, NotFound
-from engine.ids import new_id
+from engine.core.errors import Conflict, FieldError, Invalid, NotFound
+from engine.core.ids import new_id
 from engine.nodes.known_datasets import KnownDataset
-from engine.tables.table import Table
+from engine.table_files.table import Table
 from storage import dataset_columns
 from storage.audit import add_entry
 from storage.database import now
 from storage.dataset_changes import NewRows, append_rows, checked_rows, remove_rows, replace_row
 from storage.dataset_uses import FlowUse, list_uses
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
-from storage.models import Dataset, DatasetRow, DatasetWrite
+from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_NAME = 100
 Import = Literal["append", "replace"]

@@ -11,20 +11,20 @@ from engine.actions.called_flows import calls_older_versions, read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.flows import add_version, not_saved
 from engine.actions.principal import Principal, require_may
-from engine.errors import FlowInvalid, Problem
+from engine.core.errors import FlowInvalid, Problem
+from engine.core.ids import FlowId
 from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.validation import deploy_problems, without_parked
-from engine.ids import FlowId
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
-from engine.outside.secret_hosts import host_problems, host_warnings
+from engine.secrets.secret_hosts import host_problems, host_warnings
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
 from storage.flows import get_version, hold_flow
-from storage.models import Deployment, Flow, FlowVersion
 from storage.secrets import list_secrets
+from storage.tables import Deployment, Flow, FlowVersion
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Verbs that erase the data of jobs: of one, or of all that a key sent in a period. The job itself stays, with status, times and cost.
 
-`engine.jobs.erasing.finish_erasing` then takes the last traces out of the file.
+`engine.jobs.server.erasing.finish_erasing` then takes the last traces out of the file.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.ids import WorkspaceId
-from engine.jobs.accept import Caller, read_key_again
-from engine.jobs.erasing import erase
+from engine.core.ids import WorkspaceId
+from engine.jobs.server.erasing import erase
+from engine.jobs.submit.accept import Caller, read_key_again
 from storage.audit import add_entry
 from storage.erasing import list_key_jobs
 from storage.jobs import JobRow, find_job, get_job

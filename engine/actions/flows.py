@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
-from engine.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
+from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
+from engine.core.ids import FlowId, new_id
 from engine.flow.called import call_problems, unpinned
 from engine.flow.document import (
     MAX_BYTES,
@@ -26,13 +27,12 @@ from engine.flow.document import (
 )
 from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
-from engine.ids import FlowId, new_id
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_draft, get_flow, get_version, hold_flow
-from storage.models import Deployment, Flow, FlowVersion
+from storage.tables import Deployment, Flow, FlowVersion
 
 UNTITLED = "Untitled flow"
 EMPTY = Document()

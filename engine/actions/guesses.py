@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.links import SETUP_PURPOSES, Link, Purpose, get_link
-from engine.clock import MINUTE
-from engine.errors import LinkNotValid, RateLimited
+from engine.core.clock import MINUTE
+from engine.core.errors import LinkNotValid, RateLimited
 from storage.database import Database, now
 from storage.guesses import (
     add_failure,

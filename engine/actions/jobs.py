@@ -11,13 +11,16 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.errors import Conflict, FlowInvalid, PayloadInvalid
+from engine.core.errors import Conflict, FlowInvalid, PayloadInvalid
+from engine.core.ids import JobId, new_id
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
-from engine.ids import JobId, new_id
-from engine.jobs.accept import (
+from engine.jobs.huey_queue import send
+from engine.jobs.job_values import encoded
+from engine.jobs.notifier import job_changed
+from engine.jobs.submit.accept import (
     Accepted,
     Caller,
     SubmitOptions,
@@ -26,12 +29,9 @@ from engine.jobs.accept import (
     read_key_again,
     steps_of,
 )
-from engine.jobs.bell import job_changed
-from engine.jobs.changes import cancel_batch, cancel_job
-from engine.jobs.limits import LimitsView
-from engine.jobs.prepare import trimmed
-from engine.jobs.queue import send
-from engine.jobs.values import encoded
+from engine.jobs.submit.limits import LimitsView
+from engine.jobs.transitions import cancel_batch, cancel_job
+from engine.jobs.worker.plan_loader import trimmed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import BatchRow
@@ -39,8 +39,8 @@ from storage.database import now
 from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
-from storage.models import Snapshot
 from storage.steps import take_over_steps
+from storage.tables import Snapshot
 
 __all__ = [
     "Accepted",

@@ -9,15 +9,15 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.clock import HOUR
-from engine.errors import Conflict, FieldError, Invalid
-from engine.ids import KeyId, new_id
-from engine.key_format import ENVIRONMENTS, Environment, key_prefix, new_key_text, parse_key
+from engine.core.api_key_format import ENVIRONMENTS, Environment, key_prefix, new_key_text, parse_key
+from engine.core.clock import HOUR
+from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.ids import KeyId, new_id
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
 from storage.keys import hold_key
-from storage.models import ApiKey, ApiKeySecret
+from storage.tables import ApiKey, ApiKeySecret
 
 __all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key"]
 

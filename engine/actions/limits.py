@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.errors import FieldError, Invalid
-from engine.key_format import ENVIRONMENT_TITLES
-from engine.plans import PLANS
+from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.errors import FieldError, Invalid
+from engine.core.plans import PLANS
 from storage.audit import add_entry
 from storage.usage import Caps
 from storage.workspaces import UNLIMITED, Limits, get_limits, hold_workspace

@@ -13,14 +13,14 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from engine.clock import MINUTE, SECOND
-from engine.errors import Conflict, LinkNotValid, NotFound
+from engine.core.clock import MINUTE, SECOND
+from engine.core.errors import Conflict, LinkNotValid, NotFound
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_link, last_link_at, void_links
 from storage.members import Role, find_user, has_owner, hash_token, list_people
-from storage.models import SetupToken, User
 from storage.second_factors import remove_second_factor
+from storage.tables import SetupToken, User
 
 #: "second step": the password was right, and a code is wanted before anybody is signed in.
 Purpose = Literal["setup", "reset", "invite", "second step"]

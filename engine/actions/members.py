@@ -24,8 +24,8 @@ from engine.actions.links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
 from engine.actions.principal import Principal, Role
 from engine.actions.sessions import Browser, SecondStep, as_principal, enter, entered, start_session
-from engine.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
-from engine.ids import UserId, new_id
+from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
+from engine.core.ids import UserId, new_id
 from storage.audit import add_entry
 from storage.database import Database, now
 from storage.links import void_links
@@ -36,9 +36,9 @@ from storage.members import (
     has_owner,
     hash_token,
 )
-from storage.models import SignIn, User
 from storage.second_factors import has_second_factor
 from storage.settings import KNOWN_HOST, SERVER, put_setting
+from storage.tables import SignIn, User
 from storage.workspaces import find_first_workspace
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.errors import Conflict
-from engine.ids import new_id
+from engine.core.errors import Conflict
+from engine.core.ids import new_id
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.models import OwnerNote
 from storage.owner_notes import count_open_notes_of, find_open_note, hold_note
+from storage.tables import OwnerNote
 
 #: Open notes of one person: enough to ask, too few to bury the page.
 MOST_OPEN = 20

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from engine.errors import FieldError, Invalid
+from engine.core.errors import FieldError, Invalid
 
 SHORTEST = 8
 LONGEST = 500

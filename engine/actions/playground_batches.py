@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from engine.actions.jobs import PLAYGROUND, add_playground_job, add_snapshot, clean_payload, with_called_flows
 from engine.actions.principal import Principal, require_may
+from engine.core.ids import FlowId, JobId, new_id
 from engine.flow.document import Document
-from engine.ids import FlowId, JobId, new_id
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import add_batch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.errors import NotAllowed
-from engine.ids import WorkspaceId
+from engine.core.errors import NotAllowed
+from engine.core.ids import WorkspaceId
 
 Role = Literal["owner", "editor", "viewer"]
 

@@ -21,14 +21,13 @@ from engine.actions.links import use_link
 from engine.actions.passwords import fits
 from engine.actions.principal import Principal, require_may
 from engine.actions.sessions import Browser, as_principal, start_session
-from engine.clock import SECOND
-from engine.errors import Conflict, LinkNotValid, NotFound, SecretUnreadable, SignInFailed
-from engine.vault.sealing import Vault
+from engine.core.clock import SECOND
+from engine.core.errors import Conflict, LinkNotValid, NotFound, SecretUnreadable, SignInFailed
+from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import Database, now
 from storage.links import find_link
 from storage.members import end_sessions, find_signed_in
-from storage.models import SecondFactor, User
 from storage.second_factors import (
     find_second_factor,
     has_second_factor,
@@ -38,6 +37,7 @@ from storage.second_factors import (
     use_recovery_code,
 )
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, put_setting
+from storage.tables import SecondFactor, User
 
 RECOVERY_CODES = 10
 _STEP_SECONDS = 30

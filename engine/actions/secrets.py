@@ -1,4 +1,4 @@
-"""Verbs of secrets. A secret is written and replaced, never shown: only `engine/vault/opening.py`, for a step, gives its value."""
+"""Verbs of secrets. A secret is written and replaced, never shown: only `engine/secrets/opening.py`, for a step, gives its value."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.errors import Conflict, FieldError, Invalid
-from engine.ids import new_id
-from engine.outside.secret_hosts import parse_hosts
-from engine.vault.sealing import Vault
+from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.ids import new_id
+from engine.secrets.sealing import Vault
+from engine.secrets.secret_hosts import parse_hosts
 from storage.audit import add_entry
 from storage.database import now
-from storage.models import Connection, Secret
 from storage.secrets import hold_secret
 from storage.settings import SECRET_HOSTS_FOUND, put_setting
+from storage.tables import Connection, Secret
 
 MAX_NAME = 100
 MAX_VALUE = 10_000

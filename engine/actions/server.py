@@ -7,12 +7,12 @@ import re
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.errors import FieldError, Invalid, NotAllowed
-from engine.jobs.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
-from engine.outside.allow_list import parse_allow_list
-from engine.vault.backups import check_passphrase
-from engine.vault.passphrase import seal_passphrase
-from engine.vault.sealing import Vault
+from engine.backups.backups import check_passphrase
+from engine.backups.passphrase import seal_passphrase
+from engine.core.errors import FieldError, Invalid, NotAllowed
+from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
+from engine.outbound.allow_list import parse_allow_list
+from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.settings import (
     BACKUP_PASSPHRASE,

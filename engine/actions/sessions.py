@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from engine.actions.guesses import network_of, place_of
 from engine.actions.links import add_link
 from engine.actions.principal import Principal
-from engine.clock import MINUTE
+from engine.core.clock import MINUTE
 from storage.database import now
 from storage.guesses import note_place
 from storage.members import LONGEST, Person, hash_token, person_of
-from storage.models import SignIn, User
 from storage.second_factors import has_second_factor, owners_need_second_factor
+from storage.tables import SignIn, User
 
 #: How long somebody whose password was right may take for the code, or for setting a second factor up.
 STEP_LIFETIME = 10 * MINUTE

@@ -13,13 +13,13 @@ from engine.actions.keys import revoke_key
 from engine.actions.links import add_link
 from engine.actions.members import check_person
 from engine.actions.principal import EVERYBODY, Principal, Role, require_may
-from engine.clock import DAY
-from engine.errors import Conflict, FieldError, Invalid, NotFound
+from engine.core.clock import DAY
+from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_invitation, void_invitations_for, void_links, void_links_by
 from storage.members import count_owners, end_sessions, find_user
-from storage.models import User
+from storage.tables import User
 
 #: How long an invitation, and a reset link that an owner hands on, can be used.
 INVITED_FOR = 7 * DAY

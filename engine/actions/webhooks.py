@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.clock import HOUR
-from engine.errors import Conflict, FieldError, Invalid
-from engine.jobs.accept import WEBHOOK_SETTINGS
-from engine.jobs.webhooks import TEST_EVENT
-from engine.key_format import ENVIRONMENT_TITLES
-from engine.vault.sealing import Vault
-from engine.vault.webhook_secrets import add_signing_secret
+from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.clock import HOUR
+from engine.core.errors import Conflict, FieldError, Invalid
+from engine.jobs.submit.accept import WEBHOOK_SETTINGS
+from engine.jobs.webhook_delivery import TEST_EVENT
+from engine.secrets.sealing import Vault
+from engine.secrets.webhook_secrets import add_signing_secret
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import hold_flow

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.clock import month_of
-from engine.errors import Conflict, FieldError, Invalid
-from engine.ids import WorkspaceId, new_id
-from engine.plans import PLANS
+from engine.core.clock import month_of
+from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.ids import WorkspaceId, new_id
+from engine.core.plans import PLANS
 from storage.audit import add_entry
 from storage.database import now
-from storage.models import Usage, Workspace
+from storage.tables import Usage, Workspace
 from storage.workspaces import find_first_workspace, list_workspaces
 
 FIRST_NAME = "Workspace"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.errors import Invalid
+from engine.core.errors import Invalid
 from engine.flow.contract import MAX_FIELDS, api_input, input_fields
 from engine.flow.document import Document
 from engine.flow.edits import Op

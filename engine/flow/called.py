@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, Node
 from engine.flow.validation import without_parked

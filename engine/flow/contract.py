@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.errors import FieldError, Problem
+from engine.core.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.example_texts import texts_like
 from engine.flow.graph import Graph

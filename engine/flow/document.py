@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.wrong_values import what_it_must_be
 
 FORMAT = 1

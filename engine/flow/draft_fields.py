@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from engine.flow.contract import MAX_FIELDS, MAX_LEVELS, fits_format, json_type
-from engine.flow.curl import CurlRefused, looks_like_curl, read_curl
+from engine.flow.curl_parser import CurlRefused, looks_like_curl, read_curl
 from engine.flow.document import MAX_NAME
 
 _LONGEST_EXAMPLE = 500

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import FieldError, Invalid
+from engine.core.errors import FieldError, Invalid
 from engine.flow.document import (
     MAX_BYTES,
     MAX_DEPTH,

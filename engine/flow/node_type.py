@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.references import BadReference, Reference, Scope, as_text
 
@@ -135,7 +135,7 @@ class HttpAnswer(Protocol):
 
 
 class DrawnPage(Protocol):
-    """A page after its scripts ran (`engine.outside.browser`). `refused`: how many of its requests were not answered."""
+    """A page after its scripts ran (`engine.browser.browser`). `refused`: how many of its requests were not answered."""
 
     @property
     def url(self) -> str: ...
@@ -146,7 +146,7 @@ class DrawnPage(Protocol):
 
 
 class SiteRules(Protocol):
-    """What a site's robots.txt says (`engine.outside.manners`). `failed_status`: it could not be had just now.
+    """What a site's robots.txt says (`engine.outbound.robots`). `failed_status`: it could not be had just now.
 
     `listed`: it came from a host that the owner allows.
     """
@@ -165,7 +165,7 @@ class SiteRules(Protocol):
 
 
 class Http(Protocol):
-    """The outbound door as a node sees it (`engine.outside.http.Door`). Refusals and faults come as NodeFailed."""
+    """The outbound door as a node sees it (`engine.outbound.client.OutboundClient`). Refusals and faults come as NodeFailed."""
 
     async def request(
         self,

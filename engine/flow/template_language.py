@@ -2,7 +2,7 @@
 
 `read_template` parses (which executes nothing), lets through only the parts listed in `_ALLOWED` and finds the data the
 template names. It runs in the server when a flow is checked and again in the evaluator process before anything is rendered
-(engine/outside/sandbox). Reading is bounded: length, number of parts and depth.
+(engine/sandbox). Reading is bounded: length, number of parts and depth.
 
 Not there, on purpose: calls, macros, includes, imports, inheritance, powers. `a.b` reads data and nothing else.
 """

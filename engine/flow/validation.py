@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph

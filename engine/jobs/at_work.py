@@ -1,6 +1,6 @@
 """Whose code a worker process executes at this moment, kept where it can be read after the process was ended from outside.
 
-The worker maps its lock file (`engine.jobs.lease`) into memory and names there the job whose task runs on the event loop and the
+The worker maps its lock file (`engine.jobs.worker_locks`) into memory and names there the job whose task runs on the event loop and the
 jobs that compute in threads. A worker whose interpreter is held cannot say anything any more; the file still can. Whoever gives
 the worker up writes down why before it kills it, and whoever takes the jobs reads who may be the cause.
 """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.outside.addresses import Forbidden, Guard, is_localhost, port_of, read_url
-from engine.outside.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
-from engine.outside.wording import in_words
-from engine.settings import BadSetting, Settings
+from engine.core.settings import BadSetting, Settings
+from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url
+from engine.outbound.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
+from engine.outbound.error_messages import in_words
 from storage.database import Database
 from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import THE_JOBS, FreeInputs, Json, JsonSchema, NodeConfig, NodeContext, NodeType
 

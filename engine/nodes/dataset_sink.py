@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet

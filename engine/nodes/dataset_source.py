@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import DatasetPage, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.validation import without_parked

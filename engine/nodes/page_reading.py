@@ -6,9 +6,9 @@ import json
 from typing import Any, Final
 
 from engine.flow.node_type import Json, NodeContext
-from engine.outside.sandbox.limits import LIMITS
 from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
+from engine.sandbox.limits import LIMITS
 
 _NOT_HERE: Final = object()
 

@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_type import (
     DrawnPage,

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Node
 from engine.flow.node_type import Json, NodeFailed
 from engine.flow.rules import (

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
-from engine.charsets import decode_body
+from engine.core.charsets import decode_body
 from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of

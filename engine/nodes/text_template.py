@@ -46,7 +46,7 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, as_text

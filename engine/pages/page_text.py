@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from engine.charsets import decode_body
+from engine.core.charsets import decode_body
 from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
 from engine.pages.page_shape import LONGEST_PAGE, check_shape
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pydantic import BaseModel
 
-from engine.errors import FlowInvalid
+from engine.core.errors import FlowInvalid
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.clock import Clock, Millis
+from engine.core.clock import Clock, Millis
 from engine.flow.node_type import Json, NodeFailed
 from engine.run.steps import Try
 
@@ -117,7 +117,7 @@ def pause_before(number: int, retry_after: float | None) -> float:
 
 
 def as_failure(error: Exception) -> NodeFailed:
-    """What a node raised, in words. Errors of `engine.outside` bring their own code and sentence."""
+    """What a node raised, in words. Errors of outbound requests and models bring their own code and sentence."""
     if isinstance(error, NodeFailed):
         return error
     code, message = getattr(error, "code", None), getattr(error, "message", None)

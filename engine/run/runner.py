@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.clock import Clock, SystemClock, to_rfc3339
+from engine.core.clock import Clock, SystemClock, to_rfc3339
 from engine.flow.node_type import Json
 from engine.run.blocks import Block, Unit
 from engine.run.calls import CalledPlan, InnerRecorder, OpenCalls, as_failure, kept_inside, may_open, payload_for

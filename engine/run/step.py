@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from engine.clock import Millis
+from engine.core.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed, SecretValue
 from engine.flow.references import Missing, Scope, escape_pointer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from engine.clock import Millis
+from engine.core.clock import Millis
 from engine.flow.node_type import Json, SecretValue
 
 StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
@@ -106,7 +106,7 @@ class StepStarted:
 
 @dataclass(slots=True)
 class StepEnded:
-    """A step is over. `calls` are `engine.outside` model calls, in order. `tries` is empty when the first one worked.
+    """A step is over. `calls` are model calls (`engine.models`), in order. `tries` is empty when the first one worked.
 
     `items`: how many items a Splitter gave. `splitter`: the Splitter whose item the step belongs to. `through`: nodes that ran
     per item and are over for all items now.

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from storage.models import Base
+from storage.tables import Base
 
 
 def ours(thing: object, name: str | None, kind: str, *_: object) -> bool:

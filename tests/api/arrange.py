@@ -12,21 +12,21 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from api.create_api import PublicApi, create_api
-from api.json_body import BodyLimits
+from api.app import PublicApi, create_api
+from api.http.json_body import BodyLimits
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as, save_draft, save_version
 from engine.actions.keys import NewKey, create_key
 from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import create_workspace, ensure_workspace
-from engine.clock import MovedClock
+from engine.core.clock import MovedClock
+from engine.core.settings import Settings
 from engine.flow.document import Document, Edge, Node
-from engine.jobs.changes import finish
-from engine.jobs.hub import Hub
-from engine.settings import Settings
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.transitions import finish
 from storage.database import Database, open_database
 from storage.flows import get_draft
-from storage.job_changes import Holder, claim_job
+from storage.job_changes import Lease, claim_job
 
 SERVER = "http://flows.test"
 JSON = "application/json"
@@ -114,7 +114,7 @@ class House:
             options.setdefault("result", ('{"text":"Read it"}', 18))
         if status == "failed":
             options.setdefault("error", {**FAILED, "why": "", "remedy": ""})
-        assert self.database.write_now(finish, job_id, status, holder=Holder(owner, 1), **options)
+        assert self.database.write_now(finish, job_id, status, lease=Lease(owner, 1), **options)
 
     async def post(self, path: str, json: Any = None, key: str | None = None, **options: Any) -> httpx.Response:
         return await self._call("POST", path, key, **({"json": json} if json is not None else {}), **options)
@@ -139,10 +139,10 @@ class House:
 async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> AsyncIterator[House]:
     """A workspace with a key and a deployed flow behind the real public API, on a data folder that has its tables."""
     database = open_database(data, clock=clock)
-    hub = Hub(database)
-    database.info["bell"] = hub
+    waiters = JobWaiters(database)
+    database.info["bell"] = waiters
     limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3, bytes_in_flight=3 * 512 * 1024)
-    api = create_api(database, hub, Settings(data=data), body_limits=limits)
+    api = create_api(database, waiters, Settings(data=data), body_limits=limits)
     principal = command_line(database.write_now(ensure_workspace, plan))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:

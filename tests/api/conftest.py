@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.clock import MovedClock
+from engine.core.clock import MovedClock
 from storage.database import Database
 from tests.api.arrange import House, open_house
 from tests.logical_time import LogicalClock, loop_factories

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import front
-from api.front import Assets
+from ui import request_router
+from ui.request_router import Assets
 
 TEXT = "let a = 1;\n" * 1_000
 
@@ -21,11 +21,11 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     (tmp_path / "a.js").write_text(TEXT)
     (tmp_path / "small.js").write_text("1")
     (tmp_path / "a.woff2").write_bytes(b"x" * 5_000)
-    front._packed.cache_clear()
+    request_router._packed.cache_clear()
     transport = httpx.ASGITransport(Assets(tmp_path))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
-    front._packed.cache_clear()
+    request_router._packed.cache_clear()
 
 
 async def test_a_file_is_packed_once_until_it_changes(client: httpx.AsyncClient, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ async def test_a_file_is_packed_once_until_it_changes(client: httpx.AsyncClient,
         assert answer.headers["vary"] == "Accept-Encoding"
         assert answer.headers["cache-control"] == "no-cache"
         assert answer.text == TEXT
-    assert front._packed.cache_info().misses == 1
+    assert request_router._packed.cache_info().misses == 1
     (tmp_path / "a.js").write_text("new " * 1_000)
     os.utime(tmp_path / "a.js", (1, 1))
     assert (await client.get("/a.js", headers={"accept-encoding": "gzip"})).text == "new " * 1_000
@@ -55,7 +55,7 @@ async def test_whoever_takes_no_gzip_gets_the_file(client: httpx.AsyncClient) ->
 async def test_what_would_not_become_smaller_is_sent_as_it_is(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path, headers={"accept-encoding": "gzip"})
     assert (answer.status_code, answer.headers.get("content-encoding")) == (200, None)
-    assert front._packed.cache_info().misses == 0
+    assert request_router._packed.cache_info().misses == 0
 
 
 async def test_parts_heads_and_known_files_are_answered_without_packing(client: httpx.AsyncClient) -> None:
@@ -65,9 +65,9 @@ async def test_parts_heads_and_known_files_are_answered_without_packing(client: 
     known = await client.get("/a.js", headers={**takes, "if-none-match": whole.headers["etag"]})
     assert (whole.status_code, part.status_code, known.status_code) == (200, 206, 304)
     assert (part.text, known.text) == (TEXT[:10], "")
-    assert front._packed.cache_info().misses == 0
+    assert request_router._packed.cache_info().misses == 0
 
 
 def test_what_is_kept_unpacks_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "b.css").write_text(TEXT)
-    assert gzip.decompress(front._packed(str(tmp_path / "b.css"), 0, len(TEXT))).decode() == TEXT
+    assert gzip.decompress(request_router._packed(str(tmp_path / "b.css"), 0, len(TEXT))).decode() == TEXT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.schemas import Job, ProblemDetails
+from api.http.schemas import Job, ProblemDetails
 from storage.audit import list_entries
 from storage.job_changes import claim_job
 from storage.webhooks import DeliveryRow, take_due
@@ -125,8 +125,8 @@ async def test_jobs_that_a_key_does_not_see_are_unknown_to_it(house: House):
 
 
 async def test_a_webhook_that_waits_is_sent_without_the_result(house: House):
-    from engine.jobs.webhooks import _write_letter
-    from engine.vault.sealing import open_vault
+    from engine.jobs.webhook_delivery import _write_letter
+    from engine.secrets.sealing import open_vault
 
     job_id = await ended(house, headers={"X-Webhook-Url": "https://hooks.example.com/end"})
     (delivery,) = house.database.write_now(take_due, most=5, lease_ms=1)

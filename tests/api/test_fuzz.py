@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from api.schemas import ProblemDetails
+from api.http.schemas import ProblemDetails
 from engine.actions.limits import set_plan
 from tests.api.arrange import House
 

@@ -8,9 +8,9 @@ from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.addresses import is_public
-from api.create_api import ROUTES, api_document
-from api.schemas import ProblemDetails
+from api.app import ROUTES, api_document
+from api.http.addresses import is_public
+from api.http.schemas import ProblemDetails
 from tests.api.arrange import SERVER, House
 
 #: Deny by default: every route and who may call it. A new route is refused by this table until it is listed.

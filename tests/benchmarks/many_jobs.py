@@ -7,7 +7,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-from engine.ids import new_id
+from engine.core.ids import new_id
 
 DAYS = 30
 #: Tables that hold parts of a job by `job_id`.

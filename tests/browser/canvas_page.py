@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
-from ui.playground.canvas_element import FlowCanvas
+from ui.playground.canvas.canvas_element import FlowCanvas
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

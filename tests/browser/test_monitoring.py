@@ -18,8 +18,8 @@ from sqlalchemy import update
 
 from engine.actions.connections import add_connection, set_price
 from engine.actions.deployments import endpoint_path
-from engine.ids import FlowId
-from storage.models import Connection
+from engine.core.ids import FlowId
+from storage.tables import Connection
 from tests.live.caller import Terminal
 from tests.live_server import LiveServer
 from tests.stand_ins.local_server import Places

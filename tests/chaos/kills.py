@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from engine.jobs.supervisor import ALONE
+from engine.jobs.server.supervisor import ALONE
 from tests.live_server import LiveServer
 from tests.stand_ins.openai_server import OpenAIServer, Said
 

@@ -10,8 +10,8 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
-from engine.jobs.accept import Caller
-from engine.vault.backups import backups_folder, new_name, write_backup
+from engine.backups.backups import backups_folder, new_name, write_backup
+from engine.jobs.submit.accept import Caller
 from storage.database import open_database
 from storage.job_changes import claim_job
 from storage.jobs import get_job

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-import engine.jobs.erasing
+import engine.jobs.server.erasing
 import storage.erasing
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as
 from engine.actions.jobs import submit
 from engine.actions.principal import command_line
-from engine.jobs.accept import Caller
-from engine.jobs.changes import claim, finish
+from engine.jobs.submit.accept import Caller
+from engine.jobs.transitions import claim, finish
 from storage.audit import list_entries
 from storage.database import Database, open_database
-from storage.job_changes import Holder
+from storage.job_changes import Lease
 from storage.statements import Statement
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
@@ -50,8 +50,8 @@ class Filled:
         job_id = self.database.write_now(submit, self.caller, self.flow_id, {"name": CANARY}).job_id
         if ended:
             self.database.write_now(claim, "boot_test", job_id)
-            holder = Holder("boot_test", 1)
-            assert self.database.write_now(finish, job_id, "completed", holder=holder, result=(f'"{CANARY}"', 13))
+            lease = Lease("boot_test", 1)
+            assert self.database.write_now(finish, job_id, "completed", lease=lease, result=(f'"{CANARY}"', 13))
         return job_id
 
     @property
@@ -99,7 +99,7 @@ def test_remains_that_this_sqlite_cannot_clear_are_told(command: Command, filled
 def test_a_reader_keeps_last_traces_and_the_command_given_again_removes_them(
     command: Command, filled: Filled, monkeypatch
 ) -> None:
-    monkeypatch.setattr(engine.jobs.erasing, "TRIES", 1)
+    monkeypatch.setattr(engine.jobs.server.erasing, "TRIES", 1)
     filled.job()
     named = ("jobs", "erase", "--key", filled.key_id, "--from", TODAY - DAY, "--to", TODAY + DAY, "--yes")
     with contextlib.closing(sqlite3.connect(filled.database.url.removeprefix("sqlite:///"))) as reader:

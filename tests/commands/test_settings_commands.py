@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine.actions.members import join, set_up_owner
-from engine.errors import LinkNotValid
+from engine.core.errors import LinkNotValid
 from storage.database import open_database
 from tests.commands.conftest import APP, clean_environment
 from tests.one_command import run_command

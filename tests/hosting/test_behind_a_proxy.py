@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 import app
-from api.connections import limits_for
-from engine.settings import Settings
+from api.connection_limits import limits_for
+from engine.core.settings import Settings
 from tests.hosting.nginx import recipe
 
 CALLER, PROXY, SECOND = "203.0.113.9", "10.0.0.7", "127.0.0.1"

@@ -18,15 +18,25 @@ SOURCES = sorted(
 
 #: The door and the rooms behind it: they may name the HTTP library.
 THE_DOOR = {
-    f"engine/outside/{name}.py"
-    for name in ("http", "hops", "connect", "addresses", "allow_list", "wording", "practice")
+    f"engine/outbound/{name}.py"
+    for name in (
+        "client",
+        "redirects",
+        "connection_pools",
+        "addresses",
+        "allow_list",
+        "error_messages",
+        "practice_site",
+    )
 }
 #: The room that drives a browser. Its pages have no network: what they ask for is answered by the door.
-BROWSER_ROOM = {f"engine/outside/{name}.py" for name in ("browser", "browser_page", "browser_room")}
+BROWSER_ROOM = {f"engine/browser/{name}.py" for name in ("browser", "page", "process")}
 #: The room that builds model SDKs: it may name them and the type of the client, and must hand them the door's client.
-SDK_ROOM = "engine/outside/"
+SDK_ROOM = "engine/models/"
+#: They name the types of the HTTP library, and open nothing: which hosts a secret may go to, and what a robots.txt says.
+TYPES_ONLY = {"engine/secrets/secret_hosts.py", "engine/outbound/robots.py", "engine/outbound/errors.py"}
 #: Sends traces to the collector that the operator names; nothing of a flow goes this way.
-TRACE_ROOM = "engine/outside/otlp.py"
+TRACE_ROOM = "engine/outbound/otlp.py"
 
 CLIENTS = {
     "aiohttp", "opentelemetry.exporter", "ftplib", "http.client", "httpcore", "httpcore2", "httpx", "httpx2", "imaplib", "niquests", "nntplib",
@@ -71,6 +81,8 @@ def _closed_to(file: str) -> set[str]:
         return (CLIENTS - {"opentelemetry.exporter"}) | SDKS
     if file in BROWSER_ROOM:
         return (CLIENTS - {"playwright"}) | SDKS
+    if file in TYPES_ONLY:
+        return (CLIENTS - {"httpx2", "httpcore2"}) | SDKS
     if file.startswith(SDK_ROOM):
         return CLIENTS - {"httpx2", "httpcore2"}  # the names of their types and faults, no more
     return CLIENTS | SDKS
@@ -88,11 +100,11 @@ def test_there_is_one_way_out():
 def test_the_door_itself_dials_in_one_place():
     uses = [
         path.name
-        for path in (ROOT / "engine" / "outside").glob("*.py")
+        for path in (ROOT / "engine" / "outbound").glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in {"connect_tcp", "AnyIOBackend", "AsyncConnectionPool"}
     ]
-    assert set(uses) == {"connect.py"}
+    assert set(uses) == {"connection_pools.py"}
 
 
 def test_a_drawn_page_is_answered_by_the_door_alone():
@@ -103,7 +115,7 @@ def test_a_drawn_page_is_answered_by_the_door_alone():
     for path in rooms:
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.Attribute) and node.attr in through), f"{path.name}:{node.lineno}"
-    room = (ROOT / "engine/outside/browser_room.py").read_text()
+    room = (ROOT / "engine/browser/process.py").read_text()
     assert "MAP * ~NOTFOUND" in room and 'service_workers="block"' in room and "proxy=" in room
 
 
@@ -143,8 +155,8 @@ def test_the_scan_sees_every_other_client(source):
 
 
 def test_the_scan_sees_a_client_made_beside_the_door():
-    assert found_in("import httpx2\nhttpx2.AsyncClient()", "engine/outside/providers.py")
-    assert found_in("from openai import AsyncOpenAI", "engine/outside/providers.py") == []
+    assert found_in("import httpx2\nhttpx2.AsyncClient()", "engine/models/providers.py")
+    assert found_in("from openai import AsyncOpenAI", "engine/models/providers.py") == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +164,7 @@ def test_the_scan_sees_a_client_made_beside_the_door():
     [
         "from urllib.parse import urljoin",
         "import http",
-        "from engine.outside.http import Door",
+        "from engine.outbound.client import OutboundClient",
         "request = 1",
         "import socket",
         "open_connection(session, vault)",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.commands.parser import build_parser
-from engine.settings import Settings, from_environment
+from engine.core.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

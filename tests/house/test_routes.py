@@ -138,7 +138,7 @@ import asyncio, json, sys
 from dataclasses import replace
 from pathlib import Path
 import app
-from engine.settings import Settings
+from engine.core.settings import Settings
 
 def walk(routes, before=""):
     for route in routes:
@@ -152,13 +152,13 @@ def walk(routes, before=""):
             found.append(f"MOUNT {path}")
 
 async def main(settings, database, vault):
-    from api.create_api import create_api
-    from engine.jobs.hub import Hub
-    from engine.outside.local_servers import LocalServers
-    hub = Hub(database)
-    public = create_api(database, hub, settings)
+    from api.app import create_api
+    from engine.jobs.server.job_waiters import JobWaiters
+    from engine.models.local_servers import LocalServers
+    waiters = JobWaiters(database)
+    public = create_api(database, waiters, settings)
     walk(public.routes)
-    walk(app._pages(settings, database, hub, vault, public, LocalServers()).routes)
+    walk(app._pages(settings, database, waiters, vault, public, LocalServers()).routes)
 
 found = []
 settings = replace(Settings(), data=Path(sys.argv[1]))

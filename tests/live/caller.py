@@ -22,8 +22,8 @@ from engine.actions.limits import set_plan
 from engine.actions.members import ensure_owner, password_hash_now, sign_in
 from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import create_workspace
-from engine.key_format import Environment
-from engine.vault.sealing import Vault, open_vault
+from engine.core.api_key_format import Environment
+from engine.secrets.sealing import Vault, open_vault
 from storage.database import Database
 from storage.members import list_people
 from storage.workspaces import find_first_workspace

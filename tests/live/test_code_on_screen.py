@@ -17,8 +17,8 @@ import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from api.create_api import api_document
-from api.reference import operation_pages
+from api.app import api_document
+from api.docs.reference import operation_pages
 from engine.actions.flows import change_flow_settings
 from storage.refusals import RefusalFilters, list_refused_calls
 from tests.factories import greeting

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from engine.actions.datasets import add_dataset
-from engine.jobs.supervisor import ALONE
+from engine.jobs.server.supervisor import ALONE
 from storage.datasets import each_row
 from storage.jobs import get_job
 from storage.webhooks import list_deliveries

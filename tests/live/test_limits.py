@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from storage.models import Usage
+from storage.tables import Usage
 from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Caller, Terminal

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from engine.actions.connections import set_price
-from storage.models import Connection
+from storage.tables import Connection
 from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Terminal

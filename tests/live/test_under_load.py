@@ -18,7 +18,7 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import save_draft
 from engine.actions.keys import create_key, revoke_key, rotate_key
 from storage.flows import get_draft
-from storage.models import ApiKeySecret
+from storage.tables import ApiKeySecret
 from tests.factories import document, greeting
 from tests.live.caller import ENDED, Terminal
 from tests.live_server import TLS

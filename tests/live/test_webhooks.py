@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.actions.webhooks import renew_signing_secret
-from engine.vault.webhook_signing import signed_headers
+from engine.secrets.webhook_signing import signed_headers
 from tests.factories import greeting
 from tests.stand_ins.local_server import Places
 from tests.stand_ins.webhook_receiver import WebhookReceiver

@@ -8,12 +8,12 @@ import pytest
 
 from engine.actions.server import set_outbound_allow, set_webhook_allow
 from engine.actions.workspaces import ensure_workspace
-from engine.check.server import check_server
-from engine.errors import Invalid
+from engine.core.errors import Invalid
+from engine.core.settings import BadSetting, Settings, from_environment
+from engine.diagnostics.server import check_server
 from engine.jobs.outbound_rules import outbound_rules
-from engine.outside.http import parse_allow_list
-from engine.settings import BadSetting, Settings, from_environment
-from engine.vault.sealing import open_vault
+from engine.outbound.client import parse_allow_list
+from engine.secrets.sealing import open_vault
 from storage.database import open_database
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
 from tests.factories import person

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
-from api.jobs import PAGE_BYTES
-from engine.clock import MovedClock
-from engine.ids import new_id
-from storage.job_changes import Holder, claim_job, end_job, insert_job
+from api.routes.jobs import PAGE_BYTES
+from engine.core.clock import MovedClock
+from engine.core.ids import new_id
+from storage.job_changes import Lease, claim_job, end_job, insert_job
 from storage.job_results import LIST_CAP
 from tests.api.arrange import House, open_house
 from tests.factories import greeting
@@ -42,8 +42,8 @@ def add_ended_job(session: Session, workspace_id: str, flow_id: str, result: str
     }
     insert_job(session, row, ("{}", 2))
     claim_job(session, "boot_gone", job_id)
-    holder = Holder("boot_gone", 1)
-    assert end_job(session, job_id, "completed", holder=holder, result=(result, len(result.encode())))
+    lease = Lease("boot_gone", 1)
+    assert end_job(session, job_id, "completed", lease=lease, result=(result, len(result.encode())))
     return job_id
 
 

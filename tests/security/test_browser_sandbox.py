@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.check.outside import check_outside
+from engine.core.settings import BadSetting, Settings, from_environment
+from engine.diagnostics.outbound import check_outside
 from engine.flow.node_type import NodeFailed
-from engine.outside.http import Answer, Door, OutboundRules
-from engine.settings import BadSetting, Settings, from_environment
-from engine.vault.sealing import open_vault
+from engine.outbound.client import Answer, OutboundClient, OutboundRules
+from engine.secrets.sealing import open_vault
 from storage.database import open_database
 from tests.stand_ins.network import Names, RecordedNetwork
 
@@ -33,19 +33,19 @@ def starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-async def failure(door: Door) -> NodeFailed:
+async def failure(outbound: OutboundClient) -> NodeFailed:
     try:
-        await door.draw(PAGE, timeout_seconds=30)
+        await outbound.draw(PAGE, timeout_seconds=30)
     except NodeFailed as error:
         return error
     finally:
-        await door.aclose()
+        await outbound.aclose()
     raise AssertionError("this Chromium cannot draw a page")
 
 
 @pytest.mark.process
 async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(starts: Path) -> None:
-    error = await failure(Door(network_rules()))
+    error = await failure(OutboundClient(network_rules()))
     assert error.code == "page_needs_browser"
     assert error.message.endswith("cannot start its sandbox.")
     assert "FLOWPORT_BROWSER_SANDBOX=off" in error.remedy
@@ -56,7 +56,7 @@ async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(sta
 @pytest.mark.process
 async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> None:
     settings = from_environment({"FLOWPORT_BROWSER_SANDBOX": "off"}, data=tmp_path)
-    await failure(Door(network_rules(sandbox=settings.browser_sandbox)))
+    await failure(OutboundClient(network_rules(sandbox=settings.browser_sandbox)))
     (line,) = starts.read_text().splitlines()
     assert "--no-sandbox" in line
 
@@ -64,12 +64,12 @@ async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> N
 @pytest.mark.process
 async def test_the_check_says_that_the_sandbox_cannot_start(starts: Path, new_data: Path) -> None:
     database = open_database(new_data)
-    door = Door(network_rules(), Names(), RecordedNetwork())
+    outbound = OutboundClient(network_rules(), Names(), RecordedNetwork())
     try:
-        found = check_outside(Settings(data=new_data), database, open_vault(new_data), door)
+        found = check_outside(Settings(data=new_data), database, open_vault(new_data), outbound)
         (line,) = [line async for line in found if line.name == "Browser"]
     finally:
-        await door.aclose()
+        await outbound.aclose()
         database.close()
     assert line.state == "warn"
     assert "cannot start its sandbox" in line.found

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from engine.clock import DAY
-from engine.jobs.changes import claim
-from engine.jobs.retention import GIB, Retention, Rules
-from storage.job_changes import Holder, requeue_job
+from engine.core.clock import DAY
+from engine.jobs.server.retention import GIB, Retention, Rules
+from engine.jobs.transitions import claim
+from storage.job_changes import Lease, requeue_job
 from storage.retention import JOB_BYTES, read_room, used_by_values, value_bytes
 from storage.steps import NewValue, Progress, take_over_steps, write_progress
 from tests.engine.jobs.stored_jobs import add_ended_jobs
@@ -111,8 +111,8 @@ def halfway(world: World, job_id: str, owner: str) -> None:
         NewValue("large", "", "input", '{"bytes":"' + "x" * 20_000 + '"}', 5 << 20),
         NewValue("small", "", "input", '{"a":"' + "ü" * 500 + '"}', 1_008),
     )
-    holder = Holder(owner, claimed.attempt)
-    told = Progress(job_id, claimed.workspace_id, claimed.flow_id, holder, (), values, (), (), 0, 0)
+    lease = Lease(owner, claimed.attempt)
+    told = Progress(job_id, claimed.workspace_id, claimed.flow_id, lease, (), values, (), (), 0, 0)
     assert world.write(write_progress, told)
 
 
@@ -123,7 +123,7 @@ async def test_a_step_that_runs_again_is_counted_once(world: World) -> None:
     job_id = world.submit(world.add_flow(steps), {"n": 7}).job_id
     halfway(world, job_id, "boot_first")
     assert world.read(value_bytes, [job_id]) == [JOB_BYTES + stored_bytes(world, job_id)]
-    assert world.write(requeue_job, job_id, Holder("boot_first", 1), unpunished=False)
+    assert world.write(requeue_job, job_id, Lease("boot_first", 1), unpunished=False)
     await world.runs().carry(job_id)
     assert world.job(job_id).status == "completed"
     assert world.read(value_bytes, [job_id]) == [JOB_BYTES + stored_bytes(world, job_id)]

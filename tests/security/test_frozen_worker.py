@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs.changes import bury, claim
+from engine.jobs.transitions import claim, reclaim
 from storage.jobs import JobRow
 from tests.engine.jobs.supervised import ended, supervised, until, until_running
 from tests.engine.jobs.world import World, document_of, open_world
@@ -79,7 +79,7 @@ async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_do
     """The cause twice takes its worker along; then it has one of its own, and others notice no more of it."""
     holding = document_of(("hold", "test_hold", {"seconds": 90}))
     begun = time.monotonic()
-    with supervised(world) as (supervisor, hub, lines):
+    with supervised(world) as (supervisor, waiters, lines):
         begin_seconds = time.monotonic() - begun
         beside_it = [world.submit(world.add_flow(WAITING)).job_id for _ in range(3)]
         for job_id in beside_it:
@@ -93,13 +93,13 @@ async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_do
         await again(world, cause, 2)
         await until(world, cause, "processing")
         assert len(supervisor.pids) == 2, "one of its own, beside the others"
-        quick = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
+        quick = await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)
         assert (quick.status, quick.attempts) == ("completed", 1)
         assert world.job(cause).status == "processing", "others go on beside it"
         for job_id in beside_it:
-            job = await ended(world, hub, job_id)
+            job = await ended(world, waiters, job_id)
             assert (job.status, job.attempts, world.result(job_id)) == ("completed", 1, {"output": "fine"})
-        lost = await ended(world, hub, cause)
+        lost = await ended(world, waiters, cause)
     assert (lost.status, lost.attempts) == ("failed", 3)
     assert lost.error is not None
     assert lost.error["code"] == "worker_lost"
@@ -108,15 +108,15 @@ async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_do
 
 async def test_a_job_that_holds_the_event_loop_is_known_as_the_cause_too(world: World) -> None:
     holding = document_of(("hold", "test_hold", {"seconds": 90, "where": "loop"}))
-    with supervised(world) as (supervisor, hub, _lines):
+    with supervised(world) as (supervisor, waiters, _lines):
         beside_it = world.submit(world.add_flow(WAITING)).job_id
         await until_running(world, beside_it)
         before = supervisor.pid
         cause = world.submit(world.add_flow(holding), cancel_after_seconds=5).job_id
-        job = await ended(world, hub, cause)
+        job = await ended(world, waiters, cause)
         assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout"), "its limit counts all the time"
         assert job.attempts == 2
-        job = await ended(world, hub, beside_it)
+        job = await ended(world, waiters, beside_it)
         assert (job.status, job.attempts) == ("completed", 1)
         assert supervisor.pid != before
 
@@ -127,12 +127,12 @@ async def test_a_job_that_two_workers_died_under_runs_in_a_process_of_its_own_on
     for number, job_id in [(number, job_id) for job_id in twice_lost for number in (1, 2)]:
         boot_id = f"boot_{number}_{job_id}"
         assert world.write(claim, boot_id, job_id).attempt == number
-        world.write(bury, boot_id)
+        world.write(reclaim, boot_id)
     assert world.write(claim, "boot_shared", twice_lost[0]) is None, "no worker with other jobs gets it"
-    with supervised(world) as (supervisor, hub, lines):
-        others = [(await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)) for _ in range(3)]
+    with supervised(world) as (supervisor, waiters, lines):
+        others = [(await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)) for _ in range(3)]
         assert [job.attempts for job in others] == [1, 1, 1]
-        jobs = [await ended(world, hub, job_id) for job_id in twice_lost]
+        jobs = [await ended(world, waiters, job_id) for job_id in twice_lost]
         shared = supervisor.pid
     assert [(job.status, job.attempts) for job in jobs] == [("completed", 3)] * 2, lines
     assert shared not in {world.result(job.id)["output"] for job in jobs}

@@ -11,12 +11,12 @@ import httpx
 import pytest
 import uvicorn
 
-from api.batches import JsonLines
-from api.create_api import ROUTES
-from api.events import EventStream
+from api.app import ROUTES
+from api.routes.batches import JsonLines
+from api.routes.events import EventStream
 from engine.actions.flows import change_flow_settings
 from engine.actions.keys import change_key, revoke_key
-from engine.clock import HOUR, MovedClock
+from engine.core.clock import HOUR, MovedClock
 from storage.job_changes import claim_job
 from tests.api.arrange import House, open_house
 
@@ -221,8 +221,8 @@ async def next_job(house: House, *known: str) -> str:
 
 
 async def until_somebody_waits(house: House, job_id: str) -> None:
-    hub = house.database.info["bell"]
-    while job_id not in hub._waiting:
+    waiters = house.database.info["bell"]
+    while job_id not in waiters._waiting:
         await asyncio.sleep(0.01)
 
 

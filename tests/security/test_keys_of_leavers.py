@@ -16,13 +16,13 @@ from engine.actions.keys import create_key, revoke_key, rotate_key
 from engine.actions.principal import Principal, command_line
 from engine.actions.team import disable_person
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import DAY, MovedClock
-from engine.errors import NotFound
-from engine.ids import WorkspaceId
+from engine.core.clock import DAY, MovedClock
+from engine.core.errors import NotFound
+from engine.core.ids import WorkspaceId
 from storage.database import Database, open_database
 from storage.engines import sqlite_url
 from storage.keys import list_keys, list_keys_shown_to
-from storage.models import User
+from storage.tables import User
 
 
 @pytest.fixture

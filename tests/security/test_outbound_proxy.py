@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine.outside.http import AddressNotAllowed, ConnectFailed, Door, OutboundRules
-from engine.settings import BadSetting, from_environment
-from tests.engine.outside.test_door import certificate
+from engine.core.settings import BadSetting, from_environment
+from engine.outbound.client import AddressNotAllowed, ConnectFailed, OutboundClient, OutboundRules
+from tests.engine.outbound.test_client import certificate
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve
 
@@ -79,11 +79,11 @@ async def test_https_goes_to_the_checked_address_and_is_verified_against_the_nam
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC]], "evil.example.com": [[PUBLIC]]})
     async with serve(hello, server) as web, proxy_to(web.port) as proxy:
-        door = Door(rules(proxy), names, tls=trusting)
-        got = await door.request("GET", "https://shop.example.com/page")
+        outbound = OutboundClient(rules(proxy), names, tls=trusting)
+        got = await outbound.request("GET", "https://shop.example.com/page")
         with pytest.raises(ConnectFailed, match="could not prove who it is"):
-            await door.request("GET", "https://evil.example.com/")
-        await door.aclose()
+            await outbound.request("GET", "https://evil.example.com/")
+        await outbound.aclose()
     assert got.body == b"hello"
     assert web.asked[0].headers["host"] == "shop.example.com"
     assert proxy.targets == [f"{PUBLIC}:443"] * 2
@@ -97,10 +97,10 @@ async def test_a_name_that_leads_elsewhere_by_then_is_refused(tmp_path: Path) ->
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC], ["10.0.0.1"]]})
     async with serve(hello, server) as web, proxy_to(web.port) as proxy:
-        door = Door(rules(proxy), names, tls=trusting)
+        outbound = OutboundClient(rules(proxy), names, tls=trusting)
         with pytest.raises(AddressNotAllowed):
-            await door.request("GET", "https://shop.example.com/")
-        await door.aclose()
+            await outbound.request("GET", "https://shop.example.com/")
+        await outbound.aclose()
     assert proxy.heads == []
 
 
@@ -110,15 +110,15 @@ async def test_the_next_checked_address_is_tried_and_a_proxy_that_refuses_says_w
     names = Names({"shop.example.com": [[PUBLIC, OTHER]]})
     async with serve(hello, server) as web:
         async with proxy_to(web.port, frozenset({f"{PUBLIC}:443"})) as proxy:
-            door = Door(rules(proxy), names, tls=trusting)
-            assert (await door.request("GET", "https://shop.example.com/")).body == b"hello"
-            await door.aclose()
+            outbound = OutboundClient(rules(proxy), names, tls=trusting)
+            assert (await outbound.request("GET", "https://shop.example.com/")).body == b"hello"
+            await outbound.aclose()
         assert proxy.targets == [f"{PUBLIC}:443", f"{OTHER}:443"]
         async with proxy_to(web.port, frozenset({f"{PUBLIC}:443", f"{OTHER}:443"})) as proxy:
-            door = Door(rules(proxy), names, tls=trusting)
+            outbound = OutboundClient(rules(proxy), names, tls=trusting)
             with pytest.raises(ConnectFailed, match="FLOWPORT_OUTBOUND_PROXY_NAMES=proxy"):
-                await door.request("GET", "https://shop.example.com/")
-            await door.aclose()
+                await outbound.request("GET", "https://shop.example.com/")
+            await outbound.aclose()
 
 
 @pytest.mark.process
@@ -127,9 +127,11 @@ async def test_the_setting_leaves_names_to_the_proxy(tmp_path: Path) -> None:
     names = Names({"shop.example.com": [[PUBLIC]]})
     async with serve(hello, server) as web, proxy_to(web.port) as proxy:
         settings = from_environment({"FLOWPORT_OUTBOUND_PROXY_NAMES": "proxy"})
-        door = Door(rules(proxy, proxy_looks_up=settings.outbound_proxy_names == "proxy"), names, tls=trusting)
-        await door.request("GET", "https://shop.example.com/")
-        await door.aclose()
+        outbound = OutboundClient(
+            rules(proxy, proxy_looks_up=settings.outbound_proxy_names == "proxy"), names, tls=trusting
+        )
+        await outbound.request("GET", "https://shop.example.com/")
+        await outbound.aclose()
     assert proxy.targets == ["shop.example.com:443"]
     with pytest.raises(BadSetting, match=r"(?s)here .*or to proxy"):
         from_environment({"FLOWPORT_OUTBOUND_PROXY_NAMES": "both"})

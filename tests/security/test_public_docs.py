@@ -10,12 +10,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.docs_pages import docs_router
+from api.docs.pages import docs_router
 from engine.actions.flows import change_flow_settings, create_flow
 from engine.actions.jobs import run_in_playground
-from engine.clock import MovedClock
+from engine.core.clock import MovedClock
+from engine.core.settings import Settings
 from engine.flow.document import Document, load_document
-from engine.settings import Settings
 from storage.flows import get_draft
 from tests.api.arrange import FIELDS, SERVER, House, echo_document, open_house
 

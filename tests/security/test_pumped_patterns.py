@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from api.json_body import parse_json
-from engine.errors import InvalidJson
+from api.http.json_body import parse_json
+from engine.core.errors import InvalidJson
 from engine.flow.document import Document
+from engine.models.simulated import answer
+from engine.models.structured_output import read_object
 from engine.nodes import CATALOG
 from engine.nodes.sitemaps import read_sitemap
-from engine.outside.answers import read_object
-from engine.outside.manners import read_robots
-from engine.outside.simulated import answer
+from engine.outbound.robots import read_robots
 from engine.pages.page_shape import PageTooTangled, check_shape
 from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, patterns_of_the_code
-from ui.playground.data import broken_finder
+from ui.playground.state.available_data import broken_finder
 
 PATTERNS, UNKNOWN = patterns_of_the_code()
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.connections import network_of
-from api.create_api import ROUTES
-from api.request_rate import MOST, RequestRates
+from api.app import ROUTES
+from api.connection_limits import network_of
+from api.http.request_rate import MOST, RequestRates
 from engine.actions.keys import rotate_key
 from engine.actions.limits import set_plan
-from engine.clock import MovedClock
-from engine.key_format import new_key_text
+from engine.core.api_key_format import new_key_text
+from engine.core.clock import MovedClock
 from tests.api.arrange import SERVER, House, open_house
 from tests.security.test_key_scope import call_tool
 

@@ -19,18 +19,18 @@ from engine.actions.principal import Principal
 from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import make_reset_link
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import MINUTE, SECOND, MovedClock
-from engine.errors import Conflict
-from engine.jobs.hub import Hub
-from engine.settings import Settings
-from engine.vault.sealing import open_vault
+from engine.core.clock import MINUTE, SECOND, MovedClock
+from engine.core.errors import Conflict
+from engine.core.settings import Settings
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.database import Database, open_database
 from storage.members import find_signed_in, find_user
-from storage.models import User
 from storage.second_factors import has_second_factor
+from storage.tables import User
 from ui import second_factor, sign_in
-from ui.visit import App
+from ui.page_session import App
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 OTHER = "bea@example.com"
@@ -81,7 +81,7 @@ def server(new_data: Path) -> Iterator[Server]:
     )  # fmt: skip
     settings = Settings(data=new_data, port=8080)
     root = FastAPI()
-    app = App(database, Hub(database), settings, open_vault(settings.data), None)
+    app = App(database, JobWaiters(database), settings, open_vault(settings.data), None)
     sign_in.add_routes(root, app)
     second_factor.add_routes(root, app)
     yield Server(new_data, database, clock, workspace_id, root)

@@ -15,29 +15,29 @@ from engine.actions.jobs import submit
 from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import ensure_workspace
-from engine.errors import FlowInvalid, Invalid, NotAllowed
+from engine.core.errors import FlowInvalid, Invalid, NotAllowed
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import SecretValue
-from engine.jobs.accept import Caller, SubmitOptions
 from engine.jobs.at_work import AtWork
-from engine.jobs.prepare import Preparer
-from engine.jobs.record import Journal
-from engine.jobs.runs import Runs
-from engine.jobs.services import Outside
-from engine.jobs.threads import Threads
+from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.worker.plan_loader import PlanLoader
+from engine.jobs.worker.runs import Runs
+from engine.jobs.worker.step_services import Outside
+from engine.jobs.worker.step_writer import StepWriter
+from engine.jobs.worker.threads import Threads
+from engine.models.client import Models
 from engine.nodes import CATALOG
-from engine.outside.faults import SecretNotForHost
-from engine.outside.http import Door, OutboundRules, parse_allow_list
-from engine.outside.models import Models
-from engine.outside.secret_hosts import host_warnings
-from engine.vault.opening import open_connection, open_for_step
-from engine.vault.sealing import Vault, open_vault
+from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
+from engine.outbound.errors import SecretNotForHost
+from engine.secrets.opening import open_connection, open_for_step
+from engine.secrets.sealing import Vault, open_vault
+from engine.secrets.secret_hosts import host_warnings
 from storage.audit import list_entries
 from storage.connections import find_connection
 from storage.database import Database, open_database
 from storage.jobs import find_job
-from storage.models import Secret
 from storage.secrets import list_secrets
+from storage.tables import Secret
 from tests.factories import as_bytes, person
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve
@@ -92,19 +92,19 @@ def document_of(file: bytes) -> Document:
 
 async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, payload: dict[str, Any]) -> Any:
     """The job after a worker's runs took it: with the real door, secrets and redaction."""
-    door = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+    outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
     outside = Outside(
         database=database,
-        door=door,
-        models=Models(door),
+        outbound=outbound,
+        models=Models(outbound),
         threads=Threads(AtWork()),
         open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
         open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
-        called_plan=Preparer(CATALOG).called_plan,
+        called_plan=PlanLoader(CATALOG).called_plan,
     )
     caller = Caller(owner.workspace_id, None, "live")
     job_id = database.write_now(submit, caller, flow_id, payload, SubmitOptions()).job_id
-    runs = Runs(database, "boot_test", outside.services_for, Preparer(CATALOG), Journal(database))
+    runs = Runs(database, "boot_test", outside.services_for, PlanLoader(CATALOG), StepWriter(database))
     try:
         await runs.carry(job_id)
     finally:
@@ -153,17 +153,17 @@ async def test_an_address_from_the_payload_does_not_get_the_secret(
     ],
 )
 async def test_the_door_itself_compares_every_send(hosts: str, url: str, goes: bool) -> None:
-    door = Door(OutboundRules(parse_allow_list("api.example.com")), Names())
+    outbound = OutboundClient(OutboundRules(parse_allow_list("api.example.com")), Names())
     entries = tuple(str(entry) for entry in parse_allow_list(hosts))
     refused = False
     try:
-        await door.request("GET", url, secret_headers={"X": SecretValue("Shop token", VALUE, entries)})
+        await outbound.request("GET", url, secret_headers={"X": SecretValue("Shop token", VALUE, entries)})
     except SecretNotForHost:
         refused = True
     except Exception:  # noqa: BLE001 - nothing listens there
         refused = False
     finally:
-        await door.aclose()
+        await outbound.aclose()
     assert refused is not goes
 
 
@@ -175,10 +175,10 @@ async def test_no_redirect_takes_a_secret_along_and_none_leads_it_to_an_unnamed_
             await write(answer(307, b"", location=other.url("/end")))
 
         async with serve(on) as shop:
-            door = Door(OutboundRules(parse_allow_list("127.0.0.1")))
+            outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
             secret = SecretValue("Shop token", VALUE, (f"127.0.0.1:{shop.port}",))
-            await door.request("GET", shop.url(), secret_headers={"Authorization": secret})
-            await door.aclose()
+            await outbound.request("GET", shop.url(), secret_headers={"Authorization": secret})
+            await outbound.aclose()
     assert shop.asked[0].headers["authorization"] == VALUE
     assert "swordfish" not in str(other.asked)
 

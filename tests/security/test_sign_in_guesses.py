@@ -18,15 +18,15 @@ from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.principal import command_line
 from engine.actions.team import invite
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import MINUTE, MovedClock
-from engine.jobs.hub import Hub
-from engine.settings import Settings
-from engine.vault.sealing import open_vault
+from engine.core.clock import MINUTE, MovedClock
+from engine.core.settings import Settings
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.database import Database, open_database
-from storage.models import SignInFailure, SignInPlace
+from storage.tables import SignInFailure, SignInPlace
+from ui.page_session import App
 from ui.sign_in import add_routes
-from ui.visit import App
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 HOME = "203.0.113.7"
@@ -65,7 +65,7 @@ class Server:
 def plain_pages(database: Database) -> FastAPI:
     settings = Settings(data=Path(database.url.removeprefix("sqlite:///")).parent, port=8080)
     root = FastAPI()
-    add_routes(root, App(database, Hub(database), settings, open_vault(settings.data), None))
+    add_routes(root, App(database, JobWaiters(database), settings, open_vault(settings.data), None))
     return root
 
 

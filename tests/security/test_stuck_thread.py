@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.flow.document import Policy
-from engine.jobs.hub import Hub
+from engine.jobs.server.job_waiters import JobWaiters
 from storage.workers import beats
 from tests.engine.jobs.supervised import command, ended, supervised, until_running
 from tests.engine.jobs.world import World, document_of, open_world
@@ -40,7 +40,7 @@ def stuck(world: World) -> str:
 
 async def test_the_worker_of_a_step_that_cannot_be_ended_is_replaced_and_others_lose_nothing(world: World) -> None:
     flow_id = stuck(world)
-    with supervised(world, "0.5", "12") as (supervisor, hub, lines):
+    with supervised(world, "0.5", "12") as (supervisor, waiters, lines):
         old = supervisor.pid
         ends_in_time = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 9})))).job_id
         too_long = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 22})))).job_id
@@ -49,37 +49,37 @@ async def test_the_worker_of_a_step_that_cannot_be_ended_is_replaced_and_others_
         # More of them than there are places for threads: nobody waits behind a thread that is left behind.
         stopped = [world.submit(flow_id).job_id for _ in range(6)]
         for job_id in stopped:
-            job = await ended(world, hub, job_id)
+            job = await ended(world, waiters, job_id)
             assert (job.status, (job.error or {}).get("code"), job.attempts) == ("failed", "timeout", 1)
-        quick = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
+        quick = await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)
         assert quick.status == "completed"
         while supervisor.pid in {old, None}:
             await asyncio.sleep(0.02)
         assert old in supervisor.pids, "it lets its jobs end"
         replaced = supervisor.pid
-        job = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
+        job = await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)
         assert (job.status, world.result(job.id)) == ("completed", {"output": replaced})
-        job = await ended(world, hub, ends_in_time)
+        job = await ended(world, waiters, ends_in_time)
         assert (job.status, job.attempts) == ("completed", 1)
         while old in supervisor.pids:
             await asyncio.sleep(0.02)
-        given_back = await ended(world, hub, too_long)
+        given_back = await ended(world, waiters, too_long)
         assert (given_back.status, given_back.attempts) == ("completed", 1), "begun again, and that does not count"
     assert any("cannot be ended" in line for line in lines), lines
     assert world.active() == 0
 
 
 async def test_a_worker_that_nobody_supervises_begins_again_by_itself(world: World) -> None:
-    hub = Hub(world.database)
+    waiters = JobWaiters(world.database)
     worker = subprocess.Popen(command(world, "0.5", "5"), stdin=subprocess.DEVNULL)
     try:
-        assert (await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)).status == "completed"
+        assert (await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)).status == "completed"
         before = set(world.read(beats))
-        job = await ended(world, hub, world.submit(stuck(world)).job_id)
+        job = await ended(world, waiters, world.submit(stuck(world)).job_id)
         assert (job.status, (job.error or {}).get("code")) == ("failed", "timeout")
         while before & set(world.read(beats)) or not world.read(beats):
             await asyncio.sleep(0.02)
-        job = await ended(world, hub, world.submit(world.add_flow(QUICK)).job_id)
+        job = await ended(world, waiters, world.submit(world.add_flow(QUICK)).job_id)
         assert world.result(job.id) == {"output": worker.pid}, "the same process, from its beginning"
     finally:
         worker.send_signal(signal.SIGTERM)

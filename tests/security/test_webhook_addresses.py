@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs.accept import SubmitOptions
-from engine.jobs.batches import accept_batch
+from engine.browser.page_requests import PageRequests
 from engine.jobs.outbound_rules import check_callers_address
-from engine.jobs.webhooks import Webhooks
-from engine.outside.faults import OutboundRefused
-from engine.outside.http import AddressNotAllowed, Door, OutboundRules, parse_allow_list
-from engine.outside.page_requests import PageRequests
-from engine.vault.sealing import open_vault
+from engine.jobs.submit.accept import SubmitOptions
+from engine.jobs.submit.batches import accept_batch
+from engine.jobs.webhook_delivery import Webhooks
+from engine.outbound.client import AddressNotAllowed, OutboundClient, OutboundRules, parse_allow_list
+from engine.outbound.errors import OutboundRefused
+from engine.secrets.sealing import open_vault
 from storage.webhooks import DeliveryRow, list_deliveries
 from tests.engine.jobs.world import World, open_world
 from tests.stand_ins.network import Names, RecordedNetwork
@@ -40,14 +40,14 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 async def delivered(world: World, rules: OutboundRules, flow_id: str) -> list[DeliveryRow]:
     """The flow's deliveries after a first try."""
-    door = Door(rules)
-    webhooks = Webhooks(world.database, door, open_vault(world.data))
+    outbound = OutboundClient(rules)
+    webhooks = Webhooks(world.database, outbound, open_vault(world.data))
     try:
         await webhooks.pass_over()
         await webhooks.settled()
     finally:
         await webhooks.close()
-        await door.aclose()
+        await outbound.aclose()
     return world.read(list_deliveries, world.workspace_id, flow_id)
 
 
@@ -98,10 +98,10 @@ async def test_the_flows_own_webhook_uses_the_owners_list(world: World, receiver
 
 @pytest.mark.process
 async def test_the_list_for_callers_opens_nothing_to_flows(receiver: WebhookReceiver) -> None:
-    door = Door(OutboundRules(callers=parse_allow_list(receiver.origin.removeprefix("http://"))))
+    outbound = OutboundClient(OutboundRules(callers=parse_allow_list(receiver.origin.removeprefix("http://"))))
     with pytest.raises(AddressNotAllowed):
-        await door.request("POST", receiver.url)
-    await door.aclose()
+        await outbound.request("POST", receiver.url)
+    await outbound.aclose()
     assert receiver.requests == []
 
 
@@ -165,19 +165,19 @@ def moved(to: str) -> bytes:
 async def test_a_public_page_sends_nothing_on_to_what_the_owner_allowed(allow: str, target: str) -> None:
     network = RecordedNetwork({PUBLIC: moved(target)})
     names = Names({"example.com": [[PUBLIC]], "nas.lan": [[INSIDE]], "leads-inside.example.com": [[INSIDE]]})
-    door = Door(OutboundRules(parse_allow_list(allow)), names, network)
+    outbound = OutboundClient(OutboundRules(parse_allow_list(allow)), names, network)
     with pytest.raises(AddressNotAllowed, match="whatever the owner allows"):
-        await door.request("GET", "http://example.com/")
-    await door.aclose()
+        await outbound.request("GET", "http://example.com/")
+    await outbound.aclose()
     assert network.dialled == [(PUBLIC, 80)]
 
 
 async def test_a_detour_over_a_public_page_closes_the_way_back() -> None:
     network = RecordedNetwork({INSIDE: moved("http://example.com/"), PUBLIC: moved("http://10.0.0.7/")})
-    door = Door(OutboundRules(parse_allow_list(INSIDE)), Names({"example.com": [[PUBLIC]]}), network)
+    outbound = OutboundClient(OutboundRules(parse_allow_list(INSIDE)), Names({"example.com": [[PUBLIC]]}), network)
     with pytest.raises(AddressNotAllowed):
-        await door.request("GET", "http://10.0.0.7/")
-    await door.aclose()
+        await outbound.request("GET", "http://10.0.0.7/")
+    await outbound.aclose()
     assert network.dialled == [(INSIDE, 80), (PUBLIC, 80)]
 
 
@@ -192,27 +192,27 @@ async def test_between_allowed_hosts_and_from_one_to_the_web_a_redirect_leads_on
             await write(answer(302, b"", location=end.url("/", host="localhost")))
 
         async with serve(on) as start:
-            door = Door(OutboundRules(parse_allow_list("127.0.0.1")))
-            assert (await door.request("GET", start.url())).body == b"hello"
-            await door.aclose()
+            outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")))
+            assert (await outbound.request("GET", start.url())).body == b"hello"
+            await outbound.aclose()
     network = RecordedNetwork({INSIDE: moved("http://example.com/")})
-    door = Door(
+    outbound = OutboundClient(
         OutboundRules(parse_allow_list("nas.lan")), Names({"nas.lan": [[INSIDE]], "example.com": [[PUBLIC]]}), network
     )
-    assert (await door.request("GET", "http://nas.lan/")).url == "http://example.com/"
-    await door.aclose()
+    assert (await outbound.request("GET", "http://nas.lan/")).url == "http://example.com/"
+    await outbound.aclose()
 
 
 async def test_the_scripts_of_a_public_page_follow_no_name_that_leads_inside_by_then() -> None:
     """The page's own origin is asked again while it is drawn: for a page of the public web that is the public web."""
     network = RecordedNetwork()
     names = Names({"example.com": [[PUBLIC], [INSIDE]]})
-    door = Door(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
-    page = await door.request("GET", "http://example.com/")
+    outbound = OutboundClient(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
+    page = await outbound.request("GET", "http://example.com/")
     network.dialled.clear()
     network.answers[INSIDE] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret"
-    ask = PageRequests(door.request)
+    ask = PageRequests(outbound.request)
     with pytest.raises(AddressNotAllowed):
         await ask(page, "GET", "http://example.com/data", {}, None, 5.0, 1_000)
-    await door.aclose()
+    await outbound.aclose()
     assert network.dialled == []

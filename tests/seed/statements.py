@@ -22,13 +22,13 @@ intro.1 | Deploy your AI workflows as production-ready REST APIs with one click.
 intro.2 | Automatic authentication, monitoring, and scaling included.
     live/test_calls.py::test_a_missing_malformed_unknown_and_revoked_key_get_the_same_401
     browser/test_monitoring.py::test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up
-    api/test_batches.py::test_items_run_within_the_concurrency_limit_and_the_others_wait
+    api/routes/test_batches.py::test_items_run_within_the_concurrency_limit_and_the_others_wait
 prerequisites.1 | To deploy a flow as an API, it must have an API Input node.
     live/test_deployments.py::test_a_flow_that_cannot_be_deployed_says_why_and_stays_as_it_was
     ui/flows/test_flow_page.py::test_an_empty_flow_says_what_is_missing
 prerequisites.2 | The API Input node defines the input schema for API requests.
     live/test_calls.py::test_a_wrong_body_is_refused_with_every_wrong_field_at_once
-    api/test_docs_pages.py::test_the_flow_page_shows_schema_endpoint_and_code_as_text
+    api/docs/test_pages.py::test_the_flow_page_shows_schema_endpoint_and_code_as_text
 prerequisites.3 | At least one processing node.
     live/test_deployments.py::test_a_flow_that_cannot_be_deployed_says_why_and_stays_as_it_was
     ui/flows/test_flow_page.py::test_an_empty_flow_says_what_is_missing
@@ -145,7 +145,7 @@ errors.1 | Implement retry logic with exponential backoff.
 errors.2 | Handle 429 (rate limit) errors gracefully.
     live/test_code_on_screen.py::test_each_program_waits_for_a_slow_job_and_for_a_free_slot
 errors.3 | Log failed requests for debugging.
-    api/test_refusals.py::test_a_refused_call_is_kept_with_its_fields_and_without_values
+    api/test_refused_calls.py::test_a_refused_call_is_kept_with_its_fields_and_without_values
     ui/jobs/test_jobs_page.py::test_refused_calls_are_put_together_and_explained
 errors.4 | Set timeouts on your HTTP client (300 seconds recommended).
     seed/test_told.py::test_the_guides_advise_what_the_server_says
@@ -188,7 +188,7 @@ trouble.processing.2 | Job stays in "processing" forever: verify all nodes are w
     browser/test_deploying.py::test_a_failed_call_is_retried_from_its_failed_node_as_a_run_of_its_version
 trouble.processing.3 | Job stays in "processing" forever: never, it ends.
     live/test_outside.py::test_a_job_ends_at_its_callers_deadline
-    api/test_jobs.py::test_a_job_at_work_says_when_it_ends_at_the_latest
+    api/routes/test_jobs.py::test_a_job_at_work_says_when_it_ends_at_the_latest
 trouble.processing.4 | Contact support if issue persists.
     ui/jobs/test_jobs_page.py::test_a_failed_job_says_what_happened_why_and_what_to_do
     ui/settings/test_support.py::test_it_says_what_a_helper_needs

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from engine.errors import Invalid
+from engine.core.errors import Invalid
 from storage.database import Database, after_commit, open_database
-from storage.models import Setting
 from storage.statements import Statement
+from storage.tables import Setting
 
 PUT = Statement("insert into settings (scope, name, value) values ('test', :name, '{}')")
 

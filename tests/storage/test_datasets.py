@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from engine.actions.datasets import add_dataset, import_rows
-from engine.clock import MovedClock
-from engine.errors import Invalid, NotFound
+from engine.core.clock import MovedClock
+from engine.core.errors import Invalid, NotFound
 from storage.dataset_changes import RECEIPT_MS, checked_rows, key_text, type_of, wider, write_from_step
 from storage.datasets import CHUNK, each_row, find_dataset, get_dataset, list_rows, list_sized_rows, page_of_rows
-from storage.models import DatasetWrite
+from storage.tables import DatasetWrite
 from tests.engine.jobs.world import World, open_world
 from tests.factories import person
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from engine.clock import Millis
+from engine.core.clock import Millis
 from storage.batches import add_batch
 from storage.events import list_events
 from storage.job_changes import (
     Claimed,
     Ended,
-    Holder,
+    Lease,
     claim_job,
     end_job,
     held_jobs,
@@ -26,14 +26,14 @@ from storage.job_changes import (
     queued_with_cancel,
     request_cancel,
     requeue_job,
-    take_forgotten,
+    requeue_stale,
 )
-from storage.models import Batch, Job, Step, Usage, Value, WebhookDelivery
+from storage.tables import Batch, Job, Step, Usage, Value, WebhookDelivery
 from tests.engine.jobs.world import World, add_workspace, open_world
 from tests.logical_time import STILL_AT, StillClock
 
 NOW = STILL_AT
-ME = Holder("boot_me", 1)
+ME = Lease("boot_me", 1)
 ERROR = {"code": "timeout", "message": "It took too long.", "node_id": "slow", "why": "", "remedy": ""}
 
 #: Columns of which `insert_job` knows how they begin.
@@ -72,9 +72,9 @@ def add(world: World, job_id: str = "job_1", payload: tuple[str, int] = ("{}", 2
     return job_id
 
 
-def running(world: World, job_id: str = "job_1", holder: Holder = ME, **columns: Any) -> str:
+def running(world: World, job_id: str = "job_1", lease: Lease = ME, **columns: Any) -> str:
     """A job that this worker has, begun now."""
-    held = {"status": "processing", "owner": holder.owner, "attempts": holder.attempt, "started_at": NOW}
+    held = {"status": "processing", "owner": lease.owner, "attempts": lease.attempt, "started_at": NOW}
     return add(world, job_id, **{**held, **columns})
 
 
@@ -153,7 +153,7 @@ def test_a_wall_clock_that_was_set_back_gives_no_negative_time(world: World, clo
     claimed = world.write(claim_job, "boot_me", "job_1")
     assert (claimed.started_at, claimed.elapsed_ms) == (NOW, 0)
     change(world, "job_1", started_at=NOW + 9_000)
-    assert world.write(end_job, "job_1", "completed", holder=ME)
+    assert world.write(end_job, "job_1", "completed", lease=ME)
     assert row(world, "job_1", "completed_at") == (NOW + 9_000,)
 
 
@@ -193,18 +193,18 @@ def test_a_playground_run_waits_while_four_of_its_workspace_run(
     running(world, "job_4", **{"environment": "playground", **fourth})
     for job_id, attempts in (("job_new", 0), ("job_alone", 2)):
         add(world, job_id, environment="playground", attempts=attempts, enqueued_at=NOW - 60_000)
-    found = world.write(take_forgotten, older_than_ms=5_000, most=9)
+    found = world.write(requeue_stale, older_than_ms=5_000, most=9)
     assert found == (["job_new"] if begins else [])
     assert world.read(next_alone) == ("job_alone" if begins else None)
     assert (world.write(claim_job, "boot_me", "job_new") is not None) == begins
     add(world, "job_live", enqueued_at=NOW - 60_000)
-    assert "job_live" in world.write(take_forgotten, older_than_ms=5_000, most=9)
+    assert "job_live" in world.write(requeue_stale, older_than_ms=5_000, most=9)
     assert world.write(claim_job, "boot_me", "job_live") is not None, "calls of the API do not wait for them"
 
 
 def test_the_end_of_a_job_that_completed(world: World) -> None:
     running(world, payload=("{}", 2), environment="test", steps_done=1)
-    ended = world.write(end_job, "job_1", "completed", holder=ME, result=("[1]", 3))
+    ended = world.write(end_job, "job_1", "completed", lease=ME, result=("[1]", 3))
     assert ended == Ended("job_1", world.workspace_id, "flow_1", "test")
     names = ("status", "owner", "error", "steps_done", "value_bytes", "completed_at")
     assert row(world, "job_1", *names) == ("completed", None, None, 3, 5, NOW)
@@ -214,30 +214,30 @@ def test_the_end_of_a_job_that_completed(world: World) -> None:
 
 def test_the_end_of_a_job_that_failed(world: World) -> None:
     running(world, steps_done=1)
-    world.write(end_job, "job_1", "failed", holder=ME, error=ERROR)
+    world.write(end_job, "job_1", "failed", lease=ME, error=ERROR)
     assert row(world, "job_1", "status", "error", "steps_done", "value_bytes") == ("failed", ERROR, 1, 2)
     said = {"code": "timeout", "message": "It took too long.", "node_id": "slow"}
     assert last_event(world) == (2, NOW, "job.failed", said)
 
 
 def test_after_a_second_attempt_the_values_that_are_stored_are_counted_anew(world: World) -> None:
-    for job_id, holder in (("job_2", ME), ("job_1", Holder("boot_me", 2))):
-        running(world, job_id, holder, payload=("{}", 2), value_bytes=999)
+    for job_id, lease in (("job_2", ME), ("job_1", Lease("boot_me", 2))):
+        running(world, job_id, lease, payload=("{}", 2), value_bytes=999)
         add_rows(
             world,
             Value,
             {"job_id": job_id, "node_id": "a", "index_path": "", "name": "output", "size": 30, "data": "x"},
         )
-        world.write(end_job, job_id, "completed", holder=holder, result=("[1]", 3))
+        world.write(end_job, job_id, "completed", lease=lease, result=("[1]", 3))
     assert row(world, "job_1", "value_bytes") == (2 + 30 + 3,)
     assert row(world, "job_2", "value_bytes") == (999 + 3,)
 
 
 @pytest.mark.parametrize(
-    ("holder", "columns"),
+    ("lease", "columns"),
     [
-        (Holder("boot_me", 2), {}),
-        (Holder("boot_other", 1), {}),
+        (Lease("boot_me", 2), {}),
+        (Lease("boot_other", 1), {}),
         (None, {}),
         (ME, {"status": "queued"}),
         (ME, {"status": "completed"}),
@@ -245,11 +245,11 @@ def test_after_a_second_attempt_the_values_that_are_stored_are_counted_anew(worl
     ],
 )
 def test_nobody_ends_a_job_that_is_not_in_that_state_or_not_theirs(
-    world: World, holder: Holder | None, columns: dict[str, Any]
+    world: World, lease: Lease | None, columns: dict[str, Any]
 ) -> None:
     running(world, webhook_url="https://example.com", **columns)
     before = row(world, "job_1", *(column.name for column in Job.__table__.columns))
-    assert world.write(end_job, "job_1", "failed", holder=holder, error=ERROR) is None
+    assert world.write(end_job, "job_1", "failed", lease=lease, error=ERROR) is None
     assert row(world, "job_1", *(column.name for column in Job.__table__.columns)) == before
     assert last_event(world)[0] == 1
     assert world.read(lambda session: session.scalars(select(WebhookDelivery.id)).all()) == []
@@ -257,7 +257,7 @@ def test_nobody_ends_a_job_that_is_not_in_that_state_or_not_theirs(
 
 def test_a_queued_job_ends_without_a_worker(world: World) -> None:
     add(world)
-    assert world.write(end_job, "job_1", "cancelled", holder=None) is not None
+    assert world.write(end_job, "job_1", "cancelled", lease=None) is not None
     assert row(world, "job_1", "status", "completed_at") == ("cancelled", NOW)
 
 
@@ -268,7 +268,7 @@ def test_the_slot_of_a_job_is_given_back_to_its_workspace_and_its_key(
     running(world, counted=counted, key_id="key_1")
     add_rows(world, Usage, {"subject": "key_1", "active": 2, "month": "", "month_count": 0})
     world.write(lambda session: session.execute(update(Usage).where(Usage.subject != "key_1").values(active=3)))
-    world.write(end_job, "job_1", "completed", holder=ME)
+    world.write(end_job, "job_1", "completed", lease=ME)
     assert sorted([world.active("key_1"), world.active()]) == left
 
 
@@ -283,7 +283,7 @@ def test_steps_that_still_run_end_with_their_job_as_cancelled(world: World) -> N
             Step,
             *({**step, "job_id": job_id, **one} for one in (done, {"node_id": "runs", "status": "running"})),
         )
-    world.write(end_job, "job_1", "failed", holder=ME, error=ERROR)
+    world.write(end_job, "job_1", "failed", lease=ME, error=ERROR)
     steps = world.read(
         lambda session: session.execute(select(Step.job_id, Step.node_id, Step.status, Step.ended_at)).all()
     )
@@ -302,7 +302,7 @@ def test_a_step_that_a_lost_worker_left_running_ends_with_the_job_that_waits_aga
     add_rows(world, Step, {**step, "job_id": "job_1"})
     assert world.write(requeue_job, "job_1", ME, unpunished=True)
 
-    world.write(end_job, "job_1", "cancelled", holder=None)
+    world.write(end_job, "job_1", "cancelled", lease=None)
 
     assert world.read(lambda session: session.execute(select(Step.status, Step.ended_at)).one()) == ("cancelled", NOW)
 
@@ -310,7 +310,7 @@ def test_a_step_that_a_lost_worker_left_running_ends_with_the_job_that_waits_aga
 @pytest.mark.parametrize("by_caller", [True, False])
 def test_the_end_of_a_job_with_a_webhook_is_to_be_told_at_once(world: World, by_caller: bool) -> None:
     running(world, webhook_url="https://example.com/hook", webhook_by_caller=by_caller)
-    world.write(end_job, "job_1", "failed", holder=ME, error=ERROR)
+    world.write(end_job, "job_1", "failed", lease=ME, error=ERROR)
     names = (
         "workspace_id",
         "flow_id",
@@ -331,7 +331,7 @@ def test_the_end_of_a_job_with_a_webhook_is_to_be_told_at_once(world: World, by_
 
 def test_the_end_of_a_job_without_a_webhook_is_told_to_nobody(world: World) -> None:
     running(world)
-    world.write(end_job, "job_1", "completed", holder=ME)
+    world.write(end_job, "job_1", "completed", lease=ME)
     assert world.read(lambda session: session.scalars(select(WebhookDelivery.id)).all()) == []
 
 
@@ -345,7 +345,7 @@ def add_one_batch(world: World, environment: str = "live", **webhook: Any) -> No
 
 def ends(world: World, *job_ids: str) -> list[str | None]:
     """The batch that each of these ends."""
-    return [world.write(end_job, job_id, "completed", holder=ME).batch_ended for job_id in job_ids]
+    return [world.write(end_job, job_id, "completed", lease=ME).batch_ended for job_id in job_ids]
 
 
 def batch_ended_at(world: World) -> int | None:
@@ -385,30 +385,30 @@ def test_the_end_of_a_batch_is_told_to_its_own_webhook(world: World, by_caller: 
 def test_a_job_that_is_put_back_waits_from_now_on(
     world: World, clock: StillClock, unpunished: bool, attempts: int
 ) -> None:
-    holder = Holder("boot_me", 2)
-    running(world, holder=holder)
+    lease = Lease("boot_me", 2)
+    running(world, lease=lease)
     clock.at = Millis(NOW + 400)
-    assert world.write(requeue_job, "job_1", holder, unpunished=unpunished)
+    assert world.write(requeue_job, "job_1", lease, unpunished=unpunished)
     names = ("status", "owner", "enqueued_at", "attempts")
     assert row(world, "job_1", *names) == ("queued", None, NOW + 400, attempts)
     assert last_event(world) == (2, NOW + 400, "job.queued", {"attempt": attempts})
 
 
 @pytest.mark.parametrize(
-    ("holder", "columns"),
+    ("lease", "columns"),
     [
-        (Holder("boot_me", 2), {}),
-        (Holder("boot_other", 1), {}),
+        (Lease("boot_me", 2), {}),
+        (Lease("boot_other", 1), {}),
         (ME, {"cancel_requested_at": 1}),
         (ME, {"status": "queued"}),
         (ME, {"status": "completed"}),
     ],
 )
 def test_nobody_puts_back_a_job_that_is_not_theirs_or_to_be_cancelled(
-    world: World, holder: Holder, columns: dict[str, Any]
+    world: World, lease: Lease, columns: dict[str, Any]
 ) -> None:
     running(world, **columns)
-    assert not world.write(requeue_job, "job_1", holder, unpunished=True)
+    assert not world.write(requeue_job, "job_1", lease, unpunished=True)
     assert row(world, "job_1", "owner", "attempts", "last_seq") == ("boot_me", 1, 1)
 
 
@@ -431,11 +431,11 @@ def test_queued_jobs_whose_cancel_was_asked_for_are_found(world: World) -> None:
 
 
 def test_what_a_worker_holds(world: World) -> None:
-    running(world, "job_1", Holder("boot_me", 2))
+    running(world, "job_1", Lease("boot_me", 2))
     running(world, "job_2", cancel_requested_at=1)
-    running(world, "job_3", Holder("boot_other", 1))
+    running(world, "job_3", Lease("boot_other", 1))
     running(world, "job_4", status="queued")
-    running(world, "job_5", Holder("boot_gone", 1), status="completed")
+    running(world, "job_5", Lease("boot_gone", 1), status="completed")
     assert sorted(world.read(held_jobs, "boot_me")) == [("job_1", 2, False), ("job_2", 1, True)]
     assert world.read(owners) == {"boot_me", "boot_other"}
     change(world, "job_3", owner=None)
@@ -459,16 +459,16 @@ def test_what_a_worker_holds(world: World) -> None:
 )
 def test_which_jobs_have_no_message_any_more(world: World, columns: dict[str, Any], found: bool) -> None:
     add(world, **columns)
-    assert world.write(take_forgotten, older_than_ms=5_000, most=9) == (["job_1"] if found else [])
+    assert world.write(requeue_stale, older_than_ms=5_000, most=9) == (["job_1"] if found else [])
     assert row(world, "job_1", "enqueued_at") == (NOW if found else columns["enqueued_at"],)
 
 
 def test_the_jobs_that_have_waited_longest_are_sent_again_first_and_only_once(world: World) -> None:
     for job_id, enqueued_at in (("job_a", 3), ("job_b", 1), ("job_c", 2)):
         add(world, job_id, enqueued_at=enqueued_at)
-    assert set(world.write(take_forgotten, older_than_ms=5_000, most=2)) == {"job_b", "job_c"}
-    assert world.write(take_forgotten, older_than_ms=5_000, most=2) == ["job_a"]
-    assert world.write(take_forgotten, older_than_ms=5_000, most=2) == []
+    assert set(world.write(requeue_stale, older_than_ms=5_000, most=2)) == {"job_b", "job_c"}
+    assert world.write(requeue_stale, older_than_ms=5_000, most=2) == ["job_a"]
+    assert world.write(requeue_stale, older_than_ms=5_000, most=2) == []
 
 
 def test_the_job_that_has_waited_longest_for_a_worker_of_its_own_is_next(world: World) -> None:

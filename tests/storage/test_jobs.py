@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from engine.errors import NotFound, ParameterInvalid
-from engine.jobs.changes import claim
+from engine.core.errors import NotFound, ParameterInvalid
+from engine.jobs.transitions import claim
 from storage.events import list_events
-from storage.job_changes import Holder
+from storage.job_changes import Lease
 from storage.jobs import JobFilters, KeyScope, find_job, get_job, list_jobs
-from storage.models import Workspace
 from storage.steps import Progress, list_steps, write_progress
+from storage.tables import Workspace
 from tests.engine.jobs.world import World, add_workspace, open_world
 
 
@@ -96,8 +96,8 @@ def test_cost_grows_with_each_call_and_one_unknown_price_makes_it_unknown(world:
     world.write(claim, "boot_w", job_id)
 
     def told(*calls: dict, attempt: int = 1) -> bool:
-        holder = Holder("boot_w", attempt)
-        progress = Progress(job_id, world.workspace_id, "flow", holder, (), (), calls, (("x", 1, {}),), 1, 0)
+        lease = Lease("boot_w", attempt)
+        progress = Progress(job_id, world.workspace_id, "flow", lease, (), (), calls, (("x", 1, {}),), 1, 0)
         return world.write(write_progress, progress)
 
     assert told(call(5), call(7))

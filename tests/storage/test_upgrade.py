@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.clock import MovedClock, SystemClock
+from engine.core.api_key_format import ENVIRONMENTS
+from engine.core.clock import MovedClock, SystemClock
 from engine.flow.node_type import SecretValue
-from engine.jobs.accept import flow_webhook
-from engine.jobs.changes import bury_all, finish
-from engine.key_format import ENVIRONMENTS
-from engine.outside.addresses import read_url
-from engine.outside.secret_hosts import check_send
-from engine.vault.sealing import open_vault
+from engine.jobs.submit.accept import flow_webhook
+from engine.jobs.transitions import bury_all, finish
+from engine.outbound.addresses import read_url
+from engine.secrets.sealing import open_vault
+from engine.secrets.secret_hosts import check_send
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.batches import get_batch
 from storage.database import open_database
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
-from storage.models import Flow, Idempotency, Job, Secret, WebhookDelivery
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
+from storage.tables import Flow, Idempotency, Job, Secret, WebhookDelivery
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
@@ -386,7 +386,7 @@ def test_batches_of_before_get_places_an_end_and_no_webhook(tmp_path: Path) -> N
             assert (ended.status, ended.completed_at) == ("completed", 100)
             assert (still_open.status, still_open.completed_at) == ("processing", None)
             assert session.query(Idempotency).one().flow_version is None
-        assert database.write_now(finish, "job_8_batch_open", "cancelled", holder=None)
+        assert database.write_now(finish, "job_8_batch_open", "cancelled", lease=None)
         with database.reading() as session:
             assert get_batch(session, workspace_id, "batch_open").status == "completed"
             assert [row.event for row in session.query(WebhookDelivery)] == ["job.cancelled"]

@@ -18,12 +18,12 @@ from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.node_type import GROUPS
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
-from engine.outside.practice import PRACTICE_HOST
-from engine.tables.samples import sample_tables
+from engine.outbound.practice_site import PRACTICE_HOST
+from engine.table_files.samples import sample_tables
 from storage.database import open_database
 from storage.datasets import list_datasets, page_of_rows
+from ui.flow_view.list_frames import frames_of
 from ui.flows.templates import FIRST, all_templates, shelves
-from ui.playground.list_frames import frames_of
 
 FOLDER = Path(__file__).parents[2] / "assets" / "templates"
 FILES = sorted(FOLDER.glob("*.json"))

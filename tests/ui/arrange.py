@@ -12,10 +12,10 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.jobs import submit
 from engine.flow.document import Document, load_document
-from engine.jobs.accept import Caller
-from engine.jobs.changes import finish
+from engine.jobs.submit.accept import Caller
+from engine.jobs.transitions import finish
 from storage.flows import get_draft
-from storage.job_changes import Holder, claim_job
+from storage.job_changes import Lease, claim_job
 from storage.refusals import Counted, RefusedRow, add_refusals
 from tests.ui.conftest import Site
 
@@ -54,7 +54,7 @@ def ended(site: Site, flow_id: str, status: str = "completed", environment: str 
         options.setdefault("result", ('{"output":"Hello Ada"}', 22))
     if status == "failed":
         options.setdefault("error", FAILED)
-    assert site.database.write_now(finish, job_id, status, holder=Holder("boot_test", 1), **options)
+    assert site.database.write_now(finish, job_id, status, lease=Lease("boot_test", 1), **options)
     return job_id
 
 

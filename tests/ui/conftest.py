@@ -21,20 +21,20 @@ from nicegui.functions.notify import notify
 from nicegui.testing import User
 from nicegui.testing.general import nicegui_reset_globals, prepare_simulation
 
-from api.create_api import create_api
+from api.app import create_api
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as
 from engine.actions.members import ensure_owner, password_hash_now, sign_in
 from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import MovedClock
-from engine.jobs.hub import Hub
-from engine.outside.local_servers import LocalServers
-from engine.settings import Settings
-from engine.vault.sealing import open_vault
+from engine.core.clock import MovedClock
+from engine.core.settings import Settings
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.models.local_servers import LocalServers
+from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.members import list_people
-from storage.models import User as UserRow
+from storage.tables import User as UserRow
 from tests.factories import document, greeting
 from tests.logical_time import LogicalClock, loop_factories
 
@@ -161,16 +161,18 @@ async def empty_site(
 ) -> AsyncIterator[Site]:
     """The pages of a server that nobody has set up."""
     settings = Settings(data=tmp_path / "data", port=8080, local_servers=local_ports)
-    hub = Hub(database)
-    public_api = create_api(database, hub, settings)
+    waiters = JobWaiters(database)
+    public_api = create_api(database, waiters, settings)
     handlers = dict(nicegui_app.exception_handlers)
     with nicegui_reset_globals():
         os.environ["NICEGUI_USER_SIMULATION"] = "true"
+        from ui.page_session import App
         from ui.pages import register
-        from ui.visit import App
 
         root = FastAPI()
-        register(App(database, hub, settings, open_vault(settings.data), public_api, LocalServers(local_ports)), root)
+        register(
+            App(database, waiters, settings, open_vault(settings.data), public_api, LocalServers(local_ports)), root
+        )
         prepare_simulation()
         ui.run_with(
             root, title="Flowport", dark=None, tailwind=False, binding_refresh_interval=None, show_welcome_message=False

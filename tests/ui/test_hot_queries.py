@@ -14,8 +14,8 @@ from nicegui.testing import User
 from sqlalchemy import event
 
 from engine.actions.jobs import cancel_all
-from engine.jobs.accept import Caller, SubmitOptions
-from engine.jobs.batches import accept_batch
+from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.batches import accept_batch
 from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
 from storage.jobs import JobFilters, list_jobs

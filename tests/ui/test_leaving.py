@@ -9,25 +9,26 @@ import pytest
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from api.front import Front
-from api.origins import Origins
 from engine.actions.team import sign_out_person
 from storage.members import list_people
 from tests.logical_time import pass_time
 from tests.ui.arrange import newest_button
 from tests.ui.conftest import Site
-from ui.look.plain_pages import socket_refused_page
+from ui.allowed_origins import Origins
+from ui.kit.plain_pages import socket_refused_page
+from ui.request_router import RequestRouter
 
 
-def front(site: Site) -> Front:
+def router(site: Site) -> RequestRouter:
     """What stands before the pages."""
 
     async def known_hosts() -> tuple[str, ...]:
         return ()
 
-    return Front(
+    return RequestRouter(
         site.root,
         site.root,
+        lambda path: False,
         Origins(site.settings),
         known_hosts,
         refused_page=socket_refused_page,
@@ -68,7 +69,7 @@ async def test_a_page_that_breaks_says_so_and_is_logged_once(
 
     site.database.close()
     cookie = user.http_client.cookies.get("flowport_session", "")
-    await front(site)(asked("/flows", cookie=f"flowport_session={cookie}"), waits, hear)
+    await router(site)(asked("/flows", cookie=f"flowport_session={cookie}"), waits, hear)
 
     assert said[0]["status"] == 500
     assert b"This page did not open" in b"".join(one.get("body", b"") for one in said)

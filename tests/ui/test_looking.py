@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ui.opened import one_at_a_time
+from ui.page_shell import one_at_a_time
 
 
 class Page:

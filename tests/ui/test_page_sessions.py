@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.requests import HTTPConnection
 
+from ui.page_session import COOKIE
 from ui.page_sessions import _session_of
-from ui.visit import COOKIE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from engine.actions.links import invitation_path, link_path, new_reset_token, new_setup_token
 from engine.actions.team import invite
-from engine.clock import HOUR, MINUTE
+from engine.core.clock import HOUR, MINUTE
 from storage.members import has_owner, list_people
 from tests.ui.conftest import EMAIL, PASSWORD, Site, count_clients
 

@@ -10,21 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.actions.datasets import delete_rows
-from engine.errors import NotFound
+from engine.core.errors import NotFound
 from storage.dataset_uses import FlowUse, list_uses
 from storage.datasets import DatasetLine, RowPage, get_dataset, page_of_rows
-from ui.datasets import verbs
+from ui.datasets import dataset_actions
 from ui.datasets.columns import ColumnHeads, ask_new_column
 from ui.datasets.import_dialog import import_file
 from ui.datasets.row_form import edit_row
 from ui.datasets.row_table import RowTable
 from ui.datasets.words import rows_word, sum_line
-from ui.look import feedback
-from ui.look.assets import asset_url
-from ui.look.parts import button, icon, link, menu_button, menu_item, words
-from ui.look.text import _, number
-from ui.opened import every, nothing_here, one_at_a_time, opened, times_of
-from ui.visit import App, Visit, page_at, visit
+from ui.kit import feedback
+from ui.kit.assets import asset_url
+from ui.kit.parts import button, icon, link, menu_button, menu_item, words
+from ui.kit.text import _, number
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
 
 LOOK_SECONDS = 5.0
 PAGE_ROWS = 50
@@ -39,7 +39,7 @@ class Seen:
     uses: tuple[FlowUse, ...]
 
 
-def look_at_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> Seen:
+def load_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> Seen:
     """All of it in one look. Raises NotFound."""
     dataset = get_dataset(session, workspace_id, dataset_id)
     page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search)
@@ -51,9 +51,9 @@ def register(app: App) -> None:
 
     @page_at("/datasets/{dataset_id}")
     async def open_dataset(request: Request, dataset_id: str) -> Response | None:
-        here = visit(app, request)
+        here = open_page(app, request)
         try:
-            seen = await here.see(look_at_dataset, dataset_id, 0, "")
+            seen = await here.query(load_dataset, dataset_id, 0, "")
         except NotFound:
             return nothing_here(request)
         DatasetPage(here, seen).build()
@@ -63,7 +63,7 @@ def register(app: App) -> None:
 class DatasetPage:
     """One open dataset."""
 
-    def __init__(self, here: Visit, seen: Seen) -> None:
+    def __init__(self, here: PageSession, seen: Seen) -> None:
         self.here = here
         self.seen = seen
         self.reader = times_of(here).reader
@@ -107,8 +107,8 @@ class DatasetPage:
             button(_("Import"), self._import, icon="upload")
             button(_("Add a row"), self._add, icon="add", kind="main")
         with menu_button(_("More for this dataset")):
-            menu_item(_("Export as CSV"), lambda: verbs.export(self.dataset, "csv"), icon="download")
-            menu_item(_("Export as JSON"), lambda: verbs.export(self.dataset, "json"), icon="download")
+            menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
+            menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
             if self.may_edit:
                 menu_item(_("Add a column..."), self._add_column, icon="add_column_right")
                 menu_item(_("Rename..."), self._rename, icon="edit")
@@ -123,7 +123,7 @@ class DatasetPage:
         """Draws what changed, here or by a flow. A dataset that was deleted meanwhile leads back to the list."""
         wanted = self.offset, self.search
         try:
-            fresh = await self.here.see(look_at_dataset, self.dataset.id, *wanted)
+            fresh = await self.here.query(load_dataset, self.dataset.id, *wanted)
         except NotFound:
             ui.navigate.to("/datasets")
             return
@@ -252,11 +252,11 @@ class DatasetPage:
             await self._look()
 
     async def _rename(self) -> None:
-        if await verbs.rename(self.here, self.dataset):
+        if await dataset_actions.rename(self.here, self.dataset):
             await self._look()
 
     async def _delete(self) -> None:
-        if await verbs.delete(self.here, self.dataset, self.seen.uses):
+        if await dataset_actions.delete(self.here, self.dataset, self.seen.uses):
             ui.navigate.to("/datasets")
 
     def _choose_none(self) -> None:
@@ -271,7 +271,7 @@ class DatasetPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(delete_rows, self.dataset.id, sorted(self.chosen))
+            await self.here.execute(delete_rows, self.dataset.id, sorted(self.chosen))
         if not outcome.refused:
             self.chosen.clear()
             feedback.told(f"{count} {_('deleted.')}")

@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.tables.writing import MARK, csv_line, csv_rows, json_rows
+from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows
 from storage.datasets import DatasetLine, find_dataset, list_rows
 from storage.members import find_signed_in
-from ui.guard import stranger_answer
-from ui.opened import nothing_here
-from ui.sent_file import sent_file
-from ui.visit import COOKIE, App
+from ui.access_guard import stranger_answer
+from ui.file_download import sent_file
+from ui.page_session import COOKIE, App
+from ui.page_shell import nothing_here
 
 CSV_PATH = "/datasets/{dataset_id}/export.csv"
 JSON_PATH = "/datasets/{dataset_id}/export.json"

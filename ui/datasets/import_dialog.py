@@ -11,19 +11,19 @@ from sqlalchemy.orm import Session
 
 from engine.actions.datasets import Import, add_dataset, import_rows
 from engine.actions.principal import Principal
-from engine.errors import Refusal
-from engine.tables.reading import MAX_FILE, read_table
-from engine.tables.table import Names, Table
+from engine.core.errors import Refusal
+from engine.table_files.reading import MAX_FILE, read_table
+from engine.table_files.table import Names, Table
 from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows
 from storage.datasets import DatasetLine
 from ui.datasets.words import cell_text, column_word, rows_word
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.answer import answer_of
-from ui.look.frame import reader
-from ui.look.parts import button, icon, note, segments, table, words
-from ui.look.text import _, number, plural
-from ui.visit import Visit
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.frame import reader
+from ui.kit.parts import button, icon, note, segments, table, words
+from ui.kit.text import _, number, plural
+from ui.page_session import PageSession
 
 #: So many rows are shown before they are stored.
 PREVIEW = 5
@@ -31,7 +31,7 @@ PREVIEW = 5
 MAX_PASTE = 400_000
 
 
-async def import_file(here: Visit, dataset: DatasetLine | None = None) -> str | None:
+async def import_file(here: PageSession, dataset: DatasetLine | None = None) -> str | None:
     """Asks for a file and stores its rows; returns the dataset's id."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
         ImportDialog(here, dialog, dataset).draw()
@@ -41,7 +41,7 @@ async def import_file(here: Visit, dataset: DatasetLine | None = None) -> str | 
 class ImportDialog:
     """One open dialog. `dataset` None: the rows become a new one."""
 
-    def __init__(self, here: Visit, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
+    def __init__(self, here: PageSession, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
         self.here = here
         self.dialog = dialog
         self.dataset = dataset
@@ -204,10 +204,10 @@ class ImportDialog:
         self.go.disable()
         try:
             if self.dataset is None:
-                dataset_id = await self.here.do(_add_with_rows, self.name.value or "", self.new)
+                dataset_id = await self.here.execute(_add_with_rows, self.name.value or "", self.new)
             else:
                 dataset_id = self.dataset.id
-                await self.here.do(import_rows, dataset_id, self.new, self.mode)
+                await self.here.execute(import_rows, dataset_id, self.new, self.mode)
         except Refusal as refusal:
             self.go.enable()
             self._refuse(f"{refusal.detail}.", refusal.remedy)

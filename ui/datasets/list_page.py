@@ -11,15 +11,15 @@ from starlette.requests import Request
 
 from storage.dataset_uses import FlowUse, list_uses
 from storage.datasets import DatasetLine, list_datasets
-from ui.datasets import verbs
+from ui.datasets import dataset_actions
 from ui.datasets.import_dialog import import_file
 from ui.datasets.words import rows_word, uses_word
-from ui.look import feedback
-from ui.look.assets import asset_url
-from ui.look.parts import Column, button, icon, link, menu_button, menu_item, table, words
-from ui.look.text import _, number, plural, size
-from ui.opened import every, one_at_a_time, opened, times_of
-from ui.visit import App, Visit, page_at, visit
+from ui.kit import feedback
+from ui.kit.assets import asset_url
+from ui.kit.parts import Column, button, icon, link, menu_button, menu_item, table, words
+from ui.kit.text import _, number, plural, size
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, opened, times_of
 
 LOOK_SECONDS = 5.0
 
@@ -32,7 +32,7 @@ class Seen:
     uses: Mapping[str, tuple[FlowUse, ...]]
 
 
-def look_at_datasets(session: Session, workspace_id: str) -> Seen:
+def load_datasets(session: Session, workspace_id: str) -> Seen:
     """Every dataset with the flows that use it, in one look."""
     return Seen(tuple(list_datasets(session, workspace_id)), list_uses(session, workspace_id))
 
@@ -42,15 +42,15 @@ def register(app: App) -> None:
 
     @page_at("/datasets")
     async def open_datasets(request: Request) -> None:
-        here = visit(app, request)
-        seen = await here.see(look_at_datasets)
+        here = open_page(app, request)
+        seen = await here.query(load_datasets)
         DatasetsPage(here, seen).build()
 
 
 class DatasetsPage:
     """One open list."""
 
-    def __init__(self, here: Visit, seen: Seen) -> None:
+    def __init__(self, here: PageSession, seen: Seen) -> None:
         self.here = here
         self.seen = seen
         self.times = times_of(here)
@@ -79,7 +79,7 @@ class DatasetsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(look_at_datasets)
+        fresh = await self.here.query(load_datasets)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -147,15 +147,15 @@ class DatasetsPage:
     def _menu(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
         with menu_button(f"{_('More for')} {one.name}"):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/datasets/{one.id}"), icon="arrow_forward")
-            menu_item(_("Export as CSV"), lambda: verbs.export(one, "csv"), icon="download")
-            menu_item(_("Export as JSON"), lambda: verbs.export(one, "json"), icon="download")
+            menu_item(_("Export as CSV"), lambda: dataset_actions.export(one, "csv"), icon="download")
+            menu_item(_("Export as JSON"), lambda: dataset_actions.export(one, "json"), icon="download")
             if self.here.may("edit datasets"):
                 menu_item(_("Rename..."), lambda: self._rename(one), icon="edit")
                 ui.separator()
                 menu_item(_("Delete..."), lambda: self._delete(one, uses), icon="delete", danger=True)
 
     async def _make(self) -> None:
-        if made := await verbs.make(self.here):
+        if made := await dataset_actions.make(self.here):
             ui.navigate.to(f"/datasets/{made}")
 
     async def _import(self) -> None:
@@ -163,10 +163,10 @@ class DatasetsPage:
             ui.navigate.to(f"/datasets/{made}")
 
     async def _rename(self, one: DatasetLine) -> None:
-        if await verbs.rename(self.here, one):
+        if await dataset_actions.rename(self.here, one):
             await self._look()
 
     async def _delete(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
-        if await verbs.delete(self.here, one, uses):
+        if await dataset_actions.delete(self.here, one, uses):
             feedback.told(f"{one.name} {_('is deleted.')}")
             await self._look()

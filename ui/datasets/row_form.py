@@ -8,17 +8,17 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.datasets import add_row, change_row
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from storage.dataset_changes import type_of
 from storage.datasets import ColumnLine, DatasetLine, RowLine
 from ui.datasets.words import column_word
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, Kind
 from ui.forms.values import pointer_to
-from ui.look.answer import answer_of
-from ui.look.parts import button, note, words
-from ui.look.text import _, type_word
-from ui.visit import Visit
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, note, words
+from ui.kit.text import _, type_word
+from ui.page_session import PageSession
 
 #: Text that is longer, or has lines, gets room.
 LONG = 60
@@ -28,7 +28,9 @@ _KINDS: Mapping[str, Kind] = {
 _YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
-async def edit_row(here: Visit, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = "") -> bool:
+async def edit_row(
+    here: PageSession, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = ""
+) -> bool:
     """Shows a row (None: a new one) with the caret in `column`; True when something was stored."""
     read_only = not here.may("edit datasets")
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
@@ -47,10 +49,12 @@ async def edit_row(here: Visit, dataset: DatasetLine, row: RowLine | None, colum
             told.clear()
             try:
                 if row is None:
-                    await here.do(add_row, dataset.id, {name: one for name, one in values.items() if one is not None})
+                    await here.execute(
+                        add_row, dataset.id, {name: one for name, one in values.items() if one is not None}
+                    )
                 else:
                     changed = {name: one for name, one in values.items() if one != before.get(name)}
-                    await here.do(change_row, dataset.id, row.id, changed)
+                    await here.execute(change_row, dataset.id, row.id, changed)
             except Refusal as refusal:
                 with told:
                     note(f"{refusal.detail or refusal.title}. {refusal.remedy}", kind="bad", icon="error")

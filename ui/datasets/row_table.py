@@ -10,8 +10,8 @@ from nicegui import ui
 from storage.datasets import ColumnLine, RowLine
 from ui.datasets.columns import ColumnHeads
 from ui.datasets.words import cell_text, column_word
-from ui.look.parts import words
-from ui.look.text import Reader, _, number
+from ui.kit.parts import words
+from ui.kit.text import Reader, _, number
 
 _NUMBERS = frozenset({"number", "integer"})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from storage.dataset_uses import FlowUse
 from storage.datasets import DatasetLine
-from ui.look.text import Reader, _, number, plural, size, type_word
+from ui.kit.text import Reader, _, number, plural, size, type_word
 
 #: A cell shows so many characters; the row's form shows it all.
 SHOWN = 120

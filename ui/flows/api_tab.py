@@ -11,23 +11,23 @@ from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
-from engine.examples import YOUR_KEY, ask_for_job, code_examples, first_call
+from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call
 from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
 from engine.flow.validation import without_parked
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
-from ui.flows.first_calls import FirstCalls
+from ui.flows.recent_calls import FirstCalls
 from ui.flows.state import newer_draft
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.flows.try_it import TryItNow, TryKeys
-from ui.look.code_view import code
-from ui.look.feedback import empty, fold
-from ui.look.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
-from ui.look.text import _
+from ui.kit.code_view import code
+from ui.kit.feedback import empty, fold
+from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
+from ui.kit.text import _
+from ui.page_session import PageSession
 from ui.settings.key_form import KeyForm
 from ui.settings.key_parts import MadeKey, reveal
-from ui.visit import Visit
 
 MOST_KEYS = 8
 
@@ -43,7 +43,7 @@ class Endpoint:
     payload: dict[str, Any]
 
 
-def look_at_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -> Endpoint:
+def load_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -> Endpoint:
     """The live version, else the newest, else the draft; and the active keys that may call this flow."""
     number = flow.live_version or flow.newest_version
     text = (
@@ -72,7 +72,7 @@ def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document)
 class ApiTab:
     """The tab, drawn anew when the flow's state or its keys change."""
 
-    def __init__(self, here: Visit, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
+    def __init__(self, here: PageSession, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
         self.here = here
         self.try_keys = keys
         self.base = base
@@ -84,7 +84,7 @@ class ApiTab:
     async def draw(self, flow: FlowRow) -> None:
         """Draws the tab where we are."""
         place = ui.context.slot.parent
-        self.seen = await self.here.see(look_at_endpoint, flow, self.here.app.database.clock.now())
+        self.seen = await self.here.query(load_endpoint, flow, self.here.app.database.clock.now())
         if place.is_deleted:  # the person went on to another page
             return
         if flow.live_version is None:
@@ -254,7 +254,7 @@ class ApiTab:
     async def _key_made(self, made: MadeKey) -> None:
         self.making = False
         self.made, self.chosen = made, made.new.id
-        self.seen = await self.here.see(look_at_endpoint, self.seen.flow, self.here.app.database.clock.now())
+        self.seen = await self.here.query(load_endpoint, self.seen.flow, self.here.app.database.clock.now())
         self._draw_code()
         self._draw_keys()
         self.reveal_place.clear()

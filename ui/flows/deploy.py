@@ -11,22 +11,22 @@ from engine.actions.flows import change_flow_settings, save_as
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy_checks import Checks, look_before_deploy
-from ui.flows.deploy_options import Allowed, DeployOptions, look_at_allowed
+from ui.flows.deploy_options import Allowed, DeployOptions, load_allowed
 from ui.flows.try_it import try_keys_of
-from ui.jobs.accepting import make_optional
-from ui.look import feedback
-from ui.look.answer import answer_of
-from ui.look.parts import button, icon, icon_button, link, link_button, note, sentence, words
-from ui.look.text import _, plural
-from ui.opened import base_address
-from ui.visit import Visit
+from ui.jobs.accept_field import make_optional
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, icon, icon_button, link, link_button, note, sentence, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+from ui.page_shell import base_address
 
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
 OnLive = Callable[[], Awaitable[None]]
 
 
 async def deploy_flow(
-    here: Visit, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
+    here: PageSession, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
 ) -> Deployed | None:
     """Asks what must be asked, deploys, and shows the endpoint until it is closed. None when nothing went live.
 
@@ -34,19 +34,19 @@ async def deploy_flow(
     """
     if not flow.newest_version and not await _save_first(here, flow):
         return None
-    checks = await here.see(look_before_deploy, flow.id, version)
+    checks = await here.query(look_before_deploy, flow.id, version)
     if checks.problems:
         await _show_problems(checks)
         return None
     if version is not None:
         return await _roll(here, checks, on_live)
-    return await DeployDialog(here, checks, await here.see(look_at_allowed, checks.flow), on_live).ask()
+    return await DeployDialog(here, checks, await here.query(load_allowed, checks.flow), on_live).ask()
 
 
 class DeployDialog:
     """The three steps for what is on the canvas."""
 
-    def __init__(self, here: Visit, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
+    def __init__(self, here: PageSession, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
         self.here = here
         self.checks = checks
         self.allowed = allowed
@@ -114,7 +114,7 @@ class DeployDialog:
 
     async def _make_optional(self, name: str) -> None:
         if await make_optional(self.here, self.checks.flow.id, name):
-            self.checks = await self.here.see(look_before_deploy, self.checks.flow.id)
+            self.checks = await self.here.query(look_before_deploy, self.checks.flow.id)
             self._check()
 
     def _options(self) -> None:
@@ -130,9 +130,9 @@ class DeployDialog:
         self.go.disable()
         try:
             with feedback.refusals_told():
-                self.done = await self.here.do(deploy, flow.id)
+                self.done = await self.here.execute(deploy, flow.id)
                 if changes := self.options.changes():
-                    await self.here.do(change_flow_settings, flow.id, changes)
+                    await self.here.execute(change_flow_settings, flow.id, changes)
         finally:
             self.go.enable()
         if self.done is None:
@@ -147,7 +147,7 @@ class DeployDialog:
         self.card.classes(add="fp-dlg--live")
         self._step(3)
         self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
-        flow = await self.here.see(get_flow, done.flow_id)
+        flow = await self.here.query(get_flow, done.flow_id)
         with self.body:
             if was and was != done.version:
                 words(f"{_('Jobs in flight finish on version')} {was}.", "fp-s13 fp-t2 fp-before", tag="p")
@@ -159,7 +159,7 @@ class DeployDialog:
             button(_("Done"), self.dialog.close, kind="main")
 
 
-async def _roll(here: Visit, checks: Checks, on_live: OnLive | None) -> Deployed | None:
+async def _roll(here: PageSession, checks: Checks, on_live: OnLive | None) -> Deployed | None:
     """One question before a saved version goes live."""
     flow, live = checks.flow, checks.flow.live_version
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
@@ -177,7 +177,7 @@ async def _roll(here: Visit, checks: Checks, on_live: OnLive | None) -> Deployed
             button(go, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
     if not await answer_of(dialog):
         return None
-    done = await here.try_do(deploy, flow.id, version=checks.number)
+    done = await here.try_execute(deploy, flow.id, version=checks.number)
     if done is not None:
         if on_live is not None:
             await on_live()
@@ -188,7 +188,7 @@ async def _roll(here: Visit, checks: Checks, on_live: OnLive | None) -> Deployed
     return done
 
 
-async def _save_first(here: Visit, flow: FlowRow) -> bool:
+async def _save_first(here: PageSession, flow: FlowRow) -> bool:
     """A flow that was never saved gets its title here."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Save the flow first")
@@ -208,7 +208,7 @@ async def _save_first(here: Visit, flow: FlowRow) -> bool:
         box.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
         box.on("keydown.enter", lambda: dialog.submit((box.value or "").strip()) if (box.value or "").strip() else None)
     chosen = await answer_of(dialog)
-    return bool(chosen) and await here.try_do(save_as, flow.id, chosen) is not None
+    return bool(chosen) and await here.try_execute(save_as, flow.id, chosen) is not None
 
 
 async def _show_problems(checks: Checks) -> None:

@@ -9,19 +9,19 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions
 from engine.actions.deployments import problems_before_deploy
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.accept_field import has_field
 from engine.flow.compare import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG
-from engine.outside.secret_hosts import host_warnings
+from engine.secrets.secret_hosts import host_warnings
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys
 from storage.secrets import list_secrets
 from storage.sent_fields import CALLS, count_sent_fields
 from ui.flows.try_it import LABEL as TRY_LABEL
-from ui.look.text import _, plural
+from ui.kit.text import _, plural
 
 DAYS = 7
 #: So many keys are named; of more only the number is said.

@@ -14,18 +14,18 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.clock import SECOND
-from engine.jobs.accept import flow_limit_ms
+from engine.core.clock import SECOND
+from engine.jobs.submit.accept import flow_limit_ms
 from storage.database import now
 from storage.environments import EnvironmentUse, read_environments
 from storage.flows import FlowRow
 from storage.keys import KeyRow, list_keys
 from storage.workspaces import get_limits
 from ui.flows.try_it import LABEL as TRY_LABEL
-from ui.look.parts import ENVIRONMENTS, environment_badge, link_button, words
-from ui.look.text import Reader, _, duration, number, plural
-from ui.opened import times_of
-from ui.visit import Visit
+from ui.kit.parts import ENVIRONMENTS, environment_badge, link_button, words
+from ui.kit.text import Reader, _, duration, number, plural
+from ui.page_session import PageSession
+from ui.page_shell import times_of
 
 MOST_KEYS = 6
 
@@ -39,7 +39,7 @@ class Allowed:
     keys: tuple[KeyRow, ...]
 
 
-def look_at_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
+def load_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
     """Limits, use and the active keys that may call this flow."""
     at = now(session)
     keys = tuple(
@@ -54,7 +54,7 @@ def look_at_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allow
 class DeployOptions:
     """The rows, where we are."""
 
-    def __init__(self, here: Visit, flow: FlowRow, allowed: Allowed) -> None:
+    def __init__(self, here: PageSession, flow: FlowRow, allowed: Allowed) -> None:
         self.flow = flow
         reader = times_of(here).reader
         with ui.element("dl").classes("fp-options"):

@@ -7,10 +7,10 @@ from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, find_first_steps
 from ui.flows.templates import all_templates, simulated_note, template_card
-from ui.look.parts import icon, link, link_button, words
-from ui.look.text import _
-from ui.opened import every, opened
-from ui.visit import App, Visit, page_at, visit
+from ui.kit.parts import icon, link, link_button, words
+from ui.kit.text import _
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, opened
 
 LOOK_SECONDS = 5.0
 MOST_CARDS = 4
@@ -21,8 +21,8 @@ def register(app: App) -> None:
 
     @page_at("/start")
     async def open_start(request: Request) -> None:
-        here = visit(app, request)
-        steps = await here.see(find_first_steps)
+        here = open_page(app, request)
+        steps = await here.query(find_first_steps)
         with opened(here, _("Make your first API in a minute"), active="playground", h1=False):
             body = ui.element("div")
             with body:
@@ -30,7 +30,7 @@ def register(app: App) -> None:
 
         async def look() -> None:
             nonlocal steps
-            fresh = await here.see(find_first_steps)
+            fresh = await here.query(find_first_steps)
             if fresh != steps:
                 steps = fresh
                 body.clear()
@@ -40,7 +40,7 @@ def register(app: App) -> None:
         every(LOOK_SECONDS, look)
 
 
-def cards(here: Visit, steps: FirstSteps, *, beside: bool = False) -> None:
+def cards(here: PageSession, steps: FirstSteps, *, beside: bool = False) -> None:
     """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model.
 
     `beside`: it stands on a page that has a title of its own.

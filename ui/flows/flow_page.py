@@ -6,20 +6,20 @@ from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.errors import NotFound
+from engine.core.errors import NotFound
 from storage.flows import FlowRow, find_flow, get_flow, list_versions
-from ui.flows import verbs as flow_verbs
+from ui.flows import flow_actions as flow_verbs
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
 from ui.flows.state import newer_draft, state_badges
 from ui.flows.tabs import FlowTabs
 from ui.flows.try_it import try_keys_of
-from ui.look.parts import button, link_button, menu_button, menu_item
-from ui.look.tab_bar import tab_bar
-from ui.look.text import _
-from ui.opened import base_address, every, nothing_here, one_at_a_time, opened
+from ui.kit.parts import button, link_button, menu_button, menu_item
+from ui.kit.tab_bar import tab_bar
+from ui.kit.text import _
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import base_address, every, nothing_here, one_at_a_time, opened
 from ui.settings.quota import QuotaNote, quota_note
-from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 2.0
 TABS = {
@@ -36,9 +36,9 @@ def register(app: App) -> None:
 
     @page_at("/flows/{flow_id}")
     async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
-        here = visit(app, request)
+        here = open_page(app, request)
         try:
-            flow = await here.see(get_flow, flow_id)
+            flow = await here.query(get_flow, flow_id)
         except NotFound:
             return nothing_here(request)
         page = FlowPage(here, flow, await quota_note(here))
@@ -51,7 +51,7 @@ def register(app: App) -> None:
 class FlowPage:
     """One open page of a flow."""
 
-    def __init__(self, here: Visit, flow: FlowRow, quota: QuotaNote) -> None:
+    def __init__(self, here: PageSession, flow: FlowRow, quota: QuotaNote) -> None:
         self.here = here
         self.flow = flow
         self.quota = quota
@@ -88,7 +88,7 @@ class FlowPage:
     @one_at_a_time
     async def look(self) -> None:
         """Follows what other people and the command line do to the flow."""
-        fresh = await self.here.see(find_flow, self.flow.id)
+        fresh = await self.here.query(find_flow, self.flow.id)
         if self.tabs.is_deleted:  # the person went on to another page
             return
         if fresh is None:
@@ -117,7 +117,7 @@ class FlowPage:
 
     async def compare(self) -> None:
         """What is on the canvas beside the live version."""
-        versions = await self.here.see(list_versions, self.flow.id)
+        versions = await self.here.query(list_versions, self.flow.id)
         live = next((version for version in versions if version.number == self.flow.live_version), None)
         if live is not None:
             await self.tabs_of_flow.view(live)

@@ -12,18 +12,18 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.flows import import_flow
-from engine.errors import FlowInvalid, Refusal
-from engine.flow_yaml import is_yaml, json_of_yaml
+from engine.core.errors import FlowInvalid, Refusal
+from engine.flow.yaml_files import is_yaml, json_of_yaml
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
-from storage.monitoring import Activity, list_activity
+from storage.monitoring.overview import Activity, list_activity
 from ui.flows import first_run
-from ui.flows import verbs as flow_verbs
+from ui.flows import flow_actions as flow_verbs
 from ui.flows.state import newer_draft, state_lines
 from ui.jobs.job_words import job_line
-from ui.look import feedback
-from ui.look.answer import answer_of
-from ui.look.parts import (
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import (
     Column,
     button,
     icon,
@@ -36,10 +36,10 @@ from ui.look.parts import (
     table,
     words,
 )
-from ui.look.text import _, number, percent, plural
+from ui.kit.text import _, number, percent, plural
 from ui.monitoring.charts import sparkline
-from ui.opened import every, one_at_a_time, opened, times_of
-from ui.visit import App, Visit, page_at, visit
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, opened, times_of
 
 #: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
 MAX_UPLOAD = 4 << 20
@@ -55,7 +55,7 @@ class Library:
     steps: FirstSteps
 
 
-def look_at_library(session: Session, workspace_id: str) -> Library:
+def load_library(session: Session, workspace_id: str) -> Library:
     """Every flow with its activity, in one look."""
     return Library(
         tuple(list_flows(session, workspace_id)),
@@ -69,8 +69,8 @@ def register(app: App) -> None:
 
     @page_at("/flows")
     async def open_flows(request: Request) -> None:
-        here = visit(app, request)
-        library = await here.see(look_at_library)
+        here = open_page(app, request)
+        library = await here.query(load_library)
         FlowsPage(here, library).build()
 
 
@@ -81,7 +81,7 @@ AT_FIRST = 40
 class FlowsPage:
     """One open list."""
 
-    def __init__(self, here: Visit, library: Library) -> None:
+    def __init__(self, here: PageSession, library: Library) -> None:
         self.here = here
         self.library = library
         self.times = times_of(here)
@@ -124,7 +124,7 @@ class FlowsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(look_at_library)
+        fresh = await self.here.query(load_library)
         if fresh != self.library:
             self.library = fresh
             self._draw()
@@ -285,7 +285,7 @@ _KINDS = {
 }
 
 
-def import_button(here: Visit, *, quiet: bool = False) -> ui.upload:
+def import_button(here: PageSession, *, quiet: bool = False) -> ui.upload:
     """A button that takes a flow file; the browser sends it by HTTP."""
 
     async def received(event: events.UploadEventArguments) -> None:
@@ -314,12 +314,12 @@ def take_dropped(page: ui.element, upload: ui.upload) -> None:
     )
 
 
-async def take_in(here: Visit, name: str, data: bytes) -> None:
+async def take_in(here: PageSession, name: str, data: bytes) -> None:
     """Imports a file and opens the flow; every problem of a file that is refused is listed."""
     fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
     try:
         read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
-        made = await here.do(import_flow, read, fallback)
+        made = await here.execute(import_flow, read, fallback)
     except FlowInvalid as refusal:
         await _show_problems(name, refusal)
         return

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from ui.look.parts import card, link, words
-from ui.look.text import _
+from ui.kit.parts import card, link, words
+from ui.kit.text import _
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings

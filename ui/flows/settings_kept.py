@@ -8,8 +8,8 @@ from nicegui import ui
 
 from storage.retention import KEEP_DAYS
 from ui.forms.form import Field
-from ui.look.parts import button, card
-from ui.look.text import _
+from ui.kit.parts import button, card
+from ui.kit.text import _
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from engine.clock import SECOND
-from engine.jobs.accept import LIMIT_SECONDS, flow_limit_ms
+from engine.core.clock import SECOND
+from engine.jobs.submit.accept import LIMIT_SECONDS, flow_limit_ms
 from ui.forms.form import Field
-from ui.look.parts import button, card, link, words
-from ui.look.text import _, duration
+from ui.kit.parts import button, card, link, words
+from ui.kit.text import _, duration
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings

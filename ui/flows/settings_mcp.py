@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from ui.look.parts import card, copy_button, words
-from ui.look.text import _
-from ui.opened import base_address
+from ui.kit.parts import card, copy_button, words
+from ui.kit.text import _
+from ui.page_shell import base_address
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings

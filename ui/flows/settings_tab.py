@@ -9,16 +9,16 @@ from typing import Any
 from engine.actions.flows import change_flow_settings
 from storage.flows import FlowRow
 from ui.flows import settings_docs, settings_kept, settings_limit, settings_mcp, settings_title, settings_webhook
-from ui.look import feedback
-from ui.look.text import _
-from ui.visit import Visit
+from ui.kit import feedback
+from ui.kit.text import _
+from ui.page_session import PageSession
 
 
 @dataclass(frozen=True)
 class FlowSettings:
     """What a section works with. `changed` is called when the flow was changed."""
 
-    here: Visit
+    here: PageSession
     flow: FlowRow
     may_edit: bool
     changed: Callable[[], Awaitable[None]]
@@ -26,7 +26,7 @@ class FlowSettings:
     async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
         """Stores settings and says so; a refusal is told. True when they are stored."""
         with feedback.refusals_told() as outcome:
-            await self.here.do(change_flow_settings, self.flow.id, changes)
+            await self.here.execute(change_flow_settings, self.flow.id, changes)
         if not outcome.refused:
             feedback.told(_("Saved."), when)
             await self.changed()
@@ -44,7 +44,7 @@ SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
 )
 
 
-def draw_settings(here: Visit, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
+def draw_settings(here: PageSession, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
     """Every section, where we are."""
     settings = FlowSettings(here, flow, here.may("edit flows"), changed)
     for section in SECTIONS:

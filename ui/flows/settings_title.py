@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from engine.actions.flows import rename_flow
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.parts import button, card
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.parts import button, card
+from ui.kit.text import _
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings
@@ -31,7 +31,7 @@ def draw(settings: FlowSettings) -> None:
         async def rename() -> None:
             title.error("")
             try:
-                await settings.here.do(rename_flow, flow.id, title_box.value or "", about_box.value or "")
+                await settings.here.execute(rename_flow, flow.id, title_box.value or "", about_box.value or "")
             except Refusal as refusal:
                 title.error(f"{refusal.detail}. {refusal.remedy}")
                 return

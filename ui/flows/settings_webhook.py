@@ -8,16 +8,16 @@ from urllib.parse import urlsplit
 from nicegui import ui
 
 from engine.actions.webhooks import OVERLAP_MS, renew_signing_secret, send_again, send_test, set_webhook
-from engine.clock import HOUR
-from engine.errors import Invalid, Refusal
-from engine.jobs.accept import WEBHOOK_SETTINGS, flow_webhook
-from engine.key_format import key_prefix
+from engine.core.api_key_format import key_prefix
+from engine.core.clock import HOUR
+from engine.core.errors import Invalid, Refusal
+from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_webhook
 from storage.webhooks import DeliveryRow, list_deliveries
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, table, words
-from ui.look.text import _
-from ui.opened import every, one_at_a_time, times_of
+from ui.kit import feedback
+from ui.kit.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, table, words
+from ui.kit.text import _
+from ui.page_shell import every, one_at_a_time, times_of
 
 if TYPE_CHECKING:
     from ui.flows.settings_tab import FlowSettings
@@ -82,7 +82,7 @@ class WebhookCard:
                 field.error("")
                 continue
             try:
-                await self.here.do(set_webhook, self.flow_id, typed, environment)
+                await self.here.execute(set_webhook, self.flow_id, typed, environment)
             except Invalid as refusal:
                 field.error(str(refusal))
                 refused = True
@@ -97,7 +97,7 @@ class WebhookCard:
         await self.settings.changed()
 
     async def _test(self, environment: str) -> None:
-        if await self.here.try_do(send_test, self.flow_id, environment) is not None:
+        if await self.here.try_execute(send_test, self.flow_id, environment) is not None:
             feedback.told(_("A test is on its way."), _("What comes of it stands below."))
             await self._look()
 
@@ -108,7 +108,7 @@ class WebhookCard:
             verb=_("Make a new one"),
         ):
             return
-        secret = await self.here.try_do(renew_signing_secret, self.here.app.vault, self.flow_id)
+        secret = await self.here.try_execute(renew_signing_secret, self.here.app.vault, self.flow_id)
         if secret is None:
             return
         self.secret.clear()
@@ -119,7 +119,7 @@ class WebhookCard:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(list_deliveries, self.flow_id)
+        fresh = await self.here.query(list_deliveries, self.flow_id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw(fresh)
@@ -168,7 +168,7 @@ class WebhookCard:
 
     async def _again(self, delivery: DeliveryRow) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.do(send_again, delivery.id)
+            await self.here.execute(send_again, delivery.id)
         if not outcome.refused:
             feedback.told(_("It is on its way."), "")
             await self._look()

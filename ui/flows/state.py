@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from storage.flows import FlowRow
-from ui.look.parts import status_badge, status_line
-from ui.look.text import _
+from ui.kit.parts import status_badge, status_line
+from ui.kit.text import _
 
 
 def newer_draft(flow: FlowRow) -> bool:

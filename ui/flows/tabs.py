@@ -15,13 +15,13 @@ from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
 from ui.jobs.job_table import job_table
-from ui.look import feedback
-from ui.look.parts import Column, button, card, link_button, status_badge, table, words
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.parts import Column, button, card, link_button, status_badge, table, words
+from ui.kit.text import _
 from ui.monitoring.page import flow_monitoring
-from ui.opened import times_of
-from ui.playground.compare import show_version
-from ui.visit import Visit
+from ui.page_session import PageSession
+from ui.page_shell import times_of
+from ui.playground.versions.compare_versions import show_version
 
 if TYPE_CHECKING:
     from ui.flows.flow_page import FlowPage
@@ -32,7 +32,7 @@ SHOWN_JOBS = 20
 class FlowTabs:
     """Draws a tab where we are; `page` is told when the flow changed."""
 
-    def __init__(self, here: Visit, page: FlowPage) -> None:
+    def __init__(self, here: PageSession, page: FlowPage) -> None:
         self.here = here
         self.page = page
         self.times = times_of(here)
@@ -52,7 +52,7 @@ class FlowTabs:
     async def _versions(self) -> None:
         flow = self.page.flow
         place = ui.context.slot.parent
-        versions, history = await self.here.see(_look_at_versions, flow.id)
+        versions, history = await self.here.query(_load_versions, flow.id)
         if place.is_deleted:  # the person went on to another page
             return
         if not versions:
@@ -102,7 +102,7 @@ class FlowTabs:
     async def view(self, version: VersionLine) -> None:
         """A version's graph, compared with what is on the canvas."""
         flow = self.page.flow
-        document, draft = await self.here.see(_look_at_documents, flow.id, version.number)
+        document, draft = await self.here.query(_load_documents, flow.id, version.number)
         chosen = await show_version(self.here, flow, version, document, draft)
         if chosen == "restore":
             await self._restore(version.number)
@@ -115,7 +115,7 @@ class FlowTabs:
             _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
             verb=_("Put on the canvas"),
         )
-        if sure and await self.here.try_do(restore_version, self.page.flow.id, number) is not None:
+        if sure and await self.here.try_execute(restore_version, self.page.flow.id, number) is not None:
             feedback.told(f"{_('Version')} {number} {_('is on the canvas.')}", _("Nothing changed for callers."))
             await self.page.look()
 
@@ -126,7 +126,7 @@ class FlowTabs:
     async def _jobs(self) -> None:
         flow = self.page.flow
         place = ui.context.slot.parent
-        jobs, labels = await self.here.see(_look_at_jobs, flow.id)
+        jobs, labels = await self.here.query(_load_jobs, flow.id)
         if place.is_deleted:
             return
         if not jobs.jobs:
@@ -150,18 +150,16 @@ class FlowTabs:
         self.page.tabs.value = "api"
 
 
-def _look_at_versions(
-    session: Session, workspace_id: str, flow_id: str
-) -> tuple[list[VersionLine], list[DeploymentRow]]:
+def _load_versions(session: Session, workspace_id: str, flow_id: str) -> tuple[list[VersionLine], list[DeploymentRow]]:
     return list_versions(session, workspace_id, flow_id), list_deployments(session, workspace_id, flow_id)
 
 
-def _look_at_documents(session: Session, workspace_id: str, flow_id: str, number: int) -> tuple[Document, Document]:
+def _load_documents(session: Session, workspace_id: str, flow_id: str, number: int) -> tuple[Document, Document]:
     version = get_version(session, workspace_id, flow_id, number)
     draft = get_draft(session, workspace_id, flow_id)
     return load_document(version.document), load_document(draft.document)
 
 
-def _look_at_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str]]:
+def _load_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str]]:
     jobs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id), limit=SHOWN_JOBS)
     return jobs, list_key_labels(session, workspace_id)

@@ -12,18 +12,19 @@ from starlette.requests import Request
 
 from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
+from engine.core.paths import ASSETS
 from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
-from engine.tables.samples import sample_tables
+from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
-from ui.look.parts import card, icon, link_button, note, tile, words
-from ui.look.text import _, plural
-from ui.opened import opened
+from ui.kit.parts import card, icon, link_button, note, tile, words
+from ui.kit.text import _, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import opened
 from ui.settings.model_wanted import ModelWanted, model_button
-from ui.visit import App, Visit, page_at, visit
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "templates"
+FOLDER = ASSETS / "templates"
 #: The best to begin with: they stand on the first-run page, too.
 FIRST = ("page-to-clean-text", "facts-from-a-page", "summarise-a-text", "website-analyzer")
 #: What they do -> file names, in the order on screen. One that is not named stands with datasets, or at the end.
@@ -108,8 +109,8 @@ def register(app: App) -> None:
 
     @page_at("/templates")
     async def open_templates(request: Request) -> None:
-        here = visit(app, request)
-        connections = await here.see(list_connections)
+        here = open_page(app, request)
+        connections = await here.query(list_connections)
         wanted = ModelWanted(here, _("the templates that ask a model"), on_connected=_model_connected)
         await wanted.load()
         sub = _("Flows that run at once, offline, with samples filled in. Use one, then change it.")
@@ -131,7 +132,7 @@ def register(app: App) -> None:
 class _Gallery:
     """The shelves, with a search and two filters above them."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.words = ""
         self.shelf = ""
@@ -174,7 +175,7 @@ class _Gallery:
                         template_card(self.here, template, heading="h3")
 
 
-def simulated_note(here: Visit) -> None:
+def simulated_note(here: PageSession) -> None:
     """What answers while there is no model, and the way to one."""
     with note(
         _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
@@ -189,7 +190,7 @@ async def _model_connected(name: str) -> None:
     ui.navigate.to("/settings/models")
 
 
-def template_card(here: Visit, template: Template, *, heading: str) -> None:
+def template_card(here: PageSession, template: Template, *, heading: str) -> None:
     """A card; a press anywhere on it uses the template."""
     with ui.element("article").classes("fp-card fp-template"):
         with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
@@ -223,11 +224,11 @@ def template_card(here: Visit, template: Template, *, heading: str) -> None:
                 words(_("Editors can use it."), "fp-s12 fp-t3")
 
 
-async def use_template(here: Visit, template: Template) -> None:
+async def use_template(here: PageSession, template: Template) -> None:
     """Makes a draft from the template, with the datasets it brings along, and opens it in the Playground."""
     file = template.file
-    if (samples := sample_tables(file.document)) and await here.try_do(bring_samples, samples) is None:
+    if (samples := sample_tables(file.document)) and await here.try_execute(bring_samples, samples) is None:
         return
-    flow_id = await here.try_do(create_flow, file.title, file.document, file.description)
+    flow_id = await here.try_execute(create_flow, file.title, file.document, file.description)
     if flow_id is not None:
         ui.navigate.to(f"/playground/{flow_id}")

@@ -15,20 +15,20 @@ from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
 from engine.actions.keys import create_key, rotate_key
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
 from storage.database import Database
 from storage.keys import list_keys
-from ui.flows.own_call import OwnAnswer, call_public
+from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
-from ui.look import feedback
-from ui.look.code_view import code
-from ui.look.parts import badge, button, card, icon, words
-from ui.look.text import _, duration
-from ui.opened import times_of
-from ui.visit import App, Visit
+from ui.kit import feedback
+from ui.kit.code_view import code
+from ui.kit.parts import badge, button, card, icon, words
+from ui.kit.text import _, duration
+from ui.page_session import App, PageSession
+from ui.page_shell import times_of
 
 LABEL = "Try it now"
 #: One poll waits so long for the end of the job.
@@ -43,20 +43,20 @@ class TryKeys:
         self._known: dict[str, tuple[str, str]] = {}
         self._lock = asyncio.Lock()
 
-    async def key_for(self, here: Visit) -> str:
+    async def key_for(self, here: PageSession) -> str:
         """A key that works now. Raises NotAllowed for people who may not make keys."""
         workspace_id = here.person.workspace_id
         async with self._lock:
             at = here.app.database.clock.now()
             mine = [
                 key
-                for key in await here.see(list_keys)
+                for key in await here.query(list_keys)
                 if key.label == LABEL and key.environment == "dev" and key.status(at) == "active"
             ]
             known = self._known.get(workspace_id)
             if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
                 return known[1]
-            made = await (here.do(rotate_key, mine[0].id, 0) if mine else here.do(create_key, LABEL, "dev"))
+            made = await (here.execute(rotate_key, mine[0].id, 0) if mine else here.execute(create_key, LABEL, "dev"))
             self._known[workspace_id] = (made.id, made.key)
             return made.key
 
@@ -73,7 +73,7 @@ class TryItNow:
     """The card with the form and the two answers."""
 
     def __init__(
-        self, here: Visit, keys: TryKeys, flow_id: str, document: Document, payload: dict[str, Any], host: str
+        self, here: PageSession, keys: TryKeys, flow_id: str, document: Document, payload: dict[str, Any], host: str
     ) -> None:
         self.here = here
         self.keys = keys

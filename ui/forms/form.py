@@ -33,8 +33,8 @@ from nicegui import ui
 from ui.forms.lists import draw_list, draw_object, draw_objects, draw_pairs
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json
 from ui.forms.values import get_at, parse, pointer_to, problem_of, problems_of, with_value
-from ui.look.parts import icon, sentence, words
-from ui.look.text import _
+from ui.kit.parts import icon, sentence, words
+from ui.kit.text import _
 
 OnChange = Callable[[str, Json], Any]
 Widget = Callable[["Form", FieldSpec, str, Json], None]

@@ -12,9 +12,9 @@ from nicegui import ui
 
 from ui.forms.specs import FieldSpec, Json, fields_for, is_rule, without_other_rules
 from ui.forms.values import pointer_to
-from ui.look.feedback import fold
-from ui.look.parts import button, icon, icon_button, words
-from ui.look.text import _, type_word
+from ui.kit.feedback import fold
+from ui.kit.parts import button, icon, icon_button, words
+from ui.kit.text import _, type_word
 
 if TYPE_CHECKING:
     from ui.forms.form import Form

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, cast, get_args
 from pydantic import BaseModel
 
 from engine.flow.rules import ALONE
-from ui.look.text import _, type_word
+from ui.kit.text import _, type_word
 
 Json = Any
 Kind = Literal[

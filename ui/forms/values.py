@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
-from ui.look.text import _, number, type_word
+from ui.kit.text import _, number, type_word
 
 
 def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:

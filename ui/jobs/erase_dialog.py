@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from ui.look.answer import answer_of
-from ui.look.parts import button, note, words
-from ui.look.text import _
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, note, words
+from ui.kit.text import _
 
 
 async def sure_to_erase() -> bool:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Awaitable, Callable
 
 from storage.jobs import JobRow
-from ui.look import feedback
-from ui.look.parts import button, link_button, words
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.parts import button, link_button, words
+from ui.kit.text import _
 
 
 def draw_failure(

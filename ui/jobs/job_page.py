@@ -15,23 +15,26 @@ from engine.actions.called_flows import read_inner
 from engine.actions.deployments import endpoint_path
 from engine.actions.erasing import erase_data
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
-from engine.errors import NotFound
-from engine.examples import first_call
+from engine.code_samples import first_call
+from engine.core.errors import NotFound
+from engine.core.ids import FlowId
 from engine.flow.document import Document, Node, load_document
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
-from engine.ids import FlowId
-from engine.jobs.erasing import WAIT_SECONDS, finish_erasing_soon
+from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
+from ui.flow_view.job_watch import Look, look_at, statuses
+from ui.flow_view.list_frames import frames_of
+from ui.flow_view.node_views import NODE_VIEWS
 from ui.jobs.erase_dialog import sure_to_erase
 from ui.jobs.job_failure import draw_failure
 from ui.jobs.job_words import environment_word, job_badge, job_state, job_took, version_words
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import StepLine, StepList, step_lines
-from ui.look.code_view import value_view
-from ui.look.parts import (
+from ui.kit.code_view import value_view
+from ui.kit.parts import (
     button,
     card,
     copy_button,
@@ -42,13 +45,10 @@ from ui.look.parts import (
     status_badge,
     words,
 )
-from ui.look.text import _, tokens
-from ui.opened import every, nothing_here, opened, times_of
-from ui.playground.canvas_element import FlowCanvas, Marks
-from ui.playground.list_frames import frames_of
-from ui.playground.node_views import NODE_VIEWS
-from ui.playground.watch import Look, look_at, statuses
-from ui.visit import App, Visit, page_at, visit
+from ui.kit.text import _, tokens
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, nothing_here, opened, times_of
+from ui.playground.canvas.canvas_element import FlowCanvas, Marks
 
 LOOK_SECONDS = 0.5
 #: A payload above this is not put into a curl line.
@@ -65,7 +65,7 @@ class JobSeen:
     result: StoredValue | None
 
 
-def look_at_job(session: Session, workspace_id: str, job_id: str) -> JobSeen:
+def load_job(session: Session, workspace_id: str, job_id: str) -> JobSeen:
     """A job with all that its page shows. Raises NotFound."""
     job = get_job(session, workspace_id, job_id)
     look = look_at(session, workspace_id, job_id)
@@ -83,9 +83,9 @@ def register(app: App) -> None:
 
     @page_at("/jobs/{job_id}")
     async def open_job(request: Request, job_id: str, step: str = "") -> Response | None:
-        here = visit(app, request)
+        here = open_page(app, request)
         try:
-            seen = await here.see(look_at_job, job_id)
+            seen = await here.query(load_job, job_id)
         except NotFound:
             return nothing_here(request)
         base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
@@ -96,7 +96,7 @@ def register(app: App) -> None:
 class JobPage:
     """One open page of a job."""
 
-    def __init__(self, here: Visit, seen: JobSeen, base: str) -> None:
+    def __init__(self, here: PageSession, seen: JobSeen, base: str) -> None:
         self.here = here
         self.seen = seen
         self.base = base
@@ -114,7 +114,7 @@ class JobPage:
     async def build(self, step: str) -> None:
         """Draws the page; `step` opens that node's step."""
         title = self.seen.flow.title or _("Deleted flow")
-        self.inner = await self.here.see(read_inner, self.document)
+        self.inner = await self.here.query(read_inner, self.document)
         with opened(self.here, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
             self.sub = ui.element("div").classes("fp-job-sub fp-s13 fp-t2 fp-num")
             self.grid = ui.element("div").classes("fp-job")
@@ -138,12 +138,12 @@ class JobPage:
     async def _look(self) -> None:
         """While it runs: what changed since the last look."""
         job_id = self.job.id
-        fresh = await self.here.see(look_at, job_id, -1)
+        fresh = await self.here.query(look_at, job_id, -1)
         if fresh is None:
             return
         changed = fresh != self.seen.look
         if fresh.job.ended:
-            self.seen = await self.here.see(look_at_job, job_id)
+            self.seen = await self.here.query(load_job, job_id)
             self.timer.deactivate()
         else:
             self.seen = JobSeen(fresh, self.seen.flow, self.seen.payload, self.seen.result)
@@ -356,17 +356,19 @@ class JobPage:
     # Verbs.
 
     async def _cancel(self) -> None:
-        if await self.here.try_do(cancel_run, self.job.id) is not None:
+        if await self.here.try_execute(cancel_run, self.job.id) is not None:
             await self._look()
 
     async def _erase(self) -> None:
-        if await sure_to_erase() and await self.here.try_do(erase_data, self.job.id) is not None:
+        if await sure_to_erase() and await self.here.try_execute(erase_data, self.job.id) is not None:
             await finish_erasing_soon(self.here.app.database, WAIT_SECONDS)
             ui.navigate.to(f"/jobs/{self.job.id}")
 
     async def _run_again(self, start: str | None = None) -> None:
         payload = self.seen.payload.value if self.seen.payload is not None else {}
         options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
-        job_id = await self.here.try_do(run_in_playground, FlowId(self.job.flow_id), self.document, payload, options)
+        job_id = await self.here.try_execute(
+            run_in_playground, FlowId(self.job.flow_id), self.document, payload, options
+        )
         if job_id is not None:
             ui.navigate.to(f"/jobs/{job_id}")

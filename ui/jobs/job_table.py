@@ -8,9 +8,9 @@ from nicegui import ui
 
 from storage.jobs import JobRow
 from ui.jobs.job_words import job_state, job_took
-from ui.look.parts import Column, environment_badge, link, status_badge, status_line, table, words
-from ui.look.text import _
-from ui.look.times import Times
+from ui.kit.parts import Column, environment_badge, link, status_badge, status_line, table, words
+from ui.kit.text import _
+from ui.kit.times import Times
 
 
 def job_table(

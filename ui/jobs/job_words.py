@@ -5,13 +5,13 @@ from __future__ import annotations
 from nicegui import ui
 
 from storage.jobs import JobRow
-from ui.look.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
-from ui.look.text import _
-from ui.look.times import Times
+from ui.kit.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
+from ui.kit.text import _
+from ui.kit.times import Times
 
 
 def job_state(job: JobRow) -> str:
-    """A key of `ui.look.parts.STATES`: a job that was asked to stop is `cancelling` until it has."""
+    """A key of `ui.kit.parts.STATES`: a job that was asked to stop is `cancelling` until it has."""
     if job.cancel_requested_at is not None and not job.ended:
         return "cancelling"
     return job.status

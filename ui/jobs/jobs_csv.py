@@ -13,17 +13,17 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.clock import to_rfc3339
-from engine.tables.writing import MARK, csv_line
+from engine.core.clock import to_rfc3339
+from engine.table_files.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.members import find_signed_in
-from ui.guard import stranger_answer
+from ui.access_guard import stranger_answer
+from ui.file_download import csv_named, sent_file
+from ui.jobs.filters import Narrowed
 from ui.jobs.job_words import environment_word, job_state
-from ui.jobs.narrowed import Narrowed
-from ui.look.text import Reader
-from ui.sent_file import csv_named, sent_file
-from ui.visit import COOKIE, App
+from ui.kit.text import Reader
+from ui.page_session import COOKIE, App
 
 CSV_PATH = "/jobs/export.csv"
 PIECE = 500

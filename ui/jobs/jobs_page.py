@@ -10,21 +10,21 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.errors import ParameterInvalid
+from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
+from ui.jobs.filters import STATUSES, Narrowed
 from ui.jobs.job_table import job_table
 from ui.jobs.jobs_csv import CSV_PATH
-from ui.jobs.narrowed import STATUSES, Narrowed
-from ui.jobs.refused_calls import RefusedCalls, RefusedView, look_at_refused
-from ui.jobs.span import Span, span_choice
-from ui.look import feedback
-from ui.look.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
-from ui.look.tab_bar import tab_bar
-from ui.look.text import _
-from ui.opened import every, one_at_a_time, opened, times_of
+from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
+from ui.jobs.time_range import Span, span_choice
+from ui.kit import feedback
+from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
+from ui.kit.tab_bar import tab_bar
+from ui.kit.text import _
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.settings.quota import quota_note
-from ui.visit import App, Visit, page_at, visit
 
 #: A page is there within half a second: so many rows are drawn at once.
 PAGE_SIZE = 30
@@ -41,7 +41,7 @@ class Seen:
     keys: Mapping[str, str]
 
 
-def look_at_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> Seen:
+def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> Seen:
     """A page of jobs; a cursor that is not ours begins with the newest."""
     try:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE, cursor or None)
@@ -55,15 +55,15 @@ def register(app: App) -> None:
 
     @page_at("/jobs")
     async def open_jobs(request: Request, tab: str = "") -> None:
-        here = visit(app, request)
+        here = open_page(app, request)
         said = dict(request.query_params)
         first = "refused" if tab == "refused" else "all"
         times = times_of(here)
         narrowed = Narrowed.of(said) if first == "all" else Narrowed()
         view = RefusedView.of(said) if first == "refused" else RefusedView()
         now, zone = times.clock.now(), times.reader.zone
-        jobs = await here.see(look_at_jobs, narrowed.filters(now, zone), narrowed.cursor)
-        calls = await here.see(look_at_refused, view.filters(now, zone))
+        jobs = await here.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
+        calls = await here.query(load_refused, view.filters(now, zone))
         quota = await quota_note(here)
         with opened(here, _("Jobs"), active="jobs") as page:
             quota.draw()
@@ -89,7 +89,7 @@ def register(app: App) -> None:
 class JobsList:
     """The tab with all jobs; `csv` is the link to the same list as a file."""
 
-    def __init__(self, here: Visit, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element) -> None:
+    def __init__(self, here: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element) -> None:
         self.here = here
         self.narrowed = narrowed
         self.tabs = tabs
@@ -138,7 +138,7 @@ class JobsList:
         if self.tabs.value != "all":
             return
         filters = self.narrowed.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.here.see(look_at_jobs, filters, self.narrowed.cursor)
+        fresh = await self.here.query(load_jobs, filters, self.narrowed.cursor)
         if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
             self.seen = fresh
             self._draw()

@@ -9,11 +9,11 @@ from typing import Any
 from nicegui import ui
 
 from storage.refusals import RefusedRow
-from ui.jobs.accepting import UnknownField, where_it_counts
+from ui.jobs.accept_field import UnknownField, where_it_counts
 from ui.jobs.refusal_words import what_was_wrong
-from ui.look.parts import button, icon, icon_button, link_button, note, sentence, words
-from ui.look.text import _
-from ui.look.times import Times
+from ui.kit.parts import button, icon, icon_button, link_button, note, sentence, words
+from ui.kit.text import _
+from ui.kit.times import Times
 
 
 @dataclass(frozen=True)

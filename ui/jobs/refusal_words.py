@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage.refusals import RefusedRow
-from ui.look.text import _
+from ui.kit.text import _
 
 CODES = {
     "unauthorized": _("Key not accepted"),

@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
-from ui.jobs.accepting import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
+from ui.jobs.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
 from ui.jobs.refusal_explained import Explained, explain
 from ui.jobs.refusal_words import CODES, refusal_word, what_was_wrong
-from ui.jobs.span import Span, span_choice, span_of
-from ui.look import feedback
-from ui.look.parts import Column, Table, badge, button, link_button, note, table, words
-from ui.look.text import _, number
-from ui.opened import every, one_at_a_time, times_of
-from ui.visit import Visit
+from ui.jobs.time_range import Span, span_choice, span_of
+from ui.kit import feedback
+from ui.kit.parts import Column, Table, badge, button, link_button, note, table, words
+from ui.kit.text import _, number
+from ui.page_session import PageSession
+from ui.page_shell import every, one_at_a_time, times_of
 
 MOST = 1_000
 LOOK_SECONDS = 1.0
@@ -80,7 +80,7 @@ class SeenRefusals:
     unknown_keys: int = 0
 
 
-def look_at_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
+def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
     """The last refused calls of a workspace, equal ones together, the newest first."""
     groups: dict[tuple[object, ...], list[RefusedRow]] = {}
     for call in list_refused_calls(session, workspace_id, filters, limit=MOST):
@@ -102,7 +102,7 @@ def look_at_refused(session: Session, workspace_id: str, filters: RefusalFilters
 class RefusedCalls:
     """The tab's content."""
 
-    def __init__(self, here: Visit, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
+    def __init__(self, here: PageSession, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
         self.here = here
         self.view = view
         self.tabs = tabs
@@ -145,7 +145,7 @@ class RefusedCalls:
         if self.tabs.value != "refused":
             return
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.here.see(look_at_refused, filters)
+        fresh = await self.here.query(load_refused, filters)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()

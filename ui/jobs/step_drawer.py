@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from storage.jobs import StoredValue, find_value, get_job
 from ui.jobs.step_list import StepLine
-from ui.look.code_view import value_view
-from ui.look.parts import STATES, icon, icon_button, key_values, note, status_badge, status_line, words
-from ui.look.tab_bar import tab_bar
-from ui.look.text import _, duration, number
-from ui.look.times import Times
-from ui.visit import Visit
+from ui.kit.code_view import value_view
+from ui.kit.parts import STATES, icon, icon_button, key_values, note, status_badge, status_line, words
+from ui.kit.tab_bar import tab_bar
+from ui.kit.text import _, duration, number
+from ui.kit.times import Times
+from ui.page_session import PageSession
 
 TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
 
@@ -32,7 +32,7 @@ class StepValues:
     log: StoredValue | None
 
 
-def look_at_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StepValues:
+def load_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StepValues:
     """The values of a step of this workspace's job. Raises NotFound."""
     get_job(session, workspace_id, job_id)
     return StepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
@@ -43,7 +43,7 @@ class StepDrawer:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         times: Times,
         on_close: Callable[[], None],
         on_move: Callable[[int], Awaitable[None]],
@@ -62,7 +62,7 @@ class StepDrawer:
     async def show(self, job_id: str, line: StepLine) -> None:
         """Opens the drawer with this step."""
         self.job_id, self.line = job_id, line
-        self.values = await self.here.see(look_at_step, job_id, line.node_id, line.index_path)
+        self.values = await self.here.query(load_step, job_id, line.node_id, line.index_path)
         failed = line.step is not None and line.step.status == "failed"
         self.tab = "tries" if failed and line.step is not None and line.step.tries > 1 else "output"
         if self.tab == "output" and self.values.output is None:

@@ -12,12 +12,12 @@ from engine.flow.graph import Graph
 from engine.nodes import CATALOG
 from engine.run.steps import INNER
 from storage.steps import StepRow
-from ui.look.parts import Column, Table, card, segments, status_line, table, tile, words
-from ui.look.text import _, number
-from ui.look.times import Times
+from ui.flow_view.job_watch import Look
+from ui.flow_view.list_frames import lists_of
+from ui.kit.parts import Column, Table, card, segments, status_line, table, tile, words
+from ui.kit.text import _, number
+from ui.kit.times import Times
 from ui.monitoring.charts import Bar, chart, length_note, waterfall
-from ui.playground.list_frames import lists_of
-from ui.playground.watch import Look
 
 #: So many steps are shown; a job may have thousands.
 MOST = 300

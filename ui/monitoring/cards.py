@@ -7,12 +7,12 @@ from typing import Any
 
 from nicegui import events, ui
 
-from storage.monitoring_curves import Curves
-from storage.monitoring_figures import Figures
-from storage.monitoring_period import Narrowing
-from ui.look.feedback import fold
-from ui.look.parts import Column, link, segments, table, words
-from ui.look.text import Reader, _
+from storage.monitoring.curves import Curves
+from storage.monitoring.figures import Figures
+from storage.monitoring.period import Filters
+from ui.kit.feedback import fold
+from ui.kit.parts import Column, link, segments, table, words
+from ui.kit.text import Reader, _
 from ui.monitoring.charts import chart
 from ui.monitoring.drawn_charts import TITLES, Cell, Drawing, Drawings
 from ui.monitoring.words import RANGE_WORDS
@@ -107,9 +107,9 @@ class ChartCards:
                 with self.cards["costs"].head:
                     segments({"flow": _("By flow"), "model": _("By model")}, by, self._turn, label=_("Cost by"))
 
-    def show(self, figures: Figures, curves: Curves, narrowing: Narrowing, range_name: str) -> None:
+    def show(self, figures: Figures, curves: Curves, filters: Filters, range_name: str) -> None:
         """Draws what a look at the figures found."""
-        self.drawings = Drawings(figures, curves, narrowing, self.reader)
+        self.drawings = Drawings(figures, curves, filters, self.reader)
         self.slot_words = RANGE_WORDS[range_name][3]
         for name, card in self.cards.items():
             drawing = self.drawings.costs(self.by) if name == "costs" else getattr(self.drawings, name)()

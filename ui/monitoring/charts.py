@@ -20,8 +20,8 @@ from typing import Any
 from nicegui import ui
 from nicegui.dependencies import register_importmap_override
 
-from ui.look.assets import asset_url
-from ui.look.text import ENGLISH, Reader, _, duration
+from ui.kit.assets import asset_url
+from ui.kit.text import ENGLISH, Reader, _, duration
 
 OK, BAD, RUNNING, QUIET = "var(--fp-ok)", "var(--fp-bad)", "var(--fp-accent)", "var(--fp-line-strong)"
 BLUE, TEAL, RED, AMBER, PURPLE = (f"var(--fp-c{number})" for number in range(1, 6))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from storage.monitoring_counts import Cost, Took
-from storage.monitoring_curves import Curves
-from storage.monitoring_figures import Figures, Kind
-from storage.monitoring_period import Narrowing
-from ui.look.text import Reader, _, duration, number, plural
+from storage.monitoring.counts import Cost, Took
+from storage.monitoring.curves import Curves
+from storage.monitoring.figures import Figures, Kind
+from storage.monitoring.period import Filters
+from ui.kit.text import Reader, _, duration, number, plural
 from ui.monitoring.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.words import SlotWords, cost_words, kind_word, usd
@@ -47,10 +47,10 @@ class Drawing:
 class Drawings:
     """Makes the drawings of one look at the figures."""
 
-    def __init__(self, figures: Figures, curves: Curves, narrowing: Narrowing, reader: Reader) -> None:
+    def __init__(self, figures: Figures, curves: Curves, filters: Filters, reader: Reader) -> None:
         self.figures = figures
         self.curves = curves
-        self.narrowing = narrowing
+        self.filters = filters
         self.reader = reader
         period = figures.period
         self.slots = SlotWords(period, reader)
@@ -182,7 +182,7 @@ class Drawings:
 
     def at_once(self) -> Drawing:
         """The most jobs that held a slot at the same time, with the limit."""
-        limit = self.figures.now.concurrency if self.narrowing.of_api else None
+        limit = self.figures.now.concurrency if self.filters.of_api else None
         highest = max(self.curves.at_once)
         series = [self._series(_("At once"), BLUE, list(self.curves.at_once), self._count)]
         figure = lines(
@@ -205,12 +205,12 @@ class Drawings:
         if kind.refused if kind else refused:
             return "/jobs?tab=refused"
         said: dict[str, str] = {"status": "failed"}
-        if self.narrowing.flow_id:
-            said["flow"] = self.narrowing.flow_id
-        if self.narrowing.key_id:
-            said["key"] = self.narrowing.key_id
-        if self.narrowing.environment:
-            said["environment"] = self.narrowing.environment
+        if self.filters.flow_id:
+            said["flow"] = self.filters.flow_id
+        if self.filters.key_id:
+            said["key"] = self.filters.key_id
+        if self.filters.environment:
+            said["environment"] = self.filters.environment
         if kind and kind.code:
             said["q"] = kind.code
         return f"/jobs?{urlencode(said)}"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from storage.monitoring_figures import Endpoint
-from ui.look.parts import Column, Words, icon, link, table, words
-from ui.look.text import _, duration, number, percent, plural
-from ui.look.times import Times
+from storage.monitoring.figures import Endpoint
+from ui.kit.parts import Column, Words, icon, link, table, words
+from ui.kit.text import _, duration, number, percent, plural
+from ui.kit.times import Times
 from ui.monitoring.charts import sparkline
 from ui.monitoring.words import RANGE_WORDS, cost_words, kind_word, without_price
 

@@ -15,24 +15,24 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.clock import MINUTE, SECOND
+from engine.core.clock import MINUTE, SECOND
 from storage.database import now
-from storage.monitoring_curves import Curves, read_curves, read_mark
-from storage.monitoring_figures import Figures, read_figures
-from storage.monitoring_period import Narrowing, Period
-from ui.look import feedback
-from ui.look.assets import asset_url
-from ui.look.parts import button, link_button, words
-from ui.look.text import Reader, _
-from ui.look.times import when
+from storage.monitoring.curves import Curves, read_curves, read_mark
+from storage.monitoring.figures import Figures, read_figures
+from storage.monitoring.period import Filters, Period
+from ui.kit import feedback
+from ui.kit.assets import asset_url
+from ui.kit.parts import button, link_button, words
+from ui.kit.text import Reader, _
+from ui.kit.times import when
 from ui.monitoring.cards import ChartCards
 from ui.monitoring.endpoints import EndpointTable
-from ui.monitoring.filters import Filters, View, look_at_choices, range_choice
+from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
-from ui.opened import every, opened, times_of
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, opened, times_of
 from ui.settings.quota import quota_note
-from ui.visit import App, Visit, page_at, visit
 
 #: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
 LOOK_SECONDS = 0.5
@@ -48,7 +48,7 @@ class Seen:
     curves: Curves | None
 
 
-def look_at_figures(
+def load_figures(
     session: Session,
     workspace_id: str,
     view: View,
@@ -64,8 +64,8 @@ def look_at_figures(
         return None
     ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
     period = Period.ending(at, view.range_name, round(ahead.total_seconds() * SECOND))
-    figures = read_figures(session, workspace_id, view.narrowing, period)
-    return Seen(fresh, figures, read_curves(session, workspace_id, view.narrowing, period) if curves else None)
+    figures = read_figures(session, workspace_id, view.filters, period)
+    return Seen(fresh, figures, read_curves(session, workspace_id, view.filters, period) if curves else None)
 
 
 def register(app: App) -> None:
@@ -73,15 +73,15 @@ def register(app: App) -> None:
 
     @page_at("/monitoring")
     async def open_monitoring(request: Request) -> None:
-        here = visit(app, request)
-        choices = await here.see(look_at_choices)
+        here = open_page(app, request)
+        choices = await here.query(load_choices)
         board = Board(here, View.of(request.query_params, choices))
-        seen = await here.see(look_at_figures, board.view, board.reader, None, curves=False)
+        seen = await here.query(load_figures, board.view, board.reader, None, curves=False)
         quota = await quota_note(here)
         with opened(here, _("Monitoring"), active="monitoring", sub="") as page:
             quota.draw()
             with page.actions:
-                Filters(board.view, choices, board.turn).build()
+                FilterBar(board.view, choices, board.turn).build()
             board.build(table=True)
             if seen is not None:
                 board.show(seen)
@@ -89,10 +89,10 @@ def register(app: App) -> None:
         quota.watch()
 
 
-async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
+async def flow_monitoring(here: PageSession, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
     """Tiles and charts of one flow, where we are, live until the place is cleared. `on_how` shows how to send a call."""
-    board = Board(here, View(narrowing=Narrowing(flow_id=flow_id)), on_how=on_how)
-    seen = await here.see(look_at_figures, board.view, board.reader, None)
+    board = Board(here, View(filters=Filters(flow_id=flow_id)), on_how=on_how)
+    seen = await here.query(load_figures, board.view, board.reader, None)
     with ui.element("div").classes("fp-col"):
         with ui.element("div").classes("fp-row"):
             board.sub = words("", "fp-s13 fp-t2", tag="p")
@@ -107,7 +107,7 @@ async def flow_monitoring(here: Visit, flow_id: str, on_how: Callable[[], Any] |
 class Board:
     """Table, tiles and charts of a view, changed where they stand when something happened."""
 
-    def __init__(self, here: Visit, view: View, on_how: Callable[[], Any] | None = None) -> None:
+    def __init__(self, here: PageSession, view: View, on_how: Callable[[], Any] | None = None) -> None:
         self.here = here
         self.view = view
         self.on_how = on_how
@@ -129,7 +129,7 @@ class Board:
             self.charts_place = ui.element("div")
             with self.charts_place:
                 self.cards = ChartCards(
-                    self.reader, by="model" if self.view.narrowing.flow_id else "flow", turnable=table
+                    self.reader, by="model" if self.view.filters.flow_id else "flow", turnable=table
                 )
 
     async def follow(self) -> None:
@@ -140,7 +140,7 @@ class Board:
     async def look(self) -> None:
         """Reads again when something happened, and once a minute."""
         view = self.view
-        seen = await self.here.see(look_at_figures, view, self.reader, self.mark)
+        seen = await self.here.query(load_figures, view, self.reader, self.mark)
         if seen is not None and view == self.view and not self.tiles.is_deleted:
             self.show(seen)
 
@@ -162,7 +162,7 @@ class Board:
             self.endpoints.place.visible = bool(figures.endpoints)
         self.tiles.clear()
         with self.tiles:
-            monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.narrowing.of_api)
+            monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.filters.of_api)
         quiet = not figures.requests and not figures.refused
         self._show_nothing(figures, quiet=quiet)
         self.charts_place.visible = not quiet
@@ -170,11 +170,11 @@ class Board:
             self.mark = seen.mark
             self.drawn_at = time.monotonic()
             if not quiet:
-                self.cards.show(figures, seen.curves, self.view.narrowing, self.view.range_name)
+                self.cards.show(figures, seen.curves, self.view.filters, self.view.range_name)
 
     def _sentence(self) -> str:
         span = f"{_('The last')} {RANGE_WORDS[self.view.range_name][1]}"
-        if not self.view.narrowing.of_api:
+        if not self.view.filters.of_api:
             return f"{span} {_('of runs in the Playground. They hold no slot and do not count for the month.')}"
         if self.endpoints is None:
             return f"{span} {_('of calls to this API. Runs in the Playground do not count.')}"
@@ -188,7 +188,7 @@ class Board:
         span = RANGE_WORDS[self.view.range_name][1]
         live = [one for one in figures.endpoints if one.live_version is not None]
         with self.nothing:
-            if not self.view.narrowing.of_api:
+            if not self.view.filters.of_api:
                 with feedback.empty(
                     "monitoring",
                     f"{_('No runs in the last')} {span}",

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from nicegui import ui
 
-from engine.clock import DAY, next_month
-from storage.monitoring_counts import Cost
-from storage.monitoring_figures import Figures, Now
-from storage.monitoring_period import RANGES
-from ui.look.parts import ENVIRONMENTS, icon, meter, words
-from ui.look.text import Reader, _, cost, duration, number, percent, plural
+from engine.core.clock import DAY, next_month
+from storage.monitoring.counts import Cost
+from storage.monitoring.figures import Figures, Now
+from storage.monitoring.period import RANGES
+from ui.kit.parts import ENVIRONMENTS, icon, meter, words
+from ui.kit.text import Reader, _, cost, duration, number, percent, plural
 from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_price
 
 

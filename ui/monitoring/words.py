@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.clock import DAY, HOUR, MINUTE, Millis
-from storage.monitoring_counts import Cost
-from storage.monitoring_figures import Kind
-from storage.monitoring_period import Period
+from engine.core.clock import DAY, HOUR, MINUTE, Millis
+from storage.monitoring.counts import Cost
+from storage.monitoring.figures import Kind
+from storage.monitoring.period import Period
 from ui.jobs.refusal_words import refusal_word
-from ui.look import text
-from ui.look.text import Reader, _, number, plural
-from ui.look.times import when
+from ui.kit import text
+from ui.kit.text import Reader, _, number, plural
+from ui.kit.times import when
 
 #: Name of a range -> (on the button, "in the last ...", "the ... before", a slot of it).
 RANGE_WORDS = {

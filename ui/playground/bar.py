@@ -8,19 +8,19 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.flows import rename_flow, save_as, save_version
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
 from storage.flows import FlowRow, get_flow, get_version
 from ui.flows.deploy import deploy_flow
-from ui.look import feedback
-from ui.look.ask import ask_text
-from ui.look.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
-from ui.look.text import _, plural
-from ui.playground.compare import show_difference
-from ui.playground.draft import OpenDraft
-from ui.playground.versions import Versions
-from ui.visit import Visit
+from ui.kit import feedback
+from ui.kit.ask import ask_text
+from ui.kit.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+from ui.playground.state.draft import OpenDraft
+from ui.playground.versions.compare_versions import show_difference
+from ui.playground.versions.versions_menu import Versions
 
 
 class Bar:
@@ -28,7 +28,7 @@ class Bar:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         draft: OpenDraft,
         flow: FlowRow,
         *,
@@ -103,7 +103,7 @@ class Bar:
         """Reads the live version, to say what the draft has changed since."""
         self.live = None
         if self.flow.live_version is not None:
-            version = await self.here.see(get_version, self.flow.id, self.flow.live_version)
+            version = await self.here.query(get_version, self.flow.id, self.flow.live_version)
             self.live = load_document(version.document)
         self.draw_sentence()
 
@@ -189,7 +189,7 @@ class Bar:
     async def _rename(self) -> None:
         title = await ask_text(_("Rename the flow"), _("Title"), self.flow.title, _("Rename"))
         if title and title != self.flow.title:
-            await self.here.try_do(rename_flow, self.flow.id, title)
+            await self.here.try_execute(rename_flow, self.flow.id, title)
             await self._read_flow()
 
     async def save(self) -> None:
@@ -198,14 +198,16 @@ class Bar:
 
     async def _save(self) -> None:
         await self.draft.settled()
-        version = await self.here.try_do(save_version, self.flow.id, based_on=self.flow.newest_version)
+        version = await self.here.try_execute(save_version, self.flow.id, based_on=self.flow.newest_version)
         if version is not None:
             await self._read_flow()
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _save_with_note(self) -> None:
         note = await ask_text(_("Save with a note"), _("What is new?"), "", _("Save"))
-        version = await self.here.try_do(save_version, self.flow.id, note, self.flow.newest_version) if note else None
+        version = (
+            await self.here.try_execute(save_version, self.flow.id, note, self.flow.newest_version) if note else None
+        )
         if version is not None:
             await self._read_flow()
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
@@ -224,7 +226,7 @@ class Bar:
         title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
         if not title:
             return
-        flow_id = await self.here.try_do(save_as, self.flow.id, title)
+        flow_id = await self.here.try_execute(save_as, self.flow.id, title)
         if flow_id is None:
             return
         if flow_id != self.flow.id:
@@ -234,7 +236,7 @@ class Bar:
         feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
 
     async def _read_flow(self) -> None:
-        self.flow = await self.here.see(get_flow, self.flow.id)
+        self.flow = await self.here.query(get_flow, self.flow.id)
         self.title.text = self.flow.title
         self.retitle(self.flow.title)
         self._draw_buttons()

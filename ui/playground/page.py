@@ -17,38 +17,38 @@ from engine.actions.datasets import known_datasets
 from engine.actions.deployments import unknown_connections
 from engine.actions.flows import create_flow
 from engine.actions.samples import example_payload
-from engine.errors import NotFound, Problem
+from engine.core.errors import NotFound, Problem
+from engine.core.ids import JobId
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
-from engine.ids import JobId
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
-from engine.outside.secret_hosts import host_problems
+from engine.secrets.secret_hosts import host_problems
 from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
 from storage.secrets import SecretRow, list_secrets
-from ui.look import feedback
-from ui.look.assets import asset_url
-from ui.look.frame import frame
-from ui.look.text import _
-from ui.opened import every
+from ui.flow_view.job_watch import Look
+from ui.flow_view.list_frames import frames_of
+from ui.kit import feedback
+from ui.kit.assets import asset_url
+from ui.kit.frame import frame
+from ui.kit.text import _
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every
 from ui.playground.bar import Bar
-from ui.playground.blank import Blank
-from ui.playground.called import Calls, look_at_calls
-from ui.playground.canvas_element import ListScope, Marks
-from ui.playground.canvas_events import CanvasEvents
-from ui.playground.draft import Drafts, OpenDraft, drafts_of
-from ui.playground.inspector import Inspector
-from ui.playground.list_frames import frames_of
-from ui.playground.palette import palette
+from ui.playground.canvas.canvas_element import ListScope, Marks
+from ui.playground.canvas.canvas_events import CanvasEvents
+from ui.playground.canvas.empty_canvas import Blank
+from ui.playground.canvas.palette import palette
+from ui.playground.canvas.step_actions import StepActions
+from ui.playground.canvas.steps_list import StepsList
+from ui.playground.inspector.inspector import Inspector
 from ui.playground.run.panel import RunPanel
-from ui.playground.step_verbs import StepVerbs
-from ui.playground.steps_list import StepsList
-from ui.playground.watch import Look
-from ui.visit import App, Visit, page_at, visit
+from ui.playground.state.called_flows import Calls, load_calls
+from ui.playground.state.draft import Drafts, OpenDraft, drafts_of
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -76,14 +76,14 @@ def register(app: App) -> None:
 
     @page_at("/playground")
     async def open_new(request: Request) -> RedirectResponse:
-        here = visit(app, request)
+        here = open_page(app, request)
         return RedirectResponse(f"/playground/{await _empty_draft(here)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "") -> None:
-        here = visit(app, request)
+        here = open_page(app, request)
         try:
-            flow = await here.see(get_flow, flow_id)
+            flow = await here.query(get_flow, flow_id)
             draft = await drafts.open(here, flow_id)
         except NotFound as refusal:
             with frame(_("Flow not found"), active="playground", person=here.frame_person):
@@ -107,21 +107,21 @@ def connection_names(session: Session, workspace_id: str) -> frozenset[str]:
     return frozenset(connection.name for connection in list_connections(session, workspace_id))
 
 
-async def _empty_draft(here: Visit) -> str:
+async def _empty_draft(here: PageSession) -> str:
     """A flow that was never touched is opened again; else a new one is made."""
-    for flow in await here.see(list_flows):
+    for flow in await here.query(list_flows):
         if not flow.newest_version and flow.draft_revision == 1:
-            row = await here.see(get_draft, flow.id)
+            row = await here.query(get_draft, flow.id)
             if row.document == Document().dumps():
                 return flow.id
-    return await here.do(create_flow)
+    return await here.execute(create_flow)
 
 
 class PlaygroundPage:
     """One tab of the Playground: it builds the parts and tells each what the others did."""
 
-    def __init__(self, here: Visit, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool) -> None:
-        self.visit = here
+    def __init__(self, here: PageSession, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool) -> None:
+        self.open_page = here
         self.drafts = drafts
         self.draft = draft
         self.first_flow = flow
@@ -140,27 +140,27 @@ class PlaygroundPage:
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
-        payload = await self.visit.see(example_payload, self.draft.flow_id, self.draft.document)
-        self.connections = await self.visit.see(connection_names)
-        self.secrets = await self.visit.see(list_secrets)
-        self.calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
-        self._know(await self.visit.see(known_datasets))
-        given = await self.visit.see(payload_of_job, self.draft.flow_id, job) if job else None
+        payload = await self.open_page.query(example_payload, self.draft.flow_id, self.draft.document)
+        self.connections = await self.open_page.query(connection_names)
+        self.secrets = await self.open_page.query(list_secrets)
+        self.calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
+        self._know(await self.open_page.query(known_datasets))
+        given = await self.open_page.query(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
             frame(
                 self.first_flow.title,
                 active="playground",
-                person=self.visit.frame_person,
+                person=self.open_page.frame_person,
                 rail=True,
                 h1=False,
-                search=self.visit.find_flows,
+                search=self.open_page.find_flows,
             ) as frame_page,
             ui.element("div").classes("fp-pg").classes("fp-pg--steps" if self.as_steps else "") as self.root,
         ):
             self.root.on("keydown.capture", self._pressed, js_handler=_KEYS)
             self.bar = Bar(
-                self.visit,
+                self.open_page,
                 self.draft,
                 self.first_flow,
                 toggle_palette=self.toggle_palette,
@@ -175,13 +175,13 @@ class PlaygroundPage:
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
                 self.palette = palette(self._add_from_palette)
                 with ui.element("div").classes("fp-stage"):
-                    self.events = CanvasEvents(self.visit, self.draft, self.client_id, self)
+                    self.events = CanvasEvents(self.open_page, self.draft, self.client_id, self)
                     with ui.element("div").classes("fp-canvas-box"):
                         self.canvas = self.events.draw().classes("w-full h-full")
                     self.blank = Blank(self._begin)
                     self.steps = self._steps()
                 self.run_panel = RunPanel(
-                    self.visit,
+                    self.open_page,
                     self.draft,
                     payload if given is None else given,
                     on_status=self._show_status,
@@ -192,7 +192,7 @@ class PlaygroundPage:
                 )
                 self.run_panel.name_inner(self.calls.inner)
                 self.inspector = Inspector(
-                    self.visit,
+                    self.open_page,
                     self.draft,
                     edit=self.events.edit,
                     on_close=self.close_inspector,
@@ -210,7 +210,7 @@ class PlaygroundPage:
             self.run_panel.watch(JobId(job))
 
     def _steps(self) -> StepsList:
-        verbs = StepVerbs(
+        verbs = StepActions(
             lambda: self.draft.document,
             self.events.edit,
             making=self.draft.making,
@@ -222,17 +222,17 @@ class PlaygroundPage:
         verbs.list = StepsList(
             on_verb=verbs.act,
             look=self._draw_steps,
-            may_edit=self.visit.may("edit flows"),
-            may_run=self.visit.may("run flows"),
+            may_edit=self.open_page.may("edit flows"),
+            may_run=self.open_page.may("run flows"),
         )
         return verbs.list
 
     async def _look(self) -> None:
         """The draft grows older, and a connection, a secret or a dataset may have been made or removed elsewhere."""
         self.bar.draw_sentence()
-        await self._look_at_datasets()
-        await self._look_at_calls()
-        names, secrets = await self.visit.see(connection_names), await self.visit.see(list_secrets)
+        await self._load_datasets()
+        await self._load_calls()
+        names, secrets = await self.open_page.query(connection_names), await self.open_page.query(list_secrets)
         if (names, secrets) != (self.connections, self.secrets):
             self.connections, self.secrets = names, secrets
             self.document_changed()
@@ -248,7 +248,7 @@ class PlaygroundPage:
         closed = host_problems(document, self.secrets)
         self.found = [*problems(document, self.catalog), *lost, *gone, *closed, *wrong_calls] if document.nodes else []
         if gone:
-            background_tasks.create(self._look_at_datasets(), name="datasets")
+            background_tasks.create(self._load_datasets(), name="datasets")
         fresh = self._marks(document)
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
@@ -276,12 +276,12 @@ class PlaygroundPage:
         for node_id, summary in self.calls.summaries(document).items():
             fresh[node_id]["summary"] = summary
         if not self.calls.knows(document):
-            background_tasks.create(self._look_at_calls(), name="called flows")
+            background_tasks.create(self._load_calls(), name="called flows")
         return fresh
 
-    async def _look_at_datasets(self) -> None:
+    async def _load_datasets(self) -> None:
         """Datasets are made, renamed and deleted elsewhere; their columns are data on offer here."""
-        known = await self.visit.see(known_datasets)
+        known = await self.open_page.query(known_datasets)
         if known != self.datasets and not self.root.is_deleted:
             self._know(known)
             self.document_changed()
@@ -292,9 +292,9 @@ class PlaygroundPage:
         if hasattr(self, "inspector"):
             self.inspector.catalog = self.catalog
 
-    async def _look_at_calls(self) -> None:
+    async def _load_calls(self) -> None:
         """A flow was chosen, saved or deployed meanwhile."""
-        calls = await self.visit.see(look_at_calls, self.draft.flow_id, self.draft.document)
+        calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
         if calls != self.calls and not self.root.is_deleted:
             self.calls = calls
             self.run_panel.name_inner(calls.inner)

@@ -6,19 +6,18 @@ import platform
 import sqlite3
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
 from starlette.requests import Request
 
-from ui.look.feedback import fold
-from ui.look.parts import card, key_values, table, words
-from ui.look.text import _
-from ui.settings.places import settings_page
+from engine.core.paths import PROJECT
+from ui.kit.feedback import fold
+from ui.kit.parts import card, key_values, table, words
+from ui.kit.text import _
+from ui.page_session import App, open_page, page_at
+from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
 from ui.settings.support import SupportCard
-from ui.visit import App, page_at, visit
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 #: Fonts and scripts that come with Flowport rather than as a Python package.
 _CARRIED = (
     ("Inter", "SIL Open Font License 1.1", "assets/fonts/inter-LICENSE.txt"),
@@ -34,7 +33,7 @@ def flowport_version() -> str:
     import tomllib
 
     try:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     except (OSError, KeyError, ValueError):
         return _("unknown")
     return str(project.get("version", _("unknown")))
@@ -72,8 +71,8 @@ def register(app: App) -> None:
 
     @page_at("/settings/about")
     async def open_about(request: Request) -> None:
-        here = visit(app, request)
-        runs_it = here.may("change the server") and await here.see(is_server_owner)
+        here = open_page(app, request)
+        runs_it = here.may("change the server") and await here.query(is_server_owner)
         with settings_page(here, "about", _("Flowport runs on this server alone; it sends nothing home.")):
             with card(_("Versions")):
                 key_values(
@@ -102,7 +101,7 @@ def register(app: App) -> None:
                         rows.cell(licence, "fp-t2 fp-wrap-text")
             with card(_("Fonts and scripts")):
                 for name, licence, file in _CARRIED:
-                    path = ROOT / file
+                    path = PROJECT / file
                     with fold(f"{name}: {licence}"):
                         text = path.read_text(errors="replace")[:20_000] if path.exists() else _("see its project")
                         words(text, "fp-code fp-code--in fp-code--wrap fp-licence", tag="pre").props("tabindex=0")

@@ -6,18 +6,18 @@ from nicegui import ui
 from starlette.requests import Request
 
 from engine.actions.members import change_name, sign_out_everywhere
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from storage.members import list_browsers
 from storage.second_factors import SeenFactor, see_second_factor
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.browser_names import browser_name
-from ui.look.parts import Column, badge, button, card, key_values, link_button, note, table, words
-from ui.look.roles import ROLES
-from ui.look.text import _, plural
-from ui.opened import every, one_at_a_time, times_of
-from ui.settings.places import settings_page
-from ui.visit import App, Visit, page_at, visit
+from ui.kit import feedback
+from ui.kit.browser_names import browser_name
+from ui.kit.parts import Column, badge, button, card, key_values, link_button, note, table, words
+from ui.kit.roles import ROLES
+from ui.kit.text import _, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, times_of
+from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 10.0
 
@@ -27,19 +27,19 @@ def register(app: App) -> None:
 
     @page_at("/settings/account")
     async def open_account(request: Request, changed: str = "") -> None:
-        await AccountPage(visit(app, request)).build(changed=changed == "password")
+        await AccountPage(open_page(app, request)).build(changed=changed == "password")
 
 
 class AccountPage:
     """One open page."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.times = times_of(here)
 
     async def build(self, *, changed: bool) -> None:
         """Draws the page; `changed`: the password was just changed."""
-        self.seen = await self.here.see(list_browsers, self.here.person.id)
+        self.seen = await self.here.query(list_browsers, self.here.person.id)
         with settings_page(self.here, "account", _("How the others see you, and how you come in.")):
             if changed:
                 note(
@@ -52,7 +52,7 @@ class AccountPage:
             with card(_("Password")), ui.element("div").classes("fp-row fp-wrap-row"):
                 words(_("Changing it signs you out in every other browser."), "fp-s13 fp-t2 fp-grow")
                 link_button(_("Change the password"), "/change-password", icon="lock_reset")
-            self._draw_second_factor(await self.here.see(see_second_factor, self.here.person.id))
+            self._draw_second_factor(await self.here.query(see_second_factor, self.here.person.id))
             with card(_("Where you are signed in"), padded=False) as one:
                 with one.head:
                     button(_("Sign out everywhere"), self._sign_out, icon="logout", small=True)
@@ -62,7 +62,7 @@ class AccountPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(list_browsers, self.here.person.id)
+        fresh = await self.here.query(list_browsers, self.here.person.id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_browsers()
@@ -99,7 +99,7 @@ class AccountPage:
     async def _save_name(self) -> None:
         self.name.error("")
         try:
-            await self.here.do(change_name, self.box.value or "")
+            await self.here.execute(change_name, self.box.value or "")
         except Refusal as refusal:
             self.name.error(_("Write a name of 1 to 100 characters.") if refusal.errors else str(refusal))
             self.name.focus()
@@ -128,5 +128,5 @@ class AccountPage:
             verb=_("Sign out everywhere"),
         )
         if sure:
-            await self.here.do(sign_out_everywhere)
+            await self.here.execute(sign_out_everywhere)
             self.here.leave()

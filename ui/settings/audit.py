@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
-from ui.jobs.span import Span, span_choice
-from ui.look import feedback
-from ui.look.parts import Column, button, link, link_button, note, table, words
-from ui.look.text import _
-from ui.opened import every, one_at_a_time, times_of
+from ui.jobs.time_range import Span, span_choice
+from ui.kit import feedback
+from ui.kit.parts import Column, button, link, link_button, note, table, words
+from ui.kit.text import _
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, times_of
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
-from ui.settings.audit_words import KINDS, Places, is_about_its_actor, look_at_places, more, what, who
-from ui.settings.places import settings_page
-from ui.visit import App, Visit, page_at, visit
+from ui.settings.audit_words import KINDS, Places, is_about_its_actor, load_places, more, what, who
+from ui.settings.navigation import settings_page
 
 PAGE_SIZE = 50
 LOOK_SECONDS = 5.0
@@ -35,10 +35,10 @@ class SeenLog:
     places: Places
 
 
-def look_at_log(session: Session, workspace_id: str, filters: AuditFilters, before: int | None) -> SeenLog:
+def load_log(session: Session, workspace_id: str, filters: AuditFilters, before: int | None) -> SeenLog:
     """A page of lines and everything they may lead to."""
     rows = list_entries(session, workspace_id, PAGE_SIZE + 1, filters, before)
-    return SeenLog(tuple(rows), tuple(list_actors(session, workspace_id)), look_at_places(session, workspace_id))
+    return SeenLog(tuple(rows), tuple(list_actors(session, workspace_id)), load_places(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -46,13 +46,13 @@ def register(app: App) -> None:
 
     @page_at("/settings/audit")
     async def open_audit(request: Request) -> None:
-        await AuditPage(visit(app, request), AuditView.of(dict(request.query_params))).build()
+        await AuditPage(open_page(app, request), AuditView.of(dict(request.query_params))).build()
 
 
 class AuditPage:
     """One open page."""
 
-    def __init__(self, here: Visit, view: AuditView) -> None:
+    def __init__(self, here: PageSession, view: AuditView) -> None:
         self.here = here
         self.view = view
         self.times = times_of(here)
@@ -77,7 +77,7 @@ class AuditPage:
 
     async def _see(self) -> SeenLog:
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        return await self.here.see(look_at_log, filters, self.view.before)
+        return await self.here.query(load_log, filters, self.view.before)
 
     @one_at_a_time
     async def _look(self) -> None:

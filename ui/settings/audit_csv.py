@@ -11,17 +11,17 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.clock import to_rfc3339
-from engine.tables.writing import MARK, csv_line
+from engine.core.clock import to_rfc3339
+from engine.table_files.writing import MARK, csv_line
 from storage.audit import AuditFilters, list_entries
 from storage.members import find_signed_in
-from ui.guard import stranger_answer
-from ui.jobs.span import Span, span_of
-from ui.look.text import Reader
-from ui.opened import nothing_here
-from ui.sent_file import csv_named, sent_file
+from ui.access_guard import stranger_answer
+from ui.file_download import csv_named, sent_file
+from ui.jobs.time_range import Span, span_of
+from ui.kit.text import Reader
+from ui.page_session import COOKIE, App
+from ui.page_shell import nothing_here
 from ui.settings.audit_words import more, verbs_of, what, who
-from ui.visit import COOKIE, App
 
 PATH = "/settings/audit"
 CSV_PATH = "/settings/audit/export.csv"

@@ -15,7 +15,7 @@ from storage.datasets import list_datasets
 from storage.flows import list_flows
 from storage.keys import list_keys
 from storage.members import list_people
-from ui.look.text import _
+from ui.kit.text import _
 
 #: Kind -> word in the filter.
 KINDS = {
@@ -107,7 +107,7 @@ class Places:
     known: Mapping[str, tuple[str, str]]
 
 
-def look_at_places(session: Session, workspace_id: str) -> Places:
+def load_places(session: Session, workspace_id: str) -> Places:
     """Everything a line can lead to."""
     known = {flow.id: (flow.title, f"/flows/{flow.id}") for flow in list_flows(session, workspace_id)}
     known |= {key.id: (key.label, "/settings/keys") for key in list_keys(session, workspace_id)}

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from engine.actions.connections import remove_price
-from engine.clock import Millis
-from engine.outside.connection_check import TestResult
-from engine.outside.connections import ModelConnection, Provider
-from engine.outside.prices import Price, find_price
-from engine.providers import PROVIDERS
+from engine.core.clock import Millis
+from engine.models.connection_test import TestResult
+from engine.models.connections import ModelConnection, Provider
+from engine.models.prices import Price, find_price
+from engine.models.provider_catalog import PROVIDERS
 from storage.connections import ConnectionRow, FlowUse, PriceRow
-from ui.look import feedback
-from ui.look.parts import badge, button, card, icon, link, note, words
-from ui.look.text import Reader, _, duration, number, plural
+from ui.kit import feedback
+from ui.kit.parts import badge, button, card, icon, link, note, words
+from ui.kit.text import Reader, _, duration, number, plural
+from ui.page_session import PageSession
 from ui.settings.price_dialog import ask_price, price_words
-from ui.visit import Visit
 
 #: Models and flows that are shown before somebody asks for all.
 SHOWN_MODELS = 8
@@ -28,7 +28,7 @@ Prices = Mapping[tuple[str, str], Price | None]
 
 
 @dataclass(frozen=True)
-class CardVerbs:
+class CardActions:
     """What the page does when somebody presses a button of a card."""
 
     test: Callable[[str], Awaitable[None]]
@@ -42,14 +42,14 @@ class ConnectionCard:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         row: ConnectionRow,
         prices: Prices,
         *,
         uses: Sequence[FlowUse],
         reader: Reader,
         tested: TestResult | None = None,
-        verbs: CardVerbs | None = None,
+        verbs: CardActions | None = None,
         all_models: bool = False,
     ) -> None:
         self.here = here
@@ -79,7 +79,7 @@ class ConnectionCard:
             icon("progress_activity", size=16)
             words(_("Asking for its models, up to 15 seconds..."))
 
-    def _draw_verbs(self, verbs: CardVerbs) -> None:
+    def _draw_verbs(self, verbs: CardActions) -> None:
         row = self.row
         test = button(_("Test"), lambda: verbs.test(row.name), icon="network_check", small=True)
         change = button(_("Change"), lambda: verbs.change(row), small=True, kind="quiet")
@@ -167,7 +167,7 @@ class ConnectionCard:
 
     async def _remove_price(self, model: str) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.do(remove_price, self.row.name, model)
+            await self.here.execute(remove_price, self.row.name, model)
         if self.verbs and not outcome.refused:
             feedback.told(f"{_('Your price of')} {model} {_('is removed.')}")
             await self.verbs.look()

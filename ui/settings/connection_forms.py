@@ -1,4 +1,4 @@
-"""The form of a model connection: its fields follow the provider (`engine/providers.py`). The key is written, never read."""
+"""The form of a model connection: its fields follow the provider (`engine/models/provider_catalog.py`). The key is written, never read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TypedDict
 from nicegui import ui
 
 from engine.actions.connections import add_connection, change_connection
-from engine.errors import Refusal
-from engine.providers import (
+from engine.core.errors import Refusal
+from engine.models.provider_catalog import (
     AZURE_API_VERSION,
     PROVIDERS,
     USUAL_CONCURRENCY,
@@ -18,9 +18,9 @@ from engine.providers import (
 )
 from storage.connections import ConnectionRow
 from ui.forms.form import Field
-from ui.look.parts import button, link, words
-from ui.look.text import _
-from ui.visit import Visit
+from ui.kit.parts import button, link, words
+from ui.kit.text import _
+from ui.page_session import PageSession
 
 
 class Written(TypedDict):
@@ -37,7 +37,7 @@ class ConnectionForm:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         on_made: Callable[[str], Awaitable[None]],
         on_cancel: Callable[[], None],
         *,
@@ -169,9 +169,9 @@ class ConnectionForm:
         vault, key = self.here.app.vault, written["key"] or None
         try:
             if self.row is None:
-                await self.here.do(add_connection, vault, name, self.kind.name, key=key, **settings)
+                await self.here.execute(add_connection, vault, name, self.kind.name, key=key, **settings)
             else:
-                await self.here.do(change_connection, vault, name, key=key, **settings)
+                await self.here.execute(change_connection, vault, name, key=key, **settings)
         except Refusal as refusal:
             self._show(refusal)
             return

@@ -13,11 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from engine.actions.server import note_backup, set_backup_passphrase, set_rules
-from engine.check.disk import Disk, folder_size, read_disk
-from engine.errors import Refusal
-from engine.jobs.retention import Rules, read_rules
-from engine.settings import Settings
-from engine.vault.backups import (
+from engine.backups.backups import (
     FOLDER,
     NIGHTLY_KEPT,
     BackupFile,
@@ -28,17 +24,21 @@ from engine.vault.backups import (
     new_name,
     write_backup,
 )
-from engine.vault.passphrase import has_passphrase
+from engine.backups.passphrase import has_passphrase
+from engine.core.errors import Refusal
+from engine.core.settings import Settings
+from engine.diagnostics.disk import Disk, folder_size, read_disk
+from engine.jobs.server.retention import Rules, read_rules
 from storage.retention import Room, read_room
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.code_view import code
-from ui.look.parts import Column, badge, button, card, icon_button, key_values, meter, note, table, words
-from ui.look.text import _, plural, size
-from ui.opened import nothing_here, one_at_a_time, times_of
-from ui.settings.places import settings_page
+from ui.kit import feedback
+from ui.kit.code_view import code
+from ui.kit.parts import Column, badge, button, card, icon_button, key_values, meter, note, table, words
+from ui.kit.text import _, plural, size
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import nothing_here, one_at_a_time, times_of
+from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
-from ui.visit import App, Visit, page_at, visit
 
 GB = 1 << 30
 
@@ -55,7 +55,7 @@ class SeenData:
     has_passphrase: bool
 
 
-def look_at_data(session: Session, workspace_id: str, settings: Settings) -> SeenData | None:
+def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenData | None:
     """None for those who do not look after this server."""
     if not is_server_owner(session, workspace_id):
         return None
@@ -75,14 +75,14 @@ def register(app: App) -> None:
 
     @page_at("/settings/data")
     async def open_data(request: Request) -> None:
-        await DataPage(visit(app, request)).build()
+        await DataPage(open_page(app, request)).build()
 
     @page_at("/settings/data/backups/{name}")
     async def download(request: Request, name: str) -> Response:
-        here = visit(app, request)
+        here = open_page(app, request)
         try:
             path = find_backup(app.settings.data, name)
-            await here.do(note_backup, "download backup", name)
+            await here.execute(note_backup, "download backup", name)
         except Refusal:
             return nothing_here(request)
         return FileResponse(
@@ -93,14 +93,14 @@ def register(app: App) -> None:
 class DataPage:
     """One open page."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.settings = here.app.settings
         self.times = times_of(here)
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.see(look_at_data, self.settings) if self.here.may("change the server") else None
+        self.seen = await self.here.query(load_data, self.settings) if self.here.may("change the server") else None
         with settings_page(self.here, "data", _("Everything is kept in one folder on this server.")) as page:
             if self.seen is None:
                 note(_("The owner of this server looks after its data."), icon="lock")
@@ -116,7 +116,7 @@ class DataPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        seen = await self.here.see(look_at_data, self.settings)
+        seen = await self.here.query(load_data, self.settings)
         if seen is not None:
             self.seen = seen
             self.room.clear()
@@ -235,7 +235,7 @@ class DataPage:
         ):
             return
         with feedback.refusals_told():
-            await self.here.do(note_backup, "delete backup", name)
+            await self.here.execute(note_backup, "delete backup", name)
             await asyncio.to_thread(_unlink, self.settings.data, name)
         await self._look()
 
@@ -253,7 +253,7 @@ class DataPage:
         data, at = self.settings.data, self.here.app.database.clock.now()
         name = new_name("manual", at)
         with feedback.refusals_told() as outcome:
-            await self.here.do(note_backup, "back up", name)
+            await self.here.execute(note_backup, "back up", name)
             working = ui.notification(_("Making the backup ..."), spinner=True, timeout=None, position="bottom-right")
             try:
                 await asyncio.to_thread(self._write, data, name, at, passphrase)
@@ -283,7 +283,7 @@ class DataPage:
         if not passphrase:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(set_backup_passphrase, self.here.app.vault, passphrase)
+            await self.here.execute(set_backup_passphrase, self.here.app.vault, passphrase)
         if not outcome.refused:
             feedback.told(_("Saved."), _("The next nightly backup is sealed with it."))
             await self._look()
@@ -332,7 +332,7 @@ class DataPage:
                     fields[read].error(_("Write a number."))
                     return
                 try:
-                    await self.here.do(set_rules, read)
+                    await self.here.execute(set_rules, read)
                 except Refusal as refusal:
                     for error in refusal.errors:
                         fields[error.pointer].error(f"{refusal.detail}. {refusal.remedy}")

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from nicegui import ui
 
 from engine.actions.connections import add_connection
-from engine.outside.http import Door
-from engine.outside.local_servers import SEARCH_SECONDS, FoundServer
+from engine.models.local_servers import SEARCH_SECONDS, FoundServer
+from engine.outbound.client import OutboundClient
 from storage.connections import ConnectionRow, list_connections
-from ui.look.parts import button, icon, words
-from ui.look.text import _, number, plural
-from ui.visit import Visit
+from ui.kit.parts import button, icon, words
+from ui.kit.text import _, number, plural
+from ui.page_session import PageSession
 
 Connected = Callable[[str], Awaitable[None]]
 
@@ -20,9 +20,9 @@ Connected = Callable[[str], Awaitable[None]]
 class FoundServers:
     """What was found when the server started, and "Check again". `on_connected` gets the name of the new connection."""
 
-    def __init__(self, here: Visit, door: Door, on_connected: Connected) -> None:
+    def __init__(self, here: PageSession, outbound: OutboundClient, on_connected: Connected) -> None:
         self.here = here
-        self.door = door
+        self.outbound = outbound
         self.on_connected = on_connected
         self.rows: Sequence[ConnectionRow] = ()
         with ui.element("div").classes("fp-row"):
@@ -60,18 +60,18 @@ class FoundServers:
             icon("progress_activity", size=16)
             words(f"{_('Looking, up to')} {number(SEARCH_SECONDS)} {_('seconds...')}")
         try:
-            await self.here.app.local_servers.look(self.door)
+            await self.here.app.local_servers.look(self.outbound)
         finally:
             self.again.enable()
         self.show(self.rows)
 
 
-def fresh_servers(here: Visit, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
+def fresh_servers(here: PageSession, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
     """Found servers that no connection reaches yet."""
     return here.app.local_servers.fresh(row.base_url for row in rows)
 
 
-def server_row(here: Visit, server: FoundServer, on_connected: Connected) -> None:
+def server_row(here: PageSession, server: FoundServer, on_connected: Connected) -> None:
     """One found server with [Use it]."""
     with ui.element("div").classes("fp-row fp-found"):
         icon("dns", "fp-ok")
@@ -83,10 +83,10 @@ def server_row(here: Visit, server: FoundServer, on_connected: Connected) -> Non
         use.props["aria-label"] = f"{_('Use it')}: {server.kind.title}"
 
 
-async def _use(here: Visit, server: FoundServer, on_connected: Connected) -> None:
-    taken = {row.name for row in await here.see(list_connections)}
+async def _use(here: PageSession, server: FoundServer, on_connected: Connected) -> None:
+    taken = {row.name for row in await here.query(list_connections)}
     name = _free_name(server.kind.name, taken)
-    made = await here.try_do(
+    made = await here.try_execute(
         add_connection,
         here.app.vault,
         name,

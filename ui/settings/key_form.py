@@ -8,18 +8,18 @@ from datetime import datetime, time, timedelta, tzinfo
 from nicegui import ui
 
 from engine.actions.keys import NewKey, change_key, create_key
-from engine.clock import DAY
-from engine.errors import Refusal
-from engine.key_format import Environment
+from engine.core.api_key_format import Environment
+from engine.core.clock import DAY
+from engine.core.errors import Refusal
 from storage.keys import KeyRow
 from ui.forms.form import Field
-from ui.look.feedback import fold
-from ui.look.parts import ENVIRONMENTS, button
-from ui.look.text import _
-from ui.look.times import when
-from ui.opened import times_of
+from ui.kit.feedback import fold
+from ui.kit.parts import ENVIRONMENTS, button
+from ui.kit.text import _
+from ui.kit.times import when
+from ui.page_session import PageSession
+from ui.page_shell import times_of
 from ui.settings.key_parts import MadeKey
-from ui.visit import Visit
 
 #: Word on screen -> environment.
 WORDS: dict[str, Environment] = {
@@ -45,7 +45,7 @@ class KeyForm:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         on_made: Told,
         on_cancel: Callable[[], None],
         *,
@@ -167,7 +167,7 @@ class KeyForm:
     ) -> MadeKey:
         label = (self.label_box.value or "").strip()
         if self.key is not None:
-            await self.here.do(
+            await self.here.execute(
                 change_key,
                 self.key.id,
                 label,
@@ -179,7 +179,7 @@ class KeyForm:
             environment: Environment = self.key.environment  # type: ignore[assignment] - checked when it was stored
             return MadeKey(label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
         environment = WORDS[str(self.environment.value)]
-        new = await self.here.do(
+        new = await self.here.execute(
             create_key,
             label,
             environment,

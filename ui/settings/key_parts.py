@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from engine.actions.keys import NewKey
-from engine.key_format import Environment
+from engine.core.api_key_format import Environment
 from ui.forms.form import Field
-from ui.look.answer import answer_of
-from ui.look.parts import button, words
-from ui.look.reveal import reveal_once
-from ui.look.text import _
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, words
+from ui.kit.reveal import reveal_once
+from ui.kit.text import _
 
 
 @dataclass(frozen=True)

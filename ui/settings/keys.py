@@ -10,18 +10,18 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.keys import revoke_key, rotate_key
-from engine.key_format import Environment
+from engine.core.api_key_format import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
-from ui.look import feedback
-from ui.look.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
-from ui.look.text import _, number, plural
-from ui.opened import every, one_at_a_time, times_of
+from ui.kit import feedback
+from ui.kit.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
+from ui.kit.text import _, number, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, times_of
 from ui.settings.key_form import KeyForm
 from ui.settings.key_parts import MadeKey, ask_overlap, reveal
-from ui.settings.places import settings_page
-from ui.visit import App, Visit, page_at, visit
+from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ class SeenKeys:
     flows: Mapping[str, str]
 
 
-def look_at_keys(session: Session, workspace_id: str) -> SeenKeys:
+def load_keys(session: Session, workspace_id: str) -> SeenKeys:
     """Every key, revoked ones last."""
     keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
     flows = {flow.id: flow.title for flow in list_flows(session, workspace_id)}
@@ -47,14 +47,14 @@ def register(app: App) -> None:
 
     @page_at("/settings/keys")
     async def open_keys(request: Request) -> None:
-        here = visit(app, request)
+        here = open_page(app, request)
         await KeysPage(here).build()
 
 
 class KeysPage:
     """One open page of keys."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.times = times_of(here)
         self.new_id: str | None = None
@@ -62,7 +62,7 @@ class KeysPage:
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.see(look_at_keys)
+        self.seen = await self.here.query(load_keys)
         sub = _("A key lets a program call your flows. One key per program makes it easy to stop just that one.")
         with settings_page(self.here, "keys", sub) as page:
             if self.may:
@@ -76,7 +76,7 @@ class KeysPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(look_at_keys)
+        fresh = await self.here.query(load_keys)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -186,7 +186,7 @@ class KeysPage:
         hours = await ask_overlap(key.label)
         if hours is None:
             return
-        made = await self.here.try_do(rotate_key, key.id, hours)
+        made = await self.here.try_execute(rotate_key, key.id, hours)
         if made is not None:
             environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
             await self._made(MadeKey(key.label, environment, made))
@@ -204,7 +204,7 @@ class KeysPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(revoke_key, key.id)
+            await self.here.execute(revoke_key, key.id)
         if not outcome.refused:
             feedback.told(f"{key.label} {_('is revoked.')}")
             await self._look()

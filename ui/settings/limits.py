@@ -9,19 +9,19 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.limits import UNLIMITED, Caps, set_plan
-from engine.clock import next_month
-from engine.errors import Refusal
-from engine.plans import PLANS, quarter
+from engine.core.clock import next_month
+from engine.core.errors import Refusal
+from engine.core.plans import PLANS, quarter
 from storage.database import now
 from storage.environments import EnvironmentUse, read_environments
 from storage.workspaces import Limits, get_limits
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
-from ui.look.text import _, number
-from ui.opened import every, one_at_a_time, times_of
-from ui.settings.places import settings_page
-from ui.visit import App, Visit, page_at, visit
+from ui.kit import feedback
+from ui.kit.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
+from ui.kit.text import _, number
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import every, one_at_a_time, times_of
+from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 2.0
 
@@ -35,7 +35,7 @@ class SeenLimits:
     resets_at: int
 
 
-def look_at_limits(session: Session, workspace_id: str) -> SeenLimits:
+def load_limits(session: Session, workspace_id: str) -> SeenLimits:
     """Plan and use of a workspace."""
     limits = get_limits(session, workspace_id)
     return SeenLimits(limits, read_environments(session, workspace_id, limits), next_month(now(session)))
@@ -46,20 +46,20 @@ def register(app: App) -> None:
 
     @page_at("/settings/limits")
     async def open_limits(request: Request) -> None:
-        here = visit(app, request)
+        here = open_page(app, request)
         await LimitsPage(here).build()
 
 
 class LimitsPage:
     """One open page of limits."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.times = times_of(here)
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.see(look_at_limits)
+        self.seen = await self.here.query(load_limits)
         sub = _("Each environment has limits of its own. Refused calls and runs in the Playground do not count.")
         with settings_page(self.here, "limits", sub):
             self.used = ui.element("div").classes("fp-col")
@@ -73,7 +73,7 @@ class LimitsPage:
     @one_at_a_time
     async def look(self) -> None:
         """Shows what is so now."""
-        fresh = await self.here.see(look_at_limits)
+        fresh = await self.here.query(load_limits)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_used()
@@ -182,7 +182,7 @@ class PlanCard:
         caps = {name: Caps(own[name, "concurrency"], own[name, "monthly"]) for name in ("live", "test", "dev")}
         live = caps["live"]
         try:
-            await self.page.here.do(
+            await self.page.here.execute(
                 set_plan,
                 self.choice.value,
                 concurrency=live.concurrency,

@@ -7,23 +7,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import ui
 
 from engine.actions.owner_notes import MAX_TEXT, ask_owner
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from storage.connections import ConnectionRow
 from storage.owner_notes import has_asked
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.answer import answer_of
-from ui.look.parts import button, icon, link_button, words
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, icon, link_button, words
+from ui.kit.text import _
+from ui.page_session import PageSession
 from ui.settings.found_servers import fresh_servers, server_row
-from ui.visit import Visit
 
 
 class ModelWanted:
     """`load` first, then `draw`. `on_connected` gets the name of a found server's new connection."""
 
     def __init__(
-        self, here: Visit, subject: str, *, on_connected: Callable[[str], Awaitable[None]], flow_id: str | None = None
+        self,
+        here: PageSession,
+        subject: str,
+        *,
+        on_connected: Callable[[str], Awaitable[None]],
+        flow_id: str | None = None,
     ) -> None:
         self.here = here
         self.subject = subject
@@ -34,7 +39,7 @@ class ModelWanted:
     async def load(self) -> None:
         """Reads whether this person has asked already."""
         if not self.here.may("manage connections"):
-            self.asked = await self.here.see(has_asked, self.here.person.id, self.flow_id, self.subject)
+            self.asked = await self.here.query(has_asked, self.here.person.id, self.flow_id, self.subject)
 
     def draw(self, rows: Sequence[ConnectionRow]) -> None:
         """The buttons, where we are; `rows` are the connections there are. A viewer gets none."""
@@ -63,7 +68,7 @@ class ModelWanted:
                 self._draw_asking()
 
 
-def model_button(here: Visit, subject: str) -> None:
+def model_button(here: PageSession, subject: str) -> None:
     """One button: the owner goes to the set-up, an editor asks the owner."""
 
     async def ask() -> None:
@@ -76,7 +81,7 @@ def model_button(here: Visit, subject: str) -> None:
         button(_("Ask the owner"), ask, icon="mail", small=True)
 
 
-async def ask_for_model(here: Visit, subject: str, flow_id: str | None) -> bool:
+async def ask_for_model(here: PageSession, subject: str, flow_id: str | None) -> bool:
     """Asks what the note to the owner says, and leaves it; True when it is left."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Ask the owner for a model")
@@ -90,7 +95,7 @@ async def ask_for_model(here: Visit, subject: str, flow_id: str | None) -> bool:
 
         async def send() -> None:
             try:
-                await here.do(ask_owner, subject, flow_id=flow_id, message=message.value or "")
+                await here.execute(ask_owner, subject, flow_id=flow_id, message=message.value or "")
             except Refusal as refusal:
                 field.error(f"{refusal.detail}. {refusal.remedy}")
                 return

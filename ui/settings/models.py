@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.connections import remember_models, remove_connection
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from engine.jobs.outbound_rules import outbound_rules
-from engine.outside.connection_check import TestResult, check_connection
-from engine.outside.http import Door
-from engine.vault.opening import open_connection
+from engine.models.connection_test import TestResult, check_connection
+from engine.outbound.client import OutboundClient
+from engine.secrets.opening import open_connection
 from storage.connections import (
     ConnectionRow,
     FlowUse,
@@ -27,17 +27,17 @@ from storage.connections import (
 from storage.owner_notes import OwnerNoteRow, list_open_notes
 from storage.secrets import SecretRow, list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting
-from ui.look import feedback
-from ui.look.parts import button, card, note, status_badge, words
-from ui.look.text import _, plural
-from ui.opened import one_at_a_time, times_of
-from ui.settings.connection_card import CardVerbs, ConnectionCard, Prices, prices_of
+from ui.kit import feedback
+from ui.kit.parts import button, card, note, status_badge, words
+from ui.kit.text import _, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import one_at_a_time, times_of
+from ui.settings.connection_card import CardActions, ConnectionCard, Prices, prices_of
 from ui.settings.connection_forms import ConnectionForm
 from ui.settings.found_servers import FoundServers
+from ui.settings.navigation import settings_page
 from ui.settings.open_notes import draw_open_notes
-from ui.settings.places import settings_page
 from ui.settings.secrets_card import draw_secrets
-from ui.visit import App, Visit, page_at, visit
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SeenModels:
     hosts_found: bool
 
 
-def look_at_models(session: Session, workspace_id: str) -> SeenModels:
+def load_models(session: Session, workspace_id: str) -> SeenModels:
     """The connections without their keys, the owner's prices, who uses what, and what people asked for."""
     return SeenModels(
         list_connections(session, workspace_id),
@@ -67,21 +67,21 @@ def look_at_models(session: Session, workspace_id: str) -> SeenModels:
 def register(app: App) -> None:
     """Registers `/settings/models`."""
     settings = app.settings
-    door = Door(outbound_rules(settings, app.database))
+    outbound = OutboundClient(outbound_rules(settings, app.database))
 
     @page_at("/settings/models")
     async def open_models(request: Request) -> None:
-        here = visit(app, request)
-        door.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now
-        await ModelsPage(here, door).build()
+        here = open_page(app, request)
+        outbound.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now
+        await ModelsPage(here, outbound).build()
 
 
 class ModelsPage:
     """One open page of connections."""
 
-    def __init__(self, here: Visit, door: Door) -> None:
+    def __init__(self, here: PageSession, outbound: OutboundClient) -> None:
         self.here = here
-        self.door = door
+        self.outbound = outbound
         self.may = here.may("manage connections")
         self.times = times_of(here)
         self.tested: dict[str, TestResult] = {}
@@ -90,7 +90,7 @@ class ModelsPage:
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.see(look_at_models)
+        self.seen = await self.here.query(load_models)
         sub = _(
             "A Prompt names one of these connections and a model of it. Keys are kept sealed and never shown again."
         )
@@ -103,7 +103,7 @@ class ModelsPage:
             self.list = ui.element("div").classes("fp-col")
             if self.may:
                 with card(_("On this machine")), ui.element("div").classes("fp-col"):
-                    self.found = FoundServers(self.here, self.door, self._made)
+                    self.found = FoundServers(self.here, self.outbound, self._made)
             with card(_("Simulated model")), ui.element("div").classes("fp-col"):
                 with ui.element("div").classes("fp-row"):
                     status_badge("simulated")
@@ -122,7 +122,7 @@ class ModelsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        self.seen = await self.here.see(look_at_models)
+        self.seen = await self.here.query(load_models)
         await self._draw()
 
     # Adding and changing.
@@ -157,7 +157,7 @@ class ModelsPage:
         if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(remove_connection, row.name)
+            await self.here.execute(remove_connection, row.name)
         if not outcome.refused:
             feedback.told(f"{row.name} {_('is removed.')}")
             await self._look()
@@ -168,7 +168,7 @@ class ModelsPage:
         self.cards[name].show_testing()
         vault = self.here.app.vault
         try:
-            connection = await self.here.see(
+            connection = await self.here.query(
                 lambda session, workspace_id: open_connection(session, vault, workspace_id, name)
             )
         except Refusal as refusal:
@@ -177,9 +177,9 @@ class ModelsPage:
             if connection is None:
                 await self._look()
                 return
-            self.tested[name] = await check_connection(self.door, connection)
+            self.tested[name] = await check_connection(self.outbound, connection)
             if self.tested[name].ok:
-                await self.here.try_do(remember_models, name, self.tested[name].models)
+                await self.here.try_execute(remember_models, name, self.tested[name].models)
         await self._look()
 
     # Drawing.
@@ -200,7 +200,7 @@ class ModelsPage:
 
     def _draw_connections(self, prices: Prices) -> None:
         wide_open = {name for name, shown in self.cards.items() if shown.all_models}
-        verbs = CardVerbs(self._test, self._change, self._remove, self._look) if self.may else None
+        verbs = CardActions(self._test, self._change, self._remove, self._look) if self.may else None
         self.cards = {}
         self.list.clear()
         with self.list:

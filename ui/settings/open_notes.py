@@ -8,15 +8,15 @@ from nicegui import ui
 
 from engine.actions.owner_notes import close_note
 from storage.owner_notes import OwnerNoteRow
-from ui.look import feedback
-from ui.look.parts import button, card, icon, link, words
-from ui.look.text import _
-from ui.look.times import Times
-from ui.visit import Visit
+from ui.kit import feedback
+from ui.kit.parts import button, card, icon, link, words
+from ui.kit.text import _
+from ui.kit.times import Times
+from ui.page_session import PageSession
 
 
 def draw_open_notes(
-    here: Visit, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
+    here: PageSession, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
 ) -> None:
     """A card with what people asked for; nothing when nobody asked."""
     if not notes:
@@ -24,7 +24,7 @@ def draw_open_notes(
 
     async def close(note: OwnerNoteRow) -> None:
         with feedback.refusals_told() as outcome:
-            await here.do(close_note, note.id)
+            await here.execute(close_note, note.id)
         if not outcome.refused:
             await on_closed()
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from nicegui import ui
 
 from engine.actions.connections import set_price
-from engine.errors import Refusal
-from engine.outside.prices import Price
+from engine.core.errors import Refusal
+from engine.models.prices import Price
 from ui.forms.form import Field
-from ui.look.answer import answer_of
-from ui.look.parts import button, words
-from ui.look.text import Reader, _, cost
-from ui.visit import Visit
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, words
+from ui.kit.text import Reader, _, cost
+from ui.page_session import PageSession
 
 NANOS = 1_000_000_000
 
 
-async def ask_price(here: Visit, connection: str, model: str, price: Price | None) -> bool:
+async def ask_price(here: PageSession, connection: str, model: str, price: Price | None) -> bool:
     """Asks for dollars a million tokens; True when a price was stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Price of')} {model}"
@@ -48,7 +48,7 @@ async def ask_price(here: Visit, connection: str, model: str, price: Price | Non
             if len(rates) < len(boxes):
                 return
             try:
-                await here.do(set_price, connection, model, rates[0], rates[1])
+                await here.execute(set_price, connection, model, rates[0], rates[1])
             except Refusal as refusal:
                 boxes[0][0].error(f"{refusal.detail}. {refusal.remedy}")
                 return

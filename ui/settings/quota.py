@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.clock import next_month
+from engine.core.clock import next_month
 from storage.database import now
 from storage.environments import EnvironmentUse, read_environments
 from storage.members import list_people
 from storage.workspaces import get_limits
-from ui.look.parts import ENVIRONMENTS, link_button, note
-from ui.look.text import _, number
-from ui.opened import every, one_at_a_time, times_of
-from ui.visit import Visit
+from ui.kit.parts import ENVIRONMENTS, link_button, note
+from ui.kit.text import _, number
+from ui.page_session import PageSession
+from ui.page_shell import every, one_at_a_time, times_of
 
 LOOK_SECONDS = 5.0
 
@@ -29,7 +29,7 @@ class Quota:
     owners: tuple[str, ...]
 
 
-def look_at_quota(session: Session, workspace_id: str) -> Quota:
+def load_quota(session: Session, workspace_id: str) -> Quota:
     """What is used of the month; the owners' names only when they matter."""
     environments = read_environments(session, workspace_id, get_limits(session, workspace_id))
     nearly = tuple(use for use in environments if use.nearly)
@@ -41,7 +41,7 @@ def look_at_quota(session: Session, workspace_id: str) -> Quota:
 class QuotaNote:
     """The strips; none while there is enough left. `draw` them where they stand, `watch` them after the page's last await."""
 
-    def __init__(self, here: Visit, seen: Quota) -> None:
+    def __init__(self, here: PageSession, seen: Quota) -> None:
         self.here = here
         self.seen = seen
         self.times = times_of(here)
@@ -57,7 +57,7 @@ class QuotaNote:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.see(look_at_quota)
+        fresh = await self.here.query(load_quota)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -89,6 +89,6 @@ class QuotaNote:
         return f"{names} {_('can raise the limit.')}"
 
 
-async def quota_note(here: Visit) -> QuotaNote:
+async def quota_note(here: PageSession) -> QuotaNote:
     """Reads what is used; the note is drawn by the page."""
-    return QuotaNote(here, await here.see(look_at_quota))
+    return QuotaNote(here, await here.query(load_quota))

@@ -13,15 +13,15 @@ from engine.actions.secrets import (
     replace_secret,
     set_secret_hosts,
 )
-from engine.errors import Refusal
+from engine.core.errors import Refusal
 from storage.secrets import SecretRow
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.answer import answer_of
-from ui.look.parts import button, card, icon, note, words
-from ui.look.text import _
-from ui.look.times import Times
-from ui.visit import Visit
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, card, icon, note, words
+from ui.kit.text import _
+from ui.kit.times import Times
+from ui.page_session import PageSession
 
 _HOSTS_HELP = _(
     "One a line: a name, *.name or an IP address, each with or without a port, like api.example.com. It is sent nowhere else."
@@ -29,7 +29,7 @@ _HOSTS_HELP = _(
 
 
 def draw_secrets(
-    here: Visit,
+    here: PageSession,
     secrets: Sequence[SecretRow],
     times: Times,
     on_changed: Callable[[], Awaitable[None]],
@@ -57,7 +57,7 @@ def draw_secrets(
 
     async def looked() -> None:
         with feedback.refusals_told() as outcome:
-            await here.do(close_secrets_notice)
+            await here.execute(close_secrets_notice)
         if not outcome.refused:
             await on_changed()
 
@@ -66,7 +66,7 @@ def draw_secrets(
         if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
-            await here.do(remove_secret, row.id)
+            await here.execute(remove_secret, row.id)
         if not outcome.refused:
             await on_changed()
 
@@ -123,7 +123,7 @@ def hosts_in_words(row: SecretRow) -> str:
     return ", ".join(row.hosts) or _("no host yet: no step can send it")
 
 
-async def ask_hosts(here: Visit, row: SecretRow) -> bool:
+async def ask_hosts(here: PageSession, row: SecretRow) -> bool:
     """Asks where a secret may be sent; True when it is kept."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Hosts of')} {row.name}"
@@ -135,7 +135,7 @@ async def ask_hosts(here: Visit, row: SecretRow) -> bool:
 
         async def save() -> None:
             try:
-                await here.do(set_secret_hosts, row.id, area.value or "")
+                await here.execute(set_secret_hosts, row.id, area.value or "")
             except Refusal as refusal:
                 field.error(f"{refusal.detail.rstrip('.')}.")
                 return
@@ -155,7 +155,7 @@ def hosts_field(text: str) -> tuple[Field, ui.textarea]:
     return field, area
 
 
-async def ask_secret(here: Visit, row: SecretRow | None) -> bool:
+async def ask_secret(here: PageSession, row: SecretRow | None) -> bool:
     """Asks for a new secret, or for another value of `row`; True when it is kept."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Replace')} {row.name}" if row else _("A new secret")
@@ -177,9 +177,9 @@ async def ask_secret(here: Visit, row: SecretRow | None) -> bool:
             vault = here.app.vault
             try:
                 if row is None:
-                    await here.do(add_secret, vault, name.value or "", value.value or "", hosts.value or "")
+                    await here.execute(add_secret, vault, name.value or "", value.value or "", hosts.value or "")
                 else:
-                    await here.do(replace_secret, vault, row.id, value.value or "")
+                    await here.execute(replace_secret, vault, row.id, value.value or "")
             except Refusal as refusal:
                 wrong = {error.pointer: error.detail for error in refusal.errors}
                 named.error(wrong.get("/name", ""))

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.server import set_known_names, set_outbound_allow, set_public_url, set_webhook_allow
-from engine.check.lines import Line, State
-from engine.check.server import check_server
-from engine.check.way_in import Opened
-from engine.errors import Refusal
+from engine.core.errors import Refusal
+from engine.diagnostics.browser_access import Opened
+from engine.diagnostics.findings import Line, State
+from engine.diagnostics.server import check_server
 from storage.settings import (
     KNOWN_HOST,
     KNOWN_NAMES,
@@ -26,13 +26,13 @@ from storage.settings import (
     find_setting,
 )
 from ui.forms.form import Field
-from ui.look import feedback
-from ui.look.parts import button, card, icon, note, words
-from ui.look.text import _, plural
-from ui.opened import times_of
-from ui.settings.places import settings_page
+from ui.kit import feedback
+from ui.kit.parts import button, card, icon, note, words
+from ui.kit.text import _, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import times_of
+from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
-from ui.visit import App, Visit, page_at, visit
 
 #: State -> (icon, class, word for those who do not see the icon).
 MARKS: dict[State, tuple[str, str, str]] = {
@@ -56,7 +56,7 @@ class SeenServer:
     webhook_hosts_left: tuple[str, ...] | None
 
 
-def look_at_server(session: Session, workspace_id: str) -> SeenServer | None:
+def load_server(session: Session, workspace_id: str) -> SeenServer | None:
     """None for those who do not look after this server."""
     if not is_server_owner(session, workspace_id):
         return None
@@ -78,13 +78,13 @@ def register(app: App) -> None:
 
     @page_at("/settings/server")
     async def open_server(request: Request) -> None:
-        await ServerPage(visit(app, request), request).build()
+        await ServerPage(open_page(app, request), request).build()
 
 
 class ServerPage:
     """One open page."""
 
-    def __init__(self, here: Visit, request: Request) -> None:
+    def __init__(self, here: PageSession, request: Request) -> None:
         self.here = here
         self.settings = here.app.settings
         self.reader = times_of(here).reader
@@ -93,7 +93,7 @@ class ServerPage:
 
     async def build(self) -> None:
         """Draws the page."""
-        seen = await self.here.see(look_at_server) if self.here.may("change the server") else None
+        seen = await self.here.query(load_server) if self.here.may("change the server") else None
         with settings_page(self.here, "server", _("How this server is reached, and what it may reach.")) as page:
             if seen is None:
                 note(_("The owner of this server sets this up."), icon="lock")
@@ -107,7 +107,7 @@ class ServerPage:
     # Check this server.
 
     async def _check(self) -> None:
-        if await self.here.see(look_at_server) is None or not self.here.may("change the server"):
+        if await self.here.query(load_server) is None or not self.here.may("change the server"):
             return
         self.check_button.disable()
         self.checked.clear()
@@ -170,7 +170,9 @@ class ServerPage:
                 if fixed:
                     box.props("readonly")
             if not fixed:
-                self._save_button(field, lambda: self.here.do(set_public_url, box.value or ""), _("Save the address"))
+                self._save_button(
+                    field, lambda: self.here.execute(set_public_url, box.value or ""), _("Save the address")
+                )
             usual = _("Localhost and IP addresses always work")
             host = f"{usual}, {_('and so does')} {seen.known_host}." if seen.known_host else f"{usual}."
             names = Field(
@@ -182,7 +184,7 @@ class ServerPage:
                 area = names.control(
                     ui.textarea(value="\n".join(seen.known_names)).props("outlined dense autogrow spellcheck=false")
                 )
-            self._save_button(names, lambda: self.here.do(set_known_names, area.value or ""), _("Save the names"))
+            self._save_button(names, lambda: self.here.execute(set_known_names, area.value or ""), _("Save the names"))
 
     def _draw_allowed(self, seen: SeenServer) -> None:
         with (
@@ -208,7 +210,9 @@ class ServerPage:
                         "outlined dense autogrow spellcheck=false"
                     )
                 )
-            self._save_button(field, lambda: self.here.do(set_outbound_allow, area.value or ""), _("Save the list"))
+            self._save_button(
+                field, lambda: self.here.execute(set_outbound_allow, area.value or ""), _("Save the list")
+            )
             self._draw_allowed_for_callers(seen)
 
     def _draw_allowed_for_callers(self, seen: SeenServer) -> None:
@@ -239,7 +243,7 @@ class ServerPage:
                 )
             )
         self._save_button(
-            field, lambda: self.here.do(set_webhook_allow, area.value or ""), _("Save the list for callers")
+            field, lambda: self.here.execute(set_webhook_allow, area.value or ""), _("Save the list for callers")
         )
 
     def _save_button(self, field: Field, save: Callable[[], Awaitable[Any]], verb: str) -> None:

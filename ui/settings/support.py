@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from engine.check.support import write_support_file
-from ui.look.code_view import code
-from ui.look.parts import button, card, words
-from ui.look.text import _
+from engine.diagnostics.support import write_support_file
+from ui.kit.code_view import code
+from ui.kit.parts import button, card, words
+from ui.kit.text import _
+from ui.page_session import PageSession
 from ui.settings.server_owner import is_server_owner
-from ui.visit import Visit
 
 
 class SupportCard:
     """The card; for the owner of the server."""
 
-    def __init__(self, here: Visit, versions: dict[str, str]) -> None:
+    def __init__(self, here: PageSession, versions: dict[str, str]) -> None:
         self.here = here
         self.versions = versions
         with card(_("Support file")), ui.element("div").classes("fp-col"):
@@ -33,7 +33,7 @@ class SupportCard:
             self.shown = ui.element("div").classes("fp-col").props("role=status")
 
     async def _make(self) -> None:
-        if not self.here.may("change the server") or not await self.here.see(is_server_owner):
+        if not self.here.may("change the server") or not await self.here.query(is_server_owner):
             return
         self.make.disable()
         try:

@@ -22,15 +22,15 @@ from storage.keys import list_keys_shown_to
 from storage.links import Invitation, list_invitations
 from storage.members import Person, list_people
 from storage.second_factors import owners_need_second_factor, people_with_second_factor
-from ui.look import feedback
-from ui.look.parts import Column, badge, button, card, link, menu_button, menu_item, note, table, words
-from ui.look.reveal import reveal_once
-from ui.look.roles import role_word
-from ui.look.text import _, plural
-from ui.opened import base_address, every, one_at_a_time, times_of
-from ui.settings.places import settings_page
+from ui.kit import feedback
+from ui.kit.parts import Column, badge, button, card, link, menu_button, menu_item, note, table, words
+from ui.kit.reveal import reveal_once
+from ui.kit.roles import role_word
+from ui.kit.text import _, plural
+from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_shell import base_address, every, one_at_a_time, times_of
+from ui.settings.navigation import settings_page
 from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
-from ui.visit import App, Visit, page_at, visit
 
 LOOK_SECONDS = 5.0
 
@@ -55,7 +55,7 @@ class SeenTeam:
         return next((one.name for one in self.people if one.id == actor), _("the command line"))
 
 
-def look_at_team(session: Session, workspace_id: str, *, invitations: bool) -> SeenTeam:
+def load_team(session: Session, workspace_id: str, *, invitations: bool) -> SeenTeam:
     """Everybody of the workspace, and the invitations nobody has used yet."""
     invited = list_invitations(session, workspace_id) if invitations else ()
     return SeenTeam(
@@ -71,13 +71,13 @@ def register(app: App) -> None:
 
     @page_at("/settings/team")
     async def open_team(request: Request) -> None:
-        await TeamPage(visit(app, request)).build()
+        await TeamPage(open_page(app, request)).build()
 
 
 class TeamPage:
     """One open page."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self.here = here
         self.times = times_of(here)
         self.base = base_address(here)
@@ -100,7 +100,7 @@ class TeamPage:
         every(LOOK_SECONDS, self._look)
 
     async def _see(self) -> SeenTeam:
-        return await self.here.see(look_at_team, invitations=self.may)
+        return await self.here.query(load_team, invitations=self.may)
 
     @one_at_a_time
     async def _look(self) -> None:
@@ -236,7 +236,7 @@ class TeamPage:
 
     async def _withdraw(self, one: Invitation) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.do(withdraw_invitation, one.id)
+            await self.here.execute(withdraw_invitation, one.id)
         if not outcome.refused:
             feedback.told(_("The invitation is withdrawn."), _("Nobody can join with its link any more."))
         await self._look()
@@ -246,7 +246,7 @@ class TeamPage:
         if role is None:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(change_role, one.id, role)
+            await self.here.execute(change_role, one.id, role)
         if not outcome.refused:
             feedback.told(f"{one.name}: {role_word(role).lower()}.", _("It counts from the next sign-in on."))
             await self._look()
@@ -259,7 +259,7 @@ class TeamPage:
         )
         if not sure:
             return
-        token = await self.here.try_do(make_reset_link, one.id)
+        token = await self.here.try_execute(make_reset_link, one.id)
         if token is not None:
             title = f"{_('Send this link to')} {one.name}"
             sentence = _("It is shown this one time, works once and for a day. Links from before no longer work.")
@@ -274,14 +274,14 @@ class TeamPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(reset_second_factor, one.id)
+            await self.here.execute(reset_second_factor, one.id)
         if not outcome.refused:
             feedback.told(f"{_('The second factor is reset:')} {one.name}.")
         await self._look()
 
     async def _require(self, *, needed: bool) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.do(require_second_factor, needed=needed)
+            await self.here.execute(require_second_factor, needed=needed)
         if not outcome.refused:
             feedback.told(_("Saved."), _("It counts from the next sign-in on."))
         await self._look()
@@ -295,17 +295,17 @@ class TeamPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(sign_out_person, one.id)
+            await self.here.execute(sign_out_person, one.id)
         if not outcome.refused:
             feedback.told(f"{one.name} {_('is signed out everywhere.')}")
 
     async def _shut_out(self, one: Person) -> None:
-        keys = await self.here.see(list_keys_shown_to, one.id)
+        keys = await self.here.query(list_keys_shown_to, one.id)
         revoked = await ask_shut_out(one, keys, self.times)
         if revoked is None:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.do(disable_person, one.id, revoked)
+            await self.here.execute(disable_person, one.id, revoked)
         if not outcome.refused:
             count = plural(len(revoked), _("key is revoked."), _("keys are revoked."))
             feedback.told(f"{one.name} {_('is shut out.')}", count if revoked else "")
@@ -313,7 +313,7 @@ class TeamPage:
 
     async def _let_in(self, one: Person) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.do(enable_person, one.id)
+            await self.here.execute(enable_person, one.id)
         if not outcome.refused:
             feedback.told(f"{one.name} {_('may sign in again.')}")
             await self._look()

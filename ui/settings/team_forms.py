@@ -8,24 +8,24 @@ from nicegui import ui
 
 from engine.actions.principal import Role
 from engine.actions.team import invite
-from engine.errors import Refusal
-from engine.key_format import ENVIRONMENT_TITLES
+from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.errors import Refusal
 from storage.keys import KeyRow
 from storage.members import Person
 from ui.forms.form import Field
-from ui.look.answer import answer_of
-from ui.look.parts import button, words
-from ui.look.roles import ROLES
-from ui.look.text import _
-from ui.look.times import Times
-from ui.visit import Visit
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, words
+from ui.kit.roles import ROLES
+from ui.kit.text import _
+from ui.kit.times import Times
+from ui.page_session import PageSession
 
 
 class InviteForm:
     """Asks for a role and maybe an e-mail address; `on_made(token, email)` hears of the link."""
 
     def __init__(
-        self, here: Visit, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
+        self, here: PageSession, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
     ) -> None:
         self.here = here
         self.on_made = on_made
@@ -48,7 +48,7 @@ class InviteForm:
         self.email.error("")
         email = (self.box.value or "").strip()
         try:
-            token = await self.here.do(invite, self.role.value, email)
+            token = await self.here.execute(invite, self.role.value, email)
         except Refusal as refusal:
             said = refusal.errors[0].detail if refusal.errors else refusal.detail
             self.email.error(f"{said[:1].upper()}{said[1:].rstrip('.')}.")

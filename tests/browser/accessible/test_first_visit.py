@@ -10,7 +10,7 @@ from tests.browser.accessible.looks import check, findings, open_page
 from tests.browser.conftest import let_in
 from tests.live.caller import Terminal
 from tests.live_server import PASSWORD, LiveServer
-from ui.look.plain_pages import open_link_page
+from ui.kit.plain_pages import open_link_page
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from engine.actions.flows import (
     save_draft,
     save_version,
 )
-from engine.errors import FlowInvalid
+from engine.core.errors import FlowInvalid
 from storage.flows import get_draft, get_flow, get_version
 from tests.factories import as_bytes, document, greeting
 

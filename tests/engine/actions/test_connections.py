@@ -16,14 +16,14 @@ from engine.actions.connections import (
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_as
 from engine.actions.owner_notes import MOST_OPEN, ask_owner, close_note
-from engine.errors import Conflict, Invalid, NotAllowed, NotFound
-from engine.providers import PROVIDERS
-from engine.vault.opening import open_connection
-from engine.vault.sealing import open_vault
+from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from engine.models.provider_catalog import PROVIDERS
+from engine.secrets.opening import open_connection
+from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection, flows_using, list_prices
-from storage.models import Flow
 from storage.owner_notes import count_open_notes, list_open_notes
+from storage.tables import Flow
 from tests.factories import as_bytes, document, greeting, person
 
 AZURE = {"base_url": "https://my.openai.azure.com", "key": "k-0123456789"}

@@ -20,7 +20,7 @@ from engine.actions.datasets import (
 )
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, delete_flow, save_as, save_draft
-from engine.errors import Conflict, Invalid, NotAllowed, NotFound, TooLarge
+from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound, TooLarge
 from storage import dataset_changes
 from storage.audit import list_entries
 from storage.dataset_changes import checked_rows

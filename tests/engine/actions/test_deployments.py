@@ -4,7 +4,7 @@ import pytest
 
 from engine.actions.deployments import deploy, undeploy
 from engine.actions.flows import create_flow, delete_flow, import_flow, save_draft, save_version
-from engine.errors import FlowInvalid, NotAllowed, NotFound
+from engine.core.errors import FlowInvalid, NotAllowed, NotFound
 from storage.audit import list_entries
 from storage.flows import get_draft, get_flow, get_version, list_deployments, list_versions
 from tests.factories import as_bytes, document, greeting, parked_node, person

@@ -15,7 +15,7 @@ from engine.actions.flows import (
     save_draft,
     save_version,
 )
-from engine.errors import FlowInvalid, Invalid, NotAllowed, NotFound, VersionConflict
+from engine.core.errors import FlowInvalid, Invalid, NotAllowed, NotFound, VersionConflict
 from engine.flow.document import MAX_BYTES, Document, load_document
 from storage.flows import find_flow, get_draft, get_flow, get_version, list_flows, list_versions
 from tests.factories import as_bytes, document, greeting, parked_node, person

@@ -20,8 +20,8 @@ from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.owner_notes import ask_owner
 from engine.actions.secrets import add_secret
 from engine.actions.team import invite
-from engine.errors import Refusal
-from engine.vault.sealing import open_vault
+from engine.core.errors import Refusal
+from engine.secrets.sealing import open_vault
 from storage.links import list_invitations
 from storage.members import list_people
 from tests.factories import document

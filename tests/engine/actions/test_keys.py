@@ -6,9 +6,9 @@ import pytest
 
 from engine.actions.flows import import_flow
 from engine.actions.keys import change_key, create_key, revoke_key, rotate_key
-from engine.clock import HOUR, MINUTE
-from engine.errors import Conflict, Invalid, NotAllowed, NotFound
-from engine.key_format import new_key_text, parse_key
+from engine.core.api_key_format import new_key_text, parse_key
+from engine.core.clock import HOUR, MINUTE
+from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from storage.audit import list_entries
 from storage.keys import find_caller, find_key_of_secret, get_key, list_keys, note_key_use
 from tests.factories import as_bytes, greeting, person

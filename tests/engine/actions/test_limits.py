@@ -6,7 +6,7 @@ import pytest
 
 from engine.actions.limits import UNLIMITED, Caps, describe, set_plan
 from engine.actions.workspaces import create_workspace, ensure_workspace
-from engine.errors import Conflict, Invalid, NotAllowed, NotFound
+from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from storage.audit import list_entries
 from storage.database import open_database
 from storage.workspaces import get_limits, list_workspaces, pick_workspace

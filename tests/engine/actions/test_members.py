@@ -20,8 +20,8 @@ from engine.actions.members import (
 )
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
-from engine.clock import DAY, HOUR, MINUTE
-from engine.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
+from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
 from storage.audit import list_entries
 from storage.members import find_signed_in, has_owner, list_people, note_seen
 from storage.settings import KNOWN_HOST, SERVER, find_setting

@@ -12,7 +12,7 @@ import pytest
 
 import engine.actions
 from engine.actions.principal import EDITORS, EVERYBODY, OWNERS
-from engine.errors import NotAllowed
+from engine.core.errors import NotAllowed
 from engine.flow.document import Document
 from tests.factories import person
 

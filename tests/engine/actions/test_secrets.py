@@ -14,10 +14,10 @@ from engine.actions.connections import (
     set_price,
 )
 from engine.actions.secrets import add_secret, remove_secret, replace_secret
-from engine.errors import Conflict, Invalid, NotAllowed, NotFound, SecretUnreadable
-from engine.settings import BadSetting
-from engine.vault.opening import open_all, open_connection, open_secret
-from engine.vault.sealing import KEY_FILE, Vault, open_vault
+from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound, SecretUnreadable
+from engine.core.settings import BadSetting
+from engine.secrets.opening import open_all, open_connection, open_secret
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection, list_connections
 from storage.secrets import list_secrets

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.actions.server import set_backup_passphrase, set_known_names, set_outbound_allow, set_public_url, set_rules
-from engine.errors import Invalid, NotAllowed
-from engine.jobs.retention import Rules
-from engine.vault.sealing import Vault
+from engine.core.errors import Invalid, NotAllowed
+from engine.jobs.server.retention import Rules
+from engine.secrets.sealing import Vault
 from tests.factories import person
 
 SETTINGS = ((set_public_url, ""), (set_known_names, ""), (set_outbound_allow, "10.0.0.1"), (set_rules, Rules()))

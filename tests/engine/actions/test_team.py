@@ -18,8 +18,8 @@ from engine.actions.team import (
     sign_out_person,
     withdraw_invitation,
 )
-from engine.clock import DAY, MINUTE
-from engine.errors import Conflict, Invalid, LinkNotValid, NotAllowed, NotFound, SignInFailed
+from engine.core.clock import DAY, MINUTE
+from engine.core.errors import Conflict, Invalid, LinkNotValid, NotAllowed, NotFound, SignInFailed
 from storage.audit import list_entries
 from storage.links import list_invitations
 from storage.members import find_signed_in, list_people

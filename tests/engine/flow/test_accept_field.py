@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import Invalid
+from engine.core.errors import Invalid
 from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.errors import FieldError
+from engine.core.errors import FieldError
 from engine.flow.contract import check_payload
 from engine.flow.patterns import read_pattern, why_not
 from engine.flow.references import split_text

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.jobs.bell import BELL
-from engine.jobs.hub import Hub, wait_for_end
-from engine.jobs.supervisor import Supervisor
+from engine.jobs.notifier import BELL
+from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
+from engine.jobs.server.supervisor import Supervisor
 from storage.job_changes import next_alone
 from storage.jobs import JobRow
 from storage.steps import list_steps
@@ -22,12 +22,12 @@ def command(world: World, *more: str) -> list[str]:
 
 
 @contextmanager
-def supervised(world: World, *more: str) -> Iterator[tuple[Supervisor, Hub, list[str]]]:
-    hub, lines = Hub(world.database), []
+def supervised(world: World, *more: str) -> Iterator[tuple[Supervisor, JobWaiters, list[str]]]:
+    waiters, lines = JobWaiters(world.database), []
     supervisor = Supervisor(
         command(world, *more),
         os.environ,
-        hub,
+        waiters,
         waits_alone=lambda: world.read(next_alone) is not None,
         write_line=lines.append,
     )
@@ -35,14 +35,14 @@ def supervised(world: World, *more: str) -> Iterator[tuple[Supervisor, Hub, list
     supervisor.start()
     try:
         assert supervisor.wait_until_ready(30), lines
-        yield supervisor, hub, lines
+        yield supervisor, waiters, lines
     finally:
         supervisor.stop()
         assert supervisor.pid is None
 
 
-async def ended(world: World, hub: Hub, job_id: str, seconds: float = 40) -> JobRow:
-    job = await wait_for_end(world.database, hub, world.workspace_id, job_id, seconds)
+async def ended(world: World, waiters: JobWaiters, job_id: str, seconds: float = 40) -> JobRow:
+    job = await wait_for_end(world.database, waiters, world.workspace_id, job_id, seconds)
     assert job.ended, job
     return job
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from engine.jobs.at_work import AtWork, give_up, is_stopped, suspects_in, suspects_of_silent
-from engine.jobs.lease import new_boot
-from engine.jobs.threads import PLACES, Threads
+from engine.jobs.worker.threads import PLACES, Threads
+from engine.jobs.worker_locks import new_boot
 
 NOBODY = 2**22 + 1  # above every process id
 

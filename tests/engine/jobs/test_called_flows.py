@@ -10,12 +10,12 @@ import pytest
 from engine.actions.flows import delete_flow
 from engine.actions.jobs import RunOptions, run_in_playground
 from engine.actions.principal import Principal
-from engine.errors import FlowInvalid
+from engine.core.errors import FlowInvalid
+from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
-from engine.ids import WorkspaceId
-from engine.jobs.changes import bury, cancel_job
-from engine.outside.http import Door
-from engine.outside.models import ModelRequest, Models
+from engine.jobs.transitions import cancel_job, reclaim
+from engine.models.client import ModelRequest, Models
+from engine.outbound.client import OutboundClient
 from storage.events import list_events
 from storage.steps import StepRow, list_steps
 from tests.engine.jobs.world import NoServices, World, add_workspace, document_of
@@ -112,16 +112,16 @@ async def test_models_inside_are_paid_by_the_job_once(world: World) -> None:
     )
     flow_id = world.add_flow(calling(world.add_flow(prompt), version=1))
     runs = world.runs()
-    door = Door()
+    outbound = OutboundClient()
 
     class Outside(NoServices):
         async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
-            return await Models(door).ask(None, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+            return await Models(outbound).ask(None, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
     runs.services_for = lambda job, recorder: Outside(recorder, world)
     job_id = world.submit(flow_id, {"n": 3}).job_id
     await runs.carry(job_id)
-    await door.aclose()
+    await outbound.aclose()
     job, found = world.job(job_id), steps(world, job_id)
     assert (job.status, job.simulated, job.model_calls) == ("completed", True, 1), job.error
     for step in (found["call"], found["call.ask"]):
@@ -189,7 +189,7 @@ async def test_another_attempt_goes_on_inside_the_called_flow(world: World, tmp_
     task = asyncio.create_task(first.carry(job_id))
     while steps(world, job_id).get("call.two") is None:
         await asyncio.sleep(0.005)
-    assert world.write(bury, "boot_gone") == 1
+    assert world.write(reclaim, "boot_gone") == 1
     first.cancel(job_id)
     await world.runs("boot_next").carry(job_id)
     await task

@@ -12,9 +12,9 @@ from engine.actions.datasets import add_dataset, add_row, delete_dataset, import
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, import_flow, save_as
 from engine.actions.jobs import run_in_playground
-from engine.errors import FlowInvalid
+from engine.core.errors import FlowInvalid
 from engine.flow.document import Document
-from engine.jobs.changes import bury
+from engine.jobs.transitions import reclaim
 from storage.dataset_changes import checked_rows
 from storage.datasets import each_row
 from storage.steps import list_steps
@@ -59,7 +59,7 @@ async def test_each_item_is_kept_once_also_when_the_worker_dies_between(world: W
     task = asyncio.create_task(first.carry(job_id))
     while len(rows_of(world, kept)) < 3:
         await asyncio.sleep(0.005)
-    assert world.write(bury, "boot_first") == 1
+    assert world.write(reclaim, "boot_first") == 1
     first.cancel(job_id)
     await world.runs("boot_second").carry(job_id)
     await task

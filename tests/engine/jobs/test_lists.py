@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine.jobs.changes import bury
+from engine.jobs.transitions import reclaim
 from storage.events import list_events
 from storage.steps import list_steps
 from tests.engine.jobs.world import World, document_of
@@ -63,7 +63,7 @@ async def test_another_attempt_goes_on_with_the_items_that_were_left(world: Worl
     while steps_of(world, job_id, "slow").get("2") != "running":
         await asyncio.sleep(0.005)
     done = world.job(job_id).steps_done
-    assert world.write(bury, "boot_first") == 1
+    assert world.write(reclaim, "boot_first") == 1
     first.cancel(job_id)
     await world.runs("boot_second").carry(job_id)
     await task

@@ -8,12 +8,12 @@ import pytest
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.actions.principal import Principal
-from engine.errors import FlowInvalid, NotAllowed, NotFound, PayloadInvalid
+from engine.core.errors import FlowInvalid, NotAllowed, NotFound, PayloadInvalid
+from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
-from engine.ids import WorkspaceId
-from engine.jobs.changes import claim, finish
-from engine.jobs.queue import JsonSerializer
-from storage.job_changes import Holder
+from engine.jobs.huey_queue import JsonSerializer
+from engine.jobs.transitions import claim, finish
+from storage.job_changes import Lease
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.steps import list_steps
 from tests.engine.jobs.world import ECHO, World, add_workspace
@@ -148,7 +148,7 @@ def test_the_fifth_run_waits_and_is_sent_when_one_ends(world: World) -> None:
     claimed = [world.write(claim, "boot_w", job_id) for job_id in jobs]
     assert [one is not None for one in claimed] == [True] * 4 + [False] * 2
     world.write(lambda session: session.connection().exec_driver_sql("delete from task"))
-    world.write(finish, jobs[0], "completed", holder=Holder("boot_w", 1))
+    world.write(finish, jobs[0], "completed", lease=Lease("boot_w", 1))
     (message,) = world.read(
         lambda session: session.connection().exec_driver_sql("select data from task").scalars().all()
     )

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from engine.jobs.supervisor import ALONE, PIPES
-from engine.jobs.worker import WorkerOptions, run_worker
-from engine.settings import Settings
+from engine.core.settings import Settings
+from engine.jobs.server.supervisor import ALONE, PIPES
+from engine.jobs.worker.worker import WorkerOptions, run_worker
 from tests.engine.jobs.world import TEST_CATALOG
 
 if __name__ == "__main__":

@@ -17,19 +17,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.actions.jobs import RunOptions, submit
-from engine.clock import Clock, month_of
+from engine.core.clock import Clock, month_of
+from engine.core.ids import new_id
 from engine.flow.document import Document
 from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
-from engine.ids import new_id
-from engine.jobs.accept import Accepted, Caller, SubmitOptions
-from engine.jobs.datasets import WorkspaceDatasets
-from engine.jobs.prepare import Preparer
-from engine.jobs.record import Journal
-from engine.jobs.runs import Runs
+from engine.jobs.submit.accept import Accepted, Caller, SubmitOptions
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.plan_loader import PlanLoader
+from engine.jobs.worker.runs import Runs
+from engine.jobs.worker.step_writer import StepWriter
 from engine.nodes import CATALOG
 from storage.database import Database, now, open_database
 from storage.jobs import JobRow, find_job, read_value
-from storage.models import OPEN, Flow, FlowVersion, Job, Usage, Workspace
+from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
 
 
 class AnyConfig(NodeConfig):
@@ -170,7 +170,7 @@ class NoServices:
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         world = self._world
         return await world.database.read(
-            Preparer(TEST_CATALOG).called_plan, self._recorder.job.workspace_id, flow_id, version
+            PlanLoader(TEST_CATALOG).called_plan, self._recorder.job.workspace_id, flow_id, version
         )
 
     async def settle(self) -> None:
@@ -233,13 +233,13 @@ class World:
 
     def runs(self, boot_id: str | None = None) -> Runs:
         """A worker's runs on the test's own loop."""
-        journal = Journal(self.database)
+        step_writer = StepWriter(self.database)
         return Runs(
             self.database,
             boot_id or self.boot_id,
             lambda job, recorder: NoServices(recorder, self),
-            Preparer(TEST_CATALOG),
-            journal,
+            PlanLoader(TEST_CATALOG),
+            step_writer,
         )
 
 

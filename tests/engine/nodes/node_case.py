@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from engine.core.ids import new_id
 from engine.flow.contract import check_payload
 from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed, SecretValue
 from engine.flow.validation import problems
-from engine.ids import new_id
-from engine.jobs.datasets import WorkspaceDatasets
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.models.client import ModelConnection, ModelRequest, Models, split_model
 from engine.nodes import CATALOG
-from engine.outside.http import Door, OutboundRules, parse_allow_list
-from engine.outside.models import ModelConnection, ModelRequest, Models, split_model
-from engine.outside.sandbox.pool import Sandbox
+from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.run.calls import CalledPlan
 from engine.run.plan import compile_plan
 from engine.run.runner import RunOptions, run_flow
+from engine.sandbox.pool import Sandbox
 from tests.engine.jobs.world import World
 from tests.engine.nodes.node_in_flow import Notebook
 from tests.stand_ins.network import Names
@@ -186,7 +186,7 @@ class Services:
 
     def __init__(self, world: World, model: OpenAIServer | None = None) -> None:
         self.model = model
-        self.http = Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+        self.http = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed, SecretValue
 from engine.nodes import CATALOG
-from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.pages.readers import READERS
 from engine.run.plan import compile_plan
 from engine.run.runner import RunOptions, run_flow
@@ -32,8 +32,8 @@ class Notebook:
 class Services:
     """What a worker hands to a run."""
 
-    def __init__(self, door=None):
-        self.http = door or Door(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+    def __init__(self, outbound=None):
+        self.http = outbound or OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
 
     async def in_thread(self, work, *args):
         return work(*args)

@@ -14,7 +14,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.validation import problems
-from engine.jobs.datasets import WorkspaceDatasets
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.nodes import CATALOG, dataset_source
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
 from storage.dataset_changes import checked_rows

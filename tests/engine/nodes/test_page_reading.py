@@ -8,10 +8,10 @@ import time
 import pytest
 
 from engine.nodes.page_reading import read_with
-from engine.outside.sandbox.pool import Sandbox
 from engine.pages.page_shape import PageTooTangled, check_shape
 from engine.pages.page_text import SelectorUnreadable, read_page
 from engine.pages.readers import is_ordinary
+from engine.sandbox.pool import Sandbox
 from tests.engine.nodes.test_page_text import PAGES, SITE, practice
 
 pytestmark = pytest.mark.process

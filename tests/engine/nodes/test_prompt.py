@@ -5,9 +5,9 @@ import pytest
 from engine.flow.document import Document
 from engine.flow.ports import out_schema
 from engine.flow.validation import problems
+from engine.models.client import ModelConnection, ModelRequest, Models, Price, split_model
 from engine.nodes import CATALOG
-from engine.outside.http import Door
-from engine.outside.models import ModelConnection, ModelRequest, Models, Price, split_model
+from engine.outbound.client import OutboundClient
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
 from tests.stand_ins.openai_server import OpenAIServer, Said
@@ -58,9 +58,9 @@ class Notebook:
 class Services:
     """What a worker hands to a run, for one connection."""
 
-    def __init__(self, door, server):
-        self.http = door
-        self._models = Models(door)
+    def __init__(self, outbound, server):
+        self.http = outbound
+        self._models = Models(outbound)
         own = {"small": Price(1_000_000_000, 2_000_000_000)}
         self._connection = ModelConnection("Mine", "openai_compatible", server.url, own_prices=own)
 
@@ -85,16 +85,18 @@ def server():
 @pytest.fixture
 async def ask(server):
     """Runs a flow with one Prompt; gives the outcome and what was recorded."""
-    door = Door()
+    outbound = OutboundClient()
 
     async def go(config, inputs, place="Paris", policy=None):
         notebook = Notebook()
         plan = compile_plan(flow(config, inputs, policy), CATALOG)
-        outcome = await run_flow(plan, {"place": place}, system={}, services=Services(door, server), recorder=notebook)
+        outcome = await run_flow(
+            plan, {"place": place}, system={}, services=Services(outbound, server), recorder=notebook
+        )
         return outcome, notebook
 
     yield go
-    await door.aclose()
+    await outbound.aclose()
 
 
 @pytest.mark.process

@@ -6,8 +6,8 @@ from engine.flow.validation import marks, problems
 from engine.nodes import NODE_TYPES
 from tests.engine.nodes import sample_node, test_every_node
 from tests.engine.run.arrange import flow, go
+from ui.flow_view.node_views import view_of
 from ui.forms.specs import specs_of_model
-from ui.playground.node_views import view_of
 
 TYPES = (*NODE_TYPES, sample_node.NODE)  # the one entry
 CATALOG = {kind.type: kind for kind in TYPES}

@@ -6,7 +6,7 @@ from engine.flow.node_type import NodeFailed
 from engine.flow.references import Reference, Scope
 from engine.flow.template_language import MAX_SOURCE
 from engine.nodes.text_template import template_references
-from engine.outside.sandbox.pool import RenderFailed, Sandbox
+from engine.sandbox.pool import RenderFailed, Sandbox
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 
 SCOPE = Scope(

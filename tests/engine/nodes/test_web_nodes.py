@@ -126,7 +126,7 @@ class TestPageScraper:
             reads = (run("page_scraper", {"respect_robots": respected}, {"url": web.url(f"/{n}")}) for n in range(4))
             await asyncio.gather(*reads)
         assert len(began) == 4
-        assert began[-1] - began[0] >= least, "each pause exactly: tests/engine/outside/test_manners.py"
+        assert began[-1] - began[0] >= least, "each pause exactly: tests/engine/outbound/test_robots.py"
         assert ("/robots.txt" in [asked.target for asked in web.asked]) is respected
 
     @pytest.mark.process

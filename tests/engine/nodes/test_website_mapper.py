@@ -9,7 +9,7 @@ import pytest
 
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
-from engine.outside.http import Door, OutboundRules, parse_allow_list
+from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, flow, run_node
 from tests.stand_ins.network import Names, RecordedNetwork
 from tests.stand_ins.thirty_pages import page, thirty_pages
@@ -327,10 +327,10 @@ class TestTheOwnersList:
     async def mapped(self, hosts, start):
         network = RecordedNetwork(hosts)
         names = Names({"shop.example.com": [["93.184.216.34"]], "in.example.com": [["10.0.0.8"]]})
-        door = Door(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
+        outbound = OutboundClient(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
         config = {"delay_seconds": 0, "use_sitemap": True, "same_site": False, "max_depth": 2}
-        out, step = await run_node(Services(door), "website_mapper", config, {"url": start})
-        await door.aclose()
+        out, step = await run_node(Services(outbound), "website_mapper", config, {"url": start})
+        await outbound.aclose()
         return out["urls"], {address for address, _ in network.dialled}, step
 
     async def test_a_public_site_does_not_lead_inside(self):
@@ -357,7 +357,7 @@ class TestTheOwnersList:
         assert dialled == set(hosts)
 
 
-class Watched(Door):
+class Watched(OutboundClient):
     """A door that writes down when it was asked, and how many asked at once."""
 
     def __init__(self):
@@ -389,7 +389,7 @@ async def test_the_delay_is_kept_between_all_requests_to_a_host(config, robots, 
     await watched.aclose()
     assert len(watched.began) == 10
     assert watched.began[-1] - watched.began[0] >= 9 * delay / 2, (
-        "each pause exactly: tests/engine/outside/test_manners.py"
+        "each pause exactly: tests/engine/outbound/test_robots.py"
     )
     assert watched.most > 1, "a slow page holds up no other one"
 

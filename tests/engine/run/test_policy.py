@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.clock import Millis
+from engine.core.clock import Millis
 from engine.flow.node_type import THE_JOBS, NodeFailed
 from engine.nodes import CATALOG
 from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before

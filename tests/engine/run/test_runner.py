@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.errors import FlowInvalid
+from engine.core.errors import FlowInvalid
 from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed
 from engine.nodes import CATALOG

@@ -18,13 +18,13 @@ from engine.actions.jobs import submit
 from engine.actions.keys import create_key
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
-from engine.clock import Millis
-from engine.jobs.accept import Caller, SubmitOptions
-from engine.jobs.changes import claim, finish
-from engine.jobs.values import encoded
-from engine.version import VERSION
+from engine.core.clock import Millis
+from engine.core.version import VERSION
+from engine.jobs.job_values import encoded
+from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.transitions import claim, finish
 from storage.database import open_database
-from storage.job_changes import Holder
+from storage.job_changes import Lease
 from tests.factories import as_bytes
 
 FOLDER = Path(__file__).parent
@@ -69,7 +69,7 @@ def make(target: Path) -> None:
         for name in ("Ann", "Bea"):
             database.write_now(claim, "boot_old", jobs[name])
             result = encoded({"output": {"text": f"Hello {name}"}})
-            database.write_now(finish, jobs[name], "completed", holder=Holder("boot_old", 1), result=result)
+            database.write_now(finish, jobs[name], "completed", lease=Lease("boot_old", 1), result=result)
         database.write_now(claim, GONE, jobs["Cat"])
         database.close()
         with gzip.GzipFile(target, "wb", mtime=0) as packed:

@@ -10,7 +10,7 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as, save_draft
 from engine.actions.keys import create_key, revoke_key
 from engine.actions.principal import command_line
-from engine.clock import DAY, MovedClock
+from engine.core.clock import DAY, MovedClock
 from storage.database import Database
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting

@@ -8,18 +8,18 @@ import httpx
 from nicegui import ui
 from nicegui.testing import User
 
-from api.create_api import create_api
+from api.app import create_api
 from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
 from engine.actions.webhooks import set_webhook
-from engine.clock import DAY
+from engine.core.api_key_format import ENVIRONMENTS, parse_key
+from engine.core.clock import DAY
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
-from engine.jobs.accept import Caller, SubmitOptions, flow_webhook
-from engine.jobs.batches import accept_batch
-from engine.jobs.hub import Hub
-from engine.key_format import ENVIRONMENTS, parse_key
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
+from engine.jobs.submit.batches import accept_batch
 from storage.flows import get_flow
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
@@ -176,7 +176,7 @@ async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User
     assert key is not None
     assert body is not None
 
-    api = create_api(site.database, Hub(site.database), site.settings)
+    api = create_api(site.database, JobWaiters(site.database), site.settings)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api)) as client:
         answer = await client.post(
             url.group(1),

@@ -7,7 +7,7 @@ from nicegui.testing import User
 
 from engine.actions.deployments import undeploy
 from engine.actions.flows import export_flow, save_draft
-from engine.flow_yaml import as_yaml
+from engine.flow.yaml_files import as_yaml
 from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
 from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts

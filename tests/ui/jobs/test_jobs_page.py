@@ -13,12 +13,12 @@ from sqlalchemy import update
 from engine.actions.flows import delete_flow
 from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
-from engine.clock import HOUR, month_of
+from engine.core.clock import HOUR, month_of
 from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
-from storage.models import Usage, Workspace
 from storage.refusals import Counted, add_refusals
+from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
@@ -127,8 +127,8 @@ async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: 
 
 
 async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, user: User) -> None:
-    from ui.playground.draft import drafts_of
-    from ui.visit import App
+    from ui.page_session import App
+    from ui.playground.state.draft import drafts_of
 
     flow_id = site.flow("Greeting", live=True)
     refused(site, flow_id)
@@ -139,7 +139,7 @@ async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, 
     class Tab:
         app_ = app
 
-        async def see(self, query: Any, *args: Any) -> Any:
+        async def query(self, query: Any, *args: Any) -> Any:
             return site.database.read_now(query, site.workspace_id, *args)
 
     draft = await drafts_of(app).open(Tab(), flow_id)  # type: ignore[arg-type]
@@ -225,7 +225,7 @@ async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: Use
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
 def test_a_cell_that_begins_like_a_formula_is_escaped(cell: str) -> None:
-    from engine.tables.writing import safe_cell
+    from engine.table_files.writing import safe_cell
 
     assert safe_cell(cell) == f"'{cell}"
     assert (safe_cell("Ada"), safe_cell(-1), safe_cell("")) == ("Ada", -1, "")

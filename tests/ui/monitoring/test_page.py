@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from engine.clock import HOUR, Millis
-from storage.monitoring_counts import Cost, Took
-from storage.monitoring_curves import Curves
-from storage.monitoring_figures import Endpoint, Figures, Kind, Now
-from storage.monitoring_period import Narrowing, Period
-from ui.look.text import ENGLISH
+from engine.core.clock import HOUR, Millis
+from storage.monitoring.counts import Cost, Took
+from storage.monitoring.curves import Curves
+from storage.monitoring.figures import Endpoint, Figures, Kind, Now
+from storage.monitoring.period import Filters, Period
+from ui.kit.text import ENGLISH
 from ui.monitoring.charts import Rank, plain, ranking
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.drawn_charts import Drawings
-from ui.monitoring.filters import Choices, View
+from ui.monitoring.filter_bar import Choices, View
 from ui.monitoring.words import SlotWords, change, cost_words, kind_word
 
 NOW = Millis(1_790_000_000_000)
@@ -46,11 +46,11 @@ def _figures(**more: Any) -> Figures:
     return replace(whole, **more)
 
 
-def _drawings(figures: Figures, narrowing: Narrowing = Narrowing()) -> Drawings:
+def _drawings(figures: Figures, filters: Filters = Filters()) -> Drawings:
     took: list[Took | None] = [None] * SLOTS
     took[5] = Took(1_500, 20_000)
     curves = Curves(tuple(took), tuple(took), (0,) * (SLOTS - 1) + (2,))
-    return Drawings(figures, curves, narrowing, ENGLISH)
+    return Drawings(figures, curves, filters, ENGLISH)
 
 
 def _axis(count: int = 4) -> TimeAxis:
@@ -174,9 +174,9 @@ def test_costs_are_shown_by_flow_or_by_model() -> None:
 
 
 def test_a_press_on_an_error_leads_to_its_jobs() -> None:
-    narrowing = Narrowing(flow_id="flow_1", environment="live")
+    filters = Filters(flow_id="flow_1", environment="live")
 
-    drawing = _drawings(_figures(), narrowing).errors()
+    drawing = _drawings(_figures(), filters).errors()
 
     assert drawing.paths == ("/jobs?tab=refused", "/jobs?status=failed&flow=flow_1&environment=live&q=timeout")
     assert [row[0].path for row in drawing.rows] == list(drawing.paths)
@@ -196,7 +196,7 @@ def test_many_kinds_of_errors_end_in_the_others() -> None:
 def test_nothing_to_draw_is_said_in_a_sentence() -> None:
     empty = _figures(statuses=tuple({} for _ in range(SLOTS)), by_status={}, costs={}, kinds=())
     nothing = Curves((None,) * SLOTS, (None,) * SLOTS, (0,) * SLOTS)
-    drawings = Drawings(empty, nothing, Narrowing(), ENGLISH)
+    drawings = Drawings(empty, nothing, Filters(), ENGLISH)
 
     for drawing in (
         drawings.requests(),
@@ -212,7 +212,7 @@ def test_nothing_to_draw_is_said_in_a_sentence() -> None:
 def test_an_address_says_what_is_shown_and_what_there_is_not_is_left_out() -> None:
     nowhere = Choices((), ())
 
-    assert View.of({}, nowhere) == View("24h", Narrowing())
+    assert View.of({}, nowhere) == View("24h", Filters())
     assert View.of({"range": "9y", "flow": "flow_x", "key": "key_x", "environment": "moon"}, nowhere) == View()
-    assert View("7d", Narrowing("flow_1", "key_2")).path() == "/monitoring?range=7d&flow=flow_1&key=key_2"
+    assert View("7d", Filters("flow_1", "key_2")).path() == "/monitoring?range=7d&flow=flow_1&key=key_2"
     assert View().path() == "/monitoring"

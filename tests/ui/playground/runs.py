@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.actions.jobs import RunOptions, run_in_playground
-from engine.ids import FlowId, JobId
+from engine.core.ids import FlowId, JobId
 from storage.jobs import JobFilters, list_jobs
-from storage.models import Job, Step, Value
+from storage.tables import Job, Step, Value
 from tests.engine.jobs.world import World
 from tests.ui.arrange import draft
 from tests.ui.conftest import Site

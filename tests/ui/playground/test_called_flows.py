@@ -17,7 +17,7 @@ from storage.flows import get_draft
 from tests.factories import document, greeting
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
-from tests.ui.playground.test_inspector import canvas, draft, newest, opened, told
+from tests.ui.playground.inspector.test_inspector import canvas, draft, newest, opened, told
 from tests.ui.playground.test_lists import look, step
 from ui.jobs.step_list import step_lines
 

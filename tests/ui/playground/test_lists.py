@@ -8,9 +8,9 @@ from typing import Any
 
 from storage.steps import StepRow
 from tests.engine.run.arrange import flow
+from ui.flow_view.job_watch import Look, item_paths, statuses, step_of
+from ui.flow_view.list_frames import frames_of, lists_of
 from ui.jobs.step_list import MOST, step_lines
-from ui.playground.list_frames import frames_of, lists_of
-from ui.playground.watch import Look, item_paths, statuses, step_of
 
 FLOW = flow(
     [

@@ -7,9 +7,9 @@ from typing import Any
 from nicegui.testing import User
 from sqlalchemy.orm import Session
 
-from engine.ids import JobId
+from engine.core.ids import JobId
 from storage.events import add_events
-from storage.models import Job, Step
+from storage.tables import Job, Step
 from tests.factories import greeting
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site

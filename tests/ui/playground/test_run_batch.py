@@ -13,11 +13,11 @@ from sqlalchemy import update
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
 from engine.flow.contract import samples_of
-from storage import models
+from storage import tables
 from storage.batches import environments_with_waiting_items, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
-from storage.models import Job
+from storage.tables import Job
 from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
@@ -151,7 +151,7 @@ async def test_whoever_may_no_longer_run_flows_pauses_nothing(site: Site, user: 
     await until(lambda: "Start 5 runs" in buttons(user))
     press(user, "Start 5 runs")
     await until(lambda: len(jobs(site)) == 4 and "Pause" in buttons(user))
-    site.database.write_now(lambda session: session.execute(update(models.User).values(role="viewer")))
+    site.database.write_now(lambda session: session.execute(update(tables.User).values(role="viewer")))
     press(user, "Pause")
     await user.should_see("This is not allowed.", retries=100)
     assert batch(site, flow_id).state == "running"

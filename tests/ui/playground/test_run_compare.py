@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui.testing import User
 
-from storage.two_runs import compare_outputs, list_recent_runs
+from storage.run_comparison import compare_outputs, list_recent_runs
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run

@@ -8,8 +8,8 @@ from nicegui.testing import User
 
 from storage.events import EventRow
 from storage.job_log import CallRow, JobLog
-from storage.models import Event
 from storage.steps import StepRow
+from storage.tables import Event
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import Did, playground_run

@@ -16,7 +16,7 @@ from tests.factories import greeting
 from tests.logical_time import pass_time
 from tests.ui.arrange import press, until
 from tests.ui.conftest import Site
-from ui.playground.steps_list import StepsList
+from ui.playground.canvas.steps_list import StepsList
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from engine.actions.deployments import undeploy
 from engine.actions.flows import delete_flow, rename_flow
 from engine.actions.keys import create_key, revoke_key
 from engine.actions.team import invite
-from engine.clock import HOUR
+from engine.core.clock import HOUR
 from tests.ui.arrange import page_text, press
 from tests.ui.conftest import Site
 
 SOURCE = Path(__file__).parents[3]
 
 
-def verbs_in_the_source() -> set[str]:
+def actions_in_the_source() -> set[str]:
     """The third argument of every `add_entry(...)` and of every verb about backups, where it is written out."""
     found = set()
     for folder in ("engine", "storage", "ui", "api"):
@@ -31,7 +31,7 @@ def verbs_in_the_source() -> set[str]:
                 if not isinstance(call, ast.Call):
                     continue
                 name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-                at = {"add_entry": 2, "do": 1, "try_do": 1}.get(name)
+                at = {"add_entry": 2, "execute": 1, "try_execute": 1}.get(name)
                 if at is None or len(call.args) <= at:
                     continue
                 about_backups = name != "add_entry" and getattr(call.args[0], "id", "") == "note_backup"
@@ -44,7 +44,7 @@ def verbs_in_the_source() -> set[str]:
 def test_every_verb_that_is_logged_has_words() -> None:
     from ui.settings.audit_words import KINDS, VERBS
 
-    assert verbs_in_the_source() == set(VERBS)
+    assert actions_in_the_source() == set(VERBS)
     assert {kind for kind, _said in VERBS.values()} == set(KINDS)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from nicegui.testing import User
 
+from engine.backups.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
+from engine.backups.passphrase import find_passphrase
 from engine.jobs.outbound_rules import outbound_rules
-from engine.jobs.retention import Rules, read_rules
-from engine.vault.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
-from engine.vault.passphrase import find_passphrase
-from engine.vault.sealing import open_vault
+from engine.jobs.server.retention import Rules, read_rules
+from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.settings import BACKUP_PASSPHRASE, SERVER, WEBHOOK_HOSTS_LEFT, find_setting, known_names, put_setting
 from tests.ui.arrange import buttons, page_text, press, until
@@ -146,7 +146,7 @@ async def test_others_see_neither_figures_nor_buttons(site: Site, user: User) ->
 async def test_check_this_server_shows_each_line_with_its_fix(
     site: Site, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.check.outside.ANYWHERE", "https://practice.flowport.example/")
+    monkeypatch.setattr("engine.diagnostics.outbound.ANYWHERE", "https://practice.flowport.example/")
     await user.open("/settings/server")
     press(user, "Check this server")
     await user.should_see("Models", retries=100)

@@ -11,14 +11,14 @@ from engine.actions.connections import add_connection, set_price
 from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret
-from engine.providers import PROVIDERS
-from engine.vault.opening import open_connection, open_secret
-from engine.vault.sealing import Vault, open_vault
+from engine.models.provider_catalog import PROVIDERS
+from engine.secrets.opening import open_connection, open_secret
+from engine.secrets.sealing import Vault, open_vault
 from storage.connections import find_connection, list_connections, list_prices
-from storage.models import Secret
 from storage.owner_notes import list_open_notes
 from storage.secrets import list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting, put_setting
+from storage.tables import Secret
 from tests.factories import greeting
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.ui.arrange import box, buttons, page_text, press, press_named

@@ -6,7 +6,7 @@ import pytest
 from nicegui.testing import User
 
 from engine.actions.keys import create_key
-from engine.clock import DAY, HOUR
+from engine.core.clock import DAY, HOUR
 from storage.keys import list_keys
 from storage.usage import Caps
 from storage.workspaces import get_limits

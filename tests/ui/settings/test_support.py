@@ -10,9 +10,9 @@ from nicegui.testing import User
 from engine.actions.connections import add_connection
 from engine.actions.keys import create_key
 from engine.actions.secrets import add_secret
-from engine.check.support import settings_without_secrets, write_support_file
-from engine.settings import Settings
-from engine.vault.sealing import open_vault
+from engine.core.settings import Settings
+from engine.diagnostics.support import settings_without_secrets, write_support_file
+from engine.secrets.sealing import open_vault
 from tests.ui.arrange import FAILED, buttons, code_block, ended, press
 from tests.ui.conftest import EMAIL, Site
 

@@ -16,12 +16,12 @@ from engine.actions.links import get_link
 from engine.actions.members import join, sign_in
 from engine.actions.principal import Principal
 from engine.actions.team import disable_person, invite
-from engine.ids import WorkspaceId
+from engine.core.ids import WorkspaceId
 from storage.keys import list_keys
 from storage.links import list_invitations
 from storage.members import end_sessions, find_signed_in, find_user, list_people
-from storage.models import SecondFactor
 from storage.second_factors import has_second_factor, owners_need_second_factor, put_recovery_codes
+from storage.tables import SecondFactor
 from tests.ui.arrange import buttons, page_text, press
 from tests.ui.conftest import EMAIL, PASSWORD, Site
 from tests.ui.settings.test_settings import box
@@ -264,10 +264,10 @@ async def test_strangers_have_no_password_to_change(site: Site) -> None:
 async def test_the_open_tab_of_somebody_who_is_signed_out_is_emptied(
     site: Site, user: User, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ui import visit
+    from ui import page_session
 
     led: list[str] = []
-    monkeypatch.setattr(visit, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(page_session, "WATCH_SECONDS", 0.05)
     await user.open(path)
     monkeypatch.setattr(ui.navigate, "to", led.append)
     client = user.client

@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.flow.references import as_text
-from engine.tables.writing import MARK, csv_line
+from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
 from storage.members import find_signed_in
-from ui.guard import stranger_answer
-from ui.opened import nothing_here
+from ui.access_guard import stranger_answer
+from ui.file_download import sent_file
+from ui.page_session import COOKIE, App
+from ui.page_shell import nothing_here
 from ui.playground.run.batch_runner import BatchLine, batches_of
-from ui.sent_file import sent_file
-from ui.visit import COOKIE, App
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from engine.flow.references import as_text
 from storage.database import Database
 from storage.datasets import DatasetLine, list_rows
-from ui.look.text import _
+from ui.kit.text import _
 from ui.playground.run.samples import Sample, payload_of, title_of
 
 #: Rows are read so many at a time.

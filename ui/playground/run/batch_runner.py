@@ -12,16 +12,16 @@ from weakref import WeakKeyDictionary
 
 from engine.actions.jobs import cancel_run
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
-from engine.errors import JobNotCancellable, NotFound, Refusal
+from engine.core.errors import JobNotCancellable, NotFound, Refusal
+from engine.core.ids import JobId
 from engine.flow.references import as_text
-from engine.ids import JobId
-from engine.jobs.hub import wait_for_end
+from engine.jobs.server.job_waiters import wait_for_end
 from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
-from ui.look.text import _
+from ui.kit.text import _
+from ui.page_session import App, PageSession, SignedOut
 from ui.playground.run.batch_rows import BatchRow, Rows
-from ui.visit import App, SignedOut, Visit
 
 #: A run is waited for so long; a flow's own time limit ends it before.
 PATIENCE_SECONDS = 24 * 3_600
@@ -59,7 +59,7 @@ class Progress:
 class BatchRun:
     """Runs each row once. `change` grows with everything that happens, for those who draw it."""
 
-    here: Visit
+    here: PageSession
     batch: PlaygroundBatch
     rows: Rows
     state: State = "running"
@@ -97,7 +97,7 @@ class BatchRun:
             self._stop_clock()
             self.change += 1
 
-    def resume(self, here: Visit) -> None:
+    def resume(self, here: PageSession) -> None:
         """Goes on after a pause, as this person."""
         if self.state == "paused":
             self.here = here
@@ -105,7 +105,7 @@ class BatchRun:
             self._may_go.set()
             self.change += 1
 
-    async def stop(self, here: Visit) -> None:
+    async def stop(self, here: PageSession) -> None:
         """No other row begins, and those that run are cancelled by this person."""
         if self.over:
             return
@@ -116,7 +116,7 @@ class BatchRun:
             if line.job_id is not None and line.state not in _ENDED:
                 await _cancel(here, line.job_id)
 
-    def retry_failed(self, here: Visit) -> bool:
+    def retry_failed(self, here: PageSession) -> bool:
         """Puts the rows that failed, were refused or cancelled back; the caller starts `go` again. False: there are none."""
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
@@ -180,7 +180,9 @@ class BatchRun:
             self._end(line, "refused", _("The row is not in the dataset any more."))
             return
         try:
-            line.job_id = await self.here.do(run_in_batch, self.batch, row.payload, row=row.number, title=row.title)
+            line.job_id = await self.here.execute(
+                run_in_batch, self.batch, row.payload, row=row.number, title=row.title
+            )
         except Refusal as refusal:
             reasons = [f"`{error.pointer}` {error.detail}" for error in refusal.errors]
             self._end(line, "refused", "; ".join(reasons) or f"{refusal.title}. {refusal.detail}".strip())
@@ -194,7 +196,9 @@ class BatchRun:
         if self.state == "stopping":  # the stop came while it was being accepted
             await _cancel(self.here, line.job_id)
         app = self.here.app
-        job = await wait_for_end(app.database, app.hub, self.here.person.workspace_id, line.job_id, PATIENCE_SECONDS)
+        job = await wait_for_end(
+            app.database, app.waiters, self.here.person.workspace_id, line.job_id, PATIENCE_SECONDS
+        )
         line.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
         result = await app.database.read(read_value, line.job_id, "result") if job.status == "completed" else None
         self._end(line, job.status, _outcome(job, result))
@@ -208,9 +212,9 @@ class BatchRun:
 _ENDED = AGAIN | {"completed"}
 
 
-async def _cancel(here: Visit, job_id: JobId) -> None:
+async def _cancel(here: PageSession, job_id: JobId) -> None:
     with contextlib.suppress(JobNotCancellable, NotFound):  # it ended by itself
-        await here.do(cancel_run, job_id)
+        await here.execute(cancel_run, job_id)
 
 
 def _outcome(job: JobRow, result: Any) -> str:

@@ -10,11 +10,11 @@ from nicegui import ui
 from engine.flow.contract import input_fields, samples_of
 from storage.datasets import DatasetLine, list_datasets
 from ui.forms.form import Field
-from ui.look.parts import button, link, note, words
-from ui.look.text import Reader, _, number, plural, type_word
-from ui.playground.draft import OpenDraft
+from ui.kit.parts import button, link, note, words
+from ui.kit.text import Reader, _, number, plural, type_word
+from ui.page_session import PageSession
 from ui.playground.run.batch_rows import DatasetRows, RestOfRows, Rows, SampleRows, match_columns
-from ui.visit import Visit
+from ui.playground.state.draft import OpenDraft
 
 SAMPLES = ""
 
@@ -24,7 +24,7 @@ class BatchSetUp:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         draft: OpenDraft,
         reader: Reader,
         *,
@@ -46,7 +46,7 @@ class BatchSetUp:
 
     async def draw(self) -> None:
         """Reads which datasets there are."""
-        self.datasets = {one.id: one for one in await self.here.see(list_datasets) if one.rows}
+        self.datasets = {one.id: one for one in await self.here.query(list_datasets) if one.rows}
         if self.source is None:
             self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)
             self._match()

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
 from engine.actions.principal import Principal, require_may
-from engine.errors import FlowInvalid, Refusal
+from engine.core.errors import FlowInvalid, Refusal
+from engine.core.ids import JobId
 from engine.flow.contract import samples_of
-from engine.ids import JobId
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
-from ui.look import feedback
-from ui.look.parts import (
+from ui.kit import feedback
+from ui.kit.parts import (
     Column,
     Table,
     button,
@@ -31,13 +31,13 @@ from ui.look.parts import (
     table,
     words,
 )
-from ui.look.text import Reader, _, duration, number, plural
-from ui.playground.draft import OpenDraft
+from ui.kit.text import Reader, _, duration, number, plural
+from ui.page_session import PageSession
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_rows import Rows, SampleRows
 from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRun, batches_of
 from ui.playground.run.batch_set_up import BatchSetUp
-from ui.visit import Visit
+from ui.playground.state.draft import OpenDraft
 
 #: Rows of the table on one page.
 PAGE = 20
@@ -48,7 +48,7 @@ class BatchView:
     """Shows the flow's batch of this server, whoever started it; `on_open` shows one of its runs."""
 
     def __init__(
-        self, here: Visit, draft: OpenDraft, reader: Reader, *, on_open: Callable[[JobId], Awaitable[None]]
+        self, here: PageSession, draft: OpenDraft, reader: Reader, *, on_open: Callable[[JobId], Awaitable[None]]
     ) -> None:
         self.here = here
         self.draft = draft
@@ -85,14 +85,14 @@ class BatchView:
     async def _draw_set_up(self) -> None:
         self.timer.deactivate()
         begun = self.batch
-        earlier = await self.here.see(find_playground_batch, flow_id=self.draft.flow_id)
+        earlier = await self.here.query(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # one was started meanwhile, and is what is shown
             return
         if earlier is not None and self.batch is not None and earlier.id == self.batch.batch.id:
             earlier = None
         ran: frozenset[int] = frozenset()
         if earlier is not None and sum(earlier.counts.values()) < earlier.total:
-            ran = frozenset(run.row for run in await self.here.see(list_batch_runs, earlier.id))
+            ran = frozenset(run.row for run in await self.here.query(list_batch_runs, earlier.id))
         self.content.clear()
         with self.content:
             if earlier is not None:
@@ -119,7 +119,7 @@ class BatchView:
             await self.show()
             return
         try:
-            begun = await self.here.do(
+            begun = await self.here.execute(
                 begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total
             )
         except FlowInvalid as refusal:
@@ -313,7 +313,7 @@ class BatchView:
 
     async def _may_run(self) -> bool:
         """Whether the person still may, as the database says now; a refusal is shown."""
-        return await self.here.try_do(_require_run) is not None
+        return await self.here.try_execute(_require_run) is not None
 
 
 def _require_run(_session: Session, principal: Principal) -> bool:

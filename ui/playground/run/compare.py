@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
+from storage.run_comparison import OutputsCompared
 from storage.steps import StepRow
-from storage.two_runs import OutputsCompared
-from ui.look.text import ENGLISH, Reader
-from ui.playground.watch import Look, statuses
+from ui.flow_view.job_watch import Look, statuses
+from ui.kit.text import ENGLISH, Reader
 
 #: Of each value so many characters are compared line by line, and so many lines are shown.
 MOST_CHARACTERS = 20_000

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.errors import NotFound
+from engine.core.errors import NotFound
 from engine.flow.document import Node
 from storage.jobs import JobRow, find_value
-from storage.two_runs import RecentRun, compare_outputs, list_recent_runs
+from storage.run_comparison import RecentRun, compare_outputs, list_recent_runs
+from ui.flow_view.job_watch import look_at
 from ui.jobs.job_words import environment_word, version_words
-from ui.look import feedback
-from ui.look.parts import STATES, Column, Table, button, status_line, table, words
-from ui.look.text import Reader, _, cost, duration, number, plural
-from ui.look.times import Times
-from ui.playground.draft import OpenDraft
+from ui.kit import feedback
+from ui.kit.parts import STATES, Column, Table, button, status_line, table, words
+from ui.kit.text import Reader, _, cost, duration, number, plural
+from ui.kit.times import Times
+from ui.page_session import PageSession
 from ui.playground.run.compare import NodeCompared, Sign, Spent, compare_nodes, difference
-from ui.playground.watch import look_at
-from ui.visit import Visit
+from ui.playground.state.draft import OpenDraft
 
 _SIGN_WORDS = {"-": _("only in the first"), "+": _("only in the second")}
 _CLASSES = {"-": "fp-diff-out", "+": "fp-diff-in", " ": "", "…": "fp-t3"}
@@ -39,7 +39,7 @@ class Compared:
 class CompareView:
     """Reads the runs when its tab is opened; the two newest are chosen at first."""
 
-    def __init__(self, here: Visit, draft: OpenDraft, reader: Reader) -> None:
+    def __init__(self, here: PageSession, draft: OpenDraft, reader: Reader) -> None:
         self.here = here
         self.draft = draft
         self.reader = reader
@@ -52,7 +52,7 @@ class CompareView:
 
     async def show(self) -> None:
         """The tab was opened."""
-        runs = await self.here.see(list_recent_runs, self.draft.flow_id)
+        runs = await self.here.query(list_recent_runs, self.draft.flow_id)
         ids = [run.job.id for run in runs]
         if self.second not in ids or self.first not in ids or self.second != ids[0]:
             self.second, self.first = (*ids, None, None)[:2]
@@ -111,7 +111,7 @@ class CompareView:
             return Compared(mine.job, theirs.job, nodes, difference(*values))
 
         try:
-            found = await self.here.see(read)
+            found = await self.here.query(read)
         except NotFound as refusal:
             feedback.refused(refusal)
             return
@@ -210,7 +210,7 @@ class CompareView:
             found = [find_value(session, job_id, "output", node.node_id, path) for job_id in (first, second)]
             return difference(*(None if stored is None else stored.value for stored in found))
 
-        lines = await self.here.see(read)
+        lines = await self.here.query(read)
         where = " · ".join(number(int(part) + 1, self.reader) for part in path.split("/")) if path else ""
         self._show_difference(f"{node.label}, {_('item')} {where}" if where else node.label, lines)
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from nicegui import ui
 
-from engine.clock import Clock
+from engine.core.clock import Clock
 from storage.jobs import JobRow
-from ui.look.parts import button, icon_button, status_badge, words
-from ui.look.tab_bar import tab_bar
-from ui.look.text import Reader, _, cost, duration, tokens
+from ui.kit.parts import button, icon_button, status_badge, words
+from ui.kit.tab_bar import tab_bar
+from ui.kit.text import Reader, _, cost, duration, tokens
 
 #: Makes the panel larger, or as it was; only the browser needs to know.
 _RESIZE = """(event) => {

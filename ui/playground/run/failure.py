@@ -8,9 +8,9 @@ from typing import Any
 
 from engine.flow.document import Document
 from engine.nodes import CATALOG
-from ui.look import feedback
-from ui.look.parts import button
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.parts import button
+from ui.kit.text import _
 
 Fix = Callable[[str, str], Awaitable[None]]
 RunFrom = Callable[[str], Awaitable[None]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from engine.ids import JobId
+from engine.core.ids import JobId
+from ui.flow_view.job_watch import Look, look_at
+from ui.page_session import PageSession, SignedOut
 from ui.playground.run.live_text import LiveText
-from ui.playground.watch import Look, look_at
-from ui.visit import SignedOut, Visit
 
 #: A running job is looked at so often at most; the canvas gets one batch of changes each time.
 LOOK_SECONDS = 0.1
@@ -17,7 +17,7 @@ TICK_SECONDS = 0.4
 
 
 async def follow_job(
-    here: Visit,
+    here: PageSession,
     job_id: JobId,
     *,
     wanted: Callable[[], bool],
@@ -27,10 +27,10 @@ async def follow_job(
 ) -> None:
     """Looks at the job until it ends or nobody wants to know any more."""
     seen, begun = -1, False
-    async with here.app.hub.subscribe(job_id) as changes:
+    async with here.app.waiters.subscribe(job_id) as changes:
         while wanted():
             try:
-                look = await here.see(look_at, job_id, seen)
+                look = await here.query(look_at, job_id, seen)
             except SignedOut:
                 return
             if not wanted():

@@ -8,15 +8,15 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.errors import PayloadInvalid
+from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
-from ui.look.parts import segments, words
-from ui.look.text import _
-from ui.playground.draft import OpenDraft
+from ui.kit.parts import segments, words
+from ui.kit.text import _
 from ui.playground.run.sample_row import Edit, SampleRow
 from ui.playground.run.samples import Sample, payload_of
+from ui.playground.state.draft import OpenDraft
 
 
 class InputForm:

@@ -6,10 +6,10 @@ from nicegui import ui
 
 from storage.events import EventRow, list_events
 from storage.steps import StepRow
-from ui.look.parts import Words, words
-from ui.look.text import _
-from ui.playground.watch import Look
-from ui.visit import Visit
+from ui.flow_view.job_watch import Look
+from ui.kit.parts import Words, words
+from ui.kit.text import _
+from ui.page_session import PageSession
 
 #: So much of the end of a text is shown; all of it stands in the output when the step has ended.
 SHOWN = 8_000
@@ -22,7 +22,7 @@ Place = tuple[str, str]
 class LiveText:
     """What the models of one run have written so far, by step."""
 
-    def __init__(self, here: Visit) -> None:
+    def __init__(self, here: PageSession) -> None:
         self._here = here
         self._job_id: str | None = None
         self._seq = 0
@@ -35,7 +35,7 @@ class LiveText:
             self._job_id, self._seq, self._texts, self._shown = look.job.id, 0, {}, None
         if not any(step.status == "running" for step in look.steps):
             return
-        rows = await self._here.see(list_events, look.job.id, self._seq, _PAGE, name="step.delta")
+        rows = await self._here.query(list_events, look.job.id, self._seq, _PAGE, name="step.delta")
         for row in rows:
             self._take(row)
         if rows:

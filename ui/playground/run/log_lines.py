@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from storage.job_log import CallRow, JobLog
 from storage.steps import StepRow
-from ui.look.text import ENGLISH, Reader, _, cost, duration, number
+from ui.kit.text import ENGLISH, Reader, _, cost, duration, number
 
 Level = Literal["info", "warning", "error"]
 LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from engine.flow.document import Node
 from storage.job_log import JobLog, read_log
-from ui.look.parts import button, icon, words
-from ui.look.text import Reader, _, clock_time, number
-from ui.look.times import when
-from ui.playground.data import labels_of
-from ui.playground.draft import OpenDraft
+from ui.flow_view.job_watch import Look
+from ui.kit.parts import button, icon, words
+from ui.kit.text import Reader, _, clock_time, number
+from ui.kit.times import when
+from ui.page_session import PageSession
 from ui.playground.run.log_lines import LEVELS, Level, LogLine, log_lines, narrowed
-from ui.playground.watch import Look
-from ui.visit import Visit
+from ui.playground.state.available_data import labels_of
+from ui.playground.state.draft import OpenDraft
 
 #: So many lines are drawn at once.
 PAGE = 100
@@ -28,7 +28,7 @@ _WORDS = {"info": _("Note"), "warning": _("Warning"), "error": _("Error")}
 class LogView:
     """Drawn while its tab is open; `follow` is told every look at the job."""
 
-    def __init__(self, here: Visit, draft: OpenDraft, reader: Reader) -> None:
+    def __init__(self, here: PageSession, draft: OpenDraft, reader: Reader) -> None:
         self.here = here
         self.draft = draft
         self.reader = reader
@@ -83,7 +83,7 @@ class LogView:
             log = read_log(session, workspace_id, look.job.id)
             return log, log_lines(log, look.steps, self.reader)
 
-        log, lines = await self.here.see(read)
+        log, lines = await self.here.query(read)
         if self.box.is_deleted or self.look is None or self.look.job.id != look.job.id:
             return
         fresh = {line.node_id for line in lines} != {line.node_id for line in self.lines}

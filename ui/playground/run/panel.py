@@ -9,15 +9,17 @@ from nicegui import background_tasks, ui
 from sqlalchemy.orm import Session
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
-from engine.errors import FlowInvalid, PayloadInvalid, Refusal
+from engine.core.errors import FlowInvalid, PayloadInvalid, Refusal
+from engine.core.ids import FlowId, JobId
 from engine.flow.document import Node
 from engine.flow.edits import Op
-from engine.ids import FlowId, JobId
 from engine.run.steps import INNER
 from storage.jobs import read_value
-from ui.look import feedback
-from ui.look.frame import reader
-from ui.look.text import _
+from ui.flow_view.job_watch import Look, statuses, step_of
+from ui.kit import feedback
+from ui.kit.frame import reader
+from ui.kit.text import _
+from ui.page_session import PageSession
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
@@ -27,11 +29,9 @@ from ui.playground.run.live_text import LiveText
 from ui.playground.run.log_view import LogView
 from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import StepValues
-from ui.playground.watch import Look, statuses, step_of
-from ui.visit import Visit
 
 if TYPE_CHECKING:
-    from ui.playground.draft import OpenDraft
+    from ui.playground.state.draft import OpenDraft
 
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
@@ -41,7 +41,7 @@ class RunPanel:
 
     def __init__(
         self,
-        visit: Visit,
+        open_page: PageSession,
         draft: OpenDraft,
         payload: dict[str, Any],
         *,
@@ -51,7 +51,7 @@ class RunPanel:
         on_edit: Callable[[Sequence[Op]], Awaitable[Any]],
         last_job: Callable[[], Awaitable[Look | None]],
     ) -> None:
-        self.visit = visit
+        self.open_page = open_page
         self.draft = draft
         self.reader = reader()
         self.on_status = on_status
@@ -69,7 +69,7 @@ class RunPanel:
         self._starting = False
         self._stopping = False
         self._drawn: Any = None
-        self.live = LiveText(visit)
+        self.live = LiveText(open_page)
         self._draw(payload)
 
     # What other parts of the page ask.
@@ -106,7 +106,7 @@ class RunPanel:
         def payload_of(session: Session, _workspace: str) -> Any:
             return read_value(session, job_id, "payload")
 
-        given = await self.visit.see(payload_of)
+        given = await self.open_page.query(payload_of)
         await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
 
     async def stop(self) -> None:
@@ -115,7 +115,7 @@ class RunPanel:
             return
         self._stopping = True
         self._tick()
-        if await self.visit.try_do(cancel_run, self.job_id) is None:
+        if await self.open_page.try_execute(cancel_run, self.job_id) is None:
             self._stopping = False
             self._tick()
 
@@ -127,7 +127,7 @@ class RunPanel:
         self.rows.say(_("Waiting for the first step."))
         self.log.begin()
         follow = follow_job(
-            self.visit,
+            self.open_page,
             job_id,
             wanted=lambda: self.job_id == job_id and not self.panel.is_deleted,
             live=self.live,
@@ -139,14 +139,14 @@ class RunPanel:
     # Drawing.
 
     def _draw(self, payload: dict[str, Any]) -> None:
-        may_run = self.visit.may("run flows")
-        edit = self.on_edit if self.visit.may("edit flows") else None
+        may_run = self.open_page.may("run flows")
+        edit = self.on_edit if self.open_page.may("edit flows") else None
         with ui.element("section").classes("fp-runp") as self.panel:
             self.panel.props["aria-label"] = _("Run")
             self.controls = Controls(
                 TABS,
                 reader=self.reader,
-                clock=self.visit.app.database.clock,
+                clock=self.open_page.app.database.clock,
                 may_run=may_run,
                 on_run=self.run_clicked,
                 on_stop=self.stop,
@@ -159,7 +159,7 @@ class RunPanel:
                 with ui.element("div").classes("fp-rt fp-rt--steps") as self.steps_tab:
                     self.rows = StepRows(self.reader, self._choose)
                     self.values = StepValues(
-                        self.visit,
+                        self.open_page,
                         self.draft,
                         self.reader,
                         live=self.live,
@@ -168,9 +168,9 @@ class RunPanel:
                         on_run_from=self.run_from if may_run else None,
                         edit=edit,
                     )
-                self.log = LogView(self.visit, self.draft, self.reader)
-                self.batch = BatchView(self.visit, self.draft, self.reader, on_open=self._show_run)
-                self.compare = CompareView(self.visit, self.draft, self.reader)
+                self.log = LogView(self.open_page, self.draft, self.reader)
+                self.batch = BatchView(self.open_page, self.draft, self.reader, on_open=self._show_run)
+                self.compare = CompareView(self.open_page, self.draft, self.reader)
         self._show_tab("steps")
 
     async def run_clicked(self) -> None:
@@ -215,7 +215,9 @@ class RunPanel:
         self.controls.busy(waits=True)
         try:
             document = await self.draft.settled()
-            job_id = await self.visit.do(run_in_playground, FlowId(self.draft.flow_id), document, payload, options)
+            job_id = await self.open_page.execute(
+                run_in_playground, FlowId(self.draft.flow_id), document, payload, options
+            )
         except PayloadInvalid as refusal:
             self.input.show_refusal(refusal)
             feedback.refused(refusal)

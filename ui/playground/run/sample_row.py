@@ -9,10 +9,10 @@ from nicegui import ui
 
 from engine.flow.document import Document
 from engine.flow.edits import Op
-from ui.look import feedback
-from ui.look.ask import ask_text
-from ui.look.parts import icon_button, menu_button, menu_item, words
-from ui.look.text import _
+from ui.kit import feedback
+from ui.kit.ask import ask_text
+from ui.kit.parts import icon_button, menu_button, menu_item, words
+from ui.kit.text import _
 from ui.playground.run.samples import (
     Sample,
     add_sample,

@@ -8,7 +8,7 @@ from typing import Any
 from engine.flow.contract import api_input, samples_of
 from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
-from ui.look.text import _
+from ui.kit.text import _
 
 Sample = Mapping[str, Any]
 

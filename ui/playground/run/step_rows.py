@@ -12,9 +12,9 @@ from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.run.steps import INNER
 from storage.steps import StepRow
-from ui.look.parts import status_icon, words
-from ui.look.text import Reader, _, cost, duration, number, plural, tokens
-from ui.playground.watch import Look
+from ui.flow_view.job_watch import Look
+from ui.kit.parts import status_icon, words
+from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
 
 #: So many items are listed under their node; the pager beside the value reaches all of them.
 MOST_ITEMS = 20

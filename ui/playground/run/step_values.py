@@ -12,16 +12,23 @@ from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
 from storage.steps import StepRow
-from ui.look.code_view import value_view
-from ui.look.feedback import fold
-from ui.look.parts import words
-from ui.look.text import Reader, _
-from ui.playground.draft import OpenDraft
+from ui.flow_view.job_watch import Look
+from ui.kit.code_view import value_view
+from ui.kit.feedback import fold
+from ui.kit.parts import words
+from ui.kit.text import Reader, _
+from ui.page_session import PageSession
+from ui.playground.inspector.step_parts import (
+    downloading,
+    item_pager,
+    node_title,
+    nothing_words,
+    step_facts,
+    step_value,
+)
 from ui.playground.run.failure import Fix, RunFrom, failure_card
 from ui.playground.run.live_text import LiveText
-from ui.playground.step_parts import downloading, item_pager, node_title, nothing_words, step_facts, step_value
-from ui.playground.watch import Look
-from ui.visit import Visit
+from ui.playground.state.draft import OpenDraft
 
 
 class StepValues:
@@ -29,7 +36,7 @@ class StepValues:
 
     def __init__(
         self,
-        here: Visit,
+        here: PageSession,
         draft: OpenDraft,
         reader: Reader,
         *,
@@ -114,7 +121,7 @@ class StepValues:
         def read(session: Session, _workspace: str) -> list[StoredValue | None]:
             return [find_value(session, job_id, name, node_id, index_path) for name in names]
 
-        found = await self.here.see(read)
+        found = await self.here.query(read)
         if mine != self._asked or self.box.is_deleted:
             return None
         self.box.clear()

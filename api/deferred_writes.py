@@ -1,0 +1,65 @@
+"""Writes that may come a moment later: collected off the accept path and written in one transaction within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import Unavailable
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DELAY_SECONDS = 0.5
+#: What comes above this within one delay is left out: these are statistics, and memory is not for sale.
+MOST = 10_000
+
+
+class Later(Generic[T]):
+    """Items on their way to the database. `write(session, items)` is a verb; a failure is logged and its items are lost."""
+
+    def __init__(self, database: Database, write: Callable[[Session, list[T]], None]) -> None:
+        self._database = database
+        self._write = write
+        self._items: list[T] = []
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+
+    def add(self, item: T) -> None:
+        """Writes the item within a second."""
+        if len(self._items) < MOST:
+            self._items.append(item)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_soon())
+
+    async def flush(self) -> None:
+        """Writes what is waiting now; for the end of the server and for tests."""
+        self._hurry.set()
+        if self._task is not None:
+            await self._task
+        self._hurry.clear()
+
+    async def _write_soon(self) -> None:
+        while self._items:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DELAY_SECONDS):
+                    await self._hurry.wait()
+            await self._write_now()
+
+    async def _write_now(self) -> None:
+        items, self._items = self._items, []
+        if not items:
+            return
+        try:
+            await self._database.write(self._write, items)
+        except Unavailable as refusal:
+            log.warning("%d notes about calls were not kept: %s", len(items), refusal)
+        except Exception:
+            log.exception("%d notes about calls were not kept", len(items))

@@ -1,0 +1,107 @@
+"""The reference of the nodes, read from their files: help, settings, inputs, output, what happens on a failure, an example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.docs.schema_words import field_rows, rules, type_words
+from engine.flow.document import Policy
+from engine.flow.node_type import GROUPS, THE_JOBS, NodeType
+
+#: Settings of settings are shown so deep.
+_DEEPEST = 3
+
+
+def node_groups(kinds: Iterable[NodeType]) -> list[tuple[str, list[NodeType]]]:
+    """The node types by group, in palette order."""
+    listed = list(kinds)
+    found = [(title, [kind for kind in listed if kind.group == group]) for group, title in GROUPS.items()]
+    return [(title, members) for title, members in found if members]
+
+
+def node_page(kind: NodeType) -> dict[str, Any]:
+    """What the page of a node type shows."""
+    config, inputs = kind.example
+    node = {"id": kind.type, "type": kind.type, "type_version": kind.version, "config": config, "inputs": inputs}
+    return {
+        "type": kind.type,
+        "title": kind.title,
+        "group": GROUPS[kind.group],
+        "tooltip": kind.tooltip,
+        "settings": _rows(kind.config),
+        "inputs": _rows(kind.inputs),
+        "free_form": kind.free_form,
+        "accepts_input": kind.accepts_input,
+        "ports": kind.ports,
+        "output": field_rows(_out_schema(kind)),
+        "output_type": type_words(_out_schema(kind)),
+        "policy": [] if kind.group == "io" else [_policy_row(kind, row) for row in _rows(Policy)],
+        "example": json.dumps({name: part for name, part in node.items() if part}, indent=2, ensure_ascii=False),
+    }
+
+
+def _out_schema(kind: NodeType) -> Mapping[str, Any]:
+    return kind.out_schema(*kind.example) or {}
+
+
+def _policy_row(kind: NodeType, row: dict[str, Any]) -> dict[str, Any]:
+    if row["name"] != "timeout_seconds":
+        return row
+    limit = kind.limit_for(kind.example[0])
+    usual = "Usually the job's own limit" if limit >= THE_JOBS else f"Usually {limit:g} seconds"
+    if kind.time_limit is not None:
+        usual += " with the settings of the example"
+    return {**row, "rules": [usual]}
+
+
+def _rows(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The fields of a model: name, title, type, whether it must be there, what it is."""
+    schema = model.model_json_schema()
+    return _fields(schema, schema.get("$defs") or {}, "", 1)
+
+
+def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], before: str, depth: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    required = set(schema.get("required") or ())
+    for name, part in (schema.get("properties") or {}).items():
+        field = _plain(part, defs)
+        items = _plain(field.get("items") or {}, defs)
+        words = {str(value): word for value, word in (field.get("words") or {}).items()}
+        said = rules({key: value for key, value in field.items() if key != "enum" and (key, value) != ("default", "")})
+        if choices := field.get("enum"):
+            said.append("One of: " + ", ".join(_choice(value, words) for value in choices))
+        rows.append(
+            {
+                "name": before + name,
+                "title": field.get("title", name),
+                "type": type_words({**field, "items": items} if items else field),
+                "required": name in required,
+                "description": field.get("description", ""),
+                "rules": said,
+            }
+        )
+        if depth < _DEEPEST:
+            rows += _fields(field, defs, f"{before}{name}.", depth + 1)
+            rows += _fields(items, defs, f"{before}{name}[].", depth + 1)
+    return rows
+
+
+def _choice(value: Any, words: Mapping[str, str]) -> str:
+    return f"`{value}` ({words[str(value)]})" if str(value) in words else f"`{value}`"
+
+
+def _plain(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
+    """Without references to named parts and without "or nothing"."""
+    whole = dict(schema)
+    if options := whole.pop("anyOf", None):
+        kept = [one for one in options if one.get("type") != "null"]
+        whole = {**(kept[0] if len(kept) == 1 else {}), **whole}
+    if ref := whole.pop("$ref", None):
+        whole = {**defs.get(str(ref).rsplit("/", 1)[-1], {}), **whole}
+    if whole.get("default") is None or whole.get("default") in ({}, []):
+        whole.pop("default", None)
+    return whole

@@ -1,0 +1,210 @@
+"""OpenAPI 3.1 of the public API as FastAPI writes it from the routes, and of one flow: the same with the flow's own fields."""
+
+from __future__ import annotations
+
+import copy
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+from api.http.problem_json import PROBLEM_TYPE
+from api.http.route_classes import with_headers
+
+JsonSchema = dict[str, Any]
+VERSION = "1"
+
+_TAGS = [
+    {"name": "flows", "description": "Run deployed flows, and see which ones a key may run."},
+    {"name": "jobs", "description": "Read, follow and cancel what was accepted."},
+    {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
+]
+#: Header -> what it says and an example. `X-Request-Id` stands at every answer.
+_HEADERS: dict[str, tuple[str, str | int]] = {
+    "Allow": ("The methods this address takes.", "GET, HEAD"),
+    "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
+    "Idempotent-Replayed": ("`true` when an earlier request with this Idempotency-Key made the job.", "true"),
+    "Location": ("Path of the job or batch.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
+    "Preference-Applied": ("How long the call was ready to wait.", "wait=30"),
+    "RateLimit": (
+        "What is left, by the limit of the key's environment or of the key, whichever has less left.",
+        '"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1',
+    ),
+    "RateLimit-Policy": ("The limits.", '"concurrency";q=4, "monthly";q=1000;w=2592000, "requests";q=50;w=1'),
+    "Retry-After": ("Seconds to wait before the next call.", 2),
+    "WWW-Authenticate": ("How to send the key.", "Bearer"),
+    "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),
+}
+_SECURITY = {
+    "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key from Settings, API Keys."},
+    "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, sent so."},
+}
+
+
+@dataclass(frozen=True)
+class FlowContract:
+    """What a flow's document says: its live version's request and result schemas, and a payload that fits (None when none was found)."""
+
+    flow_id: str
+    title: str
+    description: str
+    version: int
+    request: JsonSchema
+    result: JsonSchema
+    sample: dict[str, Any] | None
+
+
+def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document of these routes, without the address of a server."""
+    document = get_openapi(
+        title="Flowport public API",
+        version=VERSION,
+        description="Run deployed flows and read their jobs. Every call needs an API key, only this document is for everybody; "
+        "every error is `application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
+        '`"5"`, and fits in 64 bit.',
+        routes=routes,
+        tags=_TAGS,
+        contact={"name": "The people who run this server"},
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    for path in document["paths"].values():
+        for operation in path.values():
+            _mend(operation)
+    for schema in document["components"]["schemas"].values():
+        if "examples" in schema:
+            schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
+    for name, schema in document["components"]["schemas"].items():
+        if name not in _SENT:  # answers may get fields, so a client must take those it does not know
+            schema.pop("additionalProperties", None)
+    document["security"] = [{name: []} for name in _SECURITY]
+    headers = {
+        name: {
+            "description": said,
+            "schema": {"type": "integer" if isinstance(example, int) else "string"},
+            "example": example,
+        }
+        for name, (said, example) in _HEADERS.items()
+    }
+    document["components"] |= {"headers": headers, "securitySchemes": _SECURITY}
+    return _without_unused(document)
+
+
+def served_at(document: dict[str, Any], server_url: str) -> dict[str, Any]:
+    """The document with the address of the server, and of where its people are asked."""
+    contact = {**document["info"]["contact"], "url": f"{server_url}/docs"}
+    return {**document, "info": {**document["info"], "contact": contact}, "servers": [{"url": server_url}]}
+
+
+def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str) -> dict[str, Any]:
+    """One flow: its concrete path, its own schemas, and the calls that read its jobs. `whole` is the API's document."""
+    document = copy.deepcopy(whole)
+    own = document["components"]["schemas"]
+    examples = {} if contract.sample is None else {"examples": [contract.sample]}
+    own["Payload"] = {**_with_items(contract.request), "title": "Payload", **examples}
+    own["Job"].pop("examples")  # its result is that of another flow
+    own["Result"] = {**_with_items(contract.result), "title": "Result"}
+    result = own["Job"]["properties"]["result"]
+    result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
+    slug = slug_of(contract.title, contract.flow_id)
+    paths: dict[str, Any] = {}
+    for path, operations in document["paths"].items():
+        kept = {method: call for method, call in operations.items() if call["operationId"] in _OF_A_FLOW}
+        for call in kept.values():
+            if call["operationId"] == "run_flow":
+                call["summary"] = f"Run {contract.title}"
+                call["description"] = f"{contract.description}\n\n{call['description']}".strip()
+            call["operationId"] = call["operationId"].replace("run_flow", f"run_{slug}")
+            call["parameters"] = [one for one in call["parameters"] if (one["in"], one["name"]) != ("path", "flow_id")]
+        if kept:
+            paths[path.replace("{flow_id}", contract.flow_id)] = kept
+    told = contract.description or f"Runs the flow “{contract.title}”."
+    info = {**document["info"], "title": contract.title, "description": told, "version": str(contract.version)}
+    used = {tag for calls in paths.values() for call in calls.values() for tag in call["tags"]}
+    tags = [tag for tag in document["tags"] if tag["name"] in used]
+    return served_at(_without_unused({**document, "info": info, "tags": tags, "paths": paths}), server_url)
+
+
+def slug_of(title: str, fallback: str) -> str:
+    """A title as a part of an operationId: lower case letters, digits and `_`."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
+
+
+_OF_A_FLOW = {
+    "run_flow",
+    "run_flow_batch",
+    "get_job",
+    "cancel_job",
+    "erase_job_data",
+    "stream_job_events",
+    "get_batch",
+    "get_batch_results",
+    "cancel_batch",
+}
+
+
+#: Bodies that callers send; all others are answers.
+_SENT = {"Payload", "BatchPayload"}
+
+
+def _mend(operation: dict[str, Any]) -> None:
+    """What FastAPI takes for granted and this API does not: titles, a type of streams, JSON for problems, 422 for what is wrong."""
+    for parameter in operation.get("parameters", ()):
+        del parameter["schema"]["title"]
+        parameter["schema"].pop("description", None)
+    for status, answer in list(operation["responses"].items()):
+        answer["headers"] = answer.get("headers", {}) | with_headers("X-Request-Id")["headers"]
+        if "HTTPValidationError" in str(answer):
+            del operation["responses"][status]
+        elif status >= "4":
+            schema = {name: part for content in answer["content"].values() for name, part in content.items()}
+            answer["content"] = {PROBLEM_TYPE: schema}
+        elif "content" in answer:
+            for kind, content in answer["content"].items():
+                content["schema"].pop("title", None)
+                if kind in {"text/event-stream", "application/x-ndjson"}:
+                    content["schema"] = {}
+
+
+def _with_nulls(schema: JsonSchema, example: Any) -> Any:
+    """The example of a model with the fields that are null in it: FastAPI leaves them out."""
+    if not isinstance(example, dict):
+        return example
+    required = schema.get("required", ())
+    fields = {name: example.get(name) for name in schema.get("properties", ()) if name in required or name in example}
+    return {**fields, **example}
+
+
+def _with_items(schema: JsonSchema) -> JsonSchema:
+    """The schema whose every list says what its items are, `{}` for anything: some tools refuse a list that does not."""
+    found = dict(schema)
+    if "properties" in found:
+        found["properties"] = {name: _with_items(part) for name, part in found["properties"].items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(found.get(name), dict):
+            found[name] = _with_items(found[name])
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in found:
+            found[name] = [_with_items(part) for part in found[name]]
+    kind = found.get("type")
+    if kind == "array" or (isinstance(kind, list) and "array" in kind):
+        found.setdefault("items", {})
+    return found
+
+
+def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without components that nothing in it refers to."""
+    components = document["components"]
+    kinds = [kind for kind in components if kind != "securitySchemes"]
+    used: set[str] = set()
+    waiting = [document["paths"]]
+    while waiting:
+        found = set(re.findall(r"'#/components/(\w+/[\w.-]+)'", str(waiting.pop()))) - used
+        used |= found
+        waiting += [components[kind][name] for kind, name in (one.split("/") for one in found)]
+    kept = {kind: {name: part for name, part in components[kind].items() if f"{kind}/{name}" in used} for kind in kinds}
+    return {**document, "components": {**components, **kept}}

@@ -1,0 +1,441 @@
+"""The docs that the server ships: guides, a page for every call, error code and node, and a page per flow. Plain HTML, no session
+is made; every page is there as Markdown too, at its address with `.md` behind it, and `/llms.txt` lists them.
+
+All of it is open but the page of a flow: that is for signed-in people of its workspace, and for everybody when its owner made it
+public (flow setting `public_docs`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from api.app import api_document
+from api.docs.error_texts import ERROR_TEXTS
+from api.docs.job_error_texts import JOB_ERROR_TEXTS
+from api.docs.markdown_pages import as_markdown, first_sentence, guide_html, guide_sections
+from api.docs.node_reference import node_groups, node_page
+from api.docs.openapi import FlowContract, flow_document, served_at
+from api.docs.reference import OperationPage, operation_pages
+from api.docs.schema_words import field_rows
+from api.docs.search import Entry, guide_entries, plain, search, words_of
+from api.http.problem_json import PUBLISHED, problem_body, status_of, title_of
+from api.http.route_classes import BASE
+from engine.actions.deployments import endpoint_path
+from engine.code_samples import code_examples
+from engine.core.errors import FieldError, Refusal
+from engine.core.paths import ASSETS
+from engine.core.safe_markdown import clean_html
+from engine.core.settings import Settings
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.document import Document, load_document
+from engine.nodes import CATALOG, NODE_TYPES
+from storage.database import Database
+from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version, list_flows
+from storage.members import Person, find_signed_in
+
+COOKIE = "flowport_session"
+
+#: Guides in reading order: file name -> title.
+GUIDES = {
+    "quick-start": "Quick start",
+    "authentication": "Authentication",
+    "environments": "Environments",
+    "jobs-and-polling": "Jobs and polling",
+    "streaming": "Streaming (events)",
+    "webhooks": "Webhooks",
+    "batch": "Batch",
+    "pagination": "Pagination",
+    "idempotency": "Idempotency",
+    "errors": "Errors and troubleshooting",
+    "rate-limits": "Rate limits",
+    "versions": "Versions and deprecation",
+    "best-practices": "Best practices",
+    "production-checklist": "Production checklist",
+    "ai-assistants": "AI assistants (MCP)",
+    "hosting": "Hosting",
+}
+#: The change log of the API, kept by hand.
+CHANGES = "api-changes"
+#: What the pages below an address are about, for one that is not there.
+_KINDS = {
+    "api": "call",
+    "errors": "error code",
+    "flows": "flow",
+    "guides": "guide",
+    "nodes": "node",
+}
+#: Stands in the guides for the address of the server that shows them.
+_ANY_SERVER = "https://flows.example.com"
+_LONGEST_QUERY = 200
+
+
+def docs_router(database: Database, settings: Settings) -> APIRouter:
+    """The routes of the docs, for the app of the pages. Their answers are ready responses, and no API's document names them."""
+    docs = _Docs(database, settings)
+    pages = (
+        ("/docs", docs.index),
+        ("/docs/guides/{name}", docs.guide),
+        ("/docs/api/{operation_id}", docs.operation),
+        ("/docs/errors/{code}", docs.error),
+        ("/docs/nodes", docs.nodes),
+        ("/docs/nodes/{type}", docs.node),
+        ("/docs/changes", docs.changes),
+        ("/docs/flows/{flow_id}", docs.flow),
+    )
+    router = APIRouter(include_in_schema=False)
+    for path, show in (
+        ("/llms.txt", docs.llms),
+        ("/docs/llms.txt", docs.llms),
+        ("/docs/openapi.json", docs.openapi),
+        ("/docs/search", docs.search),
+        ("/docs/search.json", docs.search_index),
+        ("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
+        *((f"{path}.md", show) for path, show in pages),
+        *pages,
+        ("/docs/{rest:path}", docs.missing),
+    ):
+        router.add_api_route(path, show, methods=["GET", "HEAD"])
+    return router
+
+
+class _Docs:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+        self.templates = Environment(
+            loader=FileSystemLoader(ASSETS / "docs"),
+            autoescape=select_autoescape(default=True, default_for_string=True),
+            undefined=StrictUndefined,
+        )
+        self.templates.filters["spoken"] = _spoken
+
+    async def index(self, request: Request) -> Response:
+        person = await self._person(request)
+        flows = await self.database.read(list_flows, person.workspace_id) if person else []
+        return await self._page(
+            request,
+            "index.html",
+            "Flowport API",
+            person,
+            guides=[(title, f"/docs/guides/{name}", first_sentence(_source(name))) for name, title in GUIDES.items()],
+            flows=[flow for flow in flows if flow.live_version is not None],
+            base=self._base(request) + BASE,
+            calls=_operations().values(),
+            errors=_errors(),
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
+        )
+
+    async def guide(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in GUIDES:
+            return await self.missing(request)
+        return await self._text(request, name, GUIDES[name])
+
+    async def changes(self, request: Request) -> Response:
+        return await self._text(request, CHANGES, "Changes of the API")
+
+    async def operation(self, request: Request) -> Response:
+        call = _operations().get(request.path_params["operation_id"])
+        if call is None:
+            return await self.missing(request)
+        base = self._base(request)
+        examples = call.examples(base)
+        return await self._page(
+            request,
+            "operation.html",
+            call.title,
+            call=call,
+            address=base + call.path,
+            examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
+            texts=ERROR_TEXTS,
+        )
+
+    async def search(self, request: Request) -> Response:
+        query = request.query_params.get("q", "")[:_LONGEST_QUERY]
+        return await self._page(
+            request, "search.html", "Search", query=query, found=search(_entries(), query), in_markdown=False
+        )
+
+    async def search_index(self, request: Request) -> Response:
+        return Response(_search_index(), media_type="application/json")
+
+    async def llms(self, request: Request) -> Response:
+        """The list of all pages for language models, as llmstxt.org describes it."""
+        text = self.templates.get_template("llms.txt").render(
+            base=self._base(request),
+            api=BASE,
+            guides=[(name, title, first_sentence(_source(name))) for name, title in GUIDES.items()],
+            calls=_operations().values(),
+            errors=[(kind.code, title_of(kind)) for kind in dict.fromkeys(PUBLISHED)],
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
+            kinds=NODE_TYPES,
+            changes=first_sentence(_source(CHANGES)),
+        )
+        return PlainTextResponse(text)
+
+    async def error(self, request: Request) -> Response:
+        code = request.path_params["code"]
+        if code in JOB_ERROR_TEXTS:
+            return await self._page(request, "error.html", code, error=_job_error(code))
+        kind = next((kind for kind in PUBLISHED if kind.code == code), None)
+        if kind is None:
+            return await self.missing(request)
+        why, todo = ERROR_TEXTS[code]
+        error = {
+            "code": code,
+            "title": title_of(kind),
+            "where": ("HTTP status", status_of(kind)),
+            "why": why,
+            "todo": todo,
+            "example": json.dumps(problem_body(_example(kind), "req_7Qm2VxK1"), indent=2, ensure_ascii=False),
+        }
+        return await self._page(request, "error.html", code, error=error)
+
+    async def nodes(self, request: Request) -> Response:
+        return await self._page(request, "nodes.html", "Nodes", groups=node_groups(NODE_TYPES))
+
+    async def node(self, request: Request) -> Response:
+        kind = CATALOG.get(request.path_params["type"])
+        if kind is None:
+            return await self.missing(request)
+        node, body = _node_parts(kind.type)
+        return await self._page(request, "node.html", kind.title, node=node, body=body)
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(served_at(api_document(), self._base(request)))
+
+    async def flow(self, request: Request) -> Response:
+        person, found = await self._flow(request)
+        if found is None:
+            return await self.missing(request)
+        flow, document, sample = found
+        endpoint = self._base(request) + endpoint_path(flow.id)
+        examples = code_examples(endpoint, sample)
+        return await self._page(
+            request,
+            "flow.html",
+            flow.title,
+            person,
+            flow={
+                "id": flow.id,
+                "title": flow.title,
+                "description": flow.description,
+                "live": flow.live_version is not None,
+            },
+            endpoint=endpoint,
+            path=endpoint_path(flow.id),
+            sample=json.dumps(sample, indent=2, ensure_ascii=False),
+            fields=field_rows(payload_schema(input_fields(document))),
+            result=field_rows(result_schema(document, CATALOG)),
+            examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
+            errors=_errors(),
+            job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
+        )
+
+    async def flow_openapi(self, request: Request) -> Response:
+        _, found = await self._flow(request)
+        if found is None:
+            return await self.missing(request)
+        flow, document, _ = found
+        contract = FlowContract(
+            flow_id=flow.id,
+            title=flow.title,
+            description=flow.description,
+            version=flow.live_version or flow.newest_version,
+            request=payload_schema(input_fields(document), with_null=True),
+            result=result_schema(document, CATALOG),
+            sample=example_payload(document),
+        )
+        return JSONResponse(flow_document(api_document(), contract, self._base(request)))
+
+    async def missing(self, request: Request) -> Response:
+        """404: says what is not there and leads to the index. Whoever asked for something else than a page gets a line of text.
+
+        A stranger does not learn which flows there are, and signs in first.
+        """
+        path = request.url.path
+        if path.endswith("/"):
+            return RedirectResponse(path.rstrip("/"))
+        page = path.removesuffix(".md")
+        kind, _, name = page.removeprefix("/docs/").partition("/")
+        if kind == "flows" and await self._person(request) is None:
+            return RedirectResponse(f"/sign-in?next={path}", 303)
+        told = f"There is no {_KINDS[kind]} `{name}`." if kind in _KINDS and name else f"There is no page `{page}`."
+        if path.endswith((".md", ".json", ".txt")):
+            text = f"{told} All pages are listed at {self._base(request)}/llms.txt\n"
+            return PlainTextResponse(text, 404)
+        answer = await self._page(request, "missing.html", "Not found", told=told, in_markdown=False)
+        answer.status_code = 404
+        return answer
+
+    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document, dict[str, Any]] | None]:
+        person = await self._person(request)
+        workspace_id = person.workspace_id if person else None
+        return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
+
+    async def _person(self, request: Request) -> Person | None:
+        return await self.database.read(find_signed_in, request.cookies.get(COOKIE, ""))
+
+    def _base(self, request: Request) -> str:
+        return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+
+    async def _text(self, request: Request, name: str, title: str) -> Response:
+        """A page that is written in Markdown."""
+        base = self._base(request)
+        if request.url.path.endswith(".md"):
+            return PlainTextResponse(_at(_source(name), name, base), media_type="text/markdown")
+        body = Markup(_at(_guide_html(name), name, escape(base)))  # noqa: S704 - cleaned by nh3, the address is escaped
+        return await self._page(request, "text.html", title, body=body)
+
+    async def _page(
+        self, request: Request, template: str, title: str, person: Person | None = None, **values: Any
+    ) -> Response:
+        """The page, or its article as Markdown when that was asked for."""
+        person = person or await self._person(request)
+        here = request.url.path.removesuffix(".md")
+        text = self.templates.get_template(template).render(
+            title=title,
+            here=here,
+            navigation=_navigation(),
+            theme=request.cookies.get("fp_theme", ""),
+            signed_in=person is not None,
+            **{"query": "", "in_markdown": True} | values,
+        )
+        if here != request.url.path:
+            return PlainTextResponse(_markdown(text, self._base(request) + here), media_type="text/markdown")
+        return HTMLResponse(text)
+
+
+@functools.cache
+def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
+        (
+            "Reference",
+            [("The whole API", "/docs"), ("Nodes", "/docs/nodes"), ("Changes of the API", "/docs/changes")],
+        ),
+        ("Calls", [(call.title, f"/docs/api/{call.id}") for call in _operations().values()]),
+    ]
+
+
+@functools.cache
+def _operations() -> Mapping[str, OperationPage]:
+    return operation_pages(api_document())
+
+
+@functools.cache
+def _entries() -> tuple[Entry, ...]:
+    """What the search looks through."""
+    found: list[Entry] = []
+    for name, title in GUIDES.items():
+        sections = [(heading, anchor, plain(text)) for heading, anchor, text in guide_sections(_source(name))]
+        found += guide_entries(title, f"/docs/guides/{name}", sections)
+    found.append(Entry("Guide", "Changes of the API", "/docs/changes", plain(_source(CHANGES))))
+    for call in _operations().values():
+        rows = [row for _, rows in call.parameters for row in rows]
+        fields = " ".join(dict.fromkeys(row["name"] for answer in call.answers for row in answer["rows"]))
+        text = " ".join([call.id, call.method, call.path, *call.description, words_of(rows), fields])
+        found.append(Entry("Call", call.title, f"/docs/api/{call.id}", plain(text)))
+    for kind in dict.fromkeys(PUBLISHED):
+        text = " ".join([title_of(kind), str(status_of(kind)), *ERROR_TEXTS[kind.code]])
+        found.append(Entry("Error", kind.code, f"/docs/errors/{kind.code}", plain(text)))
+    for code, texts in JOB_ERROR_TEXTS.items():
+        found.append(Entry("Error", code, f"/docs/errors/{code}", plain(" ".join(texts))))
+    for kind in NODE_TYPES:
+        text = " ".join([kind.tooltip, kind.help, *kind.config.model_fields, *kind.inputs.model_fields])
+        found.append(Entry("Node", kind.title, f"/docs/nodes/{kind.type}", plain(text)))
+    return tuple(found)
+
+
+@functools.cache
+def _search_index() -> bytes:
+    return json.dumps([entry.as_json() for entry in _entries()], ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return (ASSETS / "help" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _guide_html(name: str) -> Markup:
+    """Made once: strangers may ask for it as often as they like."""
+    return guide_html(_source(name))
+
+
+def _at(text: str, name: str, base: str) -> str:
+    """The text with the address of this server in it, so that its code runs as it stands. Hosting is about any server."""
+    return str(text) if name == "hosting" else str(text).replace(_ANY_SERVER, base)
+
+
+@functools.lru_cache(maxsize=128)
+def _markdown(page: str, address: str) -> str:
+    return as_markdown(page, address)
+
+
+@functools.cache
+def _node_parts(node_type: str) -> tuple[dict[str, Any], Markup]:
+    """What the page of a node type shows, and its help. Made once."""
+    kind = CATALOG[node_type]
+    return node_page(kind), Markup(clean_html(kind.help))  # noqa: S704 - cleaned by nh3
+
+
+def _errors() -> list[dict[str, Any]]:
+    return [{"code": kind.code, "status": status_of(kind)} for kind in dict.fromkeys(PUBLISHED)]
+
+
+def _spoken(text: object) -> Markup:
+    """Words in which `names in backticks` stand as code."""
+    code = Markup("<code>{}</code>")
+    pieces = str(text).split("`")
+    return Markup("").join(code.format(piece) if at % 2 else piece for at, piece in enumerate(pieces))
+
+
+def _job_error(code: str) -> dict[str, Any]:
+    title, why, todo = JOB_ERROR_TEXTS[code]
+    error = {"code": code, "message": f"{title}.", "node_id": "prompt", "node_label": "Summarise", "item_index": None}
+    job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": 1}}
+    where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")
+    example = json.dumps(job, indent=2)
+    return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
+
+
+def _example(kind: type[Refusal]) -> Refusal:
+    refusal = kind.__new__(kind)
+    fields: Sequence[FieldError] = (
+        (FieldError("/url", "required", "missing"),) if kind.code == "validation_failed" else ()
+    )
+    Refusal.__init__(refusal, "1 field is wrong" if fields else "", errors=tuple(fields))
+    return refusal
+
+
+def _read_flow(
+    session: Session, workspace_id: str | None, flow_id: str
+) -> tuple[FlowRow, Document, dict[str, Any]] | None:
+    """The flow, the document its docs describe (the live version, else the newest) and a payload that fits.
+
+    People of its workspace see the draft of a flow that was never saved. The payload is a saved sample or made up: what somebody
+    typed for a run is nobody else's.
+    """
+    found = find_public_docs_flow(session, workspace_id, flow_id)
+    if found is None:
+        return None
+    owner, flow = found
+    number = flow.live_version or flow.newest_version
+    if not number and owner != workspace_id:
+        return None
+    text = (
+        get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
+    )
+    document = load_document(text)
+    return flow, document, sample_payload(document)

@@ -1,0 +1,112 @@
+"""What every call of the public API works with, and the waiting that several of them share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from api.connection_limits import network_of
+from api.http.auth import KeyUses, Submitters, authenticate
+from api.http.call_figures import CallFigures
+from api.http.json_body import Bodies
+from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
+from api.http.sent_fields import SentFieldRecorder
+from api.refused_calls import RefusalRecorder
+from api.routes.readiness import Readiness
+from engine.core.errors import ParameterInvalid, ShuttingDown, Unauthorized
+from engine.core.settings import Settings
+from engine.jobs.server.job_waiters import JobWaiters, Look, wait_until_ended
+from engine.jobs.submit.accept import Caller, read_key_again
+from storage.database import Database
+from storage.jobs import find_status
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every handler. `stopping` is set when the server stops: waiting calls answer at once."""
+
+    database: Database
+    waiters: JobWaiters
+    settings: Settings
+    refusals: RefusalRecorder
+    key_uses: KeyUses
+    submitters: Submitters
+    sent_fields: SentFieldRecorder
+    bodies: Bodies
+    calls: CallFigures = field(default_factory=CallFigures)
+    rates: RequestRates = field(default_factory=RequestRates)
+    readiness: Readiness = field(default_factory=Readiness)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def caller(self, request: Request) -> Caller:
+        """Who calls. Counts the request. Raises Unauthorized, ParameterInvalid and RateLimited."""
+        return self._counted(request, authenticate(self.database, self.key_uses, request))
+
+    def submitter(self, request: Request) -> Caller:
+        """Who calls, for a call whose transaction reads the key again. Raises as `caller`."""
+        return self._counted(request, self.submitters.find(request))
+
+    def count_refused(self, request: Request) -> None:
+        """Counts a call that was refused before it was known who calls: for its key, or for its address. Raises RateLimited."""
+        try:
+            self.submitter(request)
+        except (Unauthorized, ParameterInvalid):
+            self._count_stranger(request)
+
+    def _count_stranger(self, request: Request) -> None:
+        address = network_of(request.client.host if request.client else "")
+        request.state.rate = rate = self.rates.count(f"address {address}", WITHOUT_A_KEY)
+        if rate is not None and rate.over:
+            raise too_many(rate, label=None)
+
+    def _counted(self, request: Request, caller: Caller) -> Caller:
+        request.state.rate = rate = self.rates.count(f"key {caller.key_id}", caller.requests)
+        if rate is not None and rate.over:
+            raise too_many(rate, label=caller.label)
+        return caller
+
+    def refuse_when_stopping(self) -> None:
+        """New work is not taken while the server stops. Raises ShuttingDown."""
+        if self.stopping.is_set():
+            raise ShuttingDown(retry_after=5)
+
+    def caller_now(self, caller: Caller) -> Caller:
+        """The same caller with the key as it is now, for a call that has waited. Raises Unauthorized."""
+        return self.database.look_up(read_key_again, caller)
+
+    async def until_ended(self, caller: Caller, job_id: str, seconds: float, look: Look = find_status) -> Caller:
+        """Waits until the job has ended, the time is over or the server stops; the handler reads the job again.
+
+        With `find_batch_status` as `look` it waits for a batch. The key is looked up at each wake-up: the answer is the caller as it is at the end. Raises Unauthorized.
+        """
+        waiting = wait_until_ended(
+            self.database, self.waiters, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller), look
+        )
+        await self.unless_stopping(waiting)
+        return self.caller_now(caller)
+
+    async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The answer of `work`, or None as soon as the server stops."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for pending in (task, stop):
+                pending.cancel()
+
+    def base_url(self, request: Request) -> str:
+        """The front of addresses in documents: the public address, else what the caller used."""
+        return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+
+
+async def context_of(request: Request) -> Context:
+    """The context of the application that this request came to; a dependency of FastAPI."""
+    return request.app.state.context

@@ -1,0 +1,98 @@
+"""The exception handlers: whatever goes wrong in a call of the public API is answered as `application/problem+json`, and noted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from api.http.addresses import meant_by
+from api.http.auth import key_hash_of
+from api.http.context import Context, context_of
+from api.http.limit_headers import limit_headers
+from api.http.parameters import invalid
+from api.http.problem_json import Internal, NoSuchAddress, problem_response
+from api.http.request_rate import Rate
+from engine.core.errors import LimitReached, RateLimited, Refusal, Unavailable
+from engine.jobs.submit.accept import Caller
+from engine.jobs.submit.limits import limits_now
+from storage.usage import Caps
+
+log = logging.getLogger(__name__)
+
+
+async def answer_refusal(request: Request, refusal: Refusal) -> Response:
+    """The problem of a refusal. Without a known caller the call is counted first: it may be one too many."""
+    context = await context_of(request)
+    request_id = request.state.request_id
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        refusal = _or_too_many(context, request, refusal)
+    flow_id = request.path_params.get("flow_id", "")
+    context.refusals.record(refusal, request_id, caller, flow_id, None if caller else key_hash_of(request))
+    headers = await _limits(context, request, refusal, caller) if isinstance(refusal, LimitReached) else {}
+    return problem_response(refusal, request_id, headers)
+
+
+async def _answer_http_error(request: Request, error: HTTPException) -> Response:
+    return await answer_refusal(request, _no_such_address(request) if error.status_code == 404 else Internal())
+
+
+async def _answer_invalid(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    return await answer_refusal(request, invalid(str(first["loc"][-1]), first["msg"]))
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, Refusal):
+        return Response()  # an event stream breaks off; its reader goes on with Last-Event-ID
+    log.error("%s: %s %s failed", request.state.request_id, request.method, request.url.path, exc_info=error)
+    return await answer_refusal(request, Internal())
+
+
+async def _leave(request: Request, error: ClientDisconnect) -> None:
+    log.info("%s: the caller went away while sending", request.state.request_id)
+
+
+HANDLERS: dict[Any, Any] = {
+    Refusal: answer_refusal,
+    HTTPException: _answer_http_error,
+    RequestValidationError: _answer_invalid,
+    ClientDisconnect: _leave,
+    Exception: _answer_fault,
+}
+
+
+def _no_such_address(request: Request) -> Refusal:
+    meant = meant_by(request.scope["path"])
+    if meant is not None:
+        return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
+    return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
+
+
+def _or_too_many(context: Context, request: Request, refusal: Refusal) -> Refusal:
+    """The refusal of a call that nobody has counted yet, or that it was one too many."""
+    try:
+        context.count_refused(request)
+    except RateLimited as limited:
+        return limited
+    except Unavailable:
+        log.debug("%s: whose call this is was not to be learned", request.state.request_id)
+    return refusal
+
+
+async def _limits(context: Context, request: Request, refusal: Refusal, caller: Caller | None) -> dict[str, str]:
+    """What is left, for a caller who hit a limit; without it when the store does not answer."""
+    rate: Rate | None = getattr(request.state, "rate", None)
+    if caller is None or isinstance(refusal, RateLimited):
+        return limit_headers(None, rate)
+    caps = Caps(caller.concurrency, caller.monthly)
+    with contextlib.suppress(Refusal):
+        limits = await context.database.read(limits_now, caller.workspace_id, caller.environment, caller.key_id, caps)
+        return limit_headers(limits, rate)
+    return {}

@@ -1,0 +1,239 @@
+"""Reads a JSON body with every limit of api.md checked before anything else sees it.
+
+10 MiB, 30 s to arrive, nesting 64, 10,000 keys, 200,000 values, whole numbers up to 64 bit, no NaN or Infinity, no key twice in
+one object, valid UTF-8. An empty body is `{}`. Large bodies have 128 MiB together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from api.http.parameters import single_header
+from api.http.problem_json import RequestTimeout, UnsupportedMediaType
+from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
+
+MAX_DEPTH = 64
+MAX_KEYS = 10_000
+#: A value costs the server up to fifty times its bytes: `[]` in a list is 3 bytes on the way and 64 in memory.
+MAX_VALUES = 200_000
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+#: Bodies above this are parsed in a thread, so that the event loop goes on.
+_IN_THREAD = 64 * 1024
+
+#: A string without an end goes to the end of the body: looked for again from each of its quotes, it would take minutes.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """How large a body may be, how long it may take to arrive, and how many bytes the large ones have together."""
+
+    max_bytes: int = 10 * 1024 * 1024
+    receive_seconds: float = 30
+    bytes_in_flight: int = 128 * 1024 * 1024
+
+
+class Bodies:
+    """Receives the bodies of a process. Belongs to its event loop.
+
+    Those above 64 KiB are counted together until they are parsed (those of `checked` until they are answered); small ones always
+    find room beside them.
+    """
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self.limits = limits
+        self._in_flight = 0
+
+    async def read_json(self, request: Request) -> dict[str, Any]:
+        """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout, InvalidJson,
+        PayloadInvalid, ParameterInvalid; ClientDisconnect.
+        """
+        headers = request.headers
+        announced = headers.get("content-length", "")
+        empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
+        content_type = single_header(request, "Content-Type")
+        if not empty:
+            _check_media_type(content_type, headers.get("content-encoding"))
+        async with self._received(request) as body:
+            if not body.strip():
+                return {}
+            _check_media_type(content_type, headers.get("content-encoding"))
+            if len(body) > _IN_THREAD:
+                return await asyncio.to_thread(parse_object, body)
+            return parse_object(body)
+
+    @contextlib.asynccontextmanager
+    async def checked(self, request: Request) -> AsyncIterator[bytes]:
+        """The bytes of a body that something else parses, within the limits of time, size and shape; counted until the end of the
+        block. Raises as `read_json`.
+        """
+        async with self._received(request) as body:
+            if len(body) > _IN_THREAD:
+                await asyncio.to_thread(_check_shape, body)
+            else:
+                _check_shape(body)
+            yield body
+
+    @contextlib.asynccontextmanager
+    async def _received(self, request: Request) -> AsyncIterator[bytes]:
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self.limits.max_bytes:
+            raise self._too_large()
+        body = bytearray()
+        counted = 0
+        try:
+            try:
+                async with asyncio.timeout(self.limits.receive_seconds):
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > self.limits.max_bytes:
+                            raise self._too_large()
+                        if len(body) > _IN_THREAD:
+                            self._in_flight += len(body) - counted
+                            counted = len(body)
+                            if self._in_flight > self.limits.bytes_in_flight:
+                                raise self._no_room()
+            except TimeoutError:
+                late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
+                raise RequestTimeout(late) from None
+            whole = bytes(body)
+            body.clear()
+            yield whole
+        finally:
+            self._in_flight -= counted
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
+
+    def _no_room(self) -> TooManyConnections:
+        return TooManyConnections(
+            f"The large bodies that are being received have {_mebibytes(self.limits.bytes_in_flight)} together",
+            remedy="Send the request again in a few seconds, or a smaller one.",
+        )
+
+
+def may_be_large(request: Request) -> bool:
+    """True for a body that is announced as large, or without its length."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) > _IN_THREAD if announced.isdigit() else "transfer-encoding" in request.headers
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The bytes as a JSON object. Raises InvalidJson, or PayloadInvalid when it is some other JSON value."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+        wrong = FieldError("", "type_error", f"expected an object, got {kind}")
+        raise PayloadInvalid("The body must be a JSON object", errors=(wrong,))
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """The bytes as a JSON value within the limits. Raises InvalidJson with a sentence that quotes no value."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"It is not valid UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise InvalidJson("It begins with a byte order mark (BOM); send it without")
+    _check_shape(body)
+    try:
+        value = _DECODER.decode(text)
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _too_deep() from None
+    except UnicodeEncodeError:
+        raise InvalidJson("A \\u escape names half of a character (a lone surrogate)") from None
+    except json.JSONDecodeError as error:
+        raise InvalidJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    return value
+
+
+def _check_shape(body: bytes) -> None:
+    """Nesting and number of keys and values, counted outside strings without building anything."""
+    bare, strings = _STRING.subn(b"", body, count=MAX_KEYS + MAX_VALUES + 1)
+    if strings > MAX_KEYS + MAX_VALUES:
+        raise _too_many_values()
+    if (keys := bare.count(b":")) > MAX_KEYS:
+        raise InvalidJson(f"It has {keys:,} keys; {MAX_KEYS:,} are allowed")
+    brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
+    if bare.count(b",") + brackets.count(b"[") > MAX_VALUES:  # each value follows one of these
+        raise _too_many_values()
+    for _ in range(MAX_DEPTH):
+        if b"[]" not in brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")  # takes the innermost level away
+    if b"[]" in brackets:
+        raise _too_deep()
+
+
+def _too_many_values() -> InvalidJson:
+    return InvalidJson(
+        f"It has more than {MAX_VALUES:,} values, counting each list and object: they would take too much memory",
+        remedy="Split the request, or send an address of the data instead of the data.",
+    )
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson(f"It nests lists and objects more than {MAX_DEPTH} levels deep")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise InvalidJson(f"The key {json.dumps(twice[:100])} stands twice in one object")
+    return value
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20 or not _LOWEST <= (value := int(digits)) <= _HIGHEST:
+        raise InvalidJson("A whole number does not fit in 64 bit")
+    return value
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise InvalidJson("A number is too large")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise InvalidJson(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole_number, parse_float=_number, parse_constant=_no_constant
+)
+
+
+def _check_media_type(content_type: str | None, encoding: str | None) -> None:
+    kind, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    if kind != "application/json":
+        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
+    if any(parameter.startswith("charset=") and parameter[8:].strip('"') != "utf-8" for parameter in parameters):
+        raise UnsupportedMediaType("Only UTF-8 is read")
+    if encoding and encoding.strip().lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is not read")
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size // (1024 * 1024)} MiB"
+
+
+__all__ = ["Bodies", "BodyLimits", "ClientDisconnect", "may_be_large", "parse_json", "parse_object"]

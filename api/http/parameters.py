@@ -1,0 +1,308 @@
+"""Reads query parameters and request headers. A wrong one is refused by its name; nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Header, Path, Query
+from pydantic import BeforeValidator, WithJsonSchema
+from starlette.requests import Request
+
+from api.http.problem_json import NotAcceptable
+from engine.core.clock import Millis
+from engine.core.errors import ParameterInvalid
+from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
+from engine.jobs.submit.batches import MAX_ITEMS
+
+MAX_WAIT_SECONDS = 60
+MAX_HEADER_BYTES = 16 * 1024
+MAX_CANCEL_AFTER = 86_400
+MAX_VERSION = 999_999_999
+MAX_PAGE = 100
+MAX_WEB_ADDRESS = 2_000
+#: http or https, a host without user or password, a port there is, and what RFC 3986 lets follow.
+WEB_ADDRESS = (
+    r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
+    r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
+    r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$"
+)
+
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def query(request: Request) -> dict[str, str]:
+    """The query parameters. One that the route does not declare, or that is sent twice, is refused."""
+    if not request.scope["query_string"]:
+        return {}
+    allowed: tuple[str, ...] = request.scope["route"].takes
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in allowed:
+            known = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+            raise invalid(name, f"this address has no such parameter; {known}")
+        if name in found:
+            raise invalid(name, "is sent twice")
+        found[name] = value
+    return found
+
+
+def whole_number(name: str, lowest: int, highest: int, text: str) -> int:
+    """`text` as a whole number within bounds."""
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
+        raise invalid(name, f"must be a whole number from {lowest} to {highest}")
+    return int(text)
+
+
+def wait_seconds(request: Request, parameters: dict[str, str]) -> int:
+    """How long the caller wants to wait: `?wait=N` or `Prefer: wait=N`, at most 60. A preference we cannot read is 0."""
+    if (text := parameters.get("wait")) is not None:
+        if not re.fullmatch(r"\d+", text, re.ASCII):
+            raise invalid("wait", "must be a whole number of seconds, 0 or more")
+        return min(int(text.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)  # three digits are more than enough to tell
+    preferred = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return min(int(preferred.group(1)), MAX_WAIT_SECONDS) if preferred else 0
+
+
+def moment(name: str, text: str) -> Millis:
+    """An RFC 3339 time with its offset, as milliseconds."""
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # a `+` in a query string arrives as a space
+        if at.tzinfo is None:
+            raise ValueError
+        return Millis(int(at.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise invalid(name, "must be a time like 2026-01-31T12:00:00Z") from None
+
+
+def check_accept(request: Request, kind: str) -> None:
+    """Refuses when the Accept header rules `kind` out (RFC 9110: the most specific range counts)."""
+    ranges = [part for part in ",".join(request.headers.getlist("accept")).lower().split(",") if part.strip()]
+    if not ranges:
+        return
+    best, taken = -1, False
+    for part in ranges:
+        name, *settings = (piece.strip() for piece in part.split(";"))
+        rank = {"*/*": 0, kind.split("/", maxsplit=1)[0] + "/*": 1, kind: 2}.get(name, -1)
+        if rank > best:
+            best, taken = rank, not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", setting) for setting in settings)
+    if not taken:
+        raise NotAcceptable(f"This call answers with {kind}")
+
+
+def one_of(name: str, words: tuple[str, ...], text: str) -> str:
+    """`text` when it is one of these words."""
+    if text not in words:
+        raise invalid(name, f"must be one of {', '.join(words)}")
+    return text
+
+
+def is_id(text: str) -> bool:
+    """True for text that may be an id of ours; anything else is unknown without a look-up."""
+    return _ID.fullmatch(text) is not None
+
+
+def _flow_id(text: str) -> str:
+    if not is_id(text):
+        raise invalid("flow_id", "is not the id of a flow")
+    return text
+
+
+def last_event_id(request: Request) -> int:
+    """The number of the last event that the caller has; 0 for none."""
+    text = single_header(request, "Last-Event-ID")
+    if text is None:
+        return 0
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise invalid("Last-Event-ID", "must be the number of an event")
+    return int(text)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """1 to 255 visible ASCII characters."""
+    key = single_header(request, "Idempotency-Key")
+    if key is not None and not _VISIBLE.fullmatch(key):
+        raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def cancel_after(request: Request) -> int | None:
+    """A deadline in seconds."""
+    text = single_header(request, "Cancel-After")
+    return None if text is None else whole_number("Cancel-After", 1, MAX_CANCEL_AFTER, text)
+
+
+def flow_version(request: Request) -> int | None:
+    """The version a caller pins."""
+    text = single_header(request, "X-Flow-Version")
+    return None if text is None else whole_number("X-Flow-Version", 1, MAX_VERSION, text)
+
+
+def webhook_url(request: Request) -> str | None:
+    """An http or https address without credentials."""
+    url = single_header(request, "X-Webhook-Url")
+    if url is None:
+        return None
+    try:
+        host = urlsplit(url).hostname  # raises for brackets around something that is no address
+    except ValueError:
+        host = None
+    if not host or len(url) > MAX_WEB_ADDRESS or not re.fullmatch(WEB_ADDRESS, url, re.ASCII):
+        raise invalid("X-Webhook-Url", "must be a web address like https://example.com/hook, without user or password")
+    return url
+
+
+def trace(request: Request) -> str | None:
+    """The caller's trace, as it is kept with a job; what is malformed is left out."""
+    return TraceContext.of(request.headers.getlist).dumps()
+
+
+def single_header(request: Request, name: str) -> str | None:
+    """The header's one value, or None. Twice is refused: nobody can tell which one counts."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise invalid(name, "is sent twice")
+    return values[0].strip() if values else None
+
+
+def invalid(name: str, detail: str) -> ParameterInvalid:
+    """The refusal that names the parameter or header."""
+    return ParameterInvalid(f"`{name[:100]}` {detail}")
+
+
+# What routes declare. The functions above read what a raw route takes; elsewhere FastAPI runs the validator.
+
+
+def _as(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+
+FlowId = Annotated[str, Path(description="The id of the flow.")]
+JobId = Annotated[str, Path(description="The id of the job.")]
+BatchId = Annotated[str, Path(description="The id of the batch.")]
+Wait = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, examples=[30]),
+    Query(
+        description=f"Seconds to wait for the end of the job or batch; more than {MAX_WAIT_SECONDS} counts as {MAX_WAIT_SECONDS}."
+    ),
+]
+Prefer = Annotated[
+    str | None, _as(type="string"), Header(alias="Prefer", description="`wait=N`, the same as the parameter `wait`.")
+]
+IfNoneMatch = Annotated[
+    str | None, _as(type="string"), Header(alias="If-None-Match", description="The ETag of an earlier answer.")
+]
+LastEventId = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, maximum=10**18 - 1),
+    Header(alias="Last-Event-ID", description="Go on after the event with this number."),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job, as it "
+        "stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
+        "Cancel-After and X-Webhook-Url.",
+    ),
+]
+CancelAfter = Annotated[
+    int | None,
+    _as(type="integer", minimum=1, maximum=MAX_CANCEL_AFTER),
+    Header(
+        alias="Cancel-After",
+        description="Seconds after which this job is stopped; never above the flow's own limit.",
+    ),
+]
+FlowVersion = Annotated[
+    int | None,
+    _as(type="integer", minimum=1, maximum=MAX_VERSION),
+    Header(alias="X-Flow-Version", description="Run this version, if it was ever deployed."),
+]
+WebhookUrl = Annotated[
+    str | None,
+    _as(type="string", format="uri", maxLength=MAX_WEB_ADDRESS, pattern=WEB_ADDRESS),
+    Header(
+        alias="X-Webhook-Url",
+        description="Call this address when the job ends (Standard Webhooks): http or https, without user or password. One that "
+        "can never be reached is refused.",
+    ),
+]
+RequestId = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(
+        alias="X-Request-Id",
+        description="Taken over as the id of this request when it has 1 to 64 letters, digits, `.`, `_` or `-`; anything else "
+        "is replaced by an id of ours.",
+    ),
+]
+Traceparent = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(description="W3C Trace Context: the trace that goes on into what the job asks of others."),
+]
+Tracestate = Annotated[
+    str | None, _as(type="string"), Header(description=f"Goes with `traceparent`, up to {MAX_TRACESTATE} bytes.")
+]
+Baggage = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(description=f"W3C Baggage: goes on in the same way, up to {MAX_BAGGAGE:,} bytes."),
+]
+Status = Annotated[
+    str | None,
+    BeforeValidator(partial(one_of, "status", STATUSES)),
+    _as(type="string", enum=list(STATUSES)),
+    Query(description="Only jobs with this status."),
+]
+OfFlow = Annotated[
+    str | None,
+    BeforeValidator(_flow_id),
+    _as(type="string", pattern="^[A-Za-z0-9_-]{1,64}$"),
+    Query(description="Only jobs of this flow."),
+]
+CreatedAfter = Annotated[
+    Millis | None,
+    BeforeValidator(partial(moment, "created_after")),
+    _as(type="string", format="date-time"),
+    Query(description="Only jobs made after it."),
+]
+Limit = Annotated[
+    int,
+    BeforeValidator(partial(whole_number, "limit", 1, MAX_PAGE)),
+    _as(type="integer", minimum=1, maximum=MAX_PAGE, default=50),
+    Query(description="How many."),
+]
+Cursor = Annotated[str | None, _as(type="string"), Query(description="`next_cursor` of the page before.")]
+AfterItem = Annotated[
+    int | None,
+    _as(type="integer", minimum=0, maximum=MAX_ITEMS - 1),
+    Query(alias="after", description="Begin after the item with this `item_index`."),
+]
+
+
+async def waiting(wait: Wait = None, prefer: Prefer = None) -> None:
+    """Declares how a caller asks to wait."""
+
+
+async def submitting(
+    idempotency_key: IdempotencyKey = None,
+    cancel_after: CancelAfter = None,
+    x_flow_version: FlowVersion = None,
+    x_webhook_url: WebhookUrl = None,
+    x_request_id: RequestId = None,
+    traceparent: Traceparent = None,
+    tracestate: Tracestate = None,
+    baggage: Baggage = None,
+) -> None:
+    """Declares what a submit takes beside its body."""

@@ -1,0 +1,211 @@
+"""How a refusal looks over HTTP: the one status table, and `application/problem+json` (RFC 9457) around it.
+
+The facts that only HTTP knows (method, media type) are refusals of this file; everything else is a class of `engine.core.errors`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from engine.core import errors
+from engine.core.errors import FieldError, Refusal
+
+PROBLEM_TYPE = "application/problem+json"
+#: So many wrong fields are named in an answer; `error_count` tells how many there are.
+MOST_ERRORS = 100
+
+
+class MethodNotAllowed(Refusal):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+        super().__init__(f"{method} was sent; allowed here: {', '.join(allowed)}")
+
+
+class NoSuchAddress(errors.NotFound):
+    # A code has one title: this class inherits its docstring.
+    pass
+
+
+class NotAcceptable(Refusal):
+    """The answer has no form that the Accept header takes."""
+
+    code = "not_acceptable"
+
+
+class UnsupportedMediaType(Refusal):
+    """The request body must be sent as application/json."""
+
+    code = "unsupported_media_type"
+    remedy = "Send JSON with the header `Content-Type: application/json`"
+
+
+class MalformedRequest(Refusal):
+    """The HTTP request cannot be read."""
+
+    code = "malformed_request"
+
+
+class RequestTimeout(Refusal):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    remedy = "Send it again, in one go"
+
+
+class AddressTooLong(Refusal):
+    """The address of the request is too long."""
+
+    code = "address_too_long"
+    remedy = "Send the data in the body; address and headers may have 16 KiB together"
+
+
+class HeadersTooLarge(Refusal):
+    """The headers of the request are too large."""
+
+    code = "headers_too_large"
+    remedy = "Send less: the headers of a request, and those behind its body, may have 16 KiB together"
+
+
+class TooManyAhead(errors.TooManyConnections):
+    # A code has one title: this class inherits its docstring.
+    remedy = "These are requests that have no answer yet; wait for answers in between"
+
+
+class Internal(Refusal):
+    """Something went wrong inside Flowport."""
+
+    code = "internal"
+    remedy = "Try again; if it stays, give the request id to whoever runs this server: the log has the details under it"
+
+
+#: Refusal class -> HTTP status. A class that is not listed answers like its nearest listed ancestor.
+STATUSES: dict[type[Refusal], int] = {
+    Refusal: 400,
+    errors.Invalid: 400,
+    errors.Unauthorized: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    MethodNotAllowed: 405,
+    NotAcceptable: 406,
+    RequestTimeout: 408,
+    errors.Conflict: 409,
+    errors.Expired: 410,
+    errors.TooLarge: 413,
+    AddressTooLong: 414,
+    UnsupportedMediaType: 415,
+    errors.IdempotencyKeyReused: 422,
+    errors.LimitReached: 429,
+    HeadersTooLarge: 431,
+    Internal: 500,
+    errors.Unavailable: 503,
+}
+
+
+#: Every refusal the public API answers with, in the order of its reference page. A code never changes its meaning.
+PUBLISHED: tuple[type[Refusal], ...] = (
+    errors.PayloadInvalid,
+    errors.InvalidJson,
+    errors.ParameterInvalid,
+    MalformedRequest,
+    errors.Unauthorized,
+    errors.NotAllowed,
+    errors.NotFound,
+    errors.NotDeployed,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    errors.IdempotencyInProgress,
+    errors.JobNotCancellable,
+    errors.BatchNotCancellable,
+    errors.JobNotEnded,
+    errors.Expired,
+    errors.TooLarge,
+    AddressTooLong,
+    UnsupportedMediaType,
+    errors.IdempotencyKeyReused,
+    errors.ConcurrencyLimitExceeded,
+    errors.MonthlyQuotaExceeded,
+    errors.RateLimited,
+    HeadersTooLarge,
+    Internal,
+    errors.StorageUnavailable,
+    errors.TooManyConnections,
+    errors.ShuttingDown,
+)
+
+
+def title_of(kind: type[Refusal]) -> str:
+    """The sentence of a refusal class, without a full stop."""
+    return (inspect.getdoc(kind) or "").split("\n")[0].rstrip(".")
+
+
+def status_of(refusal: Refusal | type[Refusal]) -> int:
+    """The HTTP status of a refusal."""
+    kind = refusal if isinstance(refusal, type) else type(refusal)
+    return next(STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in STATUSES)
+
+
+def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The published problem: type, title, status, detail, code, request_id, and `errors` with `error_count` when fields are wrong."""
+    body: dict[str, Any] = {
+        "type": f"/docs/errors/{refusal.code}",
+        "title": refusal.title,
+        "status": status_of(refusal),
+        "detail": _detail(refusal),
+        "code": refusal.code,
+        "request_id": request_id,
+    }
+    if refusal.errors:
+        body["error_count"] = len(refusal.errors)
+        body["errors"] = [
+            {"pointer": error.pointer, "code": error.code, "detail": error.detail}
+            for error in refusal.errors[:MOST_ERRORS]
+        ]
+    return body
+
+
+def problem_example(kind: type[Refusal]) -> dict[str, Any]:
+    """A body of this refusal for the document."""
+    refusal = kind.__new__(kind)
+    if kind is errors.PayloadInvalid:
+        wrong = FieldError("/max_pages", "type_error", "expected a whole number, got a string")
+        Refusal.__init__(refusal, "1 field is wrong", errors=(wrong,))
+    else:
+        Refusal.__init__(refusal, title_of(kind), remedy="")
+    return problem_body(refusal, "req_5kP0aQm2s8Vt")
+
+
+def problem_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The refusal as a response, with the headers its status asks for."""
+    content = json.dumps(problem_body(refusal, request_id), ensure_ascii=False, separators=(",", ":"))
+    all_headers = {**headers_of(refusal), **(headers or {})}
+    return Response(content, status_of(refusal), all_headers, media_type=PROBLEM_TYPE)
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """The headers that a refusal's status asks for."""
+    status = status_of(refusal)
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, MethodNotAllowed):
+        headers["Allow"] = ", ".join(refusal.allowed)
+    retry_after = refusal.retry_after or (5 if status == 503 else None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    return headers
+
+
+def _detail(refusal: Refusal) -> str:
+    first = f"The first {MOST_ERRORS} are listed" if len(refusal.errors) > MOST_ERRORS else ""
+    sentences = [part.rstrip(".") for part in (refusal.detail, first, refusal.remedy) if part]
+    return ". ".join(sentences) or refusal.title

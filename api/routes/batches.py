@@ -1,0 +1,187 @@
+"""Batches: how their items stand, what they returned, and cancelling them. A key sees the batches of its own environment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.http import parameters, schemas
+from api.http.context import Context, context_of
+from api.http.job_answers import dump, with_result
+from api.http.parameters import BatchId, Cursor, Limit
+from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
+from api.routes.jobs import ASK_AGAIN_SECONDS, CANCEL_WAIT_SECONDS, PAGE_BYTES
+from engine.actions.jobs import cancel_all
+from engine.core.errors import BatchNotCancellable, NotFound, Unauthorized
+from engine.jobs.job_views import batch_view, item_view
+from engine.jobs.submit.accept import Caller, read_key_again
+from engine.jobs.submit.batches import MAX_ITEMS
+from storage.batches import batch_job_ids, find_batch_status, get_batch, list_batches, list_items
+from storage.job_results import result_sizes, result_texts
+
+_PAGE = 100
+_EXAMPLE = {
+    "example": '{"item_index":0,"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","status":"completed","result":{"summary":"..."},"error":null}\n'
+    '{"item_index":1,"job_id":"job_7hGd2KsW9QmNc4RtYp1XbE","status":"queued","result":null,"error":null}\n',
+}
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
+raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
+
+
+class JsonLines(StreamingResponse):
+    """A JSON value on each line."""
+
+    media_type = "application/x-ndjson"
+
+
+async def paging(limit: Limit = 50, cursor: Cursor = None) -> None:
+    """Declares how a page of job ids is asked for."""
+
+
+async def going_on(after: parameters.AfterItem = None) -> None:
+    """Declares where results begin."""
+
+
+@raw.get(
+    "/batches/{batch_id}",
+    operation_id="get_batch",
+    summary="Read a batch",
+    dependencies=[Depends(paging), Depends(parameters.waiting)],
+    response_model=schemas.Batch,
+    response_description="How the items of a batch stand, with a page of their jobs",
+    responses={200: with_headers("Retry-After", "Preference-Applied"), **refusals(NotFound)},
+)
+async def read_batch(request: Request, batch_id: BatchId) -> Response:
+    """Counts of items per status, and a page of job ids in the order of the items. With `wait`, answers as soon as all items \
+have ended.
+    """
+    context = await context_of(request)
+    caller = context.caller(request)
+    sent = parameters.query(request)
+    wait = parameters.wait_seconds(request, sent)
+    limit = parameters.whole_number("limit", 1, parameters.MAX_PAGE, sent.get("limit", "50"))
+    page = batch_id, limit, sent.get("cursor")
+    view = await context.database.read(_read_batch, caller, *page)
+    if wait and view["completed_at"] is None:
+        caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
+        view = await context.database.read(_read_batch, caller, *page)
+    answer = _answer(view)
+    if wait and "prefer" in request.headers:
+        answer.headers["Preference-Applied"] = f"wait={wait}"
+    return answer
+
+
+@router.get(
+    "/batches",
+    operation_id="list_batches",
+    summary="List batches",
+    response_model=schemas.BatchList,
+    response_description="A page of batches, newest first",
+    responses=refusals(),
+)
+async def list_own_batches(caller: ByKey, context: FromApp, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Newest first; the pages stay stable while batches arrive. A key sees the batches of its own environment and of the \
+flows it may call.
+    """
+    page = await context.database.read(list_batches, caller.workspace_id, caller.scope, limit, cursor)
+    return _answer({"data": [batch_view(batch) for batch in page.batches], "next_cursor": page.next_cursor})
+
+
+@router.post(
+    "/batches/{batch_id}/cancel",
+    operation_id="cancel_batch",
+    summary="Cancel a batch",
+    response_model=schemas.BatchSummary,
+    response_description="How the items of a batch stand",
+    responses={200: with_headers("Retry-After"), **refusals(NotFound, BatchNotCancellable)},
+)
+async def cancel_batch(caller: ByKey, context: FromApp, batch_id: BatchId) -> Response:
+    """Queued items end at once, items at work are stopped: the call waits up to 3 seconds and answers with the batch as it \
+then is. Items that have ended stay as they are.
+    """
+    batch = await context.database.write(cancel_all, caller, batch_id)
+    if not batch.ended:
+        caller = await context.until_ended(caller, batch_id, CANCEL_WAIT_SECONDS, find_batch_status)
+        batch = await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)
+    return _answer(batch_view(batch))
+
+
+@raw.get(
+    "/batches/{batch_id}/results",
+    operation_id="get_batch_results",
+    summary="Read the results of a batch as JSON Lines",
+    dependencies=[Depends(going_on)],
+    response_class=JsonLines,
+    response_description="Read the results of a batch as JSON Lines",
+    responses={200: {"content": {JsonLines.media_type: _EXAMPLE}}, **refusals(NotFound)},
+)
+async def read_results(request: Request, batch_id: BatchId) -> Response:
+    """One line per item, in the order of the items: `item_index`, `job_id`, `status`, `result` and `error` as in the job. \
+`result` is null while the item has not ended; `"result_expired": true` stands in the line of an item whose result is not kept \
+any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
+    """
+    context = await context_of(request)
+    caller = context.caller(request)
+    sent = parameters.query(request)
+    after = parameters.whole_number("after", 0, MAX_ITEMS - 1, sent["after"]) if "after" in sent else -1
+    await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)
+    if request.method == "HEAD":
+        return Response(headers=_HEADERS, media_type=JsonLines.media_type)
+    return JsonLines(_lines(context, caller, batch_id, after), headers=_HEADERS)
+
+
+ROUTES = [*raw.routes, *router.routes]
+
+
+def _answer(view: dict[str, Any]) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if view.get("batch_id") and view["completed_at"] is None:
+        headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
+    return Response(dump(view), headers=headers, media_type="application/json")
+
+
+def _read_batch(session: Session, caller: Caller, batch_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    batch = get_batch(session, caller.workspace_id, batch_id, caller.scope)
+    job_ids, next_cursor = batch_job_ids(session, batch_id, limit, cursor)
+    return {**batch_view(batch), "next_cursor": next_cursor, "job_ids": job_ids}
+
+
+async def _lines(context: Context, caller: Caller, batch_id: str, after: int) -> AsyncIterator[bytes]:
+    going_on: int | None = after
+    while going_on is not None and not context.stopping.is_set():
+        try:
+            lines, going_on = await context.database.read(_read_lines, caller, batch_id, going_on)
+        except (Unauthorized, NotFound):
+            return  # the key was revoked, has expired or may not see this batch any more; or the batch is gone
+        if lines:
+            yield lines
+
+
+def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> tuple[bytes, int | None]:
+    """The lines behind place `after`, about `PAGE_BYTES` of them and at least one, and the last place; None: there is no more.
+
+    Raises Unauthorized and NotFound as a new request would.
+    """
+    caller = read_key_again(session, caller)
+    get_batch(session, caller.workspace_id, batch_id, caller.scope)
+    items = list_items(session, batch_id, after, _PAGE)
+    sizes = result_sizes(session, [item.job_id for item in items if item.status == "completed"])
+    lines: list[bytes] = []
+    total = 0
+    for item in items:
+        gone = item.status == "completed" and item.job_id not in sizes
+        line = dump(item_view(item) | ({"result_expired": True} if gone else {}))
+        if item.job_id in sizes:
+            line = with_result(line, result_texts(session, [item.job_id])[item.job_id])
+        lines.append(line + b"\n")
+        total += len(line)
+        if total > PAGE_BYTES:
+            break
+    return b"".join(lines), items[len(lines) - 1].index if len(lines) == _PAGE or len(lines) < len(items) else None

@@ -1,0 +1,123 @@
+"""`GET /jobs/{job_id}/events`: what happens to a job as server-sent events, from the stored numbers, without gap or repeat."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.http import parameters
+from api.http.context import Context, context_of
+from api.http.job_answers import dump
+from api.http.route_classes import BASE, RawRoute, refusals
+from engine.core.clock import to_rfc3339
+from engine.core.errors import NotFound, Unauthorized
+from engine.jobs.job_views import place_in_batch, published_code
+from engine.jobs.submit.accept import Caller, read_key_again
+from storage.events import EventRow, list_events
+from storage.jobs import JobRow, get_job
+
+#: A comment is sent after so many seconds without an event, so that nothing between takes the stream for dead.
+COMMENT_SECONDS = 15
+_PAGE = 500
+_LAST = {"job.completed", "job.failed", "job.cancelled"}
+_OF_FAILED = ("code", "message", "node_id")
+#: A stream is no JSON value, so the document has an example of it and no type: readers differ in whether that is the type of one
+#: event or of all.
+_EXAMPLE = {
+    "example": "id: 1\nevent: job.queued\n"
+    'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
+}
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+async def following(last_event_id: parameters.LastEventId = None) -> None:
+    """Declares what a stream takes."""
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    operation_id="stream_job_events",
+    summary="Follow a job as server-sent events",
+    dependencies=[Depends(following)],
+    response_class=EventStream,
+    response_description="Follow a job as server-sent events",
+    responses={200: {"content": {EventStream.media_type: _EXAMPLE}}, **refusals(NotFound)},
+)
+async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
+    """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
+`step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
+batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
+A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
+Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose data were erased it has the last event \
+alone, with `data_erased_at`.
+    """
+    context = await context_of(request)
+    caller = context.caller(request)
+    parameters.query(request)
+    after = parameters.last_event_id(request)
+    await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
+    if request.method == "HEAD":
+        return Response(headers=_HEADERS, media_type=EventStream.media_type)
+    return EventStream(_follow(context, caller, job_id, after), headers=_HEADERS)
+
+
+ROUTES = router.routes
+
+
+async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
+    async with context.waiters.subscribe(job_id) as changes:  # before reading: no change is missed
+        heard = True
+        while not context.stopping.is_set():
+            try:
+                job, rows = await context.database.read(_read_on, caller, job_id, after)
+            except (Unauthorized, NotFound):
+                return  # the key was revoked, has expired or may not see this job any more; or the job is gone
+            for row in rows:
+                after = row.seq
+                yield event_text(job, row)
+                if row.name in _LAST:
+                    return
+            if len(rows) == _PAGE:
+                continue
+            if job.ended and not rows:
+                if job.data_erased_at is not None:
+                    yield event_text(job, _end_of_erased(job, job.data_erased_at))
+                return
+            if not heard and not rows:
+                yield b": still here\n\n"
+            heard = await context.unless_stopping(changes.wait(COMMENT_SECONDS))
+
+
+def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple[JobRow, list[EventRow]]:
+    """What has happened since event `after`. Raises Unauthorized and NotFound as a new request would."""
+    caller = read_key_again(session, caller)
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
+
+
+def _end_of_erased(job: JobRow, at: int) -> EventRow:
+    """The last event of a job whose events were erased: without one, readers that connect again by themselves never stop."""
+    failed = {name: (job.error or {}).get(name) for name in _OF_FAILED} if job.status == "failed" else {}
+    data = {**failed, "data_erased_at": to_rfc3339(at)}
+    return EventRow(max(job.last_seq, 1), job.completed_at or at, f"job.{job.status}", data)
+
+
+def event_text(job: JobRow, row: EventRow) -> bytes:
+    """One event as it goes over the wire."""
+    data = {"job_id": job.id, **place_in_batch(job), "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
+    if "code" in data:
+        data["code"] = published_code(data["code"])
+    return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"

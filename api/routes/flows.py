@@ -1,0 +1,106 @@
+"""The flows a key may call, and the OpenAPI documents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.docs.openapi import FlowContract, flow_document, served_at
+from api.http.parameters import FlowId
+from api.http.route_classes import BASE, ByAnybody, ByKey, FromApp, PublicRoute, refusals
+from api.http.schemas import FlowList, FlowSummary
+from engine.actions.deployments import endpoint_path
+from engine.core import errors
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema
+from engine.flow.document import load_document
+from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
+from engine.nodes import CATALOG
+from storage.flows import get_flow, get_version, list_flows
+
+router = APIRouter(prefix=BASE, route_class=PublicRoute)
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@router.get(
+    "/flows",
+    operation_id="list_flows",
+    summary="List the flows this key may call",
+    response_description="Every flow this key may call",
+    responses=refusals(),
+    tags=["flows"],
+)
+async def list_callable_flows(caller: ByKey, context: FromApp, response: Response) -> FlowList:
+    """All of them, without pages: deployed flows that the key is not kept from."""
+    flows = await context.database.read(list_flows, caller.workspace_id)
+    response.headers.update(_NO_STORE)
+    return FlowList(
+        data=[
+            FlowSummary(
+                flow_id=flow.id,
+                title=flow.title,
+                description=flow.description,
+                version=flow.live_version,
+                url=endpoint_path(flow.id),
+            )
+            for flow in flows
+            if flow.live_version is not None and (caller.flow_ids is None or flow.id in caller.flow_ids)
+        ]
+    )
+
+
+@router.get("/flows/{flow_id}/openapi.json", include_in_schema=False)  # its address of before
+@router.get(
+    "/openapi/flows/{flow_id}.json",
+    operation_id="get_flow_openapi",
+    summary="OpenAPI of one flow",
+    response_description="OpenAPI of one flow",
+    responses=refusals(errors.NotAllowed, errors.NotFound, errors.NotDeployed),
+    tags=["documents"],
+)
+async def flow_openapi(
+    caller: ByKey, context: FromApp, request: Request, response: Response, flow_id: FlowId
+) -> dict[str, Any]:
+    """The document of this flow alone, with its own request and result schema."""
+    contract = await context.database.read(read_contract, caller, flow_id)
+    response.headers.update(_NO_STORE)
+    return await asyncio.to_thread(flow_document, request.app.openapi(), contract, context.base_url(request))
+
+
+@router.get(
+    "/openapi.json",
+    operation_id="get_openapi",
+    summary="OpenAPI of the whole public API",
+    response_description="OpenAPI of the whole public API",
+    dependencies=[ByAnybody],
+    responses=refusals(by_key=False),
+    tags=["documents"],
+    openapi_extra={"security": []},
+)
+async def api_openapi(context: FromApp, request: Request, response: Response) -> dict[str, Any]:
+    """This document. It needs no key."""
+    response.headers.update(_NO_STORE)
+    return served_at(request.app.openapi(), context.base_url(request))
+
+
+ROUTES = router.routes
+
+
+def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:
+    """What the live version takes and gives. Raises NotFound, NotAllowed, NotDeployed."""
+    version = choose_version(session, find_live_flow(session, caller, flow_id), None)
+    flow = get_flow(session, caller.workspace_id, flow_id)
+    document = load_document(get_version(session, caller.workspace_id, flow.id, version).document)
+    return FlowContract(
+        flow_id=flow.id,
+        title=flow.title,
+        description=flow.description,
+        version=version,
+        request=payload_schema(input_fields(document), with_null=True),
+        result=result_schema(document, CATALOG),
+        sample=example_payload(document),
+    )

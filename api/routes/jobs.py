@@ -1,0 +1,186 @@
+"""Reading, listing, cancelling and erasing jobs. A key sees the jobs of its own environment; anything else is unknown to it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http import parameters, schemas
+from api.http.context import Context, context_of
+from api.http.job_answers import dump, etag_matches, etag_of, with_result
+from api.http.parameters import IfNoneMatch, JobId
+from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
+from engine.actions.erasing import erase_job
+from engine.actions.jobs import cancel
+from engine.core.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
+from engine.jobs.job_views import job_view
+from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
+from engine.jobs.submit.accept import Caller
+from storage.job_results import LIST_CAP, result_sizes, result_texts
+from storage.jobs import JobFilters, JobRow, cursor_after, get_job, list_jobs
+
+#: Callers ask again after so many seconds while a job has not ended.
+ASK_AGAIN_SECONDS = 2
+CANCEL_WAIT_SECONDS = 3
+#: A page of a list ends before it has more bytes than this; it has at least one job.
+PAGE_BYTES = 512 * 1024
+
+
+router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
+raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
+
+
+async def reading(if_none_match: IfNoneMatch = None) -> None:
+    """Declares what reading a job takes beside waiting."""
+
+
+@raw.get(
+    "/jobs/{job_id}",
+    operation_id="get_job",
+    summary="Read a job",
+    dependencies=[Depends(reading), Depends(parameters.waiting)],
+    response_model=schemas.Job,
+    response_description="One run of a flow. A job that has ended never changes",
+    responses={
+        200: with_headers("ETag", "Retry-After", "Preference-Applied"),
+        304: {"description": "Nothing has changed since that ETag", **with_headers("ETag", "Retry-After")},
+        **refusals(NotFound, Expired),
+    },
+)
+async def read_job(request: Request, job_id: JobId) -> Response:
+    """With `wait`, answers as soon as the job ends. With If-None-Match, 304 while nothing has changed."""
+    context = await context_of(request)
+    caller = context.caller(request)
+    wait = parameters.wait_seconds(request, parameters.query(request))
+    answer, job = await job_answer(context, request, caller, job_id)
+    if wait and not job.ended:
+        caller = await context.until_ended(caller, job_id, wait)
+        answer, _ = await job_answer(context, request, caller, job_id)
+    if wait and "prefer" in request.headers:
+        answer.headers["Preference-Applied"] = f"wait={wait}"
+    return answer
+
+
+@router.get(
+    "/jobs",
+    operation_id="list_jobs",
+    summary="List jobs",
+    response_model=schemas.JobList,
+    response_description="A page of jobs, newest first",
+    responses=refusals(),
+)
+async def list_own_jobs(
+    caller: ByKey,
+    context: FromApp,
+    status: parameters.Status = None,
+    flow_id: parameters.OfFlow = None,
+    created_after: parameters.CreatedAfter = None,
+    limit: parameters.Limit = 50,
+    cursor: parameters.Cursor = None,
+) -> Response:
+    """Newest first; the pages stay stable while jobs arrive. A key sees the jobs of its own environment and of the \
+flows it may call. A page ends before it has more than 512 KiB, so it may hold fewer jobs than `limit`: go on \
+while `next_cursor` is not null.
+    """
+    filters = JobFilters(
+        statuses=() if status is None else (status,),
+        environments=(caller.environment,),
+        flow_id=flow_id,
+        flow_ids=caller.flow_ids,
+        created_after=created_after,
+    )
+    content = await context.database.read(_read_page, caller, filters, limit, cursor)
+    return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    response_model=schemas.Job,
+    response_description="One run of a flow. A job that has ended never changes",
+    responses={200: with_headers("ETag", "Retry-After"), **refusals(NotFound, JobNotCancellable)},
+)
+async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
+    """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \
+as it then is.
+    """
+    job = await context.database.write(cancel, caller, job_id)
+    if not job.ended:
+        caller = await context.until_ended(caller, job_id, CANCEL_WAIT_SECONDS)
+    answer, _ = await job_answer(context, request, caller, job_id, conditional=False)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+@router.delete(
+    "/jobs/{job_id}/data",
+    operation_id="erase_job_data",
+    summary="Erase the data of a job",
+    response_model=schemas.Job,
+    response_description="The job as it then is, without its result",
+    responses=refusals(NotFound, JobNotEnded),
+)
+async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
+    """Removes its input, result, steps, events and messages for good and answers with the job as it then is: status, \
+times and usage stay, `data_erased_at` says when. Again is no error. Backups made before still hold the data.
+    """
+    address = request.client.host if request.client else ""
+    await context.database.write(erase_job, caller, job_id, address)
+    await finish_erasing_soon(context.database, WAIT_SECONDS)
+    answer, _ = await job_answer(context, request, context.caller_now(caller), job_id, conditional=False)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+ROUTES = [*raw.routes, *router.routes]
+
+
+async def job_answer(
+    context: Context, request: Request, caller: Caller, job_id: str, *, conditional: bool = True
+) -> tuple[Response, JobRow]:
+    """The job as a response, and its row. 304 when the caller has it already. Raises NotFound, Expired."""
+    job, content = await context.database.read(_read_job, caller, job_id)
+    headers = {"ETag": etag_of(content), "Cache-Control": "private, no-cache"}
+    if not job.ended:
+        headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
+    known = ",".join(request.headers.getlist("if-none-match"))
+    if conditional and request.method in {"GET", "HEAD"} and etag_matches(headers["ETag"], known):
+        return Response(status_code=304, headers=headers), job
+    return Response(content, headers=headers, media_type="application/json"), job
+
+
+def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, bytes]:
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    view = dump(job_view(job, None))
+    if job.status != "completed":
+        return job, view
+    if job.data_erased_at is not None:
+        return job, view
+    if not job.has_result:
+        raise Expired("Results are kept for a limited time, and this one's is over")
+    return job, with_result(view, result_texts(session, [job_id])[job_id])
+
+
+def _read_page(session: Session, caller: Caller, filters: JobFilters, limit: int, cursor: str | None) -> bytes:
+    """The page as JSON, written here: what is built at the same time is bounded by the number of reader threads."""
+    page = list_jobs(session, caller.workspace_id, filters, limit, cursor)
+    sizes = result_sizes(session, [job.id for job in page.jobs if job.status == "completed"])
+    rows: list[tuple[JobRow, bytes]] = []
+    total = 0
+    for job in page.jobs:
+        size = sizes.get(job.id, 0)
+        truncated = {"result_truncated": True} if size > LIST_CAP else {}
+        row = dump(job_view(job, None) | truncated)
+        total += len(row) + (0 if truncated else size)
+        if rows and total > PAGE_BYTES:
+            break
+        rows.append((job, row))
+    texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
+    data = [with_result(row, texts.get(job.id, b"null")) for job, row in rows]
+    next_cursor = (
+        page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
+    )
+    return b'{"data":[' + b",".join(data) + b'],"next_cursor":' + dump(next_cursor) + b"}"

@@ -1,0 +1,322 @@
+"""`/mcp`: flows as tools for AI assistants (Model Context Protocol, streamable HTTP, no sessions).
+
+A call of a flow's tool is a job like any other: it counts toward the limits. A call waits up to 50 s for the end of its job and
+else answers with the job, which the tool `get_job` waits for again. Answers are plain JSON; only a call that asks for its
+progress is answered as a stream of events. The keys are those of the public API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.addresses import MCP_PATH
+from api.http.context import Context
+from api.http.json_body import parse_object
+from api.http.route_classes import RawRoute
+from api.routes.mcp_tools import (
+    CANCEL_JOB,
+    GET_JOB,
+    JOB_INPUT,
+    JOB_OUTPUT,
+    FlowTool,
+    fits,
+    job_content,
+    list_flow_tools,
+)
+from engine.actions.jobs import SubmitOptions, cancel, submit
+from engine.core.errors import Expired, Refusal
+from engine.core.trace_context import TraceContext
+from engine.core.version import VERSION
+from engine.jobs.job_views import job_view
+from engine.jobs.submit.accept import Caller
+from storage.jobs import get_job, read_value
+from storage.tables import ENDED
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp.server.lowlevel import Server
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+WAIT_SECONDS = 50
+CANCEL_WAIT_SECONDS = 3
+#: Progress is looked up again after so many seconds even when nothing was heard.
+LOOK_SECONDS = 5
+INSTRUCTIONS = (
+    "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
+    f"{GET_JOB} with it, again until the job has ended. {CANCEL_JOB} stops a job."
+)
+
+
+router = APIRouter(route_class=RawRoute, include_in_schema=False)
+
+
+#: POST alone: without sessions a GET is a stream that nothing is ever sent on, and that no key ends.
+@router.post(MCP_PATH, response_class=Response)
+async def call_mcp(request: Request) -> ASGIApp:
+    """What answers is the library, and the forms it answers in are its own."""
+    return request.app.state.mcp
+
+
+ROUTES = router.routes
+
+
+class Mcp:
+    """The ASGI app of `/mcp`. Its libraries load with the first call."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        #: Asked for progress or not -> what answers: as a stream, or in one piece.
+        self._managers: dict[bool, StreamableHTTPSessionManager] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Unauthorized, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
+        request = Request(scope, receive)
+        self._context.caller(request)  # kept in the request's state, where the handlers find it
+        self._context.refuse_when_stopping()
+        async with self._context.bodies.checked(request) as body:
+            if self._running is None:
+                self._running = asyncio.create_task(self._run(), name="mcp")
+            await self._ready.wait()
+            if not self._managers:
+                raise RuntimeError("MCP could not be started") from self._running.exception()
+            request.state.tells_progress = _asks_for_progress(request, body)
+            await self._managers[request.state.tells_progress].handle_request(scope, _again(body, receive), send)
+
+    async def close(self) -> None:
+        """Ends what is open."""
+        self._over.set()
+        if self._running is not None:
+            await self._running
+
+    async def _run(self) -> None:
+        """Enters and leaves the session managers in one task of its own, as they want."""
+        try:
+            server = await asyncio.to_thread(self._build)
+            from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+            most = self._context.bodies.limits.max_bytes
+            managers = {
+                streams: StreamableHTTPSessionManager(
+                    server, json_response=not streams, stateless=True, max_request_body_size=most
+                )
+                for streams in (False, True)
+            }
+            async with managers[False].run(), managers[True].run():
+                self._managers = managers
+                self._ready.set()
+                await self._over.wait()
+        finally:
+            self._managers = {}
+            self._ready.set()
+
+    def _build(self) -> Server[Any]:
+        import mcp_types as types
+        from mcp.server.lowlevel import Server
+
+        job_tools = [
+            types.Tool(
+                name=GET_JOB,
+                title="Get a job",
+                description="The result of a run that took longer than its first call. Waits up to 50 seconds for its end.",
+                input_schema=JOB_INPUT,
+                output_schema=JOB_OUTPUT,
+                annotations=types.ToolAnnotations(read_only_hint=True),
+            ),
+            types.Tool(
+                name=CANCEL_JOB,
+                title="Cancel a job",
+                description="Stops a run that has not ended. What it has done outside already stays done.",
+                input_schema=JOB_INPUT,
+                output_schema=JOB_OUTPUT,
+                annotations=types.ToolAnnotations(destructive_hint=True),
+            ),
+        ]
+
+        async def on_list_tools(ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            tools = await self._context.database.read(list_flow_tools, _caller(ctx))
+            return types.ListToolsResult(
+                tools=[
+                    types.Tool(
+                        name=tool.name,
+                        title=tool.title,
+                        description=tool.description,
+                        input_schema=tool.schema,
+                        output_schema=tool.output,
+                    )
+                    for tool in tools
+                ]
+                + job_tools
+            )
+
+        async def on_call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            arguments = params.arguments or {}
+            try:
+                if params.name in {GET_JOB, CANCEL_JOB}:
+                    return await self._job(ctx, params.name, arguments)
+                return await self._run_flow(ctx, params.name, arguments)
+            except Refusal as refusal:
+                return _as_result(_in_words(refusal), failed=True)
+
+        return Server(
+            "Flowport",
+            version=VERSION,
+            instructions=INSTRUCTIONS,
+            on_list_tools=on_list_tools,
+            on_call_tool=on_call_tool,
+        )
+
+    async def _run_flow(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        request, caller = ctx.request, _caller(ctx)
+        tools = await self._context.database.read(list_flow_tools, caller)
+        tool = next((tool for tool in tools if tool.name == name), None)
+        if tool is None:
+            return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
+        self._context.refuse_when_stopping()
+        payload = await asyncio.to_thread(_payload, arguments)
+        options = SubmitOptions(
+            request_id=request.state.request_id, trace=_trace_of(ctx).dumps(), route=f"{MCP_PATH}/{tool.flow_id}"
+        )
+        accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
+        request.state.job_id = accepted.job_id
+        self._context.sent_fields.note(caller, tool.flow_id, [payload])
+        view = await self._view_at_end(ctx, caller, accepted.job_id, WAIT_SECONDS)
+        if view["status"] in {"failed", "cancelled"}:
+            return _as_result(_outcome(view), failed=True)
+        return await asyncio.to_thread(_as_answer, tool, view)
+
+    async def _job(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+        caller, job_id = _caller(ctx), arguments.get("job_id")
+        if not isinstance(job_id, str) or len(arguments) > 1:
+            return _as_result(
+                f"{name} takes a job_id, the one that a flow's tool answered with, and no more.", failed=True
+            )
+        if name == CANCEL_JOB:
+            await self._context.database.write(cancel, caller, job_id)
+        view = await self._context.database.read(_read_view, caller, job_id)
+        if view["status"] not in ENDED:
+            seconds = CANCEL_WAIT_SECONDS if name == CANCEL_JOB else WAIT_SECONDS
+            view = await self._view_at_end(ctx, caller, job_id, seconds)
+        return _as_result(_outcome(view), structured=job_content(view))
+
+    async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
+        """The job when it has ended, or as it is after so many seconds; the client hears of its steps when it asked for that."""
+        telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id))
+        try:
+            caller = await self._context.until_ended(caller, job_id, seconds)
+        finally:
+            telling.cancel()
+        return await self._context.database.read(_read_view, caller, job_id)
+
+    async def _tell_progress(self, ctx: Any, caller: Caller, job_id: str) -> None:
+        """Tells each time that more steps are done: what is told has to grow."""
+        if not ctx.request.state.tells_progress:
+            return
+        told = -1
+        with contextlib.suppress(Refusal):  # the call itself says what is wrong
+            async with self._context.waiters.subscribe(job_id) as changes:
+                while True:
+                    job = await self._context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
+                    if job.steps_done > told:
+                        told = job.steps_done
+                        said = f"{told} of {job.steps_total} steps done"
+                        await ctx.session.report_progress(told, job.steps_total, said)
+                    await changes.wait(LOOK_SECONDS)
+
+
+def _asks_for_progress(request: Request, body: bytes) -> bool:
+    """Whether a message is the call of a tool with a token for its progress, by a client that reads streams."""
+    if b'"progressToken"' not in body:
+        return False
+    from mcp.server.streamable_http import check_accept_headers
+    from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+
+    message = pydantic_core.from_json(body)
+    if not isinstance(message, dict) or message.get("method") != "tools/call":
+        return False
+    return progress_token_from_params(message.get("params")) is not None and check_accept_headers(request)[1]
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives a body that was received already, and then what else comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
+
+
+def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments within the limits of a body of the API. Raises InvalidJson."""
+    return parse_object(json.dumps(dict(arguments)).encode())
+
+
+def _caller(ctx: Any) -> Caller:
+    return ctx.request.state.caller
+
+
+def _trace_of(ctx: Any) -> TraceContext:
+    """The trace of whoever calls, as headers or, as MCP has it, among the `_meta` of the call."""
+    said = ctx.meta or {}
+
+    def values(name: str) -> list[str]:
+        return ctx.request.headers.getlist(name) or [value for value in (said.get(name),) if isinstance(value, str)]
+
+    return TraceContext.of(values)
+
+
+def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
+    """The published job. Raises NotFound, and Expired when its result is not kept any more."""
+    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    if job.status == "completed" and not job.has_result:
+        raise Expired("Results are kept for a limited time, and this one's is over")
+    return job_view(job, read_value(session, job_id, "result") if job.has_result else None)
+
+
+def _outcome(view: Mapping[str, Any]) -> str:
+    """How a job stands, in words; of a completed one its result as JSON."""
+    job_id, steps = view["job_id"], view["progress"]
+    match view["status"]:
+        case "completed":
+            return json.dumps(view["result"], ensure_ascii=False)
+        case "failed":
+            return f"{view['error']['message']} (job {job_id})"
+        case "cancelled":
+            return f"The job {job_id} was cancelled."
+    return (
+        f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "
+        f"Call the tool {GET_JOB} with this job_id for its result; it waits up to {WAIT_SECONDS} seconds."
+    )
+
+
+def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:
+    """The result of a job, or the job while it runs on, or when its result is not what the flow's schema promises."""
+    result = view["result"]
+    plain = view["status"] == "completed" and isinstance(result, dict) and fits(tool.result, result)
+    return _as_result(_outcome(view), structured=result if plain else job_content(view))
+
+
+def _in_words(refusal: Refusal) -> str:
+    fields = "".join(f"\n{error.pointer or '/'}: {error.detail}" for error in refusal.errors)
+    return f"{refusal}{fields}"
+
+
+def _as_result(text: str, *, failed: bool = False, structured: dict[str, Any] | None = None) -> types.CallToolResult:
+    import mcp_types as types
+
+    content = [types.TextContent(type="text", text=text)]
+    return types.CallToolResult(content=list(content), structured_content=structured, is_error=failed)

@@ -1,0 +1,108 @@
+"""The tools an assistant is offered at `/mcp`: one per offered flow, and two for the jobs that calls begin; with their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from sqlalchemy.orm import Session
+
+from api.docs.openapi import slug_of
+from api.http.schemas import Status
+from engine.flow.contract import payload_schema
+from engine.flow.node_type import JsonSchema
+from engine.jobs.submit.accept import Caller, read_version
+from storage.flows import list_flows
+
+#: The setting of a flow that is offered.
+OFFERED = "mcp"
+MAX_NAME = 60
+GET_JOB, CANCEL_JOB = "get_job", "cancel_job"
+#: What both tools of jobs take.
+JOB_INPUT: JsonSchema = {
+    "type": "object",
+    "properties": {"job_id": {"type": "string", "description": "The job_id that a flow's tool answered with."}},
+    "additionalProperties": False,
+    "required": ["job_id"],
+}
+#: A job as tools tell it.
+JOB_OUTPUT: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "job_id": {"type": "string"},
+        "status": {"enum": list(get_args(Status)), "description": "`queued` and `processing`: not ended yet."},
+        "steps_done": {"type": "integer"},
+        "steps_total": {"type": "integer"},
+        "result": {"description": "What the flow returned, of a completed job."},
+        "error": {
+            "type": "object",
+            "description": "Why a failed job failed.",
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["code", "message"],
+        },
+    },
+    "required": ["job_id", "status", "steps_done", "steps_total"],
+}
+
+
+@dataclass(frozen=True)
+class FlowTool:
+    """A flow as a tool. `schema` is the JSON Schema of its payload, `result` that of what its jobs return."""
+
+    name: str
+    flow_id: str
+    title: str
+    description: str
+    schema: JsonSchema
+    result: JsonSchema
+
+    @property
+    def output(self) -> JsonSchema:
+        """What a call answers with: the result, or the job while it runs on."""
+        return {"type": "object", "anyOf": [self.result, JOB_OUTPUT]}
+
+
+def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
+    """The flows this key may call as tools, oldest first; no two tools have the same name."""
+    tools: list[FlowTool] = []
+    taken = {GET_JOB, CANCEL_JOB}
+    for flow in sorted(list_flows(session, caller.workspace_id), key=lambda flow: flow.created_at):
+        if flow.live_version is None or not flow.settings.get(OFFERED):
+            continue
+        name = slug_of(flow.title, flow.id)[:MAX_NAME]
+        name = f"{name[: MAX_NAME - 9]}_{flow.id[-8:].lower()}" if name in taken else name
+        taken.add(name)
+        if caller.flow_ids is not None and flow.id not in caller.flow_ids:
+            continue
+        version = read_version(session, flow.id, flow.live_version)
+        said = flow.description or f"Runs the flow “{flow.title}”."
+        result = _without_patterns(version.result)
+        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(version.fields), result))
+    return tools
+
+
+def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
+    """A published job (`engine.jobs.job_views`) as `JOB_OUTPUT` has it."""
+    told = {"job_id": view["job_id"], "status": view["status"]}
+    told |= {name: view["progress"][name] for name in ("steps_done", "steps_total")}
+    if view["status"] == "completed":
+        told["result"] = view["result"]
+    if view["error"]:
+        told["error"] = {name: view["error"][name] for name in ("code", "message")}
+    return told
+
+
+def fits(schema: JsonSchema, value: Any) -> bool:
+    """Whether a client that checks finds this value right."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema).is_valid(value)
+
+
+def _without_patterns(schema: Any) -> Any:
+    """A schema that every client can read: patterns here are RE2's, and a client stumbles over what its own engine does not know."""
+    if isinstance(schema, dict):
+        kept = {name: part for name, part in schema.items() if name != "pattern" or not isinstance(part, str)}
+        return {name: _without_patterns(part) for name, part in kept.items()}
+    return [_without_patterns(part) for part in schema] if isinstance(schema, list) else schema

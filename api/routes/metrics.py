@@ -1,0 +1,75 @@
+"""`/metrics` for Prometheus: off (404) until FLOWPORT_METRICS_TOKEN_FILE names a file with a token, then for its bearer only.
+
+Names, routes and numbers; never a flow's title, a key, an address or anything a caller sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+import shutil
+from pathlib import Path
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from api.http.problem_json import NoSuchAddress
+from api.http.route_classes import FromApp, PublicRoute
+from engine.core.errors import Unauthorized
+from storage.server_figures import ServerFigures, server_figures
+
+router = APIRouter(route_class=PublicRoute, include_in_schema=False)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(context: FromApp, request: Request) -> Response:
+    """200 with the text format of Prometheus. Raises Unauthorized, and NoSuchAddress while there is no token."""
+    token = _token(context.settings.metrics_token_file)
+    if not token:
+        raise NoSuchAddress("Metrics are off. Name a file with a token in FLOWPORT_METRICS_TOKEN_FILE.")
+    sent = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if not hmac.compare_digest(sent.encode(), token.encode()):
+        raise Unauthorized(
+            "The metrics token is missing or wrong",
+            remedy="Send it as `Authorization: Bearer TOKEN`: it stands in the file FLOWPORT_METRICS_TOKEN_FILE names.",
+        )
+    figures = await context.database.read(server_figures)
+    now = _gauges(figures, shutil.disk_usage(context.settings.data).free)
+    text = generate_latest(context.calls.registry) + generate_latest(now)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+
+def _token(path: Path | None) -> str:
+    """Read at each call, so that a new token counts without a restart; a file that is gone switches metrics off."""
+    try:
+        return path.read_text().strip() if path else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    jobs = Gauge("flowport_jobs", "Jobs that have not ended.", ["status"], registry=registry)
+    jobs.labels("queued").set(figures.queued)
+    jobs.labels("processing").set(figures.processing)
+    hour = Gauge("flowport_jobs_last_hour", "Jobs that came in within the last hour.", ["status"], registry=registry)
+    for status in ("queued", "processing", "completed", "failed", "cancelled"):
+        hour.labels(status).set(figures.last_hour.get(status, 0))
+    for name, text, value in (
+        (
+            "flowport_oldest_queued_seconds",
+            "How long the oldest waiting job has been waiting.",
+            figures.oldest_queued_seconds,
+        ),
+        ("flowport_workers", "Worker processes that live.", figures.workers),
+        ("flowport_model_dollars_last_hour", "What model calls of the last hour cost.", figures.last_hour_nanos / 1e9),
+        ("flowport_database_bytes", "Size of the database.", figures.database_bytes),
+        ("flowport_disk_free_bytes", "Free space where the data folder is.", free_bytes),
+    ):
+        Gauge(name, text, registry=registry).set(value)
+    return registry
+
+
+ROUTES = router.routes

@@ -1,0 +1,222 @@
+"""Submitting: one payload, or a batch of them. The row is on disk before the answer goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http import parameters, schemas
+from api.http.context import Context, context_of
+from api.http.job_answers import dump, job_path
+from api.http.json_body import may_be_large
+from api.http.limit_headers import limit_headers
+from api.http.problem_json import UnsupportedMediaType
+from api.http.route_classes import BASE, RawRoute, refusals, with_headers
+from api.routes.jobs import ASK_AGAIN_SECONDS, job_answer
+from engine.actions.jobs import SubmitOptions, submit
+from engine.core import errors
+from engine.core.clock import to_rfc3339
+from engine.flow.node_type import NodeFailed
+from engine.jobs.outbound_rules import check_callers_address, outbound_rules
+from engine.jobs.submit.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
+from engine.jobs.submit.batches import accept_batch
+from storage.tables import ENDED
+
+#: Headers that ask for something; most calls have none.
+_OPTIONAL = {
+    b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent", b"baggage",
+}  # fmt: skip
+
+
+router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["flows"])
+_REFUSALS = refusals(
+    errors.PayloadInvalid,
+    errors.InvalidJson,
+    errors.NotAllowed,
+    errors.NotFound,
+    errors.NotDeployed,
+    errors.IdempotencyInProgress,
+    errors.TooLarge,
+    UnsupportedMediaType,
+    errors.IdempotencyKeyReused,
+    errors.ConcurrencyLimitExceeded,
+    errors.MonthlyQuotaExceeded,
+)
+_TOLD = ("Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed")
+_ACCEPTED = with_headers(*_TOLD, "Retry-After")
+
+
+def _links(name: str, *operation_ids: str) -> dict[str, Any]:
+    """What to call with the id that a submit answered."""
+    parameters = {name: f"$response.body#/{name}"}
+    return {"links": {called: {"operationId": called, "parameters": parameters} for called in operation_ids}}
+
+
+async def one_payload(payload: schemas.Payload) -> None:
+    """Declares the body of a submit."""
+
+
+async def many_payloads(payload: schemas.BatchPayload) -> None:
+    """Declares the body of a batch."""
+
+
+@router.post(
+    "/flows/execute/{flow_id}",
+    operation_id="run_flow",
+    summary="Run a flow",
+    dependencies=[Depends(parameters.waiting), Depends(parameters.submitting), Depends(one_payload)],
+    status_code=202,
+    response_model=schemas.JobAccepted,
+    response_description="A job was stored and will run",
+    responses={
+        200: {
+            "model": schemas.Job,
+            "description": "The job has ended within the time asked for",
+            **with_headers(*_TOLD, "ETag", "Preference-Applied"),
+        },
+        202: _ACCEPTED | _links("job_id", "get_job", "stream_job_events", "cancel_job"),
+        **_REFUSALS,
+    },
+)
+async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
+    """The body holds the fields of the flow's API Input; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
+when it ends in time.
+    """
+    context = await context_of(request)
+    caller = context.submitter(request)
+    context.refuse_when_stopping()
+    wait = parameters.wait_seconds(request, parameters.query(request))
+    options = await _options(context, request, f"/flows/execute/{flow_id}")
+    if may_be_large(request):
+        context.database.look_up(_check_flow, caller, flow_id, options)
+    payload = await context.bodies.read_json(request)
+    accepted = await context.database.write(submit, caller, flow_id, payload, options)
+    request.state.job_id = accepted.job_id
+    if not accepted.replayed:
+        context.sent_fields.note(caller, flow_id, [payload])
+    headers = {
+        "Location": job_path(accepted.job_id),
+        **limit_headers(accepted.limits, request.state.rate),
+        **_replayed(accepted.replayed),
+    }
+    if wait:
+        answer = await _ended(context, request, caller, accepted, wait, headers)
+        if answer is not None:
+            return answer
+    return _accepted(accepted_view(accepted), headers)
+
+
+@router.post(
+    "/flows/execute/{flow_id}/batch",
+    operation_id="run_flow_batch",
+    summary="Run a flow for many payloads",
+    dependencies=[Depends(parameters.submitting), Depends(many_payloads)],
+    status_code=202,
+    response_model=schemas.BatchAccepted,
+    response_description="All items were stored and will run",
+    responses={202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
+)
+async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
+    """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
+for each item, and once with `batch.completed` when all have ended.
+    """
+    context = await context_of(request)
+    caller = context.submitter(request)
+    context.refuse_when_stopping()
+    parameters.query(request)
+    options = await _options(context, request, f"/flows/execute/{flow_id}/batch")
+    if may_be_large(request):
+        context.database.look_up(_check_flow, caller, flow_id, options)
+    body = await context.bodies.read_json(request)
+    accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
+    if not accepted.replayed:
+        context.sent_fields.note(caller, flow_id, body["items"])
+    headers = {
+        "Location": f"/public/v1/batches/{accepted.batch_id}",
+        **limit_headers(accepted.limits, request.state.rate),
+        **_replayed(accepted.replayed),
+    }
+    view = {
+        "batch_id": accepted.batch_id,
+        "status": accepted.status,
+        "total": accepted.total,
+        "job_ids": accepted.job_ids,
+    }
+    return _accepted(view, headers)
+
+
+ROUTES = router.routes
+
+
+def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:
+    """Refuses before a large body is read what its transaction would refuse after it. Raises as `accept`.
+
+    A repeated request may get the job of a flow that is not deployed any more.
+    """
+    caller = read_key_again(session, caller)
+    if options.idempotency_key is None:
+        find_live_flow(session, caller, flow_id)
+    else:
+        check_flow_allowed(session, caller, flow_id)
+
+
+def accepted_view(accepted: Accepted) -> dict[str, Any]:
+    """The published body of a job that was just accepted."""
+    return {
+        "job_id": accepted.job_id,
+        "status": accepted.status,
+        "flow_id": accepted.flow_id,
+        "created_at": to_rfc3339(accepted.created_at),
+        "url": job_path(accepted.job_id),
+    }
+
+
+async def _options(context: Context, request: Request, route: str) -> SubmitOptions:
+    if _OPTIONAL.isdisjoint([name for name, _ in request.scope["headers"]]):
+        return SubmitOptions(request_id=request.state.request_id, route=route)
+    return SubmitOptions(
+        version=parameters.flow_version(request),
+        cancel_after_seconds=parameters.cancel_after(request),
+        webhook_url=await _webhook_url(context, request),
+        idempotency_key=parameters.idempotency_key(request),
+        request_id=request.state.request_id,
+        trace=parameters.trace(request),
+        route=route,
+    )
+
+
+async def _webhook_url(context: Context, request: Request) -> str | None:
+    """The address that the call names. Raises ParameterInvalid for one that can never be reached by the rules of this moment."""
+    url = parameters.webhook_url(request)
+    if url is not None:
+        rules = await asyncio.to_thread(outbound_rules, context.settings, context.database)
+        try:
+            check_callers_address(rules, url)
+        except NodeFailed as error:
+            raise parameters.invalid("X-Webhook-Url", f"can never be delivered: {error.message}") from error
+    return url
+
+
+async def _ended(
+    context: Context, request: Request, caller: Caller, accepted: Accepted, wait: int, headers: dict[str, str]
+) -> Response | None:
+    caller = await context.until_ended(caller, accepted.job_id, wait)
+    answer, job = await job_answer(context, request, caller, accepted.job_id)
+    if not job.ended:
+        return None
+    answer.headers.update({**headers, "Cache-Control": "no-store", "Preference-Applied": f"wait={wait}"})
+    return answer
+
+
+def _replayed(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - one fact in, one header out
+    return {"Idempotent-Replayed": "true"} if replayed else {}
+
+
+def _accepted(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    again = {} if body["status"] in ENDED else {"Retry-After": str(ASK_AGAIN_SECONDS)}
+    return Response(dump(body), 202, {**headers, **again, "Cache-Control": "no-store"}, media_type="application/json")

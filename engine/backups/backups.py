@@ -1,0 +1,290 @@
+"""Backups: the database and the key that opens its secrets in one sealed file; made beside a running server, restored into an empty folder.
+
+A passphrase seals a backup for any machine. Nightly backups without one are sealed with the server's own key and leave it out:
+they help after a mistake, not after a lost disk, and every place that shows them says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
+from engine.core.clock import to_rfc3339
+from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
+from engine.core.logging_setup import hide_in_logs
+from engine.core.version import VERSION
+from engine.secrets.sealing import KEY_FILE, key_text, open_vault
+from storage.backup import DATABASE, copy_database, read_pieces, schema_of
+
+FOLDER = "backups"
+SUFFIX = ".fpbackup"
+NIGHTLY_KEPT = 7
+MIN_PASSPHRASE = 8
+_NAME = re.compile(r"^(nightly|manual)-\d{8}-\d{6}\.fpbackup\Z")
+_WORK = ".making-"
+
+Kind = Literal["nightly", "manual"]
+
+
+@dataclass(frozen=True)
+class BackupFile:
+    """A backup in the data folder: `size` in bytes, `at` in milliseconds since 1970."""
+
+    name: str
+    kind: Kind
+    size: int
+    at: int
+    has_passphrase: bool
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restored backup held."""
+
+    made_at: str
+    version: str
+    schema: str
+    with_key: bool
+
+
+def check_passphrase(passphrase: str) -> str:
+    """The passphrase, which no log shows from here on. Raises Invalid when it is too short to protect anything."""
+    hide_in_logs(passphrase)
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise Invalid(
+            f"The passphrase has {len(passphrase)} characters",
+            remedy=f"Take {MIN_PASSPHRASE} or more, best a few words, and keep it where you keep passwords.",
+        )
+    return passphrase
+
+
+def write_backup(
+    data: Path,
+    target: Path,
+    *,
+    at: int,
+    passphrase: str = "",
+    key_file: Path | None = None,
+    told: Callable[[int], None] | None = None,
+) -> None:
+    """Writes a backup of a folder that may be in use; an older file of this name is replaced at the very end.
+
+    `told` hears how many percent are done. Raises StorageUnavailable, BadSetting.
+    """
+    key = _key_of(data, key_file)
+    folder = backups_folder(data)
+    _require_room(data, folder)
+    copy = folder / f"{_WORK}{secrets.token_hex(6)}.db"
+    draft = target.with_name(f"{_WORK}{secrets.token_hex(6)}{SUFFIX}")
+    try:
+        copy_database(data, copy)
+        made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            pieces = _pieces(copy, key if passphrase else "", told or _nobody)
+            seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"The backup could not be written: {error.strerror or error}",
+            remedy="Free some disk space or choose another place. The backups from before are still there.",
+        ) from error
+    finally:
+        for left in (draft, copy, copy.with_name(f"{copy.name}-journal")):
+            left.unlink(missing_ok=True)
+
+
+def restore_backup(
+    file: Path,
+    data: Path,
+    *,
+    passphrase: str = "",
+    key_file: Path | None = None,
+    told: Callable[[int], None] | None = None,
+) -> Restored:
+    """Unpacks a backup into an empty folder, completely or not at all.
+
+    `key_file` is the `secret.key` of the server that wrote it, for backups without a passphrase. Raises FolderNotEmpty,
+    BackupUnreadable, PassphraseWrong, OSError.
+    """
+    if data.exists() and any(data.iterdir()):
+        raise FolderNotEmpty(
+            f"{data} holds files already",
+            remedy="Name a new folder with --data, or move the old one away first. Nothing was changed.",
+        )
+    total, tell = max(1, file.stat().st_size), told or _nobody
+    with file.open("rb") as source:
+        head = read_head(source)
+        key = _other_key(head, key_file)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        drafts: list[Path] = []
+        try:
+            pieces = unseal(
+                source,
+                head,
+                passphrase=passphrase,
+                server_key=key.encode(),
+                told=lambda: tell(min(99, source.tell() * 100 // total)),
+            )
+            names = _unpack(pieces, data, drafts)
+            if head.sealed_with == "server key":
+                drafts.append(_write(data, KEY_FILE, key.encode() + b"\n"))
+                names.append(KEY_FILE)
+            for draft, name in zip(drafts, names, strict=True):
+                draft.replace(data / name)
+        except BaseException:
+            for draft in data.glob(f"{_WORK}*"):
+                draft.unlink(missing_ok=True)
+            raise
+    tell(100)
+    made = head.made
+    return Restored(
+        str(made.get("at", "")), str(made.get("flowport", "")), str(made.get("schema", "")), KEY_FILE in names
+    )
+
+
+def list_backups(data: Path) -> list[BackupFile]:
+    """The backups in the data folder, the newest first."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in (data / FOLDER).iterdir():
+            match = _NAME.match(path.name)
+            with contextlib.suppress(OSError):
+                if match:
+                    found.append(_described(path, "nightly" if match[1] == "nightly" else "manual"))
+    return sorted(found, key=lambda one: (one.at, one.name), reverse=True)
+
+
+def new_name(kind: Kind, at: int) -> str:
+    """`nightly-20261125-030000.fpbackup` (UTC)."""
+    return f"{kind}-{datetime.fromtimestamp(at / 1000, tz=UTC):%Y%m%d-%H%M%S}{SUFFIX}"
+
+
+def find_backup(data: Path, name: str) -> Path:
+    """The file of a backup in the data folder. Raises NotFound."""
+    path = data / FOLDER / name
+    if not _NAME.match(name) or not path.is_file():
+        raise NotFound(f"No backup is called {name!r}")
+    return path
+
+
+def remove_old_nightly(data: Path, kept: int = NIGHTLY_KEPT) -> None:
+    """Keeps the newest nightly backups."""
+    nightly = [one for one in list_backups(data) if one.kind == "nightly"]
+    for one in nightly[kept:]:
+        (data / FOLDER / one.name).unlink(missing_ok=True)
+
+
+def remove_unfinished(data: Path) -> None:
+    """Takes away what a process that was killed left half made. Only while nobody makes a backup."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in (data / FOLDER).iterdir():
+            if path.name.startswith(_WORK):
+                path.unlink(missing_ok=True)
+
+
+def backups_folder(data: Path) -> Path:
+    """Where backups are, for the owner of the process only."""
+    folder = data / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _nobody(percent: int) -> None:
+    """Nobody listens."""
+
+
+def _described(path: Path, kind: Kind) -> BackupFile:
+    with path.open("rb") as file:
+        try:
+            sealed_with = read_head(file).sealed_with
+        except BackupUnreadable:
+            sealed_with = "server key"
+    stamp = datetime.strptime(path.name.split("-", 1)[1].removesuffix(SUFFIX), "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    return BackupFile(path.name, kind, path.stat().st_size, int(stamp.timestamp() * 1000), sealed_with == "passphrase")
+
+
+def _key_of(data: Path, key_file: Path | None) -> str:
+    open_vault(data, key_file)  # makes the key of a new folder, and says what is wrong with one that is none
+    return key_text(key_file or data / KEY_FILE)
+
+
+def _other_key(head: Head, key_file: Path | None) -> str:
+    if head.sealed_with == "passphrase":
+        return ""
+    if key_file is None:
+        raise BackupUnreadable(
+            "It was made without a passphrase, so it opens only with the `secret.key` of the server that wrote it",
+            remedy="Name that file with --key FILE.",
+        )
+    return key_file.read_text().strip()
+
+
+def _require_room(data: Path, folder: Path) -> None:
+    """A copy and the sealed file must fit beside each other."""
+    size = (data / DATABASE).stat().st_size
+    free = shutil.disk_usage(folder).free
+    if free < size * 2 + (16 << 20):
+        raise StorageUnavailable(
+            f"A backup needs {2 * size >> 20} MB of free disk space for a moment, and {free >> 20} MB are free",
+            remedy="Free some disk space, keep values for a shorter time, or remove older backups.",
+        )
+
+
+def _pieces(copy: Path, key: str, told: Callable[[int], None]) -> Iterator[bytes]:
+    """A list of the files, then their bytes."""
+    size = copy.stat().st_size
+    secret = f"{key}\n".encode() if key else b""
+    files: list[dict[str, Any]] = [{"name": DATABASE, "size": size}]
+    if secret:
+        files.insert(0, {"name": KEY_FILE, "size": len(secret)})
+    yield json.dumps({"files": files}).encode()
+    if secret:
+        yield secret
+    done = 0
+    for piece in read_pieces(copy, PIECE):
+        done += len(piece)
+        told(done * 100 // max(1, size))
+        yield piece
+
+
+def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str]:
+    files = json.loads(next(pieces))["files"]
+    names = [file["name"] for file in files]
+    if not set(names) <= {DATABASE, KEY_FILE} or DATABASE not in names:
+        raise BackupUnreadable(
+            "It holds files that this program does not know", remedy="Restore it with a newer Flowport."
+        )
+    for file in files:
+        draft = data / f"{_WORK}{secrets.token_hex(6)}"
+        drafts.append(draft)
+        left = file["size"]
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+            while left > 0:
+                piece = next(pieces)
+                left -= len(piece)
+                target.write(piece)
+            target.flush()
+            os.fsync(target.fileno())
+    if next(pieces, None) is not None:
+        raise BackupUnreadable("It holds more than its list of files says")
+    return names
+
+
+def _write(data: Path, name: str, content: bytes) -> Path:
+    draft = data / f"{_WORK}{name}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+    return draft

@@ -1,0 +1,42 @@
+"""Which passphrase seals the nightly backups: the one of the environment, else the one the owner set on the page."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from engine.core.logging_setup import hide_in_logs
+from engine.core.settings import BadSetting, Settings
+from engine.secrets.sealing import Vault
+from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
+
+
+def named_passphrase(settings: Settings) -> str:
+    """The passphrase the environment gives, "" when it gives none. Raises BadSetting."""
+    named = settings.backup_passphrase
+    if not named and settings.backup_passphrase_file is not None:
+        try:
+            named = settings.backup_passphrase_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSetting(f"The file FLOWPORT_BACKUP_PASSPHRASE_FILE names cannot be read: {error}.") from error
+    hide_in_logs(named)
+    return named
+
+
+def seal_passphrase(vault: Vault, passphrase: str) -> str:
+    """The text that is kept of a passphrase."""
+    return vault.seal(SERVER, BACKUP_PASSPHRASE, passphrase)
+
+
+def find_passphrase(session: Session, settings: Settings, vault: Vault) -> str:
+    """The passphrase of nightly backups, "" when there is none. Raises BadSetting, SecretUnreadable."""
+    if named := named_passphrase(settings):
+        return named
+    sealed = find_setting(session, SERVER, BACKUP_PASSPHRASE)
+    return vault.open(SERVER, BACKUP_PASSPHRASE, sealed) if isinstance(sealed, str) else ""
+
+
+def has_passphrase(session: Session, settings: Settings) -> bool:
+    """Whether nightly backups are sealed for other machines too."""
+    return bool(settings.backup_passphrase or settings.backup_passphrase_file) or isinstance(
+        find_setting(session, SERVER, BACKUP_PASSPHRASE), str
+    )

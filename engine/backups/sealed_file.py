@@ -1,0 +1,199 @@
+"""A stream of bytes sealed into a file: with a passphrase (scrypt) or with a server's own key, in authenticated chunks.
+
+Layout: the line `FLOWPORT BACKUP 1`, a line of JSON (how the key is made, and a check of it), then chunks: four bytes of length, and
+AES-256-GCM over the deflated piece. A chunk's nonce holds its number and whether it is the last one, and its associated data is
+the head: so a wrong passphrase, a file that was cut off and a file that was changed are told apart. Memory stays at a few MiB.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.core.errors import BackupUnreadable, PassphraseWrong
+
+MAGIC = b"FLOWPORT BACKUP 1\n"
+PIECE = 1 << 20
+#: 128 MiB and about half a second for each guess.
+SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
+_MOST_MEMORY = 1 << 30
+_HEAD_MOST = 4_096
+_CHUNK_MOST = 2 * PIECE
+_LENGTH = struct.Struct(">I")
+
+SealedWith = Literal["passphrase", "server key"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a sealed file tells without being opened."""
+
+    sealed_with: SealedWith
+    made: dict[str, Any]
+    line: bytes
+
+
+def seal(
+    pieces: Iterable[bytes], target: IO[bytes], *, passphrase: str = "", server_key: bytes = b"", made: dict[str, Any]
+) -> None:
+    """Writes the pieces (each at most 1 MiB) into `target`. `made` stands readable in the head: when, and by which program."""
+    salt = secrets.token_bytes(16)
+    how: dict[str, Any] = {"sealed_with": "passphrase", **SCRYPT} if passphrase else {"sealed_with": "server key"}
+    key, check = _keys({**how, "salt": _text(salt)}, passphrase, server_key)
+    head = {**how, "salt": _text(salt), "check": _text(check), "made": made}
+    line = json.dumps(head, ensure_ascii=True).encode() + b"\n"
+    target.write(MAGIC + line)
+    cipher = AESGCM(key)
+    number = 0
+    held = b""
+    for piece in pieces:
+        if held:
+            _put(target, cipher, line, number, held, last=False)
+            number += 1
+        held = piece
+    _put(target, cipher, line, number, held, last=True)
+
+
+def read_head(source: IO[bytes]) -> Head:
+    """The head of a sealed file; `source` then stands at its first chunk. Raises BackupUnreadable."""
+    begins = source.read(len(MAGIC))
+    if begins != MAGIC:
+        if begins and MAGIC.startswith(begins):
+            raise _cut_off()
+        raise BackupUnreadable(
+            "It does not begin like a Flowport backup", remedy="Name the file a backup was written to."
+        )
+    line = source.readline(_HEAD_MOST)
+    try:
+        head = json.loads(line)
+        sealed_with, made = head["sealed_with"], dict(head["made"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged() if line.endswith(b"\n") else _cut_off() from error
+    if sealed_with not in {"passphrase", "server key"}:
+        raise _damaged()
+    return Head(sealed_with, made, line)
+
+
+def unseal(
+    source: IO[bytes],
+    head: Head,
+    *,
+    passphrase: str = "",
+    server_key: bytes = b"",
+    told: Callable[[], None] = lambda: None,
+) -> Iterator[bytes]:
+    """The pieces as they were given to `seal`. Raises PassphraseWrong at once, BackupUnreadable where the file is at fault."""
+    how = json.loads(head.line)
+    try:
+        key, check = _keys(how, passphrase, server_key)
+        expected = base64.b64decode(how["check"], validate=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged() from error
+    if not hmac.compare_digest(check, expected):
+        raise PassphraseWrong(
+            "" if head.sealed_with == "passphrase" else "This key is not the one of the server that wrote the backup",
+            remedy=None
+            if head.sealed_with == "passphrase"
+            else "Name the `secret.key` of that server with --key FILE.",
+        )
+    cipher = AESGCM(key)
+    number = 0
+    while True:
+        sealed, last = _next(source)
+        piece = _open(cipher, head.line, number, sealed, last=last)
+        if piece is None and not last:
+            piece = _open(cipher, head.line, number, sealed, last=True)
+            if piece is not None:
+                raise BackupUnreadable("Something was added at its end", remedy=_REMEDY)
+        if piece is None:
+            if last and _open(cipher, head.line, number, sealed, last=False) is not None:
+                raise _cut_off()
+            raise _damaged()
+        yield piece
+        told()
+        if last:
+            return
+        number += 1
+
+
+def _next(source: IO[bytes]) -> tuple[bytes, bool]:
+    """A chunk, and whether the file ends behind it."""
+    length = source.read(_LENGTH.size)
+    if len(length) < _LENGTH.size:
+        raise _cut_off()
+    (count,) = _LENGTH.unpack(length)
+    if not 16 <= count <= _CHUNK_MOST:
+        raise _damaged()
+    sealed = source.read(count)
+    if len(sealed) < count:
+        raise _cut_off()
+    more = source.peek(1) if hasattr(source, "peek") else _peek(source)  # type: ignore[attr-defined]
+    return sealed, not more
+
+
+def _peek(source: IO[bytes]) -> bytes:
+    at = source.tell()
+    more = source.read(1)
+    source.seek(at, os.SEEK_SET)
+    return more
+
+
+def _put(target: IO[bytes], cipher: AESGCM, line: bytes, number: int, piece: bytes, *, last: bool) -> None:
+    sealed = cipher.encrypt(_nonce(number, last=last), zlib.compress(piece, 1), line)
+    target.write(_LENGTH.pack(len(sealed)) + sealed)
+
+
+def _open(cipher: AESGCM, line: bytes, number: int, sealed: bytes, *, last: bool) -> bytes | None:
+    try:
+        deflated = cipher.decrypt(_nonce(number, last=last), sealed, line)
+    except InvalidTag:
+        return None
+    return zlib.decompress(deflated)
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    """Keys are used for one file only, so counting is enough."""
+    return b"\0\0\0" + bytes([last]) + number.to_bytes(8, "big")
+
+
+def _keys(how: dict[str, Any], passphrase: str, server_key: bytes) -> tuple[bytes, bytes]:
+    """The key of the chunks, and what tells that it is the right one."""
+    salt = base64.b64decode(how["salt"], validate=True)
+    if how["sealed_with"] == "passphrase":
+        if how["n"] > SCRYPT["n"] * 4 or how["r"] > SCRYPT["r"] or how["p"] > 4:
+            raise ValueError("asks for more work than any backup of ours")
+        both = hashlib.scrypt(
+            passphrase.encode(), salt=salt, n=how["n"], r=how["r"], p=how["p"], maxmem=_MOST_MEMORY, dklen=64
+        )
+    else:
+        both = hashlib.sha512(b"flowport backup\0" + salt + server_key).digest()
+    return both[:32], hashlib.sha256(b"check" + both[32:]).digest()[:16]
+
+
+_REMEDY = "Take another copy of it, or an older backup. Nothing was changed."
+
+
+def _cut_off() -> BackupUnreadable:
+    return BackupUnreadable(
+        "It is cut off: its end is missing, so it was not copied or downloaded completely", remedy=_REMEDY
+    )
+
+
+def _damaged() -> BackupUnreadable:
+    return BackupUnreadable("It is damaged: something in it was changed after it was written", remedy=_REMEDY)
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

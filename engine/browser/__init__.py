@@ -1,0 +1,1 @@
+"""Pages rendered by a headless Chromium in a process of its own."""

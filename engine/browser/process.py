@@ -1,0 +1,328 @@
+"""The browser's own thread: one Chromium, started when needed, closed when idle, killed when it does not end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
+from engine.flow.node_type import NodeFailed
+from engine.outbound.addresses import shown_url
+from engine.outbound.errors import ResponseTooLarge, TimedOut
+from engine.outbound.redirects import USER_AGENT
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser as Chromium
+    from playwright.async_api import BrowserContext, CDPSession, Playwright
+
+T = TypeVar("T")
+
+#: Pages drawn at once; how long a browser may idle, and how many pages it draws before a fresh one takes over.
+_AT_ONCE = 2
+_IDLE_SECONDS = 60.0
+_PAGES_EACH = 100
+#: Memory of the whole browser, above which its largest page is ended.
+MOST_MEMORY = 1_000 * 1024 * 1024
+_CLOSE_SECONDS = 5.0
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+_ARGUMENTS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--dns-prefetch-disable",
+    "--no-pings",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--renderer-process-limit=4",
+    "--js-flags=--max-old-space-size=512",
+)
+
+
+def machines_chromium() -> str | None:
+    """The Chromium of this machine; None leaves it to Playwright, which knows where it put its own."""
+    return next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def has_browser() -> bool:
+    """Whether somebody gave this server a browser: Playwright is there."""
+    return importlib.util.find_spec("playwright") is not None
+
+
+def no_browser(what: str) -> NodeFailed:
+    """Why this server cannot draw pages, with what to do about it."""
+    return NodeFailed(
+        "The page was not opened in a browser: this server has none.",
+        code="page_needs_browser",
+        why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
+        remedy="The owner of the server can add both: `uv pip install --python .venv/bin/python playwright`, then the system's "
+        "package `chromium` (or `.venv/bin/python -m playwright install chromium`), then restart. "
+        "Or switch off “Open in a browser”.",
+    )
+
+
+def no_sandbox(error: Exception) -> NodeFailed:
+    """Chromium does not start with its sandbox here, with what to do about it."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return NodeFailed(
+        "The page was not opened in a browser: the Chromium of this server cannot start its sandbox.",
+        code="page_needs_browser",
+        why="The server runs as root, and for root Chromium has no sandbox."
+        if root
+        else f"The system does not let Chromium make one: {_first_line(error)}",
+        remedy="The owner of the server can run it as another user, and allow user namespaces to it (the hosting guide says "
+        "how). Where a container is wall enough, FLOWPORT_BROWSER_SANDBOX=off starts Chromium without a sandbox. "
+        "Or switch off “Open in a browser”.",
+    )
+
+
+class BrowserRoom:
+    """The browser's thread: everything below runs there, but for `call` and `end`."""
+
+    def __init__(self, outside: asyncio.AbstractEventLoop, fetch: Fetch, *, sandbox: bool) -> None:
+        self._sandbox = sandbox
+        self._outside = outside
+        self._fetch = fetch
+        self._loop = asyncio.SelectorEventLoop()
+        self._thread = threading.Thread(target=self._run, name="browser", daemon=True)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._starting = asyncio.Lock()
+        self._playwright: Playwright | None = None
+        self._chromium: Chromium | None = None
+        self._watch: CDPSession | None = None
+        self._main_pid = 0
+        self._nowhere = socket.socket()
+        self._nowhere.bind(("127.0.0.1", 0))  # never listens: what goes to this port is refused
+        self._pages = self._open = 0
+        self._memory_taken = False
+        self._idle: asyncio.TimerHandle | None = None
+        self._thread.start()
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs work in the browser's thread."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def end(self) -> None:
+        """Closes everything; a browser that does not close is killed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3 * _CLOSE_SECONDS):
+                await self.call(self._leave())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
+        self._nowhere.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def draw(self, answer: OutboundAnswer, seconds: float) -> Drawn:
+        until = self._loop.time() + seconds
+        limit = asyncio.timeout_at(until)
+        try:
+            async with limit, self._slots:
+                return await self._draw(answer, until)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise TimedOut(
+                f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds. Try again, or raise the node's time limit."
+            ) from error
+
+    async def try_out(self) -> str:
+        """Starts the browser and gives its version. Raises NodeFailed."""
+        return (await self._started()).version
+
+    async def _started(self) -> Chromium:
+        from playwright.async_api import Error
+
+        try:
+            return await self._opened()
+        except Error as error:
+            if "Executable doesn't exist" in str(error):
+                raise no_browser("no Chromium was found") from error
+            if self._sandbox and "sandbox" in str(error).lower():
+                raise no_sandbox(error) from error
+            raise NodeFailed(
+                "The page was not opened in a browser: the Chromium of this server did not start.",
+                code="page_needs_browser",
+                why=_first_line(error),
+                remedy="The owner of the server can look at its log. Or switch off “Open in a browser”.",
+            ) from error
+
+    async def _draw(self, answer: OutboundAnswer, until: float) -> Drawn:
+        from playwright.async_api import Error
+
+        chromium = await self._started()
+        self._open += 1
+        self._pages += 1
+        watcher: asyncio.Task[None] | None = None
+        visit = BrowserPage(self._by_the_door, answer, until)
+        try:
+            context = await chromium.new_context(
+                accept_downloads=False,
+                service_workers="block",
+                user_agent=_user_agent(chromium.version),
+                viewport={"width": 1280, "height": 1600},
+            )
+            watcher = asyncio.create_task(self._watch_memory())
+            try:
+                return await visit.go(context)
+            finally:
+                await self._close_context(context, visit)
+        except Error as error:
+            if visit.crashed and self._memory_taken:
+                raise ResponseTooLarge(
+                    f"`{shown_url(answer.url)}` needs more memory than a page may use here. Use another page of the site."
+                ) from error
+            raise NodeFailed(
+                f"`{shown_url(answer.url)}` could not be drawn.",
+                why=_first_line(error),
+                remedy="Try again, or read the page without a browser.",
+                passing=True,
+            ) from error
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._memory_taken = False
+            if watcher is not None:
+                watcher.cancel()
+            self._rest()
+
+    async def _by_the_door(self, *request: Any) -> OutboundAnswer:
+        """A request of a page, sent by the door on the engine's loop."""
+        sent: Any = self._fetch(*request)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self._outside))
+
+    async def _opened(self) -> Chromium:
+        async with self._starting:
+            if self._idle is not None:
+                self._idle.cancel()
+                self._idle = None
+            worn = self._pages >= _PAGES_EACH and not self._open
+            if self._chromium is not None and self._chromium.is_connected() and not worn:
+                return self._chromium
+            await self._close()
+            from playwright.async_api import async_playwright
+
+            self._playwright = await async_playwright().start()
+            try:
+                self._chromium = await self._launch()
+                self._watch = await self._chromium.new_browser_cdp_session()
+                self._main_pid = next((pid for kind, pid in await self._processes() if kind == "browser"), 0)
+            except BaseException:
+                await self._close()
+                raise
+            self._pages = 0
+            return self._chromium
+
+    async def _launch(self) -> Chromium:
+        assert self._playwright is not None
+        return await self._playwright.chromium.launch(
+            executable_path=machines_chromium(),
+            args=_ARGUMENTS,
+            chromium_sandbox=self._sandbox,
+            proxy={"server": f"http://127.0.0.1:{self._nowhere.getsockname()[1]}"},
+            env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
+            handle_sigint=False,
+            handle_sigterm=False,
+            handle_sighup=False,
+            timeout=20_000,
+        )
+
+    async def _processes(self) -> list[tuple[str, int]]:
+        assert self._watch is not None
+        told = await self._watch.send("SystemInfo.getProcessInfo")
+        return [(str(one["type"]), int(one["id"])) for one in told["processInfo"]]
+
+    async def _watch_memory(self) -> None:
+        """Ends the largest page of a browser that takes too much."""
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error):  # the browser is gone
+            while True:
+                await asyncio.sleep(0.25)
+                sizes = {pid: (_own_memory(pid), kind) for kind, pid in await self._processes()}
+                if sum(size for size, _ in sizes.values()) <= MOST_MEMORY:
+                    continue
+                pages = [pid for pid, (_, kind) in sizes.items() if kind == "renderer"] or [self._main_pid]
+                self._memory_taken = True
+                _kill(max(pages, key=lambda pid: sizes.get(pid, (0, ""))[0]))
+
+    async def _close_context(self, context: BrowserContext, visit: BrowserPage) -> None:
+        visit.end()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.shield(asyncio.ensure_future(closed(context)))
+        except (TimeoutError, asyncio.CancelledError):
+            _kill(self._main_pid)
+            raise
+
+    def _rest(self) -> None:
+        if not self._open and self._idle is None:
+            self._idle = self._loop.call_later(_IDLE_SECONDS, lambda: self._loop.create_task(self._close_idle()))
+
+    async def _close_idle(self) -> None:
+        async with self._starting:
+            self._idle = None
+            if not self._open:
+                await self._close()
+
+    async def _leave(self) -> None:
+        async with self._starting:
+            if self._idle is not None:
+                self._idle.cancel()
+            await self._close()
+
+    async def _close(self) -> None:
+        chromium, playwright, self._chromium, self._playwright = self._chromium, self._playwright, None, None
+        if chromium is not None:
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await chromium.close()
+            except Exception:  # noqa: BLE001 - whatever keeps it open, it ends now
+                _kill(self._main_pid)
+        if playwright is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await playwright.stop()
+
+
+def _user_agent(version: str) -> str:
+    major = version.split(".", maxsplit=1)[0]
+    chrome = f"AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36"
+    return f"Mozilla/5.0 (X11; Linux x86_64) {chrome} {USER_AGENT}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _own_memory(pid: int) -> int:
+    """Bytes of memory that a process shares with no other; 0 where nobody tells."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+
+
+def _kill(pid: int) -> None:
+    if pid > 1:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,314 @@
+"""Every way Flowport says no, drawn as a tree. A class is a fact; its docstring is the title a reader sees.
+
+Refusal
+├── NotFound                    an id that is unknown, deleted or somebody else's (they look the same)
+│   └── NotDeployed             the caller's own flow, but its API is switched off
+├── NotAllowed                  the caller's own thing, but this key or role may not do that
+├── Unauthorized                no key, a wrong, an expired or a revoked key: always the same answer
+├── Invalid                     what was sent is wrong; every wrong field is named
+│   ├── InvalidJson
+│   ├── PayloadInvalid          the body does not match the API Input fields
+│   ├── ParameterInvalid        a query parameter or header is wrong
+│   └── FlowInvalid             a flow document has problems
+├── Conflict                    true a moment ago, not any more
+│   ├── VersionConflict         somebody saved a newer version meanwhile
+│   ├── JobNotCancellable       the job has ended
+│   ├── BatchNotCancellable     all of its items have ended
+│   ├── JobNotEnded             its data cannot be erased yet
+│   ├── IdempotencyInProgress
+│   └── IdempotencyKeyReused
+├── LimitReached                something is full; it says what, and when to come back
+│   ├── ConcurrencyLimitExceeded
+│   ├── MonthlyQuotaExceeded
+│   └── RateLimited
+├── SignInFailed                a wrong e-mail address or password: always the same answer
+├── LinkNotValid                a set-up or reset link that is used up, too old or unknown
+├── SecretUnreadable            a sealed value and the server's key do not belong together
+├── BackupUnreadable            a backup that is cut off, damaged, or no backup at all
+├── PassphraseWrong             a backup and the passphrase (or key) given for it do not belong together
+├── FolderNotEmpty              a backup is only restored into an empty data folder
+├── Expired                     it was here, but its time is over
+├── TooLarge
+└── Unavailable                 not now: the store cannot be written, the server is stopping or full
+    ├── StorageUnavailable
+    ├── TooManyConnections
+    └── ShuttingDown
+
+HTTP statuses live in `api/http/problem_json.py` only; sentences on screen come from here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong field. `pointer` is a JSON pointer into what was sent, `code` a word of the public API (api.md).
+
+    `sent` is the JSON type of an unknown field's value, so that its owner can accept it; it is not published.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+    sent: str = ""
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+    """Flowport said no."""
+
+    code: ClassVar[str] = "refused"
+    #: What to do, when the class already knows it.
+    remedy: str = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        remedy: str | None = None,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        self.detail = detail
+        self.errors = errors
+        self.retry_after = retry_after
+        if remedy is not None:
+            self.remedy = remedy
+        super().__init__(detail or self.title)
+
+    @property
+    def title(self) -> str:
+        """The fact as one sentence, without a full stop."""
+        return (inspect.getdoc(type(self)) or "").split("\n")[0].rstrip(".")
+
+    def __str__(self) -> str:
+        parts = [self.title, self.detail, self.remedy]
+        return ". ".join(part.rstrip(".") for part in parts if part) + "."
+
+
+class NotFound(Refusal):
+    """There is nothing with this id."""
+
+    code = "not_found"
+
+
+class NotDeployed(NotFound):
+    """This flow is not deployed."""
+
+    code = "flow_not_deployed"
+    remedy = "Deploy it on the flow's page, then call again."
+
+
+class NotAllowed(Refusal):
+    """This is not allowed."""
+
+    code = "not_allowed"
+
+
+class Unauthorized(Refusal):
+    """The API key is missing or not valid."""
+
+    code = "unauthorized"
+    remedy = "Send a valid key as `Authorization: Bearer YOUR_API_KEY`. Keys are made under Settings, API Keys."
+
+
+class Invalid(Refusal):
+    """What was sent is not valid."""
+
+    code = "validation_failed"
+
+
+class InvalidJson(Invalid):
+    """The request body is not valid JSON."""
+
+    code = "invalid_json"
+
+
+class PayloadInvalid(Invalid):
+    """The request body does not match the API Input fields."""
+
+
+class ParameterInvalid(Invalid):
+    """A parameter of the request is not valid."""
+
+    code = "invalid_parameter"
+
+
+class FlowInvalid(Invalid):
+    """The flow has problems."""
+
+    code = "flow_invalid"
+
+    def __init__(self, problems: list[Problem], detail: str = "") -> None:
+        self.problems = problems
+        count = len(problems)
+        super().__init__(detail or ("1 problem was found" if count == 1 else f"{count} problems were found"))
+
+
+class Conflict(Refusal):
+    """This no longer fits what is stored."""
+
+    code = "conflict"
+
+
+class VersionConflict(Conflict):
+    """Somebody saved a newer version meanwhile."""
+
+    code = "version_conflict"
+    remedy = "Look at the newer version, then save again to put yours on top."
+
+
+class JobNotCancellable(Conflict):
+    """The job has ended and cannot be cancelled."""
+
+    code = "job_not_cancellable"
+
+
+class BatchNotCancellable(Conflict):
+    """The batch has ended and cannot be cancelled."""
+
+    code = "batch_not_cancellable"
+
+
+class JobNotEnded(Conflict):
+    """The job has not ended."""
+
+    code = "job_not_ended"
+    remedy = "Cancel it or wait until it has ended, then erase its data."
+
+
+class IdempotencyInProgress(Conflict):
+    """A request with this Idempotency-Key is still being accepted."""
+
+    code = "idempotency_in_progress"
+    remedy = "Wait a second and send the same request again."
+
+
+class IdempotencyKeyReused(Conflict):
+    """This Idempotency-Key was used with another request."""
+
+    code = "idempotency_key_reused"
+    remedy = "Use a new key for a new request."
+
+
+class LimitReached(Refusal):
+    """A limit is reached."""
+
+    code = "rate_limited"
+
+
+class ConcurrencyLimitExceeded(LimitReached):
+    """Too many jobs are running at once."""
+
+    code = "concurrency_limit_exceeded"
+
+
+class MonthlyQuotaExceeded(LimitReached):
+    """This month's requests are used up."""
+
+    code = "monthly_quota_exceeded"
+
+
+class RateLimited(LimitReached):
+    """Too many requests in a short time."""
+
+
+class SignInFailed(Refusal):
+    """The e-mail address or the password is wrong."""
+
+    code = "sign_in_failed"
+    remedy = "Check both and try again."
+
+
+class LinkNotValid(Refusal):
+    """This link is used up or too old."""
+
+    code = "link_not_valid"
+    remedy = "Ask for a new one: `app.py setup-link` on the server prints it."
+
+
+class SecretUnreadable(Refusal):
+    """A stored secret cannot be opened with this server's key."""
+
+    code = "secret_unreadable"
+    remedy = "Bring back the `secret.key` it was sealed with, or enter the secret again."
+
+
+class BackupUnreadable(Refusal):
+    """This backup cannot be read."""
+
+    code = "backup_unreadable"
+
+
+class PassphraseWrong(Refusal):
+    """The passphrase is wrong."""
+
+    code = "passphrase_wrong"
+    remedy = "Check it and try again. Nothing was changed, and there is no other way to open this backup."
+
+
+class FolderNotEmpty(Refusal):
+    """The data folder is not empty."""
+
+    code = "folder_not_empty"
+
+
+class Expired(Refusal):
+    """This was deleted because its time is over."""
+
+    code = "job_expired"
+
+
+class TooLarge(Refusal):
+    """This is too large."""
+
+    code = "body_too_large"
+
+
+class Unavailable(Refusal):
+    """Flowport cannot do this right now."""
+
+    code = "storage_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The data folder cannot be written right now."""
+
+    remedy = "Nothing was lost. Try again in a few seconds; if it stays, free some disk space on the server."
+
+
+class TooManyConnections(Unavailable):
+    """The server has no place for another connection right now."""
+
+    code = "too_many_connections"
+    remedy = "Send the request again in a few seconds, and use open connections again instead of making more."
+
+
+class ShuttingDown(Unavailable):
+    """The server is stopping."""
+
+    code = "shutting_down"
+    remedy = "Send the request again in a few seconds."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a flow that its designer has to mend.
+
+    `node_id` names the node (None: the whole flow), `pointer` the field inside the document's node
+    (`/inputs/url`, `/config/fields/0/name`), `code` one word for programs, `message` a sentence for people.
+    """
+
+    code: str
+    message: str
+    node_id: str | None = None
+    pointer: str = ""
+    #: False for problems that only stop a deploy; import reports those as warnings.
+    blocks_import: bool = field(default=True, compare=False)
+
+    def as_json(self) -> dict[str, str | None]:
+        """The published shape: `{code, message, node_id, pointer}`."""
+        return {"code": self.code, "message": self.message, "node_id": self.node_id, "pointer": self.pointer}

@@ -1,0 +1,9 @@
+"""Where the program's own files are: the checkout or the image's folder, whatever the working directory is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+ASSETS: Final = PROJECT / "assets"

@@ -1,0 +1,158 @@
+"""How this server was set up: everything the environment says, read once in `app.py` and handed on as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.core.plans import PLANS
+from engine.models.provider_catalog import USUAL_PORTS
+
+ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - compared with, not listened on
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class BadSetting(Exception):  # noqa: N818 - said to the person who starts the program
+    """A setting has a value Flowport cannot use. The text names the setting, the value and what would do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One value per setting; the README's table lists the variables.
+
+    `data` is the folder everything is kept in. `public_url` has no slash at its end and is "" when callers reach the
+    server by host and port. `trusted_proxies` may hold addresses, networks and the word `private`.
+    """
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = ""
+    outbound_allow: str = ""
+    #: Private addresses that webhooks named by callers may reach.
+    webhook_allow: str = ""
+    outbound_proxy: str = ""
+    #: Who looks the names of https addresses up when a proxy is set: this server, or the proxy alone.
+    outbound_proxy_names: Literal["here", "proxy"] = "here"
+    #: Whether the browser that draws pages has its sandbox.
+    browser_sandbox: bool = True
+    admin_email: str = ""
+    admin_password_file: Path | None = None
+    secret_key_file: Path | None = None
+    plan: str = "free"
+    allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    log: Literal["text", "json"] = "text"
+    metrics_token_file: Path | None = None
+    #: Ports at which a model server of one's own is looked for.
+    local_servers: tuple[int, ...] = USUAL_PORTS
+    backup_passphrase: str = dataclasses.field(default="", repr=False)
+    backup_passphrase_file: Path | None = None
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the server, like `http://localhost:8080`."""
+        host = "localhost" if self.host in ANY_ADDRESS | LOOPBACK else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The front of every link and endpoint shown: the public address, else host and port."""
+        return self.public_url or self.local_url
+
+
+def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
+    """The settings in `env`; an override that is not None wins. Raises BadSetting."""
+    said = {name: env.get(f"FLOWPORT_{name.upper()}", "").strip() for name in _READ}
+    found = {name: read(name, said[name]) for name, read in _READ.items() if said[name]}
+    found |= {name: value for name, value in overrides.items() if value is not None}
+    return dataclasses.replace(Settings(), **found)
+
+
+def _text(name: str, said: str) -> str:
+    return said
+
+
+def _path(name: str, said: str) -> Path:
+    return Path(said).expanduser()
+
+
+def _words(name: str, said: str) -> tuple[str, ...]:
+    return tuple(word.strip().rstrip("/") for word in said.split(",") if word.strip())
+
+
+def _port(name: str, said: str) -> int:
+    if not said.isdigit() or not 0 < int(said) < 65_536:
+        raise BadSetting(f"FLOWPORT_PORT is {said!r}. Set it to a port number between 1 and 65535, like 8080.")
+    return int(said)
+
+
+def _ports(name: str, said: str) -> tuple[int, ...]:
+    words = [] if said.lower() == "off" else [word.strip() for word in said.split(",") if word.strip()]
+    if not all(word.isdigit() and 0 < int(word) < 65_536 for word in words):
+        raise BadSetting(
+            f"FLOWPORT_{name.upper()} is {said!r}. Set it to port numbers like {USUAL_PORTS[0]},{USUAL_PORTS[2]}, or to off."
+        )
+    return tuple(int(word) for word in words)
+
+
+def _log(name: str, said: str) -> str:
+    if said.lower() not in {"text", "json"}:
+        raise BadSetting(f"FLOWPORT_LOG is {said!r}. Set it to text (for people) or json (for programs).")
+    return said.lower()
+
+
+def _proxy_names(name: str, said: str) -> str:
+    if said.lower() not in {"here", "proxy"}:
+        raise BadSetting(
+            f"FLOWPORT_OUTBOUND_PROXY_NAMES is {said!r}. Set it to here (names are looked up and checked by this server) "
+            "or to proxy (the proxy decides where a name leads)."
+        )
+    return said.lower()
+
+
+def _switch(name: str, said: str) -> bool:
+    if said.lower() not in {"on", "off"}:
+        raise BadSetting(f"FLOWPORT_{name.upper()} is {said!r}. Set it to on or off.")
+    return said.lower() == "on"
+
+
+def _plan(name: str, said: str) -> str:
+    if said.lower() not in PLANS:
+        raise BadSetting(f"FLOWPORT_PLAN is {said!r}. Set it to one of {', '.join(PLANS)}.")
+    return said.lower()
+
+
+def _url(name: str, said: str) -> str:
+    if not said.startswith(("http://", "https://")):
+        raise BadSetting(
+            f"FLOWPORT_{name.upper()} is {said!r}. Set it to a full address, like https://flows.example.com."
+        )
+    return said.rstrip("/")
+
+
+_READ = {
+    "data": _path,
+    "host": _text,
+    "port": _port,
+    "public_url": _url,
+    "outbound_allow": _text,
+    "webhook_allow": _text,
+    "outbound_proxy": _url,
+    "outbound_proxy_names": _proxy_names,
+    "browser_sandbox": _switch,
+    "admin_email": _text,
+    "admin_password_file": _path,
+    "secret_key_file": _path,
+    "plan": _plan,
+    "allowed_origins": _words,
+    "trusted_proxies": _words,
+    "log": _log,
+    "metrics_token_file": _path,
+    "local_servers": _ports,
+    "backup_passphrase": _text,
+    "backup_passphrase_file": _path,
+}

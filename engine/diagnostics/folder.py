@@ -1,0 +1,248 @@
+"""What can be checked on this machine alone: folder, disk, clock, database, workers, backups. Takes a second; run it in a thread."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine.backups.backups import FOLDER, list_backups
+from engine.backups.passphrase import has_passphrase
+from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.settings import Settings
+from engine.diagnostics.disk import folder_size, read_disk
+from engine.diagnostics.findings import Line, megabytes
+from engine.jobs.server.retention import read_rules
+from engine.jobs.worker_locks import SERVE, run_folder
+from storage.backup import DATABASE, find_fault, schema_of
+from storage.database import Database
+from storage.migrations.upgrade import newest_schema
+from storage.retention import read_room
+from storage.server_figures import server_figures
+from storage.tables import Job
+
+#: A sync of a page should take a few milliseconds; above the first it is slow, above the second jobs wait for the disk.
+SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
+#: SQLite's log needs memory that processes share, which these do not give.
+_NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs"}
+_WAITING_SECONDS = 60
+#: Younger clocks than this program are wrong.
+_NOT_BEFORE_MS = 1_760_000_000_000
+
+
+def check_folder_and_database(settings: Settings, database: Database, *, running: bool | None = None) -> Iterator[Line]:
+    """All lines about this machine. `running` False: nobody expects a server (after a restore)."""
+    data = settings.data
+    yield _folder(data)
+    yield from _disk(data, database)
+    yield _clock(database)
+    yield _database(data)
+    yield _worker(data, database, running)
+    yield from _backups(settings, database)
+
+
+def is_serving(data: Path) -> bool:
+    """Whether a server runs on this folder: it holds a lock as long as it lives."""
+    try:
+        descriptor = os.open(run_folder(data) / SERVE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _folder(data: Path) -> Line:
+    kind = _file_system(data)
+    if kind in _NETWORK_DISKS:
+        return Line(
+            "Data folder",
+            "bad",
+            f"{data.resolve()} is on a network disk ({kind}); the database cannot work safely there.",
+            "Move the data folder to a disk of this machine and name it with FLOWPORT_DATA.",
+        )
+    try:
+        took = _sync_seconds(data)
+    except OSError as error:
+        return Line(
+            "Data folder",
+            "bad",
+            f"{data.resolve()} cannot be written: {error.strerror or error}.",
+            f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing.",
+        )
+    found = f"{data.resolve()} can be written; a sync takes {took * 1000:.1f} ms."
+    if took > TOO_SLOW_SYNC:
+        return Line("Data folder", "bad", found, "This disk is too slow: every request waits for it. Use a local SSD.")
+    if took > SLOW_SYNC:
+        return Line(
+            "Data folder", "warn", found, "Every accepted request waits for one sync. A local SSD takes 1 ms or less."
+        )
+    return Line("Data folder", "ok", found)
+
+
+def _disk(data: Path, database: Database) -> Iterator[Line]:
+    disk = read_disk(data)
+    found = f"{megabytes(disk.free)} of {megabytes(disk.total)} are free."
+    fix = "Free some disk space, make the disk larger, or keep less under Settings, Data."
+    state = {"ok": "ok", "low": "warn", "full": "bad"}[disk.state]
+    yield Line("Disk", state, found, "" if state == "ok" else fix)  # type: ignore[arg-type]
+    rules, room = database.read_now(read_rules), database.read_now(read_room)
+    size = f"The database takes {megabytes(room.file)}, backups {megabytes(folder_size(data, FOLDER))}."
+    if rules.cap_bytes and room.used > rules.cap_bytes:
+        yield Line(
+            "Size",
+            "warn",
+            f"{size} That is above its cap of {rules.cap_gb:g} GB.",
+            "Retention works on it; raise the cap or keep values for fewer days if it stays.",
+        )
+    elif rules.cap_bytes > disk.free + room.file:
+        yield Line(
+            "Size",
+            "warn",
+            f"{size} Its cap of {rules.cap_gb:g} GB is more than the disk has room for.",
+            "Lower the cap under Settings, Data, so that old values go before the disk is full.",
+        )
+    else:
+        yield Line("Size", "ok", size)
+
+
+def _clock(database: Database) -> Line:
+    at = database.clock.now()
+    newest = database.read_now(lambda session: session.scalar(select(func.max(Job.enqueued_at))))
+    if at < _NOT_BEFORE_MS:
+        return Line(
+            "Clock", "bad", "This machine's clock is years behind.", "Set it, and switch time synchronisation on."
+        )
+    if newest and newest > at + 5 * MINUTE:
+        return Line(
+            "Clock",
+            "bad",
+            f"The newest job is {(newest - at) // MINUTE} minutes in the future: the clock was set back.",
+            "Switch time synchronisation (NTP) on.",
+        )
+    return Line("Clock", "ok", f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(at / 1000))} UTC.")
+
+
+def _database(data: Path) -> Line:
+    fault = find_fault(data / DATABASE)
+    if fault:
+        return Line(
+            "Database",
+            "bad",
+            f"It is damaged: {fault}.",
+            "Stop the server, keep a copy, and restore a backup into a new folder.",
+        )
+    schema, newest = schema_of(data / DATABASE), newest_schema()
+    if schema != newest:
+        return Line(
+            "Database",
+            "bad",
+            f"Its schema is {schema}, this program's is {newest}.",
+            "Start the server once with this program.",
+        )
+    return Line("Database", "ok", f"No fault was found; schema {schema}.")
+
+
+def _worker(data: Path, database: Database, running: bool | None) -> Line:  # noqa: FBT001 - private
+    if running is False or not is_serving(data):
+        if running:
+            return Line("Worker", "bad", "No server runs on this folder.", "Start it: `app.py serve`.")
+        return Line(
+            "Worker",
+            "note",
+            "No server runs on this folder now.",
+            "" if running is False else "Start it when you want it: `app.py serve`.",
+        )
+    figures = database.read_now(server_figures)
+    if not figures.workers:
+        return Line(
+            "Worker",
+            "bad",
+            "No worker has been heard of for 30 seconds, so no job runs.",
+            "Read the server's log for lines that begin with `worker`, then start the server again.",
+        )
+    waiting = f"{figures.queued} jobs wait, {figures.processing} run"
+    if figures.oldest_queued_seconds > _WAITING_SECONDS:
+        return Line(
+            "Worker",
+            "warn",
+            f"{waiting}; the oldest has waited for {figures.oldest_queued_seconds:.0f} s.",
+            "If this stays: more jobs come in than are run. Raise the limit of jobs at once, or add a worker: `app.py worker`.",
+        )
+    count = "1 worker lives" if figures.workers == 1 else f"{figures.workers} workers live"
+    return Line("Worker", "ok", f"{count}; {waiting}.")
+
+
+def _backups(settings: Settings, database: Database) -> Iterator[Line]:
+    found = list_backups(settings.data)
+    at = database.clock.now()
+    begun = database.read_now(_first_job_at)
+    if not found:
+        if begun is None or at - begun < 2 * DAY:
+            yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
+        else:
+            yield Line(
+                "Backup",
+                "bad",
+                "There is none.",
+                "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
+            )
+    else:
+        age = max(0, at - found[0].at)
+        old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
+        told = f"The last one is {old} and has {megabytes(found[0].size)}."
+        if age > 3 * DAY:
+            yield Line("Backup", "bad", told, "The nightly backup fails: the server's log says why.")
+        elif age > 36 * HOUR:
+            yield Line("Backup", "warn", told, "The server must run at night for the nightly backup.")
+        else:
+            yield Line("Backup", "ok", told)
+    if not database.read_now(has_passphrase, settings):
+        yield Line(
+            "Backup passphrase",
+            "warn",
+            "Nightly backups open only with this folder's own key, so they are lost with the disk.",
+            "Set a passphrase under Settings, Data, and copy backups to another machine.",
+        )
+
+
+def _first_job_at(session: Session) -> int | None:
+    return session.scalar(select(func.min(Job.created_at)))
+
+
+def _sync_seconds(data: Path) -> float:
+    """The middle one of five small writes that reach the disk."""
+    path = data / f".check-{secrets.token_hex(4)}"
+    times = []
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+            for _ in range(5):
+                begun = time.perf_counter()
+                file.write(b"x" * 4096)
+                os.fsync(file.fileno())
+                times.append(time.perf_counter() - begun)
+    finally:
+        path.unlink(missing_ok=True)
+    return sorted(times)[2]
+
+
+def _file_system(data: Path) -> str:
+    """The kind of file system the folder is on, "" where the machine does not tell."""
+    try:
+        mounts = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return ""
+    here = str(data.resolve())
+    found = [(line.split()[1], line.split()[2]) for line in mounts if len(line.split()) > 2]
+    under = [(place, kind) for place, kind in found if here == place or here.startswith(place.rstrip("/") + "/")]
+    return max(under, key=lambda one: len(one[0]))[1] if under else ""

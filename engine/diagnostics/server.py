@@ -1,0 +1,53 @@
+"""All lines of a check in the order people read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from engine.core.settings import BadSetting, Settings
+from engine.diagnostics.browser_access import Opened, check_way_in
+from engine.diagnostics.findings import Line
+from engine.diagnostics.folder import check_folder_and_database
+from engine.diagnostics.outbound import check_outside
+from engine.jobs.outbound_rules import entries_that_count_no_more, outbound_rules
+from engine.outbound.client import OutboundClient
+from engine.secrets.sealing import Vault
+from storage.database import Database
+from storage.secrets import count_secrets_without_hosts
+
+
+async def check_server(
+    settings: Settings,
+    database: Database,
+    vault: Vault,
+    *,
+    opened: Opened | None = None,
+    running: bool | None = None,
+    outside: bool = True,
+) -> AsyncIterator[Line]:
+    """Looks at everything. `opened`: how the page that asks was opened; `running` as in `check_folder_and_database`."""
+    for line in await asyncio.to_thread(lambda: list(check_folder_and_database(settings, database, running=running))):
+        yield line
+    for line in check_way_in(settings, opened) if opened is not None else ():
+        yield line
+    try:
+        rules = outbound_rules(settings, database)
+    except BadSetting as error:
+        yield Line("Allowed addresses", "bad", str(error), "Mend that setting and start again.")
+        return
+    if (count := database.read_now(count_secrets_without_hosts)) > 0:
+        told = "1 secret may" if count == 1 else f"{count} secrets may"
+        yield Line(
+            "Secrets", "warn", f"{told} be sent to any host.", "Name its hosts under Settings, Models and secrets."
+        )
+    for sentence in entries_that_count_no_more(database):
+        yield Line("Allowed addresses", "bad", sentence, "It counts no more. Change the list under Settings, Server.")
+    if not outside:
+        return
+    outbound = OutboundClient(rules)
+    try:
+        async for line in check_outside(settings, database, vault, outbound):
+            yield line
+    finally:
+        await outbound.aclose()

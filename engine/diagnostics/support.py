@@ -1,0 +1,83 @@
+"""The support file: what somebody who helps needs to know about a server, and nothing that is anybody's (security.md S26).
+
+Versions, settings without secrets, what Check this server finds here, counts, and the codes of the last errors. No flow, payload,
+result, message, name or e-mail address is in it; what looks like a key or is a stored secret is blacked out on top.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from engine.core.clock import to_rfc3339
+from engine.core.settings import Settings
+from engine.diagnostics.server import check_server
+from engine.jobs.job_values import Redaction
+from engine.secrets.opening import open_all
+from engine.secrets.sealing import Vault
+from storage.database import Database
+from storage.server_figures import server_figures
+from storage.support import count_everything, list_last_errors
+
+#: Settings as they are; of all others only whether they are set: they are secrets, hold some, or name a person.
+_AS_THEY_ARE = (
+    "host",
+    "port",
+    "public_url",
+    "plan",
+    "outbound_allow",
+    "webhook_allow",
+    "outbound_proxy_names",
+    "browser_sandbox",
+    "allowed_origins",
+    "trusted_proxies",
+    "log",
+    "local_servers",
+)
+
+
+async def write_support_file(settings: Settings, database: Database, vault: Vault, versions: Mapping[str, str]) -> str:
+    """The file as JSON text for people to read. `versions` are those of what Flowport stands on."""
+    lines = [line async for line in check_server(settings, database, vault, running=True, outside=False)]
+    figures = await database.read(server_figures)
+    errors = await database.read(list_last_errors)
+    said = {
+        "made_at": to_rfc3339(database.clock.now()),
+        "versions": {
+            **versions,
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "system": platform.platform(),
+            "machine": platform.machine(),
+        },
+        "settings": settings_without_secrets(settings),
+        "check": [{"name": one.name, "state": one.state, "found": one.found, "fix": one.fix} for one in lines],
+        "counts": await database.read(count_everything),
+        "now": {
+            "queued": figures.queued,
+            "processing": figures.processing,
+            "oldest_queued_seconds": figures.oldest_queued_seconds,
+            "workers": figures.workers,
+            "jobs_of_the_last_hour": figures.last_hour,
+            "database_bytes": figures.database_bytes,
+        },
+        "last_errors": [{"code": code, "count": count, "last_at": to_rfc3339(last)} for code, count, last in errors],
+    }
+    hidden = Redaction()
+    for secret in (*await database.read(open_all, vault), settings.backup_passphrase):
+        hidden.add(secret)
+    return hidden.text(json.dumps(said, ensure_ascii=False, indent=2)) + "\n"
+
+
+def settings_without_secrets(settings: Settings) -> dict[str, Any]:
+    """Each setting by its variable: its value, or `set` and `not set`."""
+    found = {}
+    for name in settings.__dataclass_fields__:
+        value = getattr(settings, name)
+        if name not in _AS_THEY_ARE:
+            value = "set" if value else "not set"
+        found[f"FLOWPORT_{name.upper()}"] = list(value) if isinstance(value, tuple) else value
+    return found

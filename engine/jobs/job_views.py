@@ -1,0 +1,113 @@
+"""Jobs and batches as callers see them (api.md, Job, Batch): in answers of the public API, in webhooks and in tool results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.core.clock import to_rfc3339
+from storage.batches import BatchRow, ItemRow
+from storage.jobs import JobRow, Json
+
+_STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+_ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
+
+
+#: The words of api.md for why a job failed; what a node calls otherwise is published as `node_failed`.
+ERROR_CODES = frozenset(
+    {
+        "timeout", "worker_lost", "budget_exceeded", "result_too_large", "address_not_allowed", "http_status",
+        "page_not_found", "page_blocked_by_robots", "page_needs_browser", "response_too_large", "not_a_list",
+        "input_missing", "reference_missing", "template_error", "model_unreachable", "model_key_missing",
+        "model_key_refused", "model_rate_limited", "output_invalid", "node_failed",
+    }
+)  # fmt: skip
+_PUBLISHED_AS = {"timed_out": "timeout"}
+
+
+def job_view(job: JobRow, result: Json) -> dict[str, Any]:
+    """The published shape. While the job has not ended, `result`, `completed_at` and `execution_time_seconds` are null."""
+    view: dict[str, Any] = {
+        "job_id": job.id,
+        "status": job.status,
+        "flow_id": job.flow_id,
+        "flow_version": job.flow_version,
+        "environment": job.environment,
+        "batch_id": None if job.item_index is None else job.batch_id,
+        "item_index": job.item_index,
+        "result": result if job.status == "completed" else None,
+        "error": _error(job.error) if job.status == "failed" else None,
+        "execution_time_seconds": _execution_time(job),
+        "created_at": to_rfc3339(job.created_at),
+        "started_at": _time(job.started_at),
+        "completed_at": _time(job.completed_at),
+        "ends_by": _time(job.ends_by),
+        "attempts": job.attempts,
+        "progress": {
+            "steps_total": job.steps_total,
+            "steps_done": job.steps_done,
+            "items_failed": job.items_failed,
+        },
+        "usage": {
+            "cost_usd": None if job.cost_nanos is None else round(job.cost_nanos / 1_000_000_000, 9),
+            "input_tokens": job.input_tokens,
+            "output_tokens": job.output_tokens,
+            "model_calls": job.model_calls,
+        },
+        "simulated": job.simulated,
+        "cancel_requested_at": None if job.ended else _time(job.cancel_requested_at),
+        "data_erased_at": _time(job.data_erased_at),
+    }
+    return view
+
+
+def place_in_batch(job: JobRow) -> dict[str, Any]:
+    """What every event of an item of a batch says beside the event itself; nothing for a single job."""
+    return {} if job.item_index is None else {"batch_id": job.batch_id, "item_index": job.item_index}
+
+
+def batch_view(batch: BatchRow) -> dict[str, Any]:
+    """A batch without its job ids: in lists, answers and webhooks."""
+    return {
+        "batch_id": batch.id,
+        "status": batch.status,
+        "flow_id": batch.flow_id,
+        "environment": batch.environment,
+        "total": batch.total,
+        **{status: batch.counts.get(status, 0) for status in _STATUSES},
+        "created_at": to_rfc3339(batch.created_at),
+        "completed_at": _time(batch.completed_at),
+        "cancel_requested_at": None if batch.ended else _time(batch.cancel_requested_at),
+    }
+
+
+def item_view(item: ItemRow) -> dict[str, Any]:
+    """An item of a batch as a line of its results; `result` is null in it."""
+    return {
+        "item_index": item.index,
+        "job_id": item.job_id,
+        "status": item.status,
+        "result": None,
+        "error": _error(item.error) if item.status == "failed" else None,
+    }
+
+
+def published_code(code: str) -> str:
+    """The word of `ERROR_CODES` for what a node calls a failure."""
+    code = _PUBLISHED_AS.get(code, code)
+    return code if code in ERROR_CODES else "node_failed"
+
+
+def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
+    told = {key: (error or {}).get(key) for key in _ERROR_KEYS}
+    return {**told, "code": published_code(str(told["code"]))}
+
+
+def _execution_time(job: JobRow) -> float | None:
+    if job.completed_at is None:
+        return None
+    return max(0, job.completed_at - (job.started_at or job.completed_at)) / 1000
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else to_rfc3339(at)

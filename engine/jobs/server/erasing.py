@@ -1,0 +1,199 @@
+"""Erases the data of jobs for good: their rows, and what is left of them in the database file and its log.
+
+A verb marks jobs (`erase`), which takes their input, result and messages away at once. `finish_erasing` does the rest, in writes of
+some milliseconds: steps, values and events, then the unused parts of pages, then the log. Until then nobody is shown them any more:
+what reads steps, values and events leaves out those of a marked job. What was interrupted is found again by the next call; the
+server does a part of it (`finish_some`) twice a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import JobNotEnded
+from storage.database import Database
+from storage.erasing import (
+    can_clean,
+    clean_pages,
+    clear_jobs,
+    last_page,
+    list_copies,
+    mark_erased,
+    mark_finished,
+    unclean_pages,
+    unfinished,
+)
+from storage.jobs import JobRow, get_job
+
+log = logging.getLogger(__name__)
+
+#: Rows and pages of one write, and pages of one look: a few milliseconds each.
+ROWS, PAGES, LOOKED_AT = 200, 50, 500
+#: How long the database and the interpreter are left to others afterwards, as a multiple of what it took.
+REST = 1.0
+#: Jobs that are finished together.
+JOBS = 200
+#: How often the log is tried to be emptied while readers still need it.
+TRIES, PAUSE_SECONDS = 20, 0.1
+#: How long whoever erased is kept waiting for the last traces to go.
+WAIT_SECONDS = 10.0
+#: What is said instead of a message that may quote values.
+ERASED_MESSAGE = "The message was erased with the data of the job."
+_KEPT = ("code", "node_id", "node_label", "item_index", "attempts")
+
+_one_at_a_time = threading.Lock()
+_thread = ThreadPoolExecutor(1, "erasing")
+
+
+def erase(session: Session, jobs: Iterable[JobRow]) -> int:
+    """Marks ended jobs, and runs in the Playground that were made from them, as erased; returns how many were not before.
+
+    Raises JobNotEnded.
+    """
+    wanted = [job for job in jobs if job.data_erased_at is None]
+    if not wanted:
+        return 0
+    workspace_id, since = wanted[0].workspace_id, min(job.created_at for job in wanted)
+    copies = [
+        get_job(session, workspace_id, job_id)
+        for job_id in list_copies(session, workspace_id, [job.id for job in wanted], since)
+    ]
+    for job in wanted:
+        if not job.ended:
+            raise JobNotEnded(f"{job.id} is {job.status}")
+    for copy in copies:
+        if not copy.ended:
+            raise JobNotEnded(f"A run in the Playground that was made from it, {copy.id}, is {copy.status}")
+    fresh = [*wanted, *(copy for copy in copies if copy.data_erased_at is None)]
+    for job in fresh:
+        mark_erased(session, job, _without_words(job.error))
+    return len(fresh)
+
+
+def _without_words(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {**{key: error.get(key) for key in _KEPT}, "message": ERASED_MESSAGE, "why": "", "remedy": ""}
+
+
+def finish_erasing(database: Database, *, stop: threading.Event | None = None, rest: float = REST) -> bool:
+    """Does what is left of every erased job. False: it was stopped, or somebody still reads; the next call goes on.
+
+    Raises StorageUnavailable.
+    """
+    work = _Work(database, stop or threading.Event(), rest)
+    with _one_at_a_time:
+        while jobs := database.read_now(unfinished, JOBS):
+            if not work.on(jobs):
+                return False
+    return True
+
+
+def finish_some(database: Database, *, stop: threading.Event) -> None:
+    """Does it for up to JOBS jobs; nothing while another thread is at it. For a thread with other work, which `stop` ends.
+
+    Raises StorageUnavailable.
+    """
+    if not _one_at_a_time.acquire(blocking=False):
+        return
+    try:
+        if jobs := database.read_now(unfinished, JOBS):
+            _Work(database, stop, REST).on(jobs)
+    finally:
+        _one_at_a_time.release()
+
+
+async def finish_erasing_soon(database: Database, seconds: float) -> None:
+    """The same in a thread. Returns when it is done, at the latest after so many seconds: then it goes on by itself."""
+    done = asyncio.get_running_loop().run_in_executor(_thread, _finish_or_log, database)
+    await asyncio.wait({done}, timeout=seconds)
+
+
+def _finish_or_log(database: Database) -> None:
+    try:
+        finish_erasing(database)
+    except Exception:
+        log.exception("Erased data was not overwritten yet")
+
+
+class _Work:
+    """Jobs that are erased together: the file is looked through once for all of them."""
+
+    def __init__(self, database: Database, stop: threading.Event, rest: float) -> None:
+        self._database = database
+        self._stop = stop
+        self._rest = rest
+
+    def on(self, jobs: list[str]) -> bool:
+        """True when nothing of them is left."""
+        return self._clear(jobs) and self._clean() and self._empty_log() and self._mark(jobs)
+
+    def _clear(self, jobs: list[str]) -> bool:
+        left = jobs
+        while left and not self._stopped:
+            left = left[self._rested(lambda left=left: self._database.write_now(clear_jobs, left, ROWS)) :]
+        return not left
+
+    def _clean(self) -> bool:
+        if not self._database.url.startswith("sqlite"):
+            return True
+        if not self._database.read_now(can_clean):
+            log.warning(
+                "This Python's SQLite cannot clear the unused parts of the database's pages: "
+                "remains of erased data may stay in %s until the rows beside them change.",
+                self._database.url.removeprefix("sqlite:///"),
+            )
+            return True
+        last = self._database.read_now(last_page)
+        for first in range(2, last + 1, LOOKED_AT):
+            until = min(last, first + LOOKED_AT - 1)
+            found = self._rested(lambda first=first, until=until: self._database.read_now(unclean_pages, first, until))
+            for begin in range(0, len(found), PAGES):
+                some = found[begin : begin + PAGES]
+                self._rested(lambda some=some: self._database.write_now(clean_pages, some))
+                if self._stopped:
+                    return False
+            if self._stopped:
+                return False
+        return True
+
+    def _empty_log(self) -> bool:
+        """Moves the log into the file and empties it: old pages stand in it."""
+        if not self._database.url.startswith("sqlite"):
+            return True
+        connection = sqlite3.connect(self._database.url.removeprefix("sqlite:///"), timeout=1)
+        try:
+            for _try in range(TRIES):
+                busy, _pages, _moved = connection.execute("pragma wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return True
+                if self._stop.wait(PAUSE_SECONDS):
+                    break
+        except sqlite3.Error as error:
+            log.info("The log of the database was not emptied yet: %s", error)
+        finally:
+            connection.close()
+        return False
+
+    def _mark(self, jobs: list[str]) -> bool:
+        self._database.write_now(mark_finished, jobs)
+        return True
+
+    @property
+    def _stopped(self) -> bool:
+        return self._stop.is_set() or self._database.closing
+
+    def _rested(self, work: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        answer = work()
+        self._stop.wait((time.perf_counter() - begun) * self._rest)
+        return answer

@@ -1,0 +1,140 @@
+"""What the server does by itself: retention every ten minutes, a backup every night, and the end of an erasing that was interrupted.
+
+One thread, one server per folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from engine.backups.backups import (
+    backups_folder,
+    list_backups,
+    new_name,
+    remove_old_nightly,
+    remove_unfinished,
+    write_backup,
+)
+from engine.backups.passphrase import find_passphrase
+from engine.core.clock import HOUR, SECOND
+from engine.core.errors import Refusal
+from engine.core.settings import BadSetting, Settings
+from engine.jobs.server.erasing import finish_some
+from engine.jobs.server.retention import Retention
+from engine.secrets.sealing import Vault
+from storage.database import Database
+from storage.tables import Job
+
+log = logging.getLogger(__name__)
+
+#: A look at what is due, and how long after the start the first one comes: the start itself has enough to do.
+LOOK_SECONDS = 30.0
+FIRST_SECONDS = 20.0
+RETENTION_SECONDS = 600.0
+#: The hour of the night (this machine's time) in which a backup is made, unless the last one is of the same night.
+NIGHT_HOUR = 3
+BACKUP_AGE = 2 * HOUR
+#: A folder whose server sleeps at night gets its backup when the last one is this old.
+LATE_AGE = 30 * HOUR
+AGAIN_SECONDS = 3_600.0
+
+
+class Maintenance:
+    """Starts with the server and ends before it. `pass_over` is one look, for tests."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        vault: Vault,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._vault = vault
+        self._monotonic = monotonic
+        self._stop = threading.Event()
+        self._retention = Retention(database, self._stop)
+        self._retention_due, self._backup_due = (
+            monotonic() + RETENTION_SECONDS,
+            0.0,
+        )  # time to change the rules after an upgrade
+        self._thread = threading.Thread(target=self._look_for_ever, name="maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Begins in the background."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Nothing new is begun; what is under way ends at its next step."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """The same, and waits for it."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def pass_over(self) -> None:
+        """What is due now. A full disk or another fault is logged and tried again later."""
+        self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
+        at = self._monotonic()
+        if at >= self._retention_due:
+            self._retention_due = at + RETENTION_SECONDS
+            self._guarded(self._keep_within, "Old jobs were not removed")
+        if at >= self._backup_due and self._backup_is_due():
+            self._backup_due = at + AGAIN_SECONDS
+            self._guarded(self.back_up, "The nightly backup was not made")
+
+    def back_up(self) -> None:
+        """The nightly backup. Raises StorageUnavailable, BadSetting, SecretUnreadable."""
+        data = self._settings.data
+        at = self._database.clock.now()
+        passphrase = self._database.read_now(find_passphrase, self._settings, self._vault)
+        target = backups_folder(data) / new_name("nightly", at)
+        write_backup(data, target, at=at, passphrase=passphrase, key_file=self._settings.secret_key_file)
+        remove_old_nightly(data)
+        log.info("The nightly backup is made: %s", target.name)
+
+    def _finish_erasing(self) -> None:
+        finish_some(self._database, stop=self._stop)
+
+    def _keep_within(self) -> None:
+        if said := str(self._retention.run()):
+            log.info("Retention: %s.", said)
+
+    def _backup_is_due(self) -> bool:
+        nightly = [one for one in list_backups(self._settings.data) if one.kind == "nightly"]
+        at = self._database.clock.now()
+        if not nightly:
+            return self._database.read_now(_has_jobs)
+        age = at - nightly[0].at
+        return (
+            age >= LATE_AGE or age < -HOUR or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
+        )
+
+    def _guarded(self, work: Callable[[], None], failed: str) -> None:
+        try:
+            work()
+        except (Refusal, BadSetting) as error:
+            log.warning("%s: %s", failed, error)
+        except Exception:
+            log.exception("%s", failed)
+
+    def _look_for_ever(self) -> None:
+        remove_unfinished(self._settings.data)
+        self._stop.wait(FIRST_SECONDS)
+        while not self._stop.is_set():
+            self.pass_over()
+            self._stop.wait(LOOK_SECONDS)
+
+
+def _has_jobs(session: Session) -> bool:
+    """A folder in which nothing has run yet needs no backup."""
+    return session.query(Job.id).limit(1).first() is not None

@@ -1,0 +1,269 @@
+"""Takes away what is old, in writes of a few milliseconds with pauses between them, and gives the room back to the disk.
+
+Values (input, result, steps, events) go after 30 days, or as their flow says; a job's line in Jobs and Monitoring, refusals and the
+audit log after 13 months; and when the database grows above its cap, values go earlier: the oldest of the workspace that uses
+most above its share of the cap, never those of the last hour. So nobody's results go because of what others store.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from engine.core.clock import DAY, HOUR
+from storage.backup import DATABASE
+from storage.database import Database
+from storage.retention import (
+    LOG_TABLES,
+    KeptFlow,
+    Room,
+    due_jobs,
+    due_values,
+    has_old_log_rows,
+    list_kept_flows,
+    oldest_values,
+    read_room,
+    release_pages,
+    remove_jobs,
+    remove_log_rows,
+    remove_values,
+    used_by_values,
+    value_bytes,
+)
+from storage.settings import SERVER, find_setting
+
+log = logging.getLogger(__name__)
+
+GIB = 1 << 30
+#: What the work of one write may take, and how long it leaves the database to others afterwards, as a multiple of that.
+AIM_SECONDS = 0.0007
+REST = 4.0
+FEWEST, MOST = 4, 2_000
+#: After so many writes the log is moved into the file from here; else the commit of somebody who waits would have to.
+WRITES_PER_CHECKPOINT = 8
+#: Jobs looked up at a time.
+JOBS = 50
+MONTH_DAYS = 30.44
+#: Unused room below this stays in the file: it is used again soon. Room above it goes back at once, since SQLite searches
+#: the list of unused pages for each page that it gives back: 15 us a page with a list of this length, 500 with 800 MB.
+SLACK_BYTES = 8 << 20
+#: Where the rules are kept (`storage.settings`, scope SERVER).
+VALUES_DAYS, ROWS_MONTHS, CAP_GB = "keep_values_days", "keep_rows_months", "keep_cap_gb"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long things are kept, and how large the database may grow. `cap_gb` 0: no cap."""
+
+    values_days: int = 30
+    rows_months: int = 13
+    cap_gb: float = 5.0
+
+    @property
+    def cap_bytes(self) -> int:
+        return round(self.cap_gb * GIB)
+
+
+@dataclass
+class Report:
+    """What one pass did."""
+
+    values: int = 0
+    jobs: int = 0
+    log_rows: int = 0
+    over_cap: int = 0
+    released: int = 0
+
+    def __str__(self) -> str:
+        parts = (
+            (self.values + self.over_cap, "jobs lost their values"),
+            (self.jobs, "jobs were removed"),
+            (self.log_rows, "lines of logs were removed"),
+            (self.released >> 20, "MB were given back to the disk"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+def read_rules(session: Session) -> Rules:
+    """The rules as the owner set them."""
+    usual = Rules()
+    return Rules(
+        values_days=find_setting(session, SERVER, VALUES_DAYS) or usual.values_days,
+        rows_months=find_setting(session, SERVER, ROWS_MONTHS) or usual.rows_months,
+        cap_gb=usual.cap_gb if (cap := find_setting(session, SERVER, CAP_GB)) is None else cap,
+    )
+
+
+@dataclass
+class Retention:
+    """One pass at a time, in a thread of its own. `stop` ends it between two writes; `rest` as REST."""
+
+    database: Database
+    stop: threading.Event = field(default_factory=threading.Event)
+    rest: float = REST
+    _rows: int = 40
+    _pages: int = 20
+    _writes: int = 0
+
+    def run(self, rules: Rules | None = None) -> Report:
+        """Everything that is due now. Raises StorageUnavailable; what was removed until then stays removed."""
+        rules = rules or self.database.read_now(read_rules)
+        at = self.database.clock.now()
+        report = Report()
+        file = self._room().file
+        flows = self.database.read_now(list_kept_flows)
+        rows_before = at - round(rules.rows_months * MONTH_DAYS * DAY)
+        for flow in flows:
+            self._old_values(flow, at - (flow.keep_days or rules.values_days) * DAY, report)
+            self._old_jobs(flow, rows_before, report)
+        self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
+        if rules.cap_bytes:
+            self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
+        self._give_back()
+        report.released = max(0, file - self._room().file)
+        if report.released:
+            _checkpoint(self.database)
+        return report
+
+    def _old_values(self, flow: KeptFlow, before: int, report: Report) -> None:
+        while not self.stop.is_set():
+            jobs = self.database.read_now(due_values, flow.id, before, JOBS)
+            if not jobs:
+                return
+            report.values += self._remove_values(jobs)
+
+    def _old_jobs(self, flow: KeptFlow, before: int, report: Report) -> None:
+        while not self.stop.is_set():
+            jobs = self.database.read_now(due_jobs, flow.id, before, JOBS)
+            if not jobs:
+                return
+            self._remove_values(jobs)
+            few = max(1, self._rows // 20)
+            for first in range(0, len(jobs), few):
+                report.jobs += self._write(remove_jobs, jobs[first : first + few])
+
+    def _old_log_rows(self, before: int, values_before: int, report: Report) -> None:
+        for table in LOG_TABLES:
+            if not self.database.read_now(has_old_log_rows, table, before=before, values_before=values_before):
+                continue
+            gone = most = 0
+            while gone == most and not self.stop.is_set():
+                most = self._rows  # the write changes it
+                gone = self._write(remove_log_rows, table, before=before, values_before=values_before, most=most)
+                report.log_rows += gone
+
+    def _above_cap(self, flows: list[KeptFlow], cap: int, before: int, report: Report) -> None:
+        if self._room().used <= cap:
+            return
+        enough = cap * 95 // 100
+        users = self._users(flows)
+        share = cap // max(1, len(users))
+        while self._room().used > enough and not self.stop.is_set():
+            user = _largest(users, share)
+            if user is None:
+                log.warning(
+                    "The database is above its cap of %d MB, and there are no older values to remove.", cap >> 20
+                )
+                return
+            oldest = self.database.read_now(oldest_values, user.flow_ids)
+            until = min(before, oldest[1][0] + 1) if len(oldest) > 1 else before
+            jobs = self.database.read_now(due_values, oldest[0][1], until, JOBS) if oldest else []
+            user.has_old = bool(jobs)
+            sizes = self.database.read_now(value_bytes, jobs)
+            while jobs and _largest(users, share) is user and self._room().used > enough and not self.stop.is_set():
+                done = self._remove_some(jobs)
+                user.used -= sum(sizes[:done])
+                report.over_cap += done
+                jobs, sizes = jobs[done:], sizes[done:]
+
+    def _users(self, flows: list[KeptFlow]) -> list[_User]:
+        """The workspaces that have values."""
+        by_workspace: dict[str, list[str]] = {}
+        for flow in flows:
+            by_workspace.setdefault(flow.workspace_id, []).append(flow.id)
+        found = (_User(ids, self.database.read_now(used_by_values, ids)) for ids in by_workspace.values())
+        return [user for user in found if user.used]
+
+    def _give_back(self) -> None:
+        while self._room().unused > SLACK_BYTES and not self.stop.is_set():
+            took = self._timed(release_pages, self._pages)
+            self._pages = _next_size(self._pages, took)
+
+    def _remove_values(self, jobs: list[str]) -> int:
+        left = list(jobs)
+        while left and not self.stop.is_set():
+            left = left[self._remove_some(left) :]
+        return len(jobs) - len(left)
+
+    def _remove_some(self, jobs: list[str]) -> int:
+        return self._write(remove_values, jobs, self._rows)
+
+    def _write(self, verb: Callable[..., int], *args: object, **kwargs: object) -> int:
+        """One small write and a rest; the next one is larger or smaller by what this one took. Then the room goes back."""
+        done: list[int] = []
+        took = self._timed(lambda session: done.append(verb(session, *args, **kwargs)))
+        self._rows = _next_size(self._rows, took)
+        self._give_back()
+        return done[-1]
+
+    def _timed(self, verb: Callable[..., None], *args: object) -> float:
+        """What the verb itself took: the way to the disk takes its time however little is written."""
+        own: list[float] = []
+
+        def work(session: Session) -> None:
+            begun = time.perf_counter()
+            verb(session, *args)
+            own.append(time.perf_counter() - begun)
+
+        begun = time.perf_counter()
+        self.database.write_now(work)
+        took = time.perf_counter() - begun
+        self._writes += 1
+        if self._writes % WRITES_PER_CHECKPOINT == 0:
+            _checkpoint(self.database)
+        self.stop.wait(took * self.rest)
+        return own[-1]
+
+    def _room(self) -> Room:
+        return self.database.read_now(read_room)
+
+
+@dataclass
+class _User:
+    """A workspace: its flows, how many bytes their jobs' values take, and whether some of them may go."""
+
+    flow_ids: list[str]
+    used: int
+    has_old: bool = True
+
+
+def _largest(users: list[_User], share: int) -> _User | None:
+    """Whose values go next. While somebody is above the share, nobody below it loses anything."""
+    above = [user for user in users if user.used > share] or users
+    return max((user for user in above if user.has_old), key=lambda user: user.used, default=None)
+
+
+def _next_size(size: int, took: float) -> int:
+    if took > AIM_SECONDS * 1.5:
+        return max(FEWEST, size * 2 // 3)
+    return min(MOST, size * 5 // 4) if took < AIM_SECONDS else size
+
+
+def _checkpoint(database: Database) -> None:
+    """Moves the log into the file, as far as readers allow: only then is the file shorter. The next commit does the rest."""
+    if not database.url.startswith("sqlite"):
+        return
+    path = database.url.removeprefix("sqlite:///")
+    connection = sqlite3.connect(path, timeout=1)
+    try:
+        connection.execute("pragma wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        log.info("The log of %s was not moved into the file yet: %s", DATABASE, error)
+    finally:
+        connection.close()

@@ -1,0 +1,369 @@
+"""Accepting a job: limit, quota, row, payload, event and message in one transaction (engine.md).
+
+The transaction reads the key's revocation and the live version again: caches elsewhere only save parsing, so nothing has to be
+told when a key is revoked or another version goes live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from engine.core.clock import DAY, SECOND
+from engine.core.errors import (
+    FieldError,
+    IdempotencyKeyReused,
+    NotAllowed,
+    NotDeployed,
+    NotFound,
+    PayloadInvalid,
+    Unauthorized,
+)
+from engine.core.ids import JobId, new_id
+from engine.flow.contract import check_payload, input_fields, result_schema
+from engine.flow.document import Document, load_document
+from engine.flow.node_type import JsonSchema
+from engine.flow.validation import without_parked
+from engine.jobs.huey_queue import send
+from engine.jobs.job_values import encoded
+from engine.jobs.notifier import job_changed
+from engine.jobs.submit.limits import LimitsView, limits_now, take_slots
+from engine.nodes import CATALOG
+from storage.database import now
+from storage.flows import CalledFlow, find_called_flow
+from storage.job_changes import insert_job
+from storage.jobs import KeyScope, find_status
+from storage.keys import find_caller, read_caller
+from storage.tables import FlowVersion, Idempotency
+from storage.usage import Caps
+
+#: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
+USUAL_LIMIT_SECONDS = 1_800
+LIMIT_SECONDS = (10, 86_400)
+#: The names of a flow's webhooks in its settings: each environment has its own address.
+WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
+IDEMPOTENCY_KEPT = DAY
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. `key_id` None: the owner's own page. The key's row is read again when the job is accepted."""
+
+    workspace_id: str
+    key_id: str | None
+    environment: str
+    label: str = ""
+    prefix: str = ""
+    flow_ids: frozenset[str] | None = None
+    concurrency: int | None = None
+    monthly: int | None = None
+    #: Requests a second; None = any number.
+    requests: int | None = None
+    #: Of the secret that was sent: after a rotation one of two.
+    key_hash: str = ""
+
+    @property
+    def scope(self) -> KeyScope:
+        """Which jobs and batches this caller sees."""
+        return KeyScope(self.environment, self.flow_ids)
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What a request asks for beside its payload. `route` belongs to the scope of the Idempotency-Key."""
+
+    version: int | None = None
+    cancel_after_seconds: float | None = None
+    webhook_url: str | None = None
+    idempotency_key: str | None = None
+    request_id: str = ""
+    #: As `engine.core.trace_context.TraceContext.dumps` writes it.
+    trace: str | None = None
+    route: str = ""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A job that is stored and will run. `replayed`: it was accepted earlier under the same Idempotency-Key; `status` is that of now."""
+
+    job_id: JobId
+    status: str
+    flow_id: str
+    created_at: int
+    replayed: bool
+    limits: LimitsView
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What accepting needs to know of a version."""
+
+    fields: tuple[Mapping[str, Any], ...]
+    steps: int
+    #: The JSON Schema of a job's result.
+    result: JsonSchema
+
+
+def accept(
+    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions
+) -> Accepted:
+    """Stores a job for the live version. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid,
+    IdempotencyKeyReused, MonthlyQuotaExceeded, ConcurrencyLimitExceeded.
+    """
+    caller = read_key_again(session, caller)
+    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of a job of this flow
+    scope = ""
+    if options.idempotency_key is not None:
+        scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
+        earlier = find_earlier(session, scope, flow_id, payload, options, check_payload)
+        if earlier is not None:
+            key_caps = Caps(caller.concurrency, caller.monthly)
+            limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, key_caps)
+            status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
+            return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
+    flow = find_live_flow(session, caller, flow_id)
+    number = choose_version(session, flow, options.version)
+    version = read_version(session, flow.id, number)
+    clean, errors = check_payload(version.fields, payload)
+    if errors:
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
+    limits = take_slots(
+        session,
+        caller.workspace_id,
+        caller.environment,
+        caller.key_id,
+        Caps(caller.concurrency, caller.monthly),
+        caller.label,
+        flow.id,
+    )
+    job_id = JobId(new_id("job"))
+    insert_job(
+        session,
+        {
+            "id": job_id,
+            "workspace_id": caller.workspace_id,
+            "flow_id": flow.id,
+            "flow_version": number,
+            "environment": caller.environment,
+            "key_id": caller.key_id,
+            "counted": True,
+            "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
+            "steps_total": version.steps,
+            "request_id": options.request_id,
+            "traceparent": options.trace,
+            "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
+            "webhook_by_caller": options.webhook_url is not None,
+        },
+        encoded(clean),
+    )
+    send(session, job_id)
+    job_changed(session, job_id)
+    accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
+    if scope:
+        remember(session, scope, fingerprint_of(clean, options), number, accepted)
+    return Accepted(**accepted, replayed=False, limits=limits)
+
+
+def flow_limit_ms(settings: Mapping[str, Any]) -> int:
+    """How long a job of a flow may run, by the flow's settings."""
+    seconds = settings.get("limit_seconds", USUAL_LIMIT_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        seconds = USUAL_LIMIT_SECONDS
+    return round(min(max(seconds, LIMIT_SECONDS[0]), LIMIT_SECONDS[1]) * SECOND)
+
+
+def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:
+    """The address a flow's settings name for the ends of the jobs of an environment."""
+    return settings.get(WEBHOOK_SETTINGS[environment]) or None
+
+
+def forget_old_idempotency(session: Session) -> None:
+    """Removes rows older than 24 hours."""
+    session.execute(delete(Idempotency).where(Idempotency.created_at < now(session) - IDEMPOTENCY_KEPT))
+
+
+def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
+    """How long this job may run: the flow's limit, or less when the caller says so."""
+    limit = flow_limit_ms(settings)
+    return limit if cancel_after_seconds is None else max(1, min(limit, round(cancel_after_seconds * SECOND)))
+
+
+def read_key_again(session: Session, caller: Caller) -> Caller:
+    """The key as it is in this transaction. Raises Unauthorized when it, or the secret that was sent, counts no more."""
+    if caller.key_id is None:
+        return caller
+    if caller.key_hash:
+        row = find_caller(session, caller.key_hash)
+    else:
+        row = read_caller(session, caller.workspace_id, caller.key_id)
+    if row is None:
+        raise Unauthorized
+    return Caller(
+        workspace_id=caller.workspace_id,
+        key_id=caller.key_id,
+        environment=row.environment,
+        label=row.label,
+        prefix=caller.prefix,
+        flow_ids=row.flow_ids,
+        concurrency=row.concurrency,
+        monthly=row.monthly,
+        requests=row.requests,
+        key_hash=caller.key_hash,
+    )
+
+
+def find_live_flow(session: Session, caller: Caller, flow_id: str) -> CalledFlow:
+    """Id, live version and settings of a flow this caller may call. Raises NotFound, NotAllowed, NotDeployed."""
+    check_flow_allowed(session, caller, flow_id)
+    flow = find_called_flow(session, caller.workspace_id, flow_id)
+    if flow is None:
+        raise _no_such_flow(flow_id)
+    if flow.live_version is None:
+        raise NotDeployed
+    return flow
+
+
+def check_flow_allowed(session: Session, caller: Caller, flow_id: str) -> None:
+    """Raises NotAllowed when this key is limited to other flows, and NotFound when there is no such flow either."""
+    if caller.flow_ids is None or flow_id in caller.flow_ids:
+        return
+    if find_called_flow(session, caller.workspace_id, flow_id) is None:
+        raise _no_such_flow(flow_id)
+    raise NotAllowed(
+        f"The key “{caller.label}” may not call this flow",
+        remedy="Use another key, or let the owner allow this flow for it under Settings, API Keys.",
+    )
+
+
+def _no_such_flow(flow_id: str) -> NotFound:
+    return NotFound(f"No flow has the id {flow_id[:100]!r}")
+
+
+def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:
+    """The live version, or the wanted one when it was ever deployed. Raises NotFound."""
+    if wanted is None or wanted == flow.live_version:
+        assert flow.live_version is not None
+        return flow.live_version
+    deployed = session.scalar(
+        select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow.id, FlowVersion.number == wanted)
+    )
+    if deployed is None:
+        raise NotFound(f"Version {wanted} of this flow was never deployed")
+    return wanted
+
+
+#: Versions never change, so what was read of one stays true.
+_VERSIONS: OrderedDict[tuple[str, int], _Version] = OrderedDict()
+_KEPT_VERSIONS = 512
+
+
+def read_version(session: Session, flow_id: str, number: int) -> _Version:
+    """The fields, the number of steps and the shape of the result of a version."""
+    key = (flow_id, number)
+    known = _VERSIONS.get(key)
+    if known is None:
+        text = session.scalar(
+            select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+        )
+        if text is None:
+            raise NotFound(f"Version {number} of this flow does not exist")
+        document = load_document(text)
+        known = _VERSIONS[key] = _Version(
+            tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG)
+        )
+        while len(_VERSIONS) > _KEPT_VERSIONS:
+            _VERSIONS.popitem(last=False)
+    return known
+
+
+def steps_of(document: Document) -> int:
+    """How many steps a run has when no node runs per item."""
+    return len(without_parked(document).nodes)
+
+
+def idempotency_scope(caller: Caller, route: str, key: str) -> str:
+    """Workspace, environment, route and key as one hash."""
+    return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
+
+
+#: Gives a body the defaults of a version's fields, or says what is wrong with it.
+WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
+
+
+def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
+    """Equal for equal bodies, whatever the order of their keys, that ask for the same; without `options` of the body alone."""
+    asked = None if options is None else [options.version, options.cancel_after_seconds, options.webhook_url]
+    said = body if options is None else [_comparable(body), asked]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _comparable(value: Any) -> Any:
+    """The same for numbers that are equal: `1.0` is `1`."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {name: _comparable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_comparable(inner) for inner in value]
+    return value
+
+
+def find_earlier(
+    session: Session,
+    scope: str,
+    flow_id: str,
+    body: Mapping[str, Any],
+    options: SubmitOptions,
+    with_defaults: WithDefaults,
+) -> dict[str, Any] | None:
+    """What was answered under this key within 24 hours, or None. Raises IdempotencyKeyReused.
+
+    A request is the same when it says the same, with the defaults of the version that the first one met: what is live now does
+    not count.
+    """
+    row = session.execute(
+        select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
+            Idempotency.scope == scope
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
+        session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+        return None
+    if not row.fingerprint:
+        raise IdempotencyKeyReused(
+            "The data of the job it made were erased, so nobody can tell if the body is the same"
+        )
+    if row.flow_version is None:  # an earlier release compared bodies as they came
+        same = row.fingerprint == fingerprint_of(body, None)
+    else:
+        clean, errors = with_defaults(read_version(session, flow_id, row.flow_version).fields, body)
+        same = not errors and row.fingerprint == fingerprint_of(clean, options)
+    if not same:
+        raise IdempotencyKeyReused
+    return json.loads(row.body)
+
+
+def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:
+    """Keeps what was answered, in the job's own transaction."""
+    session.execute(
+        insert(Idempotency),
+        {
+            "scope": scope,
+            "fingerprint": fingerprint,
+            "flow_version": flow_version,
+            "status": 202,
+            "body": json.dumps(accepted),
+            "created_at": accepted["created_at"],
+        },
+    )

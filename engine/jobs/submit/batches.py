@@ -1,0 +1,146 @@
+"""Accepting a batch: every item is checked and the month's quota covers them all, or nothing is accepted (api.md, Batch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import FieldError, NotFound, PayloadInvalid
+from engine.core.ids import new_id
+from engine.flow.contract import check_payload
+from engine.jobs.job_values import encoded
+from engine.jobs.submit.accept import (
+    Caller,
+    SubmitOptions,
+    check_flow_allowed,
+    choose_version,
+    find_earlier,
+    find_live_flow,
+    fingerprint_of,
+    flow_webhook,
+    idempotency_scope,
+    limit_ms,
+    read_key_again,
+    read_version,
+    remember,
+)
+from engine.jobs.submit.limits import LimitsView, count_batch, limits_now
+from engine.jobs.submit.waiting_items import admit_waiting
+from storage.batches import BatchStatus, add_batch, get_batch
+from storage.database import now
+from storage.job_changes import insert_job
+from storage.usage import Caps
+
+MAX_ITEMS = 1_000
+_TYPE_WORDS = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
+
+
+@dataclass(frozen=True)
+class AcceptedBatch:
+    """A batch that is stored and will run; `job_ids` in the order of its items. `replayed`: as in `Accepted`."""
+
+    batch_id: str
+    status: BatchStatus
+    total: int
+    job_ids: tuple[str, ...]
+    replayed: bool
+    limits: LimitsView
+
+
+def accept_batch(
+    session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
+) -> AcceptedBatch:
+    """Stores a job per item of `{"items": [...]}`; the items wait for slots. Raises as `accept`, except that concurrency
+    never refuses a batch.
+    """
+    caller = read_key_again(session, caller)
+    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of jobs of this flow
+    caps = Caps(caller.concurrency, caller.monthly)
+    scope = ""
+    if options.idempotency_key is not None:
+        scope = idempotency_scope(caller, options.route, options.idempotency_key)
+        earlier = find_earlier(session, scope, flow_id, body, options, _check_items)
+        if earlier is not None:
+            limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
+            batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
+            status = _status_now(session, caller.workspace_id, batch_id)
+            return AcceptedBatch(batch_id, status, len(ids), ids, replayed=True, limits=limits)
+    flow = find_live_flow(session, caller, flow_id)
+    number = choose_version(session, flow, options.version)
+    version = read_version(session, flow.id, number)
+    payloads, errors = _check_items(version.fields, body)
+    if errors:
+        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(errors))
+    count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
+    batch_id = new_id("batch")
+    job_ids = tuple(new_id("job") for _ in payloads)
+    shared = {
+        "workspace_id": caller.workspace_id,
+        "flow_id": flow.id,
+        "environment": caller.environment,
+        "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
+        "webhook_by_caller": options.webhook_url is not None,
+    }
+    add_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
+    row = {
+        **shared,
+        "flow_version": number,
+        "key_id": caller.key_id,
+        "batch_id": batch_id,
+        "counted": False,
+        "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
+        "steps_total": version.steps,
+        "request_id": options.request_id,
+        "traceparent": options.trace,
+    }
+    for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
+        insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))
+    admit_waiting(session, caller.workspace_id, caller.environment)
+    if scope:
+        kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": now(session)}
+        remember(session, scope, fingerprint_of(payloads, options), number, kept)
+    limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
+    return AcceptedBatch(batch_id, "queued", len(job_ids), job_ids, replayed=False, limits=limits)
+
+
+def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStatus:
+    try:
+        return get_batch(session, workspace_id, batch_id).status
+    except NotFound:
+        return "completed"  # only a batch that has ended is ever removed
+
+
+def _check_items(
+    fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[FieldError]]:
+    """The items with defaults applied, and every wrong field at once with its pointer."""
+    clean: list[dict[str, Any]] = []
+    errors = [FieldError(f"/{name}", "unknown_field", "a batch has only `items`") for name in body if name != "items"]
+    items = body.get("items")
+    if "items" not in body:
+        errors.append(FieldError("/items", "required", "missing"))
+    elif not isinstance(items, list):
+        errors.append(FieldError("/items", "type_error", f"expected a list, got {_type_word(items)}"))
+    elif not items:
+        errors.append(FieldError("/items", "min_items", "must have at least 1 items, has 0"))
+    elif len(items) > MAX_ITEMS:
+        errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS} items, has {len(items)}"))
+    if errors:
+        return clean, errors
+    for position, item in enumerate(items or ()):
+        at = f"/items/{position}"
+        if not isinstance(item, dict):
+            errors.append(FieldError(at, "type_error", f"expected an object, got {_type_word(item)}"))
+            continue
+        payload, found = check_payload(fields, item)
+        errors += [FieldError(at + error.pointer, error.code, error.detail, error.sent) for error in found]
+        clean.append(payload)
+    return clean, errors
+
+
+def _type_word(value: Any) -> str:
+    return _TYPE_WORDS.get(type(value), "an object" if isinstance(value, dict) else "a number")

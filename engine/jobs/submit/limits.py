@@ -1,0 +1,158 @@
+"""Limits: what an environment and a key may use, taking a slot, and the refusal that says what is full and what to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.clock import next_month
+from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
+from storage.database import now
+from storage.tables import Job
+from storage.usage import Caps, Used, count_requests, read_usage, take_slot, usage_subject
+from storage.workspaces import get_limits
+
+WHERE_TO_RAISE = "The owner can raise it under Settings, Limits and plan."
+WHERE_TO_RAISE_KEY = "The owner can raise this key's own limit under Settings, API Keys."
+#: What a caller is told to wait for when the flow has never run: seconds.
+GUESS = 2
+
+
+@dataclass(frozen=True)
+class LimitsView:
+    """What the caller has left, by the tighter of environment and key. None: unlimited."""
+
+    concurrency: int | None
+    active: int
+    monthly: int | None
+    used: int
+    resets_in_seconds: int
+
+
+@dataclass(frozen=True)
+class _Counter:
+    subject: str
+    caps: Caps
+    name: str
+    remedy: str
+
+
+def limits_now(
+    session: Session, workspace_id: str, environment: str, key_id: str | None = None, key_caps: Caps = Caps()
+) -> LimitsView:
+    """What is left, without taking anything."""
+    counters = _counters(session, workspace_id, environment, key_id, key_caps, "")
+    return _view(session, [(counter, read_usage(session, counter.subject)) for counter in counters])
+
+
+def take_slots(
+    session: Session,
+    workspace_id: str,
+    environment: str,
+    key_id: str | None,
+    key_caps: Caps,
+    key_label: str,
+    flow_id: str,
+) -> LimitsView:
+    """Takes a slot of the environment and of the key. Raises MonthlyQuotaExceeded, or else ConcurrencyLimitExceeded."""
+    counters = _counters(session, workspace_id, environment, key_id, key_caps, key_label)
+    taken = []
+    for counter in counters:
+        used = take_slot(session, counter.subject, counter.caps)
+        if used is None:
+            raise _refusal(session, counters, counter, flow_id)
+        taken.append((counter, used))
+    return _view(session, taken)
+
+
+def count_batch(
+    session: Session,
+    workspace_id: str,
+    environment: str,
+    key_id: str | None,
+    key_caps: Caps,
+    key_label: str,
+    items: int,
+) -> None:
+    """Counts all items in the month of the environment and of the key; takes no slot. Raises MonthlyQuotaExceeded."""
+    for counter in _counters(session, workspace_id, environment, key_id, key_caps, key_label):
+        monthly = counter.caps.monthly
+        if not count_requests(session, counter.subject, items, monthly):
+            left = max(0, (monthly or 0) - read_usage(session, counter.subject).month_count)
+            at = now(session)
+            raise MonthlyQuotaExceeded(
+                f"The batch has {items:,} items; {left:,} of the {monthly:,} requests of {counter.name} for this month "
+                "are left. The month begins again on the 1st at 00:00 UTC",
+                remedy=counter.remedy,
+                retry_after=math.ceil((next_month(at) - at) / 1000),
+            )
+
+
+def _counters(
+    session: Session, workspace_id: str, environment: str, key_id: str | None, key_caps: Caps, key_label: str
+) -> list[_Counter]:
+    caps = get_limits(session, workspace_id).caps[environment]
+    name = f"{ENVIRONMENT_TITLES[environment]} of this workspace"
+    of_environment = _Counter(usage_subject(workspace_id, environment), caps, name, WHERE_TO_RAISE)
+    if key_id is None:
+        return [of_environment]
+    return [of_environment, _Counter(key_id, key_caps, f"the key “{key_label}”", WHERE_TO_RAISE_KEY)]
+
+
+def _view(session: Session, counters: list[tuple[_Counter, Used]]) -> LimitsView:
+    at = now(session)
+    concurrency = _tightest([(counter.caps.concurrency, used.active) for counter, used in counters])
+    monthly = _tightest([(counter.caps.monthly, used.month_count) for counter, used in counters])
+    first = counters[0][1]
+    return LimitsView(
+        concurrency=concurrency[0] if concurrency else None,
+        active=concurrency[1] if concurrency else first.active,
+        monthly=monthly[0] if monthly else None,
+        used=monthly[1] if monthly else first.month_count,
+        resets_in_seconds=math.ceil((next_month(at) - at) / 1000),
+    )
+
+
+def _tightest(limits: list[tuple[int | None, int]]) -> tuple[int, int] | None:
+    """(limit, used) of the one with the least left."""
+    known = [(limit - used, limit, used) for limit, used in limits if limit is not None]
+    return min(known)[1:] if known else None
+
+
+def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id: str) -> LimitReached:
+    """The month's quota is told before concurrency: waiting a few seconds would not help."""
+    for counter in counters:
+        used = read_usage(session, counter.subject)
+        if counter.caps.monthly is not None and used.month_count >= counter.caps.monthly:
+            at = now(session)
+            return MonthlyQuotaExceeded(
+                f"All {counter.caps.monthly:,} requests of {counter.name} for this month are used; "
+                "it begins again on the 1st at 00:00 UTC",
+                remedy=counter.remedy,
+                retry_after=math.ceil((next_month(at) - at) / 1000),
+            )
+    seconds = usual_seconds(session, flow_id)
+    most = full.caps.concurrency or 0
+    jobs = "The one job" if most == 1 else f"All {most:,} jobs"
+    return ConcurrencyLimitExceeded(
+        f"{jobs} that {full.name} may have at once {'is' if most == 1 else 'are'} running or queued",
+        remedy=f"Send the request again in {seconds} s. {full.remedy}",
+        retry_after=seconds,
+    )
+
+
+def usual_seconds(session: Session, flow_id: str) -> int:
+    """The median time of the flow's last jobs that completed, 1 to 30 whole seconds."""
+    rows = session.execute(
+        select(Job.started_at, Job.completed_at)
+        .where(Job.flow_id == flow_id, Job.status == "completed")
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(21)
+    )
+    times = [ended - started for started, ended in rows if started is not None and ended is not None]
+    return min(30, max(1, math.ceil(median(times) / 1000))) if times else GUESS

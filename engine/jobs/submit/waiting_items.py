@@ -1,0 +1,50 @@
+"""Items of batches wait in `queued` without a slot; they are let in, oldest first, as slots become free (api.md, Batch)."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.jobs.huey_queue import send
+from storage.batches import admit_item, environments_with_waiting_items, has_waiting_items, waiting_items
+from storage.tables import ApiKey
+from storage.usage import release_slot, take_active, usage_subject
+from storage.workspaces import get_limits
+
+_PAGE = 32
+
+
+def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
+    """Gives free slots of an environment to its waiting batch items and sends them; returns how many."""
+    if not has_waiting_items(session, workspace_id, environment):
+        return 0
+    subject = usage_subject(workspace_id, environment)
+    full_keys: set[str] = set()
+    admitted: list[str] = []
+    free = True
+    while free and (page := waiting_items(session, workspace_id, environment, full_keys, _PAGE)):
+        concurrency = get_limits(session, workspace_id).caps[environment].concurrency
+        for job_id, key_id in page:
+            if key_id in full_keys:
+                continue
+            if not take_active(session, subject, concurrency):
+                free = False
+                break
+            if key_id is not None and not take_active(session, key_id, _key_concurrency(session, key_id)):
+                release_slot(session, subject)
+                full_keys.add(key_id)
+                continue
+            admit_item(session, job_id)
+            admitted.append(job_id)
+    send(session, *admitted)
+    return len(admitted)
+
+
+def admit_all_waiting(session: Session) -> int:
+    """The same for all of them: a limit may have been raised, or a process died before it could let anybody in."""
+    waiting = environments_with_waiting_items(session)
+    return sum(admit_waiting(session, workspace_id, environment) for workspace_id, environment in waiting)
+
+
+def _key_concurrency(session: Session, key_id: str) -> int | None:
+    return session.scalar(select(ApiKey.concurrency).where(ApiKey.id == key_id))

@@ -1,0 +1,1 @@
+"""What a worker process does: claim jobs, run their flow, and store steps and results."""

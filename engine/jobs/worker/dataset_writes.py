@@ -1,0 +1,70 @@
+"""The datasets a run reads and writes, as they are at that moment (product.md section 5: datasets are read live)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import Refusal, StorageUnavailable
+from engine.flow.node_type import Json, NodeFailed
+from storage.database import Database
+from storage.dataset_changes import Mode, Written, write_from_step
+from storage.datasets import Row, get_dataset, list_sized_rows
+
+
+@dataclass(frozen=True)
+class RowsRead:
+    """Some rows in order; `after` names the last one, `size` is how long they are as JSON text."""
+
+    rows: list[Row]
+    size: int
+    after: int
+
+
+class WorkspaceDatasets:
+    """`engine.flow.node_type.Datasets` of one workspace. `settled` is awaited before anything is written."""
+
+    def __init__(
+        self, database: Database, workspace_id: str, settled: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
+        self._database = database
+        self._workspace_id = workspace_id
+        self._settled = settled
+
+    async def read(self, dataset: str, after: int = 0) -> RowsRead:
+        """The next rows, none at the end. Raises NodeFailed."""
+        try:
+            return await self._database.read(_next_rows, self._workspace_id, dataset, after)
+        except Refusal as refusal:
+            raise _failed(refusal) from refusal
+
+    async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
+        """Writes a row, once for each step however often it comes. Raises NodeFailed."""
+        if self._settled is not None:
+            await self._settled()
+        try:
+            written: Written = await self._database.write(
+                write_from_step, self._workspace_id, dataset, cast("Mode", mode), key_column, dict(row), step
+            )
+        except Refusal as refusal:
+            raise _failed(refusal) from refusal
+        return written.action
+
+
+def _next_rows(session: Session, workspace_id: str, name: str, after: int) -> RowsRead:
+    dataset = get_dataset(session, workspace_id, name)
+    rows = list_sized_rows(session, workspace_id, dataset.id, after=after)
+    return RowsRead([row.data for row in rows], sum(row.size for row in rows), rows[-1].id if rows else after)
+
+
+def _failed(refusal: Refusal) -> NodeFailed:
+    return NodeFailed(
+        f"{refusal.detail or refusal.title}.",
+        code="dataset_failed",
+        why="" if refusal.detail == "" else f"{refusal.title}.",
+        remedy=refusal.remedy,
+        passing=isinstance(refusal, StorageUnavailable),
+    )

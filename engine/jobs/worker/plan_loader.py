@@ -1,0 +1,139 @@
+"""What an attempt at a job begins with: the plan of its version or snapshot, its payload, and what earlier attempts kept."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.core.errors import FlowInvalid
+from engine.flow.document import Document, load_document
+from engine.flow.graph import Graph
+from engine.flow.node_type import Catalog, Json, NodeFailed
+from engine.run.calls import CalledPlan
+from engine.run.plan import Plan, compile_plan
+from engine.run.runner import RunOptions
+from engine.run.steps import StepKey
+from storage.flows import find_flow, find_version
+from storage.job_changes import Claimed
+from storage.jobs import read_value
+from storage.steps import kept_outputs
+from storage.tables import FlowVersion, Snapshot
+
+_KEPT_PLANS = 256
+
+Outputs = Mapping[tuple[str, str], Json]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `run_flow` is given."""
+
+    plan: Plan
+    payload: Mapping[str, Json]
+    kept: Mapping[StepKey, Json]
+    options: RunOptions
+
+
+@dataclass
+class PlanLoader:
+    """Reads what a run needs. Plans of versions are compiled once: versions never change. Used by several reader threads."""
+
+    catalog: Catalog
+    _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
+
+    def prepare_at_once(self, job: Claimed) -> Prepared | None:
+        """What a first attempt needs when nothing has to be read for it: its plan is known and its payload small."""
+        plan = None if job.flow_version is None else self._plans.get((job.flow_id, job.flow_version))
+        if plan is None or job.payload is None or job.run_options:
+            return None
+        return Prepared(plan, json.loads(job.payload), {}, RunOptions(job_id=job.id))
+
+    def prepare(self, session: Session, job: Claimed) -> Prepared:
+        """A query. Raises FlowInvalid when the document cannot run any more."""
+        options = job.run_options or {}
+        until = options.get("until")
+        kept: Outputs = kept_outputs(session, job.id)
+        if job.flow_version is not None:
+            plan = self._plan_of(session, job.flow_id, job.flow_version)
+        else:
+            document = trimmed(_snapshot(session, job), until)
+            plan = compile_plan(document, self.catalog, trial=True)
+        return Prepared(
+            plan=plan,
+            payload=read_value(session, job.id, "payload") or {},
+            kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
+            options=RunOptions(job_id=job.id, until=until),
+        )
+
+    def called_plan(self, session: Session, workspace_id: str, flow_id: str, version: int | None) -> CalledPlan:
+        """A query: what a Call Flow of this workspace runs, its live or else newest version when none is fixed.
+
+        Raises NodeFailed.
+        """
+        flow = find_flow(session, workspace_id, flow_id)
+        if flow is None:
+            raise NodeFailed(
+                "The flow that this step calls is not there any more.",
+                why="It was deleted, or belongs to another workspace.",
+                remedy="Choose another flow in the node and deploy again.",
+            )
+        number = version or flow.live_version or flow.newest_version
+        if not number:
+            raise NodeFailed(
+                f"“{flow.title}” was never saved, so it cannot be called.",
+                why="A call runs a saved version.",
+                remedy="Open it in the Playground and use Save As.",
+            )
+        row = find_version(session, workspace_id, flow_id, number)
+        if row is None:
+            raise NodeFailed(f"“{flow.title}” has no version {number}.", remedy="Deploy this flow again.")
+        try:
+            if row.first_deployed_at is None:  # deploying it will still fix what it calls
+                plan = compile_plan(load_document(row.document), self.catalog)
+            else:
+                plan = self._plan_of(session, flow_id, number)
+        except FlowInvalid as error:
+            raise NodeFailed(
+                f"Version {number} of “{flow.title}” cannot run: {error.problems[0].message}",
+                why="It has problems that stand in the way of a deployment, too.",
+                remedy="Open that flow, mend its problems, save it, and deploy this flow again.",
+            ) from error
+        return CalledPlan(flow_id, number, flow.title, plan)
+
+    def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
+        key = (flow_id, number)
+        plan = self._plans.get(key)
+        if plan is None:
+            text = session.scalars(
+                select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+            ).one()
+            plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+
+def trimmed(document: Document, until: str | None) -> Document:
+    """The document with only the node `until` and what it needs: problems elsewhere do not matter for it."""
+    if until is None:
+        return document
+    wanted = {until, *Graph(document).ancestors(until)}
+    return document.model_copy(
+        update={
+            "nodes": tuple(node for node in document.nodes if node.id in wanted),
+            "edges": tuple(edge for edge in document.edges if edge.source in wanted and edge.target in wanted),
+        }
+    )
+
+
+def _snapshot(session: Session, job: Claimed) -> Document:
+    return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
+
+
+def _index(path: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.split("/")) if path else ()

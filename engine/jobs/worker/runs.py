@@ -1,0 +1,336 @@
+"""The jobs a worker process is busy with: claim, run, end. Lives on one event loop; the watchdog looks at it from outside.
+
+The task that carries a job is never cancelled. What can be cancelled is the run inside it: by its caller, by the job's time
+limit, because the job was lost to another worker, or because this process stops. So the final write always happens once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeVar
+
+from engine.core.errors import FlowInvalid, StorageUnavailable
+from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
+from engine.core.trace_context import CURRENT_TRACE, TraceContext
+from engine.flow.json_values import is_small
+from engine.flow.node_type import Json
+from engine.jobs.job_values import Redaction, encoded
+from engine.jobs.transitions import claim, finish, give_back, job_error, timed_out
+from engine.jobs.worker.plan_loader import PlanLoader, Prepared
+from engine.jobs.worker.spans import JobSpans, Spans
+from engine.jobs.worker.step_writer import JobRecorder, StepWriter, redacted_error
+from engine.run.runner import run_flow
+from engine.run.steps import Recorder, RunOutcome, Services
+from storage.database import Database
+from storage.job_changes import Claimed, Lease, next_alone
+
+log = logging.getLogger(__name__)
+each_job = logging.getLogger(EACH_JOB)
+T = TypeVar("T")
+
+#: A result may have so many bytes.
+MAX_RESULT = 10 << 20
+#: How long a run may take to stop after it was told to.
+STOP_SECONDS = 2.0
+
+Verdict = Literal["", "cancelled", "timeout", "lost", "released"]
+
+
+class ServicesFor(Protocol):
+    """Makes what one run may use from outside."""
+
+    def __call__(self, job: Claimed, recorder: JobRecorder) -> Services: ...
+
+
+@dataclass
+class Run:
+    """One attempt at a job in this process. `deadline` is on the clock's `monotonic`."""
+
+    job: Claimed
+    lease: Lease
+    deadline: float
+    recorder: JobRecorder
+    verdict: Verdict = ""
+    inner: asyncio.Task[RunOutcome] | None = None
+    spans: JobSpans | None = None
+
+    def stop(self, verdict: Verdict) -> None:
+        """Tells the run to end; the first reason counts."""
+        if not self.verdict:
+            self.verdict = verdict
+            if self.inner is not None:
+                self.inner.cancel()
+
+
+@dataclass
+class Runs:
+    """All attempts of this process. `open` is read by the watchdog's thread."""
+
+    database: Database
+    boot_id: str
+    services_for: ServicesFor
+    plan_loader: PlanLoader
+    step_writer: StepWriter
+    open: dict[str, Run] = field(default_factory=dict)
+    stopping: bool = False
+    #: Where traces go; None: nowhere.
+    spans: Spans | None = None
+    #: Job ids whose message was taken but that this process did not begin any more.
+    unclaimed: list[str] = field(default_factory=list)
+    _busy: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def begin(self, job_id: str, done: Callable[[], None]) -> None:
+        """Starts on a job id from the queue; `done` is called when this process is through with it."""
+        self._start_task(self.carry(job_id), job_id).add_done_callback(lambda _: done())
+
+    def begin_alone(self) -> None:
+        """Starts on the jobs that wait for a worker of their own, one after the other."""
+        self._start_task(self._carry_alone(), "alone")
+
+    @property
+    def busy(self) -> bool:
+        """True while a job is carried."""
+        return bool(self._busy)
+
+    async def carry(self, job_id: str, *, alone: bool = False) -> bool:
+        """Claims a job and carries it to its end. False, and at once, when there is nothing to claim."""
+        if self.stopping:
+            self.unclaimed.append(job_id)
+            return False
+        if job_id in self.open:
+            # A second message; or the job was taken from this process while that stood still, and its run here does not know
+            # it yet. Claimed again, the attempt could have the same holder, and nobody could tell apart what the two write.
+            # A job that is still queued is sent again.
+            return False
+        try:
+            job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
+        except StorageUnavailable:
+            log.warning("Job %s could not be claimed; it stays queued", job_id)
+            return False
+        if job is None:
+            return False
+        run = self._new_run(job)
+        self.open[job_id] = run
+        if self.stopping:
+            run.stop("released")
+        try:
+            await self._work(run)
+        except Exception:
+            log.exception("Job %s fell out of its run", job_id)
+            await self._end(run, "failed", error=_fault(run))
+        finally:
+            run.recorder.close()
+            if run.spans is not None:
+                run.spans.end(run.verdict or "lost", None)
+            if self.open.get(job_id) is run:
+                del self.open[job_id]
+        return True
+
+    def cancel(self, job_id: str) -> None:
+        """A caller wants this job to stop."""
+        if run := self.open.get(job_id):
+            run.stop("cancelled")
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claims nothing more, lets jobs end for so long, then puts the rest back into the queue."""
+        self.stopping = True
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=grace_seconds)
+        self.release_all()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=2 * STOP_SECONDS)
+
+    def release_all(self) -> None:
+        """Stops every run and puts its job back into the queue."""
+        for run in list(self.open.values()):
+            run.stop("released")
+
+    def _start_task(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+        return task
+
+    async def _carry_alone(self) -> None:
+        while not self.stopping:
+            try:
+                job_id = await self.database.read(next_alone)
+            except StorageUnavailable:
+                return
+            if job_id is None or not await self.carry(job_id, alone=True):
+                return
+
+    def _new_run(self, job: Claimed) -> Run:
+        lease = Lease(self.boot_id, job.attempt)
+        left = max(0, job.limit_ms - job.elapsed_ms) / 1000
+        recorder = JobRecorder(
+            self.step_writer, job, lease, Redaction(), self.database.clock, lambda: self._lost(job.id, job.attempt)
+        )
+        return Run(job, lease, self.database.clock.monotonic() + left, recorder)
+
+    def _lost(self, job_id: str, attempt: int) -> None:
+        run = self.open.get(job_id)
+        if run is not None and run.job.attempt == attempt:
+            run.stop("lost")
+
+    async def _work(self, run: Run) -> None:
+        try:
+            prepared = self.plan_loader.prepare_at_once(run.job)
+            if prepared is None:
+                prepared = await self.database.read(self.plan_loader.prepare, run.job)
+            run.recorder.done |= {key.node_id for key in prepared.kept if not key.index and not key.is_inner}
+            run.recorder.failed_before = _failed_before(prepared)
+        except FlowInvalid as error:
+            await self._end(run, "failed", error=_no_plan(error))
+            return
+        if run.deadline <= self.database.clock.monotonic():
+            await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
+            return
+        run.inner = self._start(run, prepared)
+        if run.verdict:
+            run.inner.cancel()
+        await asyncio.wait({run.inner}, timeout=max(0.0, run.deadline - self.database.clock.monotonic()))
+        if not run.inner.done():
+            run.verdict = "timeout"
+            run.inner.cancel()
+            await asyncio.wait({run.inner}, timeout=STOP_SECONDS)
+        await self._conclude(run, run.inner)
+
+    def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
+        job = run.job
+        trace = TraceContext.loads(job.trace)
+        recorder: Recorder = run.recorder
+        if self.spans is not None:
+            run.spans = recorder = self.spans.of_job(job, trace, run.recorder)
+            trace = run.spans.trace
+        context = contextvars.copy_context()
+        context.run(CURRENT_JOB.set, job.id)
+        context.run(CURRENT_TRACE.set, trace)
+        return asyncio.get_running_loop().create_task(
+            run_flow(
+                prepared.plan,
+                prepared.payload,
+                system={"flow_id": job.flow_id, "flow_version": job.flow_version, "job_id": job.id},
+                services=self.services_for(job, run.recorder),
+                recorder=recorder,
+                kept=prepared.kept,
+                options=replace(prepared.options, deadline=run.deadline),
+                clock=self.database.clock,
+            ),
+            name=f"run {job.id}",
+            context=context,
+        )
+
+    async def _conclude(self, run: Run, inner: asyncio.Task[RunOutcome]) -> None:
+        outcome = inner.result() if inner.done() and not inner.cancelled() and inner.exception() is None else None
+        if not inner.done():
+            run.recorder.close()  # it does not stop: what it still says is not written
+        if run.verdict == "timeout":
+            await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
+        elif outcome is not None and outcome.status == "completed":
+            await self._complete(run, outcome.result)
+        elif outcome is not None and outcome.error is not None and run.verdict != "cancelled":
+            await self._end(run, "failed", error=redacted_error(outcome.error, run.recorder.redaction))
+        elif run.verdict == "cancelled":
+            await self._end(run, "cancelled")
+        elif run.verdict == "released":
+            await run.recorder.settled()
+            await self._written(give_back, run.job.id, run.lease)
+        elif run.verdict != "lost":
+            log.error("Job %s stopped because of a fault", run.job.id, exc_info=_why(inner))
+            await self._end(run, "failed", error=_fault(run))
+
+    async def _complete(self, run: Run, result: Json) -> None:
+        redaction = run.recorder.redaction
+        if is_small(result):
+            text, size = _as_result(result, redaction)
+        else:
+            text, size = await asyncio.to_thread(_as_result, result, redaction)
+        if size > MAX_RESULT:
+            error = job_error(
+                "result_too_large",
+                f"The result has {size:,} bytes; it may have {MAX_RESULT:,} (10 MiB).",
+                why="Callers would have to download all of it.",
+                remedy="Return less in API Output, for example a list of parts instead of whole pages.",
+                attempts=run.job.attempt,
+            )
+            await self._end(run, "failed", error=error)
+        else:
+            await self._end(run, "completed", result=(text, size))
+
+    async def _end(
+        self, run: Run, status: str, *, error: dict[str, Any] | None = None, result: tuple[str, int] | None = None
+    ) -> None:
+        progress = await self.step_writer.take(run.recorder)
+        if not await self._written(
+            finish, run.job.id, status, lease=run.lease, error=error, result=result, progress=progress
+        ):
+            log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
+            return
+        if run.spans is not None:
+            run.spans.end(status, error["code"] if error else None)
+        if each_job.isEnabledFor(logging.INFO):
+            each_job.info("Job %s", status, extra=known(**_told(run, status, error)))
+
+    async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """A write that is tried until the disk takes it: the job is this worker's, and its lease holds."""
+        pause = 0.2
+        while True:
+            try:
+                return await self.database.write(work, *args, **kwargs)
+            except StorageUnavailable as error:
+                log.warning("The end of a job cannot be stored yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+
+
+def _failed_before(prepared: Prepared) -> int:
+    """Items that failed in lists which an earlier attempt closed: they do not run again."""
+    nodes = prepared.plan.nodes
+    lists = (
+        output
+        for key, output in prepared.kept.items()
+        if (planned := nodes.get(key.node_id)) is not None and planned.closes_list
+    )
+    return sum(output.get("failed_count") or 0 for output in lists if isinstance(output, dict))
+
+
+def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
+    text, size = encoded(result)
+    return redaction.known(text), size
+
+
+def _told(run: Run, status: str, error: dict[str, Any] | None) -> dict[str, Any]:
+    """What the log says of a job that ended."""
+    job = run.job
+    told = {"job_id": job.id, "flow_id": job.flow_id, "flow_version": job.flow_version, "attempt": job.attempt}
+    return {**told, "status": status, "code": error["code"] if error else None}
+
+
+def _why(inner: asyncio.Task[RunOutcome]) -> BaseException | None:
+    return inner.exception() if inner.done() and not inner.cancelled() else None
+
+
+def _fault(run: Run) -> dict[str, Any]:
+    return job_error(
+        "node_failed",
+        "The job stopped because of a fault in Flowport.",
+        why="It is written in the server's log with this job's id.",
+        remedy="Send the request again. If it stays, report it.",
+        attempts=run.job.attempt,
+    )
+
+
+def _no_plan(error: FlowInvalid) -> dict[str, Any]:
+    first = error.problems[0]
+    return job_error(
+        "node_failed",
+        f"This version of the flow cannot run: {first.message}",
+        why="It has a problem that this Flowport does not accept.",
+        remedy="Open the flow, mend the problem and deploy it again.",
+        node=(first.node_id, first.node_id) if first.node_id else None,
+    )

@@ -1,0 +1,158 @@
+"""What a run may use from outside, in a worker: the one door, models with the owner's connections, secrets, threads.
+
+Connections and secrets are read when they are used, so a change counts from the next call. Before a call goes out, every step
+that ended is on disk: a crash repeats at most the call that was under way (security.md L3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.browser.browser import Drawn
+from engine.core.errors import Refusal
+from engine.core.trace_context import CURRENT_TRACE
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.step_writer import JobRecorder
+from engine.jobs.worker.threads import Threads
+from engine.models.client import ModelAnswer, ModelRequest, Models
+from engine.models.connections import ModelConnection, split_model
+from engine.outbound.client import Answer, OutboundClient
+from engine.outbound.robots import SiteRules
+from engine.run.calls import CalledPlan
+from engine.run.steps import Services
+from engine.sandbox.pool import Sandbox
+from storage.database import Database
+from storage.job_changes import Claimed
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the runs of one worker process share. `open_secret` and `open_connection` are queries
+    that unseal.
+    """
+
+    database: Database
+    outbound: OutboundClient
+    models: Models
+    threads: Threads
+    open_secret: Callable[[Session, str, str], SecretValue]
+    open_connection: Callable[[Session, str, str], ModelConnection | None]
+    #: Workspace, flow, version -> what a Call Flow runs; a query.
+    called_plan: Callable[[Session, str, str, int | None], CalledPlan]
+    sandbox: Sandbox = field(default_factory=Sandbox)
+
+    def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
+        """The services of one run."""
+        return JobServices(self, job.workspace_id, recorder)
+
+    async def close(self) -> None:
+        """Closes connections; what runs in a thread is not waited for."""
+        await self.outbound.aclose()
+        await self.sandbox.close()
+        self.threads.shutdown()
+
+
+class JobServices:
+    """`engine.run.steps.Services` for one attempt at a job."""
+
+    def __init__(self, outside: Outside, workspace_id: str, recorder: JobRecorder) -> None:
+        self._outside = outside
+        self._workspace_id = workspace_id
+        self._recorder = recorder
+        self.http = _SettledClient(outside.outbound, recorder)
+        self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
+
+    async def ask_model(
+        self,
+        question: ModelQuestion,
+        *,
+        on_call: Callable[[Any], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> ModelAnswer:
+        """Asks the model the question names. Raises NodeFailed."""
+        connection = await self._connection(question.model)
+        await self._recorder.settled()
+        return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    def secret(self, secret_id: str) -> SecretValue:
+        """A look-up by primary key. Raises NodeFailed."""
+        try:
+            secret = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
+        except Refusal as refusal:
+            raise _unusable(refusal) from refusal
+        self._recorder.redaction.add(secret.value)
+        return secret
+
+    async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
+        """The version of another flow of the workspace, read when it is called. Raises NodeFailed."""
+        read = self._outside.called_plan
+        return await self._outside.database.read(read, self._workspace_id, flow_id, version)
+
+    async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
+        """Runs CPU-heavy work off the loop."""
+        return await self._outside.threads.run(self._recorder.job.id, work, *args)
+
+    async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
+        """Renders in an evaluator process. Raises RenderFailed; a cancelled step kills its process."""
+        return await self._outside.sandbox.render(template, data)
+
+    async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Reads a page in an evaluator process. Raises ReadingFailed; a cancelled step kills its process."""
+        return await self._outside.sandbox.read(reader, arguments)
+
+    async def _connection(self, model: str) -> ModelConnection | None:
+        name, _ = split_model(model)
+        if name is None:
+            return None
+        try:
+            found = await self._outside.database.read(self._outside.open_connection, self._workspace_id, name)
+        except Refusal as refusal:
+            raise _unusable(refusal) from refusal
+        if found is None:
+            raise NodeFailed(
+                f"No model connection is called “{name}”.",
+                code="model_key_missing",
+                why="It was removed or renamed after this flow was deployed.",
+                remedy="The owner can add it under Settings, Models and secrets, or you choose another model in the node.",
+            )
+        if found.key:
+            self._recorder.redaction.add(found.key)
+        return found
+
+
+class _SettledClient:
+    """The door, opened only when every step that ended is on disk."""
+
+    def __init__(self, outbound: OutboundClient, recorder: JobRecorder) -> None:
+        self._door = outbound
+        self._recorder = recorder
+
+    async def request(self, method: str, url: str, **options: Any) -> Answer:
+        """With the trace of the step, unless the node sends one of its own."""
+        await self._recorder.settled()
+        own = options.pop("headers", None) or {}
+        return await self._door.request(method, url, headers={**CURRENT_TRACE.get().headers(), **own}, **options)
+
+    async def site_rules(self, url: str, **options: Any) -> SiteRules:
+        return await self._door.site_rules(url, **options)
+
+    async def draw(self, answer: Answer, **options: Any) -> Drawn:
+        return await self._door.draw(answer, **options)
+
+    def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
+        return self._door.turn(url, **options)
+
+
+def _unusable(refusal: Refusal) -> NodeFailed:
+    return NodeFailed(
+        f"A secret this step needs cannot be used: {refusal.title.lower()}.",
+        code="model_key_missing",
+        why=refusal.detail,
+        remedy=refusal.remedy or "The owner can mend it under Settings, Models and secrets.",
+    )

@@ -1,0 +1,364 @@
+"""What running jobs tell about themselves, written in group commits: everything of one moment shares a transaction.
+
+A run reports to its `JobRecorder`, which only remembers; the one `StepWriter` of the process writes what has gathered for a few
+milliseconds. A job that ends before that takes its steps along into its final write. Before a step reaches outside, `settled`
+waits until every step that ended is on disk: so after a crash at most the step that was under way runs twice, and no paid
+model call before it (security.md L3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.clock import Clock
+from engine.core.errors import StorageUnavailable
+from engine.flow.json_values import is_small
+from engine.flow.node_type import Json
+from engine.jobs.job_values import Redaction, cut, encoded
+from engine.jobs.notifier import job_changed
+from engine.jobs.worker.model_stream import Piece, Streamed
+from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
+from storage.database import Database
+from storage.job_changes import Claimed, Lease
+from storage.steps import NewValue, Progress, write_progress
+
+log = logging.getLogger(__name__)
+
+#: How long the journal waits for more before it writes.
+GATHER_SECONDS = 0.02
+#: How long a write waits before it is tried again while the disk is full.
+AGAIN_SECONDS = 0.5
+
+
+@dataclass
+class JobRecorder:
+    """The Recorder of one attempt. Called on the event loop, returns at once."""
+
+    step_writer: StepWriter
+    job: Claimed
+    lease: Lease
+    redaction: Redaction
+    clock: Clock
+    on_lost: Callable[[], None]
+    #: Nodes that are over; one that runs per item, when it is over for all of them.
+    done: set[str] = field(default_factory=set)
+    #: Items that failed: the Splitter and the place in its list.
+    failed_items: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+    #: How many failed in lists that an earlier attempt closed.
+    failed_before: int = 0
+    closed: bool = False
+    #: How many items were told, and how many of them are on disk.
+    told: int = 0
+    stored: int = 0
+    running: dict[StepKey, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._streamed = Streamed(self.redaction)
+
+    def started(self, step: StepStarted) -> None:
+        """A step begins."""
+        self.running[step.key] = step.at
+        self._add(step)
+
+    def called(self, key: StepKey, call: Any) -> None:
+        """A model call was made; its cost counts from now on."""
+        self._streamed.called(key)
+        self._add(_Call(key, call, self.clock.now()))
+
+    def delta(self, key: StepKey, text: str) -> None:
+        """A piece of a model's text."""
+        if self._streamed.add(key, text):
+            asyncio.get_running_loop().call_later(self._streamed.due_in, self._tell_text)
+
+    def ended(self, step: StepEnded) -> None:
+        """A step is over."""
+        for piece in self._streamed.end(step.key):
+            self._add(_Text(piece, self.clock.now()))
+        self.running.pop(step.key, None)
+        self.done |= step.through
+        if step.key.is_inner:
+            pass  # a part of the step that calls its flow
+        elif not step.key.index:
+            self.done.add(step.key.node_id)
+        elif step.status == "failed":
+            self.failed_items.add((step.splitter, step.key.index))
+        self._add(step)
+
+    @property
+    def items_failed(self) -> int:
+        """How many items failed so far."""
+        return self.failed_before + len(self.failed_items)
+
+    def close(self) -> None:
+        """What comes later (from a step that would not stop) is dropped."""
+        self.closed = True
+
+    async def settled(self) -> None:
+        """Returns when everything told so far is on disk."""
+        await self.step_writer.settled(self, self.told)
+
+    def _tell_text(self) -> None:
+        for piece in self._streamed.take():
+            self._add(_Text(piece, self.clock.now()))
+
+    def _add(self, item: _Item) -> None:
+        if not self.closed:
+            self.step_writer.add(self, item)
+
+
+@dataclass(frozen=True)
+class _Call:
+    key: StepKey
+    call: Any
+    at: int
+
+
+@dataclass(frozen=True)
+class _Text:
+    piece: Piece
+    at: int
+
+
+_Item = StepStarted | StepEnded | _Call | _Text
+
+
+class StepWriter:
+    """Writes what the recorders of a process were told, in order, one write at a time. Lives on one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        #: By the recorder's identity, in the order of their first items.
+        self._waiting: dict[int, tuple[JobRecorder, list[_Item]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
+
+    def add(self, recorder: JobRecorder, item: _Item) -> None:
+        """Remembers an item; it is written within a few milliseconds."""
+        self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
+        recorder.told += 1
+        if self._writing is None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._begin)
+
+    async def settled(self, recorder: JobRecorder, number: int) -> None:
+        """Returns when the first `number` items of a recorder are on disk; does not wait for more to gather."""
+        if recorder.stored >= number:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append((recorder, number, done))
+        self._begin()
+        await done
+
+    async def take(self, recorder: JobRecorder) -> Progress | None:
+        """What has gathered of a job that ends, for its final write to store; None when all is on disk."""
+        _, items = self._waiting.pop(id(recorder), (recorder, []))
+        await self.settled(recorder, recorder.told - len(items))
+        if not items:
+            return None
+        (progress,) = await _as_progress([(recorder, items)])
+        return progress
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is None and self._waiting:  # a job that has ended meanwhile took what was its own
+            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="step-writer")
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = list(self._waiting.values()), {}
+                await self._write(batch)
+                self._tell_watchers()
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
+        progress = await _as_progress(batch)
+        kept = await asyncio.gather(*(self._write_one(one) for one in progress))
+        for (recorder, items), mine in zip(batch, kept, strict=True):
+            recorder.stored += len(items)
+            if not mine:
+                recorder.close()
+                recorder.on_lost()
+
+    async def _write_one(self, progress: Progress) -> bool:
+        while True:
+            try:
+                return await self._database.write(_write, progress)
+            except StorageUnavailable as error:
+                log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+            except Exception:
+                log.exception("Steps of %s were not stored", progress.job_id)
+                return True
+
+    def _tell_watchers(self) -> None:
+        still = []
+        for recorder, number, done in self._watchers:
+            if number > recorder.stored:
+                still.append((recorder, number, done))
+            elif not done.done():
+                done.set_result(None)
+        self._watchers = still
+
+
+def _write(session: Session, progress: Progress) -> bool:
+    if not write_progress(session, progress):
+        return False
+    job_changed(session, progress.job_id)
+    return True
+
+
+async def _as_progress(batch: list[tuple[JobRecorder, list[_Item]]]) -> list[Progress]:
+    """Items as rows; in a thread when it takes its time, like a page's HTML as JSON."""
+    told = [(recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in batch]
+    if all(_is_small(item) for _, items in batch for item in items):
+        return [_progress(*one) for one in told]
+    return await asyncio.to_thread(lambda: [_progress(*one) for one in told])
+
+
+def _is_small(item: _Item) -> bool:
+    match item:
+        case StepStarted():
+            return is_small(item.inputs)
+        case StepEnded():
+            return is_small(item.output) and is_small([one.message for one in item.tries])
+    return True
+
+
+def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], items_failed: int) -> Progress:
+    """Items as rows. A step's end replaces its start."""
+    steps: dict[StepKey, dict[str, Any]] = {}
+    values: dict[tuple[StepKey, str], NewValue] = {}
+    calls: list[dict[str, Any]] = []
+    events: list[tuple[str, int, dict[str, Any]]] = []
+    redaction = recorder.redaction
+    for item in items:
+        match item:
+            case StepStarted():
+                steps[item.key] = _running(item, recorder.lease.attempt)
+                _put_value(values, item.key, "input", item.inputs, redaction)
+                events.append(("step.started", item.at, _where(item.key)))
+            case StepEnded():
+                steps[item.key] = _ended(item, recorder.lease.attempt, redaction)
+                if item.status == "completed":
+                    _put_value(values, item.key, "output", item.output, redaction)
+                if any(one.code for one in item.tries):  # of one that worked at once there is nothing more to tell
+                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
+                if item.log:
+                    _put_value(values, item.key, "log", list(item.log), redaction)
+                events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
+            case _Call():
+                calls.append(_call(item))
+            case _Text(piece, at):
+                events.append(("step.delta", at, {**_where(piece.key), "call": piece.call, "text": piece.text}))
+    return Progress(
+        job_id=recorder.job.id,
+        workspace_id=recorder.job.workspace_id,
+        flow_id=recorder.job.flow_id,
+        lease=recorder.lease,
+        steps=tuple(steps.values()),
+        values=tuple(values.values()),
+        calls=tuple(calls),
+        events=tuple(events),
+        steps_done=len(done),
+        items_failed=items_failed,
+    )
+
+
+def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
+    """A step's or job's error as stored."""
+    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
+
+
+def _put_value(
+    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
+) -> None:
+    text, size = encoded(value)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
+
+
+def _where(key: StepKey) -> dict[str, Any]:
+    return {"node_id": key.node_id, "index": list(key.index)}
+
+
+def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
+    data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
+    if step.error is not None:
+        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
+    return data
+
+
+def _running(step: StepStarted, attempt: int) -> dict[str, Any]:
+    return {
+        "node_id": step.key.node_id,
+        "index_path": step.key.index_path,
+        "status": "running",
+        "attempt": attempt,
+        "tries": 0,
+        "started_at": step.at,
+        "ended_at": None,
+        "duration_ms": None,
+        "error": None,
+        "warnings": None,
+        "cost_nanos": None,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "model_calls": 0,
+        "simulated": False,
+        "items": None,
+    }
+
+
+def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any]:
+    calls = [_call(_Call(step.key, call, step.ended_at)) for call in step.calls]
+    return {
+        "node_id": step.key.node_id,
+        "index_path": step.key.index_path,
+        "status": step.status,
+        "attempt": attempt,
+        "tries": step.tried,
+        "started_at": step.started_at,
+        "ended_at": max(step.started_at, step.ended_at),
+        "duration_ms": step.duration_ms,
+        "error": None if step.error is None else redacted_error(step.error, redaction),
+        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
+        "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
+        "input_tokens": sum(call["input_tokens"] for call in calls),
+        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "model_calls": len(calls),
+        "simulated": step.simulated,
+        "items": step.items,
+    }
+
+
+def _sum_costs(costs: Iterable[int | None]) -> int | None:
+    known = list(costs)
+    return None if None in known else sum(cost or 0 for cost in known)
+
+
+def _call(item: _Call) -> dict[str, Any]:
+    """A model call as a row: `engine.models.client.ModelCall` read by its names."""
+    call = item.call
+    return {
+        "node_id": item.key.node_id,
+        "index_path": item.key.index_path,
+        "at": item.at,
+        "connection": call.connection,
+        "model": call.model,
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "cost_nanos": call.cost_nanos,
+        "price": None if call.price is None else call.price.as_json(),
+        "duration_ms": call.duration_ms,
+        "simulated": call.simulated,
+        "error": call.error,
+    }

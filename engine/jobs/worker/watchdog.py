@@ -1,0 +1,129 @@
+"""The watchdog of a worker: a thread beside the event loop that ends what the loop itself cannot end.
+
+A node that blocks the loop stops every job of its process, and with it every time limit. So: when the loop has not answered for
+a while and a job is past its limit, or when it has not answered for very long, this process is given up. Jobs past their limit
+are written down as failed with `timeout`, the job whose code holds the loop too; all others go back into the queue unpunished,
+and the process ends at once. Its supervisor starts another.
+
+Its thread tells the supervisor twice a second that it runs: who holds the interpreter stops it too, and then the supervisor ends
+the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.core.errors import Refusal
+from engine.core.logging_setup import CURRENT_JOB
+from engine.jobs.at_work import AtWork
+from engine.jobs.transitions import finish, give_back, job_error, timed_out
+from engine.jobs.worker.runs import Run, Runs
+from storage.database import Database
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+#: A loop that has not answered for so many ticks (2 s) is blocked. Ticks, not time: a process that was stopped is not.
+BLOCKED_TICKS = 8
+#: A loop that has not answered for so many ticks (10 s) is given up even when no job is past its limit.
+GIVEN_UP_TICKS = 40
+#: The supervisor hears from this process every so many ticks.
+BEAT_TICKS = 2
+#: The loop has so many seconds to end a job by itself after its limit.
+OVERDUE_SECONDS = 2.5
+EXIT_BLOCKED = 75
+
+
+@dataclass
+class Watchdog:
+    """Watches one loop. `give_up(exit code)` ends the process without waiting for anything; `beat` says that it lives."""
+
+    database: Database
+    runs: Runs
+    loop: asyncio.AbstractEventLoop
+    give_up: Callable[[int], None]
+    at_work: AtWork
+    beat: Callable[[], None]
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _answered: bool = True
+    _silent_ticks: int = 0
+
+    def start(self) -> None:
+        """Begins to watch. Call before the first job."""
+        self.loop.set_task_factory(self._make_task)
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watches no more."""
+        self._stop.set()
+
+    def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        """A task of a job names it while it runs."""
+        context = options.get("context")
+        job_id = context.get(CURRENT_JOB) if context is not None else CURRENT_JOB.get()
+        watched = coroutine if job_id is None else self.at_work.watched(job_id, coroutine)
+        return asyncio.Task(watched, loop=loop, **options)
+
+    def _watch(self) -> None:
+        for tick in itertools.count():
+            if self._stop.wait(TICK_SECONDS):
+                return
+            if tick % BEAT_TICKS == 0:
+                self.beat()
+            try:
+                self._look()
+            except Exception:
+                log.exception("The watchdog stumbled")
+
+    def _look(self) -> None:
+        if self._answered:
+            self._silent_ticks = 0
+            self._answered = False
+            self.loop.call_soon_threadsafe(self._answer)
+            return
+        self._silent_ticks += 1
+        if self._silent_ticks < BLOCKED_TICKS:
+            return
+        overdue = [run for run in list(self.runs.open.values()) if time.monotonic() > run.deadline + OVERDUE_SECONDS]
+        if overdue or self._silent_ticks >= GIVEN_UP_TICKS:
+            self._give_up(overdue)
+
+    def _answer(self) -> None:
+        self._answered = True
+
+    def _give_up(self, overdue: list[Run]) -> None:
+        blocking = self.at_work.on_loop
+        log.error("The event loop is blocked by job %s; this worker process ends and another takes over", blocking)
+        for run in list(self.runs.open.values()):
+            try:
+                if run in overdue:
+                    error = timed_out(run.job.limit_ms, run.job.attempt)
+                    self.database.write_now(finish, run.job.id, "failed", lease=run.lease, error=error)
+                elif run.job.id == blocking:
+                    self.database.write_now(finish, run.job.id, "failed", lease=run.lease, error=_blocked(run))
+                elif blocking is not None:
+                    self.database.write_now(give_back, run.job.id, run.lease)
+                # Nobody knows who blocks: every job may be it, so the attempt counts and the reaper takes them.
+            except Refusal as refusal:
+                log.warning("Job %s is left to the reaper: %s", run.job.id, refusal)
+        self.give_up(EXIT_BLOCKED)
+
+
+def _blocked(run: Run) -> dict[str, Any]:
+    running = sorted(run.recorder.running.items(), key=lambda item: item[1])
+    node_id = running[-1][0].node_id if running else None
+    return job_error(
+        "timeout",
+        "A step of this job did not give control back, so it was stopped.",
+        why="It kept the worker from doing anything else.",
+        remedy="Make the step's work smaller. If it stays, report it.",
+        attempts=run.job.attempt,
+        node=(node_id, node_id) if node_id else None,
+    )

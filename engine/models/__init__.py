@@ -1,0 +1,1 @@
+"""Language models: connections, providers, prices, and one client for chat completions."""

@@ -1,0 +1,308 @@
+"""One question to a language model: the opening, the calls, and what a model is told whose answer does not fit.
+
+An object is asked for by the provider's own JSON schema mode where it has one, and in words as well, for servers that have
+none; then the answer is checked here. The SDK's retries are off: what fails in passing is tried again by the runner, visibly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.core.clock import Clock
+from engine.core.trace_context import CURRENT_TRACE
+from engine.flow.node_type import Json, JsonSchema
+from engine.models.connections import ModelConnection
+from engine.models.errors import (
+    ModelFailed,
+    asked_to_wait,
+    empty_answer,
+    key_missing,
+    model_fault,
+    no_turn,
+    too_slow,
+    turned_down,
+    unreadable,
+    unusable,
+)
+from engine.models.prices import Tokens, cost_of
+from engine.models.providers import allowed_for, build_model, prepare
+from engine.models.rate_limits import PauseTooLong, Turns
+from engine.models.structured_output import instructions_for, read_object, repair_for, wire_schema
+from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
+from engine.outbound.client import OutboundClient
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelResponse
+    from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
+
+#: How often a call is made again after the provider said how long to wait, beyond the tries of the node.
+WAITS = 3
+#: A longer pause than this is left to the tries of the node.
+LONGEST_WAIT = 60.0
+
+#: Ways of asking that not every server knows.
+Way = Literal["json schema", "stream"]
+
+
+@dataclass
+class Conversation:
+    """One question with its attempts. `given_up` and `turns` outlive it: what servers turned out not to know, and the turns
+    of all questions at this connection.
+    """
+
+    outbound: OutboundClient
+    clock: Clock
+    connection: ModelConnection
+    request: ModelRequest
+    given_up: set[tuple[str, str, Way]]
+    turns: Turns = field(default_factory=Turns)
+    calls: list[ModelCall] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _told: bool = False
+    _waits: int = 0
+    _queued: bool = False
+    _deadline: float = 0.0
+
+    async def answer(self) -> ModelAnswer:
+        """The answer. Raises ModelFailed, with the calls that were made."""
+        try:
+            return await self._answer()
+        except ModelFailed as failed:
+            failed.calls = tuple(self.calls)
+            raise
+
+    async def _answer(self) -> ModelAnswer:
+        if self.connection.needs_key and not self.connection.key:
+            raise key_missing(self.connection)
+        trace = CURRENT_TRACE.get().headers()
+        async with self.outbound.client(allow_extra=allowed_for(self.connection), headers=trace) as client:
+            await prepare(self.connection, client)
+            model = build_model(self.connection, self.request.model_name, client)
+            limit = asyncio.timeout(self.request.timeout_seconds)
+            self._deadline = asyncio.get_running_loop().time() + self.request.timeout_seconds
+            try:
+                async with limit:
+                    if self.request.output_schema is None:
+                        return await self._text(model)
+                    return await self._object(model, self.request.output_schema)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                late = no_turn if self._queued else too_slow
+                raise late(self.connection, self.request.model_name, self.request.timeout_seconds) from error
+
+    async def _text(self, model: Model) -> ModelAnswer:
+        response = await self._call(model, self._opening(None), 1)
+        text = response.text or ""
+        if not text.strip():
+            failed = _empty(self.request.model_name, response)
+            self._blame(failed.code)
+            raise failed
+        if self.request.on_delta and not self._told:
+            self._tell(text)
+        self._report()
+        return self._answered(text, text)
+
+    async def _object(self, model: Model, schema: JsonSchema) -> ModelAnswer:
+        from pydantic_ai.messages import ModelRequest as Asked
+        from pydantic_ai.messages import ModelResponse as Said
+        from pydantic_ai.messages import TextPart, UserPromptPart
+
+        messages = self._opening(schema)
+        complaints: list[str] = []
+        cut_off = False
+        attempts = max(1, self.request.max_attempts)
+        for attempt in range(1, attempts + 1):
+            response = await self._call(model, messages, attempt, schema)
+            text = response.text or ""
+            value, complaints = read_object(text, schema)
+            if value is not None:
+                self._report()
+                return self._answered(value, text)
+            self._blame("output_invalid")
+            if not text.strip() and response.finish_reason == "content_filter":
+                raise _empty(self.request.model_name, response)
+            cut_off = response.finish_reason == "length"
+            messages = [
+                *messages,
+                Said(parts=[TextPart(text or "(no answer)")]),
+                Asked(parts=[UserPromptPart(repair_for(complaints))]),
+            ]
+        raise unusable(self.request.model_name, attempts, complaints, cut_off=cut_off)
+
+    def _opening(self, schema: JsonSchema | None) -> list[ModelMessage]:
+        from pydantic_ai.messages import ModelRequest as Asked
+        from pydantic_ai.messages import SystemPromptPart, UserPromptPart
+
+        told = [self.request.system.strip()]
+        if schema is not None:
+            told.append(instructions_for(schema))
+        system = "\n\n".join(text for text in told if text)
+        parts = [SystemPromptPart(system)] if system else []
+        return [Asked(parts=[*parts, UserPromptPart(self.request.prompt)])]
+
+    async def _call(
+        self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None = None
+    ) -> ModelResponse:
+        """One call in its turn, or more: when the server turns out not to know a way of asking (that way is then given up for
+        good), and when it says how long to wait.
+
+        The ModelCall is the last of `calls`; `_report` or `_blame` sends it on.
+        """
+        self._queued = True
+        try:
+            async with self.turns.turn(self.connection.at_once, self._deadline):
+                self._queued = False
+                return await self._call_now(model, messages, attempt, schema)
+        except PauseTooLong as pause:
+            raise asked_to_wait(self.connection, self.request.model_name, pause.seconds) from pause
+        except _AgainError:
+            return await self._call(model, messages, attempt, schema)
+
+    async def _call_now(
+        self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None
+    ) -> ModelResponse:
+        """The call itself. Raises _AgainError when it shall be made again."""
+        way = self._way(model, schema)
+        begun = time.monotonic()
+        self.calls.append(ModelCall(self.request.model_name, self.connection.name, attempt, self.connection.provider))
+        try:
+            response = await self._send(model, messages, schema, way)
+        except asyncio.CancelledError:
+            self._measure(begun, None, maybe_billed=True)
+            self._blame("cut_off")
+            raise
+        except Exception as error:  # SDKs raise of all kinds; `model_fault` sorts them
+            fault = model_fault(error, self.connection, self.request.model_name)
+            self._measure(begun, None, maybe_billed=fault.maybe_billed)
+            self._blame(fault.code)
+            if way is None or self._told or not (turned_down(error) or (way == "stream" and unreadable(error))):
+                self._wait_or_fail(fault)
+                raise _AgainError from error
+        else:
+            self._measure(begun, response, maybe_billed=True)
+            return response
+        self.given_up.add((self.connection.address, self.request.model_name, way))
+        raise _AgainError
+
+    def _wait_or_fail(self, fault: ModelFailed) -> None:
+        """A provider that says how long to wait makes the whole connection pause. Raises the fault when this question cannot."""
+        seconds = fault.retry_after
+        if fault.code != "model_rate_limited" or not fault.passing or seconds is None:
+            raise fault
+        self.turns.pause(seconds)
+        left = self._deadline - asyncio.get_running_loop().time()
+        if self._told or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
+            raise fault
+        self._waits += 1
+
+    def _way(self, model: Model, schema: JsonSchema | None) -> Way | None:
+        """How to ask beyond the plain way: by JSON schema, as a stream, or not at all."""
+        way: Way | None = None
+        if schema is not None:
+            way = "json schema" if model.profile.get("supports_json_schema_output") else None
+        elif self.request.on_delta is not None:
+            way = "stream"
+        given_up = way is not None and (self.connection.address, self.request.model_name, way) in self.given_up
+        return None if given_up else way
+
+    async def _send(
+        self, model: Model, messages: list[ModelMessage], schema: JsonSchema | None, way: Way | None
+    ) -> ModelResponse:
+        from pydantic_ai.direct import model_request, model_request_stream
+        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
+        from pydantic_ai.models import ModelRequestParameters
+        from pydantic_ai.output import OutputObjectDefinition
+
+        settings, parameters = self._settings(model), ModelRequestParameters()
+        if way != "stream":
+            if schema is not None and way == "json schema":
+                wanted = OutputObjectDefinition(name="answer", json_schema=wire_schema(schema))
+                parameters = ModelRequestParameters(output_mode="native", output_object=wanted, allow_text_output=False)
+            return await model_request(
+                model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
+            )
+        async with model_request_stream(model, messages, model_settings=settings, instrument=False) as stream:
+            async for event in stream:
+                match event:
+                    case (
+                        PartStartEvent(part=TextPart(content=text))
+                        | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
+                    ) if text:
+                        self._tell(text)
+            return stream.get()
+
+    def _settings(self, model: Model) -> ModelSettings:
+        from pydantic_ai.settings import ModelSettings
+
+        settings = ModelSettings(timeout=self.request.timeout_seconds)
+        if self.request.max_tokens is not None:
+            settings["max_tokens"] = self.request.max_tokens
+        if self.request.temperature is not None and self._takes_temperature(model):
+            settings["temperature"] = self.request.temperature
+        return settings
+
+    def _tell(self, text: str) -> None:
+        self._told = True
+        if self.request.on_delta:
+            self.request.on_delta(text)
+
+    def _takes_temperature(self, model: Model) -> bool:
+        profile: Any = model.profile
+        if not (profile.get("openai_supports_reasoning") and profile.get("thinking_enabled_by_default")):
+            return True
+        note = f"{self.request.model_name} takes no temperature, so it was left out."
+        if note not in self.warnings:
+            self.warnings.append(note)
+        return False
+
+    def _measure(self, begun: float, response: ModelResponse | None, *, maybe_billed: bool) -> None:
+        """Puts time, tokens and cost to the last call. Without token counts, what may have been billed costs unknown."""
+        usage = response.usage if response else None
+        tokens = Tokens()
+        if usage is not None:
+            tokens = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+        price, cost = cost_of(self.connection, self.request.model_name, tokens, at=self.clock.now())
+        counted = bool(tokens.input or tokens.output)
+        if not counted and not self.connection.local:
+            cost = None if maybe_billed else 0
+        self.calls[-1] = replace(
+            self.calls[-1],
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            price=price,
+            cost_nanos=cost,
+            seconds=time.monotonic() - begun,
+        )
+
+    def _blame(self, code: str) -> None:
+        self.calls[-1] = replace(self.calls[-1], error=code)
+        self._report()
+
+    def _report(self) -> None:
+        if self.request.on_call:
+            self.request.on_call(self.calls[-1])
+
+    def _answered(self, value: Json, text: str) -> ModelAnswer:
+        return ModelAnswer(
+            value,
+            text,
+            self.request.model_name,
+            self.connection.name,
+            tuple(self.calls),
+            warnings=tuple(self.warnings),
+        )
+
+
+class _AgainError(Exception):
+    """The call is to be made once more, in a turn of its own."""
+
+
+def _empty(model: str, response: ModelResponse) -> ModelFailed:
+    return empty_answer(
+        model, cut_off=response.finish_reason == "length", refused=response.finish_reason == "content_filter"
+    )

@@ -1,0 +1,313 @@
+"""Why a model gave no usable answer, in words for the person who designed the flow.
+
+A message says what happened, `why` and `remedy` say the rest. No message holds a key: what a provider said is cut short
+and everything that looks like a key is taken out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import httpcore2
+
+from engine.flow.node_type import NodeFailed
+from engine.models.connections import ModelConnection
+from engine.outbound.connection_pools import NameNotFound
+from engine.outbound.errors import OutboundFailed, OutboundRefused, TimedOut, outbound_fault
+
+if TYPE_CHECKING:
+    from engine.models.usage import ModelCall
+
+_KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-z0-9*._-]{4,}")
+
+
+class ModelFailed(NodeFailed):
+    """A model call did not bring what was asked for. `calls` are those that were made, so that their cost is kept.
+    `maybe_billed`: the request went out and the provider may have worked on it, so its cost is not known.
+
+    Codes: model_unreachable, model_key_missing, model_key_refused, model_rate_limited, output_invalid, address_not_allowed,
+    response_too_large, timeout, node_failed.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        why: str = "",
+        remedy: str = "",
+        passing: bool = False,
+        retry_after: float | None = None,
+        maybe_billed: bool = False,
+    ) -> None:
+        super().__init__(message, code=code, why=why, remedy=remedy, passing=passing, retry_after=retry_after)
+        self.maybe_billed = maybe_billed
+        self.calls: tuple[ModelCall, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What happened, why, and what to do, as one text."""
+        return " ".join(part for part in (self.message, self.why, self.remedy) if part)
+
+
+def key_missing(connection: ModelConnection) -> ModelFailed:
+    """The connection has no key and cannot work without one."""
+    return ModelFailed(
+        "model_key_missing",
+        f"The connection “{connection.name}” has no API key.",
+        why="The provider answers only with one.",
+        remedy="The owner can add it under Settings → Models and secrets.",
+    )
+
+
+def too_slow(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
+    """The time limit ended before the answer came."""
+    return ModelFailed(
+        "timeout",
+        f"{_who(connection, model)} did not finish its answer within {seconds:g} seconds.",
+        why="The time limit of this node ended first.",
+        remedy="Raise the node's time limit, ask for less, or choose a faster model.",
+        passing=True,
+    )
+
+
+def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
+    """The time limit ended while other calls of the connection were under way."""
+    count = "1 call" if connection.at_once == 1 else f"{connection.at_once} calls"
+    return ModelFailed(
+        "timeout",
+        f"{_who(connection, model)} was not asked within {seconds:g} seconds.",
+        why=f"The connection makes {count} at once, and others were in front.",
+        remedy="Raise the node's time limit, run fewer items at once, or let the owner raise the connection's calls at once "
+        "under Settings → Models and secrets.",
+        passing=True,
+    )
+
+
+def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
+    """The provider told another call of this connection to wait, for longer than this one can."""
+    return ModelFailed(
+        "model_rate_limited",
+        f"{_who(connection, model)} takes no more requests for {seconds:.0f} seconds.",
+        why="Its rate limit is reached; another call of this connection was told how long to wait.",
+        remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
+        passing=True,
+        retry_after=seconds,
+    )
+
+
+def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool) -> ModelFailed:
+    """Every attempt at an object failed."""
+    tries = "one attempt" if attempts == 1 else f"{attempts} attempts"
+    return ModelFailed(
+        "output_invalid",
+        f"{model} gave no object that fits the output fields, in {tries}.",
+        why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
+        remedy="The answer was cut off: raise the longest answer (max tokens) or ask for fewer fields."
+        if cut_off
+        else "Describe the fields more clearly, ask for fewer, or choose a stronger model.",
+    )
+
+
+def empty_answer(model: str, *, cut_off: bool, refused: bool) -> ModelFailed:
+    """The model answered with no text at all."""
+    if refused:
+        return ModelFailed(
+            "node_failed",
+            f"{model} refused to answer.",
+            why="The provider's content filter stopped it.",
+            remedy="Change the prompt or the data in it.",
+        )
+    return ModelFailed(
+        "output_invalid",
+        f"{model} answered with no text.",
+        why="It used up its longest answer before it wrote any." if cut_off else "Nobody knows why.",
+        remedy="Raise the longest answer (max tokens), or leave it empty."
+        if cut_off
+        else "Try again, or change the prompt.",
+        passing=not cut_off,
+    )
+
+
+def model_fault(error: Exception, connection: ModelConnection, model: str) -> ModelFailed:
+    """What a provider, its SDK or the outbound door raised, in words."""
+    if isinstance(error, ModelFailed):
+        return error
+    if (fault := outbound_fault(error)) is not None:
+        return _door_fault(fault, connection, model)
+    from pydantic_ai import exceptions as seen
+
+    who, said = _who(connection, model), _said(error, connection)
+    retry_after = getattr(error, "retry_after", None)
+    match error:
+        case seen.ModelAuthenticationError():
+            return key_refused(connection, said)
+        case seen.ModelRateLimitError():
+            return ModelFailed(
+                "model_rate_limited",
+                f"{who} took no more requests.",
+                why=f"Its rate limit is reached. {said}".strip(),
+                remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
+                passing=True,
+                retry_after=retry_after,
+            )
+        case seen.ModelQuotaExceededError():
+            return ModelFailed(
+                "model_rate_limited",
+                f"{who} took no more requests.",
+                why=f"The account's credit or quota is used up. {said}".strip(),
+                remedy="Add credit or raise the limit on the provider's page.",
+            )
+        case seen.ModelNotFoundError():
+            return not_found(connection, model, said)
+        case seen.ModelContextWindowExceededError():
+            return ModelFailed(
+                "node_failed",
+                f"The prompt is too long for {model}.",
+                why=said,
+                remedy="Shorten the data in the prompt, or choose a model with a longer context.",
+            )
+        case seen.ModelRequestRejectedError():
+            return ModelFailed(
+                "node_failed",
+                f"{who} did not accept the request.",
+                why=said,
+                remedy="Check the model's name and the node's settings.",
+            )
+        case seen.ModelServerError() | seen.ModelUnavailableError():
+            return ModelFailed(
+                "model_unreachable",
+                f"{who} is out of order right now (status {getattr(error, 'status_code', 'unknown')}).",
+                why=said,
+                remedy="Try again in a minute; if it stays, look at the provider's status page.",
+                passing=True,
+                retry_after=retry_after,
+            )
+        case seen.ModelTimeoutError() | seen.ModelConnectionError():
+            return _broke_off(who)
+        case seen.ModelHTTPError():
+            return ModelFailed(
+                "model_unreachable" if error.status_code == 408 else "node_failed",
+                f"{who} answered with status {error.status_code}.",
+                why=said,
+                remedy="Check the connection's address under Settings → Models and secrets.",
+                passing=error.status_code == 408,
+            )
+        case seen.ContentFilterError():
+            return empty_answer(model, cut_off=False, refused=True)
+        case seen.AgentRunError() if _was_redirected(error):
+            return ModelFailed(
+                "node_failed",
+                f"{who} sent the request on to another address, and model calls are not sent on.",
+                remedy="Save the address it ends at in the connection under Settings → Models and secrets.",
+            )
+        case seen.AgentRunError():
+            return ModelFailed(
+                "model_unreachable",
+                f"{who} gave an answer that cannot be read.",
+                why=f"It does not speak the provider's protocol. {said}".strip(),
+                remedy="Check the connection's address and kind under Settings → Models and secrets.",
+                maybe_billed=True,
+            )
+    return ModelFailed(
+        "node_failed",
+        f"The call of {model} stopped because of a fault.",
+        why=without_keys(f"{type(error).__name__}: {error}", connection)[:400],
+        remedy="Try again. If it stays, report it with the technical detail.",
+        maybe_billed=True,
+    )
+
+
+def turned_down(error: Exception) -> bool:
+    """True when the provider did not like how it was asked (status 400 or 422): another way of asking may do."""
+    from pydantic_ai import exceptions as seen
+
+    other = seen.ModelAuthenticationError | seen.ModelNotFoundError | seen.ModelContextWindowExceededError
+    return isinstance(error, seen.ModelRequestRejectedError) and not isinstance(error, other)
+
+
+def unreadable(error: Exception) -> bool:
+    """True when the server answered, but not in the provider's protocol."""
+    from pydantic_ai.exceptions import UnexpectedModelBehavior
+
+    return isinstance(error, UnexpectedModelBehavior)
+
+
+def _was_redirected(error: Exception) -> bool:
+    return 300 <= getattr(error.__cause__, "status_code", 0) < 400
+
+
+def key_refused(connection: ModelConnection, said: str = "") -> ModelFailed:
+    """The provider does not take the key, or wants one and got none."""
+    if not connection.key:
+        return key_missing(connection)
+    return ModelFailed(
+        "model_key_refused",
+        f"The key of the connection “{connection.name}” was refused.",
+        why=said,
+        remedy="Make a new key on the provider's page and save it under Settings → Models and secrets.",
+    )
+
+
+def not_found(connection: ModelConnection, model: str, said: str = "") -> ModelFailed:
+    """There is no such model, or the address is wrong."""
+    return ModelFailed(
+        "node_failed",
+        f"The connection “{connection.name}” knows no model “{model}”.",
+        why=said,
+        remedy="Choose another model in the node, or check the connection's address under Settings → Models and secrets.",
+    )
+
+
+def _door_fault(fault: OutboundRefused | OutboundFailed, connection: ModelConnection, model: str) -> ModelFailed:
+    if isinstance(fault, OutboundRefused):
+        known = fault.code in {"address_not_allowed", "response_too_large"}
+        return ModelFailed(fault.code if known else "node_failed", fault.message)
+    return ModelFailed(
+        "model_unreachable",
+        f"{_who(connection, model)} could not be reached.",
+        why=fault.message,
+        remedy="Check that the server runs and that the connection's address is right (Settings → Models and secrets)."
+        if not isinstance(fault, TimedOut)
+        else "",
+        passing=fault.passing,
+        retry_after=fault.retry_after,
+        maybe_billed=not isinstance(fault.__cause__, httpcore2.ConnectError | httpcore2.ConnectTimeout | NameNotFound),
+    )
+
+
+def _broke_off(who: str) -> ModelFailed:
+    return ModelFailed(
+        "model_unreachable",
+        f"{who} could not be reached, or the connection broke off.",
+        remedy="Try again; if it stays, check the connection's address under Settings → Models and secrets.",
+        passing=True,
+        maybe_billed=True,
+    )
+
+
+def _who(connection: ModelConnection, model: str) -> str:
+    return f"{model} of “{connection.name}”" if model else f"“{connection.name}”"
+
+
+def _said(error: Exception, connection: ModelConnection) -> str:
+    """What the provider said, cut short, without keys."""
+    text = provider_words(getattr(error, "body", None))
+    return f"The provider said: {without_keys(text, connection)[:300]}" if text else ""
+
+
+def provider_words(body: Any) -> str:
+    """The human part of an error body: `{"error": {"message": ...}}` in its many variations."""
+    for _ in range(4):
+        if not isinstance(body, Mapping):
+            break
+        body = next((body[key] for key in ("error", "message", "detail") if body.get(key)), None)
+    return " ".join(body.split()) if isinstance(body, str) else ""
+
+
+def without_keys(text: str, connection: ModelConnection) -> str:
+    if connection.key:
+        text = text.replace(connection.key, "[key]")
+    return _KEY_SHAPED.sub("[key]", text)

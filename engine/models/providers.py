@@ -1,0 +1,151 @@
+"""The model SDKs: building them on the outbound door, and asking a provider which models it has.
+
+The SDKs take seconds to import, so everything here imports inside functions, and the first use is prepared in a thread.
+They get an HTTP client of the door, the address and the key; nothing of the server's environment reaches a provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import httpx2
+
+from engine.models.connections import ModelConnection
+from engine.models.errors import ModelFailed
+from engine.models.prices import load_prices
+from engine.models.provider_catalog import Wire
+from engine.outbound.allow_list import Allowed, allowed_origin
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models import Model
+
+_prepared: set[Wire] = set()
+
+
+def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
+    """Exactly the host and port that the owner saved (security.md S11). Raises ModelFailed for what is no address."""
+    try:
+        return (allowed_origin(connection.address),)
+    except ValueError as error:
+        raise ModelFailed(
+            "node_failed",
+            f"The connection “{connection.name}” has no usable address.",
+            why=str(error),
+            remedy="The owner can mend it under Settings → Models and secrets.",
+        ) from error
+
+
+async def prepare(connection: ModelConnection, client: httpx2.AsyncClient) -> None:
+    """Imports the SDK off the event loop, once per process and protocol."""
+    if connection.wire not in _prepared:
+        warm_up = ModelConnection("warm-up", connection.provider, "http://localhost/v1", "no-key")
+        await asyncio.to_thread(build_model, warm_up, "warm-up", client)
+        await asyncio.to_thread(load_prices)
+        _prepared.add(connection.wire)
+
+
+def build_model(connection: ModelConnection, model_name: str, client: httpx2.AsyncClient) -> Model:
+    """The SDK's model object. Cheap once `prepare` has run; it needs no closing, the client does."""
+    key = connection.key or "no-key"
+    if connection.wire == "anthropic":
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        anthropic = AnthropicProvider(api_key=key, base_url=connection.address, http_client=client)
+        anthropic.client.max_retries = 0
+        return AnthropicModel(model_name, provider=anthropic)
+    if connection.wire == "google":
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        google = GoogleProvider(api_key=key, base_url=connection.address, http_client=client)  # never retries by itself
+        return GoogleModel(model_name, provider=google)
+    return _openai_model(connection, model_name, key, client)
+
+
+def _openai_model(connection: ModelConnection, model_name: str, key: str, client: httpx2.AsyncClient) -> Model:
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+    if connection.wire == "azure":
+        return OpenAIChatModel(
+            model_name, provider=OpenAIProvider(openai_client=_azure_client(connection, key, client))
+        )
+    if connection.provider == "openai":
+        openai = OpenAIProvider(base_url=connection.address, api_key=key, http_client=client)
+    else:
+        openai = OpenAICompatibleProvider(connection.name, base_url=connection.address, api_key=key, http_client=client)
+    _keep_to_us(openai.client)
+    if connection.provider == "mistral":
+        return _mistral_model(model_name, openai)
+    return OpenAIChatModel(model_name, provider=openai)
+
+
+def _azure_client(connection: ModelConnection, key: str, client: httpx2.AsyncClient) -> AsyncOpenAI:
+    """Dated versions take the key in `api-key` and the deployment in the path; "v1" is asked as OpenAI is."""
+    from openai import AsyncAzureOpenAI, AsyncOpenAI
+
+    if connection.version == "v1":
+        dateless = AsyncOpenAI(base_url=f"{connection.address}/openai/v1", api_key=key, http_client=client)
+        _keep_to_us(dateless)
+        return dateless
+    dated = AsyncAzureOpenAI(
+        azure_endpoint=connection.address, api_version=connection.version, api_key=key, http_client=client
+    )
+    _keep_to_us(dated)
+    return dated
+
+
+def _keep_to_us(client: AsyncOpenAI) -> None:
+    """Set here and not per request: a request with options of its own makes a copy of the client that reads the environment."""
+    client.max_retries = 0
+    client.organization = client.project = None  # OPENAI_ORG_ID and OPENAI_PROJECT_ID stay out
+
+
+def _mistral_model(model_name: str, provider: Any) -> Model:
+    """Mistral answers 422 to fields it does not know: `max_completion_tokens`, and `stream_options` at times."""
+    from openai import Omit
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles import merge_profile
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
+
+    class MistralModel(OpenAIChatModel):
+        def _get_stream_options(self, model_settings: Any) -> Any:
+            return Omit()  # it counts the tokens of a stream without being asked
+
+    profile = merge_profile(
+        provider.model_profile(model_name), OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
+    )
+    return MistralModel(model_name, provider=provider, profile=profile)
+
+
+def models_url(connection: ModelConnection) -> str:
+    """Where the provider lists its models. Azure lists those that could be deployed: a way to try the key."""
+    match connection.wire:
+        case "anthropic":
+            return f"{connection.address}/v1/models?limit=200"
+        case "google":
+            return f"{connection.address}/v1beta/models?pageSize=200"
+        case "azure" if connection.version == "v1":
+            return f"{connection.address}/openai/v1/models"
+        case "azure":
+            return f"{connection.address}/openai/models?{urlencode({'api-version': connection.version})}"
+    return f"{connection.address}/models"
+
+
+def key_headers(connection: ModelConnection) -> dict[str, str]:
+    """The headers that carry the key, as each provider wants it."""
+    match connection.wire:
+        case "anthropic":
+            headers = {"x-api-key": connection.key or "", "anthropic-version": "2023-06-01"}
+        case "google":
+            headers = {"x-goog-api-key": connection.key or ""}
+        case "azure":
+            headers = {"api-key": connection.key or ""}
+        case _:
+            headers = {"authorization": f"Bearer {connection.key}"}
+    return headers if connection.key else {}

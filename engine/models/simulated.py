@@ -1,0 +1,237 @@
+"""The Simulated model: answers from the prompt's own words, always the same, with no key and no network.
+
+It lets every template run before a real model is connected. It understands nothing: a text answer is the first sentences of
+the longest text in the prompt, and an object is filled with words, numbers and choices found there. Whoever shows its answers
+says that they are simulated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from engine.flow.node_type import Json, JsonSchema
+from engine.models.structured_output import check_object
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)?(?![\w])")
+_URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
+# From the beginning of a word only: looked for from each of its letters, a word of 40 KB would take seconds.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+#: Characters of a prompt that are read, and of a word that is looked for in it.
+_LONGEST_PROMPT = 200_000
+_LONGEST_WORD = 200
+_LONGEST_ANSWER = 400
+_LISTED = 3
+_TITLES = frozenset({"title", "name", "headline", "heading", "subject"})
+_LONG_TEXTS = frozenset({"summary", "text", "description", "answer", "body", "content", "abstract", "explanation"})
+_KEYWORDS = frozenset({"tag", "tags", "keyword", "keywords", "topic", "topics", "label", "labels"})
+
+
+def answer(
+    prompt: str, system: str = "", output_schema: JsonSchema | None = None, max_tokens: int | None = None
+) -> tuple[str, Json | None]:
+    """The answer as text and as value: the same text without a schema, else an object that fits, or None if none does."""
+    material = _Material((prompt or system)[:_LONGEST_PROMPT])
+    if output_schema is None:
+        text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
+        return text, text
+    filled = _fill_object(output_schema, material, 0)
+    value, wrong = check_object(filled, output_schema)
+    return json.dumps(value, ensure_ascii=False), None if wrong else value
+
+
+def tokens_of(text: str) -> int:
+    """A guess at how many tokens a text has: a quarter of its characters."""
+    return (len(text) + 3) // 4
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What can be found in a prompt."""
+
+    prompt: str
+
+    @cached_property
+    def longest(self) -> str:
+        """The longest piece of text; what stands before a colon in its first line counts as the instruction."""
+        pieces = [piece.strip() for piece in re.split(r"\n\s*\n", self.prompt) if piece.strip()]
+        longest = max(pieces, key=len, default="")
+        head, colon, rest = longest.partition(":")
+        told = bool(colon) and "\n" not in head and len(rest.strip()) > len(head) and not rest.startswith("//")
+        return rest.strip() if told else longest
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        found = [" ".join(piece.split()).strip(" #*-•") for piece in _SENTENCE.split(self.longest)]
+        return [piece for piece in found if piece] or ["Nothing was said."]
+
+    @cached_property
+    def opening(self) -> str:
+        """The first two sentences."""
+        return " ".join(self.sentences[:2])
+
+    @cached_property
+    def keywords(self) -> list[str]:
+        """Long words, the most frequent first."""
+        words = [word for word in _WORD.findall(self.longest.lower()) if len(word) > 4]
+        return [word for word, _ in Counter(words).most_common(20)] or ["nothing"]
+
+    @cached_property
+    def numbers(self) -> list[float]:
+        return [float(text.replace(",", ".")) for text in _NUMBER.findall(self.longest)]
+
+    def labelled(self, name: str) -> str | None:
+        """What stands after `Name:` or `name =` in a line of the prompt."""
+        words = name.lower().replace("_", " ").split(" ")
+        told = False
+        for line in self.prompt.split("\n"):
+            if not told:
+                rest = _after(line, words)
+                told, line = rest is not None, rest or ""  # noqa: PLW2901 - from here on it is what stands behind the label
+            if told and (value := line.strip()):  # maybe only in a line below
+                return value.strip("\"',")
+        return None
+
+    def mentions(self, word: str) -> bool:
+        """Whether it stands in the text as a word of its own."""
+        text, word = self._lower, word.lower()
+        if len(word) > _LONGEST_WORD:
+            return word in text
+        at = text.find(word)
+        while at >= 0:
+            around = text[max(0, at - 1) : at] + text[at + len(word) : at + len(word) + 1]
+            if not any(letter.isalnum() or letter == "_" for letter in around):
+                return True
+            at = text.find(word, at + 1)
+        return False
+
+    @cached_property
+    def _lower(self) -> str:
+        return self.longest.lower()
+
+
+def _after(line: str, words: list[str]) -> str | None:
+    """What stands behind `Name:` or `name =` at the beginning of a line; None without it."""
+    at = 0
+    while at < len(line) and not (line[at].isalnum() or line[at] == "_"):
+        at += 1
+    for place, word in enumerate(words):
+        if place and line[at : at + 1] in {" ", "_", "-"}:
+            at += 1
+        if line[at : at + len(word)].lower() != word:
+            return None
+        at += len(word)
+    rest = line[at:].lstrip()
+    return rest[1:] if rest.startswith((":", "=")) else None
+
+
+def _fill_object(schema: JsonSchema, material: _Material, nth: int) -> dict[str, Json]:
+    properties = schema.get("properties") or {}
+    return {name: _fill(name, inner, material, nth + place) for place, (name, inner) in enumerate(properties.items())}
+
+
+def _fill(name: str, schema: JsonSchema, material: _Material, nth: int) -> Json:
+    """A value for one field. `nth` makes neighbours differ."""
+    if choices := schema.get("enum"):
+        return next((choice for choice in choices if material.mentions(str(choice))), choices[0])
+    kinds = schema.get("type")
+    kind = next((kind for kind in kinds if kind != "null"), None) if isinstance(kinds, list) else kinds
+    match kind:
+        case "integer" | "number":
+            return _number(name, schema, material, nth, whole=kind == "integer")
+        case "boolean":
+            said = material.labelled(name)
+            if said is not None:
+                return said.lower() in {"true", "yes", "1", "on"}
+            return any(material.mentions(word) for word in name.split("_") if len(word) > 3)
+        case "array":
+            return _list(name, schema, material)
+        case "object":
+            return _fill_object(schema, material, nth)
+    return _text(name, schema, material, nth)
+
+
+def _list(name: str, schema: JsonSchema, material: _Material) -> list[Json]:
+    items = schema.get("items")
+    if not isinstance(items, Mapping):
+        return []
+    fewest, most = schema.get("minItems") or 1, schema.get("maxItems")
+    supply = len(material.keywords if name.lower() in _KEYWORDS else material.sentences)
+    count = max(fewest, min(_LISTED, supply))
+    return [_fill(name, dict(items), material, place) for place in range(count if most is None else min(count, most))]
+
+
+def _number(name: str, schema: JsonSchema, material: _Material, nth: int, *, whole: bool) -> float | int:
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    labelled = _NUMBER.search(material.labelled(name) or "")
+    found = [float(labelled.group().replace(",", "."))] if labelled else []
+    turned = material.numbers[nth % len(material.numbers) :] + material.numbers if material.numbers else []
+    found += turned
+    fitting = [
+        number
+        for number in found
+        if (lowest is None or number >= lowest)
+        and (highest is None or number <= highest)
+        and (not whole or number.is_integer())
+    ]
+    chosen = fitting[0] if fitting else max(lowest or 0, 0) if highest is None else min(max(lowest or 0, 0), highest)
+    return int(-(-chosen // 1)) if whole or float(chosen).is_integer() else chosen
+
+
+def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
+    form, short = schema.get("format"), name.lower()
+    if form == "uri":
+        urls = _URL.findall(material.prompt)
+        return urls[nth % len(urls)].rstrip(".,;") if urls else "https://practice.flowport.example/"
+    if form == "email":
+        return next(iter(_EMAIL.findall(material.prompt)), "ann@example.com")
+    if form == "date-time":
+        return f"{next(iter(_DATE.findall(material.longest)), '2026-01-01')}T00:00:00Z"
+    if (labelled := material.labelled(name)) is not None:
+        candidates = [labelled]
+    elif short in _KEYWORDS:
+        candidates = [material.keywords[nth % len(material.keywords)]]
+    elif short in _TITLES:
+        candidates = [_cut(material.sentences[0], 80)]
+    elif short in _LONG_TEXTS:
+        candidates = [_cut(material.opening, _LONGEST_ANSWER)]
+    else:
+        candidates = [_cut(material.sentences[nth % len(material.sentences)], 200)]
+    return _fitted(schema, [*candidates, *material.keywords, *_WORD.findall(material.longest)[:200]], material)
+
+
+def _fitted(schema: JsonSchema, candidates: list[str], material: _Material) -> str:
+    """The first candidate that fits the length and pattern, shortened or repeated when only the length is wrong."""
+    fewest, most = schema.get("minLength") or 0, schema.get("maxLength")
+    tried = [_sized(text, fewest, most) for text in candidates]
+    if schema.get("pattern"):
+        tried += _NUMBER.findall(material.prompt)[:200]
+        one: dict[str, Any] = {"properties": {"x": {**schema, "type": "string"}}, "required": ["x"]}
+        return next((text for text in tried if not check_object({"x": text}, one)[1]), tried[0])
+    return tried[0]
+
+
+def _sized(text: str, fewest: int, most: int | None) -> str:
+    while len(text) < fewest:
+        text = f"{text} {text}" if text else "text"
+    if most is None or len(text) <= most:
+        return text
+    cut = _cut(text, most)
+    return cut if len(cut) >= fewest else text[:most]
+
+
+def _cut(text: str, longest: int) -> str:
+    """Shortened at a word, with an ellipsis."""
+    if len(text) <= longest:
+        return text
+    kept = text[: max(0, longest - 1)]
+    at_word = kept.rsplit(" ", 1)[0] if " " in kept[longest // 2 :] else kept
+    return f"{at_word}…"[:longest]

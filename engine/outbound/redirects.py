@@ -1,0 +1,121 @@
+"""One request on its way through redirects: what it sends, and what the next one sends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httpx2
+
+from engine.flow.node_type import SecretValue
+from engine.outbound.addresses import port_of, read_url, shown_url
+from engine.outbound.connection_pools import CONNECT_SECONDS
+from engine.outbound.decompression import ACCEPTED_ENCODINGS
+from engine.outbound.errors import AddressNotAllowed, BadHeader, BadUrl
+from engine.secrets.secret_hosts import check_send
+
+#: The name robots.txt files know us by.
+USER_AGENT = "Flowport/1.0"
+
+#: The door and the HTTP library set these; what a pasted curl command says about them is left out.
+_OWN_HEADERS = frozenset(
+    [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "accept-encoding",
+        "proxy-authorization",
+        "proxy-connection",
+    ]
+)
+_DROPPED_ON_NEW_ORIGIN = frozenset({"authorization", "cookie", "baggage"})
+_HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}\Z")
+_HEADER_BREAK = re.compile(r"[\r\n\x00]")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """What is asked at one origin on the way."""
+
+    method: str
+    url: httpx2.URL
+    headers: dict[str, str]
+    secret_headers: dict[str, str]
+    content: bytes | None
+    #: What `secret_headers` were filled from.
+    secrets: tuple[SecretValue, ...] = ()
+
+    def request(self) -> httpx2.Request:
+        """What is sent now. Raises SecretNotForHost."""
+        for secret in self.secrets:
+            check_send(secret, self.url)
+        defaults = {"user-agent": USER_AGENT, "accept": "*/*"}
+        headers = {**defaults, **self.headers, **self.secret_headers, "accept-encoding": ACCEPTED_ENCODINGS}
+        raw = [(name.encode(), _header_bytes(value)) for name, value in headers.items()]
+        return httpx2.Request(
+            self.method,
+            self.url,
+            headers=raw,
+            content=self.content,
+            extensions={"timeout": {"connect": CONNECT_SECONDS}},
+        )
+
+    def redirected(self, status: int, location: str) -> Hop:
+        """The next request: checked anew, as GET where browsers do that, and without secrets at another origin."""
+        try:
+            url = read_url(str(self.url.join(location)))
+        except (BadUrl, httpx2.InvalidURL, ValueError) as error:
+            raise AddressNotAllowed(
+                f"`{shown_url(self.url)}` sent the request on to something that is not opened: only plain http:// and "
+                "https:// addresses without a user name are. Use the address of the page itself."
+            ) from error
+        method, headers, content = self.method, self.headers, self.content
+        if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):
+            method, content = "GET", None
+            headers = {name: value for name, value in headers.items() if not name.startswith("content-")}
+        secret_headers, secrets = self.secret_headers, self.secrets
+        if origin_of(url) != origin_of(self.url):
+            headers = {name: value for name, value in headers.items() if name not in _DROPPED_ON_NEW_ORIGIN}
+            secret_headers, secrets = {}, ()
+        return Hop(method, url, headers, secret_headers, content, secrets)
+
+
+def origin_of(url: httpx2.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, port_of(url)
+
+
+def with_query(url: httpx2.URL, query: Mapping[str, str] | None) -> httpx2.URL:
+    if not query:
+        return url
+    return url.copy_with(query=b"&".join(part for part in (url.query, urlencode(query).encode()) if part))
+
+
+def sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Names in lower case, without those the door sets. Raises BadHeader."""
+    sendable: dict[str, str] = {}
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name):
+            raise BadHeader(f"`{name[:60]}` cannot be the name of a header. Use letters, digits and hyphens.")
+        if _HEADER_BREAK.search(value):
+            raise BadHeader(
+                f"The header `{name}` cannot be sent: its value holds a line break or a zero character. "
+                "Take it out of the value."
+            )
+        if name.lower() not in _OWN_HEADERS:
+            sendable[name.lower()] = value.strip()
+    return sendable
+
+
+def _header_bytes(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()

@@ -1,1 +1,0 @@
-"""Everything outside this process: other web servers, language models and the evaluators' sandbox."""

@@ -1,0 +1,355 @@
+"""A few evaluator processes of one worker: started when first needed, killed when late, replaced after some hundred calls.
+
+    sandbox = Sandbox()
+    text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
+    answer = await sandbox.read("page", {"html": ..., "url": ...})       # a reader of engine.pages.readers
+    await sandbox.close()
+
+A call that is cancelled kills its process. The process ends by itself when this one is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from engine.core.paths import PROJECT
+from engine.sandbox.limits import LIMITS, Kind
+
+Json = Any
+
+_PROGRAM: Final = Path(__file__).with_name("evaluator.py")
+#: A process reads its modules in so many seconds even on a machine that is very busy.
+_START_SECONDS: Final = 30.0
+#: Two are enough: each uses a whole core while it works.
+SIZE: Final = 2
+
+
+class RenderFailed(Exception):  # noqa: N818 - reads as the fact it is
+    """The template could not be rendered: what, why and what to do, for the designer."""
+
+    def __init__(self, message: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.code = "template_error"
+        self.message = message
+        self.why = why
+        self.remedy = remedy
+
+
+class Sandbox:
+    """Evaluators for one process. Safe to use from one event loop."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._templates = _Pool("templates", size)
+        self._pages = _Pool("pages", size)
+
+    async def render(self, template: str, data: Mapping[str, Json]) -> str:
+        """The text. `data` is `{node id: {"out": value}}`, as JSON. Waits for its turn; raises RenderFailed."""
+        try:
+            answer = await self._templates.ask({"template": template, "data": data})
+        except _Refused as refused:
+            raise _not_rendered(refused) from None
+        return _checked(answer)
+
+    async def read(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """`{"value"}`, or `{"wrong": name of an error, "message"}`; the time that it waits for its turn does not count."""
+        try:
+            answer = await self._pages.ask({"reader": reader, "arguments": arguments})
+        except _Refused as refused:
+            return {"wrong": "PageTooTangled", "message": _not_read(refused)}
+        if "value" in answer or (isinstance(answer.get("wrong"), str) and isinstance(answer.get("message"), str)):
+            return answer
+        return {"wrong": "PageTooTangled", "message": _not_read(_Broke())}
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [*self._templates.pids, *self._pages.pids]
+
+    async def close(self) -> None:
+        """Ends every process."""
+        await self._templates.close()
+        await self._pages.close()
+
+
+class _Refused(Exception):  # noqa: N818 - private
+    """An evaluator gave no answer."""
+
+
+class _Stopping(_Refused):
+    """Flowport ends."""
+
+
+class _TooDeep(_Refused):
+    """What is asked cannot be written as JSON."""
+
+
+class _TooLarge(_Refused):
+    """What is asked is too long as JSON: so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class _TooLong(_Refused):
+    """The time is over."""
+
+
+class _Broke(_Refused):
+    """The process ended or said nothing that can be used."""
+
+
+class _Pool:
+    """Evaluators of one kind."""
+
+    def __init__(self, kind: Kind, size: int) -> None:
+        self._kind: Kind = kind
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"evaluator-{kind}")
+        self._free: list[_Evaluator] = []
+        self._busy: set[_Evaluator] = set()
+        self._turns = asyncio.Semaphore(size)
+        self._closed = False
+
+    async def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
+        """The answer. Waits for its turn; raises _Refused."""
+        async with self._turns:
+            if self._closed:
+                raise _Stopping
+            evaluator = self._free.pop() if self._free else _Evaluator(self._kind)
+            self._busy.add(evaluator)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, asked)
+            work.add_done_callback(lambda done: self._keep(evaluator, done))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                evaluator.kill()
+                raise
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [pid for one in (*self._free, *self._busy) if (pid := one.pid) is not None]
+
+    async def close(self) -> None:
+        """Ends every process."""
+        self._closed = True
+        for evaluator in self._busy:
+            evaluator.kill()  # its thread notices and closes it
+        while self._free:
+            self._free.pop().close()
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[dict[str, Json]]) -> None:
+        """Its thread is done with it, whoever still waits for the answer."""
+        done.cancelled() or done.exception()  # seen, also when nobody waits any more
+        self._busy.discard(evaluator)
+        if evaluator.usable and not self._closed:
+            self._free.append(evaluator)
+        else:
+            evaluator.close()
+
+
+class _Evaluator:
+    """One process and its pipes; used by one thread at a time. `kill` may come from another."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind: Kind = kind
+        self._limits = LIMITS[kind]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._changing = threading.Lock()
+        self._killed = False
+        self._calls = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def usable(self) -> bool:
+        """False when it was killed or has done its calls."""
+        return not self._killed and self._calls < self._limits.calls
+
+    def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
+        """Blocks; for a thread. Raises _Refused."""
+        try:
+            frame = json.dumps(asked, allow_nan=False).encode("ascii")
+        except (ValueError, RecursionError):
+            raise _TooDeep from None
+        if len(frame) > self._limits.input:
+            raise _TooLarge(len(frame))
+        process = self._running()
+        self._calls += 1
+        until = time.monotonic() + self._limits.seconds
+        try:
+            _write(process, struct.pack(">I", len(frame)) + frame, until)
+            size = struct.unpack(">I", _read(process, 4, until))[0]
+            if size > 8 * self._limits.output:  # text as ASCII JSON is at most six times as long
+                raise _Gone
+            answer = json.loads(_read(process, size, until))
+        except TimeoutError:
+            self.kill()
+            raise _TooLong from None
+        except (_Gone, OSError, ValueError, RecursionError):
+            late = time.monotonic() > until
+            self.kill()
+            raise (_TooLong if late else _Broke) from None
+        if not isinstance(answer, dict):
+            self.kill()
+            raise _Broke
+        if answer.get("spent"):
+            self._calls = self._limits.calls
+        return answer
+
+    def kill(self) -> None:
+        """Ends the process now. A thread that waits for it notices."""
+        with self._changing:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process and lets go of its pipes; only when no thread uses it."""
+        self.kill()
+        if self._process is not None:
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        with self._changing:
+            if self._killed:
+                raise _Broke
+            if self._process is None:
+                self._process = _start(self._kind)
+            else:
+                return self._process
+        # The first answer comes when its modules are read: that time is not the template's.
+        with contextlib.suppress(TimeoutError, _Gone):
+            _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
+            if _read(self._process, 1, time.monotonic() + 1) == b"!":
+                return self._process
+        self.kill()
+        raise _Broke
+
+
+class _Gone(Exception):  # noqa: N818 - private
+    """The process ended."""
+
+
+_READ: Final = select.POLLIN
+_WRITE: Final = select.POLLOUT
+
+
+def _start(kind: Kind) -> subprocess.Popen[bytes]:
+    import jinja2
+
+    libraries = str(Path(jinja2.__file__).resolve().parents[1])
+    process = subprocess.Popen(  # noqa: S603 - our own program; nothing of a flow is in its arguments
+        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), kind, str(PROJECT), libraries],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={},
+        close_fds=True,
+        start_new_session=True,
+        bufsize=0,
+    )
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        os.set_blocking(pipe.fileno(), False)
+    return process
+
+
+def _wait(pipe: Any, what: int, until: float) -> None:
+    poll = select.poll()
+    poll.register(pipe.fileno(), what)
+    if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+        raise TimeoutError
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes, until: float) -> None:
+    assert process.stdin is not None
+    rest = memoryview(data)
+    while rest:
+        _wait(process.stdin, _WRITE, until)
+        rest = rest[os.write(process.stdin.fileno(), rest) :]
+
+
+def _read(process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
+    assert process.stdout is not None
+    pieces: list[bytes] = []
+    while size:
+        _wait(process.stdout, _READ, until)
+        piece = os.read(process.stdout.fileno(), min(size, 1 << 20))
+        if not piece:
+            raise _Gone
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _checked(answer: dict[str, Json]) -> str:
+    """Nothing is believed: it is a text of the allowed length, or a sentence."""
+    if isinstance(text := answer.get("text"), str):
+        if len(text.encode("utf-8", "surrogatepass")) <= LIMITS["templates"].output:
+            return text
+        raise _not_rendered(_Broke())
+    if isinstance(wrong := answer.get("wrong"), str):
+        remedy = "Mend the template in the node, or look at the data it got."
+        raise RenderFailed(f"The template failed. {wrong[:500]}", remedy=remedy)
+    raise _not_rendered(_Broke())
+
+
+def _not_rendered(refused: _Refused) -> RenderFailed:
+    limits = LIMITS["templates"]
+    match refused:
+        case _Stopping():
+            return RenderFailed("The template was not rendered: Flowport is stopping.", remedy="Run it again.")
+        case _TooDeep():
+            return RenderFailed("The data of the template is nested too deep to be used.")
+        case _TooLarge():
+            return RenderFailed(
+                f"The data that the template names is too large: {refused.size:,} bytes as JSON.",
+                why=f"A template with `{{% %}}` may use {limits.input // 1024 // 1024} MiB.",
+                remedy="Name the part you need, like `page_scraper.out.title` instead of `page_scraper.out`.",
+            )
+        case _TooLong():
+            return RenderFailed(
+                f"The template took longer than {limits.seconds:g} seconds.",
+                why="It was stopped, so that other work can go on.",
+                remedy="Use fewer loops inside each other, or shorter lists.",
+            )
+        case _:
+            return RenderFailed(
+                "The template was stopped.",
+                why=f"It used more than {limits.memory >> 20} MB of memory or its process ended.",
+                remedy="Use less data or a simpler template, and run it again.",
+            )
+
+
+def _not_read(refused: _Refused) -> str:
+    limits = LIMITS["pages"]
+    match refused:
+        case _Stopping():
+            return "It was not read: Flowport is stopping."
+        case _TooLong():
+            return f"Reading it took longer than {limits.seconds:g} seconds, so it was stopped."
+        case _TooLarge() | _TooDeep():
+            return "It is too long to be read."
+        case _:
+            return f"Reading it used more than {limits.memory >> 20:,} MB of memory or its process ended."

@@ -1,0 +1,98 @@
+"""Seals secrets with AES-256-GCM, bound to their workspace and id: a sealed text moved to another row does not open.
+
+The key is 32 random bytes in `secret.key` of the data folder (mode 0600), or in the file FLOWPORT_SECRET_KEY_FILE names.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.core.errors import SecretUnreadable
+from engine.core.logging_setup import hide_in_logs
+from engine.core.settings import BadSetting
+
+KEY_FILE = "secret.key"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_FORM = "v1."
+
+
+class Vault:
+    """Seals and opens with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, workspace_id: str, secret_id: str, value: str) -> str:
+        """The sealed text of a value: form, then base64 of nonce, cipher text and tag. From here on no log shows the value."""
+        hide_in_logs(value)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, value.encode(), _bound_to(workspace_id, secret_id))
+        return _FORM + base64.b64encode(nonce + sealed).decode()
+
+    def open(self, workspace_id: str, secret_id: str, sealed: str) -> str:
+        """The value. Raises SecretUnreadable for another key, another row or a changed text."""
+        try:
+            raw = base64.b64decode(sealed.removeprefix(_FORM), validate=True)
+            nonce, text = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
+            value = self._cipher.decrypt(nonce, text, _bound_to(workspace_id, secret_id)).decode()
+        except (InvalidTag, ValueError) as error:
+            raise SecretUnreadable from error
+        hide_in_logs(value)
+        return value
+
+
+def open_vault(data: Path, key_file: Path | None = None) -> Vault:
+    """The vault of a data folder; makes its key the first time. A named key file must exist. Raises BadSetting."""
+    path = key_file or data / KEY_FILE
+    try:
+        text = path.read_text().strip() if key_file else key_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"The key file {path} cannot be read ({error}). {_HOW}") from error
+    return Vault(_parse_key(path, text))
+
+
+def key_text(path: Path) -> str:
+    """32 random bytes in base64 from a file (mode 0600) that is made the first time."""
+    if not path.exists():
+        _make_key(path)
+    return path.read_text().strip()
+
+
+_HOW = "It must hold 32 random bytes in base64; `openssl rand -base64 32` makes such a text."
+
+
+def _make_key(path: Path) -> None:
+    """Two processes may come here at once: whoever links first wins, and both read the same key."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _parse_key(path: Path, text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise BadSetting(f"The key file {path} does not hold a key. {_HOW}")
+    return key
+
+
+def _bound_to(workspace_id: str, secret_id: str) -> bytes:
+    return f"{workspace_id}\n{secret_id}".encode()

@@ -1,0 +1,187 @@
+"""CSV as rows: the delimiter is found, the first line gives the names, each column gets one type.
+
+A column becomes numbers, yes/no, lists or groups only when each of its values is one; otherwise it stays text. Numbers with
+leading zeros (postcodes) and with more than 15 digits (card and article numbers) stay text, because they would change. An
+empty cell is null. The apostrophe that an export puts before a formula (security.md S30) is taken away again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from engine.core.errors import Invalid
+from engine.flow.json_values import read_strictly
+from engine.table_files.table import Names, Table, too_many_rows
+from engine.table_files.writing import FORMULA
+
+#: delimiter -> its word
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+#: The delimiter is found by looking at so much.
+_LOOKED_AT = 64 << 10
+_MAX_CELL = 1 << 20
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
+
+# The library's own limit is 128 KiB a cell, for the whole process; a row of ours may have 1 MiB.
+csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
+
+
+def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows: int = 100_000) -> Table:
+    """The rows of a CSV text. Raises Invalid with the line, TooLarge."""
+    text, delimiter = _delimiter_of(text)
+    records = _records(text, delimiter)
+    first = next(records, None)
+    if first is None:
+        raise Invalid("The file is empty", remedy="Choose a CSV file with at least one row.")
+    has_names = names == "first line" or (
+        names == "auto" and not all(_NUMBER.fullmatch(one.strip()) for one in first[1])
+    )
+    head = _head(first[1]) if has_names else [f"Column {number}" for number in range(1, len(first[1]) + 1)]
+    cells: list[list[str]] = []
+    for line, record in records if has_names else itertools.chain([first], records):
+        if len(cells) == most_rows:
+            raise too_many_rows(most_rows)
+        cells.append(_fitted(record, len(head), line))
+    if not cells:
+        raise Invalid(
+            "The file has a line with names, but no rows", remedy="Choose a file with at least one row below the names."
+        )
+    kept = [number for number, name in enumerate(head) if name or any(row[number] for row in cells)]
+    columns = [head[number] or _free_name(f"Column {number + 1}", head) for number in kept]
+    values = [_typed([row[number] for row in cells]) for number in kept]
+    rows = tuple(dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)) if kept else ()
+    form = ", ".join(part for part in ("CSV", DELIMITERS[delimiter], encoding) if part)
+    return Table(tuple(columns), rows, form, has_names)
+
+
+def _delimiter_of(text: str) -> tuple[str, str]:
+    """The text without a `sep=;` line, and the delimiter that gives most lines the same number of cells."""
+    if match := re.match(r"\ufeff?sep=([,;|\t])\r?\n", text):
+        return text[match.end() :], match[1]
+    text = text.removeprefix("\ufeff")
+    piece = text[:_LOOKED_AT]
+    if len(text) > _LOOKED_AT:
+        piece = piece.rpartition("\n")[0] or piece
+    best, most = ",", 0.0
+    for delimiter in DELIMITERS:
+        widths = _widths(piece, delimiter)
+        if not widths or widths[0] < 2:
+            continue
+        points = sum(width == widths[0] for width in widths) / len(widths) * 100 + min(widths[0], 50) / 100
+        if points > most:
+            best, most = delimiter, points
+    return text, best
+
+
+def _widths(piece: str, delimiter: str) -> list[int]:
+    widths: list[int] = []
+    records = csv.reader(io.StringIO(piece, newline=""), delimiter=delimiter)
+    with contextlib.suppress(
+        csv.Error
+    ):  # a long cell was cut by where we stopped; the reading itself tells what is wrong
+        widths.extend(len(record) for record in itertools.islice(records, 200) if record)
+    return widths
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(the line it begins in, cells) of each record that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _broken(error, line) from None
+        if any(cell.strip() for cell in record):
+            yield line, record
+
+
+def _broken(error: csv.Error, line: int) -> Invalid:
+    said = str(error)
+    if "unexpected end" in said:
+        what, remedy = (
+            "a quotation mark opens and never closes",
+            "Close it, or write it twice when it is part of the text.",
+        )
+    elif "field larger" in said:
+        what, remedy = (
+            "a cell has more than 1 MiB",
+            "A quotation mark may be missing near there; else shorten the cell.",
+        )
+    elif "expected after" in said:
+        what, remedy = "text follows a closing quotation mark", "Write a quotation mark inside a text twice."
+    else:
+        what, remedy = "the line cannot be read as CSV", "Look at its quotation marks and delimiters."
+    return Invalid(f"Line {line:,}: {what}", remedy=remedy)
+
+
+def _head(cells: Sequence[str]) -> list[str]:
+    names = [" ".join(cell.split()) for cell in cells]
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    for number, name in enumerate(names):
+        if name and name in names[:number]:
+            raise Invalid(
+                f"Line 1: two columns are called `{name}`",
+                remedy="Give each column a name of its own, then import again.",
+            )
+    return names
+
+
+def _fitted(record: list[str], width: int, line: int) -> list[str]:
+    """As many cells as there are columns; a shorter line ends in empty ones."""
+    if len(record) > width and any(cell.strip() for cell in record[width:]):
+        raise Invalid(
+            f"Line {line:,} has {len(record)} values, but there {'is 1 column' if width == 1 else f'are {width} columns'}",
+            remedy="A text with a delimiter in it needs quotation marks around it.",
+        )
+    return [*record[:width], *[""] * (width - len(record))]
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    return name if name not in taken else f"{name} (no name)"
+
+
+def _typed(cells: list[str]) -> list[Any]:
+    """A column's values."""
+    stripped = [cell.strip() for cell in cells]
+    full = [cell for cell in stripped if cell]
+    read = _reader_of(full)
+    if read is None:
+        return [None if not plain else _without_guard(cell) for cell, plain in zip(cells, stripped, strict=True)]
+    return [read(cell) if cell else None for cell in stripped]
+
+
+def _reader_of(full: Sequence[str]) -> Callable[[str], Any] | None:
+    """What turns each of these texts into a value; None: they are text."""
+    if not full:
+        return None
+    if all(_INTEGER.fullmatch(cell) for cell in full):
+        return int
+    if all(_NUMBER.fullmatch(cell) for cell in full):
+        return lambda cell: int(cell) if _INTEGER.fullmatch(cell) else float(cell)
+    if all(cell.lower() in {"true", "false"} for cell in full):
+        return lambda cell: cell.lower() == "true"
+    if all(cell[0] in "[{" and cell[-1] in "]}" for cell in full) and all(map(_is_json, full)):
+        return read_strictly
+    return None
+
+
+def _is_json(cell: str) -> bool:
+    try:
+        read_strictly(cell)
+    except ValueError:
+        return False
+    return len(cell) < _MAX_CELL
+
+
+def _without_guard(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell

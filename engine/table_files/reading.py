@@ -1,0 +1,68 @@
+"""A file or a pasted text as rows: which encoding, which form, and a refusal that names the line when it is no table.
+
+    table = read_table(data, "prices.csv", names="auto")
+    table.rows, table.columns, table.form        # form in words: "CSV, semicolons, Windows-1252"
+
+Forms: CSV with commas, semicolons, tabs or bars; JSON, a list of objects (or an object that holds one); JSON lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+
+from engine.core.charsets import decode_body
+from engine.core.errors import Invalid, TooLarge
+from engine.table_files.csv_table import read_csv
+from engine.table_files.json_table import looks_like_json, read_json
+from engine.table_files.table import Names, Table
+
+MAX_FILE = 64 << 20
+#: File formats people try, by their first bytes.
+_OTHER_FILES: Mapping[bytes, str] = {
+    b"PK\x03\x04": "an Excel workbook or a zip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "a gzip file",
+    b"SQLite format 3": "an SQLite database",
+    b"PAR1": "a Parquet file",
+}
+
+
+def read_table(data: bytes, name: str = "", *, names: Names = "auto", most_rows: int = 100_000) -> Table:
+    """The rows of a file; `name` only helps to tell its form. Raises Invalid with the line, TooLarge."""
+    if len(data) > MAX_FILE:
+        raise TooLarge(
+            f"The file has {len(data) / (1 << 20):,.1f} MiB; {MAX_FILE >> 20} MiB are read",
+            remedy="Split it, or leave out columns with long texts.",
+        )
+    text, encoding = _as_text(data)
+    if not text.strip():
+        raise Invalid("The file is empty", remedy="Choose a CSV or JSON file with at least one row.")
+    ending = name.lower().rsplit(".", 1)[-1]
+    if ending in {"json", "jsonl", "ndjson"} or (ending not in {"csv", "tsv"} and looks_like_json(text)):
+        return read_json(text, most_rows=most_rows)
+    return read_csv(text, encoding=encoding, names=names, most_rows=most_rows)
+
+
+def _as_text(data: bytes) -> tuple[str, str]:
+    """The text, and the encoding in words when it is not UTF-8."""
+    for mark, what in _OTHER_FILES.items():
+        if data.startswith(mark):
+            raise Invalid(
+                f"This is {what}, not a table as text",
+                remedy="Save it as CSV (UTF-8) in your spreadsheet and use that.",
+            )
+    with_mark = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not with_mark and b"\0" in data[:10_000]:
+        raise Invalid(
+            "The file holds bytes that are no text", remedy="Save it as CSV (UTF-8) in your spreadsheet and use that."
+        )
+    text = decode_body(data, is_page=False)
+    if with_mark:
+        return text, "UTF-16"
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return text, "Windows-1252"
+    return text, ""

@@ -1,0 +1,1 @@
+"""Queries behind the Monitoring page: counts, curves and figures of a period."""

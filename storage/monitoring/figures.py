@@ -1,0 +1,296 @@
+"""The figures of Monitoring over a period: counts, percentiles, costs, errors and refusals, all counted by the database.
+
+A job belongs to the period it was accepted in, with everything it cost. Percentiles are exact (nearest rank) and of completed jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine.core.clock import Millis
+from storage.environments import read_environments
+from storage.monitoring.counts import (
+    COMPLETED,
+    RUN_TIME,
+    Cost,
+    Costs,
+    Counts,
+    Failures,
+    Refusals,
+    Took,
+    add_costs,
+    count_failures,
+    count_jobs,
+    count_refusals,
+    percentiles,
+)
+from storage.monitoring.period import Filters, Period, open_jobs
+from storage.tables import ApiKey, Flow, Job
+from storage.usage import read_usage
+from storage.workspaces import get_limits
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of failure of a flow: its code, how often, and when the last time. `refused`: no job was made."""
+
+    code: str
+    refused: bool
+    count: int
+    last_at: Millis
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One flow in the period. `title` None: calls that named no flow of ours. `by_slot` counts requests."""
+
+    flow_id: str
+    title: str | None
+    live_version: int | None
+    deleted: bool
+    by_status: Mapping[str, int]
+    by_slot: tuple[int, ...]
+    took: Took | None
+    cost: Cost
+    kinds: tuple[Kind, ...]
+
+    @property
+    def requests(self) -> int:
+        """Accepted jobs."""
+        return sum(self.by_status.values())
+
+    @property
+    def success(self) -> float | None:
+        """Completed out of completed and failed, 0 to 1."""
+        return success_of(self.by_status)
+
+    @property
+    def refused(self) -> int:
+        """Calls that made no job."""
+        return sum(kind.count for kind in self.kinds if kind.refused)
+
+    @property
+    def last_error(self) -> Kind | None:
+        """What went wrong last."""
+        return max(self.kinds, key=lambda kind: kind.last_at, default=None)
+
+
+@dataclass(frozen=True)
+class Now:
+    """What runs at this moment and how far the limits are; None = no limit. `waiting` have a slot and wait for a worker,
+    `outside` are items of batches that wait for a slot.
+
+    `concurrency` is of all environments that are looked at together. `quota_of`: whose month it is, when that is to be said.
+    """
+
+    running: int
+    waiting: int
+    outside: int
+    concurrency: int | None
+    month_count: int
+    monthly: int | None
+    quota_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything but the curves. `costs`: (slot, flow id, connection, model) -> cost, by the time of the call."""
+
+    period: Period
+    endpoints: tuple[Endpoint, ...]
+    by_status: Mapping[str, int]
+    statuses: tuple[Mapping[str, int], ...]
+    took: Took | None
+    took_before: Took | None
+    requests_before: int
+    costs: Costs
+    now: Now
+    kinds: tuple[Kind, ...] = field(default=())
+
+    @property
+    def requests(self) -> int:
+        """Accepted jobs."""
+        return sum(self.by_status.values())
+
+    @property
+    def refused(self) -> int:
+        """Calls that made no job."""
+        return sum(kind.count for kind in self.kinds if kind.refused)
+
+    @property
+    def success(self) -> float | None:
+        """Completed out of completed and failed, 0 to 1."""
+        return success_of(self.by_status)
+
+    @property
+    def cost(self) -> Cost:
+        """All of it."""
+        return sum(self.costs.values(), Cost())
+
+
+def success_of(by_status: Mapping[str, int]) -> float | None:
+    """Completed out of completed and failed, 0 to 1; None when nothing ended."""
+    completed, failed = by_status.get("completed", 0), by_status.get("failed", 0)
+    return completed / (completed + failed) if completed + failed else None
+
+
+def read_figures(session: Session, workspace_id: str, filters: Filters, period: Period) -> Figures:
+    """Counts a period of one workspace."""
+    mine = filters.jobs(workspace_id, period)
+    counts = count_jobs(session, mine, period)
+    costs = add_costs(session, mine, period)
+    refusals = count_refusals(session, filters, workspace_id, period)
+    kinds = _kinds(count_failures(session, mine), refusals)
+    statuses: list[dict[str, int]] = [{} for _ in period.starts]
+    by_status: dict[str, int] = {}
+    for (slot, _flow, status), jobs in counts.items():
+        by_status[status] = by_status.get(status, 0) + jobs
+        statuses[slot][status] = statuses[slot].get(status, 0) + jobs
+    for (slot, _flow, _code), (refused, _last) in refusals.items():
+        statuses[slot]["refused"] = statuses[slot].get("refused", 0) + refused
+    took = percentiles(session, mine, RUN_TIME, Job.flow_id, where=COMPLETED)
+    flows = _list_flows(session, workspace_id, filters, {*kinds, *(flow for _slot, flow, _status in counts)})
+    endpoints = _endpoints(flows, period, counts, costs, took, kinds)
+    before = filters.jobs(workspace_id, period.before)
+    return Figures(
+        period=period,
+        endpoints=tuple(endpoints),
+        by_status=by_status,
+        statuses=tuple(statuses),
+        took=percentiles(session, mine, RUN_TIME, where=COMPLETED).get(None),
+        took_before=percentiles(session, before, RUN_TIME, where=COMPLETED).get(None),
+        requests_before=session.scalar(select(func.count()).select_from(Job).where(*before)) or 0,
+        costs=costs,
+        now=_load_limits(session, workspace_id, filters),
+        kinds=_together(kinds),
+    )
+
+
+def _kinds(failures: Failures, refusals: Refusals) -> dict[str, list[Kind]]:
+    """Flow id -> what went wrong there."""
+    found: dict[str, list[Kind]] = {}
+    for (flow_id, code), (count, last_at) in failures.items():
+        found.setdefault(flow_id, []).append(Kind(code, False, count, last_at))
+    summed: dict[tuple[str, str], tuple[int, Millis]] = {}
+    for (_slot, flow_id, code), (count, last_at) in refusals.items():
+        before = summed.get((flow_id, code), (0, Millis(0)))
+        summed[flow_id, code] = (before[0] + count, max(before[1], last_at))
+    for (flow_id, code), (count, last_at) in summed.items():
+        found.setdefault(flow_id, []).append(Kind(code, True, count, last_at))
+    return found
+
+
+def _together(kinds: Mapping[str, list[Kind]]) -> tuple[Kind, ...]:
+    """The kinds of all flows, the most frequent first."""
+    summed: dict[tuple[str, bool], Kind] = {}
+    for one in (kind for flow in kinds.values() for kind in flow):
+        other = summed.get((one.code, one.refused), Kind(one.code, one.refused, 0, Millis(0)))
+        summed[one.code, one.refused] = Kind(
+            one.code, one.refused, one.count + other.count, max(one.last_at, other.last_at)
+        )
+    return tuple(sorted(summed.values(), key=lambda kind: (-kind.count, kind.code)))
+
+
+@dataclass(frozen=True)
+class _Flow:
+    title: str
+    live_version: int | None
+    deleted: bool
+
+
+def _list_flows(session: Session, workspace_id: str, filters: Filters, called: set[str]) -> dict[str, _Flow | None]:
+    """Flows that were called, whatever became of them, and flows that are live. None: there is no such flow here."""
+    statement = select(Flow.id, Flow.title, Flow.live_version, Flow.deleted_at).where(Flow.workspace_id == workspace_id)
+    if filters.flow_id is not None:
+        statement = statement.where(Flow.id == filters.flow_id)
+    found = {
+        row.id: _Flow(row.title, row.live_version, row.deleted_at is not None) for row in session.execute(statement)
+    }
+    live = {
+        flow_id
+        for flow_id, flow in found.items()
+        if flow.live_version is not None and not flow.deleted and filters.of_api
+    }
+    return {flow_id: found.get(flow_id) for flow_id in called | live}
+
+
+def _endpoints(
+    flows: Mapping[str, _Flow | None],
+    period: Period,
+    counts: Counts,
+    costs: Costs,
+    took: Mapping[str, Took],
+    kinds: Mapping[str, list[Kind]],
+) -> list[Endpoint]:
+    """One for each flow, the most called first."""
+    by_slot = {flow_id: [0] * len(period.starts) for flow_id in flows}
+    by_status: dict[str, dict[str, int]] = {flow_id: {} for flow_id in flows}
+    spent = dict.fromkeys(flows, Cost())
+    for (slot, flow_id, status), jobs in counts.items():
+        by_slot[flow_id][slot] += jobs
+        by_status[flow_id][status] = by_status[flow_id].get(status, 0) + jobs
+    for (_slot, flow_id, *_model), cost in costs.items():
+        spent[flow_id] = spent.get(flow_id, Cost()) + cost
+    found = [
+        Endpoint(
+            flow_id=flow_id,
+            title=flow.title if flow else None,
+            live_version=flow.live_version if flow else None,
+            deleted=flow.deleted if flow else False,
+            by_status=by_status[flow_id],
+            by_slot=tuple(by_slot[flow_id]),
+            took=took.get(flow_id),
+            cost=spent[flow_id],
+            kinds=tuple(kinds.get(flow_id, ())),
+        )
+        for flow_id, flow in flows.items()
+    ]
+    return sorted(found, key=lambda one: (-one.requests, -one.refused, (one.title or "").casefold(), one.flow_id))
+
+
+def _load_limits(session: Session, workspace_id: str, filters: Filters) -> Now:
+    """What is open of the narrowed jobs; limits and the month's count of the key where it has its own, else of its environment.
+
+    Without a key or an environment the month is Production's, or that of another one which is nearly used up and fuller.
+    """
+    columns = (Job.status, Job.counted, Job.flow_id, Job.key_id, Job.environment)
+    found = session.execute(
+        select(*columns, func.count().label("jobs")).where(*open_jobs(workspace_id)).group_by(*columns)
+    ).all()
+    rows = [row for row in found if filters.fits(row.flow_id, row.key_id, row.environment)]
+    holds = [row for row in rows if row.counted or not filters.of_api]
+    environments = read_environments(session, workspace_id, get_limits(session, workspace_id))
+    key = None
+    if filters.key_id is not None:
+        key = session.execute(
+            select(ApiKey.environment, ApiKey.concurrency, ApiKey.monthly).where(
+                ApiKey.id == filters.key_id, ApiKey.workspace_id == workspace_id
+            )
+        ).one_or_none()
+    one = key.environment if key else filters.environment
+    looked_at = [use for use in environments if use.environment == one] or environments
+    quota = max(looked_at, key=lambda use: (use.share if use.nearly else 0, use.environment == "live"))
+    concurrency, monthly, used = _sum(use.caps.concurrency for use in looked_at), quota.caps.monthly, quota.used
+    if key is not None:
+        concurrency = concurrency if key.concurrency is None else key.concurrency
+        if key.monthly is not None:
+            monthly, used = key.monthly, read_usage(session, filters.key_id or "")
+    return Now(
+        running=sum(row.jobs for row in holds if row.status == "processing"),
+        waiting=sum(row.jobs for row in holds if row.status == "queued"),
+        outside=sum(row.jobs for row in rows if row not in holds),
+        concurrency=concurrency,
+        month_count=used.month_count,
+        monthly=monthly,
+        quota_of=quota.environment if len(looked_at) > 1 else None,
+    )
+
+
+def _sum(limits: Iterable[int | None]) -> int | None:
+    """None as soon as one of them is no limit."""
+    known = list(limits)
+    return None if None in known else sum(limit for limit in known if limit is not None)

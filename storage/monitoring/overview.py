@@ -1,0 +1,84 @@
+"""Flows at a glance: the last job of each, and seven days of calls. Playground runs do not count; see also `monitoring_figures`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine.core.clock import DAY
+from storage.database import now
+from storage.jobs import PUBLIC, JobRow, as_job, select_jobs
+from storage.tables import Flow, Job
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A flow's calls: the newest one, jobs a day (oldest first), and how many ended and failed in that time."""
+
+    last_job: JobRow | None
+    by_day: tuple[int, ...]
+    ended: int
+    failed: int
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed out of ended, 0 to 1; None when nothing ended."""
+        return self.failed / self.ended if self.ended else None
+
+
+def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[str, Activity]:
+    """Flow id -> its activity, for every flow that was ever called."""
+    today = now(session) // DAY
+    first = today - days + 1
+    day = Job.created_at // DAY
+    rows = session.execute(
+        select(Job.flow_id, day.label("day"), Job.status, func.count().label("jobs"))
+        .where(Job.workspace_id == workspace_id, Job.created_at >= first * DAY, Job.environment.in_(PUBLIC))
+        .group_by(Job.flow_id, day, Job.status)
+    )
+    counts: dict[str, dict[tuple[int, str], int]] = {}
+    for row in rows:
+        at = (int(row.day), row.status)
+        mine = counts.setdefault(row.flow_id, {})
+        mine[at] = mine.get(at, 0) + row.jobs
+    newest = _newest_jobs(session, workspace_id)
+    return {
+        flow_id: _activity(newest.get(flow_id), counts.get(flow_id, {}), range(first, today + 1))
+        for flow_id in {*counts, *newest}
+    }
+
+
+def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
+    """How many API keys called a flow since a moment."""
+    return session.scalars(
+        select(func.count(func.distinct(Job.key_id))).where(
+            Job.workspace_id == workspace_id,
+            Job.flow_id == flow_id,
+            Job.created_at >= since,
+            Job.environment.in_(PUBLIC),
+        )
+    ).one()
+
+
+def _newest_jobs(session: Session, workspace_id: str) -> dict[str, JobRow]:
+    newest = (
+        select(Job.id)
+        .where(Job.flow_id == Flow.id, Job.environment.in_(PUBLIC))
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids = select(newest).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+    rows = session.execute(select_jobs().where(Job.workspace_id == workspace_id, Job.id.in_(ids)))
+    return {row.flow_id: as_job(row) for row in rows}
+
+
+def _activity(last_job: JobRow | None, counts: dict[tuple[int, str], int], days: range) -> Activity:
+    by_day = tuple(sum(count for (day, _status), count in counts.items() if day == one) for one in days)
+    by_status: dict[str, int] = {}
+    for (_day, status), count in counts.items():
+        by_status[status] = by_status.get(status, 0) + count
+    failed = by_status.get("failed", 0)
+    return Activity(last_job, by_day, by_status.get("completed", 0) + failed, failed)

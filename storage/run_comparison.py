@@ -1,0 +1,91 @@
+"""Two runs of a flow beside each other: which there are, and whose outputs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.jobs import JobRow, as_job, get_job, select_jobs
+from storage.tables import Job, Value
+
+#: So many runs are on offer, and so many outputs of each are compared.
+MOST_RUNS = 40
+MOST_OUTPUTS = 5_000
+_BEGINNING = 120
+
+
+@dataclass(frozen=True)
+class RecentRun:
+    """A job that ended, with the beginning of its input as JSON text."""
+
+    job: JobRow
+    payload: str
+
+
+@dataclass(frozen=True)
+class OutputsCompared:
+    """A node's outputs in two runs, item by item. `differs_at`: the index path of the first that differs, None without one."""
+
+    same: int
+    different: int
+    only_first: int
+    only_second: int
+    differs_at: str | None
+
+
+def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[RecentRun]:
+    """The newest runs of this flow that ended, of the Playground and of callers."""
+    rows = session.execute(
+        select_jobs()
+        .where(Job.workspace_id == workspace_id, Job.flow_id == flow_id, Job.completed_at.is_not(None))
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(MOST_RUNS)
+    )
+    jobs = [as_job(row) for row in rows]
+    beginnings = session.execute(
+        select(Value.job_id, func.substr(Value.data, 1, _BEGINNING)).where(
+            Value.job_id.in_([job.id for job in jobs]),
+            Value.node_id == "",
+            Value.index_path == "",
+            Value.name == "payload",
+        )
+    )
+    payloads = {row[0]: row[1] for row in beginnings}
+    return [RecentRun(job, payloads.get(job.id, "")) for job in jobs]
+
+
+def compare_outputs(session: Session, workspace_id: str, first: str, second: str) -> dict[str, OutputsCompared]:
+    """By node id. Raises NotFound for a job of somebody else."""
+    for job_id in (first, second):
+        get_job(session, workspace_id, job_id)
+    mine, theirs = dict(_outputs(session, first)), dict(_outputs(session, second))
+    found: dict[str, OutputsCompared] = {}
+    keys = sorted({*mine, *theirs}, key=lambda key: (key[0], [int(part) for part in key[1].split("/") if part]))
+    for node_id in dict.fromkeys(node_id for node_id, _path in keys):
+        paths = [path for other, path in keys if other == node_id]
+        both = [path for path in paths if (node_id, path) in mine and (node_id, path) in theirs]
+        differing = [path for path in both if mine[node_id, path] != theirs[node_id, path]]
+        found[node_id] = OutputsCompared(
+            len(both) - len(differing),
+            len(differing),
+            sum((node_id, path) not in theirs for path in paths),
+            sum((node_id, path) not in mine for path in paths),
+            differing[0] if differing else None,
+        )
+    return found
+
+
+def _outputs(session: Session, job_id: str) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+    """(node id, index path) -> what tells one output from another without keeping it."""
+    rows = session.execute(
+        select(Value.node_id, Value.index_path, Value.size, Value.data)
+        .where(Value.job_id == job_id, Value.name == "output")
+        .order_by(Value.node_id, Value.index_path)
+        .limit(MOST_OUTPUTS)
+        .execution_options(yield_per=100)
+    )
+    for node_id, path, size, data in rows:
+        yield (node_id, path), (size, hash(data))

@@ -1,0 +1,675 @@
+"""The tables. Times are whole milliseconds since 1970 UTC; money is whole nano-dollars (None = unknown, never 0).
+
+The hot path (accept, claim, step, finish) uses these tables through Core statements; everything else the ORM. The queue's own
+tables (`task`, `kv`, `schedule`, `counter`) come from the migration and belong to Huey.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+#: Job statuses that still hold a slot.
+OPEN = ("queued", "processing")
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {int: BigInteger().with_variant(Integer, "sqlite"), str: String()}  # noqa: RUF012 - SQLAlchemy reads it once
+
+
+class Workspace(Base):
+    """A tenant: everything owned names its workspace. Its limits override the plan's; -1 = unlimited.
+
+    `concurrency` and `monthly` are Production's. Staging (`test`) and Development (`dev`) have a quarter of them where null.
+    """
+
+    __tablename__ = "workspaces"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    plan: Mapped[str]
+    concurrency: Mapped[int | None]
+    monthly: Mapped[int | None]
+    test_concurrency: Mapped[int | None]
+    test_monthly: Mapped[int | None]
+    dev_concurrency: Mapped[int | None]
+    dev_monthly: Mapped[int | None]
+    created_at: Mapped[int]
+
+
+class User(Base):
+    """A person. Roles: owner, editor, viewer."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    password_hash: Mapped[str | None]
+    disabled_at: Mapped[int | None]
+    created_at: Mapped[int]
+    #: When they last did something here, to the minute.
+    seen_at: Mapped[int | None]
+
+
+class SignIn(Base):
+    """A signed-in browser: the cookie's SHA-256, never the cookie."""
+
+    __tablename__ = "sessions"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[int]
+    seen_at: Mapped[int]
+    address: Mapped[str]
+    browser: Mapped[str]
+
+
+class SetupToken(Base):
+    """A link that sets up the first owner, invites a person or sets a new password, or a sign-in that waits for a code. Hashed, single use, short-lived.
+
+    An invitation has a `role`, maybe an `email`, and in `created_by` the actor who made it.
+    """
+
+    __tablename__ = "setup_tokens"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    user_id: Mapped[str | None]
+    role: Mapped[str | None]
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    used_at: Mapped[int | None]
+    email: Mapped[str | None]
+    created_by: Mapped[str | None]
+
+
+class SignInFailure(Base):
+    """A wrong password or link, counted for `subject` for 15 minutes (`engine.actions.guesses`)."""
+
+    __tablename__ = "sign_in_failures"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    subject: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+
+
+class SignInPlace(Base):
+    """Where a person signed in: an IPv4 address or an IPv6 /64, and the network (/24, /64) it is in."""
+
+    __tablename__ = "sign_in_places"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    place: Mapped[str] = mapped_column(primary_key=True)
+    network: Mapped[str]
+    seen_at: Mapped[int]
+
+
+class SecondFactor(Base):
+    """The sealed key of a person's authenticator app. Codes of `last_step` (30 seconds each, since 1970) and before are used up."""
+
+    __tablename__ = "second_factors"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    last_step: Mapped[int]
+
+
+class RecoveryCode(Base):
+    """A code that stands in for the authenticator app once: its SHA-256. A used one is removed."""
+
+    __tablename__ = "recovery_codes"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(primary_key=True)
+
+
+class AuditEntry(Base):
+    """Who did what."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+    actor: Mapped[str]
+    verb: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[str] = mapped_column(Text)
+    address: Mapped[str]
+
+
+class Flow(Base):
+    """A flow: its draft, and which version is newest and live. `newest_version` 0 = never saved."""
+
+    __tablename__ = "flows"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(Text)
+    draft: Mapped[str] = mapped_column(Text)
+    draft_revision: Mapped[int]
+    draft_saved_at: Mapped[int]
+    #: True while the draft (without parked nodes) is not what the newest version holds; also before the first save.
+    draft_differs: Mapped[bool] = mapped_column(default=False)
+    newest_version: Mapped[int]
+    live_version: Mapped[int | None]
+    deployed_at: Mapped[int | None]
+    ever_deployed: Mapped[bool]
+    settings: Mapped[dict] = mapped_column(JSON)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+    deleted_at: Mapped[int | None]
+
+
+class FlowVersion(Base):
+    """An immutable saved version."""
+
+    __tablename__ = "flow_versions"
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+    title: Mapped[str]
+    note: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    first_deployed_at: Mapped[int | None]
+
+
+class Deployment(Base):
+    """What went live and when: the history of one endpoint."""
+
+    __tablename__ = "deployments"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
+    version: Mapped[int | None]
+    verb: Mapped[str]
+    at: Mapped[int]
+    actor: Mapped[str]
+
+
+class Snapshot(Base):
+    """The document a Playground run was started with."""
+
+    __tablename__ = "snapshots"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(index=True)
+    document: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+
+
+class ApiKey(Base):
+    """A key's identity: label, environment, limits. Its secrets are rows of `api_key_secrets`."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    label: Mapped[str]
+    environment: Mapped[str]
+    flow_ids: Mapped[list | None] = mapped_column(JSON)
+    concurrency: Mapped[int | None]
+    monthly: Mapped[int | None]
+    expires_at: Mapped[int | None]
+    revoked_at: Mapped[int | None]
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    last_used_at: Mapped[int | None]
+
+
+class ApiKeySecret(Base):
+    """SHA-256 of one secret. Two are valid while a key is rotating."""
+
+    __tablename__ = "api_key_secrets"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), index=True)
+    prefix: Mapped[str]
+    last4: Mapped[str]
+    created_at: Mapped[int]
+    valid_until: Mapped[int | None]
+    #: The actor it was shown to; None for one from before this was kept, when the audit log did not say it either.
+    created_by: Mapped[str | None]
+
+
+class Usage(Base):
+    """Slots in use and accepted jobs of the month, per environment of a workspace and per key.
+
+    `subject` is a key's id, a workspace's id (its Production), or that with `:test` or `:dev` behind it.
+    """
+
+    __tablename__ = "usage"
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    active: Mapped[int]
+    month: Mapped[str]
+    month_count: Mapped[int]
+
+
+class Job(Base):
+    """The truth about one job. Open jobs have status queued or processing."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str]
+    flow_version: Mapped[int | None]
+    snapshot_id: Mapped[str | None]
+    #: live, test, dev: by the key. playground: from the canvas, never in the public API.
+    environment: Mapped[str]
+    key_id: Mapped[str | None]
+    batch_id: Mapped[str | None]
+    #: Its place among the items of its batch, from 0; rows of a Playground batch have none.
+    item_index: Mapped[int | None]
+    #: True when it holds a slot of the plan (False: Playground, waiting batch item).
+    counted: Mapped[bool]
+    status: Mapped[str]
+    #: The boot id of the worker that holds it, and how often it was claimed: every worker write names both.
+    owner: Mapped[str | None]
+    attempts: Mapped[int]
+    created_at: Mapped[int]
+    enqueued_at: Mapped[int]
+    started_at: Mapped[int | None]
+    completed_at: Mapped[int | None]
+    cancel_requested_at: Mapped[int | None]
+    #: How long it may run, in milliseconds, from its first start.
+    limit_ms: Mapped[int]
+    error: Mapped[dict | None] = mapped_column(JSON)
+    steps_total: Mapped[int]
+    steps_done: Mapped[int]
+    items_failed: Mapped[int]
+    cost_nanos: Mapped[int | None]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    model_calls: Mapped[int]
+    simulated: Mapped[bool]
+    last_seq: Mapped[int]
+    request_id: Mapped[str]
+    #: The caller's trace: `traceparent`, and what came with it in a line each (`engine.core.trace_context`).
+    traceparent: Mapped[str | None]
+    webhook_url: Mapped[str | None]
+    #: True: the call named `webhook_url`, so the list for callers' webhooks counts; else it is the flow's.
+    webhook_by_caller: Mapped[bool] = mapped_column(default=False)
+    #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
+    run_options: Mapped[dict | None] = mapped_column(JSON)
+    #: When retention removed its input, result, steps and events; of an erased job, when the last trace was overwritten.
+    values_gone_at: Mapped[int | None]
+    #: When somebody erased its data. While `values_gone_at` is empty, that is still being done.
+    data_erased_at: Mapped[int | None]
+    #: How much was stored of its input, its result and its steps' values: what its workspace uses is the sum of them.
+    value_bytes: Mapped[int] = mapped_column(server_default="0")
+    __table_args__ = (
+        Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
+        Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
+        Index(
+            "ix_jobs_open",
+            "status",
+            "owner",
+            sqlite_where=text("status in ('queued', 'processing')"),
+            postgresql_where=text("status in ('queued', 'processing')"),
+        ),
+        Index(
+            "ix_jobs_waiting",
+            "workspace_id",
+            "environment",
+            "created_at",
+            "item_index",
+            "id",
+            sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
+            postgresql_where=text("status = 'queued' and batch_id is not null and not counted"),
+        ),
+        Index(
+            "ix_jobs_kept_values",
+            "flow_id",
+            "completed_at",
+            "value_bytes",
+            "values_gone_at",  # always null here; without it SQLite reads each row to see that
+            sqlite_where=text("completed_at is not null and values_gone_at is null"),
+            postgresql_where=text("completed_at is not null and values_gone_at is null"),
+        ),
+        Index(
+            "ix_jobs_erasing",
+            "data_erased_at",
+            sqlite_where=text("data_erased_at is not null and values_gone_at is null"),
+            postgresql_where=text("data_erased_at is not null and values_gone_at is null"),
+        ),
+        Index(
+            "ix_jobs_copies",
+            "workspace_id",
+            "created_at",
+            sqlite_where=text("environment = 'playground' and run_options is not null"),
+            postgresql_where=text("environment = 'playground' and run_options is not null"),
+        ),
+        Index(
+            "ix_jobs_alone",
+            "enqueued_at",
+            sqlite_where=text("status = 'queued' and attempts >= 2"),
+            postgresql_where=text("status = 'queued' and attempts >= 2"),
+        ),
+        Index(
+            "ix_jobs_batch",
+            "batch_id",
+            "item_index",
+            "status",  # so that counting the jobs of a batch reads the index alone
+            sqlite_where=text("batch_id is not null"),
+            postgresql_where=text("batch_id is not null"),
+        ),
+    )
+
+
+#: A step's value may have so many bytes; of a larger one the beginning is kept.
+VALUE_CAP = 1 << 20
+#: Values that are kept whole: payloads and results have caps of their own.
+WHOLE = ("payload", "result")
+#: SQL for the bytes that a row of `job_values` stores; text that was cut is ASCII.
+STORED_BYTES = f"case when size > {VALUE_CAP} and name not in {WHOLE} then length(data) else size end"
+
+
+class Value(Base):
+    """Payloads, results and step inputs and outputs as JSON text, out of the hot rows.
+
+    `name` is payload or result (node_id and index_path empty), or input, output, tries, log of a step.
+    """
+
+    __tablename__ = "job_values"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    index_path: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    data: Mapped[str] = mapped_column(Text)
+    __table_args__ = {"sqlite_with_rowid": True}  # noqa: RUF012
+
+
+class Step(Base):
+    """One node's part of a job, per item (`index_path` like `3` or `0/12`; empty outside a Splitter)."""
+
+    __tablename__ = "steps"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str] = mapped_column(primary_key=True)
+    index_path: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]  # running, completed, failed, skipped, cancelled
+    attempt: Mapped[int]  # the job's attempt it was written by
+    tries: Mapped[int]
+    started_at: Mapped[int]
+    ended_at: Mapped[int | None]
+    duration_ms: Mapped[int | None]
+    error: Mapped[dict | None] = mapped_column(JSON)
+    warnings: Mapped[list | None] = mapped_column(JSON)
+    cost_nanos: Mapped[int | None]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    model_calls: Mapped[int]
+    simulated: Mapped[bool]
+    items: Mapped[int | None]  # of a Splitter: how many it gave
+
+
+class ModelCall(Base):
+    """One call of a language model, with the price it was counted at."""
+
+    __tablename__ = "model_calls"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str]
+    job_id: Mapped[str] = mapped_column(index=True)
+    flow_id: Mapped[str]
+    node_id: Mapped[str]
+    index_path: Mapped[str]
+    at: Mapped[int]
+    connection: Mapped[str]
+    model: Mapped[str]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost_nanos: Mapped[int | None]
+    price: Mapped[dict | None] = mapped_column(JSON)
+    duration_ms: Mapped[int]
+    simulated: Mapped[bool]
+    error: Mapped[str | None]
+    __table_args__ = (Index("ix_model_calls_workspace_at", "workspace_id", "at"),)
+
+
+class Event(Base):
+    """What happened to a job, in order: the source of the event stream."""
+
+    __tablename__ = "events"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[int]
+    name: Mapped[str]
+    data: Mapped[dict] = mapped_column(JSON)
+
+
+class Batch(Base):
+    """Jobs submitted together: by one call, or the runs of a batch in the Playground, of which only the upper columns count."""
+
+    __tablename__ = "batches"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str]
+    environment: Mapped[str]
+    total: Mapped[int]
+    created_at: Mapped[int]
+    #: Who is told when all items have ended, and whether the call named it (else it is the flow's).
+    webhook_url: Mapped[str | None]
+    webhook_by_caller: Mapped[bool] = mapped_column(default=False)
+    #: When somebody first asked to cancel the whole batch.
+    cancel_requested_at: Mapped[int | None]
+    #: When its last item ended; the transaction of that end sets it.
+    completed_at: Mapped[int | None]
+    __table_args__ = (Index("ix_batches_workspace_created", "workspace_id", "created_at", "id"),)
+
+
+class Idempotency(Base):
+    """What a request with an Idempotency-Key was answered, kept 24 hours."""
+
+    __tablename__ = "idempotency"
+    scope: Mapped[str] = mapped_column(primary_key=True)  # workspace + environment + route + key, hashed
+    #: Of the payload with the defaults of `flow_version` and the headers that count; without one, of the body alone as it came.
+    fingerprint: Mapped[str]
+    #: The version that the request met. Rows of earlier releases have none.
+    flow_version: Mapped[int | None]
+    status: Mapped[int]
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(index=True)
+
+
+class RefusalCount(Base):
+    """Refused calls per minute, flow, key and code."""
+
+    __tablename__ = "refusal_counts"
+    minute: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class RefusedCall(Base):
+    """One of the last 1,000 refused calls: pointers and types, never values."""
+
+    __tablename__ = "refused_calls"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[int]
+    request_id: Mapped[str]
+    key_id: Mapped[str | None]
+    key_prefix: Mapped[str]
+    flow_id: Mapped[str]
+    status: Mapped[int]
+    code: Mapped[str]
+    fields: Mapped[list] = mapped_column(JSON)
+
+
+class SentField(Base):
+    """How many accepted calls of a day (days since 1970) sent a field of the request, per flow and key.
+
+    The empty name counts the calls themselves.
+    """
+
+    __tablename__ = "sent_fields"
+    day: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    field: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    __table_args__ = (Index("ix_sent_fields_flow", "flow_id", "day"),)
+
+
+class WebhookDelivery(Base):
+    """The outbox of calls for ended jobs and batches, and the log of their tries."""
+
+    __tablename__ = "webhook_deliveries"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str] = mapped_column(index=True)
+    #: The job it tells of; empty when it tells of a batch or is a test.
+    job_id: Mapped[str]
+    batch_id: Mapped[str | None]
+    url: Mapped[str]
+    event: Mapped[str]
+    status: Mapped[str]  # waiting, delivered, failed
+    tries: Mapped[int]
+    next_at: Mapped[int | None] = mapped_column(index=True)
+    log: Mapped[list] = mapped_column(JSON)
+    created_at: Mapped[int]
+    #: True: a caller named the address, not the flow.
+    by_caller: Mapped[bool] = mapped_column(default=False)
+
+
+class WebhookSecret(Base):
+    """What a flow's webhooks are signed with. `ends_at` is None for the current one."""
+
+    __tablename__ = "webhook_secrets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    flow_id: Mapped[str] = mapped_column(index=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    ends_at: Mapped[int | None]
+
+
+class Secret(Base):
+    """A sealed value (AES-256-GCM bound to owner and id). Written, never read back to a person."""
+
+    __tablename__ = "secrets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+    #: Where nodes may send it, as entries of a list; none: nowhere (the keys of connections). None: anywhere, as before
+    #: secrets named hosts.
+    hosts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class Connection(Base):
+    """A model connection named by the owner."""
+
+    __tablename__ = "connections"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    provider: Mapped[str]
+    base_url: Mapped[str | None]
+    secret_id: Mapped[str | None]
+    local: Mapped[bool]
+    #: The names its server listed, and those the owner named because no list has them (deployments of Azure).
+    models: Mapped[list] = mapped_column(JSON)
+    named_models: Mapped[list | None] = mapped_column(JSON)
+    #: Azure's; None for the usual one.
+    api_version: Mapped[str | None]
+    #: Calls at once in each worker process; None for as many as is usual.
+    max_concurrency: Mapped[int | None]
+    created_at: Mapped[int]
+
+
+class OwnerNote(Base):
+    """What somebody asked the owner for: a model for a flow. It stays open until an owner has dealt with it."""
+
+    __tablename__ = "owner_notes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    #: Who asked, as they were called then.
+    user_id: Mapped[str]
+    name: Mapped[str]
+    #: What it is for: a flow, or a template by its title. The flow may be gone meanwhile.
+    flow_id: Mapped[str | None]
+    subject: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int]
+    closed_at: Mapped[int | None]
+    closed_by: Mapped[str | None]
+
+
+class Price(Base):
+    """An owner's own price of a model, in nano-dollars per million tokens."""
+
+    __tablename__ = "prices"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    connection: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    input_nanos: Mapped[int]
+    output_nanos: Mapped[int]
+
+
+class Dataset(Base):
+    """A named table of rows. `columns`: `{"name", "type"}` each. `byte_count`: of its rows as JSON text."""
+
+    __tablename__ = "datasets"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    columns: Mapped[list] = mapped_column(JSON)
+    #: The column whose values stand in the rows' `key`.
+    key_column: Mapped[str | None]
+    row_count: Mapped[int] = mapped_column(server_default="0")
+    byte_count: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+
+
+class DatasetRow(Base):
+    """One row, in order. `written_by`: the step that wrote it last (`job:node:0/12`)."""
+
+    __tablename__ = "dataset_rows"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    data: Mapped[dict] = mapped_column(JSON)
+    key: Mapped[str | None]
+    written_by: Mapped[str | None]
+    __table_args__ = (Index("ix_dataset_rows_key", "dataset_id", "key"),)
+
+
+class DatasetWrite(Base):
+    """A receipt: this step (`job:node:0/12`) has written to this dataset, so that its next try writes nothing again."""
+
+    __tablename__ = "dataset_writes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(primary_key=True)
+    action: Mapped[str]
+    at: Mapped[int] = mapped_column(index=True)
+
+
+class Setting(Base):
+    """A server or workspace setting (`scope` = workspace id, or `server`)."""
+
+    __tablename__ = "settings"
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[dict] = mapped_column(JSON)
+
+
+class WorkerProcess(Base):
+    """A worker's heartbeat: `beat` grows while it lives. Its jobs are found by `owner` = `boot_id`."""
+
+    __tablename__ = "workers"
+    boot_id: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[int]
+    beat: Mapped[int]
+    beat_at: Mapped[int]
+    host: Mapped[str]
+    pid: Mapped[int]

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.app import api_document
+from api.docs.openapi import FlowContract, flow_document, served_at, slug_of
+
+SNAPSHOT = Path(__file__).parent / "openapi_snapshot.json"
+SERVER = "https://flows.example.com"
+
+CONTRACT = FlowContract(
+    flow_id="flow_1",
+    title="Summarise a page",
+    description="Reads a page and writes a summary.",
+    version=7,
+    request={
+        "type": "object",
+        "properties": {"url": {"type": "string", "format": "uri"}},
+        "required": ["url"],
+        "additionalProperties": False,
+    },
+    result={"type": "object", "properties": {"summary": {"type": "string"}}, "required": ["summary"]},
+    sample={"url": "https://example.com"},
+)
+
+
+WHOLE = served_at(api_document(), SERVER)
+OF_THE_FLOW = flow_document(api_document(), CONTRACT, SERVER)
+
+
+def references(value: Any) -> set[str]:
+    text = json.dumps(value)
+    return set(re.findall(r'"\$ref": "#/([^"]+)"', text))
+
+
+def test_the_document_is_the_published_one():
+    """A change here breaks callers: look twice, then write the snapshot anew and say so in the CHANGELOG."""
+    assert json.loads(json.dumps(WHOLE)) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_every_reference_of_a_document_leads_somewhere(document: dict[str, Any]):
+    for reference in references(document):
+        part: Any = document
+        for step in reference.split("/"):
+            part = part[step]
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_every_call_has_an_id_of_its_own_and_both_ways_to_send_a_key(document: dict[str, Any]):
+    calls = [call for path in document["paths"].values() for call in path.values()]
+    ids = [call["operationId"] for call in calls]
+
+    assert len(set(ids)) == len(ids)
+    assert document["openapi"] == "3.1.0"
+    assert document["security"] == [{"ApiKey": []}, {"ApiKeyHeader": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["ApiKey"]["scheme"], schemes["ApiKeyHeader"]["name"]) == ("bearer", "X-API-Key")
+
+
+def test_every_error_a_submit_can_have_is_told():
+    responses = WHOLE["paths"]["/public/v1/flows/execute/{flow_id}"]["post"]["responses"]
+    codes = {
+        code
+        for status, response in responses.items()
+        if int(status) >= 400
+        for code in response["content"]["application/problem+json"]["examples"]
+    }
+
+    always = {"400", "401", "405", "406", "408", "414", "429", "431", "500", "503"}
+    assert always | {"200", "202", "403", "404", "409", "413", "415", "422"} == set(responses)
+    assert codes >= {
+        "validation_failed",
+        "invalid_json",
+        "invalid_parameter",
+        "flow_not_deployed",
+        "concurrency_limit_exceeded",
+        "monthly_quota_exceeded",
+    }
+
+
+def test_the_document_of_a_flow_has_its_concrete_path_and_its_own_schemas():
+    document = OF_THE_FLOW
+    call = document["paths"]["/public/v1/flows/execute/flow_1"]["post"]
+
+    assert call["operationId"] == "run_summarise_a_page"
+    assert (call["parameters"][0]["in"], call["parameters"][0]["name"]) == ("query", "wait")
+    assert document["components"]["schemas"]["Payload"] == {
+        **CONTRACT.request,
+        "title": "Payload",
+        "examples": [{"url": "https://example.com"}],
+    }
+    assert document["components"]["schemas"]["Result"] == {**CONTRACT.result, "title": "Result"}
+    assert {"$ref": "#/components/schemas/Result"} in document["components"]["schemas"]["Job"]["properties"]["result"][
+        "anyOf"
+    ]
+    assert document["info"] == {
+        "title": "Summarise a page",
+        "description": "Reads a page and writes a summary.",
+        "version": "7",
+        "license": {"name": "MIT", "identifier": "MIT"},
+        "contact": {"name": "The people who run this server", "url": f"{SERVER}/docs"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Summarise a page", "summarise_a_page"),
+        ("  Über-Größe! 2 ", "uber_groe_2"),
+        ("日本語", "flow_ab"),
+        ("", "flow_ab"),
+    ],
+)
+def test_a_title_becomes_a_name_for_programs(title: str, slug: str):
+    assert slug_of(title, "flow_aB") == slug
+
+
+def test_every_operation_is_described():
+    for path in WHOLE["paths"].values():
+        for operation in path.values():
+            assert operation["description"], operation
+            assert operation["summary"], operation
+            assert not operation["summary"].endswith("."), operation
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_a_document_holds_no_component_that_nothing_refers_to(document: dict[str, Any]):
+    used = references(document)
+    for kind in ("schemas", "headers"):
+        assert {name for name in document["components"][kind] if f"components/{kind}/{name}" not in used} == set()
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_every_tag_of_a_call_is_described(document: dict[str, Any]):
+    told = {tag["name"] for tag in document["tags"] if tag["description"]}
+    assert {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]} == told
+
+
+def test_a_list_of_anything_says_so():
+    anything = {"type": "object", "properties": {"of": {"type": ["array", "null"]}}}
+    listed = {"type": "object", "properties": {"all": {"type": "array", "items": anything}, "one": {"type": "array"}}}
+    document = flow_document(api_document(), replace(CONTRACT, request=listed, result=listed), SERVER)
+
+    for name in ("Payload", "Result"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert fields["one"] == {"type": "array", "items": {}}
+        assert fields["all"]["items"]["properties"]["of"]["items"] == {}
+
+
+def test_answers_may_get_fields_and_what_is_sent_may_not():
+    closed = {name for name, one in WHOLE["components"]["schemas"].items() if one.get("additionalProperties") is False}
+    assert closed == {"BatchPayload"}
+    assert "enum" not in WHOLE["components"]["schemas"]["WrongField"]["properties"]["code"]
+
+
+def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
+    ids = {call["operationId"] for path in OF_THE_FLOW["paths"].values() for call in path.values()}
+    own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
+    of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events"}
+    assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
+
+
+def test_the_headers_of_answers_are_told():
+    def headers(path: str, method: str, status: str) -> set[str]:
+        return set(WHOLE["paths"][f"/public/v1{path}"][method]["responses"][status]["headers"])
+
+    told = {"Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", "X-Request-Id"}
+    assert headers("/flows/execute/{flow_id}", "post", "202") == told | {"Retry-After"}
+    assert headers("/flows/execute/{flow_id}", "post", "200") == told | {"ETag", "Preference-Applied"}
+    assert headers("/jobs/{job_id}", "get", "200") == {"ETag", "Retry-After", "Preference-Applied", "X-Request-Id"}
+    assert headers("/jobs/{job_id}", "get", "405") == {"Allow", "X-Request-Id"}
+    assert headers("/jobs", "get", "429") == {"RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"}
+    assert headers("/jobs", "get", "401") == {"WWW-Authenticate", "X-Request-Id"}

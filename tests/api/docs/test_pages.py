@@ -1,0 +1,407 @@
+"""The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
+
+import json
+import re
+import sys
+from urllib.parse import urldefrag, urljoin
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from selectolax.lexbor import LexborHTMLParser
+
+from api.app import api_document
+from api.docs.error_texts import ERROR_TEXTS
+from api.docs.job_error_texts import JOB_ERROR_TEXTS
+from api.docs.pages import GUIDES, docs_router
+from api.docs.reference import operation_pages
+from api.docs.schema_words import example_value, field_rows, plain_schema, type_words
+from api.docs.search import Entry, search
+from api.http.problem_json import PUBLISHED
+from api.http.schemas import Batch, BatchSummary, Job
+from engine.actions.deployments import deploy
+from engine.actions.flows import change_flow_settings, import_flow
+from engine.actions.principal import command_line
+from engine.actions.workspaces import ensure_workspace
+from engine.core.settings import Settings
+from engine.flow.document import Policy
+from engine.jobs.job_views import ERROR_CODES
+from engine.nodes import NODE_TYPES
+from storage.database import open_database
+from storage.tables import ENDED
+
+FLOW = {
+    "format": 1,
+    "title": "Greeting <script>",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "config": {
+                "fields": [
+                    {"name": "who", "type": "string", "required": True, "max_length": 9, "description": "Whom <b>"}
+                ]
+            },
+        },
+        {"id": "t", "type": "text_template", "inputs": {"template": "Hi {{ api_input.out.who }}"}},
+    ],
+    "edges": [{"id": "e", "source": "api_input", "target": "t"}],
+}
+
+
+CALLS = operation_pages(api_document())
+PAGES = [
+    "/docs",
+    "/docs/nodes",
+    "/docs/changes",
+    *(f"/docs/guides/{name}" for name in GUIDES),
+    *(f"/docs/api/{call}" for call in CALLS),
+    *(f"/docs/errors/{code}" for code in ERROR_TEXTS | JOB_ERROR_TEXTS),
+    *(f"/docs/nodes/{kind.type}" for kind in NODE_TYPES),
+]
+
+
+@pytest.fixture
+def database(new_data):
+    database = open_database(new_data)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def flow_id(database):
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    flow_id = database.write_now(import_flow, owner, json.dumps(FLOW).encode()).flow_id
+    database.write_now(deploy, owner, flow_id)
+    database.write_now(change_flow_settings, owner, flow_id, {"public_docs": True})
+    return flow_id
+
+
+@pytest.fixture
+async def client(database):
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(docs_router(database, Settings()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
+        yield client
+
+
+def test_every_published_code_has_a_text():
+    assert {kind.code for kind in PUBLISHED} == set(ERROR_TEXTS)
+    assert set(JOB_ERROR_TEXTS) == ERROR_CODES
+    assert not ERROR_TEXTS.keys() & JOB_ERROR_TEXTS.keys()
+
+
+@pytest.mark.parametrize("code", sorted(ERROR_TEXTS | JOB_ERROR_TEXTS))
+async def test_every_error_code_has_a_page(client, code):
+    answer = await client.get(f"/docs/errors/{code}")
+    assert answer.status_code == 200
+    assert f"<h1><code>{code}</code></h1>" in answer.text
+    assert "`" not in answer.text.partition("<pre")[0], "names stand as code"
+
+
+async def test_the_codes_of_failed_jobs_are_listed_too(client, flow_id):
+    for path in ("/docs", f"/docs/flows/{flow_id}"):
+        page = (await client.get(path)).text
+        assert [code for code in ERROR_CODES if f'"/docs/errors/{code}"' not in page] == []
+
+
+@pytest.mark.parametrize("name", GUIDES)
+async def test_every_guide_is_there_and_links_lead_somewhere(client, name):
+    answer = await client.get(f"/docs/guides/{name}")
+    assert answer.status_code == 200
+    assert f"<h1>{GUIDES[name]}" in answer.text
+
+
+@pytest.mark.parametrize("kind", NODE_TYPES, ids=lambda kind: kind.type)
+async def test_every_node_has_a_page_with_all_its_fields_and_an_example(client, kind):
+    answer = await client.get(f"/docs/nodes/{kind.type}")
+    assert answer.status_code == 200
+    page = answer.text
+    assert f"<h1>{kind.title}</h1>" in page
+    shown = [*kind.config.model_fields, *kind.inputs.model_fields]
+    shown += [] if kind.group == "io" else Policy.model_fields
+    assert [name for name in shown if f"<code>{name}</code>" not in page] == []
+    assert f"&#34;type&#34;: &#34;{kind.type}&#34;" in page
+    assert "{{ node" not in page
+    assert f'href="/docs/nodes/{kind.type}"' in (await client.get("/docs/nodes")).text
+
+
+async def test_an_unknown_node_has_no_page_and_the_index_leads_to_the_nodes(client):
+    assert (await client.get("/docs/nodes/nothing")).status_code == 404
+    assert '"/docs/nodes"' in (await client.get("/docs")).text
+
+
+async def test_the_flow_page_shows_schema_endpoint_and_code_as_text(client, flow_id):
+    page = (await client.get(f"/docs/flows/{flow_id}")).text
+    assert f"http://flows.test/public/v1/flows/execute/{flow_id}" in page
+    assert "At most 9 characters" in page
+    assert "FLOWPORT_API_KEY" in page
+    assert "<script>" not in page.replace('<script src="/assets/docs/docs.js" defer></script>', "")
+    assert "Whom &lt;b&gt;" in page
+
+
+async def test_the_flows_document_has_its_own_path(client, flow_id):
+    document = (await client.get(f"/docs/flows/{flow_id}/openapi.json")).json()
+    assert f"/public/v1/flows/execute/{flow_id}" in document["paths"]
+
+
+async def test_strangers_sign_in_first_unless_the_docs_are_public(client, database, flow_id):
+    owner = command_line(database.write_now(ensure_workspace, "free"))
+    database.write_now(change_flow_settings, owner, flow_id, {"public_docs": None})
+    for path in (f"/docs/flows/{flow_id}", "/docs/flows/flow_unknown"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
+
+
+async def test_an_unknown_page_is_not_found(client):
+    for path in ("/docs/guides/nope", "/docs/errors/nope", "/docs/api/nope", "/docs/api/nope.md", "/docs/guides/.md"):
+        assert (await client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/docs/errors/nosuch", "There is no error code nosuch."),
+        ("/docs/guides/nosuch", "There is no guide nosuch."),
+        ("/docs/api/nosuch", "There is no call nosuch."),
+        ("/docs/nodes/nosuch", "There is no node nosuch."),
+        ("/docs/nosuch/<b>x", "There is no page /docs/nosuch/<b>x."),
+    ],
+)
+async def test_an_unknown_address_says_what_is_missing_and_leads_to_the_index(client, path, told):
+    answer = await client.get(path)
+    article = LexborHTMLParser(answer.text).css_first("article")
+    assert answer.status_code == 404
+    assert article.css_first(".fd-lead").text() == told
+    assert "/docs" in [link.attributes["href"] for link in article.css("a")]
+    assert f"{path}.md" not in answer.text
+
+    as_text = await client.get(f"{path}.md")
+    assert (as_text.status_code, as_text.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert as_text.text.replace("`", "") == f"{told} All pages are listed at http://flows.test/llms.txt\n"
+
+
+async def test_a_slash_at_the_end_of_an_address_does_no_harm(client):
+    for path in ("/docs/", "/docs/guides/batch/"):
+        assert (await client.get(path, follow_redirects=True)).status_code == 200
+
+
+def test_the_examples_of_answers_show_states_that_can_be():
+    examples = {
+        call.id: json.loads(answer["example"])
+        for call in CALLS.values()
+        for answer in call.answers
+        if answer["kind"] == "application/json" and answer["example"]
+    }
+    bodies = [one for example in examples.values() for one in example.get("data", [example])]
+    jobs = [Job.model_validate_json(json.dumps(body)) for body in bodies if "attempts" in body]
+    assert len(jobs) >= 4
+    for job in jobs:
+        assert (job.status in ENDED) == (job.completed_at is not None) == (job.execution_time_seconds is not None)
+        assert job.progress.steps_done == job.progress.steps_total or job.status != "completed"
+        assert (job.result is not None) == (job.status == "completed" and job.data_erased_at is None)
+        assert not job.simulated
+    batches = [body for body in bodies if "queued" in body]
+    assert len(batches) >= 3
+    for body in batches:
+        batch = (Batch if "job_ids" in body else BatchSummary).model_validate_json(json.dumps(body))
+        counts = [batch.queued, batch.processing, batch.completed, batch.failed, batch.cancelled]
+        assert sum(counts) == batch.total
+        assert (batch.status == "completed") == (batch.completed_at is not None) == (not any(counts[:2]))
+    assert len(examples["get_batch"]["job_ids"]) == examples["get_batch"]["total"]
+    assert examples["cancel_job"]["status"] == "cancelled"
+    assert examples["erase_job_data"]["data_erased_at"] is not None
+
+
+async def test_the_codes_of_wrong_fields_are_listed(client):
+    guide = (await client.get("/docs/guides/errors.md")).text
+    codes = "required unknown_field type_error enum format minimum maximum min_length max_length min_items max_items pattern"
+    assert [code for code in codes.split() if f"`{code}`" not in guide] == []
+
+
+def test_fields_are_told_in_words():
+    schema = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": "array", "items": {"type": "object", "properties": {"b": {"type": ["string", "null"]}}}},
+            "c": {"enum": ["x", 1], "type": "string", "default": "x"},
+        },
+    }
+    rows = field_rows(schema)
+    assert [(row["name"], row["type"], row["required"]) for row in rows] == [
+        ("a", "List of Group", True),
+        ("a[].b", "Text or null", False),
+        ("c", "Text", False),
+    ]
+    assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
+    assert type_words({"type": "string", "format": "uri"}) == "Web address"
+
+
+@pytest.mark.parametrize("path", ["/docs/guides/hosting", f"/docs/nodes/{NODE_TYPES[0].type}", "/docs/openapi.json"])
+async def test_what_every_stranger_may_read_is_made_once(client, path):
+    """Counted in calls of Python functions, not in time: rendering takes tens of thousands of them."""
+    first = await client.get(path)
+    calls = 0
+
+    def count(_frame, event, _arg):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        again = await client.get(path)
+    finally:
+        sys.setprofile(None)
+    assert again.status_code == 200
+    assert again.text == first.text
+    assert calls < 6_000
+
+
+async def test_the_document_of_the_api_names_the_address_it_was_asked_at(client):
+    for host in ("one.test", "two.test"):
+        document = (await client.get("/docs/openapi.json", headers={"host": host})).json()
+        assert document["servers"] == [{"url": f"http://{host}"}]
+
+
+async def test_every_link_of_every_page_leads_somewhere(client, flow_id):
+    """Followed from the first page: so each page is also reached, and each place on a page exists."""
+    seen: dict[str, LexborHTMLParser] = {}
+    wanted = {("/docs", ""), (f"/docs/flows/{flow_id}", "")}
+    checked: set[tuple[str, str]] = set()
+    while wanted:
+        path, place = wanted.pop()
+        checked.add((path, place))
+        if path not in seen:
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            html = answer.headers["content-type"].startswith("text/html")
+            seen[path] = LexborHTMLParser(answer.text if html else "")
+        assert not place or seen[path].css_first(f"[id='{place}']") is not None, f"{path}#{place}"
+        for link in seen[path].css("a"):
+            url, fragment = urldefrag(urljoin(f"http://flows.test{path}", link.attributes["href"] or ""))
+            if url.startswith("http://flows.test/"):
+                wanted |= {(url.removeprefix("http://flows.test"), fragment)} - checked
+    assert [path for path in PAGES if path not in seen] == []
+
+
+async def test_the_markdown_of_every_page_has_only_links_that_lead_somewhere(client):
+    for path in PAGES:
+        text = (await client.get(f"{path}.md")).text
+        for link in re.findall(r"\]\((?:http://flows\.test)?(/[^)#]*)", text):
+            assert (await client.get(link)).status_code == 200, (path, link)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=lambda call: call.id)
+async def test_every_call_of_the_document_has_a_page_with_all_that_the_document_says(client, call):
+    page = LexborHTMLParser((await client.get(f"/docs/api/{call.id}")).text)
+    article = page.css_first("article")
+    text = article.text()
+    assert article.css_first("h1").text() == call.title
+    assert f"http://flows.test{call.path}" in text
+    names = [cell.text() for cell in article.css("td:first-child code")]
+    rows = [row for _, rows in call.parameters for row in rows]
+    rows += call.body["rows"] if call.body else []
+    answered = [row for answer in call.answers for row in (*answer["rows"], *answer["headers"])]
+    assert [row["name"] for row in answered if not row["description"]] == []
+    rows += answered
+    assert [row["name"] for row in rows if row["name"] not in names] == []
+    assert {block.attributes["data-language"] for block in article.css("pre[data-language]")} == {
+        "curl",
+        "Python",
+        "JavaScript",
+    }
+    links = {link.attributes["href"] for link in article.css("a")}
+    assert call.errors
+    assert [error["code"] for error in call.errors if f"/docs/errors/{error['code']}" not in links] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_is_there_as_markdown(client, path):
+    page = LexborHTMLParser((await client.get(path)).text)
+    answer = await client.get(f"{path}.md")
+
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert answer.text.lstrip().split("\n")[0].strip("# `") or path.startswith("/docs/api")
+    (heading,) = page.css("h1")
+    assert re.search(rf"^# `?{re.escape(heading.text())}`?$", answer.text, re.MULTILINE)
+    assert page.css_first("link[rel=alternate]").attributes["href"] == f"{path}.md"
+    assert "<" not in re.sub(r"```.*?```|`[^`]*`|\\\\<", "", answer.text, flags=re.DOTALL)
+
+
+async def test_llms_txt_names_every_page(client):
+    answer = await client.get("/llms.txt")
+
+    assert answer.text == (await client.get("/docs/llms.txt")).text
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    title, summary = answer.text.split("\n\n")[:2]
+    assert title == "# Flowport"
+    assert summary.startswith("> ")
+    assert [path for path in PAGES if f"](http://flows.test{path}.md)" not in answer.text] == []
+    listed = [line for line in answer.text.splitlines() if line.startswith("- ")]
+    assert [
+        line for line in listed if not re.fullmatch(r"- \[[^\]]+\]\(http://flows\.test/[^)]+\.md\): .+", line)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("idempotency", "/docs/guides/idempotency"),
+        ("Run a flow", "/docs/api/run_flow"),
+        ("validation_failed", "/docs/errors/validation_failed"),
+        ("page scraper", "/docs/nodes/page_scraper"),
+        ("Last-Event-ID", "/docs/api/stream_job_events"),
+    ],
+)
+async def test_the_search_works_without_script_over_guides_calls_errors_and_nodes(client, query, first):
+    page = LexborHTMLParser((await client.get("/docs/search", params={"q": query})).text)
+    links = [urldefrag(link.attributes["href"]).url for link in page.css(".fd-results a")]
+    assert first in links[:5]
+    assert page.css_first("#ask").attributes["value"] == query
+
+
+async def test_what_is_searched_for_is_shown_as_text_and_nothing_found_is_told(client):
+    page = (await client.get("/docs/search", params={"q": '"><script>alert(1)</script>'})).text
+    assert "<script>" not in page
+    assert "Nothing holds all of these words" in page
+    assert "Nothing holds" not in (await client.get("/docs/search")).text
+
+
+async def test_the_index_of_the_search_leads_to_pages(client):
+    index = (await client.get("/docs/search.json")).json()
+    assert {entry["kind"] for entry in index} == {"Guide", "Call", "Error", "Node"}
+    found = {urldefrag(entry["path"]).url for entry in index}
+    assert [path for path in PAGES if path not in found | {"/docs", "/docs/nodes"}] == []
+
+
+def test_a_search_takes_every_word_and_puts_titles_first():
+    entries = [
+        Entry("Guide", "Other", "/1", "the batch and the webhook"),
+        Entry("Guide", "Batch", "/2", "about a webhook"),
+        Entry("Guide", "Batch", "/3", "alone"),
+    ]
+    assert [entry.path for entry in search(entries, " WEBHOOK batch")] == ["/2", "/1"]
+    assert search(entries, "  ") == []
+
+
+def test_alternatives_and_references_of_a_schema_are_told_as_one():
+    document = {"parts": {"Name": {"type": "string", "description": "A name.", "examples": ["Ann"]}}}
+    schema = {
+        "type": "object",
+        "required": ["name", "count"],
+        "properties": {
+            "name": {"anyOf": [{"$ref": "#/parts/Name"}, {"type": "null"}]},
+            "count": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+            "at": {"type": ["string", "null"], "format": "date-time"},
+            "fixed": {"const": "x", "type": "string"},
+        },
+    }
+    plain = plain_schema(schema, document)
+    assert [(row["name"], row["type"], row["description"], row["rules"]) for row in field_rows(plain)] == [
+        ("name", "Text or null", "A name.", []),
+        ("count", "Whole number or List of Whole number", "", []),
+        ("at", "Date and time or null", "", []),
+        ("fixed", "Text", "", ["One of: x"]),
+    ]
+    assert example_value(plain) == {"name": "Ann", "count": 1}

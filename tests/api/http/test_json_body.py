@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from api.http.json_body import parse_json, parse_object
+from engine.core.errors import InvalidJson, PayloadInvalid
+
+
+def nested(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+ACCEPTED = [
+    (b'{"a": 1}', {"a": 1}),
+    (b'{"a": 5.0}', {"a": 5.0}),
+    (b'{"a": 1e3}', {"a": 1000.0}),
+    (b'{"a": -9223372036854775808}', {"a": -(2**63)}),
+    (b'{"a": 9223372036854775807}', {"a": 2**63 - 1}),
+    ('{"ä": "ö 🎈"}'.encode(), {"ä": "ö 🎈"}),
+    (b'{"a": "\\ud83c\\udf88"}', {"a": "🎈"}),
+    (b'{"a": "[[[[{{{{\\"::::"}', {"a": '[[[[{{{{"::::'}),
+    (b'{"a": "\\u0000"}', {"a": "\x00"}),
+    (nested(64), None),
+    (b'{"a": [' + b",".join([b"[]"] * 1000) + b"]}", None),
+    (b'{"a": [' + b"1," * 199_990 + b"1]}", None),
+    (b'{"a": "' + b'[],\\"' * 300_000 + b'"}', None),
+    (b"{" + b",".join(b'"k%d":1' % number for number in range(10_000)) + b"}", None),
+]
+
+REFUSED = [
+    (b"{", "line 1, column 2"),
+    (b"{'a': 1}", "line 1"),
+    (b'{"a": 1,}', "line 1"),
+    (b'{"a": 01}', "line 1"),
+    (b"nope", "line 1"),
+    (b'{"a": NaN}', "NaN"),
+    (b'{"a": -Infinity}', "Infinity"),
+    (b'{"a": 1e999}', "too large"),
+    (b'{"a": 9223372036854775808}', "64 bit"),
+    (b'{"a": ' + b"9" * 10_000 + b"}", "64 bit"),
+    (b'{"a": 1, "a": 2}', '"a"'),
+    (b'{"b": {"a": 1, "a": 1}}', '"a"'),
+    (b'{"a": "\xff"}', "UTF-8"),
+    (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+    (b'{"a": "\\ud800"}', "surrogate"),
+    (b'{"\\udfff": 1}', "surrogate"),
+    (nested(65), "64 levels"),
+    (nested(100_000), "64 levels"),
+    (b"[" * 200_000, "64 levels"),
+    (b'{"a":' * 5_000, "64 levels"),
+    (b"{" + b",".join(b'"k%d":1' % number for number in range(10_001)) + b"}", "10,000"),
+    (b'{"a": [' + b"1," * 200_000 + b"1]}", "200,000 values"),
+    (b'{"a": [' + b"[]," * 100_000 + b"[]]}", "200,000 values"),
+    (b'{"a": [' + b'"",' * 220_000 + b'""]}', "200,000 values"),
+    (b'{"a": [' + (b"[" * 60 + b"]" * 60 + b",") * 4_000 + b"1]}", "200,000 values"),
+    (b'{"a": "line\nbreak"}', "line 1"),
+    (b'{"a": 1} {"b": 2}', "line 1"),
+]
+
+
+@pytest.mark.parametrize(("body", "value"), ACCEPTED, ids=[str(number) for number in range(len(ACCEPTED))])
+def test_json_within_the_limits_is_read(body: bytes, value: object):
+    read = parse_json(body)
+    assert value is None or read == value
+
+
+@pytest.mark.parametrize(("body", "word"), REFUSED, ids=[str(number) for number in range(len(REFUSED))])
+def test_json_beyond_the_limits_is_refused_with_the_reason(body: bytes, word: str):
+    with pytest.raises(InvalidJson) as caught:
+        parse_json(body)
+    assert word in caught.value.detail
+
+
+def test_too_many_values_are_refused_before_there_is_an_object_for_each():
+    body = b'{"a":[' + b"[]," * 3_000_000 + b"[]]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidJson) as caught:
+            parse_json(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * len(body)
+    assert "Split the request" in str(caught.value)
+
+
+def test_a_whole_number_stays_one_and_a_decimal_does_not_become_one():
+    value = parse_json(b'{"a": 5, "b": 5.0}')
+    assert isinstance(value["a"], int)
+    assert isinstance(value["b"], float)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [(b"[1]", "a list"), (b'"x"', "a string"), (b"null", "null"), (b"3", "a number"), (b"true", "true")],
+)
+def test_a_body_that_is_no_object_is_a_type_error_at_its_root(body: bytes, word: str):
+    with pytest.raises(PayloadInvalid) as caught:
+        parse_object(body)
+    assert [(error.pointer, error.code) for error in caught.value.errors] == [("", "type_error")]
+    assert word in caught.value.errors[0].detail
+
+
+def test_no_refusal_quotes_a_value():
+    for body in (b'{"secret": "hunter2" "x"}', b'{"secret": hunter2}', b'{"secret": "hunter2\xff"}'):
+        with pytest.raises(InvalidJson) as caught:
+            parse_json(body)
+        assert "hunter2" not in str(caught.value)

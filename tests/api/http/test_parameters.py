@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+from starlette.requests import Request
+
+from api.app import ROUTES
+from api.http import parameters
+from api.http.problem_json import NotAcceptable
+from api.http.request_ids import request_id_from
+from engine.core.errors import ParameterInvalid
+
+JOB = next(route for route in ROUTES if route.path.endswith("/jobs/{job_id}"))
+
+
+def request(query: str = "", **headers: str) -> Request:
+    """A request for a job, as its route gets it."""
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": query.encode(), "headers": sent}
+    return Request({**scope, "route": JOB})
+
+
+@pytest.mark.parametrize(
+    ("query", "prefer", "seconds"),
+    [
+        ("", "", 0),
+        ("wait=5", "", 5),
+        ("wait=61", "", 60),
+        ("wait=0", "wait=9", 0),
+        ("", "wait=9", 9),
+        ("", 'respond-async, wait="9"', 9),
+        ("", "Wait = 9; x=1", 9),
+        ("", "wait=999", 60),
+        ("", "wait=soon", 0),
+        ("", "await=9", 0),
+        ("", "wait=-1", 0),
+    ],
+)
+def test_how_long_a_caller_waits(query: str, prefer: str, seconds: int):
+    sent = request(query, prefer=prefer) if prefer else request(query)
+    assert parameters.wait_seconds(sent, parameters.query(sent)) == seconds
+
+
+@pytest.mark.parametrize("query", ["wait=soon", "wait=-1", "wait=1.5", "wait=", "wait=٣", "wait=1&wait=2", "wiat=1"])
+def test_a_wrong_query_parameter_is_refused_by_its_name(query: str):
+    sent = request(query)
+    with pytest.raises(ParameterInvalid) as caught:
+        parameters.wait_seconds(sent, parameters.query(sent))
+    assert query.split("=", maxsplit=1)[0] in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "value"),
+    [
+        (parameters.idempotency_key, "idempotency_key", ""),
+        (parameters.idempotency_key, "idempotency_key", "a b"),
+        (parameters.idempotency_key, "idempotency_key", "x" * 256),
+        (parameters.cancel_after, "cancel_after", "0"),
+        (parameters.cancel_after, "cancel_after", "soon"),
+        (parameters.cancel_after, "cancel_after", "86401"),
+        (parameters.flow_version, "x_flow_version", "0"),
+        (parameters.flow_version, "x_flow_version", "v2"),
+        (parameters.webhook_url, "x_webhook_url", "example.com"),
+        (parameters.webhook_url, "x_webhook_url", "ftp://example.com"),
+        (parameters.webhook_url, "x_webhook_url", "https://user:secret@example.com"),
+        (parameters.webhook_url, "x_webhook_url", "https://"),
+        (parameters.webhook_url, "x_webhook_url", "https://example.com:port/"),
+        (parameters.webhook_url, "x_webhook_url", "https://example.com/a b"),
+        (parameters.webhook_url, "x_webhook_url", "https://example.com/" + "x" * 2_000),
+    ],
+)
+def test_a_wrong_header_is_refused_by_its_name(read, name: str, value: str):
+    with pytest.raises(ParameterInvalid) as caught:
+        read(request(**{name: value}))
+    assert name.replace("_", "-") in caught.value.detail.lower()
+
+
+def test_right_headers_are_read():
+    sent = request(
+        idempotency_key="k-1",
+        cancel_after="120",
+        x_flow_version="7",
+        x_webhook_url="https://example.com:8443/hook?a=1",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+    assert parameters.idempotency_key(sent) == "k-1"
+    assert parameters.cancel_after(sent) == 120
+    assert parameters.flow_version(sent) == 7
+    assert parameters.webhook_url(sent) == "https://example.com:8443/hook?a=1"
+    assert parameters.webhook_url(request(x_webhook_url="HTTPS://example.com/")) == "HTTPS://example.com/"
+    assert parameters.trace(sent) == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "junk", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-" + "a" * 32 + "-b7ad6b7169203331-01"]
+)
+def test_a_malformed_trace_is_left_out(value: str):
+    assert parameters.trace(request(traceparent=value)) is None
+
+
+@pytest.mark.parametrize(
+    ("accept", "fine"),
+    [
+        ("*/*", True),
+        ("application/*", True),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("text/html, application/json;q=0.5", True),
+        ("text/html, */*;q=0.1", True),
+        ("", True),
+        ("text/html", False),
+        ("application/json;q=0", False),
+        ("application/json;q=0.0, */*", False),
+        ("application/xml, text/*", False),
+    ],
+)
+def test_the_accept_header_counts(accept: str, fine: bool):
+    sent = request(accept=accept)
+    if fine:
+        parameters.check_accept(sent, "application/json")
+    else:
+        with pytest.raises(NotAcceptable):
+            parameters.check_accept(sent, "application/json")
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31T14:00:00+02:00", "2026-01-31T14:00:00 02:00"])
+def test_a_time_needs_its_offset(text: str):
+    assert parameters.moment("created_after", text) == 1769860800000
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00", "yesterday", "", "99999-01-01T00:00:00Z"])
+def test_anything_else_is_no_time(text: str):
+    with pytest.raises(ParameterInvalid):
+        parameters.moment("created_after", text)
+
+
+@pytest.mark.parametrize("sent", ["abc", "A.b_c-1", "x" * 64])
+def test_a_harmless_request_id_is_taken_over(sent: str):
+    assert request_id_from(sent) == sent
+
+
+@pytest.mark.parametrize("sent", [None, "", "a b", "x" * 65, "é", "a\n", "<script>"])
+def test_any_other_request_id_is_replaced(sent: str | None):
+    assert request_id_from(sent).startswith("req_")

@@ -1,0 +1,422 @@
+"""`/mcp` with the protocol's own client: flows are tools, calls are jobs, keys and limits count."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import httpx2
+import pytest
+from mcp.client.client import Client
+from mcp.client.session import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import Tool
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
+
+from engine.actions.flows import change_flow_settings
+from engine.core.version import VERSION
+from engine.jobs.notifier import job_changed
+from storage.job_changes import claim_job
+from storage.jobs import JobFilters, list_jobs
+from storage.tables import Job
+from tests.api.arrange import SERVER, House, echo_document
+
+
+@contextlib.asynccontextmanager
+async def session(house: House, key: str | None = None) -> AsyncIterator[ClientSession]:
+    client = httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(house.api), headers={"Authorization": f"Bearer {key or house.key}"}
+    )
+    async with (
+        client,
+        streamable_http_client(f"{SERVER}/mcp", http_client=client) as streams,
+        ClientSession(streams[0], streams[1]) as opened,
+    ):
+        await opened.initialize()
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def newest_session(house: House) -> AsyncIterator[Client]:
+    """The same without a handshake, as the protocol has it from 2026-07-28 on."""
+    client = httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(house.api), headers={"Authorization": f"Bearer {house.key}"}
+    )
+    async with client, Client(streamable_http_client(f"{SERVER}/mcp", http_client=client)) as opened:
+        assert opened.protocol_version == "2026-07-28"
+        yield opened
+
+
+Connect = Callable[[House], AbstractAsyncContextManager[Client | ClientSession]]
+BOTH = pytest.mark.parametrize("connect", [session, newest_session])
+
+
+def offer(house: House, flow_id: str = "") -> None:
+    house.database.write_now(change_flow_settings, house.principal, flow_id or house.flow_id, {"mcp": True})
+
+
+QUEUED = JobFilters(statuses=("queued",))
+
+
+def steps_are_done(session: Session, job_id: str, number: int) -> None:
+    session.execute(update(Job).where(Job.id == job_id).values(steps_done=number, last_seq=Job.last_seq + 1))
+    job_changed(session, job_id)
+
+
+async def flow_tools(client: ClientSession) -> list[Tool]:
+    """The tools that are flows; those of jobs are always there and stand last."""
+    tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools[-2:]] == ["get_job", "cancel_job"]
+    return tools[:-2]
+
+
+async def end_next(house: House, status: str = "completed", *, after: float = 0, **options) -> None:
+    """Does a worker's work as soon as there is some, and so many seconds."""
+    while True:
+        page = house.database.read_now(list_jobs, house.principal.workspace_id, QUEUED, 1, None)
+        if page.jobs:
+            await asyncio.sleep(after)
+            house.finish(page.jobs[0].id, status, **options)
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_a_flow_is_no_tool_until_it_is_offered(house: House):
+    async with session(house) as client:
+        assert await flow_tools(client) == []
+        offer(house)
+        (tool,) = await flow_tools(client)
+
+    assert (tool.name, tool.title) == ("summarise_a_page", "Summarise a page")
+    assert tool.input_schema["required"] == ["url"]
+    assert set(tool.input_schema["properties"]) == {"url", "max_pages", "tags"}
+
+
+async def test_a_version_is_read_once_for_all_listings(house: House):
+    offer(house)
+    read: list[str] = []
+
+    def note(connection, cursor, statement: str, *rest) -> None:
+        read.extend([statement] if "flow_versions" in statement else [])
+
+    async with session(house) as client:
+        (before,) = await flow_tools(client)
+        event.listen(house.database.read_engine, "before_cursor_execute", note)
+        (again,) = await flow_tools(client)
+        assert read == []
+        house.change_flow(echo_document([{"name": "url", "type": "string"}]))
+        (newer,) = await flow_tools(client)
+
+    assert again == before
+    assert set(newer.input_schema["properties"]) == {"url"}
+
+
+async def test_a_call_is_a_job_and_answers_with_its_result(house: House):
+    offer(house)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with session(house) as client:
+        worker = asyncio.create_task(end_next(house, result=('{"text": "Read it"}', 19)))
+        meta = {"traceparent": trace, "tracestate": 7, "baggage": "shop=5"}
+        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"}, meta=meta)
+        await worker
+
+    assert not answer.is_error
+    assert answer.structured_content == {"text": "Read it"}
+    assert answer.content[0].text == '{"text": "Read it"}'
+    (job,) = house.database.read_now(list_jobs, house.principal.workspace_id, JobFilters(), 10, None).jobs
+    assert (job.environment, job.counted) == ("live", True)
+    assert job.traceparent == f"{trace}\n\nshop=5"
+
+
+async def test_a_job_that_failed_says_why(house: House):
+    from tests.api.arrange import FAILED
+
+    offer(house)
+    async with session(house) as client:
+        worker = asyncio.create_task(end_next(house, "failed", error=FAILED))
+        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+        await worker
+
+    assert answer.is_error
+    assert answer.content[0].text.startswith("https://example.com answered 500.")
+
+
+@BOTH
+async def test_the_client_walks_a_flow_of_70_seconds_to_its_result(house: House, connect: Connect):
+    """By what the answers say alone: the first one names the tool and the job to ask for."""
+    offer(house)
+    async with connect(house) as client:
+        worker = asyncio.create_task(end_next(house, after=70))
+        begun = house.clock.monotonic()
+        first = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+        waited = house.clock.monotonic() - begun
+        job_id = first.structured_content["job_id"]
+        last = await client.call_tool("get_job", {"job_id": job_id})
+        await worker
+
+    assert (first.is_error, first.structured_content["status"]) == (False, "queued")
+    assert 50 <= waited < 52
+    assert job_id in first.content[0].text
+    assert "Call the tool get_job" in first.content[0].text
+    assert (last.is_error, last.structured_content["status"]) == (False, "completed")
+    assert last.structured_content["result"] == {"text": "Read it"}
+    assert last.content[0].text == '{"text": "Read it"}'
+
+
+async def test_a_job_that_still_runs_is_waited_for_again_and_again(house: House):
+    offer(house)
+    async with session(house) as client:
+        first = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+        second = await client.call_tool("get_job", {"job_id": first.structured_content["job_id"]})
+
+    assert second.structured_content == first.structured_content
+    assert second.structured_content == {
+        "job_id": first.structured_content["job_id"],
+        "status": "queued",
+        "steps_done": 0,
+        "steps_total": 3,
+    }
+
+
+async def test_a_failed_job_is_told_as_one(house: House):
+    from tests.api.arrange import FAILED
+
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id, "failed", error=FAILED)
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert (answer.is_error, answer.structured_content["status"]) == (False, "failed")
+    assert answer.structured_content["error"] == {"code": "http_status", "message": FAILED["message"]}
+
+
+async def test_an_assistant_cancels_a_job(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    async with session(house) as client:
+        cancelled = await client.call_tool("cancel_job", {"job_id": job_id})
+        house.finish(done := (await house.submit()).json()["job_id"])
+        late = await client.call_tool("cancel_job", {"job_id": done})
+
+    assert (cancelled.is_error, cancelled.structured_content["status"]) == (False, "cancelled")
+    assert (await house.get(f"/jobs/{job_id}")).json()["status"] == "cancelled"
+    assert late.is_error
+    assert "It is completed" in late.content[0].text
+
+
+@pytest.mark.parametrize("tool", ["get_job", "cancel_job"])
+async def test_jobs_of_others_are_unknown_to_an_assistant_at_once(house: House, tool: str):
+    """Of another environment, of a flow the key may not call, and of nobody look the same."""
+    other = house.new_flow("Another")
+    job_id = (await house.submit()).json()["job_id"]
+    staging, narrow = house.new_key("test").key, house.new_key(flow_ids=frozenset({other})).key
+    begun = house.clock.monotonic()
+    answers = []
+    for key, asked in ((staging, job_id), (narrow, job_id), (house.key, "job_0000000000000000000000")):
+        async with session(house, key) as client:
+            answers.append(await client.call_tool(tool, {"job_id": asked}))
+
+    assert house.clock.monotonic() - begun < 10
+    assert {answer.is_error for answer in answers} == {True}
+    assert len({answer.content[0].text.replace(job_id, "job_0000000000000000000000") for answer in answers}) == 1
+    assert (await house.get(f"/jobs/{job_id}")).json()["status"] == "queued"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"job_id": 5}, {"job_id": "job_1", "wait": 3}])
+async def test_the_tools_of_jobs_take_a_job_id(house: House, arguments: dict[str, object]):
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", arguments)
+
+    assert answer.is_error
+    assert answer.content[0].text.startswith("get_job takes a job_id")
+
+
+async def test_a_flow_named_like_a_tool_of_jobs_gets_another_name(house: House):
+    flow_id = house.new_flow("Get job")
+    offer(house, flow_id)
+    async with session(house) as client:
+        (tool,) = await flow_tools(client)
+
+    assert tool.name == f"get_job_{flow_id[-8:].lower()}"
+
+
+async def test_what_a_flow_returns_is_told_before_it_is_called(house: House):
+    offer(house)
+    async with session(house) as client:
+        (tool,) = await flow_tools(client)
+
+    assert tool.output_schema["type"] == "object"
+    result, job = tool.output_schema["anyOf"]
+    assert (result["properties"]["text"]["type"], result["required"]) == ("string", ["text"])
+    assert job["required"] == ["job_id", "status", "steps_done", "steps_total"]
+
+
+@pytest.mark.parametrize("result", ['{"text": null}', '{"other": "x"}', '{"text": {"deep": [1]}}'])
+async def test_a_result_unlike_its_schema_reaches_the_client_too(house: House, result: str):
+    """A skipped node leaves a gap, a default of the owner's may be of another kind: the client checks and would refuse it."""
+    offer(house)
+    async with session(house) as client:
+        worker = asyncio.create_task(end_next(house, result=(result, len(result))))
+        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+        await worker
+
+    assert answer.structured_content["status"] == "completed"
+    assert answer.structured_content["result"] == json.loads(result)
+
+
+@BOTH
+async def test_an_assistant_that_wants_progress_hears_of_each_step(house: House, connect: Connect):
+    offer(house)
+    heard: list[tuple[float, float | None, str | None]] = []
+
+    async def hear(done: float, total: float | None, message: str | None) -> None:
+        heard.append((done, total, message))
+
+    async def work() -> None:
+        while not (queued := house.database.read_now(list_jobs, house.principal.workspace_id, QUEUED, 1, None).jobs):
+            await asyncio.sleep(0.01)
+        job_id = queued[0].id
+        house.database.write_now(claim_job, "boot_test", job_id)
+        for done in (1, 1, 2):
+            await asyncio.sleep(1)
+            house.database.write_now(steps_are_done, job_id, done)
+        await asyncio.sleep(1)
+        house.end("completed", job_id, "boot_test")
+
+    async with connect(house) as client:
+        worker = asyncio.create_task(work())
+        answer = await client.call_tool("summarise_a_page", {"url": "https://a.example/"}, progress_callback=hear)
+        await worker
+
+    assert answer.structured_content == {"text": "Read it"}
+    assert heard == [(done, 3, f"{done} of 3 steps done") for done in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
+@pytest.mark.parametrize(
+    ("token", "accept", "kind"),
+    [
+        ({}, "application/json, text/event-stream", "application/json"),
+        ({"progressToken": 7}, "application/json, text/event-stream", "text/event-stream"),
+        ({"progressToken": 7}, "application/json", "application/json"),
+    ],
+)
+async def test_only_a_call_that_wants_progress_is_answered_as_a_stream(
+    house: House, version: str, token: dict[str, int], accept: str, kind: str
+):
+    offer(house)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    message["params"] = {"name": "summarise_a_page", "arguments": {"url": "https://a.example/"}, "_meta": token}
+    headers = {"Accept": accept, "Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": version}
+    worker = asyncio.create_task(end_next(house))
+    answer = await house.client.post("/mcp", json=message, headers=headers)
+    await worker
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+    assert '"text":"Read it"' in answer.text
+    assert answer.headers["x-request-id"]
+
+
+async def test_the_server_tells_its_version(house: House):
+    async with session(house) as client:
+        told = client.server_info
+
+    assert (told.name, told.version) == ("Flowport", VERSION)
+
+
+async def test_wrong_arguments_and_full_limits_are_told(house: House):
+    offer(house)
+    async with session(house) as client:
+        wrong = await client.call_tool("summarise_a_page", {"max_pages": "5"})
+        unknown = await client.call_tool("no_such_tool", {})
+        for _ in range(4):
+            await house.client.post(
+                f"/public/v1/flows/execute/{house.flow_id}",
+                json={"url": "https://a.example/"},
+                headers={"Authorization": f"Bearer {house.key}"},
+            )
+        full = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
+
+    assert wrong.is_error
+    assert wrong.content[0].text.startswith(
+        "The request body does not match the API Input fields. 2 fields are wrong.\n"
+    )
+    assert "/url: " in wrong.content[0].text
+    assert "/max_pages: " in wrong.content[0].text
+    assert (unknown.is_error, full.is_error) == (True, True)
+    assert "no_such_tool" in unknown.content[0].text
+
+
+async def test_a_key_sees_only_flows_it_may_call_and_names_stay_apart(house: House):
+    other = house.new_flow("Summarise a page")
+    offer(house)
+    offer(house, other)
+    narrow = house.new_key(flow_ids=frozenset({other}))
+    async with session(house) as client:
+        names = [tool.name for tool in await flow_tools(client)]
+    async with session(house, narrow.key) as client:
+        (only,) = await flow_tools(client)
+
+    assert len(set(names)) == 2
+    assert only.name == names[1] != "summarise_a_page"
+
+
+@pytest.mark.parametrize("key", [None, "fp_live_wrong"])
+async def test_without_a_key_there_is_no_tool(house: House, key: str | None):
+    headers = {"Accept": "application/json, text/event-stream", **({"Authorization": f"Bearer {key}"} if key else {})}
+    answer = await house.client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_what_is_no_message_is_refused(house: House):
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    for content in (b"", b"{", b"[]", b'{"jsonrpc": "2.0"}'):
+        sent = {**headers, "Content-Type": "application/json"}
+        answer = await house.client.post("/mcp", content=content, headers=sent)
+        assert 400 <= answer.status_code < 500, content
+
+
+async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str, str]:
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    sent = {**headers, "Content-Type": "application/json"}
+    answer = await house.client.post("/mcp", content=content, headers=sent)
+    problem = answer.json()
+    return answer.status_code, problem["code"], problem["detail"]
+
+
+async def test_a_message_has_the_limits_of_a_body(house: House):
+    """Before the library reads it: it has no limit for values and depth, and waits for ever."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"jsonrpc":'
+        await asyncio.sleep(3_600)
+
+    begin, end = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"a": [', b"1]}}"
+    for content, refused, word in (
+        (begin + b"[]," * 150_000 + end, (400, "invalid_json"), "200,000 values"),
+        (begin + b"[" * 70 + b"]" * 70 + b"," + end, (400, "invalid_json"), "64 levels"),
+        (endless(), (408, "request_timeout"), "seconds"),
+    ):
+        status, code, detail = await send_message(house, content)
+        assert (status, code) == refused
+        assert word in detail
+    status, code, _ = await send_message(house, begin + b" " * 1024 * 1024 + end)
+    assert (status, code) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+@pytest.mark.parametrize("version", ["2025-06-18", "2030-01-01"])
+async def test_there_is_no_stream_and_no_session(house: House, method: str, version: str):
+    """A stream would stay open after its key is revoked."""
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": version}
+    async with asyncio.timeout(10):
+        answer = await house.client.request(method, "/mcp", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"

@@ -1,0 +1,510 @@
+"""The server on the wire, in this process: callers who send and read as no library does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import uvicorn
+
+from api import uvicorn_server
+from api.connection_limits import ConnectionLimits, Connections
+from api.http.problem_json import title_of
+from api.http.schemas import ProblemDetails
+from api.uvicorn_server import BoundedHttp, BoundedSocket, Server
+from engine.core.errors import TooManyConnections
+
+pytestmark = pytest.mark.process
+
+LARGE = 8 * 1024 * 1024
+OF_API, OF_PAGE = "/public/v1/flows", "/flows"
+
+
+def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: x", *lines, "", ""]).encode()
+
+
+class App:
+    """Answers with what it read; `/large` with much, `/stream` with that and the rest when it is let go, `/hold` when it is let go, `/unread` without reading."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Any] = []
+        self.let_go = asyncio.Event()
+        self.ended: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        self.scopes.append(scope)
+        body = b""
+        message = {"more_body": scope["path"] != "/unread"}
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.ended.append(scope["path"])
+                return
+            body += message["body"]
+        if scope["path"] == "/hold":
+            await self.let_go.wait()
+        if scope["path"] == "/large":
+            body = b"x" * LARGE
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * LARGE, "more_body": True})
+            await self.let_go.wait()
+            await send({"type": "http.response.body", "body": b""})
+            self.ended.append(scope["path"])
+            return
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self.ended.append(scope["path"])
+
+
+class Site:
+    """The server, and callers with raw sockets."""
+
+    def __init__(self, app: App, connections: Connections, port: int) -> None:
+        self.app = app
+        self.connections = connections
+        self.port = port
+        self.opened: list[asyncio.StreamWriter] = []
+
+    async def open(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, **options)
+        self.opened.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        for writer in self.opened:
+            writer.close()
+        for writer in self.opened:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def say(self, *pieces: bytes) -> bytes:
+        """Everything that is answered until the server closes."""
+        reader, writer = await self.open()
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                while piece := await reader.read(65_536):
+                    answer += piece
+        return answer
+
+
+@pytest.fixture
+def limits() -> ConnectionLimits:
+    return ConnectionLimits(most=100, most_of_one=100)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of seconds, not of half a minute."""
+    for name in ("HEAD_SECONDS", "REST_SECONDS", "STALLED_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(uvicorn_server, name, 0.5)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterator[Site]:
+    app, connections, ready = App(), Connections(limits), asyncio.Event()
+    config = uvicorn.Config(
+        app,
+        http=functools.partial(BoundedHttp, connections),  # type: ignore[arg-type]
+        ws=functools.partial(BoundedSocket, connections),  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(config, ready.set)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    await ready.wait()
+    site = Site(app, connections, listener.getsockname()[1])
+    yield site
+    app.let_go.set()
+    await site.close()
+    server.should_exit = True
+    await running
+
+
+def problem_of(answer: bytes) -> ProblemDetails:
+    """The one answer as a published problem on a connection that ends, with everything an answer of the API has."""
+    begin, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = begin.decode().split("\r\n")
+    headers = dict(line.split(": ", maxsplit=1) for line in lines)
+    assert len(headers) == len(lines)
+    assert headers["content-type"] == "application/problem+json"
+    assert (headers["connection"], headers["cache-control"]) == ("close", "no-store")
+    assert abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) < 60
+    assert int(headers["content-length"]) == len(body)
+    problem = ProblemDetails.model_validate(json.loads(body))
+    assert status.startswith(f"HTTP/1.1 {problem.status} ")
+    assert headers["x-request-id"] == problem.request_id
+    return problem
+
+
+CHUNKED = "transfer-encoding: chunked"
+LAST = "connection: close"
+
+
+async def test_headers_behind_a_body_are_read_by_nobody(site: Site) -> None:
+    sent = head("/", CHUNKED, LAST) + b"2\r\nhi\r\n0\r\nx-role: owner\r\n\r\n"
+    assert (await site.say(sent)).endswith(b"hi")
+    assert "x-role" not in str(site.app.scopes)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"0\r\n" + b"".join(b"x-%d: %s\r\n" % (number, b"a" * 100) for number in range(200)),
+        b"0\r\nx: " + b"a" * 40_000,
+        b"2;" + b"a" * 40_000,
+    ],
+    ids=["many", "long", "chunk extension"],
+)
+async def test_what_follows_a_body_is_bounded_with_the_head(site: Site, behind: bytes) -> None:
+    answer = await site.say(head("/", CHUNKED) + b"2\r\nhi\r\n" + behind[:1000], behind[1000:] + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"16 KiB" in answer
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+async def test_a_head_is_bounded_in_one_piece_and_in_many(site: Site, pieces: int) -> None:
+    sent = head("/", "x: " + "a" * 17_000, "content-length: 0")
+    size = len(sent) // pieces + 1
+    answer = await site.say(*(sent[start : start + size] for start in range(0, len(sent), size)))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert not site.app.scopes
+
+
+async def test_a_body_in_very_many_tiny_pieces_is_refused(site: Site) -> None:
+    answer = await site.say(head("/", CHUNKED), *[b"1\r\nx\r\n" * 1000] * 3)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"larger chunks" in answer
+
+
+async def test_a_body_in_many_pieces_of_a_usual_size_is_read(site: Site) -> None:
+    answer = await site.say(head("/", CHUNKED, LAST), *[b"20\r\n" + b"x" * 32 + b"\r\n"] * 5000, b"0\r\n\r\n")
+    assert answer.endswith(b"x" * 1000)
+    assert answer.count(b"x") == 32 * 5000
+
+
+async def test_requests_far_ahead_of_their_answers_are_refused_after_the_first_ones_were_answered(site: Site) -> None:
+    answer = await site.say(head(method="GET") * 5000)
+    assert answer.count(b"HTTP/1.1 200 ") == uvicorn_server.MAX_AHEAD + 1
+    assert answer.count(b"HTTP/1.1 503 ") == 1
+    assert len(site.app.scopes) == uvicorn_server.MAX_AHEAD + 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_head_that_does_not_end_has_a_time(site: Site) -> None:
+    assert (await site.say(head()[:-2])).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_whole_request_may_be_worked_on_for_longer_than_a_head_may_take(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", LAST, "content-length: 2") + b"hi")
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    (connection,) = site.connections._callers
+    connection.look(asyncio.get_running_loop().time() + 10 * uvicorn_server.HEAD_SECONDS)  # type: ignore[attr-defined]
+    site.app.let_go.set()
+    assert (await reader.read()).endswith(b"hi")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_rest_of_a_request_that_was_answered_has_a_time(site: Site) -> None:
+    answer = await site.say(head("/unread", "content-length: 1000"), b"x")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_whoever_does_not_read_is_given_up(site: Site) -> None:
+    _, writer = await site.open(limit=1000)
+    writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    writer.write(head("/large", LAST, "content-length: 0"))
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    async with asyncio.timeout(30):
+        while not site.app.ended or site.connections._callers:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_whoever_reads_slowly_gets_all(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/large", LAST, "content-length: 0"))
+    size = 0
+    while piece := await reader.read(200_000):
+        size += len(piece)
+        await asyncio.sleep(0.05)
+    assert size > LARGE
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+async def test_a_full_server_says_so_as_the_address_asks(site: Site) -> None:
+    held = [await site.open() for _ in range(3)]
+    for _, writer in held:
+        writer.write(head("/hold", "content-length: 0"))
+    while len(site.app.scopes) < 3:
+        await asyncio.sleep(0.01)
+    of_api = await site.say(head("/public/v1/flows", method="GET"))
+    of_page = await site.say(head("/flows", method="GET"))
+    assert of_api.startswith(b"HTTP/1.1 503 ")
+    assert b"application/problem+json" in of_api
+    assert b'"code":"too_many_connections"' in of_api
+    assert of_page.startswith(b"HTTP/1.1 503 ")
+    assert b"text/plain" in of_page
+    assert title_of(TooManyConnections).encode() in of_page
+    for answer in (of_api, of_page):
+        assert b"retry-after: 5\r\n" in answer
+        assert b"connection: close\r\n" in answer
+    site.app.let_go.set()
+    for reader, _ in held:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+async def test_whoever_says_nothing_makes_room_for_whoever_asks(site: Site) -> None:
+    silent = [await site.open() for _ in range(3)]
+    answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 503 ")
+
+
+async def unread(site: Site, *sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A caller who asks and reads nothing."""
+    reader, writer = await site.open(limit=1000)
+    writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for piece in sent:
+        writer.write(piece)
+    return reader, writer
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=3, most_of_one=3)])
+@pytest.mark.parametrize("asked", [[head("/stream")], [head("/large")] * 3], ids=["a stream", "several ahead"])
+async def test_whoever_does_not_read_makes_room_for_whoever_asks(site: Site, asked: list[bytes]) -> None:
+    slow = [await unread(site, *asked) for _ in range(3)]
+    async with asyncio.timeout(30):
+        while len(site.connections._idle) < 3 or len(site.app.scopes) < 3:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            answer = await site.say(head("/", LAST, "content-length: 2") + b"hi")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+    assert len(site.connections._callers) < 3
+    assert len(slow) == 3
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=1, most_of_one=1)])
+async def test_whoever_asks_ahead_without_reading_is_not_busy(site: Site) -> None:
+    asked = head("/large", "content-length: 0")
+    _, writer = await unread(site, asked)
+    async with asyncio.timeout(30):
+        while not site.app.ended:
+            await asyncio.sleep(0.01)
+        writer.write(asked)
+        while len(site.app.scopes) < 2:
+            await asyncio.sleep(0.01)
+        assert (await site.say(head("/", LAST, "content-length: 2") + b"hi")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("limits", [ConnectionLimits(most=1, most_of_one=1)])
+async def test_whoever_reads_on_has_the_place_again(site: Site) -> None:
+    reader, writer = await unread(site, head("/stream", LAST, "content-length: 0"))
+    async with asyncio.timeout(30):
+        while not site.app.scopes or not site.connections._idle:
+            await asyncio.sleep(0.01)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while site.connections._idle:
+            await reader.read(200_000)
+        assert (await site.say(head("/", LAST, "content-length: 0"))).startswith(b"HTTP/1.1 503 ")
+        site.app.let_go.set()
+        while not site.app.ended:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: Site) -> None:
+    answer = await site.say(head("/", "connection: upgrade, close", "upgrade: h2c", method="GET"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"FROB /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /public/v1/flows HTTP/3.0\r\nhost: x\r\n\r\n",
+        b"CONNECT /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
+        head(OF_API, "content-length: abc"),
+        head(OF_API, "content-length: -1"),
+        head(OF_API, "content-length: 2", "content-length: 2") + b"hi",
+        head(OF_API, "content-length: 2", CHUNKED) + b"2\r\nhi\r\n0\r\n\r\n",
+        head(OF_API, CHUNKED, "content-length: 2") + b"2\r\nhi\r\n0\r\n\r\n",
+        head(OF_API, CHUNKED, CHUNKED) + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: gzip, chunked") + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: identity", CHUNKED) + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: identity"),
+        head(OF_API, "transfer-encoding: xchunked") + b"0\r\n\r\n",
+        head(OF_API, "transfer-encoding: \x0bchunked") + b"0\r\n\r\n",
+        head(OF_API, CHUNKED).replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
+        head(OF_API, "x: a", " b: c"),
+        head(OF_API, "transfer-encoding:", " chunked") + b"0\r\n\r\n",
+        head(OF_API, CHUNKED) + b"zz\r\nhi\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost:\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n",
+        b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
+        b"GET http://x/public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
+    ],
+)
+async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_behind_it_is_read(
+    site: Site, sent: bytes
+) -> None:
+    problem = problem_of(await site.say(sent + head("/behind", "content-length: 0")))
+    assert (problem.status, problem.code) == (400, "malformed_request")
+    assert "/behind" not in [scope["path"] for scope in site.app.scopes]
+
+
+@pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
+async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
+    answer = await site.say(head(OF_PAGE, broken))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\ncontent-type: text/plain" in answer
+    assert not site.app.scopes
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (head(OF_API + "?a=" + "a" * 17_000), 414, "address_too_long"),
+        (head(OF_API, "x: " + "a" * 17_000), 431, "headers_too_large"),
+        (head(OF_API, CHUNKED) + b"0\r\nx: " + b"a" * 17_000, 431, "headers_too_large"),
+    ],
+)
+async def test_a_call_with_a_long_address_or_head_is_a_problem(site: Site, sent: bytes, status: int, code: str) -> None:
+    problem = problem_of(await site.say(sent))
+    assert (problem.status, problem.code) == (status, code)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("sent", [head(OF_API)[:-2], head("//public/v1")[:-2], head("/v1/flows")[:-2], b"GE"])
+async def test_the_head_of_a_call_that_does_not_end_is_a_problem(site: Site, sent: bytes) -> None:
+    problem = problem_of(await site.say(sent))
+    assert (problem.status, problem.code) == (408, "request_timeout")
+
+
+async def test_calls_far_ahead_of_their_answers_end_with_a_problem(site: Site) -> None:
+    answer = await site.say(head(OF_API, method="GET") * 50)
+    problem = problem_of(answer[answer.index(b"HTTP/1.1 503 ") :])
+    assert problem.code == "too_many_connections"
+    assert "16" in problem.detail
+
+
+async def test_a_refusal_on_the_wire_has_the_request_id_of_its_caller(site: Site) -> None:
+    answer = await site.say(head(OF_API, "x-request-id: mine-1", "content-length: abc"))
+    assert problem_of(answer).request_id == "mine-1"
+    answer = await site.say(head(OF_API, "x-request-id: <b>", "content-length: abc"))
+    assert re.fullmatch(r"req_\w+", problem_of(answer).request_id)
+
+
+async def test_a_refusal_of_a_head_request_has_no_body(site: Site) -> None:
+    answer = await site.say(head(OF_API, "host: y", method="HEAD"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_older_client_needs_no_host(site: Site) -> None:
+    answer = await site.say(b"GET /public/v1/flows HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_a_body_behind_a_wish_for_another_protocol_is_read_as_a_body(site: Site, protocol: str) -> None:
+    """Java asks each server for HTTP/2 like this. Taken for the next request, the body would be one that no proxy has seen."""
+    hidden = head("/hidden", "content-length: 0")
+    wish = head(OF_API, "connection: upgrade", f"upgrade: {protocol}", f"content-length: {len(hidden)}")
+    answer = await site.say(wish, hidden, head("/next", LAST, "content-length: 0"))
+    assert [scope["path"] for scope in site.app.scopes] == [OF_API, "/next"]
+    assert hidden in answer
+
+
+async def test_the_date_is_that_of_the_answer_and_not_of_the_request(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/hold", "content-length: 0", LAST))
+    while not site.app.scopes:
+        await asyncio.sleep(0.01)
+    asked = int(time.time())
+    while (let_go := int(time.time())) < asked + 2:
+        await asyncio.sleep(0.05)
+    site.app.let_go.set()
+    answer = (await reader.read()).decode()
+    dates = re.findall(r"^date: (.*)\r$", answer, re.MULTILINE)
+    assert len(dates) == 1
+    assert let_go <= parsedate_to_datetime(dates[0]).timestamp() <= time.time()
+
+
+NO_HOST = f"GET {OF_API} HTTP/1.1\r\n\r\n".encode()
+BROKEN = {
+    "no host": NO_HOST,
+    "no request at all": b"junkjunk junk\r\n\r\n",
+    "a length that is none": head(OF_API, "content-length: abc"),
+    "another coding": head(OF_API, "transfer-encoding: gzip"),
+    "a broken chunk": head(OF_API, "transfer-encoding: chunked") + b"zz\r\n",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+async def test_a_broken_request_behind_another_is_refused_after_the_answer_of_that(site: Site, broken: bytes) -> None:
+    """A caller takes the first answer for that of their first request, which is worked on whatever comes behind it."""
+    site.app.let_go.set()
+    asked = head("/hold", "content-length: 3") + b"one"
+
+    answer = await site.say(asked + broken)
+
+    assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", answer)] == [200, 400]
+    assert answer.partition(b"\r\n\r\n")[2].startswith(b"oneHTTP/1.1 400")
+    assert site.app.ended == ["/hold"]
+
+
+async def test_the_answer_that_is_being_sent_is_not_broken_by_what_comes_behind(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/stream", method="GET") + BROKEN["a broken chunk"])
+    await reader.readuntil(b"\r\n\r\n")
+    site.app.let_go.set()
+    answer = await reader.read(-1)
+
+    assert answer.count(b"HTTP/1.1 400") == 1
+    assert answer[: answer.index(b"HTTP/1.1 400")].count(b"x") == LARGE
+    assert site.app.ended == ["/stream"]
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+async def test_a_broken_request_on_a_connection_that_was_used_before_is_told(site: Site, broken: bytes) -> None:
+    reader, writer = await site.open()
+    writer.write(head("/", "content-length: 2") + b"ok")
+    await reader.readuntil(b"\r\n\r\nok")
+    writer.write(broken)
+    answer = await reader.read(-1)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert problem_of(answer).code == "malformed_request"

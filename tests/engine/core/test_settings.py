@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.settings import BadSetting, Settings, from_environment
+
+
+def test_nothing_set_means_the_defaults():
+    settings = from_environment({})
+    assert settings == Settings()
+    assert (settings.data, settings.host, settings.port) == (Path("data"), "127.0.0.1", 8080)
+    assert settings.base_url == "http://localhost:8080"
+
+
+def test_the_environment_is_read_and_the_command_line_wins():
+    settings = from_environment(
+        {"FLOWPORT_DATA": "/srv/flowport", "FLOWPORT_PORT": "9000", "FLOWPORT_PLAN": "Pro"}, port=9001, host=None
+    )
+    assert (settings.data, settings.port, settings.plan) == (Path("/srv/flowport"), 9001, "pro")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://localhost:8080"),
+        ("127.0.0.1", "http://localhost:8080"),
+        ("10.1.2.3", "http://10.1.2.3:8080"),
+        ("fd00::5", "http://[fd00::5]:8080"),
+    ],
+)
+def test_links_name_a_host_that_can_be_opened(host, url):
+    assert from_environment({"FLOWPORT_HOST": host}).base_url == url
+
+
+def test_the_public_address_wins_and_has_no_slash_at_its_end():
+    assert (
+        from_environment({"FLOWPORT_PUBLIC_URL": "https://flows.example.com/"}).base_url == "https://flows.example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLOWPORT_LOCAL_SERVERS", "11434,x"),
+        ("FLOWPORT_PORT", "http"),
+        ("FLOWPORT_PORT", "0"),
+        ("FLOWPORT_PLAN", "gold"),
+        ("FLOWPORT_PUBLIC_URL", "flows.io"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name, value):
+    with pytest.raises(BadSetting, match=name):
+        from_environment({name: value})
+
+
+def test_lists_are_split_at_commas():
+    settings = from_environment(
+        {"FLOWPORT_ALLOWED_ORIGINS": "https://a.example/, https://b.example", "FLOWPORT_TRUSTED_PROXIES": "private"}
+    )
+    assert settings.allowed_origins == ("https://a.example", "https://b.example")
+    assert settings.trusted_proxies == ("private",)

@@ -1,0 +1,33 @@
+"""What a page's own request says about proxy, https and name."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.core.settings import Settings
+from engine.diagnostics.browser_access import Opened, check_way_in
+
+PROXIED = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("public_url", "opened", "states", "fix"),
+    [
+        ("", Opened("http", "localhost:8080", "127.0.0.1", {}, "http://localhost:8080"), ["ok", "ok"], ""),
+        ("", Opened("http", "192.168.1.5:8080", "192.168.1.7", {}), ["ok", "ok"], ""),
+        ("https://flows.example.com", Opened("https", "flows.example.com", "203.0.113.9", PROXIED, "https://flows.example.com"), ["ok", "ok"], ""),
+        ("https://flows.example.com", Opened("http", "127.0.0.1:8080", "127.0.0.1", {}, "http://127.0.0.1:8080"), ["ok", "ok"], ""),
+        ("https://flows.example.com", Opened("https", "flows.lan", "10.0.0.7", {}, "https://flows.lan"), ["note", "ok"], ""),
+        ("", Opened("http", "flows.example.com", "172.18.0.2", PROXIED, "https://flows.example.com"), ["ok", "bad"], "FLOWPORT_TRUSTED_PROXIES"),
+        ("", Opened("http", "flows.example.com", "172.18.0.2", {"x-forwarded-for": "203.0.113.9"}, "https://flows.example.com"), ["ok", "bad"], "X-Forwarded-Proto"),
+        ("", Opened("http", "flows.lan", "172.18.0.2", {"x-forwarded-for": "10.0.0.7"}, "http://flows.lan"), ["ok", "warn"], "172.18.0.2"),
+        ("", Opened("http", "upstream:8080", "10.0.0.7", {"x-forwarded-for": "10.0.0.7"}, "http://flows.lan"), ["warn", "ok"], "FLOWPORT_ALLOWED_ORIGINS"),
+    ],
+    ids=["localhost", "an address in the LAN", "a trusted proxy", "beside the proxy", "another name", "https by a proxy that is not trusted", "a proxy that does not say https", "http by a proxy that is not trusted", "the host is not handed on"],
+)  # fmt: skip
+def test_the_way_in(public_url: str, opened: Opened, states: list[str], fix: str) -> None:
+    lines = list(check_way_in(Settings(public_url=public_url), opened))
+    assert [line.name for line in lines] == ["Socket origin", "Proxy headers"]
+    assert [line.state for line in lines] == states, lines
+    assert fix in " ".join(line.fix for line in lines)
+    assert all(line.fix for line in lines if line.state in {"warn", "bad"})

@@ -1,0 +1,119 @@
+"""Flow files as YAML: the same document, and nothing that JSON could not say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.core.errors import FlowInvalid
+from engine.flow.document import FlowFile, parse_flow_file
+from engine.flow.yaml_files import as_yaml, is_yaml, json_of_yaml
+from tests.factories import greeting
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def file_of(value: dict) -> FlowFile:
+    file, problems = parse_flow_file(json.dumps(value))
+    assert file is not None, problems
+    return file
+
+
+@settings(max_examples=40, deadline=None)
+@given(VALUES, st.text(max_size=60))
+def test_a_flow_that_went_out_and_came_back_is_identical(value, text):
+    file = file_of(greeting(title="T", notes=[{"id": "note", "text": text}]))
+    node = file.document.nodes[1].model_copy(update={"inputs": {"template": text, "more": value}})
+    file = file.model_copy(
+        update={"document": file.document.model_copy(update={"nodes": (file.document.nodes[0], node)})}
+    )
+    written = as_yaml(file)
+    read, problems = parse_flow_file(json_of_yaml(written.encode()))
+    assert read is not None, problems
+    assert read == file
+    assert parse_flow_file(json_of_yaml(as_yaml(read).encode()))[0] == file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes",
+        "no",
+        "one\x85two\u2028three\u2029four\nfive",
+        "on",
+        "null",
+        "~",
+        "1",
+        "1.0",
+        "1e3",
+        "2026-01-01",
+        "0x1f",
+        "12:30",
+        "- a",
+        "a: b",
+        "#",
+        "",
+        " ",
+        "a\n b\n",
+        "\t",
+    ],
+)
+def test_texts_that_look_like_something_else_stay_texts(text):
+    file = file_of(greeting(text=text))
+    assert parse_flow_file(json_of_yaml(as_yaml(file).encode()))[0] == file
+
+
+def test_a_file_written_by_hand_is_read_as_it_is_meant():
+    written = b"""
+format: 1
+title: By hand
+nodes:
+  - {id: api_input, type: api_input, config: {fields: [{name: day, type: string, default: 2026-01-01}]}}
+  - id: condition
+    type: condition
+  - {id: set_fields, type: set_fields, inputs: {a: yes, b: true, c: 3}}
+edges:
+  - {id: e1, source: condition, source_port: no, target: set_fields}
+"""
+    file, problems = parse_flow_file(json_of_yaml(written))
+    assert file is not None, problems
+    assert file.document.edges[0].source_port == "no"
+    assert file.document.nodes[2].inputs == {"a": "yes", "b": True, "c": 3}
+    assert file.document.nodes[0].config["fields"][0]["default"] == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"a: &x [1]\nb: *x", "anchors and aliases are not taken (line 1)"),
+        (b"format: 1\nformat: 1", "`format` stands here twice (line 2)"),
+        (b"a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        (b"a: !!binary aGk=", "not JSON serializable"),
+        (b"1: a", "keys are text (line 1)"),
+        (b"a: [1, 2", "line"),
+        (b"[" * 5000, "too deep"),
+        (b"a: .nan", "Out of range"),
+        (b"\xff\xfe\x00", "not valid YAML"),
+    ],
+)
+def test_what_is_no_plain_tree_is_refused_with_its_line(data, words):
+    with pytest.raises(FlowInvalid) as refused:
+        json_of_yaml(data)
+    assert words in refused.value.problems[0].message
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read():
+    with pytest.raises(FlowInvalid, match="problem"):
+        json_of_yaml(b"a: " + b"x" * 2_000_000)
+
+
+@pytest.mark.parametrize(("name", "yaml"), [("a.yaml", True), ("B.YML", True), ("a.json", False), ("yaml", False)])
+def test_the_name_of_the_file_decides(name, yaml):
+    assert is_yaml(name) is yaml

@@ -1,0 +1,400 @@
+"""Erasing: what a job was given and gave is gone from every table and from the bytes of the files, and the job itself stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from engine.actions.erasing import erase_data, erase_part, find_part
+from engine.actions.jobs import RunOptions, run_in_playground, submit
+from engine.actions.keys import create_key
+from engine.actions.playground_batches import begin_playground_batch, run_in_batch
+from engine.backups.backups import list_backups
+from engine.core.clock import DAY, MovedClock
+from engine.core.errors import Conflict, IdempotencyKeyReused, JobNotEnded, NotFound
+from engine.core.settings import Settings
+from engine.jobs.server import erasing
+from engine.jobs.server.erasing import ERASED_MESSAGE, finish_erasing
+from engine.jobs.server.maintenance import Maintenance
+from engine.jobs.server.retention import Retention, Rules
+from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.transitions import claim, finish
+from engine.secrets.sealing import open_vault
+from storage.audit import list_entries
+from storage.erasing import unfinished
+from storage.events import list_events
+from storage.job_changes import Lease
+from storage.job_log import read_log
+from storage.jobs import find_job, find_value, read_value
+from storage.retention import remove_jobs, remove_values
+from storage.statements import DRIVER
+from storage.steps import NewValue, Progress, list_steps, write_progress
+from tests.engine.jobs.world import World, document_of, open_world
+from tests.factories import person
+from tests.logical_time import LogicalClock
+
+CANARY = "canary-7Yq2"
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return LogicalClock()
+
+
+@pytest.fixture
+def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
+    world = open_world(new_data, clock=clock)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def ada(world: World) -> Any:
+    return person(world.workspace_id)
+
+
+def step(node_id: str, said: str, status: str = "failed") -> dict[str, Any]:
+    error = {"code": "http_status", "message": said, "why": said, "remedy": said, "node_id": node_id}
+    return {
+        "node_id": node_id, "index_path": "", "status": status, "attempt": 1, "tries": 1, "started_at": 1, "ended_at": 2,
+        "duration_ms": 1, "error": error, "warnings": [said], "cost_nanos": 5, "input_tokens": 1, "output_tokens": 2,
+        "model_calls": 0, "simulated": False, "items": None,
+    }  # fmt: skip
+
+
+def run_job(
+    world: World, flow_id: str, said: str = CANARY, status: str = "failed", size: int = 1, **options: Any
+) -> str:
+    """A job that ends with the text in everything that is kept of it."""
+    job_id = send(world, flow_id, said * size, **options)
+    return end_job(world, job_id, said, status, size)
+
+
+def send(world: World, flow_id: str, said: str, *, caller: Caller | None = None, key: str | None = None) -> str:
+    options = SubmitOptions(idempotency_key=key)
+    return world.write(submit, caller or world.caller, flow_id, {"text": said}, options).job_id
+
+
+def end_job(world: World, job_id: str, said: str, status: str = "failed", size: int = 1) -> str:
+    world.write(claim, world.boot_id, job_id)
+    lease = Lease(world.boot_id, 1)
+    job = world.job(job_id)
+    value = json.dumps(said * size)
+    progress = Progress(
+        job_id,
+        world.workspace_id,
+        job.flow_id,
+        lease,
+        steps=(step("test", said),),
+        values=tuple(NewValue("test", "", name, value, len(value)) for name in ("input", "output", "log", "tries")),
+        calls=(),
+        events=(("step.delta", 1, {"text": said * size}), ("step.failed", 2, {"message": said})),
+        steps_done=1,
+        items_failed=0,
+    )
+    assert world.write(write_progress, progress)
+    error = {**step("test", said)["error"], "node_label": "Test", "item_index": 3, "attempts": 1}
+    more: Any = {"error": error} if status == "failed" else {"result": (json.dumps({"text": said * size}), 9)}
+    assert world.write(finish, job_id, status, lease=lease, **more)
+    return job_id
+
+
+def files_hold(world: World, said: str) -> list[str]:
+    """The files of the data folder with this text in them."""
+    return [path.name for path in world.data.rglob("*") if path.is_file() and said.encode() in path.read_bytes()]
+
+
+def plan_of(session: Any, statement: str) -> list[str]:
+    """The lines of SQLite's plan."""
+    return [row[3] for row in session.connection().exec_driver_sql(f"explain query plan {statement}")]
+
+
+def flow(world: World) -> str:
+    return world.add_flow(document_of(fields=[{"name": "text", "type": "string"}]))
+
+
+@pytest.mark.parametrize("status", ["failed", "completed"])
+@pytest.mark.parametrize("size", [1, 2_000], ids=["small", "large"])
+def test_nothing_of_it_is_left_in_the_files_and_the_job_stays(world: World, ada: Any, status: str, size: int) -> None:
+    flow_id = flow(world)
+    job_id = run_job(world, flow_id, status=status, size=size)
+    before = world.job(job_id)
+    assert files_hold(world, CANARY)
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+    after = world.job(job_id)
+    assert after.data_erased_at is not None
+    kept = (
+        "status",
+        "created_at",
+        "started_at",
+        "completed_at",
+        "cost_nanos",
+        "input_tokens",
+        "output_tokens",
+        "attempts",
+    )
+    assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
+    if status == "failed":
+        assert after.error == {
+            "code": "http_status", "node_id": "test", "node_label": "Test", "item_index": 3, "attempts": 1,
+            "message": ERASED_MESSAGE, "why": "", "remedy": "",
+        }  # fmt: skip
+
+
+def test_nobody_is_shown_what_was_not_removed_yet(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and nothing was removed yet
+    assert files_hold(world, CANARY)
+
+    assert world.read(list_events, world.workspace_id, job_id) == []
+    assert world.read(list_steps, world.workspace_id, job_id) == []
+    assert [world.read(find_value, job_id, name, "test") for name in ("input", "output", "log", "tries")] == [None] * 4
+    log = world.read(read_log, world.workspace_id, job_id)
+    assert (log.events, log.tries, log.said) == ((), {}, {})
+
+
+def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(world: World, ada: Any) -> None:
+    document = document_of(fields=[{"name": "text", "type": "string"}])
+    batch = world.write(begin_playground_batch, ada, world.add_flow(document), document, 3)
+    jobs = [world.write(run_in_batch, ada, batch, {"text": CANARY}, row=row, title="") for row in (1, 2, 3)]
+    for job_id in jobs:
+        end_job(world, job_id, CANARY)
+
+    def snapshots() -> Any:
+        return world.read(lambda session: session.scalar(text("select count(*) from snapshots")))
+
+    world.write(erase_data, ada, jobs[0])
+    assert finish_erasing(world.database)
+    assert snapshots() == 1, "the others are shown with it"
+    world.write(erase_data, ada, jobs[1])
+    world.write(erase_data, ada, jobs[2])
+    assert finish_erasing(world.database)
+    assert snapshots() == 0
+
+
+def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
+    """Rows that grow and rows that go make SQLite move their neighbours, and it leaves copies behind."""
+    flow_id = flow(world)
+    jobs = [run_job(world, flow_id, f"{CANARY}-{number:03d}-", size=1 + number * 7 % 40) for number in range(60)]
+    world.write(lambda session: session.info[DRIVER].execute("delete from job_values where rowid % 3 = 0"))
+    world.write(lambda session: session.info[DRIVER].execute("delete from events where rowid % 3 = 1"))
+    gone = jobs[::2]
+
+    for job_id in gone:
+        world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    left = [number for number in range(0, 60, 2) if files_hold(world, f"{CANARY}-{number:03d}-")]
+    assert left == []
+    assert files_hold(world, f"{CANARY}-001-"), "the others' data stays"
+    assert world.read(lambda session: session.scalar(text("pragma integrity_check"))) == "ok"
+
+
+def test_a_job_that_has_not_ended_is_left_alone(world: World, ada: Any) -> None:
+    flow_id = flow(world)
+    job_id = world.submit(flow_id, {"text": CANARY}).job_id
+
+    with pytest.raises(JobNotEnded, match="queued"):
+        world.write(erase_data, ada, job_id)
+
+    assert world.read(read_value, job_id, "payload") == {"text": CANARY}
+
+
+def test_erasing_again_changes_nothing_and_tells_the_audit_log_once(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)
+    first = world.job(job_id).data_erased_at
+    assert world.write(erase_data, ada, job_id).data_erased_at == first
+
+    (entry,) = [one for one in world.read(list_entries, world.workspace_id) if one.verb == "erase data"]
+    assert (entry.subject, entry.detail) == (job_id, "1 job")
+
+
+def test_runs_made_again_from_it_lose_their_copies_too(world: World, ada: Any) -> None:
+    document = document_of(fields=[{"name": "text", "type": "string"}])
+    flow_id = world.add_flow(document)
+    job_id = run_job(world, flow_id)
+    payload = {"text": CANARY}
+    again = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+    with pytest.raises(JobNotEnded, match=again):
+        world.write(erase_data, ada, job_id)
+    end_job(world, again, CANARY)
+    third = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=again))
+    end_job(world, third, CANARY)
+    other = world.write(run_in_playground, ada, flow_id, document, {"text": "own"})
+    end_job(world, other, "own")
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+    assert world.job(other).data_erased_at is None
+    with pytest.raises(Conflict, match="erased"):
+        world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+
+
+def test_the_remembered_request_cannot_be_compared_any_more(world: World, ada: Any) -> None:
+    flow_id = flow(world)
+    job_id = run_job(world, flow_id, key="k1")
+    (before,) = world.read(lambda session: session.scalars(text("select fingerprint from idempotency")).all())
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, before) == []
+    with pytest.raises(IdempotencyKeyReused, match="erased"):
+        send(world, flow_id, CANARY, key="k1")
+
+
+def test_what_was_interrupted_is_finished_by_the_server(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and then the process ends
+    assert files_hold(world, CANARY)
+
+    Maintenance(world.database, Settings(data=world.data), open_vault(world.data)).pass_over()
+
+    assert files_hold(world, CANARY) == []
+
+
+def test_a_look_of_the_server_does_a_part_however_much_is_erased(world: World, ada: Any, monkeypatch) -> None:
+    monkeypatch.setattr("engine.jobs.server.erasing.JOBS", 2)
+    flow_id = flow(world)
+    jobs = [run_job(world, flow_id) for _ in range(3)]
+    for job_id in jobs:
+        world.write(erase_data, ada, job_id)
+    maintenance = Maintenance(world.database, Settings(data=world.data), open_vault(world.data))
+
+    maintenance.pass_over()
+    assert len(world.read(unfinished, 9)) == 1
+
+    maintenance.pass_over()
+    assert world.read(unfinished, 9) == []
+
+
+def test_the_server_goes_on_with_its_other_work_while_somebody_erases(world: World, ada: Any) -> None:
+    """Erases that keep coming must put off neither retention nor the nightly backup, nor the end of the server."""
+    run_job(world, flow(world))
+    maintenance = Maintenance(world.database, Settings(data=world.data), open_vault(world.data))
+    looking = threading.Thread(target=maintenance.pass_over, daemon=True)
+    with erasing._one_at_a_time:
+        looking.start()
+        looking.join(timeout=20)
+        assert not looking.is_alive()
+    assert [one.kind for one in list_backups(world.data)] == ["nightly"]
+
+
+def test_values_that_retention_took_before_can_be_erased_still(world: World, ada: Any, clock: MovedClock) -> None:
+    job_id = run_job(world, flow(world))
+    clock.offset = 31 * DAY
+    Retention(world.database, rest=0).run(Rules(cap_gb=0))
+    assert files_hold(world, CANARY), "the message stays"
+
+    world.write(erase_data, ada, job_id)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+
+
+@pytest.mark.parametrize("days", [31, 500], ids=["values", "rows"])
+def test_retention_leaves_a_job_alone_that_is_being_erased(
+    world: World, ada: Any, clock: MovedClock, days: int
+) -> None:
+    """It would take the job for done: no page would be cleaned and the log not emptied."""
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)  # and then the process ends
+    clock.offset = days * DAY
+
+    Retention(world.database, rest=0).run(Rules(cap_gb=1e-6))
+    assert world.read(unfinished, 9) == [job_id]
+
+    assert finish_erasing(world.database)
+    assert files_hold(world, CANARY) == []
+    Retention(world.database, rest=0).run(Rules())
+    assert (world.read(find_job, world.workspace_id, job_id) is None) == (days == 500), "its row goes when it is due"
+
+
+def test_retention_that_chose_a_job_before_it_was_erased_leaves_it_alone(world: World, ada: Any) -> None:
+    job_id = run_job(world, flow(world))
+    world.write(erase_data, ada, job_id)
+
+    world.write(remove_values, [job_id], 999)
+    world.write(remove_jobs, [job_id])
+
+    assert world.read(unfinished, 9) == [job_id]
+
+
+def test_all_that_a_key_sent_in_a_period_goes_in_parts(world: World, ada: Any, clock: MovedClock, monkeypatch) -> None:
+    monkeypatch.setattr("engine.actions.erasing.PART_JOBS", 2)
+    flow_id = flow(world)
+    keys = [world.write(create_key, ada, label, "live").id for label in ("Shop", "Other")]
+    shop, other = (Caller(world.workspace_id, key, "live") for key in keys)
+    run_job(world, flow_id, "early", caller=shop)
+    clock.offset += DAY
+    since = clock.now()
+    jobs = [run_job(world, flow_id, f"{CANARY}{number}", caller=shop) for number in range(5)]
+    open_one = send(world, flow_id, "open", caller=shop)
+    run_job(world, flow_id, "foreign", caller=other)
+    until = clock.now() + 1
+    clock.offset += DAY
+    run_job(world, flow_id, "late", caller=shop)
+
+    parts, after = [], (since - 1, "~")
+    while after is not None:
+        part = world.read(find_part, world.workspace_id, keys[0], until, after)
+        parts.append(world.write(erase_part, ada, keys[0], part.job_ids))
+        after = part.after
+    assert finish_erasing(world.database)
+
+    assert (sum(parts), max(parts)) == (5, 2)
+    assert files_hold(world, CANARY) == []
+    assert all(world.job(job).data_erased_at for job in jobs)
+    assert world.read(read_value, open_one, "payload") == {"text": "open"}
+    for kept in ("early", "foreign", "late"):
+        assert files_hold(world, kept)
+    entries = [one for one in world.read(list_entries, world.workspace_id) if one.verb == "erase data"]
+    assert {one.subject for one in entries} == {keys[0]}
+    assert CANARY not in repr(entries)
+    assert world.write(erase_part, ada, keys[0], jobs) == 0, "again is no error"
+    assert world.write(erase_part, ada, keys[1], [open_one]) == 0, "of another key"
+    with pytest.raises(JobNotEnded):
+        world.write(erase_part, ada, keys[0], [open_one])
+
+
+def test_the_write_that_erases_a_keys_jobs_looks_for_none_of_them(world: World, ada: Any) -> None:
+    """A workspace may have a million jobs of other keys: passing them is for a read, which makes nobody wait."""
+    key_id = world.write(create_key, ada, "Shop", "live").id
+    job_id = run_job(world, flow(world), caller=Caller(world.workspace_id, key_id, "live"))
+    ran: list[str] = []
+
+    def traced(session: Any) -> int:
+        session.info[DRIVER].set_trace_callback(ran.append)
+        try:
+            return erase_part(session, ada, key_id, [job_id])
+        finally:
+            session.info[DRIVER].set_trace_callback(None)
+
+    assert world.write(traced) == 1
+    reads = [one for one in ran if re.search(r"\bfrom jobs\b", one, re.IGNORECASE)]
+    plans = [line for one in reads for line in world.read(plan_of, one)]
+    assert reads
+    assert [line for line in plans if " jobs " in f"{line} " and not re.search(r"\(id=\?\)|ix_jobs_copies", line)] == []
+
+
+def test_another_workspaces_jobs_and_keys_are_unknown(world: World) -> None:
+    job_id = run_job(world, flow(world))
+    mallory = person("ws_other", name="Mallory")
+    with pytest.raises(NotFound):
+        world.write(erase_data, mallory, job_id)
+    with pytest.raises(NotFound):
+        world.write(erase_part, mallory, "key_x", [job_id])

@@ -1,0 +1,63 @@
+"""Waiting for jobs: told by notices, by other processes' commits, and never missing the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from engine.core.errors import NotFound
+from engine.jobs.notifier import BELL
+from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
+from tests.engine.jobs.world import World
+from tests.logical_time import pass_time
+
+
+async def test_who_waits_hears_of_the_end(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    world.database.info[BELL] = waiters
+    job_id = world.submit(world.add_flow()).job_id
+    waiting = [
+        asyncio.create_task(wait_for_end(world.database, waiters, world.workspace_id, job_id, 30)) for _ in range(50)
+    ]
+    await pass_time(1)
+    assert not any(one.done() for one in waiting)
+    await world.runs().carry(job_id)
+    assert {job.status for job in await asyncio.gather(*waiting)} == {"completed"}
+    assert not waiters._waiting
+
+
+async def test_waiting_ends_with_the_job_as_it_is(world: World) -> None:
+    job_id = world.submit(world.add_flow()).job_id
+    job = await wait_for_end(world.database, JobWaiters(world.database), world.workspace_id, job_id, 0.05)
+    assert job.status == "queued"
+
+
+async def test_an_unknown_job_is_not_waited_for(world: World) -> None:
+    with pytest.raises(NotFound):
+        await wait_for_end(world.database, JobWaiters(world.database), world.workspace_id, "job_x", 5)
+
+
+async def test_a_change_by_another_process_is_found_without_a_notice(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    job_id = world.submit(world.add_flow()).job_id
+    async with waiters.subscribe(job_id) as changes:
+        while await changes.wait(0.3):
+            """The first look tells once."""
+
+        def change() -> None:
+            with sqlite3.connect(world.data / "flowport.db") as connection:
+                connection.execute("update jobs set last_seq = last_seq + 1")
+            connection.close()
+
+        await asyncio.to_thread(change)
+        assert await changes.wait(20)
+
+
+async def test_notices_may_come_from_any_thread_and_before_anybody_waits(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    waiters.notify("job_x")
+    async with waiters.subscribe("job_x") as changes:
+        await asyncio.to_thread(waiters.notify, "job_x")
+        assert await changes.wait(20)

@@ -1,0 +1,205 @@
+"""Retention: values go first, rows later, the oldest when the cap is reached; and a backup is made every night."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from engine.backups.backups import list_backups
+from engine.core.clock import DAY, HOUR, MINUTE, MovedClock
+from engine.core.settings import Settings
+from engine.jobs.server.maintenance import NIGHT_HOUR, Maintenance
+from engine.jobs.server.retention import CAP_GB, GIB, Retention, Rules, read_rules
+from engine.jobs.transitions import claim, finish
+from engine.secrets.sealing import open_vault
+from storage.audit import add_entry
+from storage.job_changes import Lease
+from storage.retention import read_room
+from storage.settings import SERVER, put_setting
+from storage.tables import Flow, Job
+from tests.engine.jobs.stored_jobs import add_ended_jobs
+from tests.engine.jobs.world import World, open_world
+from tests.factories import person
+from tests.logical_time import LogicalClock
+
+UNCAPPED = Rules(cap_gb=0)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return LogicalClock()
+
+
+@pytest.fixture
+def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
+    world = open_world(new_data, clock=clock)
+    yield world
+    world.database.close()
+
+
+def count(world: World, table: str) -> int:
+    return world.read(lambda session: session.scalar(text(f"select count(*) from {table}")))
+
+
+def add(world: World, flow_id: str, jobs: int, days_ago: float, **options: Any) -> list[str]:
+    first_at = world.database.clock.now() - round(days_ago * DAY)
+    return world.write(add_ended_jobs, world.workspace_id, flow_id, jobs, first_at=first_at, **options)
+
+
+def keep_days(world: World, flow_id: str, days: int) -> None:
+    world.write(lambda session: setattr(session.get(Flow, flow_id), "settings", {"keep_days": days}))
+
+
+def test_values_go_after_30_days_and_the_job_stays(world: World) -> None:
+    flow_id = world.add_flow()
+    (old,) = add(world, flow_id, 1, 30.1)
+    (young,) = add(world, flow_id, 1, 29.9)
+    world.write(lambda session: session.execute(update(Job).values(traceparent="\n\nuser=ann")))
+    waiting = world.submit(flow_id).job_id
+    report = Retention(world.database, rest=0).run()
+    assert (report.values, report.jobs) == (1, 0)
+    assert not world.job(old).has_result, "so the public API says 410"
+    assert world.job(young).has_result
+    assert (world.job(old).traceparent, world.job(young).traceparent) == (None, "\n\nuser=ann")
+    assert world.job(waiting).status == "queued"
+    for table in ("job_values", "steps", "events"):
+        left = world.read(
+            lambda session, name=table: session.scalars(text(f"select distinct job_id from {name}")).all()
+        )
+        assert old not in left
+    assert Retention(world.database, rest=0).run().values == 0, "what is done is not looked at again"
+
+
+def test_a_job_that_has_not_ended_keeps_its_values_however_old(world: World, clock: MovedClock) -> None:
+    flow_id = world.add_flow()
+    job_id = world.submit(flow_id).job_id
+    world.write(claim, world.boot_id, job_id)
+    clock.offset = 500 * DAY
+    Retention(world.database, rest=0).run()
+    assert world.job(job_id).status == "processing"
+    world.write(finish, job_id, "completed", lease=Lease(world.boot_id, 1), result=('{"n":1}', 7))
+    assert world.result(job_id) == {"n": 1}
+
+
+@pytest.mark.parametrize(("days", "ages_kept"), [(1, [0.5]), (7, [0.5, 5]), (90, [0.5, 5, 40, 80]), (0, [0.5, 5])])
+def test_a_flow_may_keep_its_values_for_another_time(days: int, ages_kept: list[float], world: World) -> None:
+    flow_id, other = world.add_flow(), world.add_flow()
+    keep_days(world, flow_id, days)
+    jobs = {age: add(world, flow_id, 1, age)[0] for age in (0.5, 5, 40, 80, 100)}
+    (neighbour,) = add(world, other, 1, 20)
+    Retention(world.database, rest=0).run()
+    assert [age for age, job in jobs.items() if world.job(job).has_result] == ages_kept
+    assert world.job(neighbour).has_result
+
+
+def test_rows_of_jobs_go_after_13_months_with_all_that_hangs_on_them(world: World) -> None:
+    flow_id = world.add_flow()
+    keep_days(world, flow_id, 3_000)
+    add(world, flow_id, 120, 400)
+    (kept,) = add(world, flow_id, 1, 390)
+    report = Retention(world.database, rest=0).run()
+    assert report.jobs == 120
+    assert [count(world, table) for table in ("jobs", "steps", "events", "job_values")] == [1, 2, 4, 6]
+    assert world.job(kept).has_result
+
+
+def test_logs_are_shortened(world: World, clock: MovedClock) -> None:
+    world.write(add_entry, person(world.workspace_id), "deploy", "flow_old")
+    clock.offset = 400 * DAY
+    world.write(add_entry, person(world.workspace_id), "deploy", "flow_new")
+    assert Retention(world.database, rest=0).run().log_rows == 1
+    assert world.read(lambda session: session.scalar(text("select subject from audit"))) == "flow_new"
+
+
+def test_old_lines_of_a_log_go_in_one_pass_however_many_they_are(world: World, clock: MovedClock) -> None:
+    for _number in range(300):
+        world.write(add_entry, person(world.workspace_id), "deploy", "flow_old")
+    clock.offset = 400 * DAY
+    assert Retention(world.database, rest=0).run().log_rows == 300
+
+
+def test_above_the_cap_the_oldest_values_go_first_and_the_file_shrinks(world: World) -> None:
+    first, second = world.add_flow(), world.add_flow()
+    oldest = add(world, first, 200, 20, size=18_000)
+    middle = add(world, second, 200, 10, size=18_000)
+    newest = add(world, first, 200, 0.01, size=18_000)
+    before = world.read(read_room).file
+    cap = Rules(cap_gb=before * 0.55 / GIB)
+    report = Retention(world.database, rest=0).run(cap)
+    room = world.read(read_room)
+    assert report.over_cap > 200
+    assert room.used <= cap.cap_bytes
+    assert room.file < before * 0.8
+    assert not any(world.job(job).has_result for job in oldest)
+    assert not world.job(middle[0]).has_result
+    assert world.job(middle[-1]).has_result
+    assert all(world.job(job).has_result for job in newest[::50])
+    world.database.close()
+    assert (world.data / "flowport.db").stat().st_size < before * 0.8
+
+
+def test_values_of_the_last_hour_stay_also_above_the_cap(world: World) -> None:
+    flow_id = world.add_flow()
+    jobs = add(world, flow_id, 50, 0.01)
+    assert Retention(world.database, rest=0).run(Rules(cap_gb=0.0001)).over_cap == 0
+    assert all(world.job(job).has_result for job in jobs)
+
+
+def test_a_job_with_very_many_steps_is_removed_in_pieces_and_its_result_last(world: World) -> None:
+    flow_id = world.add_flow()
+    (job_id,) = add(world, flow_id, 1, 40)
+    world.write(
+        lambda session: session.info["driver"].executemany(
+            "insert into job_values (job_id, node_id, index_path, name, size, data) values (?, 'read', ?, 'output', 2, '1')",
+            ((job_id, str(number)) for number in range(3_000)),
+        )
+    )
+    sizes: list[bool] = []
+    retention = Retention(world.database, rest=0, _rows=50)
+    inner = retention._timed
+
+    def looked_at(verb: Any, *args: Any) -> float:
+        took = inner(verb, *args)
+        sizes.append(world.job(job_id).has_result)
+        return took
+
+    retention._timed = looked_at  # type: ignore[method-assign]
+    retention.run(UNCAPPED)
+    assert len(sizes) > 3
+    assert sizes[0]
+    assert not sizes[-1]
+    assert count(world, "job_values") == 0
+
+
+def test_the_owners_rules_count(world: World) -> None:
+    assert world.read(read_rules) == Rules(30, 13, 5.0)
+    world.write(put_setting, SERVER, CAP_GB, 0)
+    assert world.read(read_rules) == Rules(30, 13, 0)
+
+
+@pytest.mark.parametrize("begun_at", range(0, 24, 6))
+def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
+    clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the edge of an hour
+    vault = open_vault(world.data)
+    settings = Settings(data=world.data, backup_passphrase="")
+    monotonic = [0.0]
+    maintenance = Maintenance(world.database, settings, vault, monotonic=lambda: monotonic[0])
+    maintenance.pass_over()
+    assert list_backups(world.data) == [], "nothing has run yet"
+    world.submit(world.add_flow())
+    hours = 24 * 8
+    for _ in range(hours):
+        clock.offset += HOUR
+        monotonic[0] += 3_601
+        maintenance.pass_over()
+    made = list_backups(world.data)
+    assert len(made) == 7
+    gaps = {round((newer.at - older.at) / HOUR) for newer, older in itertools.pairwise(made)}
+    assert gaps == {24}
+    assert 0 <= NIGHT_HOUR < 24
+    assert not made[0].has_passphrase

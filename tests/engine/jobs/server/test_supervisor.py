@@ -1,0 +1,129 @@
+"""The supervisor with children that are small scripts: what it does when the machine gives it too little, and when it stops."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.jobs.at_work import AtWork, suspects_in
+from engine.jobs.server import supervisor as module
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.server.supervisor import ALONE, Supervisor
+from engine.jobs.worker_locks import new_boot
+from tests.engine.jobs.world import World
+
+pytestmark = pytest.mark.process
+
+#: Tells that it takes jobs, and stays until its input or a signal ends it.
+TAKES_JOBS = "echo ready /none; exec cat"
+
+
+class Started:
+    """A supervisor and the lines of its log."""
+
+    def __init__(self, world: World, program: Path, *, waits_alone: bool = False) -> None:
+        self.lines: list[str] = []
+        self._said = threading.Condition()
+        self.supervisor = Supervisor(
+            [str(program)],
+            os.environ,
+            JobWaiters(world.database),
+            waits_alone=lambda: waits_alone,
+            write_line=self._hear,
+        )
+        self.supervisor.start()
+
+    def wait_for_line(self, words: str, times: int = 1) -> None:
+        with self._said:
+            assert self._said.wait_for(lambda: sum(words in line for line in self.lines) >= times, 30), self.lines
+
+    def _hear(self, line: str) -> None:
+        with self._said:
+            self.lines.append(line)
+            self._said.notify_all()
+
+
+def write_program(path: Path, script: str) -> None:
+    """The program stands there whole or not at all."""
+    new = path.with_suffix(".new")
+    new.write_text(f"#!/bin/sh\n{script}\n")
+    new.chmod(0o700)
+    new.rename(path)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """Where the supervisor looks for its worker: a test writes it before or after."""
+    return tmp_path / "worker"
+
+
+@pytest.fixture
+def start(world: World, program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Started]]:
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(module, "ALONE_SECONDS", 0.01)
+    started: list[Started] = []
+
+    def start(**options: bool) -> Started:
+        started.append(Started(world, program, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.supervisor.stop()
+        assert one.supervisor.pids == []
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
+    start: Callable[..., Started], program: Path
+) -> None:
+    one = start()
+    one.wait_for_line("cannot be started", times=2)
+    write_program(program, TAKES_JOBS)
+    assert one.supervisor.wait_until_ready(60), one.lines
+
+
+def test_the_one_for_jobs_that_run_alone_is_tried_again_too(start: Callable[..., Started], program: Path) -> None:
+    one = start(waits_alone=True)
+    one.wait_for_line("cannot be started", times=4)
+    write_program(program, f'[ -z "${ALONE}" ] || echo alone >&2; {TAKES_JOBS}')
+    one.wait_for_line("alone")
+
+
+@pytest.mark.parametrize("name", ["worker-watch", "worker-notices", "worker-log"])
+def test_a_worker_whose_watcher_cannot_be_started_is_ended_and_replaced(
+    start: Callable[..., Started], program: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    refused: list[str] = []
+    usual = threading.Thread.start
+
+    def begin(thread: threading.Thread) -> None:
+        if thread.name == name and not refused:
+            refused.append(name)
+            raise RuntimeError("can't start new thread")
+        usual(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    write_program(program, TAKES_JOBS)
+    one = start()
+    one.wait_for_line("can't start new thread")
+    assert one.supervisor.wait_until_ready(60), one.lines
+    one.supervisor.stop()
+    assert (one.supervisor.pids, refused) == ([], [name])
+
+
+def test_a_frozen_worker_that_is_killed_because_the_server_stops_leaves_who_may_be_the_cause(
+    start: Callable[..., Started], program: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, lock = new_boot(world.data)
+    AtWork(lock.descriptor).begin_in_thread("job_cause")
+    write_program(program, f"trap '' TERM; echo ready {lock.path}; exec cat")
+    one = start()
+    assert one.supervisor.wait_until_ready(30), one.lines
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
+    one.supervisor.stop()
+    assert suspects_in(lock.descriptor) == {"job_cause"}
+    lock.release()

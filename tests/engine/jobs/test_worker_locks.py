@@ -1,0 +1,171 @@
+"""Dead workers are found by their lock, those elsewhere by a beat that stands still; no wall clock is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.core.clock import DAY, HOUR, MovedClock
+from engine.jobs.at_work import AtWork
+from engine.jobs.transitions import claim, finish, send_forgotten
+from engine.jobs.worker_locks import AlreadyServing, Reaper, new_boot, run_folder, serve_lock
+from storage.job_changes import Lease
+from storage.workers import add_worker, beat, beats, remove_worker
+from tests.engine.jobs.world import World, open_world
+
+
+@dataclass
+class Stopwatch:
+    """A monotonic clock that a test moves."""
+
+    seconds: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def messages(world: World) -> int:
+    return world.read(lambda session: session.connection().exec_driver_sql("select count(*) from task").scalar())
+
+
+@pytest.mark.process
+def test_a_worker_whose_lock_can_be_taken_is_dead_whatever_host_it_ran_on(world: World) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from engine.jobs.worker_locks import new_boot;"
+        "boot, lock = new_boot(Path(sys.argv[1])); print(boot, flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(world.data)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    boot_id = process.stdout.readline().strip()
+    world.write(add_worker, boot_id, "another-host", 1)
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(claim, boot_id, job_id)
+    reaper = Reaper(world.database, world.data)
+    assert reaper.pass_over("boot_me") == 0
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert reaper.pass_over("boot_me") == 1
+    assert world.job(job_id).status == "queued"
+    assert not (run_folder(world.data) / boot_id).exists()
+    assert world.read(beats) == {}
+
+
+def test_a_worker_elsewhere_is_dead_when_its_beat_stands_still_for_30_seconds(world: World) -> None:
+    world.write(add_worker, "boot_far", "far", 1)
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(claim, "boot_far", job_id)
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    for _ in range(3):
+        assert reaper.pass_over("boot_me") == 0
+        watch.seconds += 20
+        world.write(beat, "boot_far", "far", 1)
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 29
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 1
+    assert reaper.pass_over("boot_me") == 1
+    assert world.job(job_id).status == "queued"
+
+
+def test_a_worker_here_that_stands_still_loses_its_jobs_after_30_seconds(world: World) -> None:
+    boot_id, lock = new_boot(world.data)
+    at_work = AtWork(lock.descriptor)
+    world.write(add_worker, boot_id, "here", os.getpid())
+    cause, beside_it = (world.submit(world.add_flow()).job_id for _ in range(2))
+    for job_id in (cause, beside_it):
+        world.write(claim, boot_id, job_id)
+    at_work.begin_in_thread(cause)
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 29
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 1
+    assert reaper.pass_over("boot_me") == 2
+    assert [(world.job(job).status, world.job(job).attempts) for job in (cause, beside_it)] == [
+        ("queued", 1),
+        ("queued", 0),
+    ]
+    assert (run_folder(world.data) / boot_id).exists(), "it may go on, and nobody takes its name"
+    late = Lease(boot_id, 1)
+    assert not world.write(finish, beside_it, "completed", lease=late)
+    assert world.write(claim, "boot_next", beside_it).attempt == 1
+    assert not world.write(finish, beside_it, "completed", lease=late), "the same attempt, but another owner"
+    lock.release()
+
+
+def test_a_reaper_that_stood_still_itself_takes_nobody_for_dead(world: World) -> None:
+    boot_id, lock = new_boot(world.data)
+    world.write(add_worker, boot_id, "here", os.getpid())
+    world.write(claim, boot_id, world.submit(world.add_flow()).job_id)
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 3_600
+    assert reaper.pass_over("boot_me") == 0
+    watch.seconds += 29
+    assert reaper.pass_over("boot_me") == 0
+    lock.release()
+
+
+def test_a_worker_that_was_taken_for_dead_is_known_again_by_its_next_beat(world: World) -> None:
+    world.write(add_worker, "boot_far", "far", 1)
+    world.write(remove_worker, "boot_far")
+    world.write(beat, "boot_far", "far", 1)
+    assert world.read(beats) == {"boot_far": 0}
+
+
+@pytest.mark.parametrize("jump", [30 * DAY, -30 * DAY, HOUR, -HOUR])
+def test_a_jump_of_the_wall_clock_expires_no_lease_and_gives_no_negative_time(new_data: Path, jump: int) -> None:
+    clock = MovedClock()
+    world = open_world(new_data, clock=clock)
+    boot_id, lock = new_boot(world.data)
+    world.write(add_worker, boot_id, "here", os.getpid())
+    job_id, waiting = (world.submit(world.add_flow()).job_id for _ in range(2))
+    world.write(claim, boot_id, job_id)
+    clock.offset += jump
+    reaper = Reaper(world.database, world.data)
+    assert reaper.pass_over("boot_me") == 0
+    assert world.job(job_id).status == "processing"
+    world.database.info.clear()
+    sent = messages(world)
+    world.write(send_forgotten)
+    assert messages(world) == sent + 1
+    world.write(claim, boot_id, waiting)
+    for ended in (job_id, waiting):
+        world.write(finish, ended, "completed", lease=Lease(boot_id, 1))
+        job = world.job(ended)
+        assert job.created_at <= (job.started_at or 0) <= (job.completed_at or 0)
+    lock.release()
+    world.database.close()
+
+
+def test_a_queued_job_is_sent_again_when_its_message_is_older_than_5_seconds(new_data: Path) -> None:
+    clock = MovedClock()
+    world = open_world(new_data, clock=clock)
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(lambda session: session.connection().exec_driver_sql("delete from task"))
+    assert world.write(send_forgotten) == 0
+    clock.offset += 5_100
+    assert world.write(send_forgotten) == 1
+    assert world.write(send_forgotten) == 0
+    assert messages(world) == 1
+    world.write(claim, "boot_w", job_id)
+    clock.offset += 60_000
+    assert world.write(send_forgotten) == 0
+    world.database.close()
+
+
+def test_one_server_per_data_folder(tmp_path: Path) -> None:
+    lock = serve_lock(tmp_path)
+    with pytest.raises(AlreadyServing, match="Another Flowport server is running"):
+        serve_lock(tmp_path)
+    lock.release()
+    serve_lock(tmp_path).release()

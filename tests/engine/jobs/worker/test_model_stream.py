@@ -1,0 +1,84 @@
+"""Model text as it arrives: all of it goes out, and no event holds a piece of a secret."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.jobs.job_values import HIDDEN, Redaction
+from engine.jobs.worker.model_stream import LONGEST_WORD, MANY, Streamed
+from engine.run.steps import StepKey
+
+SECRET = "tok one-4f1d6a0b9c7e2358"
+STEP = StepKey("prompt", ())
+
+
+def streamed(*secrets: str) -> Streamed:
+    redaction = Redaction()
+    for secret in secrets:
+        redaction.add(secret)
+    return Streamed(redaction)
+
+
+def events_of(streamed: Streamed, pieces: list[str], key: StepKey = STEP) -> list[str]:
+    """The texts that go out when there is an event after every piece."""
+    sent = []
+    for piece in pieces:
+        streamed.add(key, piece)
+        sent += [one.text for one in streamed.take()]
+    return sent + [one.text for one in streamed.end(key)]
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    bounds = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[first:last] for first, last in itertools.pairwise(bounds)]
+
+
+@given(st.text(), st.text(), st.lists(st.integers(0, 10_000), max_size=30))
+def test_a_secret_is_in_no_event_however_it_arrives(before, after, places):
+    sent = events_of(streamed(SECRET), cut(f"{before}{SECRET}{after}", places))
+    assert SECRET not in "".join(sent)
+    assert HIDDEN in "".join(sent)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=30))
+def test_what_looks_like_a_key_is_in_no_event_however_it_arrives(places):
+    key = "sk-proj-0123456789abcdefghijklmnop"
+    sent = "".join(events_of(streamed(), cut(f"Take {key}, please.", places)))
+    assert sent == f"Take {HIDDEN}, please."
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.integers(0, 10_000), max_size=30))
+def test_all_of_a_text_without_secrets_goes_out_in_order(text, places):
+    assert "".join(events_of(streamed(SECRET), cut(text, places))) == text
+
+
+def test_words_go_out_when_they_are_whole():
+    assert events_of(streamed(), ["Par", "is is la", "rge."]) == ["Paris is ", "large."]
+
+
+def test_a_text_without_spaces_does_not_wait_for_its_end():
+    assert events_of(streamed(), ["東京は大きい", "です。"]) == ["東京は大きい", "です。"]
+    assert events_of(streamed(), ["x" * (LONGEST_WORD + 1), "y"]) == ["x" * (LONGEST_WORD + 1), "y"]
+
+
+def test_the_text_of_another_call_begins_anew():
+    text = streamed()
+    text.add(STEP, "Lost half")
+    first = list(text.take())
+    text.called(STEP)
+    text.add(STEP, "Whole answer.")
+    pieces = [*first, *text.take(), *text.end(STEP)]
+    by_call = {call: "".join(one.text for one in pieces if one.call == call) for call in (1, 2)}
+    assert by_call == {1: "Lost half", 2: "Whole answer."}
+
+
+def test_steps_do_not_mix_and_many_are_heard_less_often():
+    text = streamed()
+    keys = [StepKey("prompt", (number,)) for number in range(MANY + 1)]
+    assert [text.add(key, f"{key.index[0]} ") for key in keys] == [True] + [False] * MANY
+    assert text.due_in > streamed().due_in
+    assert [(one.key, one.text) for one in text.take()] == [(key, f"{key.index[0]} ") for key in keys]
+    assert list(text.take()) == []

@@ -1,0 +1,410 @@
+"""Asking models, against a real server on this machine that says what it is told to."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from engine.flow.contract import payload_schema
+from engine.flow.node_type import ModelQuestion
+from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
+from engine.outbound.client import OutboundClient
+from tests.stand_ins.openai_server import OpenAIServer, Said
+
+pytestmark = pytest.mark.process
+
+SCHEMA = payload_schema(
+    [
+        {"name": "city", "type": "string", "required": True, "description": "Where it is"},
+        {"name": "people", "type": "integer", "required": True},
+    ],
+    for_output=True,
+)
+GOOD = '{"city": "Paris", "people": 2100000}'
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def running():
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    """Fresh for each test; the socket stays."""
+    running.requests.clear()
+    running._script.clear()
+    running.key, running.json_mode, running.streams = None, True, True
+    running.answer_with, running.default = None, "Hello."
+    return running
+
+
+@pytest.fixture
+async def models():
+    outbound = OutboundClient()
+    yield Models(outbound)
+    await outbound.aclose()
+
+
+def connect(server, **rest) -> ModelConnection:
+    return ModelConnection(**{"name": "Mine", "provider": "openai_compatible", "base_url": server.url, **rest})
+
+
+def question(**rest) -> ModelRequest:
+    return ModelRequest(**{"prompt": "Where?", "model_name": "small-model", **rest})
+
+
+async def failure(models, connection, request) -> ModelFailed:
+    with pytest.raises(ModelFailed) as caught:
+        await models.ask(connection, request)
+    return caught.value
+
+
+async def test_a_text_answer_comes_with_its_tokens(models, server):
+    server.say(Said("Paris.", input_tokens=30, output_tokens=2))
+    answer = await models.ask(connect(server), question(system="Be terse.", temperature=0.2, max_tokens=50))
+    assert (answer.value, answer.text, answer.model, answer.connection) == ("Paris.", "Paris.", "small-model", "Mine")
+    assert (answer.input_tokens, answer.output_tokens, answer.simulated) == (30, 2, False)
+    asked = server.asked[0]
+    assert asked["messages"] == [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "Where?"}]
+    assert asked["temperature"] == 0.2
+    assert 50 in {asked.get("max_tokens"), asked.get("max_completion_tokens")}
+
+
+async def test_the_key_goes_along_and_shows_nowhere_else(models, server):
+    server.key = KEY
+    connection = connect(server, key=KEY)
+    answer = await models.ask(connection, question())
+    assert server.last.headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in repr(connection) + repr(answer)
+
+
+async def test_an_unknown_price_makes_the_cost_unknown(models, server):
+    answer = await models.ask(connect(server), question())
+    assert answer.cost_nanos is None
+    assert answer.calls[0].price is None
+
+
+async def test_own_prices_make_the_cost(models, server):
+    server.say(Said("Paris.", input_tokens=1000, output_tokens=10))
+    own = Price(1_000_000_000, 2_000_000_000)
+    answer = await models.ask(connect(server, own_prices={"small-model": own}), question())
+    assert answer.cost_nanos == 1000 * 1000 + 10 * 2000
+    assert answer.calls[0].price == own
+
+
+async def test_a_local_model_costs_nothing(models, server):
+    answer = await models.ask(connect(server, local=True), question())
+    assert answer.cost_nanos == 0
+    assert answer.calls[0].price is not None
+    assert answer.calls[0].price.source == "local"
+
+
+async def test_without_token_counts_the_cost_is_unknown(models, server):
+    server.say(Said("Paris.", usage=False))
+    answer = await models.ask(connect(server, own_prices={"small-model": Price(1, 1)}), question())
+    assert answer.cost_nanos is None
+
+
+async def test_cached_tokens_of_openai_are_cheaper(models, server):
+    server.say(Said("Paris.", input_tokens=1000, output_tokens=0, cached_tokens=1000))
+    answer = await models.ask(connect(server, provider="openai", key=KEY), question(model_name="gpt-4o-mini"))
+    assert answer.cost_nanos == 75_000
+
+
+async def test_an_object_is_asked_for_by_schema_and_in_words(models, server):
+    server.say(GOOD)
+    answer = await models.ask(connect(server), question(output_schema=SCHEMA))
+    assert answer.value == {"city": "Paris", "people": 2100000}
+    asked = server.asked[0]
+    assert asked["response_format"]["json_schema"]["schema"]["required"] == ["city", "people"]
+    assert "Where it is" in asked["messages"][0]["content"]
+
+
+async def test_an_answer_that_does_not_fit_is_repaired(models, server):
+    server.say('{"city": "Paris", "people": "many"}', f"Sorry!\n```json\n{GOOD}\n```")
+    seen: list[ModelCall] = []
+    answer = await models.ask(connect(server), question(output_schema=SCHEMA, on_call=seen.append))
+    assert answer.value == {"city": "Paris", "people": 2100000}
+    assert [(call.attempt, call.error) for call in answer.calls] == [(1, "output_invalid"), (2, None)]
+    assert seen == list(answer.calls)
+    assert answer.input_tokens == 24
+    first, said, told = server.asked[1]["messages"][-3:]
+    assert (first["role"], said["role"]) == ("user", "assistant")
+    assert "/people: expected a whole number, got a string" in told["content"]
+
+
+async def test_after_the_last_attempt_the_output_is_invalid(models, server):
+    server.say("no", "no", "no")
+    failed = await failure(models, connect(server, local=True), question(output_schema=SCHEMA))
+    assert failed.code == "output_invalid"
+    assert not failed.passing
+    assert "3 attempts" in failed.message
+    assert [call.error for call in failed.calls] == ["output_invalid"] * 3
+    assert len(server.asked) == 3
+
+
+async def test_attempts_are_bounded_by_the_request(models, server):
+    server.default = "no"
+    failed = await failure(models, connect(server), question(output_schema=SCHEMA, max_attempts=1))
+    assert (failed.code, len(server.asked)) == ("output_invalid", 1)
+
+
+async def test_an_answer_cut_short_says_which_setting_to_raise(models, server):
+    server.default = Said('{"city": "Pa', finish_reason="length")
+    failed = await failure(models, connect(server), question(output_schema=SCHEMA, max_attempts=2, max_tokens=5))
+    assert "max tokens" in failed.remedy
+
+
+async def test_a_server_without_json_mode_is_asked_in_words_from_then_on(models, server):
+    server.json_mode, server.default = False, GOOD
+    connection = connect(server, own_prices={"small-model": Price(1_000_000, 0)})
+    answer = await models.ask(connection, question(output_schema=SCHEMA))
+    assert answer.value == {"city": "Paris", "people": 2100000}
+    assert [call.error for call in answer.calls] == ["node_failed", None]
+    assert answer.calls[0].cost_nanos == 0
+    await models.ask(connection, question(output_schema=SCHEMA))
+    assert ["response_format" in asked for asked in server.asked] == [True, False, False]
+
+
+async def test_text_arrives_piece_by_piece(models, server):
+    server.say(Said("Paris is large.", input_tokens=20, output_tokens=3))
+    pieces: list[str] = []
+    answer = await models.ask(connect(server), question(on_delta=pieces.append))
+    assert pieces == ["Paris ", "is ", "large."]
+    assert (answer.value, answer.input_tokens, answer.output_tokens) == ("Paris is large.", 20, 3)
+
+
+async def test_a_server_that_cannot_stream_is_asked_plainly_from_then_on(models, server):
+    server.streams = False
+    pieces: list[str] = []
+    answer = await models.ask(connect(server), question(on_delta=pieces.append))
+    assert (answer.value, pieces) == ("Hello.", ["Hello."])
+    await models.ask(connect(server), question(on_delta=pieces.append))
+    assert [bool(asked.get("stream")) for asked in server.asked] == [True, False, False]
+
+
+async def test_a_stream_that_breaks_off_is_a_passing_fault(models, server):
+    server.say(Said("Paris is large.", drop=True))
+    failed = await failure(models, connect(server), question(on_delta=lambda text: None))
+    assert (failed.code, failed.passing) == ("model_unreachable", True)
+    assert failed.calls[0].cost_nanos is None
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "passing", "retry_after"),
+    [
+        (Said(status=429, headers={"retry-after": "200"}), "model_rate_limited", True, 200.0),
+        (Said(status=402, message="No credit."), "model_rate_limited", False, None),
+        (Said(status=500, message="Oh dear."), "model_unreachable", True, None),
+        (Said(status=503, headers={"retry-after": "3"}), "model_unreachable", True, 3.0),
+        (Said(status=404, message="No such model."), "node_failed", False, None),
+        (Said(status=400, message="Too hot."), "node_failed", False, None),
+        (Said(status=403, message="Not you."), "model_key_refused", False, None),
+        (Said(status=307, headers={"location": "http://127.0.0.1:1/"}), "node_failed", False, None),
+        (Said(drop=True), "model_unreachable", True, None),
+        (Said(raw=b"<html>Not a model</html>"), "model_unreachable", False, None),
+        (Said(raw=b'{"choices": []}'), "model_unreachable", False, None),
+        (Said("", finish_reason="length"), "output_invalid", False, None),
+        (Said("", finish_reason="content_filter"), "node_failed", False, None),
+    ],
+)
+async def test_a_fault_is_told_once_and_not_tried_again_here(models, server, said, code, passing, retry_after):
+    server.say(said)
+    failed = await failure(models, connect(server, key=KEY), question(timeout_seconds=120))
+    assert (failed.code, failed.passing, failed.retry_after) == (code, passing, retry_after), failed.sentence
+    assert len(server.asked) == 1
+    assert [call.error for call in failed.calls] == [code]
+    assert failed.remedy
+
+
+async def test_what_the_provider_says_is_passed_on_without_the_key(models, server):
+    server.key = "another"
+    failed = await failure(models, connect(server, key=KEY), question())
+    assert failed.code == "model_key_refused"
+    assert "Incorrect API key provided" in failed.why
+    assert KEY not in failed.sentence
+    assert "sk-test" not in failed.sentence
+
+
+async def test_a_missing_key_is_told_before_anything_is_sent(models, server):
+    failed = await failure(models, connect(server, provider="openai"), question())
+    assert failed.code == "model_key_missing"
+    assert server.requests == []
+
+
+async def test_a_compatible_server_that_wants_a_key_says_so(models, server):
+    server.key = KEY
+    assert (await failure(models, connect(server), question())).code == "model_key_missing"
+
+
+async def test_a_server_that_is_not_there_is_unreachable(models, server):
+    connection = connect(server, base_url="http://127.0.0.1:1/v1", own_prices={"small-model": Price(1, 1)})
+    failed = await failure(models, connection, question())
+    assert (failed.code, failed.passing) == ("model_unreachable", True)
+    assert failed.calls[0].cost_nanos == 0
+
+
+async def test_a_slow_model_is_cut_off_and_its_cost_is_unknown(models, server):
+    server.say(Said("late", delay=30))
+    seen: list[ModelCall] = []
+    request = question(timeout_seconds=2, on_call=seen.append)
+    connection = connect(server, own_prices={"small-model": Price(1, 1)})
+    failed = await failure(models, connection, request)
+    assert (failed.code, failed.passing) == ("timeout", True)
+    assert [(call.error, call.cost_nanos) for call in seen] == [("cut_off", None)]
+    assert failed.calls == tuple(seen)
+
+
+async def test_a_cancelled_call_is_still_reported(models, server):
+    server.say(Said("late", delay=30))
+    seen: list[ModelCall] = []
+    task = asyncio.create_task(models.ask(connect(server), question(on_call=seen.append)))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [call.error for call in seen] == ["cut_off"]
+
+
+async def test_a_saved_address_opens_its_own_host_and_port_only(models, server):
+    server.say(Said(status=307, headers={"location": f"{server.origin}/elsewhere"}))
+    await failure(models, connect(server), question())
+    assert server.hits("/elsewhere") == 0
+
+
+@pytest.mark.parametrize("address", ["", "ftp://127.0.0.1/v1", "not an address", "http://user:pw@127.0.0.1:1/v1"])
+async def test_an_address_that_is_none_is_told(models, server, address):
+    failed = await failure(models, connect(server, base_url=address), question())
+    assert failed.code in {"node_failed", "address_not_allowed"}
+    assert "pw" not in failed.sentence
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+async def test_other_providers_answer_in_text_and_objects(models, server, provider):
+    server.key = KEY
+    server.say(Said("Paris.", input_tokens=30, output_tokens=2), GOOD)
+    connection = connect(server, provider=provider, base_url=server.origin, key=KEY)
+    name = {"anthropic": "claude-haiku-4-5", "google": "gemini-2.5-flash"}[provider]
+    answer = await models.ask(connection, question(model_name=name, system="Be terse."))
+    assert (answer.value, answer.input_tokens, answer.output_tokens) == ("Paris.", 30, 2)
+    assert answer.cost_nanos == {"anthropic": 30 * 1000 + 2 * 5000, "google": 30 * 300 + 2 * 2500}[provider]
+    nullable = payload_schema([{"name": "city"}, {"name": "people", "type": "integer"}], for_output=True)
+    answer = await models.ask(connection, question(model_name=name, output_schema=nullable))
+    assert answer.value == {"city": "Paris", "people": 2100000}
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_no_provider_tries_again_by_itself(models, server, provider):
+    server.default = Said(status=500)
+    base = server.url if provider == "openai" else server.origin
+    failed = await failure(models, connect(server, provider=provider, base_url=base, key=KEY), question())
+    assert (failed.code, failed.passing, len(server.asked)) == ("model_unreachable", True, 1)
+
+
+async def test_a_temperature_that_a_model_does_not_take_is_left_out_and_told(models, server):
+    answer = await models.ask(
+        connect(server, provider="openai", key=KEY), question(model_name="gpt-5", temperature=0.5)
+    )
+    assert "temperature" not in server.asked[0]
+    assert answer.warnings == ("gpt-5 takes no temperature, so it was left out.",)
+
+
+async def test_keys_of_the_environment_are_never_used(models, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-environment")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-from-environment")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    await models.ask(connect(server), question())
+    await models.ask(connect(server, provider="openai", key=KEY), question())
+    assert "from-environment" not in json.dumps([dict(seen.headers) for seen in server.requests])
+
+
+async def test_the_simulated_model_needs_no_connection_and_says_what_it_is(models):
+    pieces: list[str] = []
+    calls: list[ModelCall] = []
+    request = ModelRequest(prompt="Say it again: A cat sat down.", on_delta=pieces.append, on_call=calls.append)
+    answer = await models.ask(None, request)
+    assert (answer.value, answer.simulated, answer.model, answer.cost_nanos) == (
+        "A cat sat down.",
+        True,
+        "simulated",
+        0,
+    )
+    assert pieces == ["A cat sat down."]
+    assert (calls[0].simulated, calls[0].input_tokens, calls[0].output_tokens) == (True, 8, 4)
+    assert (await models.ask(None, request)).value == answer.value
+
+
+async def test_the_simulated_model_fills_output_fields(models):
+    answer = await models.ask(None, ModelRequest(prompt="Paris has 2100000 people.", output_schema=SCHEMA))
+    assert answer.value == {"city": "Paris has 2100000 people.", "people": 2100000}
+
+
+async def test_the_simulated_model_says_when_it_cannot(models):
+    schema = payload_schema([{"name": "code", "required": True, "pattern": "^zzz$"}], for_output=True)
+    failed = await failure(models, None, ModelRequest(prompt="Hello.", output_schema=schema))
+    assert failed.code == "output_invalid"
+
+
+async def test_a_hundred_questions_at_once_are_answered(models, server):
+    server.answer_with = lambda body: body["messages"][-1]["content"].upper()
+    answers = await asyncio.gather(*(models.ask(connect(server), question(prompt=f"q{n}")) for n in range(100)))
+    assert [answer.value for answer in answers] == [f"Q{n}" for n in range(100)]
+
+
+def test_a_nodes_question_becomes_a_request():
+    request = ModelRequest.of(ModelQuestion("Ollama:llama3.2:3b", "Hi", system="S", max_attempts=2, timeout_seconds=9))
+    assert (request.model_name, request.prompt, request.system) == ("llama3.2:3b", "Hi", "S")
+    assert (request.max_attempts, request.timeout_seconds) == (2, 9)
+    assert split_model("Ollama:llama3.2:3b") == ("Ollama", "llama3.2:3b")
+    assert split_model("simulated") == (None, "simulated")
+
+
+async def test_the_test_button_lists_models(models, server):
+    server.key = KEY
+    tested = await models.test(connect(server, key=KEY))
+    assert tested.ok
+    assert tested.models == ("large-model", "small-model")
+    assert "2 models" in tested.sentence
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+async def test_the_test_button_knows_the_other_providers(models, server, provider):
+    server.key = KEY
+    tested = await models.test(connect(server, provider=provider, base_url=server.origin, key=KEY))
+    assert tested.models == ("large-model", "small-model"), tested.sentence
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ({"key": "wrong-key-0123456789"}, "was refused"),
+        ({}, "no API key"),
+        ({"provider": "openai"}, "no API key"),
+        ({"key": KEY, "base_url": "ORIGIN"}, "/v1 and test again"),
+        ({"key": KEY, "base_url": "ORIGIN/v2"}, "ends with /v1"),
+        ({"base_url": "http://127.0.0.1:1/v1"}, "Check that the server runs"),
+        ({"base_url": "nonsense"}, "is not a web address"),
+    ],
+)
+async def test_a_failing_test_says_what_to_do(models, server, rest, told):
+    server.key = KEY
+    if "base_url" in rest:
+        rest = {**rest, "base_url": rest["base_url"].replace("ORIGIN", server.origin)}
+    tested = await models.test(connect(server, **rest))
+    assert not tested.ok
+    assert told in tested.sentence
+    assert "wrong-key" not in tested.sentence
+
+
+def test_the_module_loads_without_the_slow_sdks():
+    code = "import sys, engine.models.client; print({'openai', 'anthropic', 'google.genai', 'pydantic_ai', 'genai_prices'} & set(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}
+    )
+    assert ran.stdout.strip() == "set()", ran.stderr

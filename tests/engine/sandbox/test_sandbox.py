@@ -1,0 +1,244 @@
+"""The sandbox: no template gets out of it or uses up the machine, and no process is left behind (security.md S5-S7)."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.flow.references import BadReference
+from engine.flow.template_language import TemplateWrong, read_template
+from engine.sandbox.limits import LIMITS
+from engine.sandbox.pool import RenderFailed, Sandbox
+from tests.engine.sandbox.template_attacks import DATA, ESCAPES, FAILING, REFUSED, RESOURCES
+
+pytestmark = pytest.mark.process
+
+PROJECT = Path(__file__).parents[3]
+ENDLESS = "{% for a1 in a.out %}{% for b1 in a.out %}{% for c1 in a.out %}{% endfor %}{% endfor %}{% endfor %}"
+MANY = {"a": {"out": [0] * 3_000}}
+
+
+@pytest.fixture
+async def sandbox():
+    sandbox = Sandbox()
+    yield sandbox
+    await sandbox.close()
+
+
+def refused_before_it_runs(template):
+    try:
+        return any(isinstance(one, BadReference) for one in read_template(template).references)
+    except TemplateWrong:
+        return True
+
+
+async def is_gone(pid):
+    """Waits until the process is; a process that stays ends the test by its time limit."""
+    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        await asyncio.sleep(0.02)
+    return True
+
+
+def ticks(pid):
+    """How long the process has computed."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+
+
+async def test_no_escape_reaches_anything_but_data(sandbox):
+    assert len(ESCAPES) >= 60
+    seen = {}
+    for template, expected in ESCAPES:
+        if expected == REFUSED:
+            seen[template] = REFUSED if refused_before_it_runs(template) else "runs"
+        else:
+            seen[template] = await sandbox.render(template, DATA)
+    assert seen == dict(ESCAPES)
+
+
+async def test_what_is_refused_gives_nothing_away_when_it_runs_all_the_same(sandbox):
+    for template, expected in ESCAPES:
+        if expected == REFUSED:
+            try:
+                text = await sandbox.render(template, DATA)
+            except RenderFailed:
+                text = ""
+            assert text in {"", "false"}, template
+
+
+async def test_what_cannot_be_done_fails_with_its_line(sandbox):
+    for template in FAILING:
+        with pytest.raises(RenderFailed, match="Line 2: "):
+            await sandbox.render(f"first\n{template}", DATA)
+
+
+async def test_every_resource_attack_ends_without_text(sandbox):
+    """Each is stopped by a check or, after two seconds, by the pool; the longest test time there is proves it."""
+    assert len(RESOURCES) >= 20
+    for name, (template, data) in RESOURCES.items():
+        async with asyncio.timeout(
+            LIMITS["templates"].seconds + 20
+        ):  # far off: a process that hangs, not a machine that is busy
+            with pytest.raises(RenderFailed) as failed:
+                await sandbox.render(template, {"a": {"out": data}})
+        assert failed.value.message, name
+    assert await sandbox.render("{% if true %}fine{% endif %}", {}) == "fine"
+
+
+async def test_the_loop_goes_on_while_a_template_does_not_end(sandbox):
+    async def rendered():
+        with pytest.raises(RenderFailed, match="longer than 2 seconds"):
+            await sandbox.render(ENDLESS, MANY)
+
+    turns = 0
+    working = [asyncio.create_task(rendered()) for _ in range(2)]
+    while not all(one.done() for one in working):
+        await asyncio.sleep(0.01)
+        turns += 1
+    await asyncio.gather(*working)
+    assert turns > 2, "a loop that stands still has one or two"
+
+
+async def test_a_cancelled_rendering_ends_its_process(sandbox):
+    await sandbox.render("{% if true %}{% endif %}", {})
+    (pid,) = sandbox.pids
+    rested = ticks(pid)
+    work = asyncio.create_task(sandbox.render(ENDLESS, MANY))
+    while ticks(pid) <= rested:
+        await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert await is_gone(pid)
+    assert await sandbox.render("{% if true %}again{% endif %}", {}) == "again"
+
+
+async def test_a_process_that_was_killed_is_replaced(sandbox):
+    await sandbox.render("{% if true %}{% endif %}", {})
+    (pid,) = sandbox.pids
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(RenderFailed, match="stopped"):
+        await sandbox.render("{% if true %}lost{% endif %}", {})
+    assert await sandbox.render("{% if true %}new{% endif %}", {}) == "new"
+    assert sandbox.pids != [pid]
+
+
+async def test_a_process_is_replaced_after_its_calls(sandbox, monkeypatch):
+    monkeypatch.setitem(LIMITS, "templates", replace(LIMITS["templates"], calls=3))
+    used = []
+    for _ in range(7):
+        await sandbox.render("{% if true %}{% endif %}", {})
+        used += sandbox.pids or ["ended"]
+    assert [one == "ended" for one in used] == [False, False, True, False, False, True, False]
+    assert len(set(used)) == 4
+
+
+async def test_two_at_once_and_no_more(sandbox):
+    texts = await asyncio.gather(
+        *(sandbox.render("{% for x in a.out %}{{ x }}{% endfor %}", {"a": {"out": [number]}}) for number in range(50))
+    )
+    assert texts == [str(number) for number in range(50)]
+    assert 1 <= len(sandbox.pids) <= 2
+
+
+async def test_closing_ends_every_process_also_busy_ones():
+    sandbox = Sandbox()
+    work = asyncio.create_task(sandbox.render(ENDLESS, MANY))
+    while not sandbox.pids:
+        await asyncio.sleep(0.01)
+    (pid,) = sandbox.pids
+    await sandbox.close()
+    with pytest.raises(RenderFailed):
+        await work
+    assert await is_gone(pid)
+    with pytest.raises(RenderFailed, match="stopping"):
+        await sandbox.render("{% if true %}{% endif %}", {})
+
+
+async def test_the_process_has_nothing_of_ours(sandbox, monkeypatch):
+    monkeypatch.setenv("CANARY", "secret-of-the-worker")
+    with Path(__file__).open(), Path("/dev/null").open("wb"):  # descriptors that it must not get
+        await sandbox.render("{% if true %}{% endif %}", {})
+    (pid,) = sandbox.pids
+    about = Path(f"/proc/{pid}")
+    assert b"CANARY" not in (about / "environ").read_bytes()
+    assert sorted(one.name for one in (about / "fd").iterdir()) == ["0", "1", "2"]
+    assert (about / "cwd").readlink() == Path("/")
+    assert b"-I" in (about / "cmdline").read_bytes().split(b"\0")
+    told = {line[:26].strip(): line[26:].split()[1] for line in (about / "limits").read_text().splitlines()[1:]}
+    assert told["Max address space"] == str(LIMITS["templates"].memory)
+    assert told["Max file size"] == "0"
+    assert told["Max core file size"] == "0"
+    assert told["Max open files"] == "3"
+
+
+def test_a_locked_process_can_open_nothing():
+    tried = """
+        import socket, sys
+        from engine.sandbox.evaluator import lock_up
+        lock_up(400 << 20)
+        for attempt in (lambda: open("/etc/passwd"), lambda: open("/tmp/x", "w"), socket.socket, lambda: b"x" * (500 << 20)):
+            try:
+                attempt()
+            except (OSError, MemoryError):
+                continue
+            sys.exit(1)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(tried)], cwd=PROJECT, check=True)
+
+
+async def test_nothing_is_left_when_the_worker_is_killed():
+    program = f"""
+        import asyncio, sys
+        from engine.sandbox.pool import Sandbox
+        async def main():
+            sandbox = Sandbox()
+            await asyncio.gather(*(sandbox.render("{{% if true %}}{{% endif %}}", {{}}) for _ in range(2)))
+            await asyncio.sleep(0)
+            work = asyncio.create_task(sandbox.render({ENDLESS!r}, {MANY!r}))
+            await asyncio.sleep(0.05)
+            print(*sandbox.pids, flush=True)
+            await work
+        asyncio.run(main())
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=PROJECT, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None
+        line = await asyncio.to_thread(worker.stdout.readline)
+        pids = [int(pid) for pid in line.split()]
+        worker.kill()
+    assert pids
+    for pid in pids:
+        assert await is_gone(pid)
+
+
+async def test_data_that_looks_like_a_template_comes_out_as_it_is(sandbox):
+    odd = "{{ 7*7 }} {% for x in [1] %}{{ x }}{% endfor %} {# note #}"
+    template = "{% for x in a.out %}{{ x }}{{ x | trim }}{% endfor %}"
+    assert await sandbox.render(template, {"a": {"out": [odd]}}) == odd * 2
+
+
+@pytest.mark.slow
+async def test_many_attacks_one_after_another_leave_the_memory_as_it_was(sandbox):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    longest = 0.0
+    for _ in range(3):
+        for template, data in RESOURCES.values():
+            begun = time.monotonic()
+            with pytest.raises(RenderFailed):
+                await sandbox.render(template, {"a": {"out": data}})
+            longest = max(longest, time.monotonic() - begun)
+    print(json.dumps({"longest_seconds": round(longest, 2), "grown_bytes": resident() - before}))
+    assert longest < LIMITS["templates"].seconds + 1
+    assert resident() - before < 100 << 20

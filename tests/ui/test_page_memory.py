@@ -1,0 +1,42 @@
+"""What closed pages held goes back once nobody closes pages any more."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from ui.page_memory import ClosedPages
+
+
+class Held:
+    """As the elements of a page: only the search for garbage finds it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def searched_by_nobody_else() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    yield
+    if was_on:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("searched_by_nobody_else")
+async def test_garbage_is_let_go_in_the_first_quiet_time_after_pages_were_closed() -> None:
+    pages = ClosedPages()
+    held = weakref.ref(Held())
+    await pages.look()
+    assert held() is not None, "nothing was closed"
+    pages.note()
+    await pages.look()
+    pages.note()
+    await pages.look()
+    assert held() is not None, "pages are still being closed"
+    await pages.look()
+    assert held() is None

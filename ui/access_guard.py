@@ -1,0 +1,128 @@
+"""Nobody sees a page without being signed in: plain ASGI around NiceGUI's app (security.md S18, S19, S29).
+
+NiceGUI's own scripts and styles are for signed-in people too: the pages of strangers use none, and compressing them costs time.
+
+Strangers are sent to `/sign-in` (303) before NiceGUI hears of them, so they make no client and nothing is stored. While there is no
+owner every page says where the set-up link is, and the visit prints a new one, at most one a minute.
+"""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import quote, urlsplit
+
+from nicegui import __version__ as nicegui_version
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from engine.actions.links import link_path, renew_setup_token
+from engine.core.clock import MINUTE, Millis
+from storage.members import find_signed_in, has_owner, hash_token, note_seen
+from storage.workspaces import find_first_workspace
+from ui.kit.frame import THEME_COOKIE
+from ui.kit.plain_pages import error_page, open_link_page
+from ui.kit.text import _
+from ui.page_session import COOKIE, App
+from ui.page_sessions import asks_for_too_much
+from ui.uploads import PREFIX as UPLOADS
+from ui.uploads import take_upload
+
+FREE = "/favicon.ico"
+#: NiceGUI's own scripts, styles and components: the same for everybody who is signed in; nobody is at work only by loading them.
+_SCRIPTS = f"/_nicegui/{nicegui_version}/"
+SOCKET = "/_nicegui_ws"
+NO_STORE = {"cache-control": "no-store"}
+_SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
+
+
+class Guard:
+    """Lets signed-in people through to `inner`; everybody else is answered here."""
+
+    def __init__(self, inner: ASGIApp, app: App) -> None:
+        self.app = inner  # NiceGUI looks for its server along `app` attributes
+        self._flowport = app
+        self._noted: dict[str, Millis] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] == FREE:
+            await self.app(scope, receive, send)
+            return
+        cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
+        if cookie and self._flowport.database.read_now(find_signed_in, cookie) is not None:
+            if scope["type"] == "http" and not scope["path"].startswith((SOCKET, _SCRIPTS)):
+                await self._note(cookie)
+            if scope["type"] == "http" and not scope["path"].startswith("/_nicegui") and asks_for_too_much(cookie):
+                await _too_many_pages(HTTPConnection(scope))(scope, receive, send)
+            elif scope["type"] == "http" and scope["path"].startswith(UPLOADS):
+                await (await take_upload(scope, receive, cookie))(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "signed out"})
+        else:
+            answer = await stranger_answer(self._flowport, HTTPConnection(scope))
+            await answer(scope, receive, send)
+
+    async def _note(self, cookie: str) -> None:
+        """Somebody who opens pages does not go idle; one write a minute."""
+        at = self._flowport.database.clock.now()
+        token = hash_token(cookie)
+        if at - self._noted.get(token, 0) < MINUTE:
+            return
+        if len(self._noted) > 10_000:
+            self._noted.clear()
+        self._noted[token] = at
+        await self._flowport.database.write(note_seen, cookie)
+
+
+def _too_many_pages(connection: HTTPConnection) -> Response:
+    page = error_page(
+        _("Too many pages are being opened"),
+        happened=_("More pages were asked for from this browser than were shown."),
+        why=_("Each takes memory of the server until it is shown or given up, which takes a minute."),
+        todo=_("Wait a minute, then open the page again."),
+        theme=theme_of(connection),
+    )
+    return HTMLResponse(page, 429, headers={**NO_STORE, "retry-after": "60"})
+
+
+async def stranger_answer(app: App, connection: HTTPConnection) -> Response:
+    """What somebody who is not signed in gets for a page."""
+    if (page := await ownerless_page(app, connection)) is not None:
+        return page
+    if connection.scope["method"] not in {"GET", "HEAD"} or connection.scope["path"].startswith("/_nicegui"):
+        return PlainTextResponse("You are signed out. Open the page again to sign in.", 401, headers=NO_STORE)
+    wanted = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
+    there = local_path(wanted)
+    return RedirectResponse(f"/sign-in?next={quote(there)}" if there else "/sign-in", 303, headers=NO_STORE)
+
+
+async def ownerless_page(app: App, connection: HTTPConnection) -> Response | None:
+    """While there is no owner: where the set-up link is. None when there is one."""
+    workspace = await app.database.read(find_first_workspace)
+    if workspace is None or await app.database.read(has_owner, workspace.id):
+        return None
+    token = await app.database.write(renew_setup_token, workspace.id)
+    if token is not None:
+        sys.stdout.write(f"Set-up link: {app.settings.base_url}{link_path(token)}\n")
+        sys.stdout.flush()
+    return HTMLResponse(open_link_page(theme=theme_of(connection)), headers=NO_STORE)
+
+
+def theme_of(connection: HTTPConnection) -> str:
+    """The theme this browser chose, "" for the system's."""
+    return connection.cookies.get(THEME_COOKIE, "")
+
+
+def local_path(wanted: str) -> str:
+    """The path when it leads to a page of this server, else "": never another host, never back to sign-in."""
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:  # a bracket that does not end
+        return ""
+    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    if not local or any(ord(letter) < 0x20 or letter == "\\" for letter in wanted):
+        return ""
+    return "" if parts.path == "/" or parts.path.startswith(_SIGNED_OUT) else wanted

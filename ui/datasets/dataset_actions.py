@@ -1,0 +1,57 @@
+"""What a person does with a whole dataset, from the list and from its page: make, rename, delete, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from nicegui import ui
+
+from engine.actions.datasets import add_dataset, delete_dataset, rename_dataset
+from storage.dataset_uses import FlowUse
+from storage.datasets import DatasetLine
+from ui.kit import feedback
+from ui.kit.ask import ask_text
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+
+
+async def make(here: PageSession) -> str | None:
+    """Asks for a name and makes an empty dataset; returns its id."""
+    name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))
+    return await here.try_execute(add_dataset, name) if name else None
+
+
+async def rename(here: PageSession, dataset: DatasetLine) -> str | None:
+    """Asks for another name; returns it when it counts."""
+    name = await ask_text(_("Rename the dataset"), _("Name"), dataset.name, _("Rename"))
+    if not name or name == dataset.name:
+        return None
+    with feedback.refusals_told() as outcome:
+        await here.execute(rename_dataset, dataset.id, name)
+    return None if outcome.refused else name
+
+
+async def delete(here: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
+    """Asks, and asks for the name when flows use it; then it is gone."""
+    titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
+    used = plural(len(uses), _("flow uses it"), _("flows use it"))
+    sure = await feedback.confirm(
+        f"{_('Delete')} {dataset.name}?",
+        _("Its rows are gone for good. A backup would bring them back."),
+        verb=_("Delete"),
+        danger=True,
+        keep=_("Keep it"),
+        note_text=f"{used}: {titles}. {_('Its steps fail from then on.')}" if uses else "",
+        typed=dataset.name if uses else "",
+    )
+    if not sure:
+        return False
+    with feedback.refusals_told() as outcome:
+        await here.execute(delete_dataset, dataset.id, "delete" if uses else "refuse")
+    return not outcome.refused
+
+
+def export(dataset: DatasetLine, form: Literal["csv", "json"]) -> None:
+    """Downloads the rows; the server sends them piece by piece."""
+    ui.download.from_url(f"/datasets/{dataset.id}/export.{form}")

@@ -1,0 +1,1 @@
+"""A flow drawn without editing: nodes, list frames, and a job's progress on them."""

@@ -1,0 +1,127 @@
+"""A running job as the canvas shows it: what changed since the last look, per node. No NiceGUI here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.flow.document import Document
+from engine.flow.graph import Graph
+from engine.jobs.worker.plan_loader import trimmed
+from storage.jobs import JobRow, get_job
+from storage.steps import StepRow, list_steps
+from ui.flow_view.list_frames import lists_of
+from ui.kit.text import ENGLISH, Reader, _, duration, number
+
+#: Step status -> state on the canvas.
+STATES = {"running": "running", "completed": "done", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A job and its steps at one moment."""
+
+    job: JobRow
+    steps: tuple[StepRow, ...]
+
+
+def look_at(session: Session, workspace_id: str, job_id: str, seen_seq: int = -1) -> Look | None:
+    """The job with its steps, or None when nothing happened since event number `seen_seq`."""
+    job = get_job(session, workspace_id, job_id)
+    if job.last_seq == seen_seq and not job.ended:
+        return None
+    return Look(job, tuple(list_steps(session, workspace_id, job_id)))
+
+
+def statuses(look: Look, document: Document, reader: Reader = ENGLISH) -> dict[str, dict[str, Any]]:
+    """What each node shows: `{state, word, time, done, total, message}` (canvas.md)."""
+    by_node: dict[str, list[StepRow]] = defaultdict(list)
+    for step in look.steps:
+        by_node[step.node_id].append(step)
+    lists = lists_of(document)
+    until = (look.job.run_options or {}).get("until")
+    wanted = {node.id for node in trimmed(document, until).nodes} - Graph(document).parked if not look.job.ended else ()
+    shown = {}
+    for node in document.nodes:
+        steps = by_node.get(node.id)
+        if not steps:
+            if node.id in wanted:
+                shown[node.id] = {"state": "waiting", "word": _("Waiting"), "time": "", "message": ""}
+        elif node.id in lists and (total := _items(by_node[lists[node.id]])):
+            shown[node.id] = _item_status(steps, total, look, reader)
+        else:
+            shown[node.id] = _status(steps, reader)
+    return shown
+
+
+def item_paths(look: Look, node_id: str) -> list[str]:
+    """The index paths of a node that has steps for items, in the order of the items."""
+    steps = [step for step in look.steps if step.node_id == node_id and step.index_path]
+    return [step.index_path for step in sorted(steps, key=lambda step: step.index)]
+
+
+def step_of(look: Look, node_id: str, index_path: str | None = None) -> StepRow | None:
+    """A node's step: of this item, else of the first that failed, else the first."""
+    steps = sorted((step for step in look.steps if step.node_id == node_id), key=lambda step: step.index)
+    if index_path is not None:
+        return next((step for step in steps if step.index_path == index_path), None)
+    return next((step for step in steps if step.status == "failed"), steps[0] if steps else None)
+
+
+def _items(splitter: list[StepRow]) -> int:
+    """How many items there are, as far as it is known."""
+    return sum(step.items or 0 for step in splitter)
+
+
+def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -> dict[str, Any]:
+    """A node that runs once per item: how many it is through with. It failed when all its items did, or the job with it."""
+    mine = [step for step in steps if step.index_path] or steps
+    over = [step for step in mine if step.ended_at is not None]
+    failed = [step for step in over if step.status == "failed"]
+    total = max(items, len(mine))
+    message = _first_message(failed)
+    if failed and total > 1:
+        message = f"{number(len(failed), reader)} {_('of')} {number(total, reader)} {_('failed')}: {message}"
+    blamed = (look.job.error or {}).get("node_id") == mine[0].node_id
+    if len(failed) == total or (failed and blamed):
+        state = "failed"
+    elif not look.job.ended and len(over) < total:
+        state = "running"
+    elif any(step.status == "cancelled" for step in mine):
+        state = "cancelled"
+    else:
+        state = "skipped" if all(step.status == "skipped" for step in mine) else "done"
+    done = len(over) if state == "running" else sum(step.status == "completed" for step in over)
+    return {
+        "state": state,
+        "word": f"{number(done, reader)} {_('of')} {number(total, reader)}",
+        "time": duration(sum(step.duration_ms or 0 for step in over) / 1000, reader) if over else "",
+        "done": len(over),
+        "total": total,
+        "message": message,
+    }
+
+
+def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
+    """A node that runs once. A Splitter says how many items it gave."""
+    step = steps[-1]
+    words = {"completed": _("Done"), "running": _("Running"), "failed": _("Failed"), "skipped": _("Skipped")}
+    word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))
+    if step.items is not None and step.status == "completed":
+        word = f"{number(step.items, reader)} {_('item') if step.items == 1 else _('items')}"
+    return {
+        "state": STATES[step.status],
+        "word": word,
+        "time": "" if step.ended_at is None or step.reused else duration((step.duration_ms or 0) / 1000, reader),
+        "done": int(step.ended_at is not None),
+        "total": 0,
+        "message": _first_message(steps) if step.status == "failed" else "",
+    }
+
+
+def _first_message(steps: Sequence[StepRow]) -> str:
+    return next((str(step.error.get("message", "")) for step in steps if step.error), "")

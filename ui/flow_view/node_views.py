@@ -1,0 +1,35 @@
+"""What the canvas must know of every node type, derived from the node files."""
+
+from __future__ import annotations
+
+from engine.flow.document import Document
+from engine.flow.node_type import GROUPS, NodeType
+from engine.flow.steps import SINGLE
+from engine.nodes import CATALOG, NODE_TYPES
+from ui.playground.canvas.canvas_element import NodeTypeView
+from ui.playground.inspector.binding_field import NodeName
+
+
+def view_of(kind: NodeType) -> NodeTypeView:
+    """A node type as the canvas takes it."""
+    return NodeTypeView(
+        title=kind.title,
+        icon=kind.icon,
+        group=kind.group,
+        tooltip=kind.tooltip,
+        ports=list(kind.ports),
+        accepts_input=kind.accepts_input,
+        single=kind.type in SINGLE,
+        group_title=GROUPS[kind.group],
+    )
+
+
+def names_of(document: Document) -> dict[str, NodeName]:
+    """What a chip says of each node, by its id."""
+    return {
+        node.id: NodeName(label=node.name, icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
+        for node in document.nodes
+    }
+
+
+NODE_VIEWS: dict[str, NodeTypeView] = {kind.type: view_of(kind) for kind in NODE_TYPES}

@@ -1,0 +1,103 @@
+"""What a person does with a whole flow, from the list and from its page: save, copy, export, undeploy, delete.
+
+Each asks first when something could be lost, calls one verb, and says what happened. True or an id when it was done.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from nicegui import ui
+
+from engine.actions.deployments import undeploy
+from engine.actions.flows import delete_flow, duplicate_flow, export_flow, save_as
+from engine.core.clock import HOUR
+from engine.core.ids import FlowId
+from engine.flow.yaml_files import as_yaml
+from storage.flows import FlowRow
+from storage.monitoring.overview import count_callers_since
+from ui.kit import feedback
+from ui.kit.ask import ask_text
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+
+
+async def save_flow_as(here: PageSession, flow: FlowRow) -> FlowId | None:
+    """Asks for a title and puts the flow in the library."""
+    suggestion = "" if flow.title == "Untitled flow" else flow.title
+    title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
+    return await here.try_execute(save_as, flow.id, title) if title else None
+
+
+async def duplicate(here: PageSession, flow: FlowRow) -> FlowId | None:
+    """Makes a copy that is not deployed."""
+    copy = await here.try_execute(duplicate_flow, flow.id)
+    if copy is not None:
+        feedback.told(
+            f"{_('Copied as')} Copy of {flow.title}.",
+            _("It is not deployed."),
+            action=_("Open"),
+            on_action=lambda: ui.navigate.to(f"/flows/{copy}"),
+        )
+    return copy
+
+
+async def export(here: PageSession, flow: FlowRow, kind: Literal["json", "yaml"] = "json") -> None:
+    """Downloads the flow as a file that import reads: its newest version, the draft while there is none."""
+    file = await here.try_execute(export_flow, flow.id)
+    if file is None:
+        return
+    text = as_yaml(file) if kind == "yaml" else json.dumps(file.as_json(), ensure_ascii=False, indent=2) + "\n"
+    ui.download.content(text.encode(), file_name(flow.title, kind), f"application/{kind}")
+
+
+def file_name(title: str, kind: str = "json") -> str:
+    """`Website analyzer` -> `website-analyzer.flow.json`."""
+    words = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60]
+    return f"{words or 'flow'}.flow.{kind}"
+
+
+async def undeploy_flow(here: PageSession, flow: FlowRow) -> bool:
+    """Asks, then stops accepting calls."""
+    callers = await here.query(count_callers_since, flow.id, here.app.database.clock.now() - HOUR)
+    sure = await feedback.confirm(
+        f"{_('Undeploy')} {flow.title}?",
+        _("Calls are refused from now on. Running jobs finish, and the flow stays. You can deploy it again any time."),
+        verb=_("Undeploy API"),
+        danger=True,
+        keep=_("Keep it live"),
+        note_text=f"{plural(callers, _('key'), _('keys'))} {_('called it in the last hour.')}" if callers else "",
+    )
+    if not sure:
+        return False
+    with feedback.refusals_told() as outcome:
+        await here.execute(undeploy, flow.id)
+    if outcome.refused:
+        return False
+    feedback.told(
+        f"{flow.title} {_('is undeployed.')}", _("Calls get 404 until it is deployed again, at the same address.")
+    )
+    return True
+
+
+async def delete(here: PageSession, flow: FlowRow) -> bool:
+    """Asks, for a live flow by its title, then deletes the flow. Its jobs stay until their retention ends."""
+    live = flow.live_version is not None
+    sure = await feedback.confirm(
+        f"{_('Delete')} {flow.title}?",
+        _("Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now.")
+        if live
+        else _("The flow is gone, with its draft and its versions. Its jobs stay for now."),
+        verb=_("Delete"),
+        danger=True,
+        typed=flow.title if live else "",
+    )
+    if not sure:
+        return False
+    with feedback.refusals_told() as outcome:
+        await here.execute(delete_flow, flow.id)
+    if not outcome.refused:
+        feedback.told(f"{flow.title} {_('is deleted.')}")
+    return not outcome.refused

@@ -1,0 +1,139 @@
+"""First calls: the newest calls of a flow since it went live, refused ones too, as they happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from storage.job_documents import list_key_labels
+from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
+from storage.refusals import RefusedRow, list_refused_calls
+from ui.jobs.accept_field import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
+from ui.jobs.job_words import environment_word, job_state, job_took
+from ui.jobs.refusal_words import what_was_wrong
+from ui.kit.parts import STATES, badge, button, card, icon, link, link_button, words
+from ui.kit.text import _
+from ui.page_session import PageSession
+from ui.page_shell import every, one_at_a_time, times_of
+
+MOST = 5
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The newest first."""
+
+    calls: tuple[JobRow | RefusedRow, ...]
+    labels: dict[str, str]
+    known: dict[str, frozenset[str]]
+
+
+def load_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> Calls:
+    """The newest calls of a flow since a moment."""
+    filters = JobFilters(flow_id=flow_id, environments=PUBLIC, created_after=since - 1)
+    jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
+    refused = [
+        call for call in list_refused_calls(session, workspace_id, flow_id=flow_id, limit=MOST) if call.at >= since
+    ]
+    both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
+    known = draft_fields(session, workspace_id, {flow_id}) if any(_field(call) for call in both) else {}
+    return Calls(tuple(both), list_key_labels(session, workspace_id), known)
+
+
+def _field(call: JobRow | RefusedRow) -> UnknownField | None:
+    return None if isinstance(call, JobRow) else unknown_field_of(call)
+
+
+def _at(call: JobRow | RefusedRow) -> int:
+    return call.created_at if isinstance(call, JobRow) else call.at
+
+
+class FirstCalls:
+    """The card; it looks again every second."""
+
+    def __init__(self, here: PageSession, flow_id: str, since: int) -> None:
+        self.here = here
+        self.flow_id = flow_id
+        self.since = since
+        self.times = times_of(here)
+        self.calls: Calls | None = None
+        with card(_("First calls"), padded=False) as box:
+            with box.head, ui.element("span").classes("fp-st fp-s12 fp-ok fp-b"):
+                words("", "fp-dot")
+                self.count = words("")
+            self.list = ui.element("ul").classes("fp-lines").props("aria-live=polite")
+            with ui.element("div").classes("fp-calls-foot fp-s12 fp-t3"):
+                icon("schedule", size=14)
+                self.foot = words("")
+        every(LOOK_SECONDS, self.look)
+
+    @one_at_a_time
+    async def look(self) -> None:
+        """Reads the calls; draws them when something changed."""
+        fresh = await self.here.query(load_calls, self.flow_id, self.since)
+        running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
+        if fresh != self.calls or running:
+            self.calls = fresh
+            self._draw(fresh)
+
+    def _draw(self, seen: Calls) -> None:
+        count = len(seen.calls)
+        self.count.text = f"{_('watching')}, {count} {_('of')} {MOST}"
+        left = MOST - count
+        self.foot.text = (
+            f"{_('Waiting for')} {left} {_('more. You can close this page, all calls stay under Jobs.')}"
+            if left
+            else _("These are the newest five. All calls stay under Jobs.")
+        )
+        self.list.clear()
+        with self.list:
+            for call in seen.calls:
+                self._job(call, seen) if isinstance(call, JobRow) else self._refused(call, seen)
+
+    def _job(self, job: JobRow, seen: Calls) -> None:
+        state = job_state(job)
+        word, symbol, kind = STATES[state]
+        with ui.element("li").classes("fp-call"):
+            icon(symbol or "circle", f"fp-{kind}" if kind else "fp-t3")
+            with ui.element("div").classes("fp-grow"):
+                with ui.element("div").classes("fp-row"):
+                    link(word if job.ended else _("Accepted"), f"/jobs/{job.id}", "fp-b fp-s13 fp-row-link")
+                    words("", "fp-sp")
+                    words(self.times.clock_time(job.created_at), "fp-s12 fp-t3 fp-num fp-nw")
+                took = job_took(job, self.times)
+                said = f"{word.lower()} {_('in') if job.ended and took else ''} {took}".replace("  ", " ").strip()
+                who = seen.labels.get(job.key_id or "") or environment_word(job.environment)
+                with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
+                    words(f"202, {said} ")
+                    words(f"· {who}", "fp-t3")
+
+    def _refused(self, call: RefusedRow, seen: Calls) -> None:
+        with ui.element("li").classes("fp-call"):
+            icon("block", "fp-bad")
+            with ui.element("div").classes("fp-grow"):
+                with ui.element("div").classes("fp-row"):
+                    words(what_was_wrong(call), "fp-b fp-s13")
+                    words("", "fp-sp")
+                    words(self.times.clock_time(call.at), "fp-s12 fp-t3 fp-num fp-nw")
+                with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
+                    words(f"{call.status}, {_('refused')} ")
+                    words(f"· {seen.labels.get(call.key_id) or _('unknown key')}", "fp-t3")
+                if (field := unknown_field_of(call)) is not None:
+                    self._unknown(field, seen)
+
+    def _unknown(self, field: UnknownField, seen: Calls) -> None:
+        """A field the flow could take; a word once the draft has it."""
+        there = in_draft(field, seen.known)
+        with ui.element("div").classes("fp-row fp-call-acts"):
+            if there:
+                badge(_("In the draft"), kind="warn", icon="edit")
+            elif there is False and self.here.may("edit flows"):
+                button(_("Accept this field"), lambda: self._accept(field), small=True)
+            link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="link", small=True)
+
+    async def _accept(self, field: UnknownField) -> None:
+        if await accept_field(self.here, field):
+            await self.look()

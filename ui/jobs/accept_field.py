@@ -1,0 +1,134 @@
+"""Edits of a draft that callers ask for: what they sent and were refused for becomes an optional field of it.
+
+The edit goes through the open draft, so that every Playground tab shows it at once; callers get it with the next deployment.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import NotFound, Refusal
+from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
+from engine.flow.contract import input_fields
+from engine.flow.document import Document, load_document
+from engine.flow.edits import Op
+from storage.flows import get_draft, list_flows
+from storage.refusals import RefusedRow
+from ui.kit import feedback
+from ui.kit.text import _, type_word
+from ui.page_session import PageSession
+from ui.playground.state.draft import OpenDraft, drafts_of
+
+#: The tab that makes these edits, for the tabs that hear of them.
+_CLIENT = "refused calls"
+
+
+@dataclass(frozen=True)
+class UnknownField:
+    """A field that the flow did not know; `sent` is its JSON type, empty when it was null or is not known."""
+
+    flow_id: str
+    name: str
+    sent: str
+
+    @property
+    def word(self) -> str:
+        """`Text`, `Whole number`: the type it gets."""
+        return type_word(self.sent or "string")
+
+
+def unknown_field_of(call: RefusedRow) -> UnknownField | None:
+    """The field a refused call could be accepted with: the one wrong field, at the top of the request."""
+    if call.code != "validation_failed" or not call.flow_id or len(call.fields) != 1:
+        return None
+    field = call.fields[0]
+    parts = str(field.get("pointer", "")).split("/")[1:]
+    if len(parts) == 3 and parts[0] == "items" and parts[1].isdigit():
+        parts = parts[2:]  # an item of a batch
+    if field.get("code") != "unknown_field" or len(parts) != 1:
+        return None
+    name = parts[0].replace("~1", "/").replace("~0", "~")
+    whole = len(str(field.get("pointer", ""))) < 200  # a longer one was cut
+    return UnknownField(call.flow_id, name, str(field.get("sent") or "")) if name.strip() and whole else None
+
+
+#: (flow, revision) -> the draft's field names: drafts are large, and this is asked every second.
+_KNOWN: OrderedDict[tuple[str, int], frozenset[str]] = OrderedDict()
+_MOST_KNOWN = 256
+
+
+def draft_fields(session: Session, workspace_id: str, flow_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """Flow id -> names of its draft's API Input fields; deleted flows are left out."""
+    found = {}
+    for flow in list_flows(session, workspace_id) if flow_ids else ():
+        if flow.id not in flow_ids:
+            continue
+        at = (flow.id, flow.draft_revision)
+        if at not in _KNOWN:
+            try:
+                text = get_draft(session, workspace_id, flow.id).document
+            except NotFound:
+                continue
+            _KNOWN[at] = frozenset(str(field.get("name")) for field in input_fields(load_document(text)))
+            while len(_KNOWN) > _MOST_KNOWN:
+                _KNOWN.popitem(last=False)
+        found[flow.id] = _KNOWN[at]
+    return found
+
+
+def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool | None:
+    """Whether the draft has the field by now; None when there is no such flow any more."""
+    names = known.get(field.flow_id)
+    return None if names is None else field.name in names
+
+
+async def accept_field(here: PageSession, field: UnknownField) -> bool:
+    """Adds the field to the draft; a refusal is told. True when the draft has it now."""
+    return await _accepting(here, field, adding=True)
+
+
+async def take_back(here: PageSession, field: UnknownField) -> bool:
+    """Undo: takes the field out of the draft again."""
+    return await _accepting(here, field, adding=False)
+
+
+async def make_optional(here: PageSession, flow_id: str, name: str) -> bool:
+    """Lets callers leave out a field of the draft; a refusal is told. True when they may now."""
+    return await _edit(here, flow_id, lambda document: make_optional_ops(document, name)) is not None
+
+
+async def _accepting(here: PageSession, field: UnknownField, *, adding: bool) -> bool:
+    after = await _edit(
+        here,
+        field.flow_id,
+        lambda document: (
+            accept_field_ops(document, field.name, field.sent) if adding else take_back_ops(document, field.name)
+        ),
+    )
+    return after is not None and has_field(after, field.name) is adding
+
+
+async def _edit(here: PageSession, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
+    """Changes the draft that every tab shows, and returns it; None when it was refused."""
+    drafts = drafts_of(here.app)
+    draft: OpenDraft | None = None
+    try:
+        draft = await drafts.open(here, flow_id)
+        if ops := ops_of(draft.document):
+            await draft.change(here, _CLIENT, ops)
+        return draft.document
+    except Refusal as refusal:
+        feedback.refused(refusal)
+        return None
+    finally:
+        if draft is not None:
+            drafts.leave(draft, _CLIENT)
+
+
+def where_it_counts() -> str:
+    """When callers get an accepted field."""
+    return _("Callers get it when you deploy the draft: Update API.")

@@ -1,0 +1,75 @@
+"""What the list of jobs is narrowed to. The address says the same, and the CSV file is the same list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from urllib.parse import urlencode
+
+from storage.jobs import JobFilters
+from ui.jobs.time_range import Span, span_of
+from ui.kit.parts import ENVIRONMENTS
+
+STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """The filters as the address says them; empty means all."""
+
+    status: str = ""
+    flow: str = ""
+    environment: str = ""
+    key: str = ""
+    q: str = ""
+    span: Span = field(default_factory=Span)
+    cursor: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> Narrowed:
+        """From the query of an address."""
+        return cls(
+            status=said.get("status", ""),
+            flow=said.get("flow", ""),
+            environment=said.get("environment", ""),
+            key=said.get("key", ""),
+            q=said.get("q", "")[:200].strip(),
+            span=span_of(said),
+            cursor=said.get("cursor", ""),
+        )
+
+    def filters(self, now: int, zone: tzinfo) -> JobFilters:
+        """For the query."""
+        since, until = self.span.limits(now, zone)
+        return JobFilters(
+            statuses=(self.status,) if self.status in STATUSES else (),
+            environments=(self.environment,) if self.environment in ENVIRONMENTS else (),
+            flow_id=self.flow or None,
+            key_id=self.key or None,
+            created_after=None if since is None else since - 1,
+            created_before=None if until is None else until + 1,
+            text=self.q,
+        )
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing is left out."""
+        return not self.query()
+
+    def query(self) -> str:
+        """The filters as the query of an address, with its question mark; without the place in the list."""
+        return _query(self._said())
+
+    def path(self) -> str:
+        """The address of this view."""
+        return "/jobs" + _query({**self._said(), "cursor": self.cursor})
+
+    def _said(self) -> dict[str, str]:
+        mine = {name: getattr(self, name) for name in ("status", "flow", "environment", "key", "q")}
+        return {**mine, **self.span.said()}
+
+
+def _query(said: Mapping[str, str]) -> str:
+    kept = {name: value for name, value in said.items() if value}
+    return f"?{urlencode(kept)}" if kept else ""

@@ -1,0 +1,104 @@
+"""Which stretch of time a list is about: 1 h, 24 h, 7 d, 30 d up to now, or from and to on the reader's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from nicegui import ui
+
+from engine.core.clock import MINUTE
+from storage.monitoring.period import RANGES
+from ui.kit.text import _
+
+ANY = ""
+OWN = "own"
+#: Name in the address -> word on screen.
+WORDS = {
+    ANY: _("Any time"),
+    "1h": _("Last hour"),
+    "24h": _("Last 24 hours"),
+    "7d": _("Last 7 days"),
+    "30d": _("Last 30 days"),
+    OWN: _("From and to"),
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """As an address says it; `since` and `until` are like `2026-11-25T09:30` and count without a `range`."""
+
+    range: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def choice(self) -> str:
+        """The entry of `WORDS` that is chosen."""
+        if self.range in RANGES or self.range == OWN:
+            return self.range
+        return OWN if self.since or self.until else ANY
+
+    def limits(self, now: int, zone: tzinfo) -> tuple[int | None, int | None]:
+        """From and to in milliseconds, both included; None is open."""
+        if self.range in RANGES:
+            return now - RANGES[self.range][0], None
+        since, until = _moment(self.since, zone), _moment(self.until, zone)
+        return since, None if until is None else until + MINUTE - 1
+
+    def said(self) -> dict[str, str]:
+        """For an address."""
+        if self.range in RANGES:
+            return {"range": self.range}
+        return {name: value for name, value in (("from", self.since), ("to", self.until)) if value}
+
+
+def span_of(said: Any) -> Span:
+    """From the query of an address; what cannot be read is left out."""
+    chosen = str(said.get("range", ""))
+    return Span(chosen if chosen in RANGES else "", _clean(said.get("from", "")), _clean(said.get("to", "")))
+
+
+def span_choice(span: Span, turn: Callable[[Span], Any]) -> None:
+    """The choice, and two fields when somebody wants their own from and to."""
+    choice = ui.select(WORDS, value=span.choice).props("outlined dense options-dense").classes("fp-filter")
+    choice.props["aria-label"] = _("Time")
+    with ui.element("span").classes("fp-row fp-from-to") as own:
+        boxes = []
+        for label, value in ((_("From"), span.since), (_("To"), span.until)):
+            box = ui.input(value=value).props("type=datetime-local outlined dense debounce=300 stack-label")
+            box.props["aria-label"] = label
+            box.props["prefix"] = label
+            boxes.append(box)
+    own.visible = span.choice == OWN
+
+    async def chosen() -> None:
+        own.visible = choice.value == OWN
+        await turn(
+            Span("", _clean(boxes[0].value), _clean(boxes[1].value)) if own.visible else Span(str(choice.value or ""))
+        )
+
+    choice.on_value_change(chosen)
+    for box in boxes:
+        box.on_value_change(chosen)
+
+
+def _clean(text: Any) -> str:
+    """The moment as written, or nothing when it is none."""
+    try:
+        datetime.fromisoformat(str(text or ""))
+    except ValueError:
+        return ""
+    return str(text)[:16]
+
+
+def _moment(text: str, zone: tzinfo) -> int | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return None

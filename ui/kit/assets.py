@@ -1,0 +1,17 @@
+"""Addresses of the files in `assets/`, which `app.py` serves under `/assets`.
+
+asset_url("theme.css")      "/assets/theme.css?v=3f2a...", another one when the file changes, so that browsers may keep it for ever
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from engine.core.paths import ASSETS
+
+
+@lru_cache(maxsize=64)
+def asset_url(name: str) -> str:
+    """The address of a file of `assets/`. Raises FileNotFoundError when there is none."""
+    return f"/assets/{name}?v={hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:12]}"

@@ -1,0 +1,236 @@
+"""What Flowport says back: toasts, error cards, questions, empty places.
+
+    told("Version 5 is live.", "Jobs in flight finish on version 4.", action="Undo", on_action=undo)
+    failed("Not saved.", "The connection was lost, your edits are kept here.", action="Try again", on_action=save)
+    with refusals_told():                  an engine Refusal inside becomes a toast (sentence and remedy); True in `.refused`
+        await deploy(...)
+    card = error_card("Summarise stopped at page 7 of 12", happened=..., why=..., todo=..., code="model_rate_limited",
+                      technical=..., copy_label="Copy with job id", copy_text=...)
+    with card.actions: button("Retry from Summarise with version 4", retry, icon="replay", kind="main")
+    refusal_card(refusal)                  the same, from an engine Refusal, every wrong field named
+    if await confirm("Undeploy Website analyzer?", "Calls are refused from now on.", verb="Undeploy API", danger=True,
+                     keep="Keep it live", note="2 keys called it in the last hour.", typed=""):
+    with empty("inbox", "No jobs yet", "A job appears here with the first call."): button("How to send one", ...)
+
+A toast is for what is not visible on the page; an error is never only in a toast. Call these from a page or an event of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+
+from engine.core.errors import Refusal
+from ui.kit.parts import button, copy_button, icon, icon_button, note, sentence, words
+from ui.kit.text import _
+
+_AREA = "fp_toasts"
+_SECONDS = 6.0
+
+
+def toast_area() -> ui.element:
+    """The place of this page's toasts. `frame()` makes it early: screen readers only hear a region that was there before."""
+    client = ui.context.client
+    area = client.storage.get(_AREA)
+    if area is None or area.is_deleted:
+        with client.layout:
+            area = ui.element("div").classes("fp-toasts").props("role=status")
+        client.storage[_AREA] = area
+    return area
+
+
+def told(
+    strong: str,
+    text: str = "",
+    *,
+    action: str = "",
+    on_action: Callable[[], Any] | None = None,
+    kind: str = "ok",
+    symbol: str = "check_circle",
+) -> None:
+    """Says what was done. Goes away after 6 seconds, later when it offers something."""
+    _toast(strong, text, action, on_action, kind, symbol, _SECONDS * 2 if action else _SECONDS)
+
+
+def failed(strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
+    """Says what did not work. Stays until it is closed."""
+    _toast(strong, text, action, on_action, "bad", "error", None)
+
+
+def refused(refusal: Refusal) -> None:
+    """A refusal as a toast: its sentence, and what to do."""
+    failed(f"{refusal.title}.", " ".join(_sentence(part) for part in (refusal.detail, refusal.remedy) if part))
+
+
+@dataclass
+class Outcome:
+    """What happened inside `refusals_told()`."""
+
+    refused: bool = False
+
+
+@contextmanager
+def refusals_told() -> Iterator[Outcome]:
+    """A refusal raised inside is told in a toast and goes no further."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except Refusal as refusal:
+        outcome.refused = True
+        refused(refusal)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _toast(
+    strong: str,
+    text: str,
+    action: str,
+    on_action: Callable[[], Any] | None,
+    kind: str,
+    symbol: str,
+    seconds: float | None,
+) -> None:
+    try:
+        area = toast_area()
+    except RuntimeError:  # the page was closed while its work went on: nobody is there to be told
+        return
+    with area, ui.element("div").classes("fp-toast") as toast:
+        icon(symbol, f"fp-{kind}", size=20)
+        with ui.element("span").style("min-width: 0; flex: 1"):
+            sentence(strong + " ", "fp-b", tag="span")
+            sentence(text, tag="span")
+        if action:
+            button(action, on_action, kind="link" if kind == "ok" else "normal", small=True).on(
+                "click", toast.delete, []
+            )
+        icon_button("close", _("Close"), toast.delete, tip=False)
+        if seconds is not None:
+            ui.timer(seconds, toast.delete, once=True)
+
+
+class ErrorCard(ui.element):
+    """A red card with the three parts of an error; put buttons into `actions`."""
+
+    def __init__(self) -> None:
+        super().__init__("section")
+        self.classes("fp-card fp-err").props("role=alert")
+        self.actions: ui.element
+
+
+def error_card(
+    title: str,
+    *,
+    happened: str,
+    why: str = "",
+    todo: str = "",
+    code: str = "",
+    technical: str = "",
+    copy_label: str = "",
+    copy_text: str = "",
+) -> ErrorCard:
+    """What happened, why, what to do; the technical detail is folded and can be copied."""
+    card = ErrorCard()
+    with card:
+        with ui.element("div").classes("fp-et"):
+            icon("error", size=20)
+            words(title, tag="h2")
+            if code:
+                words(code, "fp-s12 fp-t2", tag="code")
+            if copy_text:
+                copy_button(copy_text, copy_label)
+        with ui.element("div").classes("fp-e3"):
+            for heading, text in ((_("What happened"), happened), (_("Why"), why), (_("What to do"), todo)):
+                if text:
+                    with ui.element("div"):
+                        words(heading, tag="h3")
+                        sentence(text)
+        card.actions = ui.element("div").classes("fp-ea")
+        if technical:
+            with (
+                ui.element("div").classes("fp-tech"),
+                fold(_("Technical detail")),
+                ui.element("div").classes("fp-codebox"),
+            ):
+                words(technical, "fp-code fp-code--in fp-code--wrap", tag="pre").props("tabindex=0")
+                copy_button(technical, name=_("Copy the technical detail")).classes("fp-copy")
+    return card
+
+
+def refusal_card(refusal: Refusal) -> ErrorCard:
+    """An engine Refusal as an error card; wrong fields are listed."""
+    card = error_card(
+        refusal.title, happened=_sentence(refusal.detail or refusal.title), todo=refusal.remedy, code=refusal.code
+    )
+    if refusal.errors:
+        with card, ui.element("ul").classes("fp-tech fp-errlist"):
+            for error in refusal.errors:
+                with ui.element("li"):
+                    words(error.pointer or "/", "fp-mono fp-b")
+                    words(f" {error.detail}")
+    return card
+
+
+@contextmanager
+def fold(title: str, *, open_at_first: bool = False) -> Iterator[ui.element]:
+    """Something folded behind its title; the browser opens it, no server needed. Entered for its content."""
+    with ui.element("details").classes("fp-fold") as details:
+        if open_at_first:
+            details.props("open")
+        with ui.element("summary"):
+            icon("chevron_right", size=16)
+            words(title)
+        yield details
+
+
+async def confirm(
+    title: str,
+    sentence: str,
+    *,
+    verb: str,
+    danger: bool = False,
+    keep: str = "",
+    note_text: str = "",
+    typed: str = "",
+) -> bool:
+    """Asks before something that matters. `typed`: this text (a flow's title) must be typed before the button works."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(sentence, tag="p")
+        if note_text:
+            note(note_text, icon="group")
+        box: ui.input | None = None
+        if typed:
+            with ui.element("div").classes("fp-f"):
+                with words(_("Type the title to go on:") + " ", tag="label") as label:
+                    words(typed, "fp-b")
+                box = ui.input().props("outlined dense autofocus autocomplete=off")
+                label.props["for"] = box.html_id
+        with ui.element("div").classes("fp-acts"):
+            button(keep or _("Cancel"), lambda: dialog.submit(False), kind="quiet")
+            go = button(verb, lambda: dialog.submit(True), kind="danger_main" if danger else "main")
+            if box is not None:
+                go.disable()
+                box.on_value_change(lambda event: go.set_enabled((event.value or "").strip() == typed.strip()))
+    try:
+        return bool(await dialog)
+    finally:
+        if not dialog.is_deleted:  # the page may be gone by now
+            dialog.delete()
+
+
+@contextmanager
+def empty(symbol: str, title: str, sentence: str) -> Iterator[ui.element]:
+    """A place with nothing in it yet: why, and one button to be put inside."""
+    with ui.element("div").classes("fp-empty") as element:
+        icon(symbol, size=32)
+        words(title, tag="h2")
+        words(sentence, tag="p")
+        yield element

@@ -1,0 +1,323 @@
+"""The frame every page stands in: navigation, search, theme, account, title.
+
+    person = Person(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
+    with frame("Saved Flows", active="flows", person=person, sub="5 flows, 3 live.", search=find_flows) as page:
+        with page.actions:
+            button("New flow", make_one, icon="add", kind="main")
+        ...                                   # the page's content
+
+    frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
+        active   "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
+        crumbs   ((text, path), ...) before the title; path None for plain text
+        rail     56 px navigation and a page without padding that fills the window (Playground); the h1 is there, unseen
+        h1       False when the page writes its own h1; nothing of the title is then drawn
+        search   (text) -> Sequence[Hit] or an awaitable of it: flows by title, for Ctrl+K
+    page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
+    page.title("...")                         changes the h1, the last breadcrumb and the document's title
+    Hit(title, path, note="")                 one find of the search
+    reader() -> Reader                        how the person at this page reads numbers and times (ui/kit/text.py)
+
+Pages are decorated `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is kept in the
+cookie `fp_theme` (light, dark; none = as the system): it holds no secret, works without NiceGUI's session storage, and plain
+pages read it too. The browser's time zone is kept in `fp_zone`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from ui.kit.assets import asset_url
+from ui.kit.feedback import toast_area
+from ui.kit.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
+from ui.kit.roles import role_word
+from ui.kit.search import Hit, Search, search_dialog
+from ui.kit.text import ENGLISH, Reader, _, plural
+
+__all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "frame", "reader"]
+
+Area = Literal["playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
+Theme = Literal["light", "dark", "system"]
+THEME_COOKIE = "fp_theme"
+
+#: Area -> (word, icon, path), in the order of the navigation.
+AREAS: dict[Area, tuple[str, str, str]] = {
+    "playground": (_("Flow Playground"), "schema", "/playground"),
+    "flows": (_("Saved Flows"), "folder_open", "/flows"),
+    "templates": (_("Templates"), "dashboard", "/templates"),
+    "datasets": (_("Datasets"), "table_rows", "/datasets"),
+    "jobs": (_("Jobs"), "list_alt", "/jobs"),
+    "monitoring": (_("Monitoring"), "monitoring", "/monitoring"),
+    "settings": (_("Settings"), "settings", "/settings"),
+}
+
+_SCRIPTS = ("page.js", "kept_focus.js", "kept_menu.js", "kept_press.js")
+_HEAD = (
+    f'<link rel="stylesheet" href="{asset_url("theme.css")}">'
+    f'<link rel="preload" href="/assets/fonts/inter-latin.woff2" as="font" type="font/woff2" crossorigin>'
+    + "".join(f'<script src="{asset_url(name)}"></script>' for name in _SCRIPTS)
+)
+
+#: Paints the page dark before Quasar has started, so that nothing flashes.
+_DARK_AT_ONCE = "body:not(.body--light):not(.body--dark){background:#151618}"
+_EARLY_PAINT: dict[Theme, str] = {
+    "light": "",
+    "dark": f"<style>{_DARK_AT_ONCE}</style>",
+    "system": f"<style>@media (prefers-color-scheme: dark){{{_DARK_AT_ONCE}}}</style>",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is signed in, as the frame shows it. `role` is owner, editor or viewer; `plan` the plan's word (`Pro`); `asked` counts
+    the notes that wait for this owner.
+    """
+
+    name: str
+    email: str
+    role: str = ""
+    plan: str = ""
+    asked: int = 0
+
+    @property
+    def initials(self) -> str:
+        """`ML` for Mara Lindt; the first letter of the e-mail address when there is no name."""
+        parts = self.name.split() or [self.email or "?"]
+        return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
+
+
+class Page:
+    """What a page can still change about its frame."""
+
+    def __init__(
+        self, heading: TextElement | None, badges: ui.element, actions: ui.element, crumb: TextElement | None = None
+    ) -> None:
+        self._heading = heading
+        self._crumb = crumb
+        self.badges = badges
+        self.actions = actions
+
+    def title(self, text: str) -> None:
+        """Changes the h1, the last breadcrumb and the document's title."""
+        for place in (self._heading, self._crumb):
+            if place is not None:
+                place.text = text
+        ui.page_title(_document_title(text))
+
+
+def reader() -> Reader:
+    """How the person at this page reads numbers and times."""
+    request = ui.context.client.request
+    return Reader.of(request.headers, request.cookies) if request is not None else ENGLISH
+
+
+@contextmanager
+def frame(
+    title: str,
+    *,
+    active: Area,
+    person: Person,
+    crumbs: Sequence[tuple[str, str | None]] = (),
+    sub: str | None = None,
+    rail: bool = False,
+    h1: bool = True,
+    search: Search | None = None,
+) -> Iterator[Page]:
+    """Draws the frame and enters the page's content (see the module's docstring)."""
+    theme = _chosen_theme()
+    ui.page_title(_document_title(title))
+    ui.add_head_html(_HEAD + _EARLY_PAINT[theme])
+    dark = ui.dark_mode({"light": False, "dark": True, "system": None}[theme])
+    open_search = search_dialog(search, [Hit(word, path) for word, _symbol, path in AREAS.values()])
+    client = ui.context.client
+    client.layout.classes("fp-app fp-app--rail" if rail else "fp-app")
+    client.page_container.classes("fp-page")
+    main = client.page_container.default_slot.children[0].props("tabindex=-1")  # NiceGUI's own <main>
+    with client.layout:
+        _bars(active, person, dark, open_search, rail=rail, main_id=main.html_id)
+    words("", "fp-hide").props("id=fp-said role=status")  # where page.js says "Copied"
+    toast_area()
+    if rail:
+        heading = words(title, "fp-hide", tag="h1") if h1 else None
+        aside = ui.element("div")
+        aside.visible = False
+        yield Page(heading, aside, aside)
+    else:
+        with ui.element("div").classes("fp-wrap"):
+            yield _head(title, crumbs, sub) if h1 else Page(None, ui.element("div"), ui.element("div"))
+
+
+def _bars(
+    active: Area,
+    person: Person,
+    dark: ui.dark_mode,
+    open_search: Callable[..., Any],
+    *,
+    rail: bool,
+    main_id: str,
+) -> None:
+    """What stands before the page: the way past it all, the bar of small screens with its menu, the navigation."""
+    layout = ui.context.client.layout
+    with ui.dialog().props("position=left full-height") as menu:
+        card = ui.card().classes("fp-menu-card")
+
+    def open_menu() -> None:
+        """The menu is drawn when it is first asked for: on large screens never."""
+        if not card.default_slot.children:
+            with card:
+                _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
+        menu.open()
+
+    link(_("Skip to the content"), f"#{main_id}", "fp-skip").move(layout, 0)
+    with ui.element("header").classes("fp-mtop fp-mob") as bar:
+        icon_button("menu", _("Menu"), open_menu, tip=False)
+        with ui.element("span").classes("fp-brand"):
+            _mark()
+            words("Flowport")
+        words("", "fp-sp")
+        icon_button("search", _("Search"), open_search, tip=False).props("data-fp-search")
+    bar.move(layout, 1)
+    _navigation(active, person, dark, open_search, rail=rail, name=_("Main"), classes="fp-desk").move(layout, 2)
+
+
+def _document_title(title: str) -> str:
+    return f"{title} - Flowport" if title else "Flowport"
+
+
+def _chosen_theme() -> Theme:
+    request = ui.context.client.request
+    chosen = request.cookies.get(THEME_COOKIE) if request is not None else None
+    return "light" if chosen == "light" else "dark" if chosen == "dark" else "system"
+
+
+def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None) -> Page:
+    crumb = None
+    if crumbs:
+        with ui.element("nav").classes("fp-crumb") as trail:
+            trail.props["aria-label"] = _("Breadcrumbs")
+            for text, path in crumbs:
+                if path is None:
+                    words(text)
+                else:
+                    link(text, path)
+                icon("chevron_right", size=14)
+            crumb = words(title, "fp-cut")
+            crumb.props("aria-current=page")
+    with ui.element("div").classes("fp-head"):
+        with ui.element("div").classes("fp-titles"):
+            with ui.element("div").classes("fp-named"):
+                heading = words(title, tag="h1")
+                badges = ui.element("div").classes("fp-row")
+            if sub is not None:
+                words(sub, "fp-sub", tag="p")
+        actions = ui.element("div").classes("fp-acts")
+    return Page(heading, badges, actions, crumb)
+
+
+def _navigation(
+    active: Area,
+    person: Person,
+    dark: ui.dark_mode,
+    open_search: Callable[..., Any],
+    *,
+    rail: bool,
+    name: str,
+    classes: str = "",
+) -> ui.element:
+    with ui.element("nav").classes("fp-nav").classes(classes) as nav:
+        nav.props["aria-label"] = name
+        with link("", "/flows", "fp-brand") as home:
+            home.props["aria-label"] = "Flowport"
+            _mark()
+            if not rail:
+                words("Flowport")
+        with ui.element("button").classes("fp-seek").props("type=button").on("click", open_search, []) as seek:
+            seek.props("data-fp-search")
+            icon("search", size=16)
+            words(_("Search"), "fp-sp")
+            words("Ctrl K", tag="kbd")
+        if rail:
+            seek.props["aria-label"] = _("Search")
+            _tip(_("Search (Ctrl+K)"))
+        for area, (word, symbol, path) in AREAS.items():
+            with link("", path, "fp-on" if area == active else "") as entry:
+                icon(symbol, size=20)
+                if rail:
+                    entry.props["aria-label"] = word
+                    _tip(word)
+                else:
+                    words(word)
+                if area == "settings" and person.asked:
+                    _count(person.asked, rail=rail)
+            if area == active:
+                entry.props("aria-current=page")
+        words("", "fp-sp")
+        _account(person, dark, rail=rail)
+    return nav
+
+
+def _count(asked: int, *, rail: bool) -> None:
+    """What waits for the owner: a number, in the narrow navigation a dot."""
+    notes = plural(asked, _("note to you"), _("notes to you"))
+    with words("" if rail else str(asked), "fp-count fp-count--dot" if rail else "fp-count") as count:
+        count.props["title"] = notes
+        words(f", {notes}" if not rail else notes, "fp-hide")
+
+
+def _tip(text: str) -> None:
+    ui.tooltip(text).props('anchor="center right" self="center left" :offset="[8, 0]"')
+
+
+def _account(person: Person, dark: ui.dark_mode, *, rail: bool) -> None:
+    with ui.element("div").classes("fp-who"):
+        with ui.element("button").classes("fp-account").props("type=button aria-haspopup=dialog"):
+            words(_("Account:"), "fp-hide")
+            words(person.initials, "fp-ava").props("aria-hidden=true")
+            if rail:
+                words(person.name or person.email, "fp-hide")
+            else:
+                with ui.element("span").classes("fp-cut"):
+                    words(person.name or person.email, "fp-b fp-cut", tag="div")
+                    words(f"{person.plan} {_('plan')}" if person.plan else person.role, "fp-t3 fp-s12", tag="div")
+            with ui.menu().props('anchor="top left" self="bottom left" :offset="[0, 6]" role=dialog') as menu:
+                menu.props["aria-label"] = _("Account")
+                with ui.element("div").classes("fp-person"):
+                    words(person.name, "fp-b", tag="div")
+                    words(person.email, "fp-t2", tag="div")
+                    words(role_word(person.role), "fp-t3 fp-s12", tag="div")
+                ui.separator()
+                link_button(_("Your account"), "/settings/account", icon="manage_accounts", kind="quiet").props(
+                    "align=left"
+                ).classes("w-full")
+                # A plain form: signing out works even when the page's connection is gone.
+                with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
+                    button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")
+        place = 'anchor="top right" self="bottom right" :offset="[0, 6]"'
+        with icon_button("contrast", _("Theme")).props("aria-haspopup=menu"), drop_menu(_("Theme"), place):
+            choices: dict[Theme, tuple[str, str]] = {
+                "light": (_("Light"), "light_mode"),
+                "dark": (_("Dark"), "dark_mode"),
+                "system": (_("As the system"), "contrast"),
+            }
+            for choice, (word, symbol) in choices.items():
+                menu_item(word, lambda choice=choice: _set_theme(dark, choice), icon=symbol)
+
+
+def _set_theme(dark: ui.dark_mode, choice: Theme) -> None:
+    dark.value = {"light": False, "dark": True, "system": None}[choice]
+    ui.run_javascript(f"window.fpTheme('{choice}')")  # one of three constants
+
+
+def _mark() -> None:
+    """The Flowport mark in the colours of the theme."""
+    with ui.element("svg").props('viewBox="0 0 24 24" fill=none aria-hidden=true width=24 height=24'):
+        ui.element("rect").props('width=24 height=24 rx=7 fill="var(--fp-accent)"')
+        line = ui.element("path").props('stroke="var(--fp-on-accent)" stroke-width=2.1 stroke-linecap=round')
+        line.props["d"] = "M7 16.5V10a2.5 2.5 0 0 1 2.5-2.5H13m-6 5h6"
+        ui.element("circle").props('cx=16.3 cy=7.5 r=1.9 fill="var(--fp-on-accent)"')
+        ui.element("circle").props('cx=16.3 cy=12.5 r=1.9 fill="var(--fp-on-accent)"')

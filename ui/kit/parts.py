@@ -1,0 +1,434 @@
+"""Small visual pieces, each drawn in one way for the whole product.
+
+Words and icons
+    words("text", "fp-t2", tag="p")       a text element (never HTML): tag span unless told
+    sentence("Like `url`.", "fp-hint")    words in which names in backticks stand as code
+    link("Saved Flows", "/flows")         an anchor
+    icon("schema", size=20)               Material Symbol by name; 14, 16, 18, 20 or 32 px; unseen by screen readers
+    tile("web", "travel_explore")         icon tile in the colour of a node group; small=True for 26 px
+
+Buttons (kind: main, normal, quiet, link, danger, danger_main)
+    button("Save", save, icon="save", kind="main", small=False, big=False) -> ui.button
+    link_button("Open", "/flows/x", icon="schema")
+    icon_button("close", "Close", close)  round, with its name for screen readers and as tooltip
+    copy_button("text to copy")           label Copy; copies in the browser, says Copied
+    disabled_button("Deploy API", "Connect a step to API Input first.", fix="Show me", on_fix=show)
+    with menu_button("More for Web shop"): menu_item("Rotate", rotate); menu_item("Delete...", delete, icon="delete", danger=True)
+    with button("All flows", icon="schema"), drop_menu("Flows"): menu_item(...)       a menu on any element
+    segments({"tree": "Tree", "text": "Text"}, "tree", on_change) -> ui.toggle
+
+States
+    badge("2 changes", kind="warn", icon="edit")
+    status_badge("completed"), status_badge("live", "Live v4"), status_line("failed", "Failed, 4 min ago") (no frame)
+    environment_badge("live" | "test" | "dev" | "playground")
+    chip("Summarise › facts", icon="auto_awesome", bad=False); pick_chip("title", "Text", on_pick)
+    note("sentence", kind="warn", icon="edit") -> element to enter for more (kind: "", ok, warn, bad, sim, acc)
+
+Blocks
+    with card("Title", "hint") as one:    with one.head: ... (right side); content goes inside
+    key_values([("Model", "gpt-4.1-mini")])
+    t = table(["Label", Column("Errors", right=True)], label="API keys"); with t.row(): t.cell("text"); with t.cell(): ...
+    table(..., stacks=True)               on a phone each row breaks into lines
+    meter(8710, 10000, label="Month's quota")
+Code and JSON values are in `ui/kit/code_view.py`, errors, toasts and dialogs in `ui/kit/feedback.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from ui.kit.text import _
+
+Kind = Literal["", "ok", "warn", "bad", "acc", "sim"]
+ButtonKind = Literal["main", "normal", "quiet", "link", "danger", "danger_main"]
+
+_BUTTONS: dict[ButtonKind, tuple[str, str, str | None]] = {  # props, classes, Quasar colour
+    "main": ("unelevated", "", "primary"),
+    "normal": ("outline", "", None),
+    "quiet": ("flat", "", None),
+    "link": ("flat", "fp-link", None),
+    "danger": ("outline", "fp-danger", None),
+    "danger_main": ("unelevated", "", "negative"),
+}
+
+#: State -> (word, icon, kind). An icon of None is a dot.
+STATES: dict[str, tuple[str, str | None, Kind]] = {
+    "live": (_("Live"), None, "ok"),
+    "draft": (_("Draft"), "edit", ""),
+    "newer_draft": (_("Newer draft"), "edit", "warn"),
+    "not_saved": (_("Not saved yet"), "edit", ""),
+    "undeployed": (_("Undeployed"), "cloud_off", ""),
+    "completed": (_("Completed"), "check_circle", "ok"),
+    "done": (_("Done"), "check_circle", "ok"),
+    "processing": (_("Running"), "progress_activity", "acc"),
+    "running": (_("Running"), "progress_activity", "acc"),
+    "queued": (_("Waiting"), "schedule", ""),
+    "waiting": (_("Waiting"), "schedule", ""),
+    "cancelling": (_("Cancelling"), "progress_activity", ""),
+    "cancelled": (_("Cancelled"), "cancel", ""),
+    "failed": (_("Failed"), "error", "bad"),
+    "refused": (_("Refused"), "block", "bad"),
+    "skipped": (_("Skipped"), "skip_next", ""),
+    "reused": (_("Reused"), "history", ""),
+    "simulated": (_("Simulated"), "science", "sim"),
+    "problem": (_("1 problem"), "warning", "warn"),
+    "new": (_("New"), None, "ok"),
+}
+ENVIRONMENTS: dict[str, tuple[str, str, Kind]] = {
+    "live": (_("Production"), "public", "acc"),
+    "test": (_("Staging"), "layers", ""),
+    "dev": (_("Development"), "code", ""),
+    "playground": (_("Playground"), "schema", ""),
+}
+
+
+class Words(TextElement):
+    """Text in any tag. It can never be read as HTML."""
+
+    def __init__(self, text: str, tag: str) -> None:
+        super().__init__(tag=tag, text=text)
+
+
+def words(text: str, classes: str = "", *, tag: str = "span") -> Words:
+    """A text element; its `.text` can be changed."""
+    element = Words(text, tag)
+    if classes:
+        element.classes(classes)
+    return element
+
+
+def sentence(text: str, classes: str = "", *, tag: str = "p") -> ui.element:
+    """Words in which `names in backticks` stand as code."""
+    if "`" not in text:
+        return words(text, classes, tag=tag)
+    with ui.element(tag).classes(classes) as element:
+        for at, piece in enumerate(text.split("`")):
+            if piece:
+                words(piece, tag="code" if at % 2 else "span")
+    return element
+
+
+def link(text: str, path: str, classes: str = "", *, new_tab: bool = False) -> Words:
+    """An anchor. Enter it to put icons before more words."""
+    anchor = words(text, classes, tag="a")
+    anchor.props["href"] = path
+    if new_tab:
+        anchor.props("target=_blank rel=noopener")
+    return anchor
+
+
+def icon(name: str, classes: str = "", *, size: Literal[14, 16, 18, 20, 32] = 18) -> ui.icon:
+    """A Material Symbol by name (`schema`). It only repeats what words say, so screen readers skip it."""
+    element = ui.icon(f"sym_o_{name}").classes("fp-i").classes(classes)
+    if name == "progress_activity":
+        element.classes("fp-spin")
+    return element if size == 18 else element.classes(f"fp-i{size}")
+
+
+_icon = icon  # for functions with a parameter of this name
+
+
+def tile(group: str, name: str, *, small: bool = False) -> ui.element:
+    """The icon tile of a node: group `io`, `web`, `ai`, `lists`, `transform` or `logic`."""
+    with ui.element("span").classes(f"fp-tile-i fp-g-{group}").classes("fp-sm" if small else "") as element:
+        icon(name, size=16 if small else 20)
+    return element
+
+
+def button(
+    text: str,
+    on_click: Callable[..., Any] | None = None,
+    *,
+    icon: str | None = None,
+    kind: ButtonKind = "normal",
+    small: bool = False,
+    big: bool = False,
+) -> ui.button:
+    """A button with a verb. One `main` per view: the next sensible step."""
+    props, classes, color = _BUTTONS[kind]
+    element = ui.button(text, on_click=on_click, icon=f"sym_o_{icon}" if icon else None, color=color)
+    element.props(f"{props} no-caps :ripple=false").classes(classes)
+    if small:
+        element.props("dense")
+    return element.classes("fp-big") if big else element
+
+
+def link_button(
+    text: str, path: str, *, icon: str | None = None, kind: ButtonKind = "normal", small: bool = False
+) -> ui.button:
+    """Looks like a button, is an anchor: it can be opened in a new tab."""
+    element = button(text, icon=icon, kind=kind, small=small)
+    element.props["href"] = path
+    return element
+
+
+def icon_button(
+    name: str, label: str, on_click: Callable[..., Any] | None = None, *, large: bool = False, tip: bool = True
+) -> ui.button:
+    """A round button with an icon; `label` is its name and its tooltip."""
+    element = ui.button(icon=f"sym_o_{name}", on_click=on_click, color=None)
+    element.props("flat round no-caps :ripple=false").classes("fp-ib--l" if large else "")
+    element.props["aria-label"] = label
+    if tip:
+        with element:
+            ui.tooltip(label).props("delay=400")
+    return element
+
+
+def copy_button(
+    text: str, label: str = "", *, name: str = "", kind: ButtonKind = "normal", small: bool = True
+) -> ui.button:
+    """Copies `text` in the browser. `name` tells screen readers what is copied when the label is only "Copy"."""
+    element = button(label or _("Copy"), icon="content_copy", kind=kind, small=small)
+    element.props["data-copy"] = text
+    if name:
+        element.props["aria-label"] = name
+    return element.on("click", js_handler="(event) => window.fpCopy(event)")
+
+
+def disabled_button(
+    text: str,
+    reason: str,
+    *,
+    icon: str | None = None,
+    kind: ButtonKind = "main",
+    fix: str = "",
+    on_fix: Callable[..., Any] | None = None,
+) -> ui.element:
+    """A button that cannot be pressed, with the reason beside it and, with `fix`, a way to the place."""
+    with ui.element("div").classes("fp-row").style("flex-wrap: wrap") as row:
+        stopped = button(text, icon=icon, kind=kind)
+        stopped.disable()
+        with ui.element("span").classes("fp-why") as why:
+            stopped.props["aria-describedby"] = why.html_id
+            _icon("info", size=16)
+            words(reason)
+            if fix:
+                button(fix, on_fix, kind="link", small=True)
+    return row
+
+
+def menu_item(
+    text: str, on_click: Callable[..., Any] | None = None, *, icon: str | None = None, danger: bool = False
+) -> ui.menu_item:
+    """An entry of a `ui.menu`."""
+    item = ui.menu_item(on_click=on_click).classes("fp-bad" if danger else "").props("role=menuitem")
+    with item:
+        if icon:
+            _icon(icon)
+        words(text)
+    return item
+
+
+@contextmanager
+def drop_menu(label: str, props: str = "") -> Iterator[ui.menu]:
+    """The menu of the element we are in, opened by a click on it; enter it and put `menu_item`s inside."""
+    with ui.menu().props(f"role=dialog {props}") as menu, ui.element("div").props("role=menu") as entries:
+        menu.props["aria-label"] = label
+        entries.props["aria-label"] = label
+        yield menu
+
+
+@contextmanager
+def menu_button(label: str, *, name: str = "more_horiz") -> Iterator[ui.menu]:
+    """An icon button that opens a menu; enter it and put `menu_item`s and `ui.separator()`s inside."""
+    with icon_button(name, label, tip=False).props("aria-haspopup=menu"), drop_menu(label) as menu:
+        yield menu
+
+
+def segments(options: Mapping[str, str], value: str, on_change: Callable[[str], Any], *, label: str) -> ui.toggle:
+    """A row of choices of which one is on (Tree, Text, Raw)."""
+    toggle = ui.toggle(dict(options), value=value, on_change=lambda event: on_change(event.value))
+    toggle.props(
+        "unelevated no-caps :ripple=false toggle-color=fp toggle-text-color=fp"
+    )  # no such Quasar colours: ours
+    toggle.props("role=group")
+    toggle.props["aria-label"] = label
+    return toggle
+
+
+def badge(text: str, *, kind: Kind = "", icon: str | None = None, dot: bool = False) -> ui.element:
+    """A word in a frame: state, count, environment."""
+    with ui.element("span").classes("fp-bdg").classes(f"fp-bdg--{kind}" if kind else "") as element:
+        if dot:
+            words("", "fp-dot").style("margin-left: 2px")
+        elif icon:
+            _icon(icon, size=14)
+        words(text)
+    return element
+
+
+def status_badge(state: str, text: str = "") -> ui.element:
+    """The badge of a state of `STATES`; `text` says it more exactly ("Live v4", "2 problems")."""
+    word, symbol, kind = STATES[state]
+    return badge(text or word, kind=kind, icon=symbol, dot=symbol is None)
+
+
+def status_line(state: str, text: str = "") -> ui.element:
+    """The same without a frame, for tables and lists ("Failed, 4 min ago")."""
+    word, symbol, kind = STATES[state]
+    with ui.element("span").classes("fp-st").classes(f"fp-{kind}" if kind else "fp-t2") as element:
+        if symbol is None:
+            words("", "fp-dot")
+        else:
+            _icon(symbol, size=16)
+        words(text or word)
+    return element
+
+
+def status_icon(state: str) -> ui.element:
+    """Only the coloured icon of a state, with its word for screen readers: for rows whose text is a name."""
+    word, symbol, kind = STATES[state]
+    with ui.element("span").classes(f"fp-{kind}" if kind else "fp-t2") as element:
+        _icon(symbol or "circle", size=16)
+        words(word, "fp-hide")
+    return element
+
+
+def environment_badge(environment: str) -> ui.element:
+    """Production, Staging or Development for `live`, `test`, `dev`."""
+    word, symbol, kind = ENVIRONMENTS[environment]
+    return badge(word, kind=kind, icon=symbol)
+
+
+def chip(text: str, *, icon: str = "", bad: bool = False) -> ui.element:
+    """Data from an earlier step: "Summarise › facts". `bad`: it cannot be found."""
+    with ui.element("span").classes("fp-chip").classes("fp-chip--bad" if bad else "").props("tabindex=0") as element:
+        if icon:
+            _icon(icon, size=14)
+        words(text)
+    return element
+
+
+def pick_chip(name: str, type_word: str, on_pick: Callable[[], Any] | None = None) -> ui.element:
+    """A value on offer, with its type. Click or Enter picks it."""
+    with ui.element("button").classes("fp-chip fp-chip--pick").props("type=button") as element:
+        words(name)
+        words(type_word, "fp-ty")
+    return element.on("click", on_pick, []) if on_pick else element
+
+
+def note(text: str = "", *, kind: Kind = "", icon: str = "info", strong: str = "") -> ui.element:
+    """A sentence in a strip; `strong` are its first words. Enter it to add a button at the right."""
+    with ui.element("div").classes("fp-note").classes(f"fp-note--{kind}" if kind else "") as element:
+        _icon(icon, f"fp-{kind}" if kind else "fp-t3")
+        with ui.element("span").style("min-width: 0; flex: 1"):
+            if strong:
+                words(strong + " ", "fp-b")
+            sentence(text, tag="span")
+    return element
+
+
+class Card(ui.element):
+    """A white block. `head` is the right side of its title line."""
+
+    def __init__(self) -> None:
+        super().__init__("section")
+        self.classes("fp-card")
+        self.head: ui.element
+
+
+@contextmanager
+def card(title: str = "", hint: str = "", *, padded: bool = True) -> Iterator[Card]:
+    """A card, entered. Without `padded` its content touches the border (tables, rows)."""
+    element = Card()
+    with element:
+        if title:
+            with ui.element("div").classes("fp-ch"):
+                heading = words(title, tag="h2")
+                element.props["aria-labelledby"] = heading.html_id
+                if hint:
+                    words(hint, "fp-s13 fp-t3")
+                words("", "fp-sp")
+                element.head = ui.element("div").classes("fp-row")
+        with ui.element("div").classes("fp-body" if padded else ""):
+            yield element
+
+
+def key_values(pairs: Sequence[tuple[str, str]]) -> ui.element:
+    """Names and values in two columns."""
+    with ui.element("dl").classes("fp-kv") as element:
+        for name, value in pairs:
+            words(name, tag="dt")
+            words(value, tag="dd")
+    return element
+
+
+def meter(value: float, limit: float, *, label: str) -> ui.element:
+    """How much of a limit is used; amber from 80 %."""
+    share = min(1.0, value / limit) if limit > 0 else 1.0
+    with ui.element("div").classes("fp-meter").classes("fp-meter--warn" if share >= 0.8 else "") as element:
+        element.props(f"role=meter aria-valuemin=0 aria-valuenow={value:g} aria-valuemax={limit:g}")
+        element.props["aria-label"] = label
+        ui.element("span").style(f"width: {share * 100:.1f}%")
+    return element
+
+
+#: The browser follows a link itself; the row's own handler would open the page a second time.
+_UNLESS_ON_A_LINK = "(event) => event.target.closest('a') || emit()"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table. `hidden`: the name is for screen readers only (a column of buttons)."""
+
+    title: str
+    right: bool = False
+    hidden: bool = False
+    width: str = ""
+
+
+class Table(ui.element):
+    """A plain table in the house look; rows and cells are added in order."""
+
+    def __init__(self, columns: Sequence[Column], label: str) -> None:
+        super().__init__("div")
+        self.classes("fp-scroll")
+        self._columns = columns
+        self._at = 0
+        with self, ui.element("table").classes("fp-tb") as whole:
+            whole.props["aria-label"] = label
+            with ui.element("thead"), ui.element("tr"):
+                for column in columns:
+                    with ui.element("th").classes("fp-r" if column.right else "").props("scope=col") as head:
+                        words(column.title, "fp-hide" if column.hidden else "")
+                    if column.width:
+                        head.style(f"width: {column.width}")
+            self.body = ui.element("tbody")
+
+    @contextmanager
+    def row(self, *, on_open: Callable[[], Any] | None = None) -> Iterator[ui.element]:
+        """A row; with `on_open` a click anywhere in it opens (give its first cell a link for the keyboard).
+
+        A click on a link within the row is the browser's alone: it follows the link, perhaps in another tab.
+        """
+        self._at = 0
+        with self.body, ui.element("tr") as row:
+            if on_open:
+                row.classes("fp-open").on("click", on_open, [], js_handler=_UNLESS_ON_A_LINK)
+            yield row
+
+    def cell(self, text: str = "", classes: str = "") -> ui.element:
+        """The next cell of the row; enter it to put more inside."""
+        column = self._columns[self._at] if self._at < len(self._columns) else Column("")
+        self._at += 1
+        element = words(text, classes, tag="td").classes("fp-r" if column.right else "")
+        if column.right and not column.hidden:
+            element.props["data-name"] = column.title  # read before the number where rows stack
+        return element
+
+    def clear_rows(self) -> None:
+        """Takes all rows away."""
+        self.body.clear()
+
+
+def table(columns: Sequence[str | Column], *, label: str, tall: bool = False, stacks: bool = False) -> Table:
+    """A table named `label`; `tall` for rows of two lines; `stacks` breaks a row into lines on a phone, so that all of it is seen."""
+    element = Table([Column(one) if isinstance(one, str) else one for one in columns], label)
+    return element.classes("fp-tb--tall" if tall else "").classes("fp-stacks" if stacks else "")

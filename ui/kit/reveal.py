@@ -1,0 +1,44 @@
+"""Something that is shown one time: a key, a link. Done works when the person says it is in a safe place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui import ui
+
+from ui.kit.parts import button, copy_button, environment_badge, icon, words
+from ui.kit.text import _
+
+
+def reveal_once(
+    title: str,
+    sentence: str,
+    value: str,
+    on_done: Callable[[], None],
+    *,
+    copy: str,
+    safe: str,
+    symbol: str = "key",
+    environment: str = "",
+) -> ui.element:
+    """The card. `copy` is the verb on its button, `safe` what the person confirms."""
+    with ui.element("section").classes("fp-card fp-reveal") as card:
+        card.props["aria-label"] = title
+        icon(symbol, "fp-ok", size=20)
+        with ui.element("div").classes("fp-grow"):
+            with ui.element("div").classes("fp-row"):
+                words(title, tag="h2")
+                words("", "fp-sp")
+                if environment:
+                    environment_badge(environment)
+            words(sentence, "fp-t2", tag="p")
+            with ui.element("div").classes("fp-row fp-reveal-line"):
+                words(value, "fp-mono fp-reveal-key", tag="code")
+                copy_button(value, copy, kind="main", small=False)
+            with ui.element("div").classes("fp-row"):
+                kept = ui.checkbox(safe)
+                words("", "fp-sp")
+                done = button(_("Done"), on_done, small=True)
+                done.disable()
+                kept.on_value_change(lambda event: done.set_enabled(bool(event.value)))
+    return card

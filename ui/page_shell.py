@@ -1,0 +1,128 @@
+"""What every page does first: stand in the frame with its person and search; and what it repeats while it is open.
+
+here = visit(app, request)
+with opened(here, "Saved Flows", active="flows") as page:
+    ...
+every(1.0, look_again)                     until the page is closed or the person is signed out
+@one_at_a_time                             on a page's method that reads and draws
+times_of(here)                             how this page tells moments, durations and costs
+return nothing_here(request)               404 as a plain page: unknown, deleted and foreign look the same
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from nicegui import ui
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, Response
+
+from engine.core.errors import Unavailable
+from engine.diagnostics.disk import read_disk
+from ui.access_guard import NO_STORE, theme_of
+from ui.kit.assets import asset_url
+from ui.kit.frame import Area, Page, frame, reader
+from ui.kit.parts import link, note
+from ui.kit.plain_pages import not_found_page
+from ui.kit.text import _, size
+from ui.kit.times import Times
+from ui.page_session import PageSession, SignedOut
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def opened(
+    here: PageSession,
+    title: str,
+    *,
+    active: Area,
+    crumbs: Sequence[tuple[str, str | None]] = (),
+    sub: str | None = None,
+    h1: bool = True,
+) -> Iterator[Page]:
+    """The frame around a page, entered for its content."""
+    with frame(
+        title, active=active, person=here.frame_person, crumbs=crumbs, sub=sub, h1=h1, search=here.find_flows
+    ) as page:
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # after theme.css
+        warn_of_low_disk(here)
+        yield page
+
+
+def base_address(here: PageSession) -> str:
+    """The front of the addresses that callers use: the public one, else what this page was opened with."""
+    request = ui.context.client.request
+    if here.app.settings.public_url or request is None:
+        return here.app.settings.public_url or here.app.settings.base_url
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def warn_of_low_disk(here: PageSession) -> None:
+    """A strip on every page of whoever can do something about it: a full disk stops every call."""
+    if not here.may("change the server"):
+        return
+    try:
+        disk = read_disk(here.app.settings.data)
+    except OSError:
+        return
+    if disk.state != "ok":
+        strong = f"{_('The disk is nearly full:')} {size(disk.free, reader())} {_('are free.')}"
+        with note(_("When it is full, calls are answered with 503."), kind="warn", icon="warning", strong=strong):
+            link(_("See Data"), "/settings/data")
+
+
+def times_of(here: PageSession) -> Times:
+    """How this page tells time."""
+    return Times(here.app.database.clock, reader())
+
+
+def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
+    """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time.
+
+    While a menu is open nothing is looked at: what changed would be drawn anew and take the menu away under the hand.
+    Start it after the last `await` of a page: NiceGUI delivers a page as soon as a timer waits for its browser.
+    """
+    looking = False
+    page = ui.context.client
+
+    async def once_more() -> None:
+        nonlocal looking
+        if looking or any(isinstance(part, ui.menu) and part.value for part in page.elements.values()):
+            return
+        looking = True
+        try:
+            with contextlib.suppress(Unavailable):
+                await look()
+        except SignedOut:
+            timer.deactivate()
+        finally:
+            looking = False
+
+    timer = ui.timer(seconds, once_more)
+    return timer
+
+
+def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], Coroutine[Any, Any, None]]:
+    """A page's method that reads and draws, called by its timer and after a press: what was read earlier is never drawn later.
+
+    Without it the timer's look could begin before a change, end after it, and show for seconds what is not so any more.
+    """
+    turns: WeakKeyDictionary[T, asyncio.Lock] = WeakKeyDictionary()
+
+    @functools.wraps(look)
+    async def in_turn(page: T) -> None:
+        async with turns.setdefault(page, asyncio.Lock()):
+            await look(page)
+
+    return in_turn
+
+
+def nothing_here(request: HTTPConnection) -> Response:
+    """404, the same for what is unknown, deleted and somebody else's."""
+    return HTMLResponse(not_found_page(theme=theme_of(request)), 404, headers=NO_STORE)

@@ -1,0 +1,276 @@
+"""What the canvas sends and what is done with it: edits, wishes for new parts, pasted parts, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.core.errors import Refusal
+from engine.flow.document import Position
+from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
+from engine.flow.layout import with_places
+from engine.nodes import CATALOG
+from storage.traffic import sum_by_node
+from ui.flow_view.node_views import NODE_VIEWS
+from ui.kit import feedback
+from ui.kit.frame import reader
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+from ui.playground.canvas.canvas_element import FlowCanvas
+from ui.playground.inspector.connection_mapping import offer_to_fill
+from ui.playground.state.available_data import labels_of
+from ui.playground.state.draft import OpenDraft
+from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
+from ui.playground.state.traffic import DAYS, KINDS, traffic_view
+
+
+class Around(Protocol):
+    """What the page does when the canvas asks for it."""
+
+    def document_changed(self) -> None:
+        """The draft has another document now."""
+
+    async def canvas_loaded(self) -> None:
+        """The canvas shows the draft."""
+
+    async def selected(self, nodes: list[str], edges: list[str]) -> None:
+        """Another selection on the canvas."""
+
+    async def open_node(self, node_id: str, *, tab: str | None = None) -> None:
+        """Show this node in the inspector."""
+
+    async def opened(self, node_id: str) -> None:
+        """Enter or a double click on a node: its settings are wanted."""
+
+    async def close_inspector(self) -> None:
+        """Nothing is inspected."""
+
+    async def refresh_inspector(self) -> None:
+        """What is inspected was changed on the canvas."""
+
+    async def run(self, mode: str, node_id: str) -> None:
+        """Run: `all`, `node` or `from`."""
+
+    async def save(self) -> None:
+        """Ctrl+S."""
+
+    def toggle_palette(self) -> None:
+        """Ctrl+K."""
+
+
+class CanvasEvents:
+    """The canvas of one tab. Every edit goes through `edit`, or comes in through the canvas."""
+
+    def __init__(self, here: PageSession, draft: OpenDraft, client_id: str, around: Around) -> None:
+        self.here = here
+        self.draft = draft
+        self.client_id = client_id
+        self.around = around
+        self.mine = MyFields()
+
+    def draw(self) -> FlowCanvas:
+        """The element, where the page is being built."""
+        self.canvas = FlowCanvas(
+            self.draft.flow_id,
+            client_id=self.client_id,
+            node_types=NODE_VIEWS,
+            readonly=not self.here.may("edit flows"),
+            on_ready=self._ready,
+            on_change=self._changed,
+            on_select=lambda message: self.around.selected(
+                [str(node_id) for node_id in message.get("nodes") or []],
+                [str(edge_id) for edge_id in message.get("edges") or []],
+            ),
+            on_invalid=lambda _message: None,
+            on_add_request=self._add_requested,
+            on_paste_request=self._paste_requested,
+            on_note_request=self._note_requested,
+            on_open=lambda message: self.around.opened(message["id"]),
+            on_run_request=lambda message: self.around.run(
+                str(message.get("mode") or "all"), str(message.get("node") or "")
+            ),
+            on_save_request=lambda _message: self.around.save(),
+            on_search_request=lambda _message: self.around.toggle_palette(),
+            on_traffic_request=self._traffic_requested,
+        )
+        return self.canvas
+
+    # What the server does for this tab.
+
+    async def edit(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
+        """An edit made by the server for this tab: applied here, undoable here, told to the other tabs."""
+        if not ops:
+            return True
+        try:
+            revision = await self.draft.change(self.here, self.client_id, ops)
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            return False
+        self.mine.note(ops, self._now())
+        self.canvas.apply_ops(list(ops), revision, history=True, select=list(select) or None)
+        self.around.document_changed()
+        return True
+
+    def changed_elsewhere(self, ops: Sequence[Op], revision: int, name: str) -> None:
+        """Another tab's edit: shown here; a field that was set here just before can be put back."""
+        self.canvas.apply_ops(list(ops), revision, history=False)
+        lost = self.mine.overwritten(ops, self._now())
+        if lost and name:
+            self._tell_overwritten(lost, name)
+
+    def _tell_overwritten(self, lost: Sequence[Overwritten], name: str) -> None:
+        labels = labels_of(self.draft.document)
+        fields = ", ".join(dict.fromkeys(f"{labels.get(one.id, _('a note'))} › {one.words}" for one in lost))
+
+        async def again() -> None:
+            await self.edit(put_back(self.draft.document, lost))
+            await self.around.refresh_inspector()
+
+        who = _("You, in another tab,") if name == self.here.person.name else name
+        with self.canvas.client.layout:
+            feedback.told(
+                f"{who} {_('changed what you had just set:')}",
+                fields,
+                action=_("Put mine back"),
+                on_action=again,
+                kind="warn",
+                symbol="group",
+            )
+
+    async def add(
+        self,
+        kind: str,
+        *,
+        position: Position | None = None,
+        after: str | None = None,
+        port: str | None = None,
+        between: str | None = None,
+    ) -> None:
+        """A new node of this type, open in the inspector."""
+        node_type = CATALOG.get(kind)
+        if node_type is None:
+            return
+        async with self.draft.making:
+            node_id, ops = add_node(
+                await self.draft.settled(),
+                node_type,
+                CATALOG,
+                position=position,
+                after=after,
+                port=port,
+                between=between,
+            )
+            added = await self.edit(ops, select=[node_id])
+        if added:
+            await self.around.open_node(node_id, tab="set_up")
+
+    async def add_after(self, kind: str, after: str | None) -> None:
+        """A new node after this one; without one after the last node nothing comes after."""
+        document = await self.draft.settled()
+        if after is None and document.nodes:
+            sources = {edge.source for edge in document.edges}
+            last = [node.id for node in document.nodes if node.id not in sources]
+            after = last[-1] if last else None
+        await self.add(kind, after=after)
+
+    async def delete_node(self, node_id: str) -> None:
+        """The node and its connections go."""
+        node = self.draft.document.node(node_id)
+        if node is None:
+            return
+        gone: list[Op] = [
+            {"op": "removeEdge", "edge": edge.model_dump()}
+            for edge in self.draft.document.edges
+            if node_id in {edge.source, edge.target}
+        ]
+        await self.edit([*gone, {"op": "removeNode", "node": node.model_dump()}])
+        await self.around.close_inspector()
+
+    # What the canvas sends.
+
+    async def _ready(self, message: dict[str, Any]) -> None:
+        pending = message.get("pending") or []
+        try:
+            waiting = self.draft.waiting(pending)
+            if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
+                waiting = waiting if await self._kept_is_wanted(len(waiting)) else []
+            for one in waiting:
+                await self.draft.change(self.here, str(one["clientId"]), one["ops"], int(one["seq"]))
+        except (Refusal, KeyError, TypeError, ValueError) as error:
+            refusal = (
+                error if isinstance(error, Refusal) else EditRefused(_("What this browser had kept cannot be read."))
+            )
+            feedback.refused(refusal)
+        self.canvas.load_graph({**with_places(self.draft.document).as_json(), "rev": self.draft.revision})
+        await self.around.canvas_loaded()
+
+    async def _kept_is_wanted(self, count: int) -> bool:
+        """Edits made without a connection, and the flow is another by now: the person decides."""
+        edits = plural(count, _("edit"), _("edits"))
+        with self.canvas.client.layout:
+            return await feedback.confirm(
+                _("Put your offline edits on the newer flow?"),
+                f"{_('This browser kept')} {edits} {_('that had not reached the server. The flow was changed since. Your edits then win where both changed the same field; nothing else is lost.')}",
+                verb=f"{_('Put')} {edits} {_('back')}",
+                keep=_("Leave them out"),
+            )
+
+    async def _changed(self, message: dict[str, Any]) -> None:
+        ops: list[Op] = message["ops"]
+        try:
+            revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
+            self.mine.note(ops, self._now())
+        except Refusal as refusal:
+            feedback.refused(refusal)
+            self.canvas.ack(message["seq"], self.draft.revision)  # refused is answered: it must not be sent again
+            self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision}, fit=False)
+            return
+        self.canvas.ack(message["seq"], revision)
+        self.around.document_changed()
+        drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
+        if message.get("reason") == "connect" and drawn:
+            await self.edit(connect_ops(self.draft.document, drawn[0], CATALOG))
+            offer_to_fill(self.draft, drawn[0], edit=self.edit, after=self.around.refresh_inspector)
+        if message.get("reason") in {"undo", "redo", "connect", "delete"}:
+            await self.around.refresh_inspector()
+
+    async def _add_requested(self, message: dict[str, Any]) -> None:
+        await self.add(
+            str(message.get("type")),
+            position=_place(message),
+            after=message.get("after"),
+            port=message.get("port"),
+            between=message.get("between"),
+        )
+
+    async def _note_requested(self, message: dict[str, Any]) -> None:
+        async with self.draft.making:
+            note_id, ops = add_note(self.draft.document, _place(message) or Position())
+            await self.edit(ops, select=[note_id])
+
+    async def _paste_requested(self, message: dict[str, Any]) -> None:
+        parts = [message.get(name) or [] for name in ("nodes", "edges", "notes")]
+        async with self.draft.making:
+            try:
+                new, ops = paste_ops(self.draft.document, *parts, at=_place(message))
+            except Refusal as refusal:
+                feedback.refused(refusal)
+                return
+            await self.edit(ops, select=new)
+
+    async def _traffic_requested(self, message: dict[str, Any]) -> None:
+        kind = message.get("kind")
+        if kind not in KINDS:
+            self.canvas.set_traffic(None)
+            return
+        since = self._now() - DAYS * 86_400_000
+        sums = await self.here.query(sum_by_node, self.draft.flow_id, since)
+        self.canvas.set_traffic(traffic_view(sums, kind, reader()))
+
+    def _now(self) -> int:
+        return self.here.app.database.clock.now()
+
+
+def _place(message: dict[str, Any]) -> Position | None:
+    place = message.get("position")
+    return Position(x=place["x"], y=place["y"]) if place else None

@@ -1,0 +1,41 @@
+"""What stands on an empty canvas: two ways to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from ui.kit.parts import tile, words
+from ui.kit.text import _
+
+
+class Blank:
+    """Over the canvas; `begin` adds the first node."""
+
+    def __init__(self, begin: Callable[[], Awaitable[None]]) -> None:
+        self._begin = begin
+        self._box = ui.element("div").classes("fp-blank")
+
+    def draw(self, *, empty: bool) -> None:
+        """Shown on an empty canvas, else hidden."""
+        self._box.visible = empty
+        self._box.clear()
+        if not empty:
+            return
+        with self._box, ui.element("div"):
+            words(_("Start with the input"), tag="h2")
+            words(_("Every flow that becomes an API begins with what callers send."), "fp-t2", tag="p").style(
+                "margin: 6px 0 12px"
+            )
+            with ui.element("button").classes("fp-choice").props("type=button") as first:
+                tile("io", "input")
+                with ui.element("span"):
+                    words(_("Add an API Input"), "fp-b", tag="div")
+                    words(_("Define the fields of the request"), "fp-t2", tag="div")
+            first.on("click", self._begin, [])
+            with ui.element("a").classes("fp-choice").props("href=/templates"):
+                tile("transform", "dashboard")
+                with ui.element("span"):
+                    words(_("Begin with a template"), "fp-b", tag="div")
+                    words(_("Ready-made flows that run at once, without a key"), "fp-t2", tag="div")

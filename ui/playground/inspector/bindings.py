@@ -1,0 +1,309 @@
+"""Editing a node's inputs: one field per binding, rows for free-form names, keys and lists; errors, offers and previews at the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from nicegui import ui
+from pydantic.fields import FieldInfo
+
+from engine.flow.document import Node
+from engine.flow.node_type import NodeType
+from engine.flow.references import escape_pointer
+from engine.flow.rules import Rule
+from ui.kit.parts import button, icon, icon_button, sentence, words
+from ui.kit.text import _
+from ui.playground.inspector.binding_field import BindingField, NodeName
+from ui.playground.inspector.binding_fields import draw_fields
+from ui.playground.inspector.binding_rows import draw_free, draw_list, draw_rows
+from ui.playground.inspector.rule_rows import draw_rules
+from ui.playground.state.suggestions import Suggestion
+
+#: Told the new inputs of the node and which input changed.
+Changed = Callable[[dict[str, Any], str], Any]
+
+
+@dataclass
+class Place:
+    """One field with what stands under it."""
+
+    pointer: str
+    field: BindingField
+    trouble: ui.element
+
+
+class Bindings:
+    """The inputs of one node as fields. The field that had the focus last takes the next chip."""
+
+    def __init__(
+        self,
+        node: Node,
+        kind: NodeType,
+        nodes: Mapping[str, NodeName],
+        on_change: Changed,
+        *,
+        readonly: bool = False,
+        fields: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.node = node
+        self.kind = kind
+        self.nodes = dict(nodes)
+        self.inputs: dict[str, Any] = dict(node.inputs)
+        self.on_change = on_change
+        self.readonly = readonly
+        #: Of a node that takes another flow's fields: these, where others may have any name.
+        self.fields = fields
+        self.raw = False
+        self.places: list[Place] = []
+        self.previews: dict[str, ui.element] = {}
+        self.offers: dict[str, ui.element] = {}
+        #: Boxes for names that the designer gives, by the pointer of what they name.
+        self.names: dict[str, ui.input] = {}
+        self.errors: dict[str, str] = {}
+        self.broken: Callable[[str], list[str]] = lambda _text: []
+        self.on_drawn: Callable[[], Any] | None = None
+        self.box = ui.element("div").classes("fp-stack")
+        self.draw()
+
+    # What the inspector asks.
+
+    def take(self, raw: str, name: str) -> Any:
+        """A chip that no field took: into the first field, or a new one of this name where the designer names them."""
+        if not self.kind.free_form or self.fields is not None:
+            if self.places:
+                self.places[0].field.insert(raw)
+            return None
+        fresh = self.free_name(name)
+        done = self.put_anew({**self.inputs, fresh: raw}, fresh)
+        self.focus(f"/inputs/{escape_pointer(fresh)}")
+        return done
+
+    def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
+        """Marks fields by pointer (`/inputs/url`): the sentence, and whether it is wrong (True) or only missing."""
+        for place in self.places:
+            mine = next(
+                (found for pointer, found in problems.items() if _within(pointer, place.pointer)),
+                None,
+            )
+            place.field.show_trouble(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
+            place.trouble.clear()
+            if mine is None:
+                continue
+            with place.trouble, ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
+                icon("error" if mine[1] else "warning", size=14)
+                sentence(mine[0], tag="span")
+
+    def has_field(self, pointer: str) -> bool:
+        """Whether a problem of this place is told at a field."""
+        return any(_within(pointer, place.pointer) for place in self.places)
+
+    def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
+        """Nodes came, or have another name: chips say so."""
+        if nodes == self.nodes:
+            return
+        self.nodes = dict(nodes)
+        for place in self.places:
+            place.field.name_nodes(nodes)
+
+    def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
+        """Chips or `{{ }}`."""
+        self.raw = raw
+        for place in self.places:
+            place.field.show_raw(raw)
+
+    def show_offers(self, offers: Sequence[Suggestion], take: Callable[[Suggestion], Any]) -> None:
+        """One-click offers under the fields they would fill."""
+        for box in self.offers.values():
+            box.clear()
+        for offer in offers:
+            if (box := self.offers.get(offer.name)) is not None:
+                with box:
+                    made = button(offer.sentence, lambda offer=offer: take(offer), icon="add_link", small=True)
+                    made.classes("fp-offer")
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field of a problem."""
+        for place in self.places:
+            if _within(pointer, place.pointer):
+                place.field.focus()
+                return
+
+    def name(self, pointer: str) -> None:
+        """Puts the caret into the name of a field that is new."""
+        if pointer in self.names:
+            self.names[pointer].run_method("select")
+
+    def follow(self, node: Node) -> bool:
+        """Shows the node's inputs as somebody else left them; False when other fields are needed."""
+        if list(node.inputs) != list(self.inputs) and self.kind.free_form:
+            return False
+        for name, value in node.inputs.items():
+            if isinstance(value, dict | list) and value != self.inputs.get(name):
+                return False
+        self.node, self.inputs = node, dict(node.inputs)
+        for place in self.places:
+            value = _at(self.inputs, place.pointer)
+            if isinstance(value, str) or value is None:
+                place.field.put(value or "")
+        return True
+
+    # Drawing.
+
+    def draw(self) -> None:
+        """All fields anew."""
+        self.box.clear()
+        self.places.clear()
+        self.previews.clear()
+        self.offers.clear()
+        self.names.clear()
+        with self.box:
+            if self.fields is not None:
+                draw_fields(self, self.fields)
+            elif self.kind.free_form:
+                draw_free(self)
+            for name, info in self.kind.inputs.model_fields.items():
+                self._draw_input(name, info)
+        if self.on_drawn is not None:
+            self.on_drawn()
+
+    def _draw_input(self, name: str, info: FieldInfo) -> None:
+        value = self.inputs.get(name)
+        title = info.title or name
+        with ui.element("div").classes("fp-f"):
+            with ui.element("div").classes("fp-lab"):
+                words(title)
+                if not info.is_required():
+                    words(_("optional"), "fp-t3")
+            kinds = _kinds(info)
+            if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
+                draw_rules(self, name, value or [], title)
+            elif isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
+                draw_rows(self, name, value or {}, title)
+            elif isinstance(value, list) or (value is None and "array" in kinds and "string" not in kinds):
+                draw_list(self, name, value or [], title)
+            else:
+                single = _widget(info) not in {"textarea", "code"}
+                field = self.field(f"/inputs/{name}", title, value, lambda new: self.put(name, new), single=single)
+                if not info.is_required():
+                    field.classes("fp-binding--short")
+            self.offers[name] = ui.element("div")
+            self.previews[name] = ui.element("div")
+            if info.description:
+                sentence(info.description, "fp-hint")
+
+    def field(
+        self, pointer: str, label: str, value: Any, on_change: Callable[[Any], Any], *, single: bool
+    ) -> BindingField:
+        """One field. A literal that is no text is written as JSON and stays what it is."""
+        literal = value is not None and not isinstance(value, str)
+        text = "" if value is None else json.dumps(value, ensure_ascii=False, indent=2) if literal else value
+
+        def changed(new: str) -> Any:
+            if not literal:
+                return on_change(new)
+            try:
+                parsed = json.loads(new)
+            except ValueError:
+                field.show_trouble(bad=True, broken=[])
+                return None
+            field.show_trouble(bad=False, broken=[])
+            return on_change(parsed)
+
+        field = BindingField(
+            text,
+            label=label,
+            nodes=self.nodes,
+            on_change=changed,
+            single=single and not isinstance(value, dict | list),
+            language="json" if literal else "",
+            placeholder="" if self.readonly else _("Type, or drag data here"),
+            readonly=self.readonly,
+        )
+        if self.raw:
+            field.show_raw(self.raw)
+        trouble = ui.element("div")
+        field.describe(trouble.html_id)
+        self.places.append(Place(pointer, field, trouble))
+        return field
+
+    # Changing.
+
+    def put(self, name: str, value: Any) -> Any:
+        """Another value of one input; an empty one is taken away where the names are given."""
+        self.inputs = {**self.inputs, name: value}
+        if value == "" and not self.kind.free_form:
+            self.inputs.pop(name)
+        return self.on_change(dict(self.inputs), name)
+
+    def put_anew(self, inputs: dict[str, Any], name: str) -> Any:
+        """Other inputs, drawn anew."""
+        self.inputs = inputs
+        done = self.on_change(dict(inputs), name)
+        self.draw()
+        return done
+
+    def free_name(self, wish: str) -> str:
+        """A name no field has yet."""
+        wish = "".join(letter if letter.isalnum() else "_" for letter in wish.lower()).strip("_") or "field"
+        name, number = wish, 2
+        while name in self.inputs:
+            name, number = f"{wish}_{number}", number + 1
+        return name
+
+    def row_buttons(
+        self, name: str, at: int, count: int, move: Callable[[int], Any], remove: Callable[[], Any]
+    ) -> None:
+        """Up, down and remove, by keyboard too."""
+        if self.readonly:
+            return
+        if count > 1:
+            up = icon_button("arrow_upward", f"{_('Move up')} {name}", lambda: move(at - 1), tip=False)
+            up.set_enabled(at > 0)
+            down = icon_button("arrow_downward", f"{_('Move down')} {name}", lambda: move(at + 1), tip=False)
+            down.set_enabled(at < count - 1)
+        icon_button("close", f"{_('Remove')} {name}", remove, tip=False)
+
+
+def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
+    """The value of the last run under a field; `item` is which one of a list, from 0."""
+    box.clear()
+    with box, ui.element("div").classes("fp-pv"):
+        icon("error" if trouble else "visibility", "fp-bad" if trouble else "", size=14)
+        with ui.element("span"):
+            when = _("Last run:") if item is None else f"{_('Last run, item')} {item + 1}:"
+            words(f"{when} ", "fp-b")
+            words(trouble or text or _("(empty)"))
+
+
+def _within(pointer: str, around: str) -> bool:
+    return pointer == around or pointer.startswith(f"{around}/")
+
+
+def _at(inputs: Mapping[str, Any], pointer: str) -> Any:
+    value: Any = inputs
+    for part in pointer.removeprefix("/inputs").split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def _widget(info: FieldInfo) -> str:
+    extra = info.json_schema_extra
+    return str(extra.get("widget", "")) if isinstance(extra, dict) else ""
+
+
+def _kinds(info: FieldInfo) -> set[str]:
+    """The JSON types an input takes, as far as its annotation says."""
+    whole = info.annotation
+    parts = get_args(whole) if get_origin(whole) in {Union, UnionType} else (whole,)
+    names = {dict: "object", Mapping: "object", list: "array", tuple: "array", str: "string"}
+    return {names[origin] for part in parts if (origin := get_origin(part) or part) in names}

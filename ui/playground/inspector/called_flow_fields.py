@@ -1,0 +1,80 @@
+"""What the inspector shows of a called flow: which flows may be chosen, its fields, and which version runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.called import CALL_FLOW, Callee, called_id, newer_version
+from engine.flow.document import Node
+from ui.forms.specs import FieldSpec
+from ui.kit.parts import link, note, words
+from ui.kit.text import _
+from ui.page_session import PageSession
+from ui.playground.state.called_flows import Calls, choices, load_calls
+from ui.playground.state.draft import OpenDraft
+
+
+class CalledFields:
+    """Of one node that may be a Call Flow."""
+
+    def __init__(self, open_page: PageSession, draft: OpenDraft, node: Node) -> None:
+        self.open_page = open_page
+        self.draft = draft
+        self.node_id = node.id
+        self.is_call = node.type == CALL_FLOW
+        self.calls = Calls()
+        #: The flow that the fields on screen belong to.
+        self.shown = called_id(node)
+
+    async def load(self) -> None:
+        """Looks up what is called now."""
+        if self.is_call:
+            self.calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
+
+    async def offered(self, specs: list[FieldSpec]) -> list[FieldSpec]:
+        """The flow is chosen from a list."""
+        if not self.is_call:
+            return specs
+        flows = await self.open_page.query(choices, self.draft.flow_id)
+        if self.shown and self.shown not in dict(flows):
+            flows.append((self.shown, _("A flow that is not there any more")))
+        return [replace(one, kind="select", choices=tuple(flows)) if one.name == "flow_id" else one for one in specs]
+
+    def fields(self, node: Node) -> Sequence[Mapping[str, Any]] | None:
+        """The rows of the inputs; None for every other type."""
+        if not self.is_call:
+            return None
+        self.shown = called_id(node)
+        callee = self._callee(node)
+        return callee.fields if callee else []
+
+    def is_stale(self, node: Node) -> bool:
+        """Whether another flow is chosen than the one whose fields are on screen."""
+        return self.is_call and called_id(node) != self.shown
+
+    def draw(self, node: Node) -> None:
+        """Which version runs, and that a newer one is live."""
+        callee = self._callee(node)
+        if callee is None:
+            if not called_id(node):
+                words(_("Choose a flow: what it needs as input stands here then."), "fp-t2", tag="p")
+            return
+        pin = self.calls.pins.get(node.id)
+        if newer := newer_version(node, pin, self.calls.library):
+            said = f"{_('version')} {newer} {_('of')} “{callee.title}”. {_('The live API calls version')} {pin}; {_('Update API takes the newer one over.')}"
+            note(said, kind="warn", icon="update", strong=_("There is a newer version:"))
+        elif callee.version:
+            words(
+                f"{_('Runs version')} {callee.version}. {_('Deploying fixes it: later changes of the called flow do not change this API.')}",
+                "fp-hint",
+                tag="p",
+            )
+        with ui.element("div"):
+            link(f"{_('Open')} {callee.title}", f"/playground/{callee.flow_id}", new_tab=True)
+
+    def _callee(self, node: Node) -> Callee | None:
+        return self.calls.library.get(called_id(node))

@@ -1,0 +1,204 @@
+"""The inspector of a connection: what the source gives at the left, the inputs of the target at the right, as many mappings as wanted.
+
+By mouse: drag a chip onto an input. By keyboard: Enter on a chip puts it into the input that had the focus last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.core.errors import Problem
+from engine.flow.document import Edge, Node
+from engine.flow.edits import Op, update_node
+from engine.flow.node_type import Catalog
+from engine.nodes import CATALOG
+from ui.flow_view.node_views import names_of
+from ui.kit import feedback
+from ui.kit.parts import button, icon, icon_button, menu_button, menu_item, words
+from ui.kit.text import _
+from ui.playground.inspector.bindings import Bindings, preview
+from ui.playground.inspector.called_flow_fields import CalledFields
+from ui.playground.inspector.data_list import DataList
+from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
+from ui.playground.state.draft import OpenDraft
+from ui.playground.state.last_run import LastRun
+from ui.playground.state.preview import nodes_in, preview_of
+from ui.playground.state.suggestions import Suggestion, suggestions
+
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+class EdgeMapping:
+    """Drawn once for a connection."""
+
+    def __init__(
+        self,
+        draft: OpenDraft,
+        edge: Edge,
+        *,
+        last_run: LastRun,
+        edit: Edit,
+        open_node: Callable[[str], Any],
+        on_close: Callable[[], Any],
+        readonly: bool,
+    ) -> None:
+        self.draft = draft
+        self.edge = edge
+        self.last_run = last_run
+        self.edit = edit
+        self.open_node = open_node
+        self.on_close = on_close
+        self.readonly = readonly
+        self.bindings: Bindings | None = None
+        self.outputs: dict[str, Any] = {}
+        self.catalog: Catalog = CATALOG
+
+    @property
+    def target(self) -> Node | None:
+        """The node the connection leads to, as it is now."""
+        return self.draft.document.node(self.edge.target)
+
+    async def draw(self) -> None:
+        """Draws the editor where we are."""
+        source, target = self.draft.document.node(self.edge.source), self.target
+        if source is None or target is None:
+            return
+        kind = CATALOG.get(target.type)
+        called = CalledFields(self.last_run.open_page, self.draft, target)
+        await called.load()
+        self._draw_head(source, target)
+        with ui.element("div").classes("fp-ibody"):
+            if kind is None or not (kind.free_form or kind.inputs.model_fields):
+                words(f"{target.name} {_('takes no data; it only runs after')} {source.name}.", "fp-t2", tag="p")
+                return
+            self.offers_box = ui.element("div").classes("fp-stack")
+            with ui.element("div").classes("fp-map"):
+                with ui.element("section").classes("fp-map-from") as left:
+                    left.props["aria-label"] = f"{_('Data of')} {source.name}"
+                    words(_("From"), "fp-lab", tag="h3")
+                    data = DataList(on_pick=self._take, on_all=lambda: None)
+                with ui.element("section").classes("fp-map-to") as right:
+                    right.props["aria-label"] = f"{_('Inputs of')} {target.name}"
+                    with ui.element("div").classes("fp-lab"):
+                        words(_("Into"), tag="h3")
+                        words(target.name, "fp-t3 fp-cut")
+                    self.bindings = Bindings(
+                        target,
+                        kind,
+                        names_of(self.draft.document),
+                        self._changed,
+                        readonly=self.readonly,
+                        fields=called.fields(target),
+                    )
+        self.outputs = await self.last_run.outputs(
+            list(
+                dict.fromkeys(
+                    [source.id, *(one for value in target.inputs.values() for one in nodes_in(value, source=False))]
+                )
+            )
+        )
+        if data.is_deleted:
+            return
+        given = self.outputs.get(source.id, NOT_RUN)
+        data.show([source_of(source, self.catalog, given, self.draft.document)], more=False)
+        self.bindings.on_drawn = self._show_around
+        self._show_around()
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """Marks the inputs that have a problem."""
+        if self.bindings is None:
+            return
+        document, node_id = self.draft.document, self.edge.target
+        self.bindings.broken = broken_finder(document, node_id, self.catalog)
+        self.bindings.show_problems(
+            {one.pointer: (one.message, one.blocks_import) for one in problems if one.node_id == node_id}
+        )
+
+    def _draw_head(self, source: Node, target: Node) -> None:
+        with ui.element("div").classes("fp-ih"):
+            with ui.element("span").classes("fp-tile-i fp-g-transform"):
+                icon("conversion_path", size=20)
+            with ui.element("div").style("min-width: 0; flex: 1"):
+                words(f"{source.name} → {target.name}", tag="h2")
+                words(_("Connection"), "fp-s12 fp-t3", tag="div")
+            with menu_button(_("More for this connection")):
+                menu_item(f"{_('Open')} {source.name}", lambda: self.open_node(source.id), icon="west")
+                menu_item(f"{_('Open')} {target.name}", lambda: self.open_node(target.id), icon="east")
+                if not self.readonly:
+                    menu_item(_("Delete this connection"), self._delete, icon="delete", danger=True)
+            icon_button("close", _("Close"), self.on_close)
+
+    async def _delete(self) -> None:
+        await self.edit([{"op": "removeEdge", "edge": self.edge.model_dump()}])
+        await self.on_close()
+
+    def _take(self, picked: Mapping[str, str]) -> Any:
+        return self.bindings.take(str(picked["raw"]), str(picked["name"])) if self.bindings else None
+
+    async def _changed(self, inputs: dict[str, Any], _name: str) -> None:
+        target = self.target
+        if target is not None and inputs != target.inputs:
+            await self.edit([update_node(target, inputs=inputs)])
+            self._show_around()
+
+    def _show_around(self) -> None:
+        """Offers and previews."""
+        target = self.target
+        if target is None or self.bindings is None or self.bindings.box.is_deleted:
+            return
+        kind = CATALOG[target.type]
+        for name, box in self.bindings.previews.items():
+            source = name in kind.source_inputs
+            value = self.bindings.inputs.get(name)
+            if any(one in self.outputs for one in nodes_in(value, source=source)):
+                shown = preview_of(value, self.outputs, source=source)
+                preview(box, shown.text, trouble=shown.trouble)
+            else:
+                box.clear()
+        if self.readonly:
+            return
+        offers = suggestions(self.draft.document, target.id, self.catalog, self.outputs, source=self.edge.source)
+        self.offers_box.clear()
+        with self.offers_box:
+            if len(offers) > 1:
+                button(f"{_('Fill all')} {len(offers)}", lambda: self._fill(offers), icon="auto_fix_high", small=True)
+        self.bindings.show_offers(offers, lambda offer: self._fill([offer]))
+
+    async def _fill(self, offers: Sequence[Suggestion]) -> None:
+        target = self.target
+        if target is None or self.bindings is None:
+            return
+        inputs = dict(target.inputs)
+        for offer in offers:
+            inputs |= offer.inputs
+        if await self.edit([update_node(target, inputs=inputs)]):
+            self.bindings.inputs = inputs
+            self.bindings.draw()
+
+
+def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:
+    """A connection was drawn: what is left empty in its target is offered from its source, with one click, undoable."""
+    offers = suggestions(draft.document, str(edge["target"]), CATALOG, source=str(edge["source"]))
+    if not offers:
+        return
+
+    async def fill() -> None:
+        node = draft.document.node(str(edge["target"]))
+        if node is None:
+            return
+        inputs = dict(node.inputs)
+        for offer in offers:
+            inputs |= offer.inputs
+        if await edit([update_node(node, inputs=inputs)]):
+            await after()
+
+    names = draft.document.node(str(edge["target"]))
+    feedback.told(
+        f"{_('Connected')} {names.name if names else ''}.",
+        "; ".join(f"{offer.sentence}?" for offer in offers),
+        action=_("Fill") if len(offers) == 1 else f"{_('Fill all')} {len(offers)}",
+        on_action=fill,
+    )

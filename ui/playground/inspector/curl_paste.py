@@ -1,0 +1,163 @@
+"""Paste a curl command: the fields of an HTTP Request are filled from it, as one edit; its credentials are kept as secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from nicegui import ui
+
+from engine.actions.secrets import MAX_NAME, add_secret
+from engine.core.errors import Refusal
+from engine.flow.curl_parser import CurlCommand, CurlRefused, read_curl
+from engine.flow.document import Node
+from engine.flow.edits import Op, update_node
+from engine.secrets.secret_hosts import host_entry
+from ui.forms.form import Field
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, icon, note, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+
+_EXAMPLE = "curl https://api.example.com/v1/items -H 'Authorization: Bearer ...' --json '{\"name\": \"value\"}'"
+
+
+def paste_button(
+    open_page: PageSession,
+    node_now: Callable[[], Node | None],
+    edit: Callable[[Sequence[Op]], Awaitable[Any]],
+    filled: Callable[[], Awaitable[Any]],
+) -> None:
+    """The button above the fields of an HTTP Request. `filled` is called after the edit, to show it."""
+
+    async def paste() -> None:
+        chosen = await ask_for_curl(open_page)
+        node = node_now()
+        if chosen is None or node is None:
+            return
+        if await edit([fill_in(node, *chosen)]):
+            await filled()
+
+    with ui.element("div").classes("fp-row"):
+        button(_("Paste a curl command"), paste, icon="content_paste", small=True)
+        words(_("Fills in the fields below."), "fp-t3 fp-s12")
+
+
+def fill_in(node: Node, command: CurlCommand, secrets: dict[str, str]) -> Op:
+    """The edit that makes the node do what the command does. Settings a command says nothing about stay."""
+    kept = {name: value for name, value in node.config.items() if name not in {"method", "secret_headers"}}
+    return update_node(node, config={**kept, **command.config(secrets)}, inputs=command.inputs())
+
+
+async def ask_for_curl(open_page: PageSession) -> tuple[CurlCommand, dict[str, str]] | None:
+    """The pasted command and the ids of the secrets its credentials became; None when the person changed their mind."""
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        dialog.props["aria-label"] = _("Paste a curl command")
+        words(_("Paste a curl command"), tag="h2")
+        words(_("From a service's documentation, or “Copy as cURL” in a browser. Nothing is sent now."), tag="p")
+        with ui.element("div").classes("fp-form"):
+            command = Field(_("Command"))
+            with command.place:
+                box = command.control(ui.textarea(placeholder=_EXAMPLE)).classes("fp-mono")
+                box.props(
+                    "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
+                )
+            place = ui.element("div").classes("fp-form").props("role=status")
+        found = _Found(open_page, place)
+
+        async def fill() -> None:
+            if (answer := await found.answer()) is not None:
+                dialog.submit(answer)
+
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), dialog.close, kind="quiet")
+            go = button(_("Fill in the fields"), fill, kind="main")
+        go.disable()
+
+        def read(text: str | None) -> None:
+            found.read(text or "")
+            go.set_enabled(found.command is not None)
+
+        box.on_value_change(lambda event: read(event.value))
+    return await answer_of(dialog)
+
+
+class _Found:
+    """What was read from the text, shown under it."""
+
+    def __init__(self, open_page: PageSession, place: ui.element) -> None:
+        self.open_page = open_page
+        self.place = place
+        self.command: CurlCommand | None = None
+        self.keep: dict[str, tuple[ui.switch, ui.input]] = {}
+        self.made: dict[str, str] = {}
+
+    def read(self, text: str) -> None:
+        """Reads and shows it; a refusal is a line under the box."""
+        self.place.clear()
+        self.command = None
+        self.keep, self.made = {}, {}
+        if not text.strip():
+            return
+        try:
+            self.command = read_curl(text)
+        except CurlRefused as refusal:
+            with self.place, ui.element("p").classes("fp-hint fp-bad"):
+                icon("error", size=14)
+                words(str(refusal))
+            return
+        with self.place:
+            self._show(self.command)
+
+    async def answer(self) -> tuple[CurlCommand, dict[str, str]] | None:
+        """Keeps the chosen credentials as secrets. None when one was refused: then nothing is filled in."""
+        command = self.command
+        if command is None:
+            return None
+        for header, (switch, name) in self.keep.items():
+            if not switch.value or header in self.made:
+                continue
+            try:
+                self.made[header] = await self.open_page.execute(
+                    add_secret,
+                    self.open_page.app.vault,
+                    name.value or "",
+                    command.credentials[header],
+                    host_entry(command.url),
+                )
+            except Refusal as refusal:
+                feedback.refused(refusal)
+                return None
+        return command, {header: made for header, made in self.made.items() if self.keep[header][0].value}
+
+    def _show(self, command: CurlCommand) -> None:
+        parts = [plural(len(command.headers), _("header"), _("headers")) if command.headers else ""]
+        parts += [plural(len(command.query), _("query value"), _("query values")) if command.query else ""]
+        parts += [_("a body") if command.body is not None else ""]
+        with ui.element("div"):
+            words(f"{command.method} {command.url}", "fp-mono fp-s13 fp-cut", tag="p")
+            words(", ".join(filter(None, parts)), "fp-t2 fp-s12", tag="p")
+        may = self.open_page.may("manage connections")
+        host = urlsplit(command.url).hostname or ""
+        for header in command.credentials:
+            if not may:
+                note(
+                    f"{header}: {_('this looks like a credential. Only the owner keeps secrets; the header waits for one to be chosen.')}",
+                    icon="lock",
+                )
+                continue
+            switch = ui.switch(f"{_('Keep')} {header} {_('as a secret')}", value=True)
+            named = Field(_("Name of the secret"))
+            with named.place:
+                name = named.control(ui.input(value=f"{host} {header}"[:MAX_NAME]).props("outlined dense"))
+                name.props(f"autocomplete=off maxlength={MAX_NAME}")
+            goes = words(f"{_('It may be sent to')} {host_entry(command.url) or _('no host')}.", "fp-hint", tag="p")
+            goes.bind_visibility_from(switch, "value")
+            named.bind_visibility_from(switch, "value")
+            hint = words(_("Its value is left out. Choose a secret for this header in the node."), "fp-hint", tag="p")
+            hint.bind_visibility_from(switch, "value", value=False)
+            self.keep[header] = (switch, name)
+        for text in command.notes:
+            note(text, kind="warn", icon="warning")

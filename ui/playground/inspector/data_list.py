@@ -1,0 +1,61 @@
+"""The list of data from earlier steps (`assets/components/data_list.js`): chips to drag, click or press Enter on, with search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui.element import Element
+
+from engine.core.paths import ASSETS
+from engine.nodes import CATALOG
+from ui.kit.text import _
+from ui.playground.state.available_data import Datum, Source
+
+_COMPONENT = ASSETS / "components" / "data_list.js"
+_WORDS = {
+    "find": _("Find data"),
+    "values": _("Values"),
+    "nothing": _("No data of this name."),
+    "insert": _("Insert"),
+    "inside": _("What is inside"),
+    "last": _("Last run:"),
+    "more": _("Show all earlier steps"),
+}
+
+
+class DataList(Element, component=_COMPONENT):
+    """`on_pick` gets `{raw, name}` when no field could take the chip; `on_all` is asked for the sources left out."""
+
+    def __init__(self, *, on_pick: Callable[[dict[str, str]], Any], on_all: Callable[[], Any]) -> None:
+        super().__init__()
+        self._props.update(sources=[], more=False, words=_WORDS)
+        self.on("pick", lambda event: on_pick(event.args))
+        self.on("all", lambda _event: on_all() if self._props["more"] else None)
+
+    def show(self, sources: Sequence[Source], *, more: bool) -> None:
+        """Shows these; `more`: there are others before them."""
+        self._props.update(sources=[_source(source) for source in sources], more=more)
+        self.update()
+
+
+def _source(source: Source) -> dict[str, Any]:
+    kind = CATALOG.get(source.node.type)
+    data = [_datum(datum) for datum in source.data]
+    data[-1]["whole"] = True
+    return {
+        "id": source.node.id,
+        "label": source.node.name,
+        "group": kind.group if kind else "transform",
+        "icon": kind.icon if kind else "help",
+        "data": data,
+    }
+
+
+def _datum(datum: Datum) -> dict[str, Any]:
+    shown: dict[str, Any] = {"raw": datum.raw, "name": datum.name, "type": datum.type_word}
+    if datum.value:
+        shown["value"] = datum.value
+    if datum.inside:
+        shown["inside"] = [_datum(inner) for inner in datum.inside]
+    return shown

@@ -1,0 +1,120 @@
+"""The dataset of a node is picked from the workspace's, or made here; its key column from its columns and those of the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from engine.actions.datasets import add_dataset, known_datasets
+from engine.flow.document import Node
+from engine.nodes.known_datasets import TYPES, KnownDataset, find_known
+from ui.forms.specs import FieldSpec, Json
+from ui.kit.ask import ask_text
+from ui.kit.parts import button, link, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+
+if TYPE_CHECKING:
+    from ui.forms.form import Form, Widget
+
+
+class DatasetChoice:
+    """Draws the fields with the widgets `dataset` and `key_column`. `load` first: the form itself waits for nothing."""
+
+    def __init__(self, open_page: PageSession, node: Callable[[], Node | None]) -> None:
+        self.open_page = open_page
+        self.node = node
+        self.known: tuple[KnownDataset, ...] = ()
+        self._keys: ui.select | None = None
+
+    async def load(self, node: Node) -> None:
+        """Reads the datasets, when the node uses one."""
+        if node.type in TYPES:
+            self.known = await self.open_page.query(known_datasets)
+
+    @property
+    def widgets(self) -> Mapping[str, Widget]:
+        """For the form."""
+        return {"dataset": self.draw_dataset, "key_column": self.draw_key}
+
+    def draw_dataset(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """A list of the datasets; one that is gone keeps its place, so that it is seen."""
+        place = ui.element("div").classes("fp-stack")
+
+        def draw(chosen: Any) -> None:
+            place.clear()
+            with place:
+                self._draw_choice(form, spec, pointer, chosen, draw)
+
+        draw(value)
+
+    def _draw_choice(self, form: Form, spec: FieldSpec, pointer: str, chosen: Any, draw: Callable[[Any], None]) -> None:
+        found = find_known(self.known, chosen)
+        options = {one.id: one.name for one in self.known}
+        if chosen and isinstance(chosen, str) and found is None:
+            options[chosen] = _("A dataset that is gone") if chosen.startswith("dataset_") else chosen
+
+        def pick(dataset: Any) -> None:
+            form.change(pointer, dataset or "")
+            self._offer_keys()
+            draw(dataset)
+
+        box = ui.select(
+            options,
+            value=found.id if found else chosen or None,
+            on_change=lambda event: pick(event.value),
+            with_input=len(options) > 10,
+        )
+        box.props("outlined dense options-dense").classes("w-full")
+        box.props["aria-label"] = spec.title
+        if not options:
+            box.props["placeholder"] = _("No datasets yet")
+        box.set_enabled(not form.read_only)
+        with ui.element("div").classes("fp-row"):
+            if not form.read_only and self.open_page.may("edit datasets"):
+                button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
+            if found is not None:
+                columns = plural(len(found.columns), _("column"), _("columns"))
+                link(f"{_('Open it')} ({columns})", f"/datasets/{found.id}", "fp-s13", new_tab=True)
+            elif not self.known:
+                words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
+
+    async def _make(self, pick: Callable[[Any], None]) -> None:
+        name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))
+        made = await self.open_page.try_execute(add_dataset, name) if name else None
+        if made is not None:
+            self.known = await self.open_page.query(known_datasets)
+            pick(made)
+
+    def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """The columns of the row and of the dataset; another one can be typed."""
+        chosen = str(value) if value and isinstance(value, str) else None
+        box = ui.select(
+            self._key_options(chosen),
+            value=chosen,
+            on_change=lambda event: form.change(pointer, event.value or ""),
+            with_input=True,
+            new_value_mode="add-unique",
+            clearable=True,
+        )
+        box.props("outlined dense options-dense").classes("w-full")
+        box.props["aria-label"] = spec.title
+        box.set_enabled(not form.read_only)
+        self._keys = box
+
+    def _key_options(self, chosen: str | None) -> list[str]:
+        node = self.node()
+        found = find_known(self.known, node.config.get("dataset")) if node else None
+        names = [*(node.inputs if node else ()), *(found.columns if found else ()), *([chosen] if chosen else [])]
+        return list(dict.fromkeys(names))
+
+    def _offer_keys(self) -> None:
+        """The dataset changed: other columns are on offer. The node itself follows a moment later."""
+        if self._keys is not None and not self._keys.is_deleted:
+            ui.timer(0.5, self._show_keys, once=True)
+
+    def _show_keys(self) -> None:
+        if self._keys is not None and not self._keys.is_deleted:
+            self._keys.set_options(self._key_options(self._keys.value), value=self._keys.value)

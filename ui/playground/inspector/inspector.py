@@ -1,0 +1,289 @@
+"""The inspector: the selected node with its settings, its values in the last run and its help; or the mapping of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nicegui import background_tasks, ui
+
+from engine.core.errors import Problem
+from engine.flow.document import Node
+from engine.flow.edits import Op, update_node
+from engine.flow.node_type import Catalog, NodeType
+from engine.nodes import CATALOG
+from ui.kit.assets import asset_url
+from ui.kit.markdown import markdown
+from ui.kit.parts import icon, icon_button, link, menu_button, menu_item, status_badge, tile, words
+from ui.kit.text import _
+from ui.page_session import PageSession
+from ui.playground.inspector.connection_mapping import EdgeMapping
+from ui.playground.inspector.setup_tab import SetUp
+from ui.playground.inspector.values_tab import ValuesTab
+from ui.playground.state.last_run import LastRun
+
+if TYPE_CHECKING:
+    from ui.playground.run.panel import RunPanel
+    from ui.playground.state.draft import OpenDraft
+
+#: Applies operations as this person's edit (undoable on the canvas).
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+#: The first thing to fill or press in the tab that is open; the panel itself when there is none.
+_FIRST_FIELD = """(panel) => {
+  const found = panel.querySelectorAll(".fp-ibody :is(input, textarea, [contenteditable=true], button)");
+  ([...found].find((one) => !one.disabled && one.checkVisibility()) ?? panel).focus();
+}"""
+#: Escape closes it, unless it just closed something inside. Constant: no text of a flow is in it.
+_UNLESS_USED = """(event) => {
+  const list = event.target.closest("[role=combobox]"); // Quasar takes every Escape in one, also when its list is closed
+  if (list ? list.getAttribute("aria-expanded") === "true" : event.defaultPrevented) return;
+  event.target.blur(); // what is being typed is told first
+  setTimeout(() => emit());
+}"""
+
+
+class Inspector:
+    """Shows one node or one connection at a time; `edit` applies what was changed."""
+
+    def __init__(
+        self,
+        open_page: PageSession,
+        draft: OpenDraft,
+        *,
+        edit: Edit,
+        on_close: Callable[[], Any],
+        on_delete: Callable[[str], Any],
+    ) -> None:
+        self.open_page = open_page
+        self.draft = draft
+        self.edit = edit
+        self.on_close = on_close
+        self.on_delete = on_delete
+        self.on_open: Callable[[str], Any] | None = None
+        self.last_run = LastRun(open_page, draft.flow_id)
+        self.node_id: str | None = None
+        self.edge_id: str | None = None
+        self.tab = "set_up"
+        self.item = 0
+        self.found: Sequence[Problem] = ()
+        self.catalog: Catalog = CATALOG  #: with what is known of the workspace's datasets
+        self.set_up: SetUp | None = None
+        self.values: ValuesTab | None = None
+        self.mapping: EdgeMapping | None = None
+        self.title: ui.input | None = None
+        self._drawing = asyncio.Lock()  # one after another: a quick second choice waits until the first is drawn
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
+        self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
+        self.panel.on("keydown.escape", self.on_close, js_handler=_UNLESS_USED)
+        self.panel.visible = False
+
+    @property
+    def run_panel(self) -> RunPanel | None:
+        """Where runs are started and shown."""
+        return self.last_run.panel
+
+    @run_panel.setter
+    def run_panel(self, panel: RunPanel) -> None:
+        self.last_run.panel = panel
+
+    async def show(self, node_id: str | None, *, tab: str | None = None) -> None:
+        """Shows a node, or nothing."""
+        async with self._drawing:
+            await self._show(node_id, tab)
+
+    async def _show(self, node_id: str | None, tab: str | None) -> None:
+        node = self.draft.document.node(node_id) if node_id else None
+        self.tab = tab or self.tab
+        if node is None or node.id != self.node_id:
+            self.item = 0
+        self._clear(node.id if node else None, None)
+        if node is not None:
+            self.panel.props["aria-label"] = node.name
+            with self.panel:
+                await self._draw(node)
+
+    async def show_edge(self, edge_id: str) -> None:
+        """Shows what flows over a connection."""
+        async with self._drawing:
+            await self._show_edge(edge_id)
+
+    async def _show_edge(self, edge_id: str) -> None:
+        edge = next((one for one in self.draft.document.edges if one.id == edge_id), None)
+        self._clear(None, edge.id if edge else None)
+        if edge is None:
+            return
+        self.panel.props["aria-label"] = _("Connection")
+        with self.panel:
+            self.mapping = EdgeMapping(
+                self.draft,
+                edge,
+                last_run=self.last_run,
+                edit=self.edit,
+                open_node=self.on_open or self.show,
+                on_close=self.on_close,
+                readonly=not self.open_page.may("edit flows"),
+            )
+            self.mapping.catalog = self.catalog
+            await self.mapping.draw()
+        self.show_problems(self.found)
+
+    async def refresh(self) -> None:
+        """Somebody else, or undo, changed what is shown: fields follow where they can, else it is drawn again."""
+        if self.edge_id is not None:
+            await self.show_edge(self.edge_id)
+            return
+        node = self.draft.document.node(self.node_id) if self.node_id else None
+        if node is not None and self.set_up is not None and self.set_up.follow():
+            if self.title is not None and self.title.value != node.label:
+                self.title.value = node.label
+            self.panel.props["aria-label"] = node.name
+            await self.set_up.look_again()
+            self.show_problems(self.found)
+            return
+        await self.show(self.node_id)
+        self.show_problems(self.found)
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """Marks the fields that have a problem; what has no field is told above them."""
+        self.found = problems
+        if self.set_up is not None:
+            self.set_up.show_problems(problems)
+        if self.mapping is not None:
+            self.mapping.show_problems(problems)
+
+    def document_changed(self) -> None:
+        """Data on offer follows connections that are drawn or cut while a node is open."""
+        if self.set_up is not None and self.set_up.is_behind:
+            background_tasks.create(self.show_last_run(), name="data on offer")
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field a problem is about (a click on the problem)."""
+        if self.set_up is not None:
+            self.set_up.focus(pointer)
+
+    def take_keyboard(self) -> None:
+        """Puts the keyboard on the first field of what is shown."""
+        self.panel.client.run_javascript(f"({_FIRST_FIELD})(getHtmlElement({self.panel.id}))")
+
+    async def show_last_run(self) -> None:
+        """Previews, data on offer and values follow a run."""
+        if self.panel.is_deleted:
+            return
+        with self.panel:
+            if self.set_up is not None:
+                await self.set_up.look_again()
+            if self.values is not None:
+                await self.values.draw()
+
+    def _clear(self, node_id: str | None, edge_id: str | None) -> None:
+        self.node_id, self.edge_id = node_id, edge_id
+        self.panel.visible = bool(node_id or edge_id)
+        self.panel.clear()
+        self.set_up = self.values = self.mapping = self.title = None
+
+    async def _draw(self, node: Node) -> None:
+        kind = CATALOG.get(node.type)
+        self._draw_head(node, kind)
+        if kind is None:
+            words(
+                f"{_('There is no kind of node called')} {node.type}. {_('Delete it, or put another in its place.')}",
+                "fp-ibody",
+                tag="p",
+            )
+            return
+        tabs = {"set_up": _("Set up"), "input": _("Input"), "output": _("Output"), "help": _("Help")}
+        with ui.tabs().props("no-caps align=left dense") as bar:
+            for name, title in tabs.items():
+                ui.tab(name, label=title)
+        bar.value = self.tab
+        body = ui.element("div").classes("fp-ibody")
+
+        async def change() -> None:
+            async with self._drawing:
+                if not body.is_deleted:
+                    self.tab = str(bar.value)
+                    await self._draw_tab(body, node.id, kind)
+
+        bar.on_value_change(change)
+        await self._draw_tab(body, node.id, kind)
+
+    def _draw_head(self, node: Node, kind: NodeType | None) -> None:
+        may_edit = self.open_page.may("edit flows")
+        with ui.element("div").classes("fp-ih"):
+            tile(kind.group if kind else "transform", kind.icon if kind else "help")
+            with ui.element("div").style("min-width: 0; flex: 1"):
+                words(node.name, "fp-hide", tag="h2")
+                with ui.element("div").classes("fp-ititle"):
+                    self.title = box = ui.input(value=node.label, placeholder=node.id).props(
+                        "borderless dense maxlength=200"
+                    )
+                    box.props["aria-label"] = _("Label")
+                    box.on("change", lambda: self._rename(node.id, box.value or ""))
+                    box.on("keydown.enter", js_handler="(event) => event.target.blur()")
+                    box.set_enabled(may_edit)
+                    icon("edit", "fp-t3", size=16)
+                with ui.element("div").classes("fp-s12 fp-t3 fp-itype"):
+                    words(kind.title if kind else node.type)
+                    if kind and node.config.get("model") == "simulated":
+                        status_badge("simulated")
+            if kind and kind.type != "api_input" and self.run_panel and self.open_page.may("run flows"):
+                icon_button("play_arrow", _("Run this node"), self._run_node)
+            if may_edit:
+                with menu_button(f"{_('More for')} {node.name}"):
+                    if kind and kind.type != "api_input" and self.run_panel and self.open_page.may("run flows"):
+                        menu_item(_("Run from here"), self._run_from, icon="resume")
+                    menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
+            icon_button("close", _("Close"), self.on_close)
+
+    async def _run_node(self) -> None:
+        if self.run_panel and self.node_id:
+            await self.run_panel.run(until=self.node_id)
+
+    async def _run_from(self) -> None:
+        if self.run_panel and self.node_id:
+            await self.run_panel.run_from(self.node_id)
+
+    async def _draw_tab(self, body: ui.element, node_id: str, kind: NodeType) -> None:
+        node = self.draft.document.node(node_id)
+        if node is None:
+            return
+        body.clear()
+        self.set_up = self.values = None
+        with body:
+            match self.tab:
+                case "set_up":
+                    self.set_up = made = SetUp(
+                        self.open_page, self.draft, node, kind, last_run=self.last_run, edit=self.edit
+                    )
+                    made.item = self.item
+                    made.catalog = self.catalog
+                    await made.draw()
+                    self.show_problems(self.found)
+                case "help":
+                    words(kind.tooltip, "fp-b", tag="p")
+                    markdown(kind.help)
+                    link(_("The reference of this node"), f"/docs/nodes/{kind.type}", new_tab=True)
+                case name:
+                    self.values = tab = ValuesTab(
+                        node,
+                        name,
+                        draft=self.draft,
+                        last_run=self.last_run,
+                        item=self.item,
+                        on_item=self._choose_item,
+                        run=self._run_node if kind.type != "api_input" and self.run_panel else None,
+                        edit=self.edit if self.open_page.may("edit flows") else None,
+                    )
+                    await tab.draw()
+
+    def _choose_item(self, item: int) -> None:
+        self.item = item
+
+    async def _rename(self, node_id: str, label: str) -> None:
+        node = self.draft.document.node(node_id)
+        if node is not None and label.strip() != node.label:
+            await self.edit([update_node(node, label=label.strip()[:200])])
+            self.panel.props["aria-label"] = label.strip() or node.id

@@ -1,0 +1,121 @@
+"""Parts of a step, drawn the same in the Run panel and in the inspector: which item, its facts, its value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op
+from storage.jobs import StoredValue
+from storage.steps import StepRow
+from ui.kit.code_view import value_view
+from ui.kit.parts import button, icon, icon_button, status_badge, words
+from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
+from ui.playground.state.point_at_value import pointing
+
+
+def item_pager(
+    steps: Sequence[StepRow], at: int, go: Callable[[int], Awaitable[None]], reader: Reader, *, name: str = ""
+) -> None:
+    """Which item of a list is shown; the one before, the next, one by its number, the next that failed."""
+    last = len(steps) - 1
+
+    async def go_to(text: str) -> None:
+        if text.isdecimal():
+            await go(max(0, min(int(text) - 1, last)))
+
+    async def next_failed() -> None:
+        failed = [place for place, step in enumerate(steps) if step.status == "failed"]
+        await go(next((place for place in failed if place > at), failed[0]))
+
+    with ui.element("div").classes("fp-row fp-pager").props("role=group") as row:
+        row.props["aria-label"] = f"{_('Items')} {name}".strip()
+        before = icon_button("chevron_left", _("Item before"), lambda: go(at - 1), tip=False)
+        before.set_enabled(at > 0)
+        words(f"{_('item')} {number(at + 1, reader)} {_('of')} {number(last + 1, reader)}", "fp-num fp-b fp-nw").props(
+            "role=status"
+        )
+        after = icon_button("chevron_right", _("Next item"), lambda: go(at + 1), tip=False)
+        after.set_enabled(at < last)
+        if last > 3:
+            box = ui.input(placeholder=_("No.")).props("outlined dense inputmode=numeric autocomplete=off")
+            box.classes("fp-item-no").props["aria-label"] = _("Go to item")
+            box.on("keydown.enter", lambda: go_to(str(box.value or "").strip()))
+        words("", "fp-sp")
+        failed = sum(step.status == "failed" for step in steps)
+        if failed:
+            button(f"{_('Next failed')} ({number(failed, reader)})", next_failed, kind="link", small=True)
+
+
+def step_facts(step: StepRow, reader: Reader) -> None:
+    """Status, time, tries, tokens, cost, and what it warns of."""
+    said = [] if step.reused or step.ended_at is None else [duration((step.duration_ms or 0) / 1000, reader)]
+    if step.tries > 1:
+        said.append(plural(step.tries, _("try"), _("tries"), reader))
+    if step.model_calls:
+        said.append(tokens(step.input_tokens + step.output_tokens, reader))
+        said.append(cost(None if step.cost_nanos is None else step.cost_nanos / 1e9, reader))
+    with ui.element("div").classes("fp-row fp-s12 fp-t2"):
+        status_badge("reused" if step.reused else step.status)
+        if step.simulated:
+            status_badge("simulated")
+        words(" · ".join(said), "fp-num")
+    for warning in step.warnings:
+        with ui.element("p").classes("fp-warn fp-s12 fp-row"):
+            icon("warning", size=14)
+            words(warning)
+
+
+def step_value(
+    stored: StoredValue,
+    step: StepRow,
+    name: str,
+    *,
+    title: str,
+    reader: Reader,
+    document: Callable[[], Document] | None = None,
+    edit: Callable[[Sequence[Op]], Awaitable[Any]] | None = None,
+) -> None:
+    """A stored input or output with its download. With `edit` and `document` its parts can be pointed at."""
+    file = f"{step.node_id}-{name}{'-' + step.index_path.replace('/', '-') if step.index_path else ''}"
+    pick = None
+    if edit is not None and document is not None and not stored.cut:
+        if not isinstance(stored.value, dict | list):
+            words(_("Use this value:"), "fp-s12 fp-t3")
+        else:
+            words(_("Click a name to return its value or to use it in another step."), "fp-s12 fp-t3", tag="p")
+        strip, pick = pointing(document, step.node_id, edit)
+        if strip is not None and pick is not None:
+            pick(())
+    value_view(stored.value, label=title, download=downloading(stored.value, file), on_pick=pick, reader=reader)
+    if stored.cut:
+        words(_("Only the beginning of this value was kept."), "fp-s12 fp-t3", tag="p")
+
+
+def downloading(value: Any, name: str) -> Callable[[], None]:
+    """What sends a whole value as a file of this name: text as it is, everything else as JSON."""
+
+    def download() -> None:
+        whole = isinstance(value, str)
+        text = value if whole else json.dumps(value, ensure_ascii=False, indent=2)
+        ui.download.content(text.encode(), f"{name}.{'txt' if whole else 'json'}")
+
+    return download
+
+
+def nothing_words(step: StepRow, name: str) -> str:
+    """Why there is no value."""
+    if step.status == "skipped":
+        return _("This step was skipped in the last run.")
+    if not step.ended_at:
+        return _("This step is still running.")
+    return _("No input was kept.") if name == "input" else _("Nothing came out.")
+
+
+def node_title(node: Node | None, node_id: str) -> str:
+    """The node's name; the id of a node that is gone."""
+    return node.name if node is not None else node_id

@@ -1,0 +1,103 @@
+"""The tabs Input and Output: what went in and came out in the last run, item by item; every value of an output can be pointed at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Node
+from engine.flow.edits import Op
+from storage.steps import StepRow
+from ui.kit.feedback import error_card
+from ui.kit.frame import reader
+from ui.kit.parts import button, words
+from ui.kit.text import _
+from ui.playground.inspector.step_parts import item_pager, nothing_words, step_facts, step_value
+from ui.playground.state.draft import OpenDraft
+from ui.playground.state.last_run import LastRun
+
+
+class ValuesTab:
+    """`item` is the place in the list that is shown; `on_item` is told another one."""
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        *,
+        draft: OpenDraft,
+        last_run: LastRun,
+        item: int,
+        on_item: Callable[[int], Any],
+        run: Callable[[], Awaitable[Any]] | None,
+        edit: Callable[[Sequence[Op]], Awaitable[Any]] | None,
+    ) -> None:
+        self.node = node
+        self.name = name
+        self.draft = draft
+        self.last_run = last_run
+        self.item = item
+        self.on_item = on_item
+        self.run = run
+        self.edit = edit
+        self.reader = reader()
+        self.place = ui.element("div").classes("fp-stack")
+
+    async def draw(self) -> None:
+        """Draws what the last run left; again after a run."""
+        steps = await self.last_run.steps(self.node.id)
+        step = steps[min(self.item, len(steps) - 1)] if steps else None
+        stored = await self.last_run.value(step, self.name) if step else None
+        if self.place.is_deleted:
+            return
+        self.place.clear()
+        with self.place:
+            if step is None:
+                self._draw_nothing()
+                return
+            if len(steps) > 1:
+                self._draw_pager(steps)
+            step_facts(step, self.reader)
+            if self.name == "output" and step.error:
+                self._draw_error(step)
+            elif stored is None:
+                words(nothing_words(step, self.name), "fp-t2", tag="p")
+            else:
+                step_value(
+                    stored,
+                    step,
+                    self.name,
+                    title=f"{_('Output') if self.name == 'output' else _('Input')} {self.node.name}",
+                    reader=self.reader,
+                    document=lambda: self.draft.document,
+                    edit=self.edit if self.name == "output" else None,
+                )
+
+    def _draw_nothing(self) -> None:
+        words(_("Run the flow to see what went in and what came out here."), "fp-t2", tag="p")
+        if self.run is not None:
+            with ui.element("div"):
+                button(_("Run this node"), self.run, icon="play_arrow", small=True)
+
+    def _draw_pager(self, steps: Sequence[StepRow]) -> None:
+        async def go(to: int) -> None:
+            self.item = max(0, min(to, len(steps) - 1))
+            self.on_item(self.item)
+            await self.draw()
+
+        item_pager(steps, min(self.item, len(steps) - 1), go, self.reader)
+
+    def _draw_error(self, step: StepRow) -> None:
+        error: dict[str, Any] = step.error or {}
+        text = json.dumps(error, ensure_ascii=False, indent=2)
+        error_card(
+            f"{self.node.name} {_('failed')}",
+            happened=str(error.get("message") or ""),
+            why=str(error.get("why") or ""),
+            todo=str(error.get("remedy") or ""),
+            code=str(error.get("code") or ""),
+            technical=text,
+        )

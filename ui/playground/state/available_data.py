@@ -1,0 +1,207 @@
+"""Data from earlier steps: what a node may use, as chips with a name, a type in words and the value of the last run. No NiceGUI here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.flow.document import Document, Node
+from engine.flow.graph import Graph
+from engine.flow.in_words import text_in_words
+from engine.flow.lists import ListScopes
+from engine.flow.node_type import Catalog
+from engine.flow.ports import out_schema, schema_at
+from engine.flow.references import SYSTEM, Reference, parse_reference
+from ui.kit.text import _, type_word
+
+#: A value beside a chip is cut after so many characters.
+SHOWN_VALUE = 140
+#: Groups in groups are opened so far, and so many entries of a group nobody described.
+DEEPEST = 4
+MOST_ENTRIES = 40
+
+_WITH_INDEX = frozenset({"array_splitter"})
+
+
+class NotRun:
+    """There is no value: the node did not run."""
+
+
+NOT_RUN: Final = NotRun()
+
+
+@dataclass(frozen=True)
+class Datum:
+    """One chip: what is inserted, its name, its type in words, the beginning of its last value, and what is inside."""
+
+    raw: str
+    name: str
+    type_word: str
+    value: str = ""
+    inside: tuple[Datum, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """An earlier node with its data; the whole output comes last."""
+
+    node: Node
+    data: tuple[Datum, ...]
+
+
+def sources_for(
+    document: Document,
+    node_id: str,
+    catalog: Catalog,
+    values: Mapping[str, Any] | None = None,
+    *,
+    most: int | None = None,
+) -> list[Source]:
+    """The nodes before this one, nearest first, with what they give; `values` are their outputs in the last run."""
+    nodes = {node.id: node for node in document.nodes}
+    return [
+        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document)
+        for other in earlier_nodes(document, node_id)[:most]
+    ]
+
+
+def earlier_nodes(document: Document, node_id: str) -> list[str]:
+    """The nodes whose data this one may use, nearest first: before it, and not inside a list that has ended."""
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    return [other for other in reversed(graph.ancestors(node_id)) if scopes.sees(node_id, other)]
+
+
+def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None) -> Source:
+    """What one node gives. Where its schema says nothing, the value of the last run does.
+
+    With the document, nodes that pass data on give what came to them.
+    """
+    schema = out_schema(node, catalog, document)
+    data = list(_inside(node.id, (), schema, value, 1))
+    if node.type in _WITH_INDEX:
+        data += [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
+    whole = _("everything") if data else _("result")
+    return Source(node, (*data, Datum(str(Reference(node.id, "out")), whole, type_word(schema), shown_value(value))))
+
+
+def flat(source: Source) -> Iterator[Datum]:
+    """Every chip of a node, the inner ones after the one around them."""
+    waiting = list(reversed(source.data))
+    while waiting:
+        datum = waiting.pop()
+        yield datum
+        waiting += reversed(datum.inside)
+
+
+def shown_value(value: Any) -> str:
+    """The beginning of a value on one line, "" when there is none."""
+    if isinstance(value, NotRun):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text[: SHOWN_VALUE * 2].split())
+    return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…"
+
+
+def labels_of(document: Document) -> dict[str, str]:
+    """Node id -> label, as chips show it."""
+    return {node.id: node.name for node in document.nodes}
+
+
+def readable(text: str, document: Document) -> str:
+    """A binding in words: `Summarise › facts` for its references."""
+    return text_in_words(text, labels_of(document))
+
+
+def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:
+    """What finds the references of a text, with their braces, that cannot resolve: red before running."""
+    usable: set[str] = set()
+
+    def find(text: str) -> list[str]:
+        references = {f"{{{{{inside}}}}}": parse_reference(inside.split("|")[0]) for inside in _in_braces(text)}
+        if references and not usable:
+            usable.update(earlier_nodes(document, node_id), (SYSTEM,))
+        return [
+            shown
+            for shown, reference in references.items()
+            if isinstance(reference, Reference) and not _resolves(reference, document, usable, catalog)
+        ]
+
+    return find
+
+
+def _in_braces(text: str) -> Iterator[str]:
+    """What stands between `{{` and `}}` in one line."""
+    for line in text.split("\n"):
+        at = 0
+        while (start := line.find("{{", at)) >= 0 and (end := line.find("}}", start + 2)) >= 0:
+            yield line[start + 2 : end]
+            at = end + 2
+
+
+def _resolves(reference: Reference, document: Document, usable: set[str], catalog: Catalog) -> bool:
+    if reference.node_id == SYSTEM:
+        return True
+    node = document.node(reference.node_id)
+    if node is None or node.id not in usable:
+        return False
+    if reference.root != "out":
+        return node.type in _WITH_INDEX
+    return schema_at(out_schema(node, catalog, document), reference.path) is not None
+
+
+def _inside(
+    node_id: str, path: tuple[str | int, ...], schema: Mapping[str, Any], value: Any, depth: int
+) -> Iterator[Datum]:
+    """The parts of a group, and the first item of a list of groups."""
+    if depth > DEEPEST:
+        return
+    if _is_list(schema, value):
+        items = schema.get("items")
+        item = items if isinstance(items, Mapping) else {}
+        first = value[0] if isinstance(value, list) and value else NOT_RUN
+        if depth > 1 and (item.get("properties") or isinstance(first, dict)):
+            yield _datum(node_id, (*path, 0), _("item 1"), item, first, depth)
+        return
+    properties = schema.get("properties")
+    known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
+    if isinstance(value, dict):
+        known |= {name: {} for name in list(value)[:MOST_ENTRIES] if name not in known}
+    for name, part in known.items():
+        inner = value.get(name, NOT_RUN) if isinstance(value, dict) else NOT_RUN
+        yield _datum(node_id, (*path, name), name, part if isinstance(part, Mapping) else {}, inner, depth)
+
+
+def _datum(
+    node_id: str, path: tuple[str | int, ...], name: str, schema: Mapping[str, Any], value: Any, depth: int
+) -> Datum:
+    word = type_word(schema) if schema.get("type") or schema.get("format") else type_word(schema_of(value))
+    inside = tuple(_inside(node_id, path, schema, value, depth + 1))
+    return Datum(str(Reference(node_id, "out", path)), name, word, shown_value(value), inside)
+
+
+def _is_list(schema: Mapping[str, Any], value: Any) -> bool:
+    kind = schema.get("type")
+    kinds: Sequence[Any] = kind if isinstance(kind, list) else [kind]
+    return "array" in kinds or (kind is None and isinstance(value, list))
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    """A value's type as a schema; `{}` for what did not run and for nothing."""
+    match value:
+        case bool():
+            return {"type": "boolean"}
+        case int():
+            return {"type": "integer"}
+        case float():
+            return {"type": "number"}
+        case str():
+            return {"type": "string", "format": "uri"} if re.match(r"https?://\S+\Z", value) else {"type": "string"}
+        case list():
+            return {"type": "array"}
+        case dict():
+            return {"type": "object"}
+    return {}

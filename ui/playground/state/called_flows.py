@@ -1,0 +1,83 @@
+"""What the Playground and the job page know of flows that a flow calls. No NiceGUI here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from engine.actions.called_flows import live_pins, read_inner, read_library
+from engine.core.errors import Problem
+from engine.flow.called import (
+    Callee,
+    call_problems,
+    called_id,
+    called_ids,
+    calls_of,
+    is_known,
+    newer_version,
+    pinned,
+)
+from engine.flow.document import Document, Node
+from storage.flows import list_flows
+from ui.kit.text import _
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The called flows as last looked up. `asked`: the ids that were; `pins`: node -> version the live API calls.
+
+    `inner`: `call_flow.prompt` -> the node of the called flow.
+    """
+
+    library: Mapping[str, Callee] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
+    pins: Mapping[str, int] = field(default_factory=dict)
+    inner: Mapping[str, Node] = field(default_factory=dict)
+
+    def knows(self, document: Document) -> bool:
+        """Whether nothing is left to look up."""
+        return is_known(document, self.asked)
+
+    def problems(self, document: Document, flow_id: str) -> list[Problem]:
+        """What is wrong with the calls, as far as it is known."""
+        return call_problems(document, flow_id, self.library) if self.knows(document) else []
+
+    def summaries(self, document: Document) -> dict[str, str]:
+        """What stands on each node that calls a flow: its title and version, and that a newer one is live."""
+        found = {}
+        for node in calls_of(document):
+            callee = self.library.get(called_id(node))
+            if callee is None:
+                continue
+            pin = self.pins.get(node.id)
+            newer = newer_version(node, pin, self.library)
+            version = f"v{pin if newer else callee.version}" if callee.version else _("not saved")
+            found[node.id] = f"{callee.title}, {version}" + (f" ({_('newer')}: v{newer})" if newer else "")
+        return found
+
+
+def load_calls(session: Session, workspace_id: str, flow_id: str, document: Document) -> Calls:
+    """Looks up what a document calls."""
+    if not calls_of(document):
+        return Calls()
+    library = read_library(session, workspace_id, document)
+    return Calls(
+        library,
+        frozenset(called_ids(document)) | frozenset(library),
+        live_pins(session, workspace_id, flow_id),
+        read_inner(session, workspace_id, pinned(document, library)),
+    )
+
+
+def choices(session: Session, workspace_id: str, flow_id: str) -> list[tuple[str, str]]:
+    """The flows that may be chosen: every saved one but this, with what a call would run."""
+    return [
+        (
+            flow.id,
+            f"{flow.title} ({_('version')} {flow.live_version or flow.newest_version}{_(', live') if flow.live_version else ''})",
+        )
+        for flow in list_flows(session, workspace_id)
+        if flow.newest_version and flow.id != flow_id
+    ]

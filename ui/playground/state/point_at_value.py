@@ -1,0 +1,240 @@
+"""Point at the answer: a value in a step's output is returned to callers, or used in another node. The edits are pure, the menu is not.
+
+ops = return_ops(document, "prompt", ("facts",), CATALOG)       adds it to API Output, made and connected if absent
+ops = use_ops(document, "prompt", ("facts",), "http_request", "body")
+with_actions(...)                                                    the two buttons beside a value
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Document, Edge, Node
+from engine.flow.edits import Op, add_node, apply_ops, update_node
+from engine.flow.graph import Graph
+from engine.flow.in_words import in_words
+from engine.flow.lists import FLATTEN, ListScopes
+from engine.flow.node_type import Catalog
+from engine.flow.ports import out_schema
+from engine.flow.references import Reference
+from engine.flow.validation import why_not_connected
+from engine.nodes import CATALOG
+from ui.kit import feedback
+from ui.kit.parts import button, drop_menu, icon, menu_item, words
+from ui.kit.text import _
+from ui.playground.state.available_data import labels_of
+
+Path = tuple[str | int, ...]
+#: Applies operations as this person's edit.
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+def reference_to(node_id: str, path: Path) -> Reference:
+    """The reference that names this place of a node's output."""
+    return Reference(node_id, "out", path)
+
+
+def return_ops(document: Document, node_id: str, path: Path, catalog: Catalog) -> tuple[str, list[Op]]:
+    """The name of the new response field and the operations that return this value.
+
+    API Output is made and connected when it is not there. A value that is there once per item of a list is gathered by
+    an Array Flatten first: callers get all of them.
+    """
+    name = _name_of(document, node_id, path)
+    ops: list[Op] = []
+
+    def add(more: list[Op]) -> None:
+        nonlocal document
+        ops.extend(more)
+        document = apply_ops(document, more)
+
+    if ListScopes(document, Graph(document)).gives[node_id]:
+        node_id, path, more = _gathered(document, node_id, path, catalog)
+        add(more)
+    raw = str(reference_to(node_id, path))
+    output = next((node for node in document.nodes if node.type == "api_output"), None)
+    if output is None:
+        new_id, more = add_node(document, catalog["api_output"], catalog, after=_end_after(document, node_id, catalog))
+        add(more)
+        output = document.node(new_id)
+    assert output is not None
+    if not Graph(document).is_ancestor(node_id, output.id):
+        add(_connect(document, node_id, output.id, catalog))
+    same = next((known for known, binding in output.inputs.items() if binding == raw), None)
+    if same is not None:
+        return same, ops
+    name = _free_name(name, output)
+    add([update_node(output, inputs={**output.inputs, name: raw})])
+    return name, ops
+
+
+def _gathered(document: Document, node_id: str, path: Path, catalog: Catalog) -> tuple[str, Path, list[Op]]:
+    """Where all items of a value are together, and the operations that make this place."""
+    raw = str(reference_to(node_id, path))
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    for node in document.nodes:
+        closes_all = node.type == FLATTEN and graph.is_ancestor(node_id, node.id) and not scopes.gives[node.id]
+        if closes_all and node.inputs.get("value") in (None, "", raw):
+            change = (
+                [] if node.inputs.get("value") == raw else [update_node(node, inputs={**node.inputs, "value": raw})]
+            )
+            return node.id, ("items",), change
+    flatten_id, ops = add_node(document, catalog[FLATTEN], catalog, after=node_id)
+    flatten = apply_ops(document, ops).node(flatten_id)
+    assert flatten is not None
+    config = {**flatten.config, "levels": "all"} if len(scopes.gives[node_id]) > 1 else flatten.config
+    return flatten_id, ("items",), [*ops, update_node(flatten, inputs={"value": raw}, config=config)]
+
+
+def use_ops(document: Document, node_id: str, path: Path, target: str, name: str, catalog: Catalog) -> list[Op]:
+    """The operations that put this value into an input of another node, after what is written there; connected if needed."""
+    node = document.node(target)
+    kind = catalog.get(node.type) if node else None
+    if node is None or kind is None:
+        return []
+    raw = str(reference_to(node_id, path))
+    ops = [] if Graph(document).is_ancestor(node_id, target) else _connect(document, node_id, target, catalog)
+    before = node.inputs.get(name)
+    info = kind.inputs.model_fields.get(name)
+    extra = info.json_schema_extra if info is not None else None
+    long = isinstance(extra, dict) and extra.get("widget") in {"textarea", "code"}
+    value = f"{before.rstrip()} {raw}" if long and isinstance(before, str) and before.strip() else raw
+    if kind.free_form and name in node.inputs:
+        name = _free_name(name, node)
+    return [*ops, update_node(node, inputs={**node.inputs, name: value})]
+
+
+def places_for(document: Document, node_id: str, path: Path, catalog: Catalog) -> list[tuple[Node, str, str]]:
+    """Where a value can be used: (node, input, its title), of nodes that run after it or could."""
+    found: list[tuple[Node, str, str]] = []
+    graph = Graph(document)
+    for node in document.nodes:
+        kind = catalog.get(node.type)
+        if kind is None or node.id == node_id or graph.is_ancestor(node.id, node_id) or node.type == "api_output":
+            continue
+        if not graph.is_ancestor(node_id, node.id) and why_not_connected(document, node_id, node.id, catalog):
+            continue
+        if kind.free_form:
+            name = _name_of(document, node_id, path)
+            found.append((node, name, f"{_('new field')} {name}"))
+        found += [(node, name, info.title or name) for name, info in kind.inputs.model_fields.items()]
+    return found
+
+
+def value_actions(
+    document: Callable[[], Document], node_id: str, path: Path, edit: Edit, done: Callable[[], Any] | None = None
+) -> None:
+    """The buttons "Return this" and "Use in ..." for one value; drawn where we are."""
+    shown = in_words(reference_to(node_id, path), labels_of(document()))
+
+    async def give() -> None:
+        name, ops = return_ops(document(), node_id, path, CATALOG)
+        if not ops:
+            feedback.told(_("It is returned already."), f"{_('As')} {name}.")
+        elif await edit(ops) and done is not None:
+            done()
+        if ops:
+            feedback.told(
+                f"{shown} {_('is returned')}.", f"{_('Callers get it as')} `{name}` {_('after the next deployment.')}"
+            )
+
+    async def use(target: Node, name: str, title: str) -> None:
+        if await edit(use_ops(document(), node_id, path, target.id, name, CATALOG)):
+            feedback.told(f"{shown} {_('is used')}.", f"{_('In')} {target.name}, {title}.")
+
+    with ui.element("div").classes("fp-point").props("role=group") as row:
+        row.props["aria-label"] = shown
+        give_button = button(_("Return this"), give, icon="add", small=True)
+        give_button.props["aria-label"] = f"{_('Return this')}: {shown}"
+        with button(_("Use in ..."), small=True).props("aria-haspopup=menu") as use_button:
+            use_button.props["aria-label"] = f"{_('Use in ...')} {shown}"
+            with drop_menu(_("Use in")) as menu:
+                entries = ui.element("div")
+
+        def fill(event: Any) -> None:
+            entries.clear()
+            if not event.value:
+                return
+            with entries:
+                places = places_for(document(), node_id, path, CATALOG)
+                if not places:
+                    words(_("No other node can run after this one yet. Add one first."), "fp-person", tag="p")
+                for node, name, title in places:
+                    kind = CATALOG[node.type]
+                    menu_item(
+                        f"{node.name} › {title}",
+                        lambda node=node, name=name, title=title: use(node, name, title),
+                        icon=kind.icon,
+                    )
+
+        menu.on_value_change(fill)
+
+
+def pointing(
+    document: Callable[[], Document], node_id: str, edit: Edit | None
+) -> tuple[ui.element | None, Callable[[Path], None] | None]:
+    """A strip that names the value pointed at with its buttons, and what the tree calls with its path; (None, None) for readers.
+
+    Draw it where the strip should be, then hand the second to `value_view(..., on_pick=...)`.
+    """
+    if edit is None:
+        return None, None
+    strip = ui.element("div").classes("fp-pointed").props("role=status")
+
+    def pick(path: Path) -> None:
+        strip.clear()
+        with strip:
+            with ui.element("span").classes("fp-chip"):
+                icon("my_location", size=14)
+                words(in_words(reference_to(node_id, path), labels_of(document())))
+            value_actions(document, node_id, path, edit)
+
+    return strip, pick
+
+
+def _connect(document: Document, source: str, target: str, catalog: Catalog) -> list[Op]:
+    if why_not_connected(document, source, target, catalog):
+        return []
+    node = document.node(source)
+    kind = catalog.get(node.type) if node else None
+    port = kind.ports[0] if kind and kind.ports else "out"
+    edge = Edge(id=f"e_{secrets.token_hex(6)}", source=source, source_port=port, target=target)
+    return [{"op": "addEdge", "edge": edge.model_dump()}]
+
+
+def _end_after(document: Document, node_id: str, catalog: Catalog) -> str:
+    """The last node after this one, where an API Output stands well; the node itself when it is the last."""
+    graph = Graph(document)
+    ends = [
+        node.id
+        for node in document.nodes
+        if not graph.children[node.id]
+        and graph.is_ancestor(node_id, node.id)
+        and (kind := catalog.get(node.type)) is not None
+        and kind.ports
+    ]
+    return ends[0] if len(ends) == 1 else node_id
+
+
+def _name_of(document: Document, node_id: str, path: Path) -> str:
+    """The last name on the way, else the node's label."""
+    last = next((part for part in reversed(path) if isinstance(part, str)), None)
+    node = document.node(node_id)
+    if last is None and node is not None:
+        last = str(out_schema(node, CATALOG).get("title") or node.name)
+    return re.sub(r"[^a-z0-9]+", "_", (last or "value").lower()).strip("_")[:60] or "value"
+
+
+def _free_name(name: str, node: Node) -> str:
+    if name not in node.inputs:
+        return name
+    number = 2
+    while f"{name}_{number}" in node.inputs:
+        number += 1
+    return f"{name}_{number}"

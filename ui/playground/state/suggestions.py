@@ -1,0 +1,107 @@
+"""What could fill a node's empty inputs: data of earlier steps by name, by type and by the values of the last run. No NiceGUI here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from engine.flow.document import Document
+from engine.flow.node_type import Catalog, NodeType
+from ui.kit.text import _, type_word
+from ui.playground.state.available_data import Datum, Source, flat, sources_for
+
+#: Only what is at least so sure is offered.
+_SURE = 60
+_LIST, _WEB, _GROUP = type_word("array"), type_word({"format": "uri"}), type_word("object")
+#: So many nodes back is looked.
+_NEAREST = 20
+#: How many fields of a node are offered for an empty API Output.
+_MOST_FIELDS = 8
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One offer: "Fill Web address with API Input › url". `inputs` are put over the node's own."""
+
+    name: str
+    sentence: str
+    inputs: Mapping[str, str]
+
+
+def suggestions(
+    document: Document, node_id: str, catalog: Catalog, values: Mapping[str, Any] | None = None, *, source: str = ""
+) -> list[Suggestion]:
+    """Offers for the empty inputs of a node, one for each; `source`: only with data of this node."""
+    node = document.node(node_id)
+    kind = catalog.get(node.type) if node else None
+    if node is None or kind is None:
+        return []
+    nearest = sources_for(document, node_id, catalog, values, most=None if source else _NEAREST)
+    earlier = [one for one in nearest if source in ("", one.node.id)]
+    if kind.free_form:
+        verb = _("Keep") if kind.type == "dataset_sink" else _("Return")
+        return _fields_for_nothing(verb, earlier[:1]) if not node.inputs else []
+    found = []
+    for name, info in kind.inputs.model_fields.items():
+        if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
+            continue
+        if best := _best(name, info, earlier):
+            label = f"{best[0].node.name} › {best[1].name}"
+            sentence = f"{_('Fill')} {info.title or name} {_('with')} {label}"
+            found.append(Suggestion(name, sentence, {name: best[1].raw}))
+    return found
+
+
+def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
+    """An empty API Output, or a row to be kept: everything that the node before it gives."""
+    if not sources:
+        return []
+    data = [one for one in sources[0].data[:-1] if one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
+    fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
+    chosen = {one.name: one.raw for one in fields} or {"result": sources[0].data[-1].raw}
+    sentence = f"{verb} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
+    return [Suggestion("", sentence, chosen)]
+
+
+def _takes_one(kind: NodeType, name: str, info: FieldInfo) -> bool:
+    """Prompts and templates are written, not filled; headers and the like have names of their own."""
+    extra = info.json_schema_extra
+    widget = extra.get("widget", "") if isinstance(extra, dict) else ""
+    written = widget in {"textarea", "code"} or name in kind.source_inputs
+    return not written and "dict" not in str(info.annotation)
+
+
+def _best(name: str, info: FieldInfo, earlier: list[Source]) -> tuple[Source, Datum] | None:
+    wants_list = "list" in str(info.annotation) or name == "items"
+    wants_web = info.title == _WEB or _plain(name) in {"url", "uri", "link"}
+    best: tuple[int, Source, Datum] | None = None
+    for distance, source in enumerate(earlier):
+        for datum in flat(source):
+            score = _likeness(name, datum, wants_list=wants_list, wants_web=wants_web) - min(distance, 9)
+            if score >= _SURE and (best is None or score > best[0]):
+                best = (score, source, datum)
+    return best[1:] if best else None
+
+
+def _likeness(name: str, datum: Datum, *, wants_list: bool, wants_web: bool) -> int:
+    """0 to 110: the same name, a name with it inside, the type, the look of the last value."""
+    mine, its = _plain(name), _plain(datum.name)
+    is_list = datum.type_word.startswith(_LIST)
+    if wants_list != is_list and (wants_list or is_list):
+        return 0
+    score = 80 if mine == its else 50 if mine in its.split("_") else 0
+    if wants_list and is_list:
+        score += 70
+    if wants_web:
+        is_web = datum.type_word == _WEB or re.match(r"https?://\S+\Z", datum.value) is not None
+        score = score + 30 if is_web else score - 20
+        score = max(score, 70) if is_web and datum.type_word != _GROUP else score
+    return score
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

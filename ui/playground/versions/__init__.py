@@ -1,0 +1,1 @@
+"""Versions of a flow: the menu and the comparison of two."""

@@ -1,0 +1,214 @@
+"""A version beside the draft or another version: both graphs with what differs marked, each setting before and after, what callers notice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from nicegui import ui
+
+from engine.flow.compare import Comparison, NodeChange, caller_changes, compare_documents
+from engine.flow.document import Document, load_document
+from engine.flow.layout import with_places
+from engine.nodes import CATALOG
+from storage.flows import FlowRow, VersionLine, get_version, list_versions
+from ui.flow_view.node_views import NODE_VIEWS
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, icon, sentence, status_badge, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+from ui.page_shell import times_of
+from ui.playground.canvas.canvas_element import FlowCanvas, NodeTraffic, Traffic
+from ui.playground.state.available_data import readable
+
+LONGEST_SHOWN = 300
+#: The choice "what is on the canvas" among version numbers.
+DRAFT = 0
+Kind = Literal["added", "removed", "changed"]
+_KINDS: dict[Kind, tuple[str, str]] = {
+    "added": ("add", _("Added")),
+    "removed": ("remove", _("Removed")),
+    "changed": ("edit", _("Changed")),
+}
+_WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
+#: How strongly a node that differs is coloured.
+_MARKED = 3
+#: A dialog that grows while it opens would have its graphs measured too small: connections would miss the ports.
+_STILL = "transition-show=fade"
+
+
+async def show_version(
+    here: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+) -> Literal["restore", "live"] | None:
+    """A version's graph beside the draft, or another version that is chosen; what the person wants to do with it."""
+    return await VersionDialog(here, flow, line, document, draft).ask()
+
+
+class VersionDialog:
+    """One version at the left; at the right what it is compared with."""
+
+    def __init__(
+        self, here: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+    ) -> None:
+        self.here = here
+        self.flow = flow
+        self.line = line
+        self.document = document
+        self.draft = draft
+        self.live = flow.live_version == line.number
+
+    async def ask(self) -> Literal["restore", "live"] | None:
+        """Opens it; the answer, or None."""
+        line, times = self.line, times_of(self.here)
+        versions = await self.here.query(list_versions, self.flow.id)
+        names = {DRAFT: _("What is on the canvas")} | {
+            one.number: f"{_('Version')} {one.number}{f': {one.note}' if one.note else ''}"[:60]
+            for one in versions
+            if one.number != line.number
+        }
+        with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+            dialog.props["aria-label"] = f"{_('Version')} {line.number}"
+            with ui.element("div").classes("fp-row"):
+                words(f"{_('Version')} {line.number}", tag="h2")
+                if self.live:
+                    status_badge("live")
+            words(
+                f"{_('Saved')} {times.moment(line.created_at)}, {line.created_by}. {line.note}".strip(),
+                "fp-t2",
+                tag="p",
+            )
+            with ui.element("div").classes("fp-row fp-beside-pick"):
+                words(_("Compared with"), "fp-t2")
+                choice = ui.select(names, value=DRAFT, on_change=lambda event: self._compare(int(event.value)))
+                choice.props("outlined dense options-dense")
+                choice.props["aria-label"] = _("Compared with")
+            self.body = ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region")
+            self.body.props["aria-label"] = _("What differs")
+            with ui.element("div").classes("fp-acts"):
+                button(_("Close"), dialog.close, kind="quiet")
+                if self.here.may("edit flows") and not compare_documents(self.document, self.draft).same:
+                    button(_("Put on the canvas"), lambda: dialog.submit("restore"))
+                if self.here.may("deploy") and not self.live:
+                    button(_("Make live"), lambda: dialog.submit("live"), kind="main")
+            await self._compare(DRAFT)
+        return await answer_of(dialog)
+
+    async def _compare(self, number: int) -> None:
+        """The older of the two stands at the left."""
+        other = self.draft
+        if number != DRAFT:
+            other = load_document((await self.here.query(get_version, self.flow.id, number)).document)
+        mine, its = (
+            f"{_('Version')} {self.line.number}",
+            _("what is on the canvas") if number == DRAFT else f"{_('Version')} {number}",
+        )
+        before, after = (mine, self.document), (its, other)
+        if number != DRAFT and number < self.line.number:
+            before, after = after, before
+        self.body.clear()
+        with self.body:
+            draw_beside(before, after)
+
+
+async def show_difference(here: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
+    """What is live beside what is on the canvas; True when callers shall get the draft."""
+    with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
+        title = _("The draft differs from what is live")
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(f"{_('Callers get version')} {flow.live_version} {_('until you press Update API.')}", "fp-t2", tag="p")
+        with ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region") as body:
+            body.props["aria-label"] = _("What differs")
+            draw_beside((f"{_('Version')} {flow.live_version}, {_('live')}", live), (_("what is on the canvas"), draft))
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="quiet")
+            if here.may("deploy"):
+                button(_("Update API"), lambda: dialog.submit(True), icon="rocket_launch", kind="main")
+    return bool(await answer_of(dialog))
+
+
+def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Comparison:
+    """Two documents with their names: graphs, settings, and what callers notice of the step from one to the other."""
+    (old_name, old), (new_name, new) = before, after
+    comparison = compare_documents(old, new)
+    kinds: dict[str, Kind] = {change.node_id: change.kind for change in comparison.nodes}
+    with ui.element("div").classes("fp-beside"):
+        for name, document in (before, after):
+            with ui.element("figure"):
+                words(name[:1].upper() + name[1:], "fp-b", tag="figcaption")
+                with ui.element("div").classes("fp-graph fp-graph--small"):
+                    _graph(f"{name} of a comparison", document, kinds)
+    words(f"{_('From')} {old_name} {_('to')} {new_name}", tag="h3")
+    if comparison.same:
+        words(_("Nothing has changed."), "fp-t2", tag="p")
+        return comparison
+    with ui.element("ul").classes("fp-changes"):
+        for change in comparison.nodes:
+            with ui.element("li"):
+                _draw_change(change, old, new)
+        for names, verb in (
+            (comparison.edges_added, _("connected")),
+            (comparison.edges_removed, _("no longer connected")),
+        ):
+            for source, target in names:
+                words(f"{source} → {target} {verb}", tag="li")
+    _draw_callers(old, new)
+    return comparison
+
+
+def _draw_callers(old: Document, new: Document) -> None:
+    changes = caller_changes(old, new, CATALOG)
+    words(_("What callers notice"), tag="h3")
+    if not changes:
+        words(_("Nothing: they send and get what they did before."), "fp-t2", tag="p")
+        return
+    with ui.element("ul").classes("fp-changes"):
+        for change in changes:
+            symbol, colour = _WEIGHTS[change.weight]
+            with ui.element("li").classes("fp-row"):
+                icon(symbol, colour, size=16)
+                sentence(change.sentence, tag="span")
+
+
+def _graph(name: str, document: Document, kinds: Mapping[str, Kind]) -> None:
+    def show(_message: dict[str, Any]) -> None:
+        canvas.load_graph({**with_places(document).as_json(), "rev": 1})
+        mine = [node.id for node in document.nodes if node.id in kinds]
+        if mine:
+            canvas.set_traffic(_marked(mine, kinds))
+
+    canvas = FlowCanvas(name, node_types=NODE_VIEWS, readonly=True, on_ready=show).classes("w-full h-full")
+
+
+def _marked(node_ids: Sequence[str], kinds: Mapping[str, Kind]) -> Traffic:
+    nodes: dict[str, NodeTraffic] = {}
+    for node_id in node_ids:
+        symbol, word = _KINDS[kinds[node_id]]
+        nodes[node_id] = NodeTraffic(level=_MARKED, share=0, icon=symbol, word=word, aside="", title=word)
+    count = plural(len(node_ids), _("step differs"), _("steps differ"))
+    return Traffic(kind="changes", title=count, total="", empty="", nodes=nodes)
+
+
+def _draw_change(change: NodeChange, old: Document, new: Document) -> None:
+    said = {"added": _("was added"), "removed": _("was removed"), "changed": _("changed")}[change.kind]
+    with ui.element("span"):
+        words(change.name, "fp-b")
+        words(f" {said}")
+    for difference in change.differences:
+        with ui.element("div").classes("fp-s12"):
+            words(difference.where.split("/")[-1], "fp-mono fp-t2")
+            words(_shown(difference.before, old), "fp-was")
+            icon("arrow_forward", "fp-t3", size=14)
+            words(_shown(difference.after, new), "fp-is")
+
+
+def _shown(value: Any, document: Document) -> str:
+    text = (
+        readable(value, document)
+        if isinstance(value, str)
+        else ""
+        if value is None
+        else json.dumps(value, ensure_ascii=False)
+    )
+    return (text[:LONGEST_SHOWN] + "…") if len(text) > LONGEST_SHOWN else text or _("(empty)")

@@ -1,0 +1,245 @@
+"""The ASGI app in front of everything: calls of the public API go straight to it, all else to the pages.
+
+Pages get their security headers here (S28) and sockets of foreign pages are refused (S23). A page whose socket will not do
+learns it at `/address-check` and shows `/address-refused`; a signed-in person at a name that is not this server's own gets that
+page at once. Plain ASGI: the API never pays for what pages need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gzip
+import logging
+import os
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.allowed_origins import Origins
+
+log = logging.getLogger(__name__)
+
+#: NiceGUI's socket, both as a web socket and as plain requests.
+_SOCKET = "/_nicegui_ws/"
+#: What a page sends beside it: files.
+_UPLOADS = "/_nicegui/client/"
+#: May this page open a socket? 204 or 403; and the page that says why not.
+_CHECK, _REFUSED = "/address-check", "/address-refused"
+#: Opened by any name: they have no socket.
+_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
+
+_POLICY = (
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'; "
+    "img-src 'self' data:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+)
+_PAGE_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+]
+#: Marks the answers that are pages of NiceGUI: only they have scripts within their HTML.
+_IS_PAGE = b"x-nicegui-content"
+_HTTPS_HEADERS = [*_PAGE_HEADERS, (b"strict-transport-security", b"max-age=31536000")]
+
+
+_ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,253}")
+#: Bytes; smaller files do not become smaller on the wire.
+_LEAST_PACKED = 500
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class RequestRouter:
+    """`app` is the app of the pages; its name matters, NiceGUI looks for its server along `app` attributes.
+
+    Paths for which `is_public` is true go to `public_api`, all others to the pages.
+    `known_hosts` gives the hosts the owner opened this server by; it is asked only before a socket is refused.
+    `refused_page` writes the page for (address in the browser, known address); `cookie` is the name of the sign-in's.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        public_api: ASGIApp,
+        is_public: Callable[[str], bool],
+        origins: Origins,
+        known_hosts: Callable[[], Awaitable[Iterable[str]]],
+        *,
+        refused_page: Callable[[str, str], str],
+        known_url: str,
+        cookie: str,
+    ) -> None:
+        self.app = app
+        self._public_api = public_api
+        self._is_public = is_public
+        self._origins = origins
+        self._known_hosts = known_hosts
+        self._refused_page = refused_page
+        self._known_url = known_url
+        self._cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif self._is_public(scope["path"]):
+            await self._public_api(scope, receive, send)
+        elif scope["path"].startswith((_SOCKET, _UPLOADS)) and not await self._may_open(scope):
+            await _refuse(scope, receive, send)
+        elif scope["path"] in {_CHECK, _REFUSED}:
+            await (await self._about_the_address(scope))(scope, receive, _with_headers(scope, send))
+        elif await self._stands_elsewhere(scope):
+            answer = self._says_refused(_called(scope))
+            await answer(scope, receive, _with_headers(scope, send))
+        elif scope["type"] == "http":
+            await self._answer_page(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What fails is logged here, once: the pages have said it to the person by then."""
+        caller = _Caller(receive, _with_headers(scope, send))
+        try:
+            await self.app(scope, caller.receive, caller.send)
+        except Exception as error:
+            if caller.left and isinstance(error, (RuntimeError, ClientDisconnect)):
+                log.debug("Nobody waited for %s any more", scope["path"])
+            elif caller.answered:
+                log.exception("The page %s failed", scope["path"])
+            else:
+                raise
+
+    async def _may_open(self, scope: Scope) -> bool:
+        origin = Headers(scope=scope).get("origin")
+        if origin is None:
+            return scope["type"] == "http"  # a browser names the origin of every web socket
+        return await self._accepts(scope, origin)
+
+    async def _accepts(self, scope: Scope, origin: str) -> bool:
+        scheme, _, host = _called(scope).partition("://")
+        called = (origin, scheme, host)
+        return self._origins.accepts(*called) or self._origins.accepts(*called, await self._known_hosts())
+
+    async def _stands_elsewhere(self, scope: Scope) -> bool:
+        """A signed-in person opens a page by a name whose socket would be refused."""
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith(_PLAIN):
+            return False
+        connection = HTTPConnection(scope)
+        if self._cookie not in connection.cookies or "text/html" not in connection.headers.get("accept", ""):
+            return False
+        return not await self._accepts(scope, _called(scope))
+
+    async def _about_the_address(self, scope: Scope) -> Response:
+        if scope["path"] == _CHECK:
+            return Response(status_code=204 if await self._may_open(scope) else 403, headers=_NO_STORE)
+        said = HTTPConnection(scope).query_params.get("from", "")
+        return self._says_refused(said if _ORIGIN.fullmatch(said) else _called(scope))
+
+    def _says_refused(self, origin: str) -> Response:
+        return HTMLResponse(self._refused_page(origin, self._known_url), 403, headers=_NO_STORE)
+
+
+class _Caller:
+    """Who asked for a page. `left`: they closed the connection before anything was answered, as browsers do for another page;
+    Starlette then fails with "No response returned".
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.answered = False
+        self.left = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.answered:
+            self.left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.answered = True
+        await self._send(message)
+
+
+def _called(scope: Scope) -> str:
+    """The origin a request was sent to, as far as the server can see."""
+    scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
+    return f"{scheme}://{Headers(scope=scope).get('host', '')}"
+
+
+class Assets(StaticFiles):
+    """Our own files. With their hash in the address (`?v=...`) browsers keep them for ever, without it they ask again.
+
+    What can be made smaller is packed once and kept: packing the largest takes a twentieth of a second.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory)
+        self._packing = asyncio.Lock()
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        named = b"v=" in scope.get("query_string", b"")
+        answer.headers["cache-control"] = "public, max-age=31536000, immutable" if named else "no-cache"
+        return await self._smaller(answer, scope) if isinstance(answer, FileResponse) else answer
+
+    async def _smaller(self, answer: FileResponse, scope: Scope) -> Response:
+        """The answer packed, for a caller who takes that."""
+        asked, found = Headers(scope=scope), answer.stat_result
+        kind = answer.headers["content-type"].partition(";")[0]
+        if found is None or found.st_size < _LEAST_PACKED or kind in DEFAULT_EXCLUDED_CONTENT_TYPES:
+            return answer
+        answer.headers.add_vary_header("Accept-Encoding")
+        if scope["method"] != "GET" or "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
+            return answer
+        async with self._packing:  # many who ask at the same time wait for one packing
+            packed = await run_in_threadpool(_packed, os.fspath(answer.path), found.st_mtime_ns, found.st_size)
+        headers = dict(answer.headers) | {"content-encoding": "gzip", "content-length": str(len(packed))}
+        del headers["accept-ranges"]
+        return Response(packed, headers=headers)
+
+
+@functools.lru_cache(maxsize=256)
+def _packed(path: str, _changed: int, _size: int) -> bytes:
+    """A file as gzip; the other arguments make it a new one when the file is."""
+    return gzip.compress(Path(path).read_bytes(), mtime=0)
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    """A page's scripts are files of this server, and those in its HTML that carry the mark of this very answer.
+
+    'unsafe-eval' stays: NiceGUI's browser part compiles Vue templates, handlers and what the server wants run with `eval`.
+    """
+    added = _HTTPS_HEADERS if scope.get("scheme") in {"https", "wss"} else _PAGE_HEADERS
+    mark = scope.setdefault("state", {})["script_mark"] = secrets.token_urlsafe(16)
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message.get("headers", [])
+            is_page = any(name == _IS_PAGE for name, _ in headers)
+            scripts = f"script-src 'self' 'nonce-{mark}' 'unsafe-eval'" if is_page else "script-src 'self'"
+            policy = (b"content-security-policy", (_POLICY + scripts).encode())
+            message = {**message, "headers": [*headers, *added, policy]}
+        await send(message)
+
+    return answer
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
+        return
+    text = (
+        "This page was not sent by this server, so its connection is refused. "
+        "Open Flowport at its known address, or set FLOWPORT_PUBLIC_URL (or FLOWPORT_ALLOWED_ORIGINS) and start again."
+    )
+    await PlainTextResponse(text, 403)(scope, receive, send)
