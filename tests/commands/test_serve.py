@@ -66,11 +66,11 @@ def test_commands_beside_a_running_server_count_for_the_next_request(server, ter
     key = terminal.value("keys", "create", "--label", "Shop", "--environment", "live")
     done = call(server, flow_id, key, prefer="wait=15")
     assert (done.status_code, done.json()["result"]) == (200, {"output": "Hello Ada"})
-    terminal.execute("flows", "undeploy", flow_id)
+    terminal.do("flows", "undeploy", flow_id)
     assert call(server, flow_id, key).status_code == 404
     terminal.value("flows", "deploy", flow_id)
     assert call(server, flow_id, key).status_code == 202
-    terminal.execute("keys", "revoke", "-", stdin=key)
+    terminal.do("keys", "revoke", "-", stdin=key)
     assert call(server, flow_id, key).status_code == 401
 
 

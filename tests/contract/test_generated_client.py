@@ -44,7 +44,7 @@ def part(name: str) -> ModuleType:
 
 def test_the_generated_client_submits_and_reads_the_result(called: Called, client: ModuleType):
     models = part("models")
-    run, get_job = part("api.routes.flows.run_read_a_story"), part("api.routes.jobs.get_job")
+    run, get_job = part("api.flows.run_read_a_story"), part("api.jobs.get_job")
     payload = models.Payload.from_dict(PAYLOAD)
 
     with client.AuthenticatedClient(base_url=called.server.url, token=called.key) as caller:
@@ -61,7 +61,7 @@ def test_the_generated_client_submits_and_reads_the_result(called: Called, clien
 
 
 def test_the_generated_client_waits_for_the_result_in_one_call(called: Called, client: ModuleType):
-    models, run = part("models"), part("api.routes.flows.run_read_a_story")
+    models, run = part("models"), part("api.flows.run_read_a_story")
 
     with client.AuthenticatedClient(base_url=called.server.url, token=called.key) as caller:
         job = run.sync(client=caller, body=models.Payload.from_dict({**PAYLOAD, "max_pages": 7}), wait=30)
@@ -72,8 +72,8 @@ def test_the_generated_client_waits_for_the_result_in_one_call(called: Called, c
 
 def test_the_generated_client_runs_a_batch_and_follows_a_job(called: Called, client: ModuleType):
     models = part("models")
-    run_batch, get_batch = part("api.routes.flows.run_read_a_story_batch"), part("api.routes.jobs.get_batch")
-    get_job, events = part("api.routes.jobs.get_job"), part("api.routes.jobs.stream_job_events")
+    run_batch, get_batch = part("api.flows.run_read_a_story_batch"), part("api.jobs.get_batch")
+    get_job, events = part("api.jobs.get_job"), part("api.jobs.stream_job_events")
     items = {"items": [PAYLOAD, {"url": "https://example.com/two"}]}
 
     with client.AuthenticatedClient(base_url=called.server.url, token=called.key) as caller:
@@ -88,7 +88,7 @@ def test_the_generated_client_runs_a_batch_and_follows_a_job(called: Called, cli
 
 
 def test_the_generated_client_reads_a_refusal(called: Called, client: ModuleType):
-    models, run = part("models"), part("api.routes.flows.run_read_a_story")
+    models, run = part("models"), part("api.flows.run_read_a_story")
 
     with client.AuthenticatedClient(base_url=called.server.url, token=called.key) as caller:
         refused = run.sync(client=caller, body=models.Payload.from_dict({"url": "no address", "max_pages": 99}))
