@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
-from ui.playground.canvas.canvas_element import FlowCanvas
+from ui.playground.canvas.canvas_element import EditableCanvas
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -52,7 +52,7 @@ class Flow:
         self.parts: dict[str, dict[str, dict]] = {"Node": {}, "Edge": {}, "Note": {}}
         self.rev = 0
         self.log: list[dict] = []
-        self.canvases: list[FlowCanvas] = []
+        self.canvases: list[EditableCanvas] = []
         self.seen: set[tuple[str, int]] = set()
 
     def apply(self, ops: list[dict]) -> int:
@@ -119,7 +119,7 @@ class Watched:
 
     def __init__(self, flow: Flow, name: str, *, readonly: bool) -> None:
         self.flow = flow
-        self.canvas = FlowCanvas(
+        self.canvas = EditableCanvas(
             name,
             node_types=TYPES,  # pyright: ignore[reportArgumentType]
             readonly=readonly,

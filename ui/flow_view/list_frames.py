@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine.flow.document import Document
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
+from ui.flow_view.canvas_types import ListScope
 from ui.kit.text import _
-from ui.playground.canvas.canvas_element import ListScope
 
 
 def frames_of(document: Document) -> list[ListScope]:

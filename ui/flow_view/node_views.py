@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from engine.flow.document import Document
+from engine.flow.in_words import text_in_words
 from engine.flow.node_type import GROUPS, NodeType
 from engine.flow.steps import SINGLE
 from engine.nodes import CATALOG, NODE_TYPES
-from ui.playground.canvas.canvas_element import NodeTypeView
-from ui.playground.inspector.binding_field import NodeName
+from ui.flow_view.canvas_types import NodeName, NodeTypeView
 
 
 def view_of(kind: NodeType) -> NodeTypeView:
@@ -30,6 +30,16 @@ def names_of(document: Document) -> dict[str, NodeName]:
         node.id: NodeName(label=node.name, icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
         for node in document.nodes
     }
+
+
+def labels_of(document: Document) -> dict[str, str]:
+    """Node id -> label, as chips show it."""
+    return {node.id: node.name for node in document.nodes}
+
+
+def readable(text: str, document: Document) -> str:
+    """A binding in words: `Summarise › facts` for its references."""
+    return text_in_words(text, labels_of(document))
 
 
 NODE_VIEWS: dict[str, NodeTypeView] = {kind.type: view_of(kind) for kind in NODE_TYPES}

@@ -26,8 +26,8 @@ from ui.kit.feedback import empty, fold
 from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.settings.key_form import KeyForm
-from ui.settings.key_parts import MadeKey, reveal
+from ui.parts.key_form import KeyForm
+from ui.parts.key_parts import MadeKey, reveal
 
 MOST_KEYS = 8
 

@@ -13,13 +13,13 @@ from ui.flows.api_tab import ApiTab
 from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import Allowed, DeployOptions, load_allowed
 from ui.flows.try_it import try_keys_of
-from ui.jobs.accept_field import make_optional
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.parts import button, icon, icon_button, link, link_button, note, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import base_address
+from ui.parts.accept_field import make_optional
 
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
 OnLive = Callable[[], Awaitable[None]]

@@ -19,7 +19,7 @@ from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import base_address, every, nothing_here, one_at_a_time, opened
-from ui.settings.quota import QuotaNote, quota_note
+from ui.parts.quota import QuotaNote, quota_note
 
 LOOK_SECONDS = 2.0
 TABS = {

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusedRow, list_refused_calls
-from ui.jobs.accept_field import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
-from ui.jobs.job_words import environment_word, job_state, job_took
-from ui.jobs.refusal_words import what_was_wrong
 from ui.kit.parts import STATES, badge, button, card, icon, link, link_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
+from ui.parts.job_words import environment_word, job_state, job_took
+from ui.parts.refusal_words import what_was_wrong
 
 MOST = 5
 LOOK_SECONDS = 1.0

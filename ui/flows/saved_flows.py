@@ -20,7 +20,6 @@ from storage.monitoring.overview import Activity, list_activity
 from ui.flows import first_run
 from ui.flows import flow_actions as flow_verbs
 from ui.flows.state import newer_draft, state_lines
-from ui.jobs.job_words import job_line
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.parts import (
@@ -37,9 +36,10 @@ from ui.kit.parts import (
     words,
 )
 from ui.kit.text import _, number, percent, plural
-from ui.monitoring.charts import sparkline
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
+from ui.parts.charts import sparkline
+from ui.parts.job_words import job_line
 
 #: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
 MAX_UPLOAD = 4 << 20

@@ -12,16 +12,16 @@ from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
+from ui.flow_view.compare_versions import show_version
 from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
-from ui.jobs.job_table import job_table
 from ui.kit import feedback
 from ui.kit.parts import Column, button, card, link_button, status_badge, table, words
 from ui.kit.text import _
 from ui.monitoring.page import flow_monitoring
 from ui.page_session import PageSession
 from ui.page_shell import times_of
-from ui.playground.versions.compare_versions import show_version
+from ui.parts.job_table import job_table
 
 if TYPE_CHECKING:
     from ui.flows.flow_page import FlowPage

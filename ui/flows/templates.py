@@ -22,7 +22,7 @@ from ui.kit.parts import card, icon, link_button, note, tile, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import opened
-from ui.settings.model_wanted import ModelWanted, model_button
+from ui.parts.model_wanted import ModelWanted, model_button
 
 FOLDER = ASSETS / "templates"
 #: The best to begin with: they stand on the first-run page, too.

@@ -8,8 +8,8 @@ from datetime import tzinfo
 from urllib.parse import urlencode
 
 from storage.jobs import JobFilters
-from ui.jobs.time_range import Span, span_of
 from ui.kit.parts import ENVIRONMENTS
+from ui.parts.time_range import Span, span_of
 
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 

@@ -25,12 +25,13 @@ from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
+from ui.flow_view.canvas_types import Marks
+from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.job_watch import Look, look_at, statuses
 from ui.flow_view.list_frames import frames_of
 from ui.flow_view.node_views import NODE_VIEWS
 from ui.jobs.erase_dialog import sure_to_erase
 from ui.jobs.job_failure import draw_failure
-from ui.jobs.job_words import environment_word, job_badge, job_state, job_took, version_words
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import StepLine, StepList, step_lines
 from ui.kit.code_view import value_view
@@ -48,7 +49,7 @@ from ui.kit.parts import (
 from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
-from ui.playground.canvas.canvas_element import FlowCanvas, Marks
+from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
 
 LOOK_SECONDS = 0.5
 #: A payload above this is not put into a curl line.

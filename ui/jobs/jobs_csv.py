@@ -21,9 +21,9 @@ from storage.members import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import csv_named, sent_file
 from ui.jobs.filters import Narrowed
-from ui.jobs.job_words import environment_word, job_state
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
+from ui.parts.job_words import environment_word, job_state
 
 CSV_PATH = "/jobs/export.csv"
 PIECE = 500

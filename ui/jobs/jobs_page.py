@@ -14,17 +14,17 @@ from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.jobs.filters import STATUSES, Narrowed
-from ui.jobs.job_table import job_table
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
-from ui.jobs.time_range import Span, span_choice
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
-from ui.settings.quota import quota_note
+from ui.parts.job_table import job_table
+from ui.parts.quota import quota_note
+from ui.parts.time_range import Span, span_choice
 
 #: A page is there within half a second: so many rows are drawn at once.
 PAGE_SIZE = 30

@@ -9,11 +9,11 @@ from typing import Any
 from nicegui import ui
 
 from storage.refusals import RefusedRow
-from ui.jobs.accept_field import UnknownField, where_it_counts
-from ui.jobs.refusal_words import what_was_wrong
 from ui.kit.parts import button, icon, icon_button, link_button, note, sentence, words
 from ui.kit.text import _
 from ui.kit.times import Times
+from ui.parts.accept_field import UnknownField, where_it_counts
+from ui.parts.refusal_words import what_was_wrong
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
-from ui.jobs.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
 from ui.jobs.refusal_explained import Explained, explain
-from ui.jobs.refusal_words import CODES, refusal_word, what_was_wrong
-from ui.jobs.time_range import Span, span_choice, span_of
 from ui.kit import feedback
 from ui.kit.parts import Column, Table, badge, button, link_button, note, table, words
 from ui.kit.text import _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
+from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
+from ui.parts.time_range import Span, span_choice, span_of
 
 MOST = 1_000
 LOOK_SECONDS = 1.0

@@ -17,7 +17,7 @@ from ui.flow_view.list_frames import lists_of
 from ui.kit.parts import Column, Table, card, segments, status_line, table, tile, words
 from ui.kit.text import _, number
 from ui.kit.times import Times
-from ui.monitoring.charts import Bar, chart, length_note, waterfall
+from ui.parts.charts import Bar, chart, length_note, waterfall
 
 #: So many steps are shown; a job may have thousands.
 MOST = 300

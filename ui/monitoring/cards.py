@@ -13,9 +13,9 @@ from storage.monitoring.period import Filters
 from ui.kit.feedback import fold
 from ui.kit.parts import Column, link, segments, table, words
 from ui.kit.text import Reader, _
-from ui.monitoring.charts import chart
 from ui.monitoring.drawn_charts import TITLES, Cell, Drawing, Drawings
 from ui.monitoring.words import RANGE_WORDS
+from ui.parts.charts import chart
 
 
 class ChartCard:

@@ -3,7 +3,7 @@
     stacked_bars(axis, series, scale)               lines(axis, series, scale, limit=(20, "Limit 20"))
     scale(highest, words, whole=True)               a value axis from 0 with three to five lines
 
-Series are named at their ends, so there is no legend. Give the figures to `ui.monitoring.charts.chart`.
+Series are named at their ends, so there is no legend. Give the figures to `ui.parts.charts.chart`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ui.monitoring.charts import AMBER, CONFIG, HEIGHT, LINE, QUIET, TEAL, TEXT_2, TEXT_3, plain, plot_layout
+from ui.parts.charts import AMBER, CONFIG, HEIGHT, LINE, QUIET, TEAL, TEXT_2, TEXT_3, plain, plot_layout
 
 _TOP, _BOTTOM, _RIGHT = 12, 26, 92
 _LINE_HEIGHT = 15

@@ -12,9 +12,9 @@ from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Figures, Kind
 from storage.monitoring.period import Filters
 from ui.kit.text import Reader, _, duration, number, plural
-from ui.monitoring.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.words import SlotWords, cost_words, kind_word, usd
+from ui.parts.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
 
 MOST_KINDS = 5
 MOST_SPENDERS = 3

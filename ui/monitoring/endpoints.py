@@ -10,8 +10,8 @@ from storage.monitoring.figures import Endpoint
 from ui.kit.parts import Column, Words, icon, link, table, words
 from ui.kit.text import _, duration, number, percent, plural
 from ui.kit.times import Times
-from ui.monitoring.charts import sparkline
 from ui.monitoring.words import RANGE_WORDS, cost_words, kind_word, without_price
+from ui.parts.charts import sparkline
 
 #: Below this share of success a row warns.
 GOOD = 0.99

@@ -32,7 +32,7 @@ from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, opened, times_of
-from ui.settings.quota import quota_note
+from ui.parts.quota import quota_note
 
 #: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
 LOOK_SECONDS = 0.5

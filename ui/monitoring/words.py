@@ -9,10 +9,10 @@ from engine.core.clock import DAY, HOUR, MINUTE, Millis
 from storage.monitoring.counts import Cost
 from storage.monitoring.figures import Kind
 from storage.monitoring.period import Period
-from ui.jobs.refusal_words import refusal_word
 from ui.kit import text
 from ui.kit.text import Reader, _, number, plural
 from ui.kit.times import when
+from ui.parts.refusal_words import refusal_word
 
 #: Name of a range -> (on the button, "in the last ...", "the ... before", a slot of it).
 RANGE_WORDS = {

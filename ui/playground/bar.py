@@ -12,14 +12,14 @@ from engine.core.errors import Problem
 from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
 from storage.flows import FlowRow, get_flow, get_version
+from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
 from ui.kit import feedback
 from ui.kit.ask import ask_text
 from ui.kit.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
-from ui.playground.state.draft import OpenDraft
-from ui.playground.versions.compare_versions import show_difference
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.versions.versions_menu import Versions
 
 

@@ -30,6 +30,7 @@ from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
 from storage.secrets import SecretRow, list_secrets
+from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
 from ui.flow_view.list_frames import frames_of
 from ui.kit import feedback
@@ -38,8 +39,8 @@ from ui.kit.frame import frame
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every
+from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
 from ui.playground.bar import Bar
-from ui.playground.canvas.canvas_element import ListScope, Marks
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
 from ui.playground.canvas.palette import palette
@@ -48,7 +49,6 @@ from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
 from ui.playground.run.panel import RunPanel
 from ui.playground.state.called_flows import Calls, load_calls
-from ui.playground.state.draft import Drafts, OpenDraft, drafts_of
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
-from ui.jobs.time_range import Span, span_choice
 from ui.kit import feedback
 from ui.kit.parts import Column, button, link, link_button, note, table, words
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_words import KINDS, Places, is_about_its_actor, load_places, more, what, who
 from ui.settings.navigation import settings_page

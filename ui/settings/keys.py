@@ -19,8 +19,8 @@ from ui.kit.parts import Column, badge, button, card, environment_badge, menu_bu
 from ui.kit.text import _, number, plural
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import every, one_at_a_time, times_of
-from ui.settings.key_form import KeyForm
-from ui.settings.key_parts import MadeKey, ask_overlap, reveal
+from ui.parts.key_form import KeyForm
+from ui.parts.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 5.0

@@ -32,9 +32,9 @@ from ui.kit.parts import button, card, note, status_badge, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page, page_at
 from ui.page_shell import one_at_a_time, times_of
+from ui.parts.found_servers import FoundServers
 from ui.settings.connection_card import CardActions, ConnectionCard, Prices, prices_of
 from ui.settings.connection_forms import ConnectionForm
-from ui.settings.found_servers import FoundServers
 from ui.settings.navigation import settings_page
 from ui.settings.open_notes import draw_open_notes
 from ui.settings.secrets_card import draw_secrets

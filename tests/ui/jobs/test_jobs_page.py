@@ -128,7 +128,7 @@ async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: 
 
 async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, user: User) -> None:
     from ui.page_session import App
-    from ui.playground.state.draft import drafts_of
+    from ui.parts.open_drafts import drafts_of
 
     flow_id = site.flow("Greeting", live=True)
     refused(site, flow_id)

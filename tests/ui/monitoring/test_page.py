@@ -14,11 +14,11 @@ from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Endpoint, Figures, Kind, Now
 from storage.monitoring.period import Filters, Period
 from ui.kit.text import ENGLISH
-from ui.monitoring.charts import Rank, plain, ranking
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.drawn_charts import Drawings
 from ui.monitoring.filter_bar import Choices, View
 from ui.monitoring.words import SlotWords, change, cost_words, kind_word
+from ui.parts.charts import Rank, plain, ranking
 
 NOW = Millis(1_790_000_000_000)
 PERIOD = Period.ending(NOW, "24h")

@@ -11,15 +11,14 @@ from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, 
 from engine.flow.layout import with_places
 from engine.nodes import CATALOG
 from storage.traffic import sum_by_node
-from ui.flow_view.node_views import NODE_VIEWS
+from ui.flow_view.node_views import NODE_VIEWS, labels_of
 from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
-from ui.playground.canvas.canvas_element import FlowCanvas
+from ui.parts.open_drafts import OpenDraft
+from ui.playground.canvas.canvas_element import EditableCanvas
 from ui.playground.inspector.connection_mapping import offer_to_fill
-from ui.playground.state.available_data import labels_of
-from ui.playground.state.draft import OpenDraft
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
 from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 
@@ -68,9 +67,9 @@ class CanvasEvents:
         self.around = around
         self.mine = MyFields()
 
-    def draw(self) -> FlowCanvas:
+    def draw(self) -> EditableCanvas:
         """The element, where the page is being built."""
-        self.canvas = FlowCanvas(
+        self.canvas = EditableCanvas(
             self.draft.flow_id,
             client_id=self.client_id,
             node_types=NODE_VIEWS,

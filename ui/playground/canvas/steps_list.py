@@ -15,8 +15,8 @@ from engine.flow.document import Document
 from engine.flow.graph import SOURCES
 from engine.flow.steps import SINGLE, Step, fitting, may_move, steps_of
 from engine.nodes import CATALOG
+from ui.flow_view.canvas_types import Marks
 from ui.kit.text import _, plural
-from ui.playground.canvas.canvas_element import Marks
 
 _COMPONENT = ASSETS / "components" / "steps_list.js"
 _WORDS = {

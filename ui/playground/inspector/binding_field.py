@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import nicegui.elements.codemirror  # noqa: F401 - puts CodeMirror into the import map of pages
 from nicegui import background_tasks
@@ -15,15 +15,9 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from engine.core.paths import ASSETS
+from ui.flow_view.canvas_types import NodeName
 
 _COMPONENT = ASSETS / "components" / "binding_field.js"
-
-
-class NodeName(TypedDict):
-    """How a chip shows a node."""
-
-    label: str
-    icon: str
 
 
 class BindingField(Element, component=_COMPONENT):

@@ -15,9 +15,10 @@ from engine.flow.document import Node
 from engine.flow.node_type import NodeType
 from engine.flow.references import escape_pointer
 from engine.flow.rules import Rule
+from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, icon_button, sentence, words
 from ui.kit.text import _
-from ui.playground.inspector.binding_field import BindingField, NodeName
+from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.binding_fields import draw_fields
 from ui.playground.inspector.binding_rows import draw_free, draw_list, draw_rows
 from ui.playground.inspector.rule_rows import draw_rules

@@ -14,8 +14,8 @@ from ui.forms.specs import FieldSpec
 from ui.kit.parts import link, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.state.called_flows import Calls, choices, load_calls
-from ui.playground.state.draft import OpenDraft
 
 
 class CalledFields:

@@ -19,11 +19,11 @@ from ui.flow_view.node_views import names_of
 from ui.kit import feedback
 from ui.kit.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
-from ui.playground.state.draft import OpenDraft
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
 from ui.playground.state.suggestions import Suggestion, suggestions

@@ -24,8 +24,8 @@ from ui.playground.inspector.values_tab import ValuesTab
 from ui.playground.state.last_run import LastRun
 
 if TYPE_CHECKING:
+    from ui.parts.open_drafts import OpenDraft
     from ui.playground.run.panel import RunPanel
-    from ui.playground.state.draft import OpenDraft
 
 #: Applies operations as this person's edit (undoable on the canvas).
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]

@@ -13,7 +13,7 @@ from ui.forms.specs import ABSENT, FieldSpec, Json
 from ui.kit.parts import sentence, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.settings.model_wanted import ModelWanted
+from ui.parts.model_wanted import ModelWanted
 
 SIMULATED = "simulated"
 _GONE = _("is gone")

@@ -12,13 +12,14 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
+from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, specs_of_model
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.playground.inspector.binding_field import NodeName
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.curl_paste import paste_button
@@ -30,7 +31,6 @@ from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.previews import Previews, nodes_used
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, source_of
-from ui.playground.state.draft import OpenDraft
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.suggestions import Suggestion, suggestions
 

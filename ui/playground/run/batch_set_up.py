@@ -13,8 +13,8 @@ from ui.forms.form import Field
 from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_rows import DatasetRows, RestOfRows, Rows, SampleRows, match_columns
-from ui.playground.state.draft import OpenDraft
 
 SAMPLES = ""
 

@@ -33,11 +33,11 @@ from ui.kit.parts import (
 )
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_rows import Rows, SampleRows
 from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRun, batches_of
 from ui.playground.run.batch_set_up import BatchSetUp
-from ui.playground.state.draft import OpenDraft
 
 #: Rows of the table on one page.
 PAGE = 20

@@ -13,14 +13,14 @@ from engine.flow.document import Node
 from storage.jobs import JobRow, find_value
 from storage.run_comparison import RecentRun, compare_outputs, list_recent_runs
 from ui.flow_view.job_watch import look_at
-from ui.jobs.job_words import environment_word, version_words
 from ui.kit import feedback
 from ui.kit.parts import STATES, Column, Table, button, status_line, table, words
 from ui.kit.text import Reader, _, cost, duration, number, plural
 from ui.kit.times import Times
 from ui.page_session import PageSession
+from ui.parts.job_words import environment_word, version_words
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.compare import NodeCompared, Sign, Spent, compare_nodes, difference
-from ui.playground.state.draft import OpenDraft
 
 _SIGN_WORDS = {"-": _("only in the first"), "+": _("only in the second")}
 _CLASSES = {"-": "fp-diff-out", "+": "fp-diff-in", " ": "", "…": "fp-t3"}

@@ -14,9 +14,9 @@ from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
 from ui.kit.parts import segments, words
 from ui.kit.text import _
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.sample_row import Edit, SampleRow
 from ui.playground.run.samples import Sample, payload_of
-from ui.playground.state.draft import OpenDraft
 
 
 class InputForm:

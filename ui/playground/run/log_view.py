@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from engine.flow.document import Node
 from storage.job_log import JobLog, read_log
 from ui.flow_view.job_watch import Look
+from ui.flow_view.node_views import labels_of
 from ui.kit.parts import button, icon, words
 from ui.kit.text import Reader, _, clock_time, number
 from ui.kit.times import when
 from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.log_lines import LEVELS, Level, LogLine, log_lines, narrowed
-from ui.playground.state.available_data import labels_of
-from ui.playground.state.draft import OpenDraft
 
 #: So many lines are drawn at once.
 PAGE = 100

@@ -31,7 +31,7 @@ from ui.playground.run.step_rows import StepRows
 from ui.playground.run.step_values import StepValues
 
 if TYPE_CHECKING:
-    from ui.playground.state.draft import OpenDraft
+    from ui.parts.open_drafts import OpenDraft
 
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 

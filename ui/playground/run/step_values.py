@@ -18,6 +18,7 @@ from ui.kit.feedback import fold
 from ui.kit.parts import words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.step_parts import (
     downloading,
     item_pager,
@@ -28,7 +29,6 @@ from ui.playground.inspector.step_parts import (
 )
 from ui.playground.run.failure import Fix, RunFrom, failure_card
 from ui.playground.run.live_text import LiveText
-from ui.playground.state.draft import OpenDraft
 
 
 class StepValues:

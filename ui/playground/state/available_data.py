@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
-from engine.flow.in_words import text_in_words
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog
 from engine.flow.ports import out_schema, schema_at
@@ -104,16 +103,6 @@ def shown_value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text[: SHOWN_VALUE * 2].split())
     return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…"
-
-
-def labels_of(document: Document) -> dict[str, str]:
-    """Node id -> label, as chips show it."""
-    return {node.id: node.name for node in document.nodes}
-
-
-def readable(text: str, document: Document) -> str:
-    """A binding in words: `Summarise › facts` for its references."""
-    return text_in_words(text, labels_of(document))
 
 
 def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:

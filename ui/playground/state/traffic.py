@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from storage.traffic import NodeSums
+from ui.flow_view.canvas_types import NodeTraffic, Traffic
 from ui.kit.text import ENGLISH, Reader, _, cost, duration, percent, plural
-from ui.playground.canvas.canvas_element import NodeTraffic, Traffic
 
 DAYS = 7
 KINDS = ("time", "money", "failures")

@@ -9,11 +9,11 @@ from nicegui import ui
 
 from engine.flow.document import Document, load_document
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
+from ui.flow_view.compare_versions import show_version
 from ui.kit.parts import link, menu_item, status_badge, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
-from ui.playground.versions.compare_versions import show_version
 
 #: So many stand in the menu; the others on the flow's page.
 MOST_LISTED = 20

@@ -16,7 +16,7 @@ from ui.kit.answer import answer_of
 from ui.kit.parts import button, icon, link_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.settings.found_servers import fresh_servers, server_row
+from ui.parts.found_servers import fresh_servers, server_row
 
 
 class ModelWanted:

@@ -19,7 +19,7 @@ from ui.kit.text import _
 from ui.kit.times import when
 from ui.page_session import PageSession
 from ui.page_shell import times_of
-from ui.settings.key_parts import MadeKey
+from ui.parts.key_parts import MadeKey
 
 #: Word on screen -> environment.
 WORDS: dict[str, Environment] = {

@@ -21,7 +21,7 @@ from storage.refusals import RefusedRow
 from ui.kit import feedback
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
-from ui.playground.state.draft import OpenDraft, drafts_of
+from ui.parts.open_drafts import OpenDraft, drafts_of
 
 #: The tab that makes these edits, for the tabs that hear of them.
 _CLIENT = "refused calls"

@@ -13,14 +13,14 @@ from engine.flow.document import Document, load_document
 from engine.flow.layout import with_places
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
-from ui.flow_view.node_views import NODE_VIEWS
+from ui.flow_view.canvas_types import NodeTraffic, Traffic
+from ui.flow_view.flow_canvas import FlowCanvas
+from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import times_of
-from ui.playground.canvas.canvas_element import FlowCanvas, NodeTraffic, Traffic
-from ui.playground.state.available_data import readable
 
 LONGEST_SHOWN = 300
 #: The choice "what is on the canvas" among version numbers.

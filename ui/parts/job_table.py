@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from nicegui import ui
 
 from storage.jobs import JobRow
-from ui.jobs.job_words import job_state, job_took
 from ui.kit.parts import Column, environment_badge, link, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
+from ui.parts.job_words import job_state, job_took
 
 
 def job_table(

@@ -1,0 +1,92 @@
+"""The buttons beside a value of a step: it is returned to callers, or used in another node. The edits are in `state/point_at_value.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op
+from engine.flow.in_words import in_words
+from engine.nodes import CATALOG
+from ui.flow_view.node_views import labels_of
+from ui.kit import feedback
+from ui.kit.parts import button, drop_menu, icon, menu_item, words
+from ui.kit.text import _
+from ui.playground.state.point_at_value import Path, places_for, reference_to, return_ops, use_ops
+
+#: Applies operations as this person's edit.
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+def value_actions(
+    document: Callable[[], Document], node_id: str, path: Path, edit: Edit, done: Callable[[], Any] | None = None
+) -> None:
+    """The buttons "Return this" and "Use in ..." for one value; drawn where we are."""
+    shown = in_words(reference_to(node_id, path), labels_of(document()))
+
+    async def give() -> None:
+        name, ops = return_ops(document(), node_id, path, CATALOG)
+        if not ops:
+            feedback.told(_("It is returned already."), f"{_('As')} {name}.")
+        elif await edit(ops) and done is not None:
+            done()
+        if ops:
+            feedback.told(
+                f"{shown} {_('is returned')}.", f"{_('Callers get it as')} `{name}` {_('after the next deployment.')}"
+            )
+
+    async def use(target: Node, name: str, title: str) -> None:
+        if await edit(use_ops(document(), node_id, path, target.id, name, CATALOG)):
+            feedback.told(f"{shown} {_('is used')}.", f"{_('In')} {target.name}, {title}.")
+
+    with ui.element("div").classes("fp-point").props("role=group") as row:
+        row.props["aria-label"] = shown
+        give_button = button(_("Return this"), give, icon="add", small=True)
+        give_button.props["aria-label"] = f"{_('Return this')}: {shown}"
+        with button(_("Use in ..."), small=True).props("aria-haspopup=menu") as use_button:
+            use_button.props["aria-label"] = f"{_('Use in ...')} {shown}"
+            with drop_menu(_("Use in")) as menu:
+                entries = ui.element("div")
+
+        def fill(event: Any) -> None:
+            entries.clear()
+            if not event.value:
+                return
+            with entries:
+                places = places_for(document(), node_id, path, CATALOG)
+                if not places:
+                    words(_("No other node can run after this one yet. Add one first."), "fp-person", tag="p")
+                for node, name, title in places:
+                    kind = CATALOG[node.type]
+                    menu_item(
+                        f"{node.name} › {title}",
+                        lambda node=node, name=name, title=title: use(node, name, title),
+                        icon=kind.icon,
+                    )
+
+        menu.on_value_change(fill)
+
+
+def pointing(
+    document: Callable[[], Document], node_id: str, edit: Edit | None
+) -> tuple[ui.element | None, Callable[[Path], None] | None]:
+    """A strip that names the value pointed at with its buttons, and what the tree calls with its path; (None, None) for readers.
+
+    Draw it where the strip should be, then hand the second to `value_view(..., on_pick=...)`.
+    """
+    if edit is None:
+        return None, None
+    strip = ui.element("div").classes("fp-pointed").props("role=status")
+
+    def pick(path: Path) -> None:
+        strip.clear()
+        with strip:
+            with ui.element("span").classes("fp-chip"):
+                icon("my_location", size=14)
+                words(in_words(reference_to(node_id, path), labels_of(document())))
+            value_actions(document, node_id, path, edit)
+
+    return strip, pick
