@@ -6,6 +6,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, find_first_steps
+from ui.flows.import_file import import_button
 from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.kit.parts import icon, link, link_button, words
 from ui.kit.text import _
@@ -46,8 +47,6 @@ def cards(here: PageSession, steps: FirstSteps, *, beside: bool = False) -> None
     `beside`: it stands on a page that has a title of its own.
     """
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
-    from ui.flows.saved_flows import import_button  # the list of flows shows these cards too
-
     with ui.element("div").classes("fp-first"):
         words(_("Make your first API in a minute"), "fp-headline", tag=heading)
         words(

@@ -57,7 +57,7 @@ class FlowPage:
         self.quota = quota
         self.deploying = False
         self.api = ApiTab(here, try_keys_of(here.app), base_address(here), self.compare)
-        self.tabs_of_flow = FlowTabs(here, self)
+        self.tabs_of_flow = FlowTabs(here, lambda: self.flow, changed=self.look, show_api=self._show_api)
 
     async def build(self, tab: str) -> None:
         """Draws the page."""
@@ -100,6 +100,9 @@ class FlowPage:
                 await self._draw_tab(self.tab)
         else:
             self.flow = fresh
+
+    def _show_api(self) -> None:
+        self.tabs.value = "api"
 
     async def deploy(self) -> None:
         """Deploy API and Update API. While its dialog shows the endpoint, the page does not show it a second time."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nicegui import events, ui
+from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.flows import import_flow
-from engine.core.errors import FlowInvalid, Refusal
-from engine.flow.yaml_files import is_yaml, json_of_yaml
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.monitoring.overview import Activity, list_activity
 from ui.flows import first_run
 from ui.flows import flow_actions as flow_verbs
+from ui.flows.import_file import import_button, take_dropped
 from ui.flows.state import newer_draft, state_lines
 from ui.kit import feedback
-from ui.kit.answer import answer_of
 from ui.kit.parts import (
     Column,
     button,
@@ -31,7 +26,6 @@ from ui.kit.parts import (
     menu_button,
     menu_item,
     segments,
-    sentence,
     table,
     words,
 )
@@ -41,8 +35,6 @@ from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.charts import sparkline
 from ui.parts.job_words import job_line
 
-#: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
-MAX_UPLOAD = 4 << 20
 LOOK_SECONDS = 5.0
 
 
@@ -283,68 +275,3 @@ _KINDS = {
     "draft": (_("Draft"), lambda flow: flow.live_version is None and not flow.ever_deployed),
     "undeployed": (_("Undeployed"), lambda flow: flow.live_version is None and flow.ever_deployed),
 }
-
-
-def import_button(here: PageSession, *, quiet: bool = False) -> ui.upload:
-    """A button that takes a flow file; the browser sends it by HTTP."""
-
-    async def received(event: events.UploadEventArguments) -> None:
-        upload.reset()
-        await take_in(here, event.file.name, await event.file.read())
-
-    def refused() -> None:
-        feedback.failed(
-            _("Not imported."), f"{_('The file is larger than a flow can be. A flow file has at most')} 1 MB."
-        )
-
-    upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
-    upload.props("accept=.json,.yaml,.yml").classes("fp-away").props("aria-hidden=true tabindex=-1")
-    made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
-    made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
-    return upload
-
-
-def take_dropped(page: ui.element, upload: ui.upload) -> None:
-    """A flow file that is dropped anywhere on the page is imported; constant scripts, no text of a file becomes code."""
-    page.on("dragover", js_handler="(event) => event.dataTransfer.types.includes('Files') && event.preventDefault()")
-    page.on(
-        "drop",
-        js_handler=f"(event) => {{ const files = event.dataTransfer.files; if (!files.length) return; event.preventDefault();"
-        f" getElement({upload.id}).$refs.qRef.addFiles(files); }}",
-    )
-
-
-async def take_in(here: PageSession, name: str, data: bytes) -> None:
-    """Imports a file and opens the flow; every problem of a file that is refused is listed."""
-    fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
-    try:
-        read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
-        made = await here.execute(import_flow, read, fallback)
-    except FlowInvalid as refusal:
-        await _show_problems(name, refusal)
-        return
-    except Refusal as refusal:
-        feedback.refused(refusal)
-        return
-    ui.navigate.to(f"/flows/{made.flow_id}")
-
-
-async def _show_problems(name: str, refusal: FlowInvalid) -> None:
-    count = plural(len(refusal.problems), _("problem"), _("problems"))
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        title = f"{name} {_('was not imported')}"
-        dialog.props["aria-label"] = title
-        words(title, tag="h2")
-        words(f"{count}. {_('Nothing was stored. Mend the file and import it again.')}", tag="p")
-        with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
-            for problem in refusal.problems:
-                with ui.element("li"):
-                    icon("error", "fp-bad", size=16)
-                    with ui.element("div").classes("fp-grow"):
-                        sentence(problem.message, tag="div")
-                        place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
-                        if place:
-                            words(place, "fp-mono fp-s12 fp-t3", tag="div")
-        with ui.element("div").classes("fp-acts"):
-            button(_("Close"), dialog.close, kind="main")
-    await answer_of(dialog)

@@ -1,45 +1,169 @@
-"""The Settings tab of a flow's page: one file per section, listed in the order they stand."""
+"""The Settings tab of a flow's page: one section after the other. The webhooks are in `settings_webhook.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
 
-from engine.actions.flows import change_flow_settings
+from nicegui import ui
+
+from engine.actions.flows import rename_flow
+from engine.core.clock import SECOND
+from engine.core.errors import Refusal
+from engine.jobs.submit.accept import LIMIT_SECONDS, flow_limit_ms
 from storage.flows import FlowRow
-from ui.flows import settings_docs, settings_kept, settings_limit, settings_mcp, settings_title, settings_webhook
+from storage.retention import KEEP_DAYS
+from ui.flows import settings_webhook
+from ui.flows.flow_settings import FlowSettings
+from ui.forms.form import Field
 from ui.kit import feedback
-from ui.kit.text import _
+from ui.kit.parts import button, card, copy_button, link, words
+from ui.kit.text import _, duration
 from ui.page_session import PageSession
+from ui.page_shell import base_address
+
+MOST_DAYS = 3_650
 
 
-@dataclass(frozen=True)
-class FlowSettings:
-    """What a section works with. `changed` is called when the flow was changed."""
+def _draw_title(settings: FlowSettings) -> None:
+    """Title and description of a flow."""
+    flow = settings.flow
+    with card(_("Title and description")), ui.element("div").classes("fp-form fp-narrow"):
+        title = Field(_("Title"))
+        with title.place:
+            title_box = title.control(ui.input(value=flow.title).props("outlined dense maxlength=200"))
+        about = Field(_("Description"), help_text=_("People read it in Saved Flows, callers in the API's docs."))
+        with about.place:
+            about_box = about.control(ui.textarea(value=flow.description).props("outlined dense autogrow"))
 
-    here: PageSession
-    flow: FlowRow
-    may_edit: bool
-    changed: Callable[[], Awaitable[None]]
+        async def rename() -> None:
+            title.error("")
+            try:
+                await settings.here.execute(rename_flow, flow.id, title_box.value or "", about_box.value or "")
+            except Refusal as refusal:
+                title.error(f"{refusal.detail}. {refusal.remedy}")
+                return
+            feedback.told(_("Saved."))
+            await settings.changed()
 
-    async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
-        """Stores settings and says so; a refusal is told. True when they are stored."""
-        with feedback.refusals_told() as outcome:
-            await self.here.execute(change_flow_settings, self.flow.id, changes)
-        if not outcome.refused:
-            feedback.told(_("Saved."), when)
-            await self.changed()
-        return not outcome.refused
+        with ui.element("div"):
+            button(_("Save"), rename).set_enabled(settings.may_edit)
 
 
-#: What the tab shows; a new section is a file with `draw(settings)` and a line here.
+def _draw_limit(settings: FlowSettings) -> None:
+    """How long a job of a flow may run."""
+    least, most = LIMIT_SECONDS
+    seconds = flow_limit_ms(settings.flow.settings) // SECOND
+    with card(_("Job limit")), ui.element("div").classes("fp-form fp-narrow"):
+        limit = Field(
+            _("A job may run for"),
+            _("seconds"),
+            f"{_('A job that takes longer is stopped and fails with')} `timeout`. {_('From')} {least} {_('seconds to')} {duration(most)}.",
+        )
+        with limit.place:
+            box = limit.control(ui.input(value=str(seconds)).props("outlined dense inputmode=numeric"))
+
+        async def keep() -> None:
+            text = (box.value or "").strip()
+            if not text.isdigit() or not least <= int(text) <= most:
+                limit.error(f"{_('Write a whole number from')} {least} {_('to')} {most}.")
+                return
+            limit.error("")
+            await settings.keep({"limit_seconds": int(text)}, _("It counts for the next job."))
+
+        with ui.element("div"):
+            button(_("Save the limit"), keep).set_enabled(settings.may_edit)
+        with ui.element("p").classes("fp-hint"):
+            words(_("How many jobs run at once is a limit of each environment, and of each key:") + " ")
+            link(_("Limits and plan"), "/settings/limits")
+            words(", ")
+            link(_("API Keys"), "/settings/keys")
+
+
+def _draw_docs(settings: FlowSettings) -> None:
+    """Who may read the API docs of a flow."""
+    flow = settings.flow
+    public = bool(flow.settings.get("public_docs"))
+    with card(_("API docs")), ui.element("div").classes("fp-form fp-narrow"):
+        switch = ui.switch(_("Anybody may read the API docs"), value=public)
+        switch.set_enabled(settings.may_edit)
+        hint = words(
+            _(
+                "Fields, errors and code, without a sign-in. Off: only people who are signed in here. Calling the API always takes a key."
+            ),
+            "fp-hint",
+            tag="p",
+        )
+        switch.props["aria-describedby"] = hint.html_id
+
+        async def keep() -> None:
+            if not await settings.keep({"public_docs": bool(switch.value) or None}):
+                switch.set_value(public)
+
+        switch.on("update:model-value", keep, [])
+        link(_("Open the docs"), f"/docs/flows/{flow.id}", "fp-s13", new_tab=True)
+
+
+def _draw_kept(settings: FlowSettings) -> None:
+    """How long inputs, results and steps of a flow's jobs are kept."""
+    kept = settings.flow.settings.get(KEEP_DAYS)
+    with card(_("Kept values")), ui.element("div").classes("fp-form fp-narrow"):
+        days = Field(
+            _("Keep inputs, results and steps for"),
+            _("days"),
+            _(
+                "Empty: as long as the server keeps them, 30 days unless its owner chose otherwise. Afterwards a job's URL answers 410; its line in Jobs stays."
+            ),
+        )
+        with days.place:
+            shown = "" if kept is None else str(kept)
+            box = days.control(ui.input(value=shown).props("outlined dense inputmode=numeric"))
+
+        async def keep() -> None:
+            text = (box.value or "").strip()
+            if text and not (text.isdigit() and 1 <= int(text) <= MOST_DAYS):
+                days.error(f"{_('Write a whole number from')} 1 {_('to')} {MOST_DAYS}, {_('or nothing.')}")
+                return
+            days.error("")
+            await settings.keep({KEEP_DAYS: int(text) if text else None}, _("It counts from the next clean-up on."))
+
+        with ui.element("div"):
+            button(_("Save the days"), keep).set_enabled(settings.may_edit)
+
+
+def _draw_mcp(settings: FlowSettings) -> None:
+    """Whether AI assistants may use the flow as a tool."""
+    offered = bool(settings.flow.settings.get("mcp"))
+    address = f"{base_address(settings.here)}/mcp"
+    with card(_("AI assistants (MCP)")), ui.element("div").classes("fp-form fp-narrow"):
+        switch = ui.switch(_("Offer this flow as a tool"), value=offered)
+        switch.set_enabled(settings.may_edit)
+        hint = words(
+            _(
+                "Assistants that speak the Model Context Protocol find it by title and description and call it with an API key. "
+                "Each call is a job and counts toward the limits."
+            ),
+            "fp-hint",
+            tag="p",
+        )
+        switch.props["aria-describedby"] = hint.html_id
+
+        async def keep() -> None:
+            if not await settings.keep({"mcp": bool(switch.value) or None}):
+                switch.set_value(offered)
+
+        switch.on("update:model-value", keep, [])
+        with ui.element("div").classes("fp-row"):
+            words(address, "fp-mono fp-cut")
+            copy_button(address, _("Copy address"))
+
+
+#: What the tab shows, in this order.
 SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
-    settings_title.draw,
-    settings_limit.draw,
-    settings_docs.draw,
-    settings_kept.draw,
-    settings_mcp.draw,
+    _draw_title,
+    _draw_limit,
+    _draw_docs,
+    _draw_kept,
+    _draw_mcp,
     settings_webhook.draw,
 )
 

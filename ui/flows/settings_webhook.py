@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nicegui import ui
@@ -13,14 +12,12 @@ from engine.core.clock import HOUR
 from engine.core.errors import Invalid, Refusal
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_webhook
 from storage.webhooks import DeliveryRow, list_deliveries
+from ui.flows.flow_settings import FlowSettings
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, Column, Kind, badge, button, card, copy_button, link, table, words
 from ui.kit.text import _
 from ui.page_shell import every, one_at_a_time, times_of
-
-if TYPE_CHECKING:
-    from ui.flows.settings_tab import FlowSettings
 
 _LOOK_SECONDS = 2.0
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.flows import restore_version
 from engine.flow.document import Document, load_document
-from storage.flows import DeploymentRow, VersionLine, get_draft, get_version, list_deployments, list_versions
+from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.flow_view.compare_versions import show_version
@@ -23,18 +23,24 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.job_table import job_table
 
-if TYPE_CHECKING:
-    from ui.flows.flow_page import FlowPage
-
 SHOWN_JOBS = 20
 
 
 class FlowTabs:
-    """Draws a tab where we are; `page` is told when the flow changed."""
+    """Draws a tab where we are. `flow` gives the flow as last read, `changed` is called when it was changed."""
 
-    def __init__(self, here: PageSession, page: FlowPage) -> None:
+    def __init__(
+        self,
+        here: PageSession,
+        flow: Callable[[], FlowRow],
+        *,
+        changed: Callable[[], Awaitable[None]],
+        show_api: Callable[[], None],
+    ) -> None:
         self.here = here
-        self.page = page
+        self.flow = flow
+        self.changed = changed
+        self.show_api = show_api
         self.times = times_of(here)
 
     async def draw(self, name: str) -> None:
@@ -47,10 +53,10 @@ class FlowTabs:
             case "monitoring":
                 await self._monitoring()
             case "settings":
-                draw_settings(self.here, self.page.flow, self.page.look)
+                draw_settings(self.here, self.flow(), self.changed)
 
     async def _versions(self) -> None:
-        flow = self.page.flow
+        flow = self.flow()
         place = ui.context.slot.parent
         versions, history = await self.here.query(_load_versions, flow.id)
         if place.is_deleted:  # the person went on to another page
@@ -96,12 +102,12 @@ class FlowTabs:
         view.props["aria-label"] = f"{_('View version')} {version.number}"
         if self.here.may("edit flows"):
             button(_("Put on the canvas"), lambda: self._restore(version.number), small=True, kind="quiet")
-        if self.here.may("deploy") and version.number != self.page.flow.live_version:
+        if self.here.may("deploy") and version.number != self.flow().live_version:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
     async def view(self, version: VersionLine) -> None:
         """A version's graph, compared with what is on the canvas."""
-        flow = self.page.flow
+        flow = self.flow()
         document, draft = await self.here.query(_load_documents, flow.id, version.number)
         chosen = await show_version(self.here, flow, version, document, draft)
         if chosen == "restore":
@@ -110,21 +116,21 @@ class FlowTabs:
             await self._make_live(version.number)
 
     async def _restore(self, number: int) -> None:
-        sure = not self.page.flow.draft_differs or await feedback.confirm(
+        sure = not self.flow().draft_differs or await feedback.confirm(
             f"{_('Put version')} {number} {_('on the canvas?')}",
             _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
             verb=_("Put on the canvas"),
         )
-        if sure and await self.here.try_execute(restore_version, self.page.flow.id, number) is not None:
+        if sure and await self.here.try_execute(restore_version, self.flow().id, number) is not None:
             feedback.told(f"{_('Version')} {number} {_('is on the canvas.')}", _("Nothing changed for callers."))
-            await self.page.look()
+            await self.changed()
 
     async def _make_live(self, number: int) -> None:
-        await deploy_flow(self.here, self.page.flow, number)
-        await self.page.look()
+        await deploy_flow(self.here, self.flow(), number)
+        await self.changed()
 
     async def _jobs(self) -> None:
-        flow = self.page.flow
+        flow = self.flow()
         place = ui.context.slot.parent
         jobs, labels = await self.here.query(_load_jobs, flow.id)
         if place.is_deleted:
@@ -144,10 +150,7 @@ class FlowTabs:
             job_table(jobs.jobs, self.times, titles=None, keys=labels, label=_("Newest jobs of this flow"))
 
     async def _monitoring(self) -> None:
-        await flow_monitoring(self.here, self.page.flow.id, self._show_api)
-
-    def _show_api(self) -> None:
-        self.page.tabs.value = "api"
+        await flow_monitoring(self.here, self.flow().id, self.show_api)
 
 
 def _load_versions(session: Session, workspace_id: str, flow_id: str) -> tuple[list[VersionLine], list[DeploymentRow]]:

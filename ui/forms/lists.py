@@ -6,7 +6,7 @@ Drawn by `ui/forms/form.py`. Adding, removing and moving tell the whole list; ty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nicegui import ui
 
@@ -16,13 +16,35 @@ from ui.kit.feedback import fold
 from ui.kit.parts import button, icon, icon_button, words
 from ui.kit.text import _, type_word
 
-if TYPE_CHECKING:
-    from ui.forms.form import Form
-
 _EMPTY: Mapping[str, Json] = {"number": 0, "integer": 0}
 
 
-def draw_list(form: Form, spec: FieldSpec, pointer: str) -> None:
+class EditedForm(Protocol):
+    """What the fields here need of the form they are part of (`ui/forms/form.py` has it)."""
+
+    read_only: bool
+
+    def at(self, pointer: str) -> Json:
+        """The value at a pointer, ABSENT when there is none."""
+
+    def change(self, pointer: str, value: Json) -> None:
+        """Stores a value and tells it."""
+
+    def watch(self, pointer: str, changed: Callable[[], None]) -> None:
+        """Calls `changed` after each edit inside the part at `pointer`."""
+
+    def draw(self, specs: Sequence[FieldSpec], pointer: str) -> None:
+        """Draws fields of the object at `pointer`."""
+
+    def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> ui.element:
+        """A text box without a label above it."""
+        ...
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into a field."""
+
+
+def draw_list(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
     """One line per entry."""
     item = spec.item
     if item is None:
@@ -50,7 +72,7 @@ def draw_list(form: Form, spec: FieldSpec, pointer: str) -> None:
     _add_button(form, word, add)
 
 
-def draw_objects(form: Form, spec: FieldSpec, pointer: str) -> None:
+def draw_objects(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
     """One block per entry: its summary, folded, with its fields inside."""
     word = spec.item_word or (_("field") if describes_field(spec) else _("entry"))
     opened: set[int] = set()
@@ -86,7 +108,7 @@ class _Block:
 
     def __init__(
         self,
-        form: Form,
+        form: EditedForm,
         spec: FieldSpec,
         pointer: str,
         at: int,
@@ -141,7 +163,7 @@ class _Block:
                 draw_object(self.form, self.spec, self.here, self._summary)
 
 
-def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
+def draw_object(form: EditedForm, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
     """The fields of the object at `here`. Where it describes a field of the API Input, they follow its type."""
     state = {"kind": _kind_of(_object_at(form, here)), "shown": _names(spec, _object_at(form, here))}
     place = ui.element("div").classes("fp-form")
@@ -179,7 +201,7 @@ def draw_object(form: Form, spec: FieldSpec, here: str, changed: Callable[[], No
     form.watch(here, edited)
 
 
-def _object_at(form: Form, pointer: str) -> Mapping[str, Json]:
+def _object_at(form: EditedForm, pointer: str) -> Mapping[str, Json]:
     item = form.at(pointer)
     return item if isinstance(item, Mapping) else {}
 
@@ -192,7 +214,7 @@ def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:
     return item.get("type", "string"), bool(item.get("required"))
 
 
-def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:
+def draw_pairs(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
     """Names and values, both free."""
     word = spec.item_word or _("entry")
     value = form.at(pointer)
@@ -238,7 +260,7 @@ def draw_pairs(form: Form, spec: FieldSpec, pointer: str) -> None:
     _add_button(form, word, add)
 
 
-def _list_at(form: Form, pointer: str) -> list[Json]:
+def _list_at(form: EditedForm, pointer: str) -> list[Json]:
     value = form.at(pointer)
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
 
@@ -252,7 +274,7 @@ def _new_item(spec: FieldSpec) -> dict[str, Json]:
     return {"name": "", "type": "string"} if describes_field(spec) else {}
 
 
-def _add_button(form: Form, word: str, add: Callable[[], None]) -> None:
+def _add_button(form: EditedForm, word: str, add: Callable[[], None]) -> None:
     if not form.read_only:
         button(f"{_('Add')} {_article(word)} {word}", add, icon="add", small=True)
 
@@ -261,7 +283,7 @@ def _article(word: str) -> str:
     return _("an") if word[:1].lower() in "aeiou" else _("a")
 
 
-def _row_buttons(form: Form, pointer: str, at: int, count: int, name: str, show: Callable[[], None]) -> None:
+def _row_buttons(form: EditedForm, pointer: str, at: int, count: int, name: str, show: Callable[[], None]) -> None:
     """Up, down and remove, by keyboard too."""
     if form.read_only:
         return

@@ -1,19 +1,17 @@
-"""Inputs whose names and types another flow gives: one row for each of its API Input's fields. Drawn by `bindings.py`."""
+"""Inputs whose names and types another flow gives: one row for each of its API Input's fields. Drawn by `input_fields.py`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from engine.flow.references import escape_pointer
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
-
-if TYPE_CHECKING:
-    from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings
 
 _AS_TEXT = frozenset({"string", ""})
 

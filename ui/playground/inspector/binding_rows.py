@@ -1,18 +1,16 @@
-"""Inputs that hold many: fields the designer names (API Output), names and values (headers), lists. Drawn by `bindings.py`."""
+"""Inputs that hold many: fields the designer names (API Output), names and values (headers), lists. Drawn by `input_fields.py`."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from engine.flow.references import escape_pointer
 from ui.kit.parts import button, menu_button, menu_item, words
 from ui.kit.text import _
-
-if TYPE_CHECKING:
-    from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings
 
 
 def draw_free(bindings: Bindings) -> None:

@@ -1,27 +1,21 @@
-"""Editing a node's inputs: one field per binding, rows for free-form names, keys and lists; errors, offers and previews at the field."""
+"""Editing a node's inputs: their values, one field per binding; errors, offers and previews at the field."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from nicegui import ui
-from pydantic.fields import FieldInfo
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
 from engine.flow.references import escape_pointer
-from engine.flow.rules import Rule
 from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, icon_button, sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
-from ui.playground.inspector.binding_fields import draw_fields
-from ui.playground.inspector.binding_rows import draw_free, draw_list, draw_rows
-from ui.playground.inspector.rule_rows import draw_rules
 from ui.playground.state.suggestions import Suggestion
 
 #: Told the new inputs of the node and which input changed.
@@ -38,7 +32,10 @@ class Place:
 
 
 class Bindings:
-    """The inputs of one node as fields. The field that had the focus last takes the next chip."""
+    """The inputs of one node as fields. The field that had the focus last takes the next chip.
+
+    `draw` draws the fields of a node type (`input_fields.draw_inputs`); it calls `field` for each.
+    """
 
     def __init__(
         self,
@@ -46,6 +43,7 @@ class Bindings:
         kind: NodeType,
         nodes: Mapping[str, NodeName],
         on_change: Changed,
+        draw: Callable[[Bindings], None],
         *,
         readonly: bool = False,
         fields: Sequence[Mapping[str, Any]] | None = None,
@@ -55,6 +53,7 @@ class Bindings:
         self.nodes = dict(nodes)
         self.inputs: dict[str, Any] = dict(node.inputs)
         self.on_change = on_change
+        self._draw = draw
         self.readonly = readonly
         #: Of a node that takes another flow's fields: these, where others may have any name.
         self.fields = fields
@@ -162,39 +161,9 @@ class Bindings:
         self.offers.clear()
         self.names.clear()
         with self.box:
-            if self.fields is not None:
-                draw_fields(self, self.fields)
-            elif self.kind.free_form:
-                draw_free(self)
-            for name, info in self.kind.inputs.model_fields.items():
-                self._draw_input(name, info)
+            self._draw(self)
         if self.on_drawn is not None:
             self.on_drawn()
-
-    def _draw_input(self, name: str, info: FieldInfo) -> None:
-        value = self.inputs.get(name)
-        title = info.title or name
-        with ui.element("div").classes("fp-f"):
-            with ui.element("div").classes("fp-lab"):
-                words(title)
-                if not info.is_required():
-                    words(_("optional"), "fp-t3")
-            kinds = _kinds(info)
-            if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
-                draw_rules(self, name, value or [], title)
-            elif isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
-                draw_rows(self, name, value or {}, title)
-            elif isinstance(value, list) or (value is None and "array" in kinds and "string" not in kinds):
-                draw_list(self, name, value or [], title)
-            else:
-                single = _widget(info) not in {"textarea", "code"}
-                field = self.field(f"/inputs/{name}", title, value, lambda new: self.put(name, new), single=single)
-                if not info.is_required():
-                    field.classes("fp-binding--short")
-            self.offers[name] = ui.element("div")
-            self.previews[name] = ui.element("div")
-            if info.description:
-                sentence(info.description, "fp-hint")
 
     def field(
         self, pointer: str, label: str, value: Any, on_change: Callable[[Any], Any], *, single: bool
@@ -295,16 +264,3 @@ def _at(inputs: Mapping[str, Any], pointer: str) -> Any:
         else:
             return None
     return value
-
-
-def _widget(info: FieldInfo) -> str:
-    extra = info.json_schema_extra
-    return str(extra.get("widget", "")) if isinstance(extra, dict) else ""
-
-
-def _kinds(info: FieldInfo) -> set[str]:
-    """The JSON types an input takes, as far as its annotation says."""
-    whole = info.annotation
-    parts = get_args(whole) if get_origin(whole) in {Union, UnionType} else (whole,)
-    names = {dict: "object", Mapping: "object", list: "array", tuple: "array", str: "string"}
-    return {names[origin] for part in parts if (origin := get_origin(part) or part) in names}

@@ -23,6 +23,7 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
+from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
@@ -90,6 +91,7 @@ class EdgeMapping:
                         kind,
                         names_of(self.draft.document),
                         self._changed,
+                        draw_inputs,
                         readonly=self.readonly,
                         fields=called.fields(target),
                     )

@@ -1,17 +1,15 @@
-"""The rules of a Condition as rows: a value, a comparison picked from a list, another value. Drawn by `bindings.py`."""
+"""The rules of a Condition as rows: a value, a comparison picked from a list, another value. Drawn by `input_fields.py`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nicegui import ui
 
 from engine.flow.rules import ALONE, OPERATOR_TITLES
 from ui.kit.parts import button, words
 from ui.kit.text import _
-
-if TYPE_CHECKING:
-    from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bindings import Bindings
 
 
 def draw_rules(bindings: Bindings, name: str, rules: list[Any], title: str) -> None:

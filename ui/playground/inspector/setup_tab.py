@@ -27,6 +27,7 @@ from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
+from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.previews import Previews, nodes_used
 from ui.playground.inspector.secret_headers import SecretHeaders
@@ -188,6 +189,7 @@ class SetUp:
             self.kind,
             names_of(self.draft.document),
             self._inputs_changed,
+            draw_inputs,
             readonly=self.readonly,
             fields=self.called.fields(node),
         )

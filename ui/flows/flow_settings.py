@@ -1,0 +1,32 @@
+"""The settings of one flow as the sections of its Settings tab store them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.actions.flows import change_flow_settings
+from storage.flows import FlowRow
+from ui.kit import feedback
+from ui.kit.text import _
+from ui.page_session import PageSession
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """What a section works with. `changed` is called when the flow was changed."""
+
+    here: PageSession
+    flow: FlowRow
+    may_edit: bool
+    changed: Callable[[], Awaitable[None]]
+
+    async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
+        """Stores settings and says so; a refusal is told. True when they are stored."""
+        with feedback.refusals_told() as outcome:
+            await self.here.execute(change_flow_settings, self.flow.id, changes)
+        if not outcome.refused:
+            feedback.told(_("Saved."), when)
+            await self.changed()
+        return not outcome.refused

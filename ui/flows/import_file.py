@@ -1,0 +1,85 @@
+"""Importing a flow file: the button, a file dropped on the page, and the problems of a file that was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from nicegui import events, ui
+
+from engine.actions.flows import import_flow
+from engine.core.errors import FlowInvalid, Refusal
+from engine.flow.yaml_files import is_yaml, json_of_yaml
+from ui.kit import feedback
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, icon, sentence, words
+from ui.kit.text import _, plural
+from ui.page_session import PageSession
+
+#: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
+MAX_UPLOAD = 4 << 20
+
+
+def import_button(here: PageSession, *, quiet: bool = False) -> ui.upload:
+    """A button that takes a flow file; the browser sends it by HTTP."""
+
+    async def received(event: events.UploadEventArguments) -> None:
+        upload.reset()
+        await take_in(here, event.file.name, await event.file.read())
+
+    def refused() -> None:
+        feedback.failed(
+            _("Not imported."), f"{_('The file is larger than a flow can be. A flow file has at most')} 1 MB."
+        )
+
+    upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
+    upload.props("accept=.json,.yaml,.yml").classes("fp-away").props("aria-hidden=true tabindex=-1")
+    made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
+    made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
+    return upload
+
+
+def take_dropped(page: ui.element, upload: ui.upload) -> None:
+    """A flow file that is dropped anywhere on the page is imported; constant scripts, no text of a file becomes code."""
+    page.on("dragover", js_handler="(event) => event.dataTransfer.types.includes('Files') && event.preventDefault()")
+    page.on(
+        "drop",
+        js_handler=f"(event) => {{ const files = event.dataTransfer.files; if (!files.length) return; event.preventDefault();"
+        f" getElement({upload.id}).$refs.qRef.addFiles(files); }}",
+    )
+
+
+async def take_in(here: PageSession, name: str, data: bytes) -> None:
+    """Imports a file and opens the flow; every problem of a file that is refused is listed."""
+    fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
+    try:
+        read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
+        made = await here.execute(import_flow, read, fallback)
+    except FlowInvalid as refusal:
+        await _show_problems(name, refusal)
+        return
+    except Refusal as refusal:
+        feedback.refused(refusal)
+        return
+    ui.navigate.to(f"/flows/{made.flow_id}")
+
+
+async def _show_problems(name: str, refusal: FlowInvalid) -> None:
+    count = plural(len(refusal.problems), _("problem"), _("problems"))
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        title = f"{name} {_('was not imported')}"
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        words(f"{count}. {_('Nothing was stored. Mend the file and import it again.')}", tag="p")
+        with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
+            for problem in refusal.problems:
+                with ui.element("li"):
+                    icon("error", "fp-bad", size=16)
+                    with ui.element("div").classes("fp-grow"):
+                        sentence(problem.message, tag="div")
+                        place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
+                        if place:
+                            words(place, "fp-mono fp-s12 fp-t3", tag="div")
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="main")
+    await answer_of(dialog)
