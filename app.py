@@ -287,6 +287,7 @@ def _pages(
     from fastapi import FastAPI
     from nicegui import ui
 
+    from api.app import api_document
     from api.docs.pages import docs_router
     from ui.page_session import App
     from ui.pages import register
@@ -294,7 +295,7 @@ def _pages(
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
-    root.router.routes.extend(docs_router(database, settings).routes)
+    root.router.routes.extend(docs_router(database, settings, api_document).routes)
     register(App(database, waiters, settings, vault, public_api, local_servers), root)
     ui.run_with(
         root,

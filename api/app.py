@@ -22,9 +22,9 @@ from api.http.context import Context
 from api.http.exception_handlers import HANDLERS, answer_refusal
 from api.http.json_body import Bodies, BodyLimits
 from api.http.problem_json import HeadersTooLarge, NoSuchAddress
+from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
 from api.http.sent_fields import SentFieldRecorder
-from api.refused_calls import RefusalRecorder
 from api.routes import batches, events, flows, health, jobs, mcp, metrics, submit
 from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known

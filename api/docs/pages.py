@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from api.app import api_document
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_TEXTS
 from api.docs.markdown_pages import as_markdown, first_sentence, guide_html, guide_sections
@@ -44,6 +43,8 @@ from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version
 from storage.members import Person, find_signed_in
 
 COOKIE = "flowport_session"
+#: OpenAPI of the whole API, made once: `api_document` of `api/app.py`.
+ApiDocument = Callable[[], dict[str, Any]]
 
 #: Guides in reading order: file name -> title.
 GUIDES = {
@@ -79,9 +80,9 @@ _ANY_SERVER = "https://flows.example.com"
 _LONGEST_QUERY = 200
 
 
-def docs_router(database: Database, settings: Settings) -> APIRouter:
+def docs_router(database: Database, settings: Settings, api_document: ApiDocument) -> APIRouter:
     """The routes of the docs, for the app of the pages. Their answers are ready responses, and no API's document names them."""
-    docs = _Docs(database, settings)
+    docs = _Docs(database, settings, api_document)
     pages = (
         ("/docs", docs.index),
         ("/docs/guides/{name}", docs.guide),
@@ -109,9 +110,10 @@ def docs_router(database: Database, settings: Settings) -> APIRouter:
 
 
 class _Docs:
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, api_document: ApiDocument) -> None:
         self.database = database
         self.settings = settings
+        self.api_document = api_document
         self.templates = Environment(
             loader=FileSystemLoader(ASSETS / "docs"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -130,7 +132,7 @@ class _Docs:
             guides=[(title, f"/docs/guides/{name}", first_sentence(_source(name))) for name, title in GUIDES.items()],
             flows=[flow for flow in flows if flow.live_version is not None],
             base=self._base(request) + BASE,
-            calls=_operations().values(),
+            calls=_operations(self.api_document).values(),
             errors=_errors(),
             job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
@@ -145,7 +147,7 @@ class _Docs:
         return await self._text(request, CHANGES, "Changes of the API")
 
     async def operation(self, request: Request) -> Response:
-        call = _operations().get(request.path_params["operation_id"])
+        call = _operations(self.api_document).get(request.path_params["operation_id"])
         if call is None:
             return await self.missing(request)
         base = self._base(request)
@@ -163,11 +165,16 @@ class _Docs:
     async def search(self, request: Request) -> Response:
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
         return await self._page(
-            request, "search.html", "Search", query=query, found=search(_entries(), query), in_markdown=False
+            request,
+            "search.html",
+            "Search",
+            query=query,
+            found=search(_entries(self.api_document), query),
+            in_markdown=False,
         )
 
     async def search_index(self, request: Request) -> Response:
-        return Response(_search_index(), media_type="application/json")
+        return Response(_search_index(self.api_document), media_type="application/json")
 
     async def llms(self, request: Request) -> Response:
         """The list of all pages for language models, as llmstxt.org describes it."""
@@ -175,7 +182,7 @@ class _Docs:
             base=self._base(request),
             api=BASE,
             guides=[(name, title, first_sentence(_source(name))) for name, title in GUIDES.items()],
-            calls=_operations().values(),
+            calls=_operations(self.api_document).values(),
             errors=[(kind.code, title_of(kind)) for kind in dict.fromkeys(PUBLISHED)],
             job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
             kinds=NODE_TYPES,
@@ -212,7 +219,7 @@ class _Docs:
         return await self._page(request, "node.html", kind.title, node=node, body=body)
 
     async def openapi(self, request: Request) -> Response:
-        return JSONResponse(served_at(api_document(), self._base(request)))
+        return JSONResponse(served_at(self.api_document(), self._base(request)))
 
     async def flow(self, request: Request) -> Response:
         person, found = await self._flow(request)
@@ -256,7 +263,7 @@ class _Docs:
             result=result_schema(document, CATALOG),
             sample=example_payload(document),
         )
-        return JSONResponse(flow_document(api_document(), contract, self._base(request)))
+        return JSONResponse(flow_document(self.api_document(), contract, self._base(request)))
 
     async def missing(self, request: Request) -> Response:
         """404: says what is not there and leads to the index. Whoever asked for something else than a page gets a line of text.
@@ -306,7 +313,7 @@ class _Docs:
         text = self.templates.get_template(template).render(
             title=title,
             here=here,
-            navigation=_navigation(),
+            navigation=_navigation(self.api_document),
             theme=request.cookies.get("fp_theme", ""),
             signed_in=person is not None,
             **{"query": "", "in_markdown": True} | values,
@@ -317,31 +324,31 @@ class _Docs:
 
 
 @functools.cache
-def _navigation() -> list[tuple[str, list[tuple[str, str]]]]:
+def _navigation(api_document: ApiDocument) -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         ("Guides", [(name, f"/docs/guides/{path}") for path, name in GUIDES.items()]),
         (
             "Reference",
             [("The whole API", "/docs"), ("Nodes", "/docs/nodes"), ("Changes of the API", "/docs/changes")],
         ),
-        ("Calls", [(call.title, f"/docs/api/{call.id}") for call in _operations().values()]),
+        ("Calls", [(call.title, f"/docs/api/{call.id}") for call in _operations(api_document).values()]),
     ]
 
 
 @functools.cache
-def _operations() -> Mapping[str, OperationPage]:
+def _operations(api_document: ApiDocument) -> Mapping[str, OperationPage]:
     return operation_pages(api_document())
 
 
 @functools.cache
-def _entries() -> tuple[Entry, ...]:
+def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
     """What the search looks through."""
     found: list[Entry] = []
     for name, title in GUIDES.items():
         sections = [(heading, anchor, plain(text)) for heading, anchor, text in guide_sections(_source(name))]
         found += guide_entries(title, f"/docs/guides/{name}", sections)
     found.append(Entry("Guide", "Changes of the API", "/docs/changes", plain(_source(CHANGES))))
-    for call in _operations().values():
+    for call in _operations(api_document).values():
         rows = [row for _, rows in call.parameters for row in rows]
         fields = " ".join(dict.fromkeys(row["name"] for answer in call.answers for row in answer["rows"]))
         text = " ".join([call.id, call.method, call.path, *call.description, words_of(rows), fields])
@@ -358,8 +365,10 @@ def _entries() -> tuple[Entry, ...]:
 
 
 @functools.cache
-def _search_index() -> bytes:
-    return json.dumps([entry.as_json() for entry in _entries()], ensure_ascii=False, separators=(",", ":")).encode()
+def _search_index(api_document: ApiDocument) -> bytes:
+    return json.dumps(
+        [entry.as_json() for entry in _entries(api_document)], ensure_ascii=False, separators=(",", ":")
+    ).encode()
 
 
 @functools.cache

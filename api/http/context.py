@@ -13,10 +13,10 @@ from api.connection_limits import network_of
 from api.http.auth import KeyUses, Submitters, authenticate
 from api.http.call_figures import CallFigures
 from api.http.json_body import Bodies
+from api.http.readiness import Readiness
+from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.http.sent_fields import SentFieldRecorder
-from api.refused_calls import RefusalRecorder
-from api.routes.readiness import Readiness
 from engine.core.errors import ParameterInvalid, ShuttingDown, Unauthorized
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters, Look, wait_until_ended

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from api.http.readiness import not_ready
 from api.http.route_classes import FromApp, PublicRoute
-from api.routes.readiness import not_ready
 from engine.core.errors import Refusal
 
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.app import api_document
 from api.docs.pages import docs_router
 from engine.actions.flows import change_flow_settings, create_flow
 from engine.actions.jobs import run_in_playground
@@ -33,7 +34,7 @@ async def house(new_data: Path) -> AsyncIterator[House]:
 @pytest.fixture
 async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(house.database, Settings()))
+    app.include_router(docs_router(house.database, Settings(), api_document))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SERVER) as client:
         yield client
 

@@ -194,12 +194,12 @@ class PlaygroundPage:
                 self.inspector = Inspector(
                     self.open_page,
                     self.draft,
+                    self.run_panel,
                     edit=self.events.edit,
+                    on_open=self.open_node,
                     on_close=self.close_inspector,
                     on_delete=self.events.delete_node,
                 )
-                self.inspector.run_panel = self.run_panel
-                self.inspector.on_open = self.open_node
                 self.inspector.catalog = self.catalog
         self.run_panel.input.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere

@@ -80,7 +80,7 @@ def flow_id(database):
 @pytest.fixture
 async def client(database):
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(database, Settings()))
+    app.include_router(docs_router(database, Settings(), api_document))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
         yield client
 

@@ -52,8 +52,10 @@ class Inspector:
         self,
         open_page: PageSession,
         draft: OpenDraft,
+        run_panel: RunPanel,
         *,
         edit: Edit,
+        on_open: Callable[[str], Any],
         on_close: Callable[[], Any],
         on_delete: Callable[[str], Any],
     ) -> None:
@@ -62,8 +64,9 @@ class Inspector:
         self.edit = edit
         self.on_close = on_close
         self.on_delete = on_delete
-        self.on_open: Callable[[str], Any] | None = None
-        self.last_run = LastRun(open_page, draft.flow_id)
+        self.on_open = on_open
+        self.run_panel = run_panel
+        self.last_run = LastRun(open_page, draft.flow_id, run_panel)
         self.node_id: str | None = None
         self.edge_id: str | None = None
         self.tab = "set_up"
@@ -79,15 +82,6 @@ class Inspector:
         self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
         self.panel.on("keydown.escape", self.on_close, js_handler=_UNLESS_USED)
         self.panel.visible = False
-
-    @property
-    def run_panel(self) -> RunPanel | None:
-        """Where runs are started and shown."""
-        return self.last_run.panel
-
-    @run_panel.setter
-    def run_panel(self, panel: RunPanel) -> None:
-        self.last_run.panel = panel
 
     async def show(self, node_id: str | None, *, tab: str | None = None) -> None:
         """Shows a node, or nothing."""
@@ -122,7 +116,7 @@ class Inspector:
                 edge,
                 last_run=self.last_run,
                 edit=self.edit,
-                open_node=self.on_open or self.show,
+                open_node=self.on_open,
                 on_close=self.on_close,
                 readonly=not self.open_page.may("edit flows"),
             )
@@ -229,21 +223,21 @@ class Inspector:
                     words(kind.title if kind else node.type)
                     if kind and node.config.get("model") == "simulated":
                         status_badge("simulated")
-            if kind and kind.type != "api_input" and self.run_panel and self.open_page.may("run flows"):
+            if kind and kind.type != "api_input" and self.open_page.may("run flows"):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
                 with menu_button(f"{_('More for')} {node.name}"):
-                    if kind and kind.type != "api_input" and self.run_panel and self.open_page.may("run flows"):
+                    if kind and kind.type != "api_input" and self.open_page.may("run flows"):
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
 
     async def _run_node(self) -> None:
-        if self.run_panel and self.node_id:
+        if self.node_id:
             await self.run_panel.run(until=self.node_id)
 
     async def _run_from(self) -> None:
-        if self.run_panel and self.node_id:
+        if self.node_id:
             await self.run_panel.run_from(self.node_id)
 
     async def _draw_tab(self, body: ui.element, node_id: str, kind: NodeType) -> None:
@@ -274,7 +268,7 @@ class Inspector:
                         last_run=self.last_run,
                         item=self.item,
                         on_item=self._choose_item,
-                        run=self._run_node if kind.type != "api_input" and self.run_panel else None,
+                        run=self._run_node if kind.type != "api_input" else None,
                         edit=self.edit if self.open_page.may("edit flows") else None,
                     )
                     await tab.draw()

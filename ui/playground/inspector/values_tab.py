@@ -16,7 +16,7 @@ from ui.kit.frame import reader
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.parts.open_drafts import OpenDraft
-from ui.playground.inspector.step_parts import item_pager, nothing_words, step_facts, step_value
+from ui.playground.run.step_parts import item_pager, nothing_words, step_facts, step_value
 from ui.playground.state.last_run import LastRun
 
 

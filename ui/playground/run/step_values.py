@@ -19,7 +19,9 @@ from ui.kit.parts import words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
-from ui.playground.inspector.step_parts import (
+from ui.playground.run.failure import Fix, RunFrom, failure_card
+from ui.playground.run.live_text import LiveText
+from ui.playground.run.step_parts import (
     downloading,
     item_pager,
     node_title,
@@ -27,8 +29,6 @@ from ui.playground.inspector.step_parts import (
     step_facts,
     step_value,
 )
-from ui.playground.run.failure import Fix, RunFrom, failure_card
-from ui.playground.run.live_text import LiveText
 
 
 class StepValues:

@@ -6,37 +6,42 @@ The run that the Run panel shows; before the first one of this page the flow's n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from engine.core.ids import JobId
 from storage.jobs import JobFilters, StoredValue, find_value, list_jobs
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, look_at
 from ui.page_session import PageSession
 
-if TYPE_CHECKING:
-    from ui.playground.run.panel import RunPanel
-
 #: Values of so many steps are read for one look.
 MOST_VALUES = 60
+
+
+class ShownRun(Protocol):
+    """The run that is shown on the page; both are None before the first."""
+
+    job_id: JobId | None
+    look: Look | None
 
 
 class LastRun:
     """Asked anew every time; nothing of a run is kept but which job it was before the first run of this page."""
 
-    def __init__(self, open_page: PageSession, flow_id: str) -> None:
+    def __init__(self, open_page: PageSession, flow_id: str, shown: ShownRun) -> None:
         self.open_page = open_page
         self.flow_id = flow_id
-        self.panel: RunPanel | None = None
+        self.shown = shown
         self._earlier: Look | None = None
         self._asked = False
 
     async def look(self) -> Look | None:
         """The job with its steps, None when nothing ever ran."""
-        if self.panel is not None and self.panel.job_id is not None:
-            return self.panel.look
+        if self.shown.job_id is not None:
+            return self.shown.look
         if not self._asked:
             self._asked = True
             self._earlier = await self.open_page.query(_newest_run, self.flow_id)

@@ -1,4 +1,4 @@
-"""Point at the answer: a value in a step's output is returned to callers, or used in another node. Only edits; the buttons are in `inspector/value_actions.py`.
+"""Point at the answer: a value in a step's output is returned to callers, or used in another node. Only edits; the buttons are in `run/value_actions.py`.
 
 ops = return_ops(document, "prompt", ("facts",), CATALOG)       adds it to API Output, made and connected if absent
 ops = use_ops(document, "prompt", ("facts",), "http_request", "body")

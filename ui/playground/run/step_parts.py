@@ -15,7 +15,7 @@ from storage.steps import StepRow
 from ui.kit.code_view import value_view
 from ui.kit.parts import button, icon, icon_button, status_badge, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
-from ui.playground.inspector.value_actions import pointing
+from ui.playground.run.value_actions import pointing
 
 
 def item_pager(
