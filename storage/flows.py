@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,15 @@ from engine.core.errors import NotFound
 from storage.statements import Statement, from_json
 from storage.tables import Deployment, Flow, FlowVersion
 
-State = Literal["Not saved yet", "Draft", "Live", "Live with newer draft", "Undeployed"]
+
+class FlowState(StrEnum):
+    """Where a flow stands; the values are the words of screens and of the command line."""
+
+    NOT_SAVED = "Not saved yet"
+    DRAFT = "Draft"
+    LIVE = "Live"
+    NEWER_DRAFT = "Live with newer draft"
+    UNDEPLOYED = "Undeployed"
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,14 @@ class FlowRow:
     updated_at: int
 
     @property
-    def state(self) -> State:
-        """The state in the words of the screens (`Live` stands for `Live v4`)."""
+    def state(self) -> FlowState:
+        """Where the flow stands (`Live` stands for `Live v4`)."""
         if not self.newest_version:
-            return "Not saved yet"
+            return FlowState.NOT_SAVED
         if self.live_version is None:
-            return "Undeployed" if self.ever_deployed else "Draft"
+            return FlowState.UNDEPLOYED if self.ever_deployed else FlowState.DRAFT
         newer = self.draft_differs or self.live_version != self.newest_version
-        return "Live with newer draft" if newer else "Live"
+        return FlowState.NEWER_DRAFT if newer else FlowState.LIVE
 
 
 @dataclass(frozen=True)

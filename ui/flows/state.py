@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from storage.flows import FlowRow
+from storage.flows import FlowRow, FlowState
 from ui.kit.parts import status_badge, status_line
 from ui.kit.text import _
+
+#: What nobody can call -> its badge.
+_QUIET = {FlowState.NOT_SAVED: "not_saved", FlowState.DRAFT: "draft", FlowState.UNDEPLOYED: "undeployed"}
 
 
 def newer_draft(flow: FlowRow) -> bool:
     """True when callers get something else than what is on the canvas or in the newest version."""
-    return flow.state == "Live with newer draft"
+    return flow.state is FlowState.NEWER_DRAFT
 
 
 def state_badges(flow: FlowRow) -> None:
@@ -19,7 +22,7 @@ def state_badges(flow: FlowRow) -> None:
         if newer_draft(flow):
             status_badge("newer_draft")
     else:
-        status_badge(_quiet_state(flow))
+        status_badge(_QUIET[flow.state])
 
 
 def state_lines(flow: FlowRow) -> None:
@@ -29,10 +32,4 @@ def state_lines(flow: FlowRow) -> None:
         if newer_draft(flow):
             status_line("newer_draft", _("newer draft")).classes("fp-b")
     else:
-        status_line(_quiet_state(flow)).classes("fp-b")
-
-
-def _quiet_state(flow: FlowRow) -> str:
-    if not flow.newest_version:
-        return "not_saved"
-    return "undeployed" if flow.ever_deployed else "draft"
+        status_line(_QUIET[flow.state]).classes("fp-b")

@@ -279,7 +279,7 @@ class Form:
         box.props["placeholder"] = spec.example
         if spec.kind in {"number", "integer"}:
             box.props(f"inputmode={'numeric' if spec.kind == 'integer' else 'decimal'}")
-        if spec.kind in {"code", "json", "number", "integer"} or spec.type_word == _("Web address"):
+        if spec.kind in {"code", "json", "number", "integer"} or spec.is_address:
             box.props("autocomplete=off autocapitalize=off spellcheck=false")
         if self.read_only:
             box.props("readonly")

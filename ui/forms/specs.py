@@ -65,6 +65,7 @@ class FieldSpec:
     max_items: int | None = None
     nullable: bool = False
     secret: bool = False
+    is_address: bool = False
     item_word: str = ""
     item: FieldSpec | None = None
     fields: tuple[FieldSpec, ...] = field(default=())
@@ -131,6 +132,7 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         title=str(own_title or name),
         kind=kind,
         type_word=type_word(whole),
+        is_address=whole.get("format") == "uri",
         widget=str(whole.get("widget") or ""),
         help=str(schema.get("description") or whole.get("description") or ""),
         required=required,
