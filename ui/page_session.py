@@ -69,6 +69,11 @@ class App:
     vault: Vault
     public_api: Any
     local_servers: LocalServers = field(default_factory=LocalServers)
+    _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def shared(self, kind: type[T]) -> T:
+        """The one object of this class that all pages of this server share, made when it is first asked for."""
+        return self._shared.setdefault(kind, kind())
 
 
 class SignedOut(Exception):  # noqa: N818 - a fact, not a fault

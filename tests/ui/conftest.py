@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -37,6 +37,9 @@ from storage.members import list_people
 from storage.tables import User as UserRow
 from tests.factories import document, greeting
 from tests.logical_time import LogicalClock, loop_factories
+
+if TYPE_CHECKING:
+    from ui.page_session import App
 
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
@@ -86,6 +89,7 @@ class Site:
     root: FastAPI
     settings: Settings
     user: User
+    app: App
     printed: list[str] = field(default_factory=list)
 
     @property
@@ -170,9 +174,8 @@ async def empty_site(
         from ui.pages import register
 
         root = FastAPI()
-        register(
-            App(database, waiters, settings, open_vault(settings.data), public_api, LocalServers(local_ports)), root
-        )
+        app = App(database, waiters, settings, open_vault(settings.data), public_api, LocalServers(local_ports))
+        register(app, root)
         prepare_simulation()
         ui.run_with(
             root, title="Flowport", dark=None, tailwind=False, binding_refresh_interval=None, show_welcome_message=False
@@ -182,7 +185,7 @@ async def empty_site(
                 root.router.lifespan_context(root),
                 httpx.AsyncClient(transport=httpx.ASGITransport(root), base_url="http://test") as client,
             ):
-                yield Site(database, clock, workspace, root, settings, PatientUser(client))
+                yield Site(database, clock, workspace, root, settings, PatientUser(client), app)
         finally:
             Client.page_routes.clear()  # or every module with a page is imported anew for the next test
             await public_api.close()

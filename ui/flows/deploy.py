@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from engine.actions.deployments import Deployed, deploy
-from engine.actions.flows import change_flow_settings, save_as
+from engine.actions.deployments import Deployed
+from engine.actions.flows import UNTITLED, change_flow_settings
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import Allowed, DeployOptions, load_allowed
+from ui.flows.flow_actions import save_as
 from ui.flows.try_it import try_keys_of
 from ui.kit import feedback
 from ui.kit.answer import answer_of
@@ -20,9 +21,10 @@ from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import base_address
 from ui.parts.accept_field import make_optional
+from ui.parts.open_drafts import drafts_of
 
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
-OnLive = Callable[[], Awaitable[None]]
+OnLive = Callable[[], Awaitable[object]]
 
 
 async def deploy_flow(
@@ -34,6 +36,8 @@ async def deploy_flow(
     """
     if not flow.newest_version and not await _save_first(here, flow):
         return None
+    async with drafts_of(here.app).borrowed(here, flow.id) as draft:
+        await draft.settled()
     checks = await here.query(look_before_deploy, flow.id, version)
     if checks.problems:
         await _show_problems(checks)
@@ -130,7 +134,8 @@ class DeployDialog:
         self.go.disable()
         try:
             with feedback.refusals_told():
-                self.done = await self.here.execute(deploy, flow.id)
+                async with drafts_of(self.here.app).borrowed(self.here, flow.id) as draft:
+                    self.done = await draft.deploy(self.here)
                 if changes := self.options.changes():
                     await self.here.execute(change_flow_settings, flow.id, changes)
         finally:
@@ -139,7 +144,8 @@ class DeployDialog:
             return
         if self.on_live is not None:
             await self.on_live()
-        await self._live(self.done)
+        if not self.card.is_deleted:  # the person may have closed the tab
+            await self._live(self.done)
 
     async def _live(self, done: Deployed) -> None:
         was = self.checks.flow.live_version
@@ -148,6 +154,8 @@ class DeployDialog:
         self._step(3)
         self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
         flow = await self.here.query(get_flow, done.flow_id)
+        if self.card.is_deleted:
+            return
         with self.body:
             if was and was != done.version:
                 words(f"{_('Jobs in flight finish on version')} {was}.", "fp-s13 fp-t2 fp-before", tag="p")
@@ -177,14 +185,18 @@ async def _roll(here: PageSession, checks: Checks, on_live: OnLive | None) -> De
             button(go, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
     if not await answer_of(dialog):
         return None
-    done = await here.try_execute(deploy, flow.id, version=checks.number)
-    if done is not None:
-        if on_live is not None:
-            await on_live()
-        feedback.told(
-            f"{_('Version')} {done.version} {_('is live.')}",
-            f"{_('Jobs in flight finish on version')} {live}." if live and live != done.version else "",
-        )
+    done: Deployed | None = None
+    with feedback.refusals_told():
+        async with drafts_of(here.app).borrowed(here, flow.id) as draft:
+            done = await draft.deploy(here, checks.number)
+    if done is None:
+        return None
+    if on_live is not None:
+        await on_live()
+    feedback.told(
+        f"{_('Version')} {done.version} {_('is live.')}",
+        f"{_('Jobs in flight finish on version')} {live}." if live and live != done.version else "",
+    )
     return done
 
 
@@ -197,7 +209,7 @@ async def _save_first(here: PageSession, flow: FlowRow) -> bool:
         words(_("An API stands on a saved version. With a title the flow goes into Saved Flows as version 1."), tag="p")
         with ui.element("div").classes("fp-f"):
             label = words(_("Title"), tag="label")
-            box = ui.input(value="" if flow.title == "Untitled flow" else flow.title)
+            box = ui.input(value="" if flow.title == UNTITLED else flow.title)
             box.props("outlined dense autofocus autocomplete=off maxlength=200")
             box.props["for"] = f"{box.html_id}-in"
             label.props["for"] = f"{box.html_id}-in"
@@ -208,7 +220,7 @@ async def _save_first(here: PageSession, flow: FlowRow) -> bool:
         box.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
         box.on("keydown.enter", lambda: dialog.submit((box.value or "").strip()) if (box.value or "").strip() else None)
     chosen = await answer_of(dialog)
-    return bool(chosen) and await here.try_execute(save_as, flow.id, chosen) is not None
+    return bool(chosen) and await save_as(here, flow.id, chosen) is not None
 
 
 async def _show_problems(checks: Checks) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from nicegui import ui
 
 from engine.actions.deployments import undeploy
-from engine.actions.flows import delete_flow, duplicate_flow, export_flow, save_as
+from engine.actions.flows import UNTITLED, delete_flow, duplicate_flow, export_flow
 from engine.core.clock import HOUR
 from engine.core.ids import FlowId
 from engine.flow.yaml_files import as_yaml
@@ -22,13 +22,22 @@ from ui.kit import feedback
 from ui.kit.ask import ask_text
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
+from ui.parts.open_drafts import drafts_of
 
 
 async def save_flow_as(here: PageSession, flow: FlowRow) -> FlowId | None:
     """Asks for a title and puts the flow in the library."""
-    suggestion = "" if flow.title == "Untitled flow" else flow.title
+    suggestion = "" if flow.title == UNTITLED else flow.title
     title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
-    return await here.try_execute(save_as, flow.id, title) if title else None
+    return await save_as(here, flow.id, title) if title else None
+
+
+async def save_as(here: PageSession, flow_id: str, title: str) -> FlowId | None:
+    """Puts the flow in the library under this title; a refusal is told and gives None."""
+    with feedback.refusals_told():
+        async with drafts_of(here.app).borrowed(here, flow_id) as draft:
+            return await draft.save_as(here, title)
+    return None
 
 
 async def duplicate(here: PageSession, flow: FlowRow) -> FlowId | None:

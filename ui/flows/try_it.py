@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from nicegui import ui
 
@@ -18,7 +17,6 @@ from engine.actions.keys import create_key, rotate_key
 from engine.core.errors import Refusal
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
-from storage.database import Database
 from storage.keys import list_keys
 from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.forms.form import Form
@@ -61,12 +59,9 @@ class TryKeys:
             return made.key
 
 
-_KEYS: WeakKeyDictionary[Database, TryKeys] = WeakKeyDictionary()
-
-
 def try_keys_of(app: App) -> TryKeys:
     """The keys of this server: every page that calls the API for somebody takes them from here."""
-    return _KEYS.setdefault(app.database, TryKeys())
+    return app.shared(TryKeys)
 
 
 class TryItNow:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound, Refusal
+from engine.core.errors import NotFound
 from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
@@ -21,7 +21,7 @@ from storage.refusals import RefusedRow
 from ui.kit import feedback
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft, drafts_of
+from ui.parts.open_drafts import drafts_of
 
 #: The tab that makes these edits, for the tabs that hear of them.
 _CLIENT = "refused calls"
@@ -114,19 +114,12 @@ async def _accepting(here: PageSession, field: UnknownField, *, adding: bool) ->
 
 async def _edit(here: PageSession, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
     """Changes the draft that every tab shows, and returns it; None when it was refused."""
-    drafts = drafts_of(here.app)
-    draft: OpenDraft | None = None
-    try:
-        draft = await drafts.open(here, flow_id)
-        if ops := ops_of(draft.document):
-            await draft.change(here, _CLIENT, ops)
-        return draft.document
-    except Refusal as refusal:
-        feedback.refused(refusal)
-        return None
-    finally:
-        if draft is not None:
-            drafts.leave(draft, _CLIENT)
+    with feedback.refusals_told():
+        async with drafts_of(here.app).borrowed(here, flow_id) as draft:
+            if ops := ops_of(draft.document):
+                await draft.change(here, _CLIENT, ops)
+            return draft.document
+    return None
 
 
 def where_it_counts() -> str:

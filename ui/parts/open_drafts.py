@@ -7,17 +7,18 @@ version), it is read again and the change is put on top of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from engine.actions.flows import save_draft
+from engine.actions.deployments import Deployed, deploy
+from engine.actions.flows import save_as, save_draft, save_version
 from engine.core.errors import VersionConflict
+from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
-from storage.database import Database
 from storage.flows import get_draft
 from ui.page_session import App, PageSession
 
@@ -59,6 +60,21 @@ class OpenDraft:
                 self.seen[client] = seq
             self._tell(told, client, open_page.person.name)
             return self.revision
+
+    async def save(self, open_page: PageSession, note: str = "", based_on: int | None = None) -> int:
+        """Makes the draft the next version once every edit on its way is in it; its number. Raises Refusal."""
+        async with self.lock:
+            return await open_page.execute(save_version, self.flow_id, note, based_on)
+
+    async def save_as(self, open_page: PageSession, title: str) -> FlowId:
+        """Puts the draft into Saved Flows once every edit on its way is in it; the flow it is now. Raises Refusal."""
+        async with self.lock:
+            return await open_page.execute(save_as, self.flow_id, title)
+
+    async def deploy(self, open_page: PageSession, version: int | None = None) -> Deployed:
+        """Makes the draft, once every edit on its way is in it, or a saved version what callers get. Raises Refusal."""
+        async with self.lock:
+            return await open_page.execute(deploy, self.flow_id, version=version)
 
     async def settled(self) -> Document:
         """The document once every edit on its way is in it: what was typed just before a button was pressed counts."""
@@ -107,7 +123,7 @@ class OpenDraft:
 
 
 class Drafts:
-    """The drafts that tabs of this process have open."""
+    """The drafts that tabs of this process have open; `drafts_of(app)` gives those of a server."""
 
     def __init__(self) -> None:
         self._open: dict[str, OpenDraft] = {}
@@ -123,6 +139,15 @@ class Drafts:
             await draft.read_again(open_page)
         return draft
 
+    @asynccontextmanager
+    async def borrowed(self, open_page: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:
+        """The shared draft for one action of a page that does not show it. Raises as `open`."""
+        draft = await self.open(open_page, flow_id)
+        try:
+            yield draft
+        finally:
+            self.leave(draft, "")
+
     def leave(self, draft: OpenDraft, client: str) -> None:
         """A tab closed; the last one takes the draft with it."""
         draft.listeners.pop(client, None)
@@ -130,9 +155,6 @@ class Drafts:
             self._open.pop(draft.flow_id, None)
 
 
-_DRAFTS: WeakKeyDictionary[Database, Drafts] = WeakKeyDictionary()
-
-
 def drafts_of(app: App) -> Drafts:
     """The open drafts of this server: pages other than the Playground that change a draft go through them, too."""
-    return _DRAFTS.setdefault(app.database, Drafts())
+    return app.shared(Drafts)

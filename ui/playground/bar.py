@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.actions.flows import rename_flow, save_as, save_version
+from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
 from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
@@ -104,6 +104,8 @@ class Bar:
         self.live = None
         if self.flow.live_version is not None:
             version = await self.here.query(get_version, self.flow.id, self.flow.live_version)
+            if self.buttons.is_deleted:
+                return
             self.live = load_document(version.document)
         self.draw_sentence()
 
@@ -197,23 +199,20 @@ class Bar:
         await (self._save() if self.flow.newest_version else self._save_as())
 
     async def _save(self) -> None:
-        await self.draft.settled()
-        version = await self.here.try_execute(save_version, self.flow.id, based_on=self.flow.newest_version)
-        if version is not None:
-            await self._read_flow()
-            feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
+        await self._save_version("")
 
     async def _save_with_note(self) -> None:
-        note = await ask_text(_("Save with a note"), _("What is new?"), "", _("Save"))
-        version = (
-            await self.here.try_execute(save_version, self.flow.id, note, self.flow.newest_version) if note else None
-        )
-        if version is not None:
-            await self._read_flow()
+        if note := await ask_text(_("Save with a note"), _("What is new?"), "", _("Save")):
+            await self._save_version(note)
+
+    async def _save_version(self, note: str) -> None:
+        version = None
+        with feedback.refusals_told():
+            version = await self.draft.save(self.here, note, self.flow.newest_version)
+        if version is not None and await self._read_flow():
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _deploy(self) -> None:
-        await self.draft.settled()
         await deploy_flow(self.here, self.flow, on_live=self._read_flow)
         await self._read_flow()
 
@@ -222,23 +221,29 @@ class Bar:
         await self._read_flow()
 
     async def _save_as(self) -> None:
-        suggestion = "" if not self.flow.newest_version and self.flow.title == "Untitled flow" else self.flow.title
+        suggestion = "" if not self.flow.newest_version and self.flow.title == UNTITLED else self.flow.title
         title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
         if not title:
             return
-        flow_id = await self.here.try_execute(save_as, self.flow.id, title)
-        if flow_id is None:
+        flow_id = None
+        with feedback.refusals_told():
+            flow_id = await self.draft.save_as(self.here, title)
+        if flow_id is None or self.buttons.is_deleted:
             return
         if flow_id != self.flow.id:
             ui.navigate.to(f"/playground/{flow_id}")
-            return
-        await self._read_flow()
-        feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
+        elif await self._read_flow():
+            feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
 
-    async def _read_flow(self) -> None:
-        self.flow = await self.here.query(get_flow, self.flow.id)
+    async def _read_flow(self) -> bool:
+        """Shows the flow as it is stored now. False when the tab was closed meanwhile: there is nothing to draw on."""
+        flow = await self.here.query(get_flow, self.flow.id)
+        if self.buttons.is_deleted:
+            return False
+        self.flow = flow
         self.title.text = self.flow.title
         self.retitle(self.flow.title)
         self._draw_buttons()
         self._compared = None
         await self.read_live()
+        return True

@@ -127,29 +127,25 @@ async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: 
 
 
 async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, user: User) -> None:
-    from ui.page_session import App
     from ui.parts.open_drafts import drafts_of
 
     flow_id = site.flow("Greeting", live=True)
     refused(site, flow_id)
     await user.open("/jobs?tab=refused")
-    app = App(site.database, None, site.settings, None, None)  # type: ignore[arg-type] - only the drafts are asked for
     heard: list[str] = []
 
     class Tab:
-        app_ = app
-
         async def query(self, query: Any, *args: Any) -> Any:
             return site.database.read_now(query, site.workspace_id, *args)
 
-    draft = await drafts_of(app).open(Tab(), flow_id)  # type: ignore[arg-type]
+    draft = await drafts_of(site.app).open(Tab(), flow_id)  # type: ignore[arg-type]
     draft.listeners["a tab"] = lambda ops, *_said: heard.append(ops[0]["op"])
 
     press(user, "Accept this field")
     await user.should_see("lang is in the draft as Text, optional.", retries=30)
 
     assert heard == ["updateNode"]
-    drafts_of(app).leave(draft, "a tab")
+    drafts_of(site.app).leave(draft, "a tab")
 
 
 async def test_refused_calls_are_narrowed_by_what_the_address_says(site: Site, user: User) -> None:

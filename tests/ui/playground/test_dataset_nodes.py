@@ -64,7 +64,7 @@ async def open_node(user: User, flow_id: str, node_id: str, said: str) -> None:
     """The Playground with this node in the inspector, as soon as the canvas says that it is there."""
     await user.open(f"/playground/{flow_id}?node={node_id}")
     assert user.client is not None
-    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "FlowCanvas"}
+    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
     await user.should_see(said, retries=60)
 

@@ -49,7 +49,7 @@ async def test_of_two_quick_first_edits_of_a_flow_without_places_none_sets_back_
     flow_id = site.flow("Greeting", file=greeting())
     await user.open(f"/playground/{flow_id}")
     assert user.client is not None
-    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
 
     for seq, node_id, place in ((1, "text_template", {"x": 400, "y": 80}), (2, "api_input", {"x": 40, "y": 60})):
         move: Op = {

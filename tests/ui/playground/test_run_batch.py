@@ -79,9 +79,7 @@ def tab(user: User, name: str) -> None:
 
 
 def batch(site: Site, flow_id: str) -> BatchRun:
-    from ui.playground.run import batch_runner
-
-    return batch_runner._BATCHES[site.database][flow_id]
+    return batches_of(site.app)[flow_id]
 
 
 async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) -> None:
@@ -200,7 +198,7 @@ async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site,
     await opened(user, flow_id)
     tab(user, "batch")
     await user.should_see("2 of 2 rows · 2 completed", retries=250)
-    batches_of.__globals__["_BATCHES"].clear()  # as after a restart of the server
+    batches_of(site.app).clear()  # as after a restart of the server
     await opened(user, flow_id)
     tab(user, "batch")
     await user.should_see("2 of 2 rows ran, 2 completed.", retries=250)

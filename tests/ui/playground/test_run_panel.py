@@ -61,7 +61,7 @@ def flow_id(site: Site) -> str:
 async def opened(user: User, flow_id: str, query: str = "") -> None:
     await user.open(f"/playground/{flow_id}{query}")
     assert user.client is not None
-    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
     UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "pending": []})
     await user.should_see("Press Run" if not query else "Letter", retries=40)
 
@@ -219,7 +219,7 @@ async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, u
 async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id)
     assert user.client is not None
-    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "FlowCanvas")
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
     UserInteraction(user, {canvas}, None).trigger("runrequest", {"mode": "from", "node": "text_template"})
     await user.should_see("Everything runs", retries=40)
     await until(lambda: jobs(site))

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 from engine.actions.jobs import cancel_run
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
@@ -16,7 +15,6 @@ from engine.core.errors import JobNotCancellable, NotFound, Refusal
 from engine.core.ids import JobId
 from engine.flow.references import as_text
 from engine.jobs.server.job_waiters import wait_for_end
-from storage.database import Database
 from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
 from ui.kit.text import _
@@ -224,9 +222,10 @@ def _outcome(job: JobRow, result: Any) -> str:
     return as_text(value)
 
 
-_BATCHES: WeakKeyDictionary[Database, dict[str, BatchRun]] = WeakKeyDictionary()
-
-
-def batches_of(app: App) -> dict[str, BatchRun]:
+class Batches(dict[str, BatchRun]):
     """Flow -> its newest batch in this server: every tab of the flow shows the same one, also after it was closed."""
-    return _BATCHES.setdefault(app.database, {})
+
+
+def batches_of(app: App) -> Batches:
+    """The batches of this server."""
+    return app.shared(Batches)

@@ -99,7 +99,7 @@ async def opened(user: User, flow_id: str, node: str = "") -> None:
 
 
 def canvas(user: User) -> UserInteraction[Any]:
-    return parts(user, "FlowCanvas")
+    return parts(user, "EditableCanvas")
 
 
 def parts(user: User, kind: str, name: str = "") -> UserInteraction[Any]:

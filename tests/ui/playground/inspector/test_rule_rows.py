@@ -50,7 +50,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
 
     await user.open(f"/playground/{flow_id}?node=condition")
     assert user.client is not None
-    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "FlowCanvas"}
+    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
     await user.should_see("Add a rule", retries=40)
     (comparison,) = named("Rule 1, comparison")

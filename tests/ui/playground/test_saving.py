@@ -1,0 +1,165 @@
+"""What is saved or deployed holds the edit that was on its way; a tab that closes meanwhile is no error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.flows import save_draft
+from engine.flow.edits import apply_ops, update_node
+from storage.flows import FlowRow, get_flow, list_flows
+from tests.ui.arrange import box, choose, draft, press, until
+from tests.ui.conftest import Site
+
+
+@asynccontextmanager
+async def edit_under_way(site: Site, flow_id: str) -> AsyncIterator[None]:
+    """An edit of the open draft that is not stored before this ends."""
+    from ui.parts.open_drafts import drafts_of
+
+    async with drafts_of(site.app)._open[flow_id].lock:
+        yield
+
+
+def changed_flow(site: Site) -> str:
+    """A saved flow whose draft differs from its version."""
+    flow_id = site.flow("Greeting")
+    document = draft(site, flow_id)
+    changed = apply_ops(document, [update_node(document.nodes[0], label="What comes in")])
+    site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
+    return flow_id
+
+
+async def settle(site: Site) -> None:
+    """Time for everything that waits for nothing but the database."""
+    for _turn in range(20):
+        await site.database.read(lambda _session: None)
+        await site.database.write(lambda _session: None)
+
+
+def row(site: Site, flow_id: str) -> FlowRow:
+    return site.database.read_now(get_flow, site.workspace_id, flow_id)
+
+
+def menu(user: User, name: str) -> ui.menu:
+    """The menu with this accessible name."""
+    (found,) = [one for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == name]
+    return found
+
+
+async def test_save_waits_for_the_edit_under_way(site: Site, user: User) -> None:
+    flow_id = changed_flow(site)
+    await user.open(f"/playground/{flow_id}")
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Save")
+        await settle(site)
+        assert row(site, flow_id).newest_version == 1
+    await until(lambda: row(site, flow_id).newest_version == 2)
+
+
+async def test_saving_with_a_note_waits_for_the_edit_under_way(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    menu(user, "Versions").open()
+    await user.should_see("Save with a note...")
+    choose(user, "Save with a note...")
+    await user.should_see("What is new?")
+    box(user, "What is new?").value = "Shorter"
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Save")
+        await settle(site)
+        assert row(site, flow_id).newest_version == 1
+    await until(lambda: row(site, flow_id).newest_version == 2)
+
+
+async def test_save_as_waits_for_the_edit_under_way(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Save As")
+    await user.should_see("Title")
+    box(user, "Title").value = "A copy"
+
+    def titles() -> set[str]:
+        return {flow.title for flow in site.database.read_now(list_flows, site.workspace_id)}
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Save")
+        await settle(site)
+        assert titles() == {"Greeting"}
+    await until(lambda: titles() == {"Greeting", "A copy"})
+
+
+async def test_deploying_waits_for_the_edit_that_was_made_meanwhile(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+    press(user, "Next")
+    await user.should_see("Back")
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Deploy API")
+        await settle(site)
+        assert row(site, flow_id).live_version is None
+    await until(lambda: row(site, flow_id).live_version == 1)
+
+
+async def test_a_tab_that_closes_while_it_deploys_logs_no_error(
+    site: Site, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+
+    assert user.client is not None
+    user.client.delete()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await settle(site)
+    assert {task for task in others if not task.done() and "_deploy" in repr(task)} == set()
+
+    assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_a_tab_that_closes_while_its_flow_goes_live_logs_no_error(
+    site: Site, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+    press(user, "Next")
+    await user.should_see("Back")
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Deploy API")
+        await settle(site)
+        assert user.client is not None
+        user.client.delete()
+    await until(lambda: row(site, flow_id).live_version == 1)
+    await settle(site)
+
+    assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_a_tab_that_closes_while_its_version_is_saved_logs_no_error(
+    site: Site, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow_id = changed_flow(site)
+    await user.open(f"/playground/{flow_id}")
+
+    async with edit_under_way(site, flow_id):
+        press(user, "Save")
+        await settle(site)
+        assert user.client is not None
+        user.client.delete()
+    await settle(site)
+
+    assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
