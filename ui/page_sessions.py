@@ -80,9 +80,13 @@ def _only_from_its_page(handler: Callable[[str, Any], None]) -> Callable[[str, A
 
 
 def _opened_by(client: Client, cookie: str) -> bool:
-    if client._request is None or not cookie:  # NiceGUI's `request` raises when there is none
+    if not cookie:
         return False
-    return hmac.compare_digest(client.request.cookies.get(COOKIE, "").encode(), cookie.encode())
+    try:
+        request = client.request
+    except RuntimeError:  # a page that no request opened
+        return False
+    return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), cookie.encode())
 
 
 def _session_of(environ: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from ui.kit.plain_pages import error_page
 from ui.kit.second_factor_pages import code_page, recovery_codes_page, set_up_factor_page, turn_off_page
 from ui.kit.text import _
 from ui.page_session import COOKIE, STEP_COOKIE, App
-from ui.sign_in import SignInPages, _browser, _FormRefused, _html, _refused_form, _said, _too_often
+from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refusal_text, refused_form, too_often
 
 
 def add_routes(root: FastAPI, app: App) -> None:
@@ -50,10 +50,10 @@ def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[R
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except _FormRefused as refused:
-            return _refused_form(request, refused.status)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
 
     return answer
 
@@ -68,19 +68,19 @@ class SecondFactorPages(SignInPages):
                 return RedirectResponse("/sign-in/second-factor", 303, headers=NO_STORE)
         except LinkNotValid:
             return _too_late()
-        return _html(code_page(next_path=wanted, theme=theme_of(request)))
+        return html_answer(code_page(next_path=wanted, theme=theme_of(request)))
 
     async def give_code(self, request: Request) -> Response:
         form = await self._form(request)
         wanted = local_path(form.get("next", ""))
         try:
             cookie = await give_code(
-                self.app.database, self.app.vault, _step(request), form.get("code", ""), _browser(request)
+                self.app.database, self.app.vault, _step(request), form.get("code", ""), browser_of(request)
             )
         except LinkNotValid:
             return _too_late()
         except SignInFailed as refusal:
-            return _html(code_page(error=_said(refusal), next_path=wanted, theme=theme_of(request)), 401)
+            return html_answer(code_page(error=refusal_text(refusal), next_path=wanted, theme=theme_of(request)), 401)
         return _without_step(self._signed_in(request, cookie, wanted or "/"))
 
     async def show_set_up(self, request: Request) -> Response:
@@ -91,14 +91,14 @@ class SecondFactorPages(SignInPages):
         except Conflict:
             return RedirectResponse("/sign-in/code", 303, headers=NO_STORE)
         wanted = local_path(request.query_params.get("next", ""))
-        return _html(_set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True))
+        return html_answer(_set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True))
 
     async def set_up(self, request: Request) -> Response:
         database, vault, token = self.app.database, self.app.vault, _step(request)
         form = await self._form(request)
         wanted, said_key, code = local_path(form.get("next", "")), form.get("key", ""), form.get("code", "")
         try:
-            codes, cookie = await turn_on_at_step(database, vault, token, said_key, code, _browser(request))
+            codes, cookie = await turn_on_at_step(database, vault, token, said_key, code, browser_of(request))
         except (LinkNotValid, Conflict):
             return _too_late()
         except SignInFailed as refusal:
@@ -106,10 +106,10 @@ class SecondFactorPages(SignInPages):
                 told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
             except (LinkNotValid, Conflict):  # ended, or done elsewhere, in between
                 return _too_late()
-            wrong = {"code": _said(refusal)}
+            wrong = {"code": refusal_text(refusal)}
             page = _set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True, errors=wrong)
-            return _html(page, 422)
-        answer = _html(recovery_codes_page(codes, next_path=wanted or "/", theme=theme_of(request)))
+            return html_answer(page, 422)
+        answer = html_answer(recovery_codes_page(codes, next_path=wanted or "/", theme=theme_of(request)))
         self._set_session(request, answer, cookie)
         return _without_step(answer)
 
@@ -120,7 +120,7 @@ class SecondFactorPages(SignInPages):
             told = self.app.database.read_now(begin_set_up, self.app.vault, cookie=request.cookies[COOKIE])
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
-        return _html(_set_up_page(request, told, "/second-factor"))
+        return html_answer(_set_up_page(request, told, "/second-factor"))
 
     async def set_up_own(self, request: Request) -> Response:
         if not self._is_signed_in(request):
@@ -129,7 +129,7 @@ class SecondFactorPages(SignInPages):
         form = await self._form(request)
         said_key, password, code = form.get("key", ""), form.get("password", ""), form.get("code", "")
         try:
-            codes = await turn_on(database, vault, cookie, password, said_key, code, _browser(request))
+            codes = await turn_on(database, vault, cookie, password, said_key, code, browser_of(request))
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
         except SignInFailed as refusal:
@@ -139,25 +139,25 @@ class SecondFactorPages(SignInPages):
                 return RedirectResponse("/settings/account", 303, headers=NO_STORE)
             except SignInFailed:  # the session ended in between
                 return await stranger_answer(self.app, request)
-            return _html(_set_up_page(request, told, "/second-factor", errors={"": _said(refusal)}), 422)
-        return _html(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
+            return html_answer(_set_up_page(request, told, "/second-factor", errors={"": refusal_text(refusal)}), 422)
+        return html_answer(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
 
     async def show_off(self, request: Request) -> Response:
         if not self._is_signed_in(request):
             return await stranger_answer(self.app, request)
-        return _html(turn_off_page(theme=theme_of(request)))
+        return html_answer(turn_off_page(theme=theme_of(request)))
 
     async def turn_off(self, request: Request) -> Response:
         if not self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         proof = (await self._form(request)).get("proof", "")
         try:
-            await turn_off(self.app.database, self.app.vault, request.cookies[COOKIE], proof, _browser(request))
+            await turn_off(self.app.database, self.app.vault, request.cookies[COOKIE], proof, browser_of(request))
         except SignInFailed:
             wrong = _("This is neither your password nor a code that works. Check it and try again.")
-            return _html(turn_off_page(error=wrong, theme=theme_of(request)), 422)
+            return html_answer(turn_off_page(error=wrong, theme=theme_of(request)), 422)
         except Conflict as refusal:
-            return _html(_needed(request, refusal), 409)
+            return html_answer(_needed(request, refusal), 409)
         return RedirectResponse("/settings/account", 303, headers=NO_STORE)
 
     def _is_signed_in(self, request: Request) -> bool:

@@ -38,7 +38,7 @@ FORM_SECONDS = 10.0
 _CHANGED = "/settings/account?changed=password"
 
 
-class _FormRefused(Exception):  # noqa: N818 - an answer, not a fault
+class FormRefused(Exception):  # noqa: N818 - an answer, not a fault
     """What was sent is no form of this server: `status` is 403 from another site, 408 too slow, 413 too long, 422 too many fields."""
 
     def __init__(self, status: int) -> None:
@@ -74,32 +74,35 @@ class SignInPages:
             return RedirectResponse(wanted or "/", 303, headers=NO_STORE)
         ended = "ended" in request.query_params
         late = _("That took too long, or was done already. Sign in again.") if "late" in request.query_params else ""
-        return _html(sign_in_page(error=late, next_path=wanted, ended=ended, theme=theme_of(request)))
+        return html_answer(sign_in_page(error=late, next_path=wanted, ended=ended, theme=theme_of(request)))
 
     async def sign_in(self, request: Request) -> Response:
         try:
             form = await self._form(request)
-        except _FormRefused as refused:
-            return _refused_form(request, refused.status)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
         wanted = local_path(form.get("next", ""))
         try:
             cookie = await sign_in(
-                self.app.database, form.get("email", ""), form.get("password", ""), _browser(request)
+                self.app.database, form.get("email", ""), form.get("password", ""), browser_of(request)
             )
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except SignInFailed as refusal:
             page = sign_in_page(
-                email=form.get("email", "")[:200], error=_said(refusal), next_path=wanted, theme=theme_of(request)
+                email=form.get("email", "")[:200],
+                error=refusal_text(refusal),
+                next_path=wanted,
+                theme=theme_of(request),
             )
-            return _html(page, 401)
+            return html_answer(page, 401)
         except SecondStep as step:
             return _second_step(step, wanted, secure=self._on_https(request))
         return self._signed_in(request, cookie, wanted or "/")
 
     async def sign_out(self, request: Request) -> Response:
         if not self._from_here(request):
-            return _refused_form(request, 403)
+            return refused_form(request, 403)
         await self.app.database.write(sign_out, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/sign-in", 303, headers=NO_STORE)
         answer.delete_cookie(COOKIE, path="/")
@@ -109,34 +112,34 @@ class SignInPages:
         try:
             link = await self._link(request)
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
-        return _html(_link_page(request, link, {}, {}))
+        return html_answer(_link_page(request, link, {}, {}))
 
     async def use_link(self, request: Request) -> Response:
         token = request.path_params["token"]
         try:
             form = await self._form(request)
             link = await self._link(request)
-        except _FormRefused as refused:
-            return _refused_form(request, refused.status)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         password = form.get("password", "")
         try:
             if link.purpose == "setup":
                 cookie = await set_up_owner(
-                    self.app.database, token, form.get("name", ""), form.get("email", ""), password, _browser(request)
+                    self.app.database, token, form.get("name", ""), form.get("email", ""), password, browser_of(request)
                 )
             else:
-                cookie = await set_new_password(self.app.database, token, password, _browser(request))
+                cookie = await set_new_password(self.app.database, token, password, browser_of(request))
         except LinkNotValid as refusal:
             return _link_not_valid(request, refusal)
         except (Invalid, Conflict) as refusal:
-            return _html(_link_page(request, link, form, _wrong_fields(refusal)), 422)
+            return html_answer(_link_page(request, link, form, _wrong_fields(refusal)), 422)
         except SecondStep as step:
             return _second_step(step, "", secure=self._on_https(request))
         return self._signed_in(request, cookie, "/")
@@ -145,29 +148,29 @@ class SignInPages:
         try:
             link = await self._link(request, ("invite",))
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
-        return _html(_invitation_page(request, link, {}, {}))
+        return html_answer(_invitation_page(request, link, {}, {}))
 
     async def join(self, request: Request) -> Response:
         token = request.path_params["token"]
         try:
             form = await self._form(request)
             link = await self._link(request, ("invite",))
-        except _FormRefused as refused:
-            return _refused_form(request, refused.status)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except LinkNotValid:
             return _invitation_not_valid(request)
         said = (form.get("name", ""), form.get("email", ""), form.get("password", ""))
         try:
-            cookie = await join(self.app.database, token, *said, _browser(request))
+            cookie = await join(self.app.database, token, *said, browser_of(request))
         except LinkNotValid:
             return _invitation_not_valid(request)
         except (Invalid, Conflict) as refusal:
-            return _html(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
+            return html_answer(_invitation_page(request, link, form, _wrong_fields(refusal)), 422)
         except SecondStep as step:
             return _second_step(step, "", secure=self._on_https(request))
         return self._signed_in(request, cookie, "/")
@@ -176,7 +179,7 @@ class SignInPages:
         person = self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(self.app, request)
-        return _html(change_password_page(person.email, theme=theme_of(request)))
+        return html_answer(change_password_page(person.email, theme=theme_of(request)))
 
     async def change(self, request: Request) -> Response:
         cookie = request.cookies.get(COOKIE, "")
@@ -187,44 +190,44 @@ class SignInPages:
         try:
             form = await self._form(request)
             new = await change_password(
-                self.app.database, cookie, form.get("old", ""), form.get("password", ""), _browser(request)
+                self.app.database, cookie, form.get("old", ""), form.get("password", ""), browser_of(request)
             )
-        except _FormRefused as refused:
-            return _refused_form(request, refused.status)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
         except SignInFailed as refusal:
-            errors, status = {"old": _said(refusal)}, 422
+            errors, status = {"old": refusal_text(refusal)}, 422
         except Invalid as refusal:
             errors, status = _wrong_fields(refusal), 422
         except RateLimited as refusal:
-            return _too_often(request, refusal)
+            return too_often(request, refusal)
         except SecondStep as step:
             return _second_step(step, _CHANGED, secure=self._on_https(request))
         else:
             return self._signed_in(request, new, _CHANGED)
-        return _html(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
+        return html_answer(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
 
     async def _link(self, request: Request, purposes: tuple[Purpose, ...] = SETUP_PURPOSES) -> Link:
         """What the link of this page is for. Raises LinkNotValid, RateLimited."""
-        address = _browser(request).address
+        address = browser_of(request).address
         return await open_link(self.app.database, request.path_params["token"], address, purposes)
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises _FormRefused."""
+        """The fields of a form of ours. Raises FormRefused."""
         if not self._from_here(request):
-            raise _FormRefused(403)
+            raise FormRefused(403)
         body = bytearray()
         try:
             async with asyncio.timeout(FORM_SECONDS):
                 async for piece in request.stream():
                     body += piece
                     if len(body) > MAX_FORM:
-                        raise _FormRefused(413)
+                        raise FormRefused(413)
         except TimeoutError:
-            raise _FormRefused(408) from None
+            raise FormRefused(408) from None
         try:
             fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
         except ValueError:
-            raise _FormRefused(422) from None
+            raise FormRefused(422) from None
         return {name: values[0] for name, values in fields.items()}
 
     def _from_here(self, request: Request) -> bool:
@@ -280,7 +283,7 @@ def _second_step(step: SecondStep, wanted: str, *, secure: bool = False) -> Resp
     return answer
 
 
-def _browser(request: Request) -> Browser:
+def browser_of(request: Request) -> Browser:
     return Browser(
         address=request.client.host if request.client else "",
         name=request.headers.get("user-agent", ""),
@@ -313,10 +316,12 @@ def _invitation_page(request: Request, link: Link, form: dict[str, str], errors:
 def _wrong_fields(refusal: Refusal) -> dict[str, str]:
     """Field -> sentence; under "" what belongs to no field."""
     wrong = {error.pointer.lstrip("/"): _sentence(error.detail) for error in refusal.errors}
-    return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {"": _said(refusal)}
+    return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {
+        "": refusal_text(refusal)
+    }
 
 
-def _said(refusal: Refusal) -> str:
+def refusal_text(refusal: Refusal) -> str:
     """A refusal as sentences: the title stands for a detail that is not there."""
     return " ".join(_sentence(part) for part in (refusal.detail or refusal.title, refusal.remedy) if part)
 
@@ -338,7 +343,7 @@ def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
         ),
         theme=theme_of(request),
     )
-    return _html(page, 410)
+    return html_answer(page, 410)
 
 
 def _invitation_not_valid(request: HTTPConnection) -> Response:
@@ -350,10 +355,10 @@ def _invitation_not_valid(request: HTTPConnection) -> Response:
         todo=_("Ask the person who sent it for a new one. If you have joined already, sign in."),
         theme=theme_of(request),
     )
-    return _html(page, 410)
+    return html_answer(page, 410)
 
 
-def _too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
+def too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
     page = error_page(
         _("Too many wrong tries"),
         happened=refusal.detail,
@@ -365,13 +370,13 @@ def _too_often(request: HTTPConnection, refusal: RateLimited) -> Response:
         link=False,
         theme=theme_of(request),
     )
-    return _html(page, 429, {"retry-after": str(refusal.retry_after or 60)})
+    return html_answer(page, 429, {"retry-after": str(refusal.retry_after or 60)})
 
 
-def _refused_form(request: HTTPConnection, status: int) -> Response:
+def refused_form(request: HTTPConnection, status: int) -> Response:
     title, happened, why, todo = _FORM_REFUSED[status]
     page = error_page(title, happened=happened, why=why, todo=todo, theme=theme_of(request))
-    return _html(page, status)
+    return html_answer(page, status)
 
 
 _AGAIN = _("Open this server's own page and fill it in again there.")
@@ -407,5 +412,5 @@ _FORM_REFUSED = {
 }
 
 
-def _html(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def html_answer(page: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return HTMLResponse(page, status, headers={**NO_STORE, **(headers or {})})

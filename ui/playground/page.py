@@ -354,7 +354,7 @@ class PlaygroundPage:
 
     def toggle_palette(self) -> None:
         """Opens or closes the palette where it is folded."""
-        if "fp-pal--open" in self.palette._classes:
+        if "fp-pal--open" in self.palette.classes:
             self.palette.classes(remove="fp-pal--open")
         else:
             self.palette.classes("fp-pal--open")

@@ -53,7 +53,7 @@ class StepsList(Element, component=_COMPONENT):
         self.may_run = may_run
         self.shown = False
         self.look = look
-        self._props.update(rows=[], inspected="", words=_WORDS, readonly=not may_edit)
+        self.props.update(rows=[], inspected="", words=_WORDS, readonly=not may_edit)
         self.on("shown", lambda event: self._seen(event.args))
         self.on("verb", lambda event: on_verb(str(event.args.get("verb")), str(event.args.get("id"))))
 
@@ -68,8 +68,8 @@ class StepsList(Element, component=_COMPONENT):
         if not self.shown:
             return
         rows = self._rows(document, statuses, marks)
-        if rows != self._props["rows"] or (inspected or "") != self._props["inspected"]:
-            self._props.update(rows=rows, inspected=inspected or "")
+        if rows != self.props["rows"] or (inspected or "") != self.props["inspected"]:
+            self.props.update(rows=rows, inspected=inspected or "")
             self.update()
 
     def focus(self, node_id: str) -> None:

@@ -40,16 +40,16 @@ class BindingField(Element, component=_COMPONENT):
     ) -> None:
         super().__init__()
         self.on_change = on_change
-        self._props.update(
+        self.props.update(
             value=value, label=label, nodes=dict(nodes), single=single, placeholder=placeholder, language=language
         )
-        self._props["readonly"] = readonly
+        self.props["readonly"] = readonly
         self.on("change", self._changed)
 
     @property
     def text(self) -> str:
         """The raw text as the server knows it."""
-        return str(self._props["value"])
+        return str(self.props["value"])
 
     def insert(self, raw: str) -> None:
         """Puts a reference in."""
@@ -58,27 +58,27 @@ class BindingField(Element, component=_COMPONENT):
     def put(self, value: str) -> None:
         """Another value from outside; nothing is told."""
         if value != self.text:
-            self._props["value"] = value
+            self.props["value"] = value
             self.run_method("replace", value)
 
     def show_trouble(self, *, bad: bool, broken: Sequence[str]) -> None:
         """Whether the value has a problem, and which of its references (with their braces) cannot be found."""
-        if (bad, list(broken)) != (self._props.get("bad", False), self._props.get("broken", [])):
-            self._props.update(bad=bad, broken=list(broken))
+        if (bad, list(broken)) != (self.props.get("bad", False), self.props.get("broken", [])):
+            self.props.update(bad=bad, broken=list(broken))
             self.update()
 
     def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
         """What chips say of these nodes."""
-        self._props["nodes"] = dict(nodes)
+        self.props["nodes"] = dict(nodes)
         self.update()
 
     def describe(self, element_id: str) -> None:
         """Ties a help or error text to the field."""
-        self._props["describedby"] = element_id
+        self.props["describedby"] = element_id
 
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
         """The raw form with `{{ }}` instead of chips."""
-        self._props["raw"] = raw
+        self.props["raw"] = raw
         self.update()
 
     def focus(self) -> None:
@@ -90,14 +90,14 @@ class BindingField(Element, component=_COMPONENT):
         if text is None:
             background_tasks.create(self._ask_whole(), name="whole text of a field")
             return None
-        self._props["value"] = text
+        self.props["value"] = text
         return self.on_change(text)
 
     async def _ask_whole(self) -> None:
         """The browser knows another text than the server (a lost message): it is asked for all of it."""
         with self:
             text = str(await self.run_method("read", timeout=5))
-            self._props["value"] = text
+            self.props["value"] = text
             done = self.on_change(text)
             if hasattr(done, "__await__"):
                 await done

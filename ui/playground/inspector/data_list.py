@@ -29,13 +29,13 @@ class DataList(Element, component=_COMPONENT):
 
     def __init__(self, *, on_pick: Callable[[dict[str, str]], Any], on_all: Callable[[], Any]) -> None:
         super().__init__()
-        self._props.update(sources=[], more=False, words=_WORDS)
+        self.props.update(sources=[], more=False, words=_WORDS)
         self.on("pick", lambda event: on_pick(event.args))
-        self.on("all", lambda _event: on_all() if self._props["more"] else None)
+        self.on("all", lambda _event: on_all() if self.props["more"] else None)
 
     def show(self, sources: Sequence[Source], *, more: bool) -> None:
         """Shows these; `more`: there are others before them."""
-        self._props.update(sources=[_source(source) for source in sources], more=more)
+        self.props.update(sources=[_source(source) for source in sources], more=more)
         self.update()
 
 
