@@ -216,12 +216,12 @@ def _nothing(_session: Session, _workspace_id: str) -> None:
     """Only asks who is there."""
 
 
-def open_page(app: App, request: Request) -> PageSession:
+def open_page_session(app: App, request: Request) -> PageSession:
     """The visit of a page that is being opened; the guard in front has checked that somebody is signed in."""
     cookie = request.cookies.get(COOKIE, "")
     person = app.database.read_now(find_signed_in, cookie)
     if person is None:
         raise SignedOut
-    here = PageSession(app, cookie, request.client.host if request.client else "", person)
-    here.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-    return here
+    page_session = PageSession(app, cookie, request.client.host if request.client else "", person)
+    page_session.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    return page_session

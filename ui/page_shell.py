@@ -1,11 +1,11 @@
 """What every page does first: stand in the frame with its person and search; and what it repeats while it is open.
 
-here = visit(app, request)
-with opened(here, "Saved Flows", active="flows") as page:
+page_session = open_page_session(app, request)
+with opened(page_session, "Saved Flows", active="flows") as page:
     ...
 every(1.0, look_again)                     until the page is closed or the person is signed out
 @one_at_a_time                             on a page's method that reads and draws
-times_of(here)                             how this page tells moments, durations and costs
+times_of(page_session)                             how this page tells moments, durations and costs
 return nothing_here(request)               404 as a plain page: unknown, deleted and foreign look the same
 """
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def opened(
-    here: PageSession,
+    page_session: PageSession,
     title: str,
     *,
     active: Area,
@@ -48,27 +48,33 @@ def opened(
 ) -> Iterator[Page]:
     """The frame around a page, entered for its content."""
     with frame(
-        title, active=active, person=here.frame_person, crumbs=crumbs, sub=sub, h1=h1, search=here.find_flows
+        title,
+        active=active,
+        person=page_session.frame_person,
+        crumbs=crumbs,
+        sub=sub,
+        h1=h1,
+        search=page_session.find_flows,
     ) as page:
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # after theme.css
-        warn_of_low_disk(here)
+        warn_of_low_disk(page_session)
         yield page
 
 
-def base_address(here: PageSession) -> str:
+def base_address(page_session: PageSession) -> str:
     """The front of the addresses that callers use: the public one, else what this page was opened with."""
     request = ui.context.client.request
-    if here.app.settings.public_url or request is None:
-        return here.app.settings.public_url or here.app.settings.base_url
+    if page_session.app.settings.public_url or request is None:
+        return page_session.app.settings.public_url or page_session.app.settings.base_url
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
-def warn_of_low_disk(here: PageSession) -> None:
+def warn_of_low_disk(page_session: PageSession) -> None:
     """A strip on every page of whoever can do something about it: a full disk stops every call."""
-    if not here.may("change the server"):
+    if not page_session.may("change the server"):
         return
     try:
-        disk = read_disk(here.app.settings.data)
+        disk = read_disk(page_session.app.settings.data)
     except OSError:
         return
     if disk.state != "ok":
@@ -77,9 +83,9 @@ def warn_of_low_disk(here: PageSession) -> None:
             link(_("See Data"), "/settings/data")
 
 
-def times_of(here: PageSession) -> Times:
+def times_of(page_session: PageSession) -> Times:
     """How this page tells time."""
-    return Times(here.app.database.clock, reader())
+    return Times(page_session.app.database.clock, reader())
 
 
 def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:

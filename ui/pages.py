@@ -23,7 +23,7 @@ from ui.kit.signatures import remember_signatures
 from ui.kit.text import _
 from ui.monitoring import page as monitoring
 from ui.page_memory import give_back_memory
-from ui.page_session import App, SignedOut, open_page, page_at
+from ui.page_session import App, SignedOut, open_page_session, page_at
 from ui.page_sessions import tie_sockets
 from ui.page_shell import nothing_here
 from ui.playground import page as playground
@@ -77,8 +77,8 @@ def register(app: App, root: FastAPI) -> None:
 
     @page_at("/")
     async def open_first(request: Request) -> RedirectResponse:
-        here = open_page(app, request)
-        return RedirectResponse("/flows" if await here.query(list_flows) else "/start", 303)
+        page_session = open_page_session(app, request)
+        return RedirectResponse("/flows" if await page_session.query(list_flows) else "/start", 303)
 
     @page_at("/settings")
     def open_settings() -> RedirectResponse:

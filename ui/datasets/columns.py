@@ -23,7 +23,7 @@ from ui.page_session import PageSession
 class ColumnHeads:
     """What the menu in a column's head does; `on_change` looks again."""
 
-    here: PageSession
+    page_session: PageSession
     dataset: DatasetLine
     on_change: Callable[[], Awaitable[None]]
 
@@ -38,7 +38,7 @@ class ColumnHeads:
         if not name or name == column.name:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(rename_column, self.dataset.id, column.name, name)
+            await self.page_session.execute(rename_column, self.dataset.id, column.name, name)
         if not outcome.refused:
             feedback.told(f"{column.name} {_('is now')} {name}.", _("Nodes that name the column must be changed, too."))
             await self.on_change()
@@ -54,12 +54,12 @@ class ColumnHeads:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(remove_column, self.dataset.id, column.name)
+            await self.page_session.execute(remove_column, self.dataset.id, column.name)
         if not outcome.refused:
             await self.on_change()
 
 
-async def ask_new_column(here: PageSession, dataset: DatasetLine) -> bool:
+async def ask_new_column(page_session: PageSession, dataset: DatasetLine) -> bool:
     """Asks for a name and a type and adds the column."""
     words_of: dict[str, ColumnType] = {word: kind for kind, word in TYPES.items()}  # type: ignore[misc]
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
@@ -82,5 +82,5 @@ async def ask_new_column(here: PageSession, dataset: DatasetLine) -> bool:
     if not chosen:
         return False
     with feedback.refusals_told() as outcome:
-        await here.execute(add_column, dataset.id, chosen, words_of[kind.value or TYPES["string"]])
+        await page_session.execute(add_column, dataset.id, chosen, words_of[kind.value or TYPES["string"]])
     return not outcome.refused

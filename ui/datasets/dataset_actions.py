@@ -16,23 +16,23 @@ from ui.kit.text import _, plural
 from ui.page_session import PageSession
 
 
-async def make(here: PageSession) -> str | None:
+async def make(page_session: PageSession) -> str | None:
     """Asks for a name and makes an empty dataset; returns its id."""
     name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))
-    return await here.try_execute(add_dataset, name) if name else None
+    return await page_session.try_execute(add_dataset, name) if name else None
 
 
-async def rename(here: PageSession, dataset: DatasetLine) -> str | None:
+async def rename(page_session: PageSession, dataset: DatasetLine) -> str | None:
     """Asks for another name; returns it when it counts."""
     name = await ask_text(_("Rename the dataset"), _("Name"), dataset.name, _("Rename"))
     if not name or name == dataset.name:
         return None
     with feedback.refusals_told() as outcome:
-        await here.execute(rename_dataset, dataset.id, name)
+        await page_session.execute(rename_dataset, dataset.id, name)
     return None if outcome.refused else name
 
 
-async def delete(here: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
+async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
     """Asks, and asks for the name when flows use it; then it is gone."""
     titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
     used = plural(len(uses), _("flow uses it"), _("flows use it"))
@@ -48,7 +48,7 @@ async def delete(here: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse
     if not sure:
         return False
     with feedback.refusals_told() as outcome:
-        await here.execute(delete_dataset, dataset.id, "delete" if uses else "refuse")
+        await page_session.execute(delete_dataset, dataset.id, "delete" if uses else "refuse")
     return not outcome.refused
 
 

@@ -23,7 +23,7 @@ from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import button, icon, link, menu_button, menu_item, words
 from ui.kit.text import _, number
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
 
 LOOK_SECONDS = 5.0
@@ -51,26 +51,26 @@ def register(app: App) -> None:
 
     @page_at("/datasets/{dataset_id}")
     async def open_dataset(request: Request, dataset_id: str) -> Response | None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         try:
-            seen = await here.query(load_dataset, dataset_id, 0, "")
+            seen = await page_session.query(load_dataset, dataset_id, 0, "")
         except NotFound:
             return nothing_here(request)
-        DatasetPage(here, seen).build()
+        DatasetPage(page_session, seen).build()
         return None
 
 
 class DatasetPage:
     """One open dataset."""
 
-    def __init__(self, here: PageSession, seen: Seen) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, seen: Seen) -> None:
+        self.page_session = page_session
         self.seen = seen
-        self.reader = times_of(here).reader
+        self.reader = times_of(page_session).reader
         self.offset = 0
         self.search = ""
         self.chosen: set[int] = set()
-        self.may_edit = here.may("edit datasets")
+        self.may_edit = page_session.may("edit datasets")
 
     @property
     def dataset(self) -> DatasetLine:
@@ -80,7 +80,7 @@ class DatasetPage:
     def build(self) -> None:
         """Draws the page."""
         name = self.dataset.name
-        with opened(self.here, name, active="datasets", crumbs=[(_("Datasets"), "/datasets")], sub="") as page:
+        with opened(self.page_session, name, active="datasets", crumbs=[(_("Datasets"), "/datasets")], sub="") as page:
             ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("datasets.css")}">')
             self.frame = page
             with page.actions:
@@ -123,7 +123,7 @@ class DatasetPage:
         """Draws what changed, here or by a flow. A dataset that was deleted meanwhile leads back to the list."""
         wanted = self.offset, self.search
         try:
-            fresh = await self.here.query(load_dataset, self.dataset.id, *wanted)
+            fresh = await self.page_session.query(load_dataset, self.dataset.id, *wanted)
         except NotFound:
             ui.navigate.to("/datasets")
             return
@@ -157,7 +157,7 @@ class DatasetPage:
         self.body.clear()
         with self.body:
             if self.seen.page.rows:
-                heads = ColumnHeads(self.here, self.dataset, self._look) if self.may_edit else None
+                heads = ColumnHeads(self.page_session, self.dataset, self._look) if self.may_edit else None
                 RowTable(
                     self.seen.page.rows,
                     self.dataset.columns,
@@ -233,30 +233,30 @@ class DatasetPage:
     async def _open(self, at: int, column: str) -> None:
         row = self.seen.page.rows[at]
         title = f"{_('Row')} {number(self.offset + at + 1, self.reader)}"
-        if await edit_row(self.here, self.dataset, row, column, "" if self.search else title):
+        if await edit_row(self.page_session, self.dataset, row, column, "" if self.search else title):
             await self._look()
 
     async def _add(self) -> None:
         if not self.dataset.columns:
             await self._add_column()
-        elif await edit_row(self.here, self.dataset, None):
+        elif await edit_row(self.page_session, self.dataset, None):
             feedback.told(_("The row is added at the end."))
             await self._look()
 
     async def _add_column(self) -> None:
-        if await ask_new_column(self.here, self.dataset):
+        if await ask_new_column(self.page_session, self.dataset):
             await self._look()
 
     async def _import(self) -> None:
-        if await import_file(self.here, self.dataset):
+        if await import_file(self.page_session, self.dataset):
             await self._look()
 
     async def _rename(self) -> None:
-        if await dataset_actions.rename(self.here, self.dataset):
+        if await dataset_actions.rename(self.page_session, self.dataset):
             await self._look()
 
     async def _delete(self) -> None:
-        if await dataset_actions.delete(self.here, self.dataset, self.seen.uses):
+        if await dataset_actions.delete(self.page_session, self.dataset, self.seen.uses):
             ui.navigate.to("/datasets")
 
     def _choose_none(self) -> None:
@@ -271,7 +271,7 @@ class DatasetPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(delete_rows, self.dataset.id, sorted(self.chosen))
+            await self.page_session.execute(delete_rows, self.dataset.id, sorted(self.chosen))
         if not outcome.refused:
             self.chosen.clear()
             feedback.told(f"{count} {_('deleted.')}")

@@ -1,7 +1,7 @@
 """Import: drop or choose a file, or paste text; look at the rows as they were read; then store them.
 
-dataset_id = await import_file(here)              # a new dataset; None when the person changed their mind
-done = await import_file(here, dataset)           # rows for one that is there: added, or in the place of all
+dataset_id = await import_file(page_session)              # a new dataset; None when the person changed their mind
+done = await import_file(page_session, dataset)           # rows for one that is there: added, or in the place of all
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ PREVIEW = 5
 MAX_PASTE = 400_000
 
 
-async def import_file(here: PageSession, dataset: DatasetLine | None = None) -> str | None:
+async def import_file(page_session: PageSession, dataset: DatasetLine | None = None) -> str | None:
     """Asks for a file and stores its rows; returns the dataset's id."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
-        ImportDialog(here, dialog, dataset).draw()
+        ImportDialog(page_session, dialog, dataset).draw()
     return await answer_of(dialog)
 
 
 class ImportDialog:
     """One open dialog. `dataset` None: the rows become a new one."""
 
-    def __init__(self, here: PageSession, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
+        self.page_session = page_session
         self.dialog = dialog
         self.dataset = dataset
         self.reader = reader()
@@ -204,10 +204,10 @@ class ImportDialog:
         self.go.disable()
         try:
             if self.dataset is None:
-                dataset_id = await self.here.execute(_add_with_rows, self.name.value or "", self.new)
+                dataset_id = await self.page_session.execute(_add_with_rows, self.name.value or "", self.new)
             else:
                 dataset_id = self.dataset.id
-                await self.here.execute(import_rows, dataset_id, self.new, self.mode)
+                await self.page_session.execute(import_rows, dataset_id, self.new, self.mode)
         except Refusal as refusal:
             self.go.enable()
             self._refuse(f"{refusal.detail}.", refusal.remedy)

@@ -18,7 +18,7 @@ from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import Column, button, icon, link, menu_button, menu_item, table, words
 from ui.kit.text import _, number, plural, size
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 
 LOOK_SECONDS = 5.0
@@ -42,25 +42,25 @@ def register(app: App) -> None:
 
     @page_at("/datasets")
     async def open_datasets(request: Request) -> None:
-        here = open_page(app, request)
-        seen = await here.query(load_datasets)
-        DatasetsPage(here, seen).build()
+        page_session = open_page_session(app, request)
+        seen = await page_session.query(load_datasets)
+        DatasetsPage(page_session, seen).build()
 
 
 class DatasetsPage:
     """One open list."""
 
-    def __init__(self, here: PageSession, seen: Seen) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, seen: Seen) -> None:
+        self.page_session = page_session
         self.seen = seen
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.reader = self.times.reader
         self.text = ""
 
     def build(self) -> None:
         """Draws the page."""
-        may_edit = self.here.may("edit datasets")
-        with opened(self.here, _("Datasets"), active="datasets", sub="") as page:
+        may_edit = self.page_session.may("edit datasets")
+        with opened(self.page_session, _("Datasets"), active="datasets", sub="") as page:
             ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("datasets.css")}">')
             if may_edit:
                 with page.actions:
@@ -79,7 +79,7 @@ class DatasetsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(load_datasets)
+        fresh = await self.page_session.query(load_datasets)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -115,7 +115,7 @@ class DatasetsPage:
             " out with Dataset Sink. Bring a CSV or JSON file to begin with."
         )
         with feedback.empty("table_rows", _("No datasets yet"), sentence):
-            if self.here.may("edit datasets"):
+            if self.page_session.may("edit datasets"):
                 button(_("Import a file"), self._import, icon="upload")
             link(_("See the template that enriches rows"), "/templates")
 
@@ -149,24 +149,24 @@ class DatasetsPage:
             menu_item(_("Open"), lambda: ui.navigate.to(f"/datasets/{one.id}"), icon="arrow_forward")
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(one, "csv"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(one, "json"), icon="download")
-            if self.here.may("edit datasets"):
+            if self.page_session.may("edit datasets"):
                 menu_item(_("Rename..."), lambda: self._rename(one), icon="edit")
                 ui.separator()
                 menu_item(_("Delete..."), lambda: self._delete(one, uses), icon="delete", danger=True)
 
     async def _make(self) -> None:
-        if made := await dataset_actions.make(self.here):
+        if made := await dataset_actions.make(self.page_session):
             ui.navigate.to(f"/datasets/{made}")
 
     async def _import(self) -> None:
-        if made := await import_file(self.here):
+        if made := await import_file(self.page_session):
             ui.navigate.to(f"/datasets/{made}")
 
     async def _rename(self, one: DatasetLine) -> None:
-        if await dataset_actions.rename(self.here, one):
+        if await dataset_actions.rename(self.page_session, one):
             await self._look()
 
     async def _delete(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
-        if await dataset_actions.delete(self.here, one, uses):
+        if await dataset_actions.delete(self.page_session, one, uses):
             feedback.told(f"{one.name} {_('is deleted.')}")
             await self._look()

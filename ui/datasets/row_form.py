@@ -29,10 +29,10 @@ _YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
 async def edit_row(
-    here: PageSession, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = ""
+    page_session: PageSession, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = ""
 ) -> bool:
     """Shows a row (None: a new one) with the caret in `column`; True when something was stored."""
-    read_only = not here.may("edit datasets")
+    read_only = not page_session.may("edit datasets")
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = title or (_("Row") if row else _("New row"))
         dialog.props["aria-label"] = title
@@ -49,12 +49,12 @@ async def edit_row(
             told.clear()
             try:
                 if row is None:
-                    await here.execute(
+                    await page_session.execute(
                         add_row, dataset.id, {name: one for name, one in values.items() if one is not None}
                     )
                 else:
                     changed = {name: one for name, one in values.items() if one != before.get(name)}
-                    await here.execute(change_row, dataset.id, row.id, changed)
+                    await page_session.execute(change_row, dataset.id, row.id, changed)
             except Refusal as refusal:
                 with told:
                     note(f"{refusal.detail or refusal.title}. {refusal.remedy}", kind="bad", icon="error")

@@ -39,19 +39,19 @@ _STILL = "transition-show=fade"
 
 
 async def show_version(
-    here: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+    page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
 ) -> Literal["restore", "live"] | None:
     """A version's graph beside the draft, or another version that is chosen; what the person wants to do with it."""
-    return await VersionDialog(here, flow, line, document, draft).ask()
+    return await VersionDialog(page_session, flow, line, document, draft).ask()
 
 
 class VersionDialog:
     """One version at the left; at the right what it is compared with."""
 
     def __init__(
-        self, here: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
+        self, page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.flow = flow
         self.line = line
         self.document = document
@@ -60,8 +60,8 @@ class VersionDialog:
 
     async def ask(self) -> Literal["restore", "live"] | None:
         """Opens it; the answer, or None."""
-        line, times = self.line, times_of(self.here)
-        versions = await self.here.query(list_versions, self.flow.id)
+        line, times = self.line, times_of(self.page_session)
+        versions = await self.page_session.query(list_versions, self.flow.id)
         names = {DRAFT: _("What is on the canvas")} | {
             one.number: f"{_('Version')} {one.number}{f': {one.note}' if one.note else ''}"[:60]
             for one in versions
@@ -87,9 +87,9 @@ class VersionDialog:
             self.body.props["aria-label"] = _("What differs")
             with ui.element("div").classes("fp-acts"):
                 button(_("Close"), dialog.close, kind="quiet")
-                if self.here.may("edit flows") and not compare_documents(self.document, self.draft).same:
+                if self.page_session.may("edit flows") and not compare_documents(self.document, self.draft).same:
                     button(_("Put on the canvas"), lambda: dialog.submit("restore"))
-                if self.here.may("deploy") and not self.live:
+                if self.page_session.may("deploy") and not self.live:
                     button(_("Make live"), lambda: dialog.submit("live"), kind="main")
             await self._compare(DRAFT)
         return await answer_of(dialog)
@@ -98,7 +98,7 @@ class VersionDialog:
         """The older of the two stands at the left."""
         other = self.draft
         if number != DRAFT:
-            other = load_document((await self.here.query(get_version, self.flow.id, number)).document)
+            other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
         mine, its = (
             f"{_('Version')} {self.line.number}",
             _("what is on the canvas") if number == DRAFT else f"{_('Version')} {number}",
@@ -111,7 +111,7 @@ class VersionDialog:
             draw_beside(before, after)
 
 
-async def show_difference(here: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
+async def show_difference(page_session: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
     """What is live beside what is on the canvas; True when callers shall get the draft."""
     with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
@@ -123,7 +123,7 @@ async def show_difference(here: PageSession, flow: FlowRow, live: Document, draf
             draw_beside((f"{_('Version')} {flow.live_version}, {_('live')}", live), (_("what is on the canvas"), draft))
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
-            if here.may("deploy"):
+            if page_session.may("deploy"):
                 button(_("Update API"), lambda: dialog.submit(True), icon="rocket_launch", kind="main")
     return bool(await answer_of(dialog))
 

@@ -72,8 +72,8 @@ def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document)
 class ApiTab:
     """The tab, drawn anew when the flow's state or its keys change."""
 
-    def __init__(self, here: PageSession, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
+        self.page_session = page_session
         self.try_keys = keys
         self.base = base
         self.on_compare = on_compare
@@ -84,7 +84,7 @@ class ApiTab:
     async def draw(self, flow: FlowRow) -> None:
         """Draws the tab where we are."""
         place = ui.context.slot.parent
-        self.seen = await self.here.query(load_endpoint, flow, self.here.app.database.clock.now())
+        self.seen = await self.page_session.query(load_endpoint, flow, self.page_session.app.database.clock.now())
         if place.is_deleted:  # the person went on to another page
             return
         if flow.live_version is None:
@@ -97,9 +97,9 @@ class ApiTab:
                 self.code_place = ui.element("div")
                 self._draw_code()
                 host = self.base.split("://", 1)[-1]
-                TryItNow(self.here, self.try_keys, flow.id, self.seen.document, self.seen.payload, host)
+                TryItNow(self.page_session, self.try_keys, flow.id, self.seen.document, self.seen.payload, host)
             with ui.element("div").classes("fp-col"):
-                FirstCalls(self.here, flow.id, flow.deployed_at or 0)
+                FirstCalls(self.page_session, flow.id, flow.deployed_at or 0)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
                 self._draw_docs()
@@ -184,7 +184,7 @@ class ApiTab:
         if self.made is not None:
             options = {self.made.new.id: self.made.label, **options}
         if not options:
-            if self.here.may("manage keys"):
+            if self.page_session.may("manage keys"):
                 button(_("Create a key"), self._begin_key, icon="add", small=True).classes("fp-code-key")
             return
         if self.chosen not in options:
@@ -203,11 +203,11 @@ class ApiTab:
         shown = [key for key in self.seen.keys if key.label != TRY_LABEL]
         with self.keys_place, card(_("Keys that may call it")) as box:
             with box.head:
-                if self.here.may("manage keys") and not self.making and shown:
+                if self.page_session.may("manage keys") and not self.making and shown:
                     button(_("Create a key"), self._begin_key, icon="add", small=True)
             if self.making:
                 KeyForm(
-                    self.here,
+                    self.page_session,
                     self._key_made,
                     self._stop_making,
                     flows={self.seen.flow.id: self.seen.flow.title},
@@ -254,7 +254,9 @@ class ApiTab:
     async def _key_made(self, made: MadeKey) -> None:
         self.making = False
         self.made, self.chosen = made, made.new.id
-        self.seen = await self.here.query(load_endpoint, self.seen.flow, self.here.app.database.clock.now())
+        self.seen = await self.page_session.query(
+            load_endpoint, self.seen.flow, self.page_session.app.database.clock.now()
+        )
         self._draw_code()
         self._draw_keys()
         self.reveal_place.clear()

@@ -28,30 +28,30 @@ OnLive = Callable[[], Awaitable[object]]
 
 
 async def deploy_flow(
-    here: PageSession, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
+    page_session: PageSession, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
 ) -> Deployed | None:
     """Asks what must be asked, deploys, and shows the endpoint until it is closed. None when nothing went live.
 
     `version` puts an older version live again, which is one question. `on_live` hears of it before the dialog is closed.
     """
-    if not flow.newest_version and not await _save_first(here, flow):
+    if not flow.newest_version and not await _save_first(page_session, flow):
         return None
-    async with drafts_of(here.app).borrowed(here, flow.id) as draft:
+    async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
         await draft.settled()
-    checks = await here.query(look_before_deploy, flow.id, version)
+    checks = await page_session.query(look_before_deploy, flow.id, version)
     if checks.problems:
         await _show_problems(checks)
         return None
     if version is not None:
-        return await _roll(here, checks, on_live)
-    return await DeployDialog(here, checks, await here.query(load_allowed, checks.flow), on_live).ask()
+        return await _roll(page_session, checks, on_live)
+    return await DeployDialog(page_session, checks, await page_session.query(load_allowed, checks.flow), on_live).ask()
 
 
 class DeployDialog:
     """The three steps for what is on the canvas."""
 
-    def __init__(self, here: PageSession, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
+        self.page_session = page_session
         self.checks = checks
         self.allowed = allowed
         self.on_live = on_live
@@ -110,21 +110,21 @@ class DeployDialog:
         """A required field that callers do not send can be made optional here."""
         missing = [one.change.field for one in self.checks.changes if one.change.missing_now_refused and one.hits]
         of_draft = self.checks.number > self.checks.flow.newest_version
-        if not of_draft or not self.here.may("edit flows"):
+        if not of_draft or not self.page_session.may("edit flows"):
             return
         for name in missing:
             with note(f"{_('Make')} `{name}` {_('optional, and nobody is refused.')}", kind="warn", icon="tune"):
                 button(_("Make it optional"), lambda name=name: self._make_optional(str(name)), small=True)
 
     async def _make_optional(self, name: str) -> None:
-        if await make_optional(self.here, self.checks.flow.id, name):
-            self.checks = await self.here.query(look_before_deploy, self.checks.flow.id)
+        if await make_optional(self.page_session, self.checks.flow.id, name):
+            self.checks = await self.page_session.query(look_before_deploy, self.checks.flow.id)
             self._check()
 
     def _options(self) -> None:
         self._step(2)
         with self.body:
-            self.options = DeployOptions(self.here, self.checks.flow, self.allowed)
+            self.options = DeployOptions(self.page_session, self.checks.flow, self.allowed)
         with self.acts:
             button(_("Back"), self._check, kind="quiet")
             self.go = button(self.verb, self._deploy, icon="rocket_launch", kind="main")
@@ -134,10 +134,10 @@ class DeployDialog:
         self.go.disable()
         try:
             with feedback.refusals_told():
-                async with drafts_of(self.here.app).borrowed(self.here, flow.id) as draft:
-                    self.done = await draft.deploy(self.here)
+                async with drafts_of(self.page_session.app).borrowed(self.page_session, flow.id) as draft:
+                    self.done = await draft.deploy(self.page_session)
                 if changes := self.options.changes():
-                    await self.here.execute(change_flow_settings, flow.id, changes)
+                    await self.page_session.execute(change_flow_settings, flow.id, changes)
         finally:
             self.go.enable()
         if self.done is None:
@@ -153,21 +153,23 @@ class DeployDialog:
         self.card.classes(add="fp-dlg--live")
         self._step(3)
         self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
-        flow = await self.here.query(get_flow, done.flow_id)
+        flow = await self.page_session.query(get_flow, done.flow_id)
         if self.card.is_deleted:
             return
         with self.body:
             if was and was != done.version:
                 words(f"{_('Jobs in flight finish on version')} {was}.", "fp-s13 fp-t2 fp-before", tag="p")
             with ui.element("div").classes("fp-col"):
-                await ApiTab(self.here, try_keys_of(self.here.app), base_address(self.here), lambda: None).draw(flow)
+                await ApiTab(
+                    self.page_session, try_keys_of(self.page_session.app), base_address(self.page_session), lambda: None
+                ).draw(flow)
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
             link_button(_("Open the flow's page"), f"/flows/{flow.id}", kind="quiet")
             button(_("Done"), self.dialog.close, kind="main")
 
 
-async def _roll(here: PageSession, checks: Checks, on_live: OnLive | None) -> Deployed | None:
+async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | None) -> Deployed | None:
     """One question before a saved version goes live."""
     flow, live = checks.flow, checks.flow.live_version
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
@@ -187,8 +189,8 @@ async def _roll(here: PageSession, checks: Checks, on_live: OnLive | None) -> De
         return None
     done: Deployed | None = None
     with feedback.refusals_told():
-        async with drafts_of(here.app).borrowed(here, flow.id) as draft:
-            done = await draft.deploy(here, checks.number)
+        async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
+            done = await draft.deploy(page_session, checks.number)
     if done is None:
         return None
     if on_live is not None:
@@ -200,7 +202,7 @@ async def _roll(here: PageSession, checks: Checks, on_live: OnLive | None) -> De
     return done
 
 
-async def _save_first(here: PageSession, flow: FlowRow) -> bool:
+async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
     """A flow that was never saved gets its title here."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Save the flow first")
@@ -220,7 +222,7 @@ async def _save_first(here: PageSession, flow: FlowRow) -> bool:
         box.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
         box.on("keydown.enter", lambda: dialog.submit((box.value or "").strip()) if (box.value or "").strip() else None)
     chosen = await answer_of(dialog)
-    return bool(chosen) and await save_as(here, flow.id, chosen) is not None
+    return bool(chosen) and await save_as(page_session, flow.id, chosen) is not None
 
 
 async def _show_problems(checks: Checks) -> None:

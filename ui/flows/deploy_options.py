@@ -54,9 +54,9 @@ def load_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
 class DeployOptions:
     """The rows, where we are."""
 
-    def __init__(self, here: PageSession, flow: FlowRow, allowed: Allowed) -> None:
+    def __init__(self, page_session: PageSession, flow: FlowRow, allowed: Allowed) -> None:
         self.flow = flow
-        reader = times_of(here).reader
+        reader = times_of(page_session).reader
         with ui.element("dl").classes("fp-options"):
             with _row(_("Limits")):
                 words(f"{allowed.plan} {_('plan. A call above a limit gets 429.')}", tag="p")

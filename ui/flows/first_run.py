@@ -10,7 +10,7 @@ from ui.flows.import_file import import_button
 from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.kit.parts import icon, link, link_button, words
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened
 
 LOOK_SECONDS = 5.0
@@ -22,26 +22,26 @@ def register(app: App) -> None:
 
     @page_at("/start")
     async def open_start(request: Request) -> None:
-        here = open_page(app, request)
-        steps = await here.query(find_first_steps)
-        with opened(here, _("Make your first API in a minute"), active="playground", h1=False):
+        page_session = open_page_session(app, request)
+        steps = await page_session.query(find_first_steps)
+        with opened(page_session, _("Make your first API in a minute"), active="playground", h1=False):
             body = ui.element("div")
             with body:
-                cards(here, steps)
+                cards(page_session, steps)
 
         async def look() -> None:
             nonlocal steps
-            fresh = await here.query(find_first_steps)
+            fresh = await page_session.query(find_first_steps)
             if fresh != steps:
                 steps = fresh
                 body.clear()
                 with body:
-                    cards(here, steps)
+                    cards(page_session, steps)
 
         every(LOOK_SECONDS, look)
 
 
-def cards(here: PageSession, steps: FirstSteps, *, beside: bool = False) -> None:
+def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False) -> None:
     """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model.
 
     `beside`: it stands on a page that has a title of its own.
@@ -56,15 +56,15 @@ def cards(here: PageSession, steps: FirstSteps, *, beside: bool = False) -> None
         )
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
-                template_card(here, template, heading=below)
-        if here.may("edit flows"):
+                template_card(page_session, template, heading=below)
+        if page_session.may("edit flows"):
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
                 link_button(_("start with an empty canvas"), "/playground", icon="add", kind="link")
-                import_button(here, quiet=True)
+                import_button(page_session, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
         checklist(steps)
-        simulated_note(here)
+        simulated_note(page_session)
 
 
 def checklist(steps: FirstSteps) -> None:

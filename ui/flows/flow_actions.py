@@ -25,24 +25,24 @@ from ui.page_session import PageSession
 from ui.parts.open_drafts import drafts_of
 
 
-async def save_flow_as(here: PageSession, flow: FlowRow) -> FlowId | None:
+async def save_flow_as(page_session: PageSession, flow: FlowRow) -> FlowId | None:
     """Asks for a title and puts the flow in the library."""
     suggestion = "" if flow.title == UNTITLED else flow.title
     title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
-    return await save_as(here, flow.id, title) if title else None
+    return await save_as(page_session, flow.id, title) if title else None
 
 
-async def save_as(here: PageSession, flow_id: str, title: str) -> FlowId | None:
+async def save_as(page_session: PageSession, flow_id: str, title: str) -> FlowId | None:
     """Puts the flow in the library under this title; a refusal is told and gives None."""
     with feedback.refusals_told():
-        async with drafts_of(here.app).borrowed(here, flow_id) as draft:
-            return await draft.save_as(here, title)
+        async with drafts_of(page_session.app).borrowed(page_session, flow_id) as draft:
+            return await draft.save_as(page_session, title)
     return None
 
 
-async def duplicate(here: PageSession, flow: FlowRow) -> FlowId | None:
+async def duplicate(page_session: PageSession, flow: FlowRow) -> FlowId | None:
     """Makes a copy that is not deployed."""
-    copy = await here.try_execute(duplicate_flow, flow.id)
+    copy = await page_session.try_execute(duplicate_flow, flow.id)
     if copy is not None:
         feedback.told(
             f"{_('Copied as')} Copy of {flow.title}.",
@@ -53,9 +53,9 @@ async def duplicate(here: PageSession, flow: FlowRow) -> FlowId | None:
     return copy
 
 
-async def export(here: PageSession, flow: FlowRow, kind: Literal["json", "yaml"] = "json") -> None:
+async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json", "yaml"] = "json") -> None:
     """Downloads the flow as a file that import reads: its newest version, the draft while there is none."""
-    file = await here.try_execute(export_flow, flow.id)
+    file = await page_session.try_execute(export_flow, flow.id)
     if file is None:
         return
     text = as_yaml(file) if kind == "yaml" else json.dumps(file.as_json(), ensure_ascii=False, indent=2) + "\n"
@@ -68,9 +68,9 @@ def file_name(title: str, kind: str = "json") -> str:
     return f"{words or 'flow'}.flow.{kind}"
 
 
-async def undeploy_flow(here: PageSession, flow: FlowRow) -> bool:
+async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks, then stops accepting calls."""
-    callers = await here.query(count_callers_since, flow.id, here.app.database.clock.now() - HOUR)
+    callers = await page_session.query(count_callers_since, flow.id, page_session.app.database.clock.now() - HOUR)
     sure = await feedback.confirm(
         f"{_('Undeploy')} {flow.title}?",
         _("Calls are refused from now on. Running jobs finish, and the flow stays. You can deploy it again any time."),
@@ -82,7 +82,7 @@ async def undeploy_flow(here: PageSession, flow: FlowRow) -> bool:
     if not sure:
         return False
     with feedback.refusals_told() as outcome:
-        await here.execute(undeploy, flow.id)
+        await page_session.execute(undeploy, flow.id)
     if outcome.refused:
         return False
     feedback.told(
@@ -91,7 +91,7 @@ async def undeploy_flow(here: PageSession, flow: FlowRow) -> bool:
     return True
 
 
-async def delete(here: PageSession, flow: FlowRow) -> bool:
+async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks, for a live flow by its title, then deletes the flow. Its jobs stay until their retention ends."""
     live = flow.live_version is not None
     sure = await feedback.confirm(
@@ -106,7 +106,7 @@ async def delete(here: PageSession, flow: FlowRow) -> bool:
     if not sure:
         return False
     with feedback.refusals_told() as outcome:
-        await here.execute(delete_flow, flow.id)
+        await page_session.execute(delete_flow, flow.id)
     if not outcome.refused:
         feedback.told(f"{flow.title} {_('is deleted.')}")
     return not outcome.refused

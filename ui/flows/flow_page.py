@@ -17,7 +17,7 @@ from ui.flows.try_it import try_keys_of
 from ui.kit.parts import button, link_button, menu_button, menu_item
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import base_address, every, nothing_here, one_at_a_time, opened
 from ui.parts.quota import QuotaNote, quota_note
 
@@ -36,12 +36,12 @@ def register(app: App) -> None:
 
     @page_at("/flows/{flow_id}")
     async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         try:
-            flow = await here.query(get_flow, flow_id)
+            flow = await page_session.query(get_flow, flow_id)
         except NotFound:
             return nothing_here(request)
-        page = FlowPage(here, flow, await quota_note(here))
+        page = FlowPage(page_session, flow, await quota_note(page_session))
         await page.build(tab if tab in TABS else "api")
         if deploy:
             ui.timer(0.1, page.deploy, once=True)
@@ -51,18 +51,18 @@ def register(app: App) -> None:
 class FlowPage:
     """One open page of a flow."""
 
-    def __init__(self, here: PageSession, flow: FlowRow, quota: QuotaNote) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, flow: FlowRow, quota: QuotaNote) -> None:
+        self.page_session = page_session
         self.flow = flow
         self.quota = quota
         self.deploying = False
-        self.api = ApiTab(here, try_keys_of(here.app), base_address(here), self.compare)
-        self.tabs_of_flow = FlowTabs(here, lambda: self.flow, changed=self.look, show_api=self._show_api)
+        self.api = ApiTab(page_session, try_keys_of(page_session.app), base_address(page_session), self.compare)
+        self.tabs_of_flow = FlowTabs(page_session, lambda: self.flow, changed=self.look, show_api=self._show_api)
 
     async def build(self, tab: str) -> None:
         """Draws the page."""
         with opened(
-            self.here,
+            self.page_session,
             self.flow.title,
             active="flows",
             crumbs=((_("Saved Flows"), "/flows"),),
@@ -88,7 +88,7 @@ class FlowPage:
     @one_at_a_time
     async def look(self) -> None:
         """Follows what other people and the command line do to the flow."""
-        fresh = await self.here.query(find_flow, self.flow.id)
+        fresh = await self.page_session.query(find_flow, self.flow.id)
         if self.tabs.is_deleted:  # the person went on to another page
             return
         if fresh is None:
@@ -108,7 +108,7 @@ class FlowPage:
         """Deploy API and Update API. While its dialog shows the endpoint, the page does not show it a second time."""
         self.deploying = True
         try:
-            done = await deploy_flow(self.here, self.flow, on_live=self._went_live)
+            done = await deploy_flow(self.page_session, self.flow, on_live=self._went_live)
         finally:
             self.deploying = False
         if self.tabs.is_deleted:
@@ -120,7 +120,7 @@ class FlowPage:
 
     async def compare(self) -> None:
         """What is on the canvas beside the live version."""
-        versions = await self.here.query(list_versions, self.flow.id)
+        versions = await self.page_session.query(list_versions, self.flow.id)
         live = next((version for version in versions if version.number == self.flow.live_version), None)
         if live is not None:
             await self.tabs_of_flow.view(live)
@@ -132,7 +132,7 @@ class FlowPage:
 
     async def undeploy(self) -> None:
         """Undeploy API."""
-        if await flow_verbs.undeploy_flow(self.here, self.flow):
+        if await flow_verbs.undeploy_flow(self.page_session, self.flow):
             await self.look()
 
     def _draw_head(self) -> None:
@@ -144,7 +144,7 @@ class FlowPage:
         self.page.actions.clear()
         with self.page.actions:
             link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")
-            may_deploy = self.here.may("deploy")
+            may_deploy = self.page_session.may("deploy")
             if may_deploy and flow.live_version is not None:
                 button(_("Undeploy API"), self.undeploy, icon="cloud_off")
             if may_deploy and flow.live_version is None:
@@ -152,11 +152,17 @@ class FlowPage:
             elif may_deploy and newer_draft(flow):
                 button(_("Update API"), self.deploy, icon="rocket_launch", kind="main", big=True)
             with menu_button(f"{_('More for')} {flow.title}"):
-                if self.here.may("edit flows"):
-                    menu_item(_("Duplicate"), lambda: flow_verbs.duplicate(self.here, self.flow), icon="content_copy")
-                menu_item(_("Export"), lambda: flow_verbs.export(self.here, self.flow), icon="download")
-                menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.here, self.flow, "yaml"), icon="download")
-                if self.here.may("edit flows"):
+                if self.page_session.may("edit flows"):
+                    menu_item(
+                        _("Duplicate"), lambda: flow_verbs.duplicate(self.page_session, self.flow), icon="content_copy"
+                    )
+                menu_item(_("Export"), lambda: flow_verbs.export(self.page_session, self.flow), icon="download")
+                menu_item(
+                    _("Export as YAML"),
+                    lambda: flow_verbs.export(self.page_session, self.flow, "yaml"),
+                    icon="download",
+                )
+                if self.page_session.may("edit flows"):
                     if not flow.newest_version:
                         menu_item(_("Save As"), self._save_as, icon="save")
                     ui.separator()
@@ -182,11 +188,11 @@ class FlowPage:
                 await self.tabs_of_flow.draw(name)
 
     async def _save_as(self) -> None:
-        if await flow_verbs.save_flow_as(self.here, self.flow):
+        if await flow_verbs.save_flow_as(self.page_session, self.flow):
             await self.look()
 
     async def _delete(self) -> None:
-        if await flow_verbs.delete(self.here, self.flow):
+        if await flow_verbs.delete(self.page_session, self.flow):
             ui.navigate.to("/flows")
 
 

@@ -17,7 +17,7 @@ from ui.page_session import PageSession
 class FlowSettings:
     """What a section works with. `changed` is called when the flow was changed."""
 
-    here: PageSession
+    page_session: PageSession
     flow: FlowRow
     may_edit: bool
     changed: Callable[[], Awaitable[None]]
@@ -25,7 +25,7 @@ class FlowSettings:
     async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
         """Stores settings and says so; a refusal is told. True when they are stored."""
         with feedback.refusals_told() as outcome:
-            await self.here.execute(change_flow_settings, self.flow.id, changes)
+            await self.page_session.execute(change_flow_settings, self.flow.id, changes)
         if not outcome.refused:
             feedback.told(_("Saved."), when)
             await self.changed()

@@ -20,12 +20,12 @@ from ui.page_session import PageSession
 MAX_UPLOAD = 4 << 20
 
 
-def import_button(here: PageSession, *, quiet: bool = False) -> ui.upload:
+def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.upload:
     """A button that takes a flow file; the browser sends it by HTTP."""
 
     async def received(event: events.UploadEventArguments) -> None:
         upload.reset()
-        await take_in(here, event.file.name, await event.file.read())
+        await take_in(page_session, event.file.name, await event.file.read())
 
     def refused() -> None:
         feedback.failed(
@@ -49,12 +49,12 @@ def take_dropped(page: ui.element, upload: ui.upload) -> None:
     )
 
 
-async def take_in(here: PageSession, name: str, data: bytes) -> None:
+async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
     """Imports a file and opens the flow; every problem of a file that is refused is listed."""
     fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
     try:
         read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
-        made = await here.execute(import_flow, read, fallback)
+        made = await page_session.execute(import_flow, read, fallback)
     except FlowInvalid as refusal:
         await _show_problems(name, refusal)
         return

@@ -54,11 +54,11 @@ def _at(call: JobRow | RefusedRow) -> int:
 class FirstCalls:
     """The card; it looks again every second."""
 
-    def __init__(self, here: PageSession, flow_id: str, since: int) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, flow_id: str, since: int) -> None:
+        self.page_session = page_session
         self.flow_id = flow_id
         self.since = since
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.calls: Calls | None = None
         with card(_("First calls"), padded=False) as box:
             with box.head, ui.element("span").classes("fp-st fp-s12 fp-ok fp-b"):
@@ -73,7 +73,7 @@ class FirstCalls:
     @one_at_a_time
     async def look(self) -> None:
         """Reads the calls; draws them when something changed."""
-        fresh = await self.here.query(load_calls, self.flow_id, self.since)
+        fresh = await self.page_session.query(load_calls, self.flow_id, self.since)
         running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
         if fresh != self.calls or running:
             self.calls = fresh
@@ -130,10 +130,10 @@ class FirstCalls:
         with ui.element("div").classes("fp-row fp-call-acts"):
             if there:
                 badge(_("In the draft"), kind="warn", icon="edit")
-            elif there is False and self.here.may("edit flows"):
+            elif there is False and self.page_session.may("edit flows"):
                 button(_("Accept this field"), lambda: self._accept(field), small=True)
             link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="link", small=True)
 
     async def _accept(self, field: UnknownField) -> None:
-        if await accept_field(self.here, field):
+        if await accept_field(self.page_session, field):
             await self.look()

@@ -30,7 +30,7 @@ from ui.kit.parts import (
     words,
 )
 from ui.kit.text import _, number, percent, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.charts import sparkline
 from ui.parts.job_words import job_line
@@ -61,9 +61,9 @@ def register(app: App) -> None:
 
     @page_at("/flows")
     async def open_flows(request: Request) -> None:
-        here = open_page(app, request)
-        library = await here.query(load_library)
-        FlowsPage(here, library).build()
+        page_session = open_page_session(app, request)
+        library = await page_session.query(load_library)
+        FlowsPage(page_session, library).build()
 
 
 #: So many rows are drawn at once: a person who has more looks for words, or asks for all.
@@ -73,10 +73,10 @@ AT_FIRST = 40
 class FlowsPage:
     """One open list."""
 
-    def __init__(self, here: PageSession, library: Library) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, library: Library) -> None:
+        self.page_session = page_session
         self.library = library
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.reader = self.times.reader
         self.text = ""
         self.only = "all"
@@ -84,11 +84,11 @@ class FlowsPage:
 
     def build(self) -> None:
         """Draws the page."""
-        with opened(self.here, _("Saved Flows"), active="flows", sub="") as page:
-            may_edit = self.here.may("edit flows")
+        with opened(self.page_session, _("Saved Flows"), active="flows", sub="") as page:
+            may_edit = self.page_session.may("edit flows")
             with page.actions:
                 if may_edit:
-                    self.upload = import_button(self.here)
+                    self.upload = import_button(self.page_session)
                     take_dropped(ui.context.client.content, self.upload)
                     link_button(_("New flow"), "/playground", icon="add", kind="main")
             self.sub = words(self._sentence(), "fp-sub fp-under", tag="p")
@@ -116,7 +116,7 @@ class FlowsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(load_library)
+        fresh = await self.page_session.query(load_library)
         if fresh != self.library:
             self.library = fresh
             self._draw()
@@ -152,7 +152,7 @@ class FlowsPage:
         self.body.clear()
         with self.body:
             if not self.library.flows:
-                first_run.cards(self.here, self.library.steps, beside=True)
+                first_run.cards(self.page_session, self.library.steps, beside=True)
                 return
             _word, test = _KINDS[self.only]
             shown = [
@@ -226,7 +226,7 @@ class FlowsPage:
         return f"{_('Changed')} {self.times.moment(flow.updated_at)}"
 
     def _actions(self, flow: FlowRow) -> None:
-        may_deploy = self.here.may("deploy")
+        may_deploy = self.page_session.may("deploy")
         if may_deploy and not flow.newest_version:
             button(_("Save As"), lambda: self._save_as(flow), small=True)
         elif may_deploy and (flow.live_version is None or newer_draft(flow)):
@@ -235,11 +235,11 @@ class FlowsPage:
         with menu_button(f"{_('More for')} {flow.title}"):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/flows/{flow.id}"), icon="arrow_forward")
             menu_item(_("Open in Playground"), lambda: ui.navigate.to(f"/playground/{flow.id}"), icon="schema")
-            if self.here.may("edit flows"):
+            if self.page_session.may("edit flows"):
                 menu_item(_("Duplicate"), lambda: self._duplicate(flow), icon="content_copy")
-            menu_item(_("Export"), lambda: flow_verbs.export(self.here, flow), icon="download")
-            menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.here, flow, "yaml"), icon="download")
-            if self.here.may("edit flows"):
+            menu_item(_("Export"), lambda: flow_verbs.export(self.page_session, flow), icon="download")
+            menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.page_session, flow, "yaml"), icon="download")
+            if self.page_session.may("edit flows"):
                 menu_item(_("Import..."), lambda: self.upload.run_method("pickFiles"), icon="upload")
             if may_deploy and flow.newest_version:
                 ui.separator()
@@ -248,24 +248,24 @@ class FlowsPage:
                     menu_item(verb, lambda: ui.navigate.to(f"/flows/{flow.id}?deploy=1"), icon="rocket_launch")
                 if flow.live_version is not None:
                     menu_item(_("Undeploy API"), lambda: self._undeploy(flow), icon="cloud_off")
-            if self.here.may("edit flows"):
+            if self.page_session.may("edit flows"):
                 ui.separator()
                 menu_item(_("Delete..."), lambda: self._delete(flow), icon="delete", danger=True)
 
     async def _save_as(self, flow: FlowRow) -> None:
-        if await flow_verbs.save_flow_as(self.here, flow):
+        if await flow_verbs.save_flow_as(self.page_session, flow):
             await self._look()
 
     async def _duplicate(self, flow: FlowRow) -> None:
-        if await flow_verbs.duplicate(self.here, flow):
+        if await flow_verbs.duplicate(self.page_session, flow):
             await self._look()
 
     async def _undeploy(self, flow: FlowRow) -> None:
-        if await flow_verbs.undeploy_flow(self.here, flow):
+        if await flow_verbs.undeploy_flow(self.page_session, flow):
             await self._look()
 
     async def _delete(self, flow: FlowRow) -> None:
-        if await flow_verbs.delete(self.here, flow):
+        if await flow_verbs.delete(self.page_session, flow):
             await self._look()
 
 

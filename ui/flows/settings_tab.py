@@ -38,7 +38,7 @@ def _draw_title(settings: FlowSettings) -> None:
         async def rename() -> None:
             title.error("")
             try:
-                await settings.here.execute(rename_flow, flow.id, title_box.value or "", about_box.value or "")
+                await settings.page_session.execute(rename_flow, flow.id, title_box.value or "", about_box.value or "")
             except Refusal as refusal:
                 title.error(f"{refusal.detail}. {refusal.remedy}")
                 return
@@ -133,7 +133,7 @@ def _draw_kept(settings: FlowSettings) -> None:
 def _draw_mcp(settings: FlowSettings) -> None:
     """Whether AI assistants may use the flow as a tool."""
     offered = bool(settings.flow.settings.get("mcp"))
-    address = f"{base_address(settings.here)}/mcp"
+    address = f"{base_address(settings.page_session)}/mcp"
     with card(_("AI assistants (MCP)")), ui.element("div").classes("fp-form fp-narrow"):
         switch = ui.switch(_("Offer this flow as a tool"), value=offered)
         switch.set_enabled(settings.may_edit)
@@ -168,8 +168,8 @@ SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
 )
 
 
-def draw_settings(here: PageSession, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
+def draw_settings(page_session: PageSession, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
     """Every section, where we are."""
-    settings = FlowSettings(here, flow, here.may("edit flows"), changed)
+    settings = FlowSettings(page_session, flow, page_session.may("edit flows"), changed)
     for section in SECTIONS:
         section(settings)

@@ -32,7 +32,7 @@ class WebhookCard:
 
     def __init__(self, settings: FlowSettings) -> None:
         self.settings = settings
-        self.here = settings.here
+        self.page_session = settings.page_session
         self.flow_id = settings.flow.id
         self.boxes: dict[str, tuple[Field, ui.input]] = {}
         self.seen: list[DeliveryRow] | None = None
@@ -79,7 +79,7 @@ class WebhookCard:
                 field.error("")
                 continue
             try:
-                await self.here.execute(set_webhook, self.flow_id, typed, environment)
+                await self.page_session.execute(set_webhook, self.flow_id, typed, environment)
             except Invalid as refusal:
                 field.error(str(refusal))
                 refused = True
@@ -94,7 +94,7 @@ class WebhookCard:
         await self.settings.changed()
 
     async def _test(self, environment: str) -> None:
-        if await self.here.try_execute(send_test, self.flow_id, environment) is not None:
+        if await self.page_session.try_execute(send_test, self.flow_id, environment) is not None:
             feedback.told(_("A test is on its way."), _("What comes of it stands below."))
             await self._look()
 
@@ -105,7 +105,7 @@ class WebhookCard:
             verb=_("Make a new one"),
         ):
             return
-        secret = await self.here.try_execute(renew_signing_secret, self.here.app.vault, self.flow_id)
+        secret = await self.page_session.try_execute(renew_signing_secret, self.page_session.app.vault, self.flow_id)
         if secret is None:
             return
         self.secret.clear()
@@ -116,7 +116,7 @@ class WebhookCard:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(list_deliveries, self.flow_id)
+        fresh = await self.page_session.query(list_deliveries, self.flow_id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw(fresh)
@@ -125,7 +125,7 @@ class WebhookCard:
         self.list.clear()
         if not deliveries:
             return
-        times = times_of(self.here)
+        times = times_of(self.page_session)
         with self.list, ui.element("section").classes("fp-card"):
             columns = [
                 Column(_("Sent")),
@@ -165,7 +165,7 @@ class WebhookCard:
 
     async def _again(self, delivery: DeliveryRow) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.execute(send_again, delivery.id)
+            await self.page_session.execute(send_again, delivery.id)
         if not outcome.refused:
             feedback.told(_("It is on its way."), "")
             await self._look()

@@ -31,17 +31,17 @@ class FlowTabs:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         flow: Callable[[], FlowRow],
         *,
         changed: Callable[[], Awaitable[None]],
         show_api: Callable[[], None],
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.flow = flow
         self.changed = changed
         self.show_api = show_api
-        self.times = times_of(here)
+        self.times = times_of(page_session)
 
     async def draw(self, name: str) -> None:
         """`versions`, `jobs`, `monitoring` or `settings`."""
@@ -53,12 +53,12 @@ class FlowTabs:
             case "monitoring":
                 await self._monitoring()
             case "settings":
-                draw_settings(self.here, self.flow(), self.changed)
+                draw_settings(self.page_session, self.flow(), self.changed)
 
     async def _versions(self) -> None:
         flow = self.flow()
         place = ui.context.slot.parent
-        versions, history = await self.here.query(_load_versions, flow.id)
+        versions, history = await self.page_session.query(_load_versions, flow.id)
         if place.is_deleted:  # the person went on to another page
             return
         if not versions:
@@ -100,16 +100,16 @@ class FlowTabs:
     def _version_verbs(self, version: VersionLine) -> None:
         view = button(_("View"), lambda: self.view(version), small=True, kind="quiet")
         view.props["aria-label"] = f"{_('View version')} {version.number}"
-        if self.here.may("edit flows"):
+        if self.page_session.may("edit flows"):
             button(_("Put on the canvas"), lambda: self._restore(version.number), small=True, kind="quiet")
-        if self.here.may("deploy") and version.number != self.flow().live_version:
+        if self.page_session.may("deploy") and version.number != self.flow().live_version:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
     async def view(self, version: VersionLine) -> None:
         """A version's graph, compared with what is on the canvas."""
         flow = self.flow()
-        document, draft = await self.here.query(_load_documents, flow.id, version.number)
-        chosen = await show_version(self.here, flow, version, document, draft)
+        document, draft = await self.page_session.query(_load_documents, flow.id, version.number)
+        chosen = await show_version(self.page_session, flow, version, document, draft)
         if chosen == "restore":
             await self._restore(version.number)
         elif chosen == "live":
@@ -121,18 +121,18 @@ class FlowTabs:
             _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
             verb=_("Put on the canvas"),
         )
-        if sure and await self.here.try_execute(restore_version, self.flow().id, number) is not None:
+        if sure and await self.page_session.try_execute(restore_version, self.flow().id, number) is not None:
             feedback.told(f"{_('Version')} {number} {_('is on the canvas.')}", _("Nothing changed for callers."))
             await self.changed()
 
     async def _make_live(self, number: int) -> None:
-        await deploy_flow(self.here, self.flow(), number)
+        await deploy_flow(self.page_session, self.flow(), number)
         await self.changed()
 
     async def _jobs(self) -> None:
         flow = self.flow()
         place = ui.context.slot.parent
-        jobs, labels = await self.here.query(_load_jobs, flow.id)
+        jobs, labels = await self.page_session.query(_load_jobs, flow.id)
         if place.is_deleted:
             return
         if not jobs.jobs:
@@ -150,7 +150,7 @@ class FlowTabs:
             job_table(jobs.jobs, self.times, titles=None, keys=labels, label=_("Newest jobs of this flow"))
 
     async def _monitoring(self) -> None:
-        await flow_monitoring(self.here, self.flow().id, self.show_api)
+        await flow_monitoring(self.page_session, self.flow().id, self.show_api)
 
 
 def _load_versions(session: Session, workspace_id: str, flow_id: str) -> tuple[list[VersionLine], list[DeploymentRow]]:

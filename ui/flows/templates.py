@@ -20,7 +20,7 @@ from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
 from ui.kit.parts import card, icon, link_button, note, tile, words
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import opened
 from ui.parts.model_wanted import ModelWanted, model_button
 
@@ -109,13 +109,13 @@ def register(app: App) -> None:
 
     @page_at("/templates")
     async def open_templates(request: Request) -> None:
-        here = open_page(app, request)
-        connections = await here.query(list_connections)
-        wanted = ModelWanted(here, _("the templates that ask a model"), on_connected=_model_connected)
+        page_session = open_page_session(app, request)
+        connections = await page_session.query(list_connections)
+        wanted = ModelWanted(page_session, _("the templates that ask a model"), on_connected=_model_connected)
         await wanted.load()
         sub = _("Flows that run at once, offline, with samples filled in. Use one, then change it.")
-        with opened(here, _("Templates"), active="templates", sub=sub) as page:
-            if here.may("edit flows"):
+        with opened(page_session, _("Templates"), active="templates", sub=sub) as page:
+            if page_session.may("edit flows"):
                 with page.actions:
                     link_button(_("Empty canvas"), "/playground", icon="add")
             if not connections:
@@ -126,14 +126,14 @@ def register(app: App) -> None:
                         tag="p",
                     )
                     wanted.draw(connections)
-            _Gallery(here).draw()
+            _Gallery(page_session).draw()
 
 
 class _Gallery:
     """The shelves, with a search and two filters above them."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
         self.words = ""
         self.shelf = ""
         self.no_key = False
@@ -172,10 +172,10 @@ class _Gallery:
                 words(title, "fp-shelf", tag="h2")
                 with ui.element("div").classes("fp-cards"):
                     for template in shelf:
-                        template_card(self.here, template, heading="h3")
+                        template_card(self.page_session, template, heading="h3")
 
 
-def simulated_note(here: PageSession) -> None:
+def simulated_note(page_session: PageSession) -> None:
     """What answers while there is no model, and the way to one."""
     with note(
         _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
@@ -183,14 +183,14 @@ def simulated_note(here: PageSession) -> None:
         icon="science",
         strong=_("The Simulated model"),
     ):
-        model_button(here, _("the first flows"))
+        model_button(page_session, _("the first flows"))
 
 
 async def _model_connected(name: str) -> None:
     ui.navigate.to("/settings/models")
 
 
-def template_card(here: PageSession, template: Template, *, heading: str) -> None:
+def template_card(page_session: PageSession, template: Template, *, heading: str) -> None:
     """A card; a press anywhere on it uses the template."""
     with ui.element("article").classes("fp-card fp-template"):
         with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
@@ -211,12 +211,12 @@ def template_card(here: PageSession, template: Template, *, heading: str) -> Non
                     words(_("No key needed"), "fp-ok")
                 words("", "fp-sp")
                 words(plural(len(template.kinds), _("step"), _("steps")), "fp-t3 fp-nw")
-            if here.may("edit flows"):
+            if page_session.may("edit flows"):
                 use = ui.button(
                     _("Use this template"),
                     icon="sym_o_arrow_forward",
                     color=None,
-                    on_click=lambda: use_template(here, template),
+                    on_click=lambda: use_template(page_session, template),
                 )
                 use.props("outline no-caps :ripple=false").classes("fp-use")
                 use.props["aria-label"] = f"{_('Use this template')}: {template.file.title}"
@@ -224,11 +224,11 @@ def template_card(here: PageSession, template: Template, *, heading: str) -> Non
                 words(_("Editors can use it."), "fp-s12 fp-t3")
 
 
-async def use_template(here: PageSession, template: Template) -> None:
+async def use_template(page_session: PageSession, template: Template) -> None:
     """Makes a draft from the template, with the datasets it brings along, and opens it in the Playground."""
     file = template.file
-    if (samples := sample_tables(file.document)) and await here.try_execute(bring_samples, samples) is None:
+    if (samples := sample_tables(file.document)) and await page_session.try_execute(bring_samples, samples) is None:
         return
-    flow_id = await here.try_execute(create_flow, file.title, file.document, file.description)
+    flow_id = await page_session.try_execute(create_flow, file.title, file.document, file.description)
     if flow_id is not None:
         ui.navigate.to(f"/playground/{flow_id}")

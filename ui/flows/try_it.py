@@ -41,20 +41,24 @@ class TryKeys:
         self._known: dict[str, tuple[str, str]] = {}
         self._lock = asyncio.Lock()
 
-    async def key_for(self, here: PageSession) -> str:
+    async def key_for(self, page_session: PageSession) -> str:
         """A key that works now. Raises NotAllowed for people who may not make keys."""
-        workspace_id = here.person.workspace_id
+        workspace_id = page_session.person.workspace_id
         async with self._lock:
-            at = here.app.database.clock.now()
+            at = page_session.app.database.clock.now()
             mine = [
                 key
-                for key in await here.query(list_keys)
+                for key in await page_session.query(list_keys)
                 if key.label == LABEL and key.environment == "dev" and key.status(at) == "active"
             ]
             known = self._known.get(workspace_id)
             if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
                 return known[1]
-            made = await (here.execute(rotate_key, mine[0].id, 0) if mine else here.execute(create_key, LABEL, "dev"))
+            made = await (
+                page_session.execute(rotate_key, mine[0].id, 0)
+                if mine
+                else page_session.execute(create_key, LABEL, "dev")
+            )
             self._known[workspace_id] = (made.id, made.key)
             return made.key
 
@@ -68,20 +72,26 @@ class TryItNow:
     """The card with the form and the two answers."""
 
     def __init__(
-        self, here: PageSession, keys: TryKeys, flow_id: str, document: Document, payload: dict[str, Any], host: str
+        self,
+        page_session: PageSession,
+        keys: TryKeys,
+        flow_id: str,
+        document: Document,
+        payload: dict[str, Any],
+        host: str,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.keys = keys
         self.flow_id = flow_id
         self.host = host
-        self.reader = times_of(here).reader
+        self.reader = times_of(page_session).reader
         fields = input_fields(document)
         with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")):
             self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)
             with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
                 self.send_button = button(_("Send"), self.send, icon="send")
-            self.send_button.set_enabled(here.may("manage keys"))
-            if not here.may("manage keys"):
+            self.send_button.set_enabled(page_session.may("manage keys"))
+            if not page_session.may("manage keys"):
                 words(_("Editors and owners can send calls from here."), "fp-hint", tag="p")
             self.answers = ui.element("div").classes("fp-answers").props("role=status")
             self.answers.visible = False
@@ -96,7 +106,7 @@ class TryItNow:
         with self.answers:
             first, second = ui.element("div"), ui.element("div")
         try:
-            key = await self.keys.key_for(self.here)
+            key = await self.keys.key_for(self.page_session)
             accepted = await self._call("POST", endpoint_path(self.flow_id), key, self.form.value)
             self._show(first, accepted)
             if accepted.status == 202:
@@ -110,7 +120,9 @@ class TryItNow:
             self.send_button.enable()
 
     async def _call(self, method: str, path: str, key: str, payload: Any = None) -> OwnAnswer:
-        return await call_public(self.here.app.public_api, method, path, key=key, host=self.host, payload=payload)
+        return await call_public(
+            self.page_session.app.public_api, method, path, key=key, host=self.host, payload=payload
+        )
 
     async def _follow(self, place: ui.element, accepted: OwnAnswer, key: str) -> None:
         path = str(accepted.body["url"])

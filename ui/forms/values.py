@@ -72,19 +72,19 @@ def problems_of(specs: Sequence[FieldSpec], value: Json, pointer: str = "") -> d
     """Every wrong field of a form with its pointer."""
     found: dict[str, str] = {}
     for spec in specs:
-        here = pointer_to(pointer, spec.name)
+        page_session = pointer_to(pointer, spec.name)
         own = get_at(value, pointer_to("", spec.name))
         if sentence := problem_of(spec, own):
-            found[here] = sentence
+            found[page_session] = sentence
         elif spec.kind == "group" and isinstance(own, Mapping):
-            found |= problems_of(spec.fields, own, here)
+            found |= problems_of(spec.fields, own, page_session)
         elif spec.kind == "objects" and isinstance(own, list | tuple):
             for at, item in enumerate(own):
-                found |= problems_of(fields_for(spec, item), item, pointer_to(here, at))
+                found |= problems_of(fields_for(spec, item), item, pointer_to(page_session, at))
         elif spec.kind == "list" and spec.item is not None and isinstance(own, list | tuple):
             for at, item in enumerate(own):
                 if sentence := problem_of(spec.item, item):
-                    found[pointer_to(here, at)] = sentence
+                    found[pointer_to(page_session, at)] = sentence
     return found
 
 

@@ -47,7 +47,7 @@ from ui.kit.parts import (
     words,
 )
 from ui.kit.text import _, tokens
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
 
@@ -84,24 +84,24 @@ def register(app: App) -> None:
 
     @page_at("/jobs/{job_id}")
     async def open_job(request: Request, job_id: str, step: str = "") -> Response | None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         try:
-            seen = await here.query(load_job, job_id)
+            seen = await page_session.query(load_job, job_id)
         except NotFound:
             return nothing_here(request)
         base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
-        await JobPage(here, seen, base).build(step)
+        await JobPage(page_session, seen, base).build(step)
         return None
 
 
 class JobPage:
     """One open page of a job."""
 
-    def __init__(self, here: PageSession, seen: JobSeen, base: str) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, seen: JobSeen, base: str) -> None:
+        self.page_session = page_session
         self.seen = seen
         self.base = base
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.document = load_document(seen.flow.document) if seen.flow.document else Document()
         self.lines: list[StepLine] = []
         #: Nodes of called flows, by the names of their steps.
@@ -115,8 +115,8 @@ class JobPage:
     async def build(self, step: str) -> None:
         """Draws the page; `step` opens that node's step."""
         title = self.seen.flow.title or _("Deleted flow")
-        self.inner = await self.here.query(read_inner, self.document)
-        with opened(self.here, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
+        self.inner = await self.page_session.query(read_inner, self.document)
+        with opened(self.page_session, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
             self.sub = ui.element("div").classes("fp-job-sub fp-s13 fp-t2 fp-num")
             self.grid = ui.element("div").classes("fp-job")
             with self.grid:
@@ -126,7 +126,7 @@ class JobPage:
                         self.steps = StepList(self.times, self._choose)
                     self._draw_graph()
                     self.values_place = ui.element("div").classes("fp-col")
-                self.drawer = StepDrawer(self.here, self.times, self._step_closed, self._move)
+                self.drawer = StepDrawer(self.page_session, self.times, self._step_closed, self._move)
         self._draw()
         line = next((one for one in self.lines if one.node_id == step), None)
         if line is None and self.job.status == "failed":
@@ -139,12 +139,12 @@ class JobPage:
     async def _look(self) -> None:
         """While it runs: what changed since the last look."""
         job_id = self.job.id
-        fresh = await self.here.query(look_at, job_id, -1)
+        fresh = await self.page_session.query(look_at, job_id, -1)
         if fresh is None:
             return
         changed = fresh != self.seen.look
         if fresh.job.ended:
-            self.seen = await self.here.query(load_job, job_id)
+            self.seen = await self.page_session.query(load_job, job_id)
             self.timer.deactivate()
         else:
             self.seen = JobSeen(fresh, self.seen.flow, self.seen.payload, self.seen.result)
@@ -177,7 +177,7 @@ class JobPage:
         job, flow = self.job, self.seen.flow
         self.page.actions.clear()
         with self.page.actions:
-            may_run = self.here.may("run flows")
+            may_run = self.page_session.may("run flows")
             if not job.ended and may_run:
                 stopping = job_state(job) == "cancelling"
                 button(_("Cancelling") if stopping else _("Cancel"), self._cancel, icon="stop").set_enabled(
@@ -196,7 +196,7 @@ class JobPage:
                 )
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
-            if job.ended and kept and self.here.may("erase data"):
+            if job.ended and kept and self.page_session.may("erase data"):
                 button(_("Erase data"), self._erase, icon="delete")
 
     def _has_node(self, job: JobRow) -> bool:
@@ -269,7 +269,7 @@ class JobPage:
                     job,
                     version=self._version(),
                     can_change=not self.seen.flow.deleted,
-                    can_retry=self.here.may("run flows") and self._has_node(job),
+                    can_retry=self.page_session.may("run flows") and self._has_node(job),
                     on_retry=self._run_again,
                 )
 
@@ -357,18 +357,18 @@ class JobPage:
     # Verbs.
 
     async def _cancel(self) -> None:
-        if await self.here.try_execute(cancel_run, self.job.id) is not None:
+        if await self.page_session.try_execute(cancel_run, self.job.id) is not None:
             await self._look()
 
     async def _erase(self) -> None:
-        if await sure_to_erase() and await self.here.try_execute(erase_data, self.job.id) is not None:
-            await finish_erasing_soon(self.here.app.database, WAIT_SECONDS)
+        if await sure_to_erase() and await self.page_session.try_execute(erase_data, self.job.id) is not None:
+            await finish_erasing_soon(self.page_session.app.database, WAIT_SECONDS)
             ui.navigate.to(f"/jobs/{self.job.id}")
 
     async def _run_again(self, start: str | None = None) -> None:
         payload = self.seen.payload.value if self.seen.payload is not None else {}
         options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
-        job_id = await self.here.try_execute(
+        job_id = await self.page_session.try_execute(
             run_in_playground, FlowId(self.job.flow_id), self.document, payload, options
         )
         if job_id is not None:

@@ -20,7 +20,7 @@ from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.job_table import job_table
 from ui.parts.quota import quota_note
@@ -55,17 +55,17 @@ def register(app: App) -> None:
 
     @page_at("/jobs")
     async def open_jobs(request: Request, tab: str = "") -> None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         said = dict(request.query_params)
         first = "refused" if tab == "refused" else "all"
-        times = times_of(here)
+        times = times_of(page_session)
         narrowed = Narrowed.of(said) if first == "all" else Narrowed()
         view = RefusedView.of(said) if first == "refused" else RefusedView()
         now, zone = times.clock.now(), times.reader.zone
-        jobs = await here.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
-        calls = await here.query(load_refused, view.filters(now, zone))
-        quota = await quota_note(here)
-        with opened(here, _("Jobs"), active="jobs") as page:
+        jobs = await page_session.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
+        calls = await page_session.query(load_refused, view.filters(now, zone))
+        quota = await quota_note(page_session)
+        with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
             tabs = tab_bar({"all": _("All jobs"), "refused": _("Refused")}, first)
             with page.actions:
@@ -73,9 +73,9 @@ def register(app: App) -> None:
                 csv.props("download").set_visibility(first == "all")
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(here, narrowed, tabs, jobs, csv)
+                    listed = JobsList(page_session, narrowed, tabs, jobs, csv)
                 with ui.tab_panel("refused"):
-                    refused = RefusedCalls(here, view, tabs, calls)
+                    refused = RefusedCalls(page_session, view, tabs, calls)
             quota.watch()
 
         def opened_tab() -> None:
@@ -89,11 +89,13 @@ def register(app: App) -> None:
 class JobsList:
     """The tab with all jobs; `csv` is the link to the same list as a file."""
 
-    def __init__(self, here: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element) -> None:
-        self.here = here
+    def __init__(
+        self, page_session: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element
+    ) -> None:
+        self.page_session = page_session
         self.narrowed = narrowed
         self.tabs = tabs
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.seen = seen
         self.csv = csv
         with ui.element("div").classes("fp-filters"):
@@ -138,7 +140,7 @@ class JobsList:
         if self.tabs.value != "all":
             return
         filters = self.narrowed.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.here.query(load_jobs, filters, self.narrowed.cursor)
+        fresh = await self.page_session.query(load_jobs, filters, self.narrowed.cursor)
         if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
             self.seen = fresh
             self._draw()

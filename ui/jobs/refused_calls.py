@@ -102,11 +102,11 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
 class RefusedCalls:
     """The tab's content."""
 
-    def __init__(self, here: PageSession, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
+        self.page_session = page_session
         self.view = view
         self.tabs = tabs
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.chosen: tuple[str, str, str] | None = None
         self.accepted: set[UnknownField] = set()
         self.seen = seen
@@ -145,7 +145,7 @@ class RefusedCalls:
         if self.tabs.value != "refused":
             return
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.here.query(load_refused, filters)
+        fresh = await self.page_session.query(load_refused, filters)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -177,7 +177,7 @@ class RefusedCalls:
     def _draw_unknown_keys(self) -> None:
         """For whoever looks after the server: somebody may be guessing, or a program has a key of another server."""
         count = self.seen.unknown_keys
-        if not count or not self.here.may("change the server"):
+        if not count or not self.page_session.may("change the server"):
             return
         said = _("call had") if count == 1 else _("calls had")
         note(
@@ -224,7 +224,7 @@ class RefusedCalls:
         there = in_draft(one.field, self.seen.known)
         if there:
             badge(_("In the draft"), kind="warn", icon="edit")
-        elif there is False and self.here.may("edit flows"):
+        elif there is False and self.page_session.may("edit flows"):
             accept = button(_("Accept this field"), lambda: self._accept(one), icon="add", small=True)
             accept.props["aria-label"] = f"{_('Accept this field')}: {one.field.name}"
 
@@ -237,7 +237,7 @@ class RefusedCalls:
             key=self.seen.keys.get(one.newest.key_id) or _("unknown"),
             field=one.field,
             in_draft=there,
-            accept=(lambda: self._accept(one)) if there is False and self.here.may("edit flows") else None,
+            accept=(lambda: self._accept(one)) if there is False and self.page_session.may("edit flows") else None,
             undo=(lambda: self._take_back(one)) if there and one.field in self.accepted else None,
             close=lambda: self._choose(None),
         )
@@ -247,14 +247,14 @@ class RefusedCalls:
         self._draw()
 
     async def _accept(self, one: Refused) -> None:
-        if one.field is not None and await accept_field(self.here, one.field):
+        if one.field is not None and await accept_field(self.page_session, one.field):
             self.accepted.add(one.field)
             self.chosen = one.same
             await self.look()
             self._draw()
 
     async def _take_back(self, one: Refused) -> None:
-        if one.field is not None and await take_back(self.here, one.field):
+        if one.field is not None and await take_back(self.page_session, one.field):
             self.accepted.discard(one.field)
             await self.look()
             self._draw()

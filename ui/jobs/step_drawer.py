@@ -43,12 +43,12 @@ class StepDrawer:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         times: Times,
         on_close: Callable[[], None],
         on_move: Callable[[int], Awaitable[None]],
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.times = times
         self.on_close = on_close
         self.on_move = on_move
@@ -62,7 +62,7 @@ class StepDrawer:
     async def show(self, job_id: str, line: StepLine) -> None:
         """Opens the drawer with this step."""
         self.job_id, self.line = job_id, line
-        self.values = await self.here.query(load_step, job_id, line.node_id, line.index_path)
+        self.values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
         failed = line.step is not None and line.step.status == "failed"
         self.tab = "tries" if failed and line.step is not None and line.step.tries > 1 else "output"
         if self.tab == "output" and self.values.output is None:

@@ -30,7 +30,7 @@ from ui.monitoring.endpoints import EndpointTable
 from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened, times_of
 from ui.parts.quota import quota_note
 
@@ -73,12 +73,12 @@ def register(app: App) -> None:
 
     @page_at("/monitoring")
     async def open_monitoring(request: Request) -> None:
-        here = open_page(app, request)
-        choices = await here.query(load_choices)
-        board = Board(here, View.of(request.query_params, choices))
-        seen = await here.query(load_figures, board.view, board.reader, None, curves=False)
-        quota = await quota_note(here)
-        with opened(here, _("Monitoring"), active="monitoring", sub="") as page:
+        page_session = open_page_session(app, request)
+        choices = await page_session.query(load_choices)
+        board = Board(page_session, View.of(request.query_params, choices))
+        seen = await page_session.query(load_figures, board.view, board.reader, None, curves=False)
+        quota = await quota_note(page_session)
+        with opened(page_session, _("Monitoring"), active="monitoring", sub="") as page:
             quota.draw()
             with page.actions:
                 FilterBar(board.view, choices, board.turn).build()
@@ -89,10 +89,10 @@ def register(app: App) -> None:
         quota.watch()
 
 
-async def flow_monitoring(here: PageSession, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
+async def flow_monitoring(page_session: PageSession, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
     """Tiles and charts of one flow, where we are, live until the place is cleared. `on_how` shows how to send a call."""
-    board = Board(here, View(filters=Filters(flow_id=flow_id)), on_how=on_how)
-    seen = await here.query(load_figures, board.view, board.reader, None)
+    board = Board(page_session, View(filters=Filters(flow_id=flow_id)), on_how=on_how)
+    seen = await page_session.query(load_figures, board.view, board.reader, None)
     with ui.element("div").classes("fp-col"):
         with ui.element("div").classes("fp-row"):
             board.sub = words("", "fp-s13 fp-t2", tag="p")
@@ -107,11 +107,11 @@ async def flow_monitoring(here: PageSession, flow_id: str, on_how: Callable[[], 
 class Board:
     """Table, tiles and charts of a view, changed where they stand when something happened."""
 
-    def __init__(self, here: PageSession, view: View, on_how: Callable[[], Any] | None = None) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, view: View, on_how: Callable[[], Any] | None = None) -> None:
+        self.page_session = page_session
         self.view = view
         self.on_how = on_how
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         self.reader = self.times.reader
         self.mark: tuple[Any, ...] | None = None
         self.sub: Any = None
@@ -140,7 +140,7 @@ class Board:
     async def look(self) -> None:
         """Reads again when something happened, and once a minute."""
         view = self.view
-        seen = await self.here.query(load_figures, view, self.reader, self.mark)
+        seen = await self.page_session.query(load_figures, view, self.reader, self.mark)
         if seen is not None and view == self.view and not self.tiles.is_deleted:
             self.show(seen)
 

@@ -86,24 +86,24 @@ def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool |
     return None if names is None else field.name in names
 
 
-async def accept_field(here: PageSession, field: UnknownField) -> bool:
+async def accept_field(page_session: PageSession, field: UnknownField) -> bool:
     """Adds the field to the draft; a refusal is told. True when the draft has it now."""
-    return await _accepting(here, field, adding=True)
+    return await _accepting(page_session, field, adding=True)
 
 
-async def take_back(here: PageSession, field: UnknownField) -> bool:
+async def take_back(page_session: PageSession, field: UnknownField) -> bool:
     """Undo: takes the field out of the draft again."""
-    return await _accepting(here, field, adding=False)
+    return await _accepting(page_session, field, adding=False)
 
 
-async def make_optional(here: PageSession, flow_id: str, name: str) -> bool:
+async def make_optional(page_session: PageSession, flow_id: str, name: str) -> bool:
     """Lets callers leave out a field of the draft; a refusal is told. True when they may now."""
-    return await _edit(here, flow_id, lambda document: make_optional_ops(document, name)) is not None
+    return await _edit(page_session, flow_id, lambda document: make_optional_ops(document, name)) is not None
 
 
-async def _accepting(here: PageSession, field: UnknownField, *, adding: bool) -> bool:
+async def _accepting(page_session: PageSession, field: UnknownField, *, adding: bool) -> bool:
     after = await _edit(
-        here,
+        page_session,
         field.flow_id,
         lambda document: (
             accept_field_ops(document, field.name, field.sent) if adding else take_back_ops(document, field.name)
@@ -112,12 +112,12 @@ async def _accepting(here: PageSession, field: UnknownField, *, adding: bool) ->
     return after is not None and has_field(after, field.name) is adding
 
 
-async def _edit(here: PageSession, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
+async def _edit(page_session: PageSession, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
     """Changes the draft that every tab shows, and returns it; None when it was refused."""
     with feedback.refusals_told():
-        async with drafts_of(here.app).borrowed(here, flow_id) as draft:
+        async with drafts_of(page_session.app).borrowed(page_session, flow_id) as draft:
             if ops := ops_of(draft.document):
-                await draft.change(here, _CLIENT, ops)
+                await draft.change(page_session, _CLIENT, ops)
             return draft.document
     return None
 

@@ -20,15 +20,15 @@ Connected = Callable[[str], Awaitable[None]]
 class FoundServers:
     """What was found when the server started, and "Check again". `on_connected` gets the name of the new connection."""
 
-    def __init__(self, here: PageSession, outbound: OutboundClient, on_connected: Connected) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, outbound: OutboundClient, on_connected: Connected) -> None:
+        self.page_session = page_session
         self.outbound = outbound
         self.on_connected = on_connected
         self.rows: Sequence[ConnectionRow] = ()
         with ui.element("div").classes("fp-row"):
             words(_("A model server of your own costs nothing and keeps everything here."), "fp-s13 fp-t2 fp-grow")
             self.again = button(_("Check again"), self._check_again, icon="refresh", small=True)
-        self.again.visible = bool(here.app.local_servers.ports)
+        self.again.visible = bool(page_session.app.local_servers.ports)
         self.list = ui.element("div").classes("fp-col").props("role=status")
 
     def show(self, rows: Sequence[ConnectionRow]) -> None:
@@ -36,14 +36,14 @@ class FoundServers:
         self.rows = rows
         self.list.clear()
         with self.list:
-            found = fresh_servers(self.here, rows)
+            found = fresh_servers(self.page_session, rows)
             for server in found:
-                server_row(self.here, server, self.on_connected)
+                server_row(self.page_session, server, self.on_connected)
             if not found:
                 words(self._nothing(), "fp-s13 fp-t2", tag="p")
 
     def _nothing(self) -> str:
-        local_servers = self.here.app.local_servers
+        local_servers = self.page_session.app.local_servers
         if not local_servers.ports:
             return _("FLOWPORT_LOCAL_SERVERS is off, so none are looked for. Add yours as a connection.")
         if local_servers.found:
@@ -60,18 +60,18 @@ class FoundServers:
             icon("progress_activity", size=16)
             words(f"{_('Looking, up to')} {number(SEARCH_SECONDS)} {_('seconds...')}")
         try:
-            await self.here.app.local_servers.look(self.outbound)
+            await self.page_session.app.local_servers.look(self.outbound)
         finally:
             self.again.enable()
         self.show(self.rows)
 
 
-def fresh_servers(here: PageSession, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
+def fresh_servers(page_session: PageSession, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
     """Found servers that no connection reaches yet."""
-    return here.app.local_servers.fresh(row.base_url for row in rows)
+    return page_session.app.local_servers.fresh(row.base_url for row in rows)
 
 
-def server_row(here: PageSession, server: FoundServer, on_connected: Connected) -> None:
+def server_row(page_session: PageSession, server: FoundServer, on_connected: Connected) -> None:
     """One found server with [Use it]."""
     with ui.element("div").classes("fp-row fp-found"):
         icon("dns", "fp-ok")
@@ -79,16 +79,16 @@ def server_row(here: PageSession, server: FoundServer, on_connected: Connected) 
         count = plural(len(server.models), _("model"), _("models"))
         words(f"{server.base_url}, {count}", "fp-t2 fp-s13 fp-cut")
         words("", "fp-sp")
-        use = button(_("Use it"), lambda: _use(here, server, on_connected), small=True)
+        use = button(_("Use it"), lambda: _use(page_session, server, on_connected), small=True)
         use.props["aria-label"] = f"{_('Use it')}: {server.kind.title}"
 
 
-async def _use(here: PageSession, server: FoundServer, on_connected: Connected) -> None:
-    taken = {row.name for row in await here.query(list_connections)}
+async def _use(page_session: PageSession, server: FoundServer, on_connected: Connected) -> None:
+    taken = {row.name for row in await page_session.query(list_connections)}
     name = _free_name(server.kind.name, taken)
-    made = await here.try_execute(
+    made = await page_session.try_execute(
         add_connection,
-        here.app.vault,
+        page_session.app.vault,
         name,
         server.kind.provider,
         base_url=server.base_url,

@@ -45,7 +45,7 @@ class KeyForm:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         on_made: Told,
         on_cancel: Callable[[], None],
         *,
@@ -54,11 +54,11 @@ class KeyForm:
         label: str = "",
         key: KeyRow | None = None,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.on_made = on_made
         self.key = key
         self.flows = flows
-        self.times = times_of(here)
+        self.times = times_of(page_session)
         if key is not None:
             label = key.label
             flow_ids = None if key.flow_ids is None else sorted(key.flow_ids)
@@ -167,7 +167,7 @@ class KeyForm:
     ) -> MadeKey:
         label = (self.label_box.value or "").strip()
         if self.key is not None:
-            await self.here.execute(
+            await self.page_session.execute(
                 change_key,
                 self.key.id,
                 label,
@@ -179,7 +179,7 @@ class KeyForm:
             environment: Environment = self.key.environment  # type: ignore[assignment] - checked when it was stored
             return MadeKey(label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
         environment = WORDS[str(self.environment.value)]
-        new = await self.here.execute(
+        new = await self.page_session.execute(
             create_key,
             label,
             environment,

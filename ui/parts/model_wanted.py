@@ -24,13 +24,13 @@ class ModelWanted:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         subject: str,
         *,
         on_connected: Callable[[str], Awaitable[None]],
         flow_id: str | None = None,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.subject = subject
         self.flow_id = flow_id
         self.on_connected = on_connected
@@ -38,17 +38,19 @@ class ModelWanted:
 
     async def load(self) -> None:
         """Reads whether this person has asked already."""
-        if not self.here.may("manage connections"):
-            self.asked = await self.here.query(has_asked, self.here.person.id, self.flow_id, self.subject)
+        if not self.page_session.may("manage connections"):
+            self.asked = await self.page_session.query(
+                has_asked, self.page_session.person.id, self.flow_id, self.subject
+            )
 
     def draw(self, rows: Sequence[ConnectionRow]) -> None:
         """The buttons, where we are; `rows` are the connections there are. A viewer gets none."""
-        if self.here.may("manage connections"):
-            for server in fresh_servers(self.here, rows):
-                server_row(self.here, server, self.on_connected)
+        if self.page_session.may("manage connections"):
+            for server in fresh_servers(self.page_session, rows):
+                server_row(self.page_session, server, self.on_connected)
             with ui.element("div").classes("fp-row"):
                 link_button(_("Set up a model"), "/settings/models", icon="auto_awesome", small=True)
-        elif self.here.may("edit flows"):
+        elif self.page_session.may("edit flows"):
             self.place = ui.element("div").classes("fp-row fp-wrap-row").props("role=status")
             with self.place:
                 self._draw_asking()
@@ -61,27 +63,27 @@ class ModelWanted:
             button(_("Ask the owner"), self._ask, icon="mail", small=True)
 
     async def _ask(self) -> None:
-        if await ask_for_model(self.here, self.subject, self.flow_id) and not self.place.is_deleted:
+        if await ask_for_model(self.page_session, self.subject, self.flow_id) and not self.place.is_deleted:
             self.asked = True
             self.place.clear()
             with self.place:
                 self._draw_asking()
 
 
-def model_button(here: PageSession, subject: str) -> None:
+def model_button(page_session: PageSession, subject: str) -> None:
     """One button: the owner goes to the set-up, an editor asks the owner."""
 
     async def ask() -> None:
-        if await ask_for_model(here, subject, None):
+        if await ask_for_model(page_session, subject, None):
             feedback.told(_("The owner has your note."))
 
-    if here.may("manage connections"):
+    if page_session.may("manage connections"):
         link_button(_("Set up a model"), "/settings/models", small=True)
-    elif here.may("edit flows"):
+    elif page_session.may("edit flows"):
         button(_("Ask the owner"), ask, icon="mail", small=True)
 
 
-async def ask_for_model(here: PageSession, subject: str, flow_id: str | None) -> bool:
+async def ask_for_model(page_session: PageSession, subject: str, flow_id: str | None) -> bool:
     """Asks what the note to the owner says, and leaves it; True when it is left."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Ask the owner for a model")
@@ -95,7 +97,7 @@ async def ask_for_model(here: PageSession, subject: str, flow_id: str | None) ->
 
         async def send() -> None:
             try:
-                await here.execute(ask_owner, subject, flow_id=flow_id, message=message.value or "")
+                await page_session.execute(ask_owner, subject, flow_id=flow_id, message=message.value or "")
             except Refusal as refusal:
                 field.error(f"{refusal.detail}. {refusal.remedy}")
                 return

@@ -43,7 +43,7 @@ class OpenDraft:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def change(self, open_page: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
+    async def change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
         """Applies and stores operations, tells the other tabs, and returns the revision. Raises Refusal."""
         async with self.lock:
             if seq is not None and seq <= self.seen.get(client, 0):
@@ -51,30 +51,30 @@ class OpenDraft:
             told, document = self._after(ops)
             if document != self.document:
                 try:
-                    await self._store(open_page, document)
+                    await self._store(page_session, document)
                 except VersionConflict:
-                    await self._read(open_page)
+                    await self._read(page_session)
                     told, document = self._after(ops)
-                    await self._store(open_page, document)
+                    await self._store(page_session, document)
             if seq is not None:
                 self.seen[client] = seq
-            self._tell(told, client, open_page.person.name)
+            self._tell(told, client, page_session.person.name)
             return self.revision
 
-    async def save(self, open_page: PageSession, note: str = "", based_on: int | None = None) -> int:
+    async def save(self, page_session: PageSession, note: str = "", based_on: int | None = None) -> int:
         """Makes the draft the next version once every edit on its way is in it; its number. Raises Refusal."""
         async with self.lock:
-            return await open_page.execute(save_version, self.flow_id, note, based_on)
+            return await page_session.execute(save_version, self.flow_id, note, based_on)
 
-    async def save_as(self, open_page: PageSession, title: str) -> FlowId:
+    async def save_as(self, page_session: PageSession, title: str) -> FlowId:
         """Puts the draft into Saved Flows once every edit on its way is in it; the flow it is now. Raises Refusal."""
         async with self.lock:
-            return await open_page.execute(save_as, self.flow_id, title)
+            return await page_session.execute(save_as, self.flow_id, title)
 
-    async def deploy(self, open_page: PageSession, version: int | None = None) -> Deployed:
+    async def deploy(self, page_session: PageSession, version: int | None = None) -> Deployed:
         """Makes the draft, once every edit on its way is in it, or a saved version what callers get. Raises Refusal."""
         async with self.lock:
-            return await open_page.execute(deploy, self.flow_id, version=version)
+            return await page_session.execute(deploy, self.flow_id, version=version)
 
     async def settled(self) -> Document:
         """The document once every edit on its way is in it: what was typed just before a button was pressed counts."""
@@ -92,10 +92,10 @@ class OpenDraft:
                     document = after
         return new
 
-    async def read_again(self, open_page: PageSession) -> None:
+    async def read_again(self, page_session: PageSession) -> None:
         """Takes over what is stored."""
         async with self.lock:
-            await self._read(open_page)
+            await self._read(page_session)
 
     def _after(self, ops: Sequence[Op]) -> tuple[list[Op], Document]:
         """All operations of a change, and the document after it. A flow that came without places is spread out on screen; its
@@ -105,13 +105,13 @@ class OpenDraft:
         told = [*difference_ops(self.document, placed), *ops] if placed is not self.document else list(ops)
         return told, apply_ops(self.document, told)
 
-    async def _store(self, open_page: PageSession, document: Document) -> None:
-        self.revision = await open_page.execute(save_draft, self.flow_id, document, self.revision)
+    async def _store(self, page_session: PageSession, document: Document) -> None:
+        self.revision = await page_session.execute(save_draft, self.flow_id, document, self.revision)
         self.document = document
-        self.saved_at = open_page.app.database.clock.now()
+        self.saved_at = page_session.app.database.clock.now()
 
-    async def _read(self, open_page: PageSession) -> None:
-        row = await open_page.query(get_draft, self.flow_id)
+    async def _read(self, page_session: PageSession) -> None:
+        row = await page_session.query(get_draft, self.flow_id)
         before = self.document
         self.document, self.revision, self.saved_at = load_document(row.document), row.revision, row.saved_at
         if moved := difference_ops(before, self.document):
@@ -128,21 +128,21 @@ class Drafts:
     def __init__(self) -> None:
         self._open: dict[str, OpenDraft] = {}
 
-    async def open(self, open_page: PageSession, flow_id: str) -> OpenDraft:
+    async def open(self, page_session: PageSession, flow_id: str) -> OpenDraft:
         """The shared draft. Raises NotFound for an unknown or foreign flow, for everybody who asks."""
-        row = await open_page.query(get_draft, flow_id)
+        row = await page_session.query(get_draft, flow_id)
         draft = self._open.get(flow_id)
         if draft is None:
             draft = OpenDraft(flow_id, load_document(row.document), row.revision, row.saved_at)
             self._open[flow_id] = draft
         elif draft.revision < row.revision:
-            await draft.read_again(open_page)
+            await draft.read_again(page_session)
         return draft
 
     @asynccontextmanager
-    async def borrowed(self, open_page: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:
+    async def borrowed(self, page_session: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:
         """The shared draft for one action of a page that does not show it. Raises as `open`."""
-        draft = await self.open(open_page, flow_id)
+        draft = await self.open(page_session, flow_id)
         try:
             yield draft
         finally:

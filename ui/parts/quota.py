@@ -41,10 +41,10 @@ def load_quota(session: Session, workspace_id: str) -> Quota:
 class QuotaNote:
     """The strips; none while there is enough left. `draw` them where they stand, `watch` them after the page's last await."""
 
-    def __init__(self, here: PageSession, seen: Quota) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, seen: Quota) -> None:
+        self.page_session = page_session
         self.seen = seen
-        self.times = times_of(here)
+        self.times = times_of(page_session)
 
     def draw(self) -> None:
         """Makes the place, and the strips when it is time."""
@@ -57,7 +57,7 @@ class QuotaNote:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(load_quota)
+        fresh = await self.page_session.query(load_quota)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -83,12 +83,12 @@ class QuotaNote:
             link_button(_("Limits and plan"), "/settings/limits", small=True)
 
     def _who(self) -> str:
-        if self.here.may("change the plan"):
+        if self.page_session.may("change the plan"):
             return _("You can raise the limit.")
         names = f" {_('or')} ".join(self.seen.owners[:3]) or _("The owner")
         return f"{names} {_('can raise the limit.')}"
 
 
-async def quota_note(here: PageSession) -> QuotaNote:
+async def quota_note(page_session: PageSession) -> QuotaNote:
     """Reads what is used; the note is drawn by the page."""
-    return QuotaNote(here, await here.query(load_quota))
+    return QuotaNote(page_session, await page_session.query(load_quota))

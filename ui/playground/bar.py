@@ -28,7 +28,7 @@ class Bar:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         draft: OpenDraft,
         flow: FlowRow,
         *,
@@ -39,7 +39,7 @@ class Bar:
         as_steps: bool,
         show_as: Callable[[bool], Any],
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.draft = draft
         self.flow = flow
         self.toggle_palette = toggle_palette
@@ -87,7 +87,7 @@ class Bar:
             with versions_button, drop_menu(_("Versions")) as menu:
                 entries = ui.element("div")
             versions = Versions(
-                self.here,
+                self.page_session,
                 lambda: self.flow,
                 lambda: self.draft.document,
                 restore=self.restore,
@@ -103,7 +103,7 @@ class Bar:
         """Reads the live version, to say what the draft has changed since."""
         self.live = None
         if self.flow.live_version is not None:
-            version = await self.here.query(get_version, self.flow.id, self.flow.live_version)
+            version = await self.page_session.query(get_version, self.flow.id, self.flow.live_version)
             if self.buttons.is_deleted:
                 return
             self.live = load_document(version.document)
@@ -111,21 +111,21 @@ class Bar:
 
     def _draw_buttons(self) -> None:
         self.buttons.clear()
-        saved, may_edit = bool(self.flow.newest_version), self.here.may("edit flows")
+        saved, may_edit = bool(self.flow.newest_version), self.page_session.may("edit flows")
         with self.buttons:
             if saved and may_edit:
                 button(_("Save"), self._save, small=True)
             if may_edit:
                 save_as = button(_("Save As"), self._save_as, small=True, kind="normal" if saved else "main")
                 save_as.classes("fp-wide" if saved else "")
-            if self.here.may("deploy"):
+            if self.page_session.may("deploy"):
                 verb = _("Update API") if self.flow.live_version else _("Deploy API")
                 kind = "main" if saved else "normal"
                 self.deploy_button = button(verb, self._deploy, icon="rocket_launch", kind=kind, small=not saved)
 
     def draw_sentence(self) -> None:
         """What is a draft and what is live, in words."""
-        now = self.here.app.database.clock.now()
+        now = self.page_session.app.database.clock.now()
         age = max(0, now - self.draft.saved_at) // 1000
         when = (
             _("just now")
@@ -172,7 +172,9 @@ class Bar:
             self.deploy_button.props.set_optional("title", why_not or None)
 
     async def _show_difference(self) -> None:
-        if self.live is not None and await show_difference(self.here, self.flow, self.live, self.draft.document):
+        if self.live is not None and await show_difference(
+            self.page_session, self.flow, self.live, self.draft.document
+        ):
             await self._deploy()
 
     def show_problems(self, found: Sequence[Problem]) -> None:
@@ -191,7 +193,7 @@ class Bar:
     async def _rename(self) -> None:
         title = await ask_text(_("Rename the flow"), _("Title"), self.flow.title, _("Rename"))
         if title and title != self.flow.title:
-            await self.here.try_execute(rename_flow, self.flow.id, title)
+            await self.page_session.try_execute(rename_flow, self.flow.id, title)
             await self._read_flow()
 
     async def save(self) -> None:
@@ -208,16 +210,16 @@ class Bar:
     async def _save_version(self, note: str) -> None:
         version = None
         with feedback.refusals_told():
-            version = await self.draft.save(self.here, note, self.flow.newest_version)
+            version = await self.draft.save(self.page_session, note, self.flow.newest_version)
         if version is not None and await self._read_flow():
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _deploy(self) -> None:
-        await deploy_flow(self.here, self.flow, on_live=self._read_flow)
+        await deploy_flow(self.page_session, self.flow, on_live=self._read_flow)
         await self._read_flow()
 
     async def _make_live(self, number: int) -> None:
-        await deploy_flow(self.here, self.flow, number)
+        await deploy_flow(self.page_session, self.flow, number)
         await self._read_flow()
 
     async def _save_as(self) -> None:
@@ -227,7 +229,7 @@ class Bar:
             return
         flow_id = None
         with feedback.refusals_told():
-            flow_id = await self.draft.save_as(self.here, title)
+            flow_id = await self.draft.save_as(self.page_session, title)
         if flow_id is None or self.buttons.is_deleted:
             return
         if flow_id != self.flow.id:
@@ -237,7 +239,7 @@ class Bar:
 
     async def _read_flow(self) -> bool:
         """Shows the flow as it is stored now. False when the tab was closed meanwhile: there is nothing to draw on."""
-        flow = await self.here.query(get_flow, self.flow.id)
+        flow = await self.page_session.query(get_flow, self.flow.id)
         if self.buttons.is_deleted:
             return False
         self.flow = flow

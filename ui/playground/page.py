@@ -37,7 +37,7 @@ from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.frame import frame
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every
 from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
 from ui.playground.bar import Bar
@@ -76,20 +76,20 @@ def register(app: App) -> None:
 
     @page_at("/playground")
     async def open_new(request: Request) -> RedirectResponse:
-        here = open_page(app, request)
-        return RedirectResponse(f"/playground/{await _empty_draft(here)}")
+        page_session = open_page_session(app, request)
+        return RedirectResponse(f"/playground/{await _empty_draft(page_session)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "") -> None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         try:
-            flow = await here.query(get_flow, flow_id)
-            draft = await drafts.open(here, flow_id)
+            flow = await page_session.query(get_flow, flow_id)
+            draft = await drafts.open(page_session, flow_id)
         except NotFound as refusal:
-            with frame(_("Flow not found"), active="playground", person=here.frame_person):
+            with frame(_("Flow not found"), active="playground", person=page_session.frame_person):
                 feedback.refusal_card(refusal)
             return
-        page = PlaygroundPage(here, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
+        page = PlaygroundPage(page_session, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
         await page.build(select=node, job=job)
 
 
@@ -107,21 +107,23 @@ def connection_names(session: Session, workspace_id: str) -> frozenset[str]:
     return frozenset(connection.name for connection in list_connections(session, workspace_id))
 
 
-async def _empty_draft(here: PageSession) -> str:
+async def _empty_draft(page_session: PageSession) -> str:
     """A flow that was never touched is opened again; else a new one is made."""
-    for flow in await here.query(list_flows):
+    for flow in await page_session.query(list_flows):
         if not flow.newest_version and flow.draft_revision == 1:
-            row = await here.query(get_draft, flow.id)
+            row = await page_session.query(get_draft, flow.id)
             if row.document == Document().dumps():
                 return flow.id
-    return await here.execute(create_flow)
+    return await page_session.execute(create_flow)
 
 
 class PlaygroundPage:
     """One tab of the Playground: it builds the parts and tells each what the others did."""
 
-    def __init__(self, here: PageSession, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool) -> None:
-        self.open_page = here
+    def __init__(
+        self, page_session: PageSession, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool
+    ) -> None:
+        self.page_session = page_session
         self.drafts = drafts
         self.draft = draft
         self.first_flow = flow
@@ -140,27 +142,27 @@ class PlaygroundPage:
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
-        payload = await self.open_page.query(example_payload, self.draft.flow_id, self.draft.document)
-        self.connections = await self.open_page.query(connection_names)
-        self.secrets = await self.open_page.query(list_secrets)
-        self.calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
-        self._know(await self.open_page.query(known_datasets))
-        given = await self.open_page.query(payload_of_job, self.draft.flow_id, job) if job else None
+        payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
+        self.connections = await self.page_session.query(connection_names)
+        self.secrets = await self.page_session.query(list_secrets)
+        self.calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
+        self._know(await self.page_session.query(known_datasets))
+        given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
             frame(
                 self.first_flow.title,
                 active="playground",
-                person=self.open_page.frame_person,
+                person=self.page_session.frame_person,
                 rail=True,
                 h1=False,
-                search=self.open_page.find_flows,
+                search=self.page_session.find_flows,
             ) as frame_page,
             ui.element("div").classes("fp-pg").classes("fp-pg--steps" if self.as_steps else "") as self.root,
         ):
             self.root.on("keydown.capture", self._pressed, js_handler=_KEYS)
             self.bar = Bar(
-                self.open_page,
+                self.page_session,
                 self.draft,
                 self.first_flow,
                 toggle_palette=self.toggle_palette,
@@ -175,13 +177,13 @@ class PlaygroundPage:
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
                 self.palette = palette(self._add_from_palette)
                 with ui.element("div").classes("fp-stage"):
-                    self.events = CanvasEvents(self.open_page, self.draft, self.client_id, self)
+                    self.events = CanvasEvents(self.page_session, self.draft, self.client_id, self)
                     with ui.element("div").classes("fp-canvas-box"):
                         self.canvas = self.events.draw().classes("w-full h-full")
                     self.blank = Blank(self._begin)
                     self.steps = self._steps()
                 self.run_panel = RunPanel(
-                    self.open_page,
+                    self.page_session,
                     self.draft,
                     payload if given is None else given,
                     on_status=self._show_status,
@@ -192,7 +194,7 @@ class PlaygroundPage:
                 )
                 self.run_panel.name_inner(self.calls.inner)
                 self.inspector = Inspector(
-                    self.open_page,
+                    self.page_session,
                     self.draft,
                     self.run_panel,
                     edit=self.events.edit,
@@ -222,8 +224,8 @@ class PlaygroundPage:
         verbs.list = StepsList(
             on_verb=verbs.act,
             look=self._draw_steps,
-            may_edit=self.open_page.may("edit flows"),
-            may_run=self.open_page.may("run flows"),
+            may_edit=self.page_session.may("edit flows"),
+            may_run=self.page_session.may("run flows"),
         )
         return verbs.list
 
@@ -232,7 +234,7 @@ class PlaygroundPage:
         self.bar.draw_sentence()
         await self._load_datasets()
         await self._load_calls()
-        names, secrets = await self.open_page.query(connection_names), await self.open_page.query(list_secrets)
+        names, secrets = await self.page_session.query(connection_names), await self.page_session.query(list_secrets)
         if (names, secrets) != (self.connections, self.secrets):
             self.connections, self.secrets = names, secrets
             self.document_changed()
@@ -281,7 +283,7 @@ class PlaygroundPage:
 
     async def _load_datasets(self) -> None:
         """Datasets are made, renamed and deleted elsewhere; their columns are data on offer here."""
-        known = await self.open_page.query(known_datasets)
+        known = await self.page_session.query(known_datasets)
         if known != self.datasets and not self.root.is_deleted:
             self._know(known)
             self.document_changed()
@@ -294,7 +296,7 @@ class PlaygroundPage:
 
     async def _load_calls(self) -> None:
         """A flow was chosen, saved or deployed meanwhile."""
-        calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
+        calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
         if calls != self.calls and not self.root.is_deleted:
             self.calls = calls
             self.run_panel.name_inner(calls.inner)

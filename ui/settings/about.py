@@ -13,7 +13,7 @@ from engine.core.paths import PROJECT
 from ui.kit.feedback import fold
 from ui.kit.parts import card, key_values, table, words
 from ui.kit.text import _
-from ui.page_session import App, open_page, page_at
+from ui.page_session import App, open_page_session, page_at
 from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
 from ui.settings.support import SupportCard
@@ -71,9 +71,9 @@ def register(app: App) -> None:
 
     @page_at("/settings/about")
     async def open_about(request: Request) -> None:
-        here = open_page(app, request)
-        runs_it = here.may("change the server") and await here.query(is_server_owner)
-        with settings_page(here, "about", _("Flowport runs on this server alone; it sends nothing home.")):
+        page_session = open_page_session(app, request)
+        runs_it = page_session.may("change the server") and await page_session.query(is_server_owner)
+        with settings_page(page_session, "about", _("Flowport runs on this server alone; it sends nothing home.")):
             with card(_("Versions")):
                 key_values(
                     [
@@ -89,7 +89,9 @@ def register(app: App) -> None:
                 )
             if runs_it:
                 said = {name.lower(): version for name, version, _licence_text in packages()}
-                SupportCard(here, {"flowport": flowport_version()} | {name: said.get(name, "") for name in _TOLD})
+                SupportCard(
+                    page_session, {"flowport": flowport_version()} | {name: said.get(name, "") for name in _TOLD}
+                )
             with card(_("Licences"), _("Flowport itself is MIT"), padded=False):
                 rows = table([_("Part"), _("Version"), _("Licence")], label=_("Licences"), stacks=True).props(
                     "tabindex=0"

@@ -15,7 +15,7 @@ from ui.kit.browser_names import browser_name
 from ui.kit.parts import Column, badge, button, card, key_values, link_button, note, table, words
 from ui.kit.roles import ROLES
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.settings.navigation import settings_page
 
@@ -27,20 +27,20 @@ def register(app: App) -> None:
 
     @page_at("/settings/account")
     async def open_account(request: Request, changed: str = "") -> None:
-        await AccountPage(open_page(app, request)).build(changed=changed == "password")
+        await AccountPage(open_page_session(app, request)).build(changed=changed == "password")
 
 
 class AccountPage:
     """One open page."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
-        self.times = times_of(here)
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.times = times_of(page_session)
 
     async def build(self, *, changed: bool) -> None:
         """Draws the page; `changed`: the password was just changed."""
-        self.seen = await self.here.query(list_browsers, self.here.person.id)
-        with settings_page(self.here, "account", _("How the others see you, and how you come in.")):
+        self.seen = await self.page_session.query(list_browsers, self.page_session.person.id)
+        with settings_page(self.page_session, "account", _("How the others see you, and how you come in.")):
             if changed:
                 note(
                     _("Everywhere else you were signed in, you are signed out."),
@@ -52,7 +52,7 @@ class AccountPage:
             with card(_("Password")), ui.element("div").classes("fp-row fp-wrap-row"):
                 words(_("Changing it signs you out in every other browser."), "fp-s13 fp-t2 fp-grow")
                 link_button(_("Change the password"), "/change-password", icon="lock_reset")
-            self._draw_second_factor(await self.here.query(see_second_factor, self.here.person.id))
+            self._draw_second_factor(await self.page_session.query(see_second_factor, self.page_session.person.id))
             with card(_("Where you are signed in"), padded=False) as one:
                 with one.head:
                     button(_("Sign out everywhere"), self._sign_out, icon="logout", small=True)
@@ -62,13 +62,13 @@ class AccountPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(list_browsers, self.here.person.id)
+        fresh = await self.page_session.query(list_browsers, self.page_session.person.id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_browsers()
 
     def _draw_name(self) -> None:
-        person = self.here.person
+        person = self.page_session.person
         word, means = ROLES[person.role]
         with card(_("You")), ui.element("div").classes("fp-form fp-narrow"):
             key_values([(_("E-mail address"), person.email), (_("Role"), f"{word}: {means}")])
@@ -99,7 +99,7 @@ class AccountPage:
     async def _save_name(self) -> None:
         self.name.error("")
         try:
-            await self.here.execute(change_name, self.box.value or "")
+            await self.page_session.execute(change_name, self.box.value or "")
         except Refusal as refusal:
             self.name.error(_("Write a name of 1 to 100 characters.") if refusal.errors else str(refusal))
             self.name.focus()
@@ -115,7 +115,7 @@ class AccountPage:
                 with rows.row():
                     with rows.cell(), ui.element("span").classes("fp-row"):
                         words(browser_name(one.browser), "fp-b")
-                        if one.id == self.here.session_hash:
+                        if one.id == self.page_session.session_hash:
                             badge(_("this one"), kind="ok", icon="check")
                     rows.cell(one.address or _("unknown"), "fp-mono fp-t2")
                     rows.cell(self.times.ago(one.seen_at), "fp-t2")
@@ -128,5 +128,5 @@ class AccountPage:
             verb=_("Sign out everywhere"),
         )
         if sure:
-            await self.here.execute(sign_out_everywhere)
-            self.here.leave()
+            await self.page_session.execute(sign_out_everywhere)
+            self.page_session.leave()

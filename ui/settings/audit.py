@@ -14,7 +14,7 @@ from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
 from ui.kit import feedback
 from ui.kit.parts import Column, button, link, link_button, note, table, words
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
@@ -46,23 +46,23 @@ def register(app: App) -> None:
 
     @page_at("/settings/audit")
     async def open_audit(request: Request) -> None:
-        await AuditPage(open_page(app, request), AuditView.of(dict(request.query_params))).build()
+        await AuditPage(open_page_session(app, request), AuditView.of(dict(request.query_params))).build()
 
 
 class AuditPage:
     """One open page."""
 
-    def __init__(self, here: PageSession, view: AuditView) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, view: AuditView) -> None:
+        self.page_session = page_session
         self.view = view
-        self.times = times_of(here)
+        self.times = times_of(page_session)
 
     async def build(self) -> None:
         """Draws the page."""
-        may = self.here.may("manage people")
+        may = self.page_session.may("manage people")
         if may:
             self.seen = await self._see()
-        with settings_page(self.here, "audit", _("Who did what, when and from where.")) as page:
+        with settings_page(self.page_session, "audit", _("Who did what, when and from where.")) as page:
             if not may:
                 note(_("The owners of this Flowport see the audit log."), icon="lock")
                 return
@@ -77,11 +77,11 @@ class AuditPage:
 
     async def _see(self) -> SeenLog:
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        return await self.here.query(load_log, filters, self.view.before)
+        return await self.page_session.query(load_log, filters, self.view.before)
 
     @one_at_a_time
     async def _look(self) -> None:
-        if not self.here.may("manage people"):
+        if not self.page_session.may("manage people"):
             return
         fresh = await self._see()
         if fresh != self.seen:

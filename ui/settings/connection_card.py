@@ -42,7 +42,7 @@ class ConnectionCard:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         row: ConnectionRow,
         prices: Prices,
         *,
@@ -52,7 +52,7 @@ class ConnectionCard:
         verbs: CardActions | None = None,
         all_models: bool = False,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.row = row
         self.prices = prices
         self.reader = reader
@@ -162,12 +162,12 @@ class ConnectionCard:
             self._draw_models()
 
     async def _set_price(self, model: str, price: Price | None) -> None:
-        if self.verbs and await ask_price(self.here, self.row.name, model, price):
+        if self.verbs and await ask_price(self.page_session, self.row.name, model, price):
             await self.verbs.look()
 
     async def _remove_price(self, model: str) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.execute(remove_price, self.row.name, model)
+            await self.page_session.execute(remove_price, self.row.name, model)
         if self.verbs and not outcome.refused:
             feedback.told(f"{_('Your price of')} {model} {_('is removed.')}")
             await self.verbs.look()

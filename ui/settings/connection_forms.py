@@ -37,13 +37,13 @@ class ConnectionForm:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         on_made: Callable[[str], Awaitable[None]],
         on_cancel: Callable[[], None],
         *,
         row: ConnectionRow | None = None,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.on_made = on_made
         self.row = row
         self.boxes: dict[str, ui.input | ui.textarea] = {}
@@ -166,12 +166,12 @@ class ConnectionForm:
             "max_concurrency": int(at_once) if at_once else None,
         }
         name = self.row.name if self.row else (self.name.value or "").strip()
-        vault, key = self.here.app.vault, written["key"] or None
+        vault, key = self.page_session.app.vault, written["key"] or None
         try:
             if self.row is None:
-                await self.here.execute(add_connection, vault, name, self.kind.name, key=key, **settings)
+                await self.page_session.execute(add_connection, vault, name, self.kind.name, key=key, **settings)
             else:
-                await self.here.execute(change_connection, vault, name, key=key, **settings)
+                await self.page_session.execute(change_connection, vault, name, key=key, **settings)
         except Refusal as refusal:
             self._show(refusal)
             return

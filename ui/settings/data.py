@@ -35,7 +35,7 @@ from ui.kit import feedback
 from ui.kit.code_view import code
 from ui.kit.parts import Column, badge, button, card, icon_button, key_values, meter, note, table, words
 from ui.kit.text import _, plural, size
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import nothing_here, one_at_a_time, times_of
 from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
@@ -75,14 +75,14 @@ def register(app: App) -> None:
 
     @page_at("/settings/data")
     async def open_data(request: Request) -> None:
-        await DataPage(open_page(app, request)).build()
+        await DataPage(open_page_session(app, request)).build()
 
     @page_at("/settings/data/backups/{name}")
     async def download(request: Request, name: str) -> Response:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         try:
             path = find_backup(app.settings.data, name)
-            await here.execute(note_backup, "download backup", name)
+            await page_session.execute(note_backup, "download backup", name)
         except Refusal:
             return nothing_here(request)
         return FileResponse(
@@ -93,15 +93,19 @@ def register(app: App) -> None:
 class DataPage:
     """One open page."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
-        self.settings = here.app.settings
-        self.times = times_of(here)
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.settings = page_session.app.settings
+        self.times = times_of(page_session)
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.query(load_data, self.settings) if self.here.may("change the server") else None
-        with settings_page(self.here, "data", _("Everything is kept in one folder on this server.")) as page:
+        self.seen = (
+            await self.page_session.query(load_data, self.settings)
+            if self.page_session.may("change the server")
+            else None
+        )
+        with settings_page(self.page_session, "data", _("Everything is kept in one folder on this server.")) as page:
             if self.seen is None:
                 note(_("The owner of this server looks after its data."), icon="lock")
                 return
@@ -116,7 +120,7 @@ class DataPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        seen = await self.here.query(load_data, self.settings)
+        seen = await self.page_session.query(load_data, self.settings)
         if seen is not None:
             self.seen = seen
             self.room.clear()
@@ -235,7 +239,7 @@ class DataPage:
         ):
             return
         with feedback.refusals_told():
-            await self.here.execute(note_backup, "delete backup", name)
+            await self.page_session.execute(note_backup, "delete backup", name)
             await asyncio.to_thread(_unlink, self.settings.data, name)
         await self._look()
 
@@ -250,10 +254,10 @@ class DataPage:
         )
         if not passphrase:
             return
-        data, at = self.settings.data, self.here.app.database.clock.now()
+        data, at = self.settings.data, self.page_session.app.database.clock.now()
         name = new_name("manual", at)
         with feedback.refusals_told() as outcome:
-            await self.here.execute(note_backup, "back up", name)
+            await self.page_session.execute(note_backup, "back up", name)
             working = ui.notification(_("Making the backup ..."), spinner=True, timeout=None, position="bottom-right")
             try:
                 await asyncio.to_thread(self._write, data, name, at, passphrase)
@@ -283,7 +287,7 @@ class DataPage:
         if not passphrase:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(set_backup_passphrase, self.here.app.vault, passphrase)
+            await self.page_session.execute(set_backup_passphrase, self.page_session.app.vault, passphrase)
         if not outcome.refused:
             feedback.told(_("Saved."), _("The next nightly backup is sealed with it."))
             await self._look()
@@ -332,7 +336,7 @@ class DataPage:
                     fields[read].error(_("Write a number."))
                     return
                 try:
-                    await self.here.execute(set_rules, read)
+                    await self.page_session.execute(set_rules, read)
                 except Refusal as refusal:
                     for error in refusal.errors:
                         fields[error.pointer].error(f"{refusal.detail}. {refusal.remedy}")

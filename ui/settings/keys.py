@@ -17,7 +17,7 @@ from storage.keys import KeyRow, list_keys
 from ui.kit import feedback
 from ui.kit.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
 from ui.kit.text import _, number, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.key_form import KeyForm
 from ui.parts.key_parts import MadeKey, ask_overlap, reveal
@@ -47,24 +47,24 @@ def register(app: App) -> None:
 
     @page_at("/settings/keys")
     async def open_keys(request: Request) -> None:
-        here = open_page(app, request)
-        await KeysPage(here).build()
+        page_session = open_page_session(app, request)
+        await KeysPage(page_session).build()
 
 
 class KeysPage:
     """One open page of keys."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
-        self.times = times_of(here)
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.times = times_of(page_session)
         self.new_id: str | None = None
-        self.may = here.may("manage keys")
+        self.may = page_session.may("manage keys")
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.query(load_keys)
+        self.seen = await self.page_session.query(load_keys)
         sub = _("A key lets a program call your flows. One key per program makes it easy to stop just that one.")
-        with settings_page(self.here, "keys", sub) as page:
+        with settings_page(self.page_session, "keys", sub) as page:
             if self.may:
                 with page.actions:
                     self.create = button(_("Create a key"), self._begin, icon="add")
@@ -76,7 +76,7 @@ class KeysPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.here.query(load_keys)
+        fresh = await self.page_session.query(load_keys)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
@@ -85,7 +85,7 @@ class KeysPage:
         self.create.visible = False
         self.making.clear()
         with self.making, card(_("A new key")):
-            KeyForm(self.here, self._made, self._stop, flows=self.seen.flows)
+            KeyForm(self.page_session, self._made, self._stop, flows=self.seen.flows)
 
     def _stop(self) -> None:
         self.making.clear()
@@ -115,7 +115,7 @@ class KeysPage:
                 Column(_("What to do"), hidden=True, right=True, width="60px"),
             ]
             rows = table(columns, label=_("API keys"), tall=True, stacks=True)
-            at = self.here.app.database.clock.now()
+            at = self.page_session.app.database.clock.now()
             for key in self.seen.keys:
                 status = key.status(at)
                 with rows.row():
@@ -175,7 +175,7 @@ class KeysPage:
         self.create.visible = False
         self.making.clear()
         with self.making, card(f"{_('Change')} {key.label}"):
-            KeyForm(self.here, self._changed, self._stop, flows=self.seen.flows, key=key)
+            KeyForm(self.page_session, self._changed, self._stop, flows=self.seen.flows, key=key)
 
     async def _changed(self, made: MadeKey) -> None:
         feedback.told(f"{made.label} {_('is changed.')}", _("It counts for the next call."))
@@ -186,7 +186,7 @@ class KeysPage:
         hours = await ask_overlap(key.label)
         if hours is None:
             return
-        made = await self.here.try_execute(rotate_key, key.id, hours)
+        made = await self.page_session.try_execute(rotate_key, key.id, hours)
         if made is not None:
             environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
             await self._made(MadeKey(key.label, environment, made))
@@ -204,7 +204,7 @@ class KeysPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(revoke_key, key.id)
+            await self.page_session.execute(revoke_key, key.id)
         if not outcome.refused:
             feedback.told(f"{key.label} {_('is revoked.')}")
             await self._look()

@@ -19,7 +19,7 @@ from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
 from ui.kit.text import _, number
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.settings.navigation import settings_page
 
@@ -46,25 +46,25 @@ def register(app: App) -> None:
 
     @page_at("/settings/limits")
     async def open_limits(request: Request) -> None:
-        here = open_page(app, request)
-        await LimitsPage(here).build()
+        page_session = open_page_session(app, request)
+        await LimitsPage(page_session).build()
 
 
 class LimitsPage:
     """One open page of limits."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
-        self.times = times_of(here)
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.times = times_of(page_session)
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.query(load_limits)
+        self.seen = await self.page_session.query(load_limits)
         sub = _("Each environment has limits of its own. Refused calls and runs in the Playground do not count.")
-        with settings_page(self.here, "limits", sub):
+        with settings_page(self.page_session, "limits", sub):
             self.used = ui.element("div").classes("fp-col")
             self._draw_used()
-            if self.here.may("change the plan"):
+            if self.page_session.may("change the plan"):
                 PlanCard(self).build()
             else:
                 words(_("The owner changes the plan."), "fp-s13 fp-t2", tag="p")
@@ -73,7 +73,7 @@ class LimitsPage:
     @one_at_a_time
     async def look(self) -> None:
         """Shows what is so now."""
-        fresh = await self.here.query(load_limits)
+        fresh = await self.page_session.query(load_limits)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_used()
@@ -182,7 +182,7 @@ class PlanCard:
         caps = {name: Caps(own[name, "concurrency"], own[name, "monthly"]) for name in ("live", "test", "dev")}
         live = caps["live"]
         try:
-            await self.page.here.execute(
+            await self.page.page_session.execute(
                 set_plan,
                 self.choice.value,
                 concurrency=live.concurrency,

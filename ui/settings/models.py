@@ -30,7 +30,7 @@ from storage.settings import SECRET_HOSTS_FOUND, find_setting
 from ui.kit import feedback
 from ui.kit.parts import button, card, note, status_badge, words
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import one_at_a_time, times_of
 from ui.parts.found_servers import FoundServers
 from ui.settings.connection_card import CardActions, ConnectionCard, Prices, prices_of
@@ -71,30 +71,30 @@ def register(app: App) -> None:
 
     @page_at("/settings/models")
     async def open_models(request: Request) -> None:
-        here = open_page(app, request)
+        page_session = open_page_session(app, request)
         outbound.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now
-        await ModelsPage(here, outbound).build()
+        await ModelsPage(page_session, outbound).build()
 
 
 class ModelsPage:
     """One open page of connections."""
 
-    def __init__(self, here: PageSession, outbound: OutboundClient) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, outbound: OutboundClient) -> None:
+        self.page_session = page_session
         self.outbound = outbound
-        self.may = here.may("manage connections")
-        self.times = times_of(here)
+        self.may = page_session.may("manage connections")
+        self.times = times_of(page_session)
         self.tested: dict[str, TestResult] = {}
         self.cards: dict[str, ConnectionCard] = {}
         self.found: FoundServers | None = None
 
     async def build(self) -> None:
         """Draws the page."""
-        self.seen = await self.here.query(load_models)
+        self.seen = await self.page_session.query(load_models)
         sub = _(
             "A Prompt names one of these connections and a model of it. Keys are kept sealed and never shown again."
         )
-        with settings_page(self.here, "models", sub) as page:
+        with settings_page(self.page_session, "models", sub) as page:
             if self.may:
                 with page.actions:
                     self.add_button = button(_("Add a connection"), self._begin, icon="add")
@@ -103,7 +103,7 @@ class ModelsPage:
             self.list = ui.element("div").classes("fp-col")
             if self.may:
                 with card(_("On this machine")), ui.element("div").classes("fp-col"):
-                    self.found = FoundServers(self.here, self.outbound, self._made)
+                    self.found = FoundServers(self.page_session, self.outbound, self._made)
             with card(_("Simulated model")), ui.element("div").classes("fp-col"):
                 with ui.element("div").classes("fp-row"):
                     status_badge("simulated")
@@ -122,7 +122,7 @@ class ModelsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        self.seen = await self.here.query(load_models)
+        self.seen = await self.page_session.query(load_models)
         await self._draw()
 
     # Adding and changing.
@@ -137,7 +137,7 @@ class ModelsPage:
         self.add_button.visible = False
         self.making.clear()
         with self.making, card(title):
-            form = ConnectionForm(self.here, self._made, self._stop, row=row)
+            form = ConnectionForm(self.page_session, self._made, self._stop, row=row)
         (form.boxes["base_url"] if row else form.provider).run_method("focus")
 
     def _stop(self) -> None:
@@ -157,7 +157,7 @@ class ModelsPage:
         if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(remove_connection, row.name)
+            await self.page_session.execute(remove_connection, row.name)
         if not outcome.refused:
             feedback.told(f"{row.name} {_('is removed.')}")
             await self._look()
@@ -166,9 +166,9 @@ class ModelsPage:
         if name not in self.cards:
             return
         self.cards[name].show_testing()
-        vault = self.here.app.vault
+        vault = self.page_session.app.vault
         try:
-            connection = await self.here.query(
+            connection = await self.page_session.query(
                 lambda session, workspace_id: open_connection(session, vault, workspace_id, name)
             )
         except Refusal as refusal:
@@ -179,22 +179,24 @@ class ModelsPage:
                 return
             self.tested[name] = await check_connection(self.outbound, connection)
             if self.tested[name].ok:
-                await self.here.try_execute(remember_models, name, self.tested[name].models)
+                await self.page_session.try_execute(remember_models, name, self.tested[name].models)
         await self._look()
 
     # Drawing.
 
     async def _draw(self) -> None:
         seen = self.seen
-        prices = await asyncio.to_thread(prices_of, seen.connections, seen.prices, self.here.app.database.clock.now())
+        prices = await asyncio.to_thread(
+            prices_of, seen.connections, seen.prices, self.page_session.app.database.clock.now()
+        )
         self.asked.clear()
         if self.may:
             with self.asked:
-                draw_open_notes(self.here, seen.notes, self.times, self._look)
+                draw_open_notes(self.page_session, seen.notes, self.times, self._look)
         self._draw_connections(prices)
         self.secrets.clear()
         with self.secrets:
-            draw_secrets(self.here, seen.secrets, self.times, self._look, hosts_found=seen.hosts_found)
+            draw_secrets(self.page_session, seen.secrets, self.times, self._look, hosts_found=seen.hosts_found)
         if self.found is not None:
             self.found.show(seen.connections)
 
@@ -216,7 +218,7 @@ class ModelsPage:
                     pass
             for row in self.seen.connections:
                 self.cards[row.name] = ConnectionCard(
-                    self.here,
+                    self.page_session,
                     row,
                     prices,
                     uses=self.seen.uses.get(row.name, ()),

@@ -35,10 +35,10 @@ class SettingsPage:
 
 
 @contextlib.contextmanager
-def settings_page(here: PageSession, place: str, sub: str) -> Iterator[SettingsPage]:
+def settings_page(page_session: PageSession, place: str, sub: str) -> Iterator[SettingsPage]:
     """The frame, the list, and the page's title; entered for its content."""
     title = PLACES[place]
-    with opened(here, title, active="settings", h1=False) as page, ui.element("div").classes("fp-side"):
+    with opened(page_session, title, active="settings", h1=False) as page, ui.element("div").classes("fp-side"):
         with ui.element("nav").classes("fp-sn") as places:
             places.props["aria-label"] = _("Settings")
             for name, word in PLACES.items():

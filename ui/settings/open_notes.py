@@ -16,7 +16,7 @@ from ui.page_session import PageSession
 
 
 def draw_open_notes(
-    here: PageSession, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
+    page_session: PageSession, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
 ) -> None:
     """A card with what people asked for; nothing when nobody asked."""
     if not notes:
@@ -24,7 +24,7 @@ def draw_open_notes(
 
     async def close(note: OwnerNoteRow) -> None:
         with feedback.refusals_told() as outcome:
-            await here.execute(close_note, note.id)
+            await page_session.execute(close_note, note.id)
         if not outcome.refused:
             await on_closed()
 

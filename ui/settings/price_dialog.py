@@ -16,7 +16,7 @@ from ui.page_session import PageSession
 NANOS = 1_000_000_000
 
 
-async def ask_price(here: PageSession, connection: str, model: str, price: Price | None) -> bool:
+async def ask_price(page_session: PageSession, connection: str, model: str, price: Price | None) -> bool:
     """Asks for dollars a million tokens; True when a price was stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Price of')} {model}"
@@ -48,7 +48,7 @@ async def ask_price(here: PageSession, connection: str, model: str, price: Price
             if len(rates) < len(boxes):
                 return
             try:
-                await here.execute(set_price, connection, model, rates[0], rates[1])
+                await page_session.execute(set_price, connection, model, rates[0], rates[1])
             except Refusal as refusal:
                 boxes[0][0].error(f"{refusal.detail}. {refusal.remedy}")
                 return

@@ -29,7 +29,7 @@ _HOSTS_HELP = _(
 
 
 def draw_secrets(
-    here: PageSession,
+    page_session: PageSession,
     secrets: Sequence[SecretRow],
     times: Times,
     on_changed: Callable[[], Awaitable[None]],
@@ -39,25 +39,25 @@ def draw_secrets(
     """The card; who may not manage connections sees names and hosts. `hosts_found`: the owner has not looked at those that
     the upgrade found.
     """
-    may = here.may("manage connections")
+    may = page_session.may("manage connections")
 
     async def add() -> None:
-        if await ask_secret(here, None):
+        if await ask_secret(page_session, None):
             await on_changed()
 
     async def replace(row: SecretRow) -> None:
-        if await ask_secret(here, row):
+        if await ask_secret(page_session, row):
             feedback.told(f"{row.name} {_('is replaced.')}", _("Steps that begin from now on use the new value."))
             await on_changed()
 
     async def change_hosts(row: SecretRow) -> None:
-        if await ask_hosts(here, row):
+        if await ask_hosts(page_session, row):
             feedback.told(f"{row.name}: {_('its hosts are changed.')}", _("They count from the next request on."))
             await on_changed()
 
     async def looked() -> None:
         with feedback.refusals_told() as outcome:
-            await here.execute(close_secrets_notice)
+            await page_session.execute(close_secrets_notice)
         if not outcome.refused:
             await on_changed()
 
@@ -66,7 +66,7 @@ def draw_secrets(
         if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
-            await here.execute(remove_secret, row.id)
+            await page_session.execute(remove_secret, row.id)
         if not outcome.refused:
             await on_changed()
 
@@ -123,7 +123,7 @@ def hosts_in_words(row: SecretRow) -> str:
     return ", ".join(row.hosts) or _("no host yet: no step can send it")
 
 
-async def ask_hosts(here: PageSession, row: SecretRow) -> bool:
+async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
     """Asks where a secret may be sent; True when it is kept."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Hosts of')} {row.name}"
@@ -135,7 +135,7 @@ async def ask_hosts(here: PageSession, row: SecretRow) -> bool:
 
         async def save() -> None:
             try:
-                await here.execute(set_secret_hosts, row.id, area.value or "")
+                await page_session.execute(set_secret_hosts, row.id, area.value or "")
             except Refusal as refusal:
                 field.error(f"{refusal.detail.rstrip('.')}.")
                 return
@@ -155,7 +155,7 @@ def hosts_field(text: str) -> tuple[Field, ui.textarea]:
     return field, area
 
 
-async def ask_secret(here: PageSession, row: SecretRow | None) -> bool:
+async def ask_secret(page_session: PageSession, row: SecretRow | None) -> bool:
     """Asks for a new secret, or for another value of `row`; True when it is kept."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Replace')} {row.name}" if row else _("A new secret")
@@ -174,12 +174,14 @@ async def ask_secret(here: PageSession, row: SecretRow | None) -> bool:
             hosted.visible = row is None
 
         async def save() -> None:
-            vault = here.app.vault
+            vault = page_session.app.vault
             try:
                 if row is None:
-                    await here.execute(add_secret, vault, name.value or "", value.value or "", hosts.value or "")
+                    await page_session.execute(
+                        add_secret, vault, name.value or "", value.value or "", hosts.value or ""
+                    )
                 else:
-                    await here.execute(replace_secret, vault, row.id, value.value or "")
+                    await page_session.execute(replace_secret, vault, row.id, value.value or "")
             except Refusal as refusal:
                 wrong = {error.pointer: error.detail for error in refusal.errors}
                 named.error(wrong.get("/name", ""))

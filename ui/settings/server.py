@@ -29,7 +29,7 @@ from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.parts import button, card, icon, note, words
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import times_of
 from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
@@ -78,23 +78,25 @@ def register(app: App) -> None:
 
     @page_at("/settings/server")
     async def open_server(request: Request) -> None:
-        await ServerPage(open_page(app, request), request).build()
+        await ServerPage(open_page_session(app, request), request).build()
 
 
 class ServerPage:
     """One open page."""
 
-    def __init__(self, here: PageSession, request: Request) -> None:
-        self.here = here
-        self.settings = here.app.settings
-        self.reader = times_of(here).reader
+    def __init__(self, page_session: PageSession, request: Request) -> None:
+        self.page_session = page_session
+        self.settings = page_session.app.settings
+        self.reader = times_of(page_session).reader
         client = request.client.host if request.client else ""
         self.opened = Opened(request.url.scheme, request.headers.get("host", ""), client, dict(request.headers))
 
     async def build(self) -> None:
         """Draws the page."""
-        seen = await self.here.query(load_server) if self.here.may("change the server") else None
-        with settings_page(self.here, "server", _("How this server is reached, and what it may reach.")) as page:
+        seen = await self.page_session.query(load_server) if self.page_session.may("change the server") else None
+        with settings_page(
+            self.page_session, "server", _("How this server is reached, and what it may reach.")
+        ) as page:
             if seen is None:
                 note(_("The owner of this server sets this up."), icon="lock")
                 return
@@ -107,7 +109,7 @@ class ServerPage:
     # Check this server.
 
     async def _check(self) -> None:
-        if await self.here.query(load_server) is None or not self.here.may("change the server"):
+        if await self.page_session.query(load_server) is None or not self.page_session.may("change the server"):
             return
         self.check_button.disable()
         self.checked.clear()
@@ -117,7 +119,7 @@ class ServerPage:
             lines = ui.element("div").classes("fp-checked-all")
         found: list[State] = []
         try:
-            app = self.here.app
+            app = self.page_session.app
             async for line in check_server(
                 self.settings, app.database, app.vault, opened=await self._opened(), running=True
             ):
@@ -171,7 +173,7 @@ class ServerPage:
                     box.props("readonly")
             if not fixed:
                 self._save_button(
-                    field, lambda: self.here.execute(set_public_url, box.value or ""), _("Save the address")
+                    field, lambda: self.page_session.execute(set_public_url, box.value or ""), _("Save the address")
                 )
             usual = _("Localhost and IP addresses always work")
             host = f"{usual}, {_('and so does')} {seen.known_host}." if seen.known_host else f"{usual}."
@@ -184,7 +186,9 @@ class ServerPage:
                 area = names.control(
                     ui.textarea(value="\n".join(seen.known_names)).props("outlined dense autogrow spellcheck=false")
                 )
-            self._save_button(names, lambda: self.here.execute(set_known_names, area.value or ""), _("Save the names"))
+            self._save_button(
+                names, lambda: self.page_session.execute(set_known_names, area.value or ""), _("Save the names")
+            )
 
     def _draw_allowed(self, seen: SeenServer) -> None:
         with (
@@ -211,7 +215,7 @@ class ServerPage:
                     )
                 )
             self._save_button(
-                field, lambda: self.here.execute(set_outbound_allow, area.value or ""), _("Save the list")
+                field, lambda: self.page_session.execute(set_outbound_allow, area.value or ""), _("Save the list")
             )
             self._draw_allowed_for_callers(seen)
 
@@ -243,7 +247,9 @@ class ServerPage:
                 )
             )
         self._save_button(
-            field, lambda: self.here.execute(set_webhook_allow, area.value or ""), _("Save the list for callers")
+            field,
+            lambda: self.page_session.execute(set_webhook_allow, area.value or ""),
+            _("Save the list for callers"),
         )
 
     def _save_button(self, field: Field, save: Callable[[], Awaitable[Any]], verb: str) -> None:

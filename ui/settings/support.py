@@ -17,8 +17,8 @@ from ui.settings.server_owner import is_server_owner
 class SupportCard:
     """The card; for the owner of the server."""
 
-    def __init__(self, here: PageSession, versions: dict[str, str]) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, versions: dict[str, str]) -> None:
+        self.page_session = page_session
         self.versions = versions
         with card(_("Support file")), ui.element("div").classes("fp-col"):
             words(
@@ -33,11 +33,11 @@ class SupportCard:
             self.shown = ui.element("div").classes("fp-col").props("role=status")
 
     async def _make(self) -> None:
-        if not self.here.may("change the server") or not await self.here.query(is_server_owner):
+        if not self.page_session.may("change the server") or not await self.page_session.query(is_server_owner):
             return
         self.make.disable()
         try:
-            app = self.here.app
+            app = self.page_session.app
             text = await write_support_file(app.settings, app.database, app.vault, self.versions)
         finally:
             self.make.enable()
@@ -49,5 +49,5 @@ class SupportCard:
                 button(_("Download the support file"), lambda: self._download(text), icon="download", kind="main")
 
     def _download(self, text: str) -> None:
-        at = datetime.fromtimestamp(self.here.app.database.clock.now() / 1000, UTC)
+        at = datetime.fromtimestamp(self.page_session.app.database.clock.now() / 1000, UTC)
         ui.download.content(text.encode(), f"flowport-support-{at:%Y-%m-%d-%H%M}.json", "application/json")

@@ -27,7 +27,7 @@ from ui.kit.parts import Column, badge, button, card, link, menu_button, menu_it
 from ui.kit.reveal import reveal_once
 from ui.kit.roles import role_word
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import base_address, every, one_at_a_time, times_of
 from ui.settings.navigation import settings_page
 from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
@@ -71,22 +71,22 @@ def register(app: App) -> None:
 
     @page_at("/settings/team")
     async def open_team(request: Request) -> None:
-        await TeamPage(open_page(app, request)).build()
+        await TeamPage(open_page_session(app, request)).build()
 
 
 class TeamPage:
     """One open page."""
 
-    def __init__(self, here: PageSession) -> None:
-        self.here = here
-        self.times = times_of(here)
-        self.base = base_address(here)
-        self.may = here.may("manage people")
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.times = times_of(page_session)
+        self.base = base_address(page_session)
+        self.may = page_session.may("manage people")
 
     async def build(self) -> None:
         """Draws the page."""
         self.seen = await self._see()
-        with settings_page(self.here, "team", _("Who may come in, and what each may do.")) as page:
+        with settings_page(self.page_session, "team", _("Who may come in, and what each may do.")) as page:
             if self.may:
                 with page.actions:
                     self.begin = button(_("Invite somebody"), self._begin, icon="person_add")
@@ -100,7 +100,7 @@ class TeamPage:
         every(LOOK_SECONDS, self._look)
 
     async def _see(self) -> SeenTeam:
-        return await self.here.query(load_team, invitations=self.may)
+        return await self.page_session.query(load_team, invitations=self.may)
 
     @one_at_a_time
     async def _look(self) -> None:
@@ -115,7 +115,7 @@ class TeamPage:
         self.begin.visible = False
         self.making.clear()
         with self.making, card(_("Invite somebody")):
-            InviteForm(self.here, self._invited, self._stop)
+            InviteForm(self.page_session, self._invited, self._stop)
 
     def _stop(self) -> None:
         self.making.clear()
@@ -166,7 +166,7 @@ class TeamPage:
                 with rows.cell():
                     with ui.element("span").classes("fp-row"):
                         words(one.name, "fp-b fp-t3" if one.disabled else "fp-b")
-                        if one.id == self.here.person.id:
+                        if one.id == self.page_session.person.id:
                             badge(_("you"))
                         if one.disabled:
                             badge(_("Shut out"), kind="bad", icon="block")
@@ -181,7 +181,7 @@ class TeamPage:
                 with rows.cell():
                     if self.may:
                         self._draw_verbs(one)
-                    elif one.id == self.here.person.id:
+                    elif one.id == self.page_session.person.id:
                         link(_("Your account"), "/settings/account")
 
     def _draw_verbs(self, one: Person) -> None:
@@ -191,7 +191,7 @@ class TeamPage:
                 return
             menu_item(_("Change the role..."), lambda: self._change_role(one), icon="badge")
             menu_item(_("Make a reset link..."), lambda: self._reset(one), icon="lock_reset")
-            if one.id in self.seen.with_factor and one.id != self.here.person.id:
+            if one.id in self.seen.with_factor and one.id != self.page_session.person.id:
                 menu_item(_("Reset the second factor..."), lambda: self._reset_factor(one), icon="phonelink_erase")
             menu_item(_("Sign out everywhere..."), lambda: self._sign_out(one), icon="logout")
             ui.separator()
@@ -206,7 +206,7 @@ class TeamPage:
                 return
             said = _("Not needed: each person chooses it under Your account. Once needed, open sessions go on.")
             words(said, "fp-s13 fp-t2 fp-grow")
-            if self.here.person.id in self.seen.with_factor:
+            if self.page_session.person.id in self.seen.with_factor:
                 button(_("Owners need it"), lambda: self._require(needed=True), icon="phonelink_lock")
             else:
                 link(_("Set up your own first"), "/second-factor")
@@ -236,7 +236,7 @@ class TeamPage:
 
     async def _withdraw(self, one: Invitation) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.execute(withdraw_invitation, one.id)
+            await self.page_session.execute(withdraw_invitation, one.id)
         if not outcome.refused:
             feedback.told(_("The invitation is withdrawn."), _("Nobody can join with its link any more."))
         await self._look()
@@ -246,7 +246,7 @@ class TeamPage:
         if role is None:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(change_role, one.id, role)
+            await self.page_session.execute(change_role, one.id, role)
         if not outcome.refused:
             feedback.told(f"{one.name}: {role_word(role).lower()}.", _("It counts from the next sign-in on."))
             await self._look()
@@ -259,7 +259,7 @@ class TeamPage:
         )
         if not sure:
             return
-        token = await self.here.try_execute(make_reset_link, one.id)
+        token = await self.page_session.try_execute(make_reset_link, one.id)
         if token is not None:
             title = f"{_('Send this link to')} {one.name}"
             sentence = _("It is shown this one time, works once and for a day. Links from before no longer work.")
@@ -274,14 +274,14 @@ class TeamPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(reset_second_factor, one.id)
+            await self.page_session.execute(reset_second_factor, one.id)
         if not outcome.refused:
             feedback.told(f"{_('The second factor is reset:')} {one.name}.")
         await self._look()
 
     async def _require(self, *, needed: bool) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.execute(require_second_factor, needed=needed)
+            await self.page_session.execute(require_second_factor, needed=needed)
         if not outcome.refused:
             feedback.told(_("Saved."), _("It counts from the next sign-in on."))
         await self._look()
@@ -295,17 +295,17 @@ class TeamPage:
         if not sure:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(sign_out_person, one.id)
+            await self.page_session.execute(sign_out_person, one.id)
         if not outcome.refused:
             feedback.told(f"{one.name} {_('is signed out everywhere.')}")
 
     async def _shut_out(self, one: Person) -> None:
-        keys = await self.here.query(list_keys_shown_to, one.id)
+        keys = await self.page_session.query(list_keys_shown_to, one.id)
         revoked = await ask_shut_out(one, keys, self.times)
         if revoked is None:
             return
         with feedback.refusals_told() as outcome:
-            await self.here.execute(disable_person, one.id, revoked)
+            await self.page_session.execute(disable_person, one.id, revoked)
         if not outcome.refused:
             count = plural(len(revoked), _("key is revoked."), _("keys are revoked."))
             feedback.told(f"{one.name} {_('is shut out.')}", count if revoked else "")
@@ -313,7 +313,7 @@ class TeamPage:
 
     async def _let_in(self, one: Person) -> None:
         with feedback.refusals_told() as outcome:
-            await self.here.execute(enable_person, one.id)
+            await self.page_session.execute(enable_person, one.id)
         if not outcome.refused:
             feedback.told(f"{one.name} {_('may sign in again.')}")
             await self._look()

@@ -25,9 +25,9 @@ class InviteForm:
     """Asks for a role and maybe an e-mail address; `on_made(token, email)` hears of the link."""
 
     def __init__(
-        self, here: PageSession, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
+        self, page_session: PageSession, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.on_made = on_made
         with ui.element("div").classes("fp-form fp-narrow"):
             self.role = RoleChoice("editor")
@@ -48,7 +48,7 @@ class InviteForm:
         self.email.error("")
         email = (self.box.value or "").strip()
         try:
-            token = await self.here.execute(invite, self.role.value, email)
+            token = await self.page_session.execute(invite, self.role.value, email)
         except Refusal as refusal:
             said = refusal.errors[0].detail if refusal.errors else refusal.detail
             self.email.error(f"{said[:1].upper()}{said[1:].rstrip('.')}.")

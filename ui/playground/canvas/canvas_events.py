@@ -60,8 +60,8 @@ class Around(Protocol):
 class CanvasEvents:
     """The canvas of one tab. Every edit goes through `edit`, or comes in through the canvas."""
 
-    def __init__(self, here: PageSession, draft: OpenDraft, client_id: str, around: Around) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, draft: OpenDraft, client_id: str, around: Around) -> None:
+        self.page_session = page_session
         self.draft = draft
         self.client_id = client_id
         self.around = around
@@ -73,7 +73,7 @@ class CanvasEvents:
             self.draft.flow_id,
             client_id=self.client_id,
             node_types=NODE_VIEWS,
-            readonly=not self.here.may("edit flows"),
+            readonly=not self.page_session.may("edit flows"),
             on_ready=self._ready,
             on_change=self._changed,
             on_select=lambda message: self.around.selected(
@@ -101,7 +101,7 @@ class CanvasEvents:
         if not ops:
             return True
         try:
-            revision = await self.draft.change(self.here, self.client_id, ops)
+            revision = await self.draft.change(self.page_session, self.client_id, ops)
         except Refusal as refusal:
             feedback.refused(refusal)
             return False
@@ -125,7 +125,7 @@ class CanvasEvents:
             await self.edit(put_back(self.draft.document, lost))
             await self.around.refresh_inspector()
 
-        who = _("You, in another tab,") if name == self.here.person.name else name
+        who = _("You, in another tab,") if name == self.page_session.person.name else name
         with self.canvas.client.layout:
             feedback.told(
                 f"{who} {_('changed what you had just set:')}",
@@ -194,7 +194,7 @@ class CanvasEvents:
             if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
                 waiting = waiting if await self._kept_is_wanted(len(waiting)) else []
             for one in waiting:
-                await self.draft.change(self.here, str(one["clientId"]), one["ops"], int(one["seq"]))
+                await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
         except (Refusal, KeyError, TypeError, ValueError) as error:
             refusal = (
                 error if isinstance(error, Refusal) else EditRefused(_("What this browser had kept cannot be read."))
@@ -217,7 +217,7 @@ class CanvasEvents:
     async def _changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
-            revision = await self.draft.change(self.here, self.client_id, ops, int(message["seq"]))
+            revision = await self.draft.change(self.page_session, self.client_id, ops, int(message["seq"]))
             self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)
@@ -263,11 +263,11 @@ class CanvasEvents:
             self.canvas.set_traffic(None)
             return
         since = self._now() - DAYS * 86_400_000
-        sums = await self.here.query(sum_by_node, self.draft.flow_id, since)
+        sums = await self.page_session.query(sum_by_node, self.draft.flow_id, since)
         self.canvas.set_traffic(traffic_view(sums, kind, reader()))
 
     def _now(self) -> int:
-        return self.here.app.database.clock.now()
+        return self.page_session.app.database.clock.now()
 
 
 def _place(message: dict[str, Any]) -> Position | None:

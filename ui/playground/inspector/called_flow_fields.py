@@ -21,8 +21,8 @@ from ui.playground.state.called_flows import Calls, choices, load_calls
 class CalledFields:
     """Of one node that may be a Call Flow."""
 
-    def __init__(self, open_page: PageSession, draft: OpenDraft, node: Node) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, draft: OpenDraft, node: Node) -> None:
+        self.page_session = page_session
         self.draft = draft
         self.node_id = node.id
         self.is_call = node.type == CALL_FLOW
@@ -33,13 +33,13 @@ class CalledFields:
     async def load(self) -> None:
         """Looks up what is called now."""
         if self.is_call:
-            self.calls = await self.open_page.query(load_calls, self.draft.flow_id, self.draft.document)
+            self.calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
 
     async def offered(self, specs: list[FieldSpec]) -> list[FieldSpec]:
         """The flow is chosen from a list."""
         if not self.is_call:
             return specs
-        flows = await self.open_page.query(choices, self.draft.flow_id)
+        flows = await self.page_session.query(choices, self.draft.flow_id)
         if self.shown and self.shown not in dict(flows):
             flows.append((self.shown, _("A flow that is not there any more")))
         return [replace(one, kind="select", choices=tuple(flows)) if one.name == "flow_id" else one for one in specs]

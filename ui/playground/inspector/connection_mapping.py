@@ -68,7 +68,7 @@ class EdgeMapping:
         if source is None or target is None:
             return
         kind = CATALOG.get(target.type)
-        called = CalledFields(self.last_run.open_page, self.draft, target)
+        called = CalledFields(self.last_run.page_session, self.draft, target)
         await called.load()
         self._draw_head(source, target)
         with ui.element("div").classes("fp-ibody"):

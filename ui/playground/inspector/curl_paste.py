@@ -25,7 +25,7 @@ _EXAMPLE = "curl https://api.example.com/v1/items -H 'Authorization: Bearer ...'
 
 
 def paste_button(
-    open_page: PageSession,
+    page_session: PageSession,
     node_now: Callable[[], Node | None],
     edit: Callable[[Sequence[Op]], Awaitable[Any]],
     filled: Callable[[], Awaitable[Any]],
@@ -33,7 +33,7 @@ def paste_button(
     """The button above the fields of an HTTP Request. `filled` is called after the edit, to show it."""
 
     async def paste() -> None:
-        chosen = await ask_for_curl(open_page)
+        chosen = await ask_for_curl(page_session)
         node = node_now()
         if chosen is None or node is None:
             return
@@ -51,7 +51,7 @@ def fill_in(node: Node, command: CurlCommand, secrets: dict[str, str]) -> Op:
     return update_node(node, config={**kept, **command.config(secrets)}, inputs=command.inputs())
 
 
-async def ask_for_curl(open_page: PageSession) -> tuple[CurlCommand, dict[str, str]] | None:
+async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str, str]] | None:
     """The pasted command and the ids of the secrets its credentials became; None when the person changed their mind."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = _("Paste a curl command")
@@ -65,7 +65,7 @@ async def ask_for_curl(open_page: PageSession) -> tuple[CurlCommand, dict[str, s
                     "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
                 )
             place = ui.element("div").classes("fp-form").props("role=status")
-        found = _Found(open_page, place)
+        found = _Found(page_session, place)
 
         async def fill() -> None:
             if (answer := await found.answer()) is not None:
@@ -87,8 +87,8 @@ async def ask_for_curl(open_page: PageSession) -> tuple[CurlCommand, dict[str, s
 class _Found:
     """What was read from the text, shown under it."""
 
-    def __init__(self, open_page: PageSession, place: ui.element) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, place: ui.element) -> None:
+        self.page_session = page_session
         self.place = place
         self.command: CurlCommand | None = None
         self.keep: dict[str, tuple[ui.switch, ui.input]] = {}
@@ -120,9 +120,9 @@ class _Found:
             if not switch.value or header in self.made:
                 continue
             try:
-                self.made[header] = await self.open_page.execute(
+                self.made[header] = await self.page_session.execute(
                     add_secret,
-                    self.open_page.app.vault,
+                    self.page_session.app.vault,
                     name.value or "",
                     command.credentials[header],
                     host_entry(command.url),
@@ -139,7 +139,7 @@ class _Found:
         with ui.element("div"):
             words(f"{command.method} {command.url}", "fp-mono fp-s13 fp-cut", tag="p")
             words(", ".join(filter(None, parts)), "fp-t2 fp-s12", tag="p")
-        may = self.open_page.may("manage connections")
+        may = self.page_session.may("manage connections")
         host = urlsplit(command.url).hostname or ""
         for header in command.credentials:
             if not may:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class DatasetChoice:
     """Draws the fields with the widgets `dataset` and `key_column`. `load` first: the form itself waits for nothing."""
 
-    def __init__(self, open_page: PageSession, node: Callable[[], Node | None]) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, node: Callable[[], Node | None]) -> None:
+        self.page_session = page_session
         self.node = node
         self.known: tuple[KnownDataset, ...] = ()
         self._keys: ui.select | None = None
@@ -32,7 +32,7 @@ class DatasetChoice:
     async def load(self, node: Node) -> None:
         """Reads the datasets, when the node uses one."""
         if node.type in TYPES:
-            self.known = await self.open_page.query(known_datasets)
+            self.known = await self.page_session.query(known_datasets)
 
     @property
     def widgets(self) -> Mapping[str, Widget]:
@@ -73,7 +73,7 @@ class DatasetChoice:
             box.props["placeholder"] = _("No datasets yet")
         box.set_enabled(not form.read_only)
         with ui.element("div").classes("fp-row"):
-            if not form.read_only and self.open_page.may("edit datasets"):
+            if not form.read_only and self.page_session.may("edit datasets"):
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
             if found is not None:
                 columns = plural(len(found.columns), _("column"), _("columns"))
@@ -83,9 +83,9 @@ class DatasetChoice:
 
     async def _make(self, pick: Callable[[Any], None]) -> None:
         name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))
-        made = await self.open_page.try_execute(add_dataset, name) if name else None
+        made = await self.page_session.try_execute(add_dataset, name) if name else None
         if made is not None:
-            self.known = await self.open_page.query(known_datasets)
+            self.known = await self.page_session.query(known_datasets)
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:

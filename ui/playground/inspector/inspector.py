@@ -50,7 +50,7 @@ class Inspector:
 
     def __init__(
         self,
-        open_page: PageSession,
+        page_session: PageSession,
         draft: OpenDraft,
         run_panel: RunPanel,
         *,
@@ -59,14 +59,14 @@ class Inspector:
         on_close: Callable[[], Any],
         on_delete: Callable[[str], Any],
     ) -> None:
-        self.open_page = open_page
+        self.page_session = page_session
         self.draft = draft
         self.edit = edit
         self.on_close = on_close
         self.on_delete = on_delete
         self.on_open = on_open
         self.run_panel = run_panel
-        self.last_run = LastRun(open_page, draft.flow_id, run_panel)
+        self.last_run = LastRun(page_session, draft.flow_id, run_panel)
         self.node_id: str | None = None
         self.edge_id: str | None = None
         self.tab = "set_up"
@@ -118,7 +118,7 @@ class Inspector:
                 edit=self.edit,
                 open_node=self.on_open,
                 on_close=self.on_close,
-                readonly=not self.open_page.may("edit flows"),
+                readonly=not self.page_session.may("edit flows"),
             )
             self.mapping.catalog = self.catalog
             await self.mapping.draw()
@@ -205,7 +205,7 @@ class Inspector:
         await self._draw_tab(body, node.id, kind)
 
     def _draw_head(self, node: Node, kind: NodeType | None) -> None:
-        may_edit = self.open_page.may("edit flows")
+        may_edit = self.page_session.may("edit flows")
         with ui.element("div").classes("fp-ih"):
             tile(kind.group if kind else "transform", kind.icon if kind else "help")
             with ui.element("div").style("min-width: 0; flex: 1"):
@@ -223,11 +223,11 @@ class Inspector:
                     words(kind.title if kind else node.type)
                     if kind and node.config.get("model") == "simulated":
                         status_badge("simulated")
-            if kind and kind.type != "api_input" and self.open_page.may("run flows"):
+            if kind and kind.type != "api_input" and self.page_session.may("run flows"):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
                 with menu_button(f"{_('More for')} {node.name}"):
-                    if kind and kind.type != "api_input" and self.open_page.may("run flows"):
+                    if kind and kind.type != "api_input" and self.page_session.may("run flows"):
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
@@ -250,7 +250,7 @@ class Inspector:
             match self.tab:
                 case "set_up":
                     self.set_up = made = SetUp(
-                        self.open_page, self.draft, node, kind, last_run=self.last_run, edit=self.edit
+                        self.page_session, self.draft, node, kind, last_run=self.last_run, edit=self.edit
                     )
                     made.item = self.item
                     made.catalog = self.catalog
@@ -269,7 +269,7 @@ class Inspector:
                         item=self.item,
                         on_item=self._choose_item,
                         run=self._run_node if kind.type != "api_input" else None,
-                        edit=self.edit if self.open_page.may("edit flows") else None,
+                        edit=self.edit if self.page_session.may("edit flows") else None,
                     )
                     await tab.draw()
 

@@ -22,16 +22,16 @@ _GONE = _("is gone")
 class ModelPicker:
     """Draws the field with the widget `model`. `load` first: the form itself waits for nothing."""
 
-    def __init__(self, open_page: PageSession, flow_id: str) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, flow_id: str) -> None:
+        self.page_session = page_session
         self.rows: Sequence[ConnectionRow] = ()
         self.form: Form | None = None
         self.pointer = ""
-        self.wanted = ModelWanted(open_page, _("this flow"), flow_id=flow_id, on_connected=self._connected)
+        self.wanted = ModelWanted(page_session, _("this flow"), flow_id=flow_id, on_connected=self._connected)
 
     async def load(self) -> None:
         """Reads the connections."""
-        self.rows = await self.open_page.query(list_connections)
+        self.rows = await self.page_session.query(list_connections)
         await self.wanted.load()
 
     def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:

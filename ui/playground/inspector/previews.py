@@ -31,13 +31,13 @@ class Previews:
 
     def __init__(
         self,
-        open_page: PageSession,
+        page_session: PageSession,
         last_run: LastRun,
         kind: NodeType,
         node: Callable[[], Node | None],
         bindings: Bindings,
     ) -> None:
-        self.open_page = open_page
+        self.page_session = page_session
         self.last_run = last_run
         self.kind = kind
         self.node = node
@@ -123,8 +123,11 @@ class Previews:
 
     async def _price_of(self, model: str, count: int) -> Price | None:
         if self._price is None or self._price[0] != model:
-            connections, prices = await self.open_page.query(list_connections), await self.open_page.query(list_prices)
-            at = self.open_page.app.database.clock.now()
+            connections, prices = (
+                await self.page_session.query(list_connections),
+                await self.page_session.query(list_prices),
+            )
+            at = self.page_session.app.database.clock.now()
             self._price = model, await asyncio.to_thread(price_of, model, connections, prices, at=at, tokens=count)
         return self._price[1]
 

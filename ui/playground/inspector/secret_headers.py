@@ -34,14 +34,14 @@ class SecretHeaders:
     node as it is now: a secret that is made here may go to its host.
     """
 
-    def __init__(self, open_page: PageSession, url: Callable[[], Json]) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, url: Callable[[], Json]) -> None:
+        self.page_session = page_session
         self.url = url
         self.secrets: list[SecretRow] = []
 
     async def load(self) -> None:
         """Reads the names of the secrets."""
-        self.secrets = await self.open_page.query(list_secrets)
+        self.secrets = await self.page_session.query(list_secrets)
 
     def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
         """One row a header."""
@@ -96,7 +96,7 @@ class _Rows:
             found[secret.id] = f"{secret.name} ({same + 1})" if same else secret.name
         if chosen not in found:
             found[chosen] = _GONE
-        if self.owner.open_page.may("manage connections") and not self.form.read_only:
+        if self.owner.page_session.may("manage connections") and not self.form.read_only:
             found["new"] = _NEW
         return found
 
@@ -112,7 +112,7 @@ class _Rows:
 
     async def _make(self, row: list[str]) -> None:
         with self.place:
-            made = await ask_secret(self.owner.open_page, suggestion=row[0], hosts=host_entry(self.owner.url()))
+            made = await ask_secret(self.owner.page_session, suggestion=row[0], hosts=host_entry(self.owner.url()))
         if made is not None:
             await self.owner.load()
             self._put(row, 1, made)
@@ -130,7 +130,7 @@ class _Rows:
         self._show()
 
 
-async def ask_secret(open_page: PageSession, *, suggestion: str = "", hosts: str = "") -> str | None:
+async def ask_secret(page_session: PageSession, *, suggestion: str = "", hosts: str = "") -> str | None:
     """Asks for a name, a value and hosts and keeps them as a secret. Gives its id, None when the person changed their mind."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = _("New secret")
@@ -161,8 +161,8 @@ async def ask_secret(open_page: PageSession, *, suggestion: str = "", hosts: str
             for field in fields.values():
                 field.error("")
             try:
-                made = await open_page.execute(
-                    add_secret, open_page.app.vault, name.value or "", value.value or "", where.value or ""
+                made = await page_session.execute(
+                    add_secret, page_session.app.vault, name.value or "", value.value or "", where.value or ""
                 )
             except Refusal as refusal:
                 wrong = fields.get(refusal.errors[0].pointer if refusal.errors else "", valued)

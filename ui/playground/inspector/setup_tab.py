@@ -47,27 +47,27 @@ class SetUp:
     """Drawn once for a node; follows edits made elsewhere where its fields can."""
 
     def __init__(
-        self, open_page: PageSession, draft: OpenDraft, node: Node, kind: NodeType, *, last_run: LastRun, edit: Edit
+        self, page_session: PageSession, draft: OpenDraft, node: Node, kind: NodeType, *, last_run: LastRun, edit: Edit
     ) -> None:
-        self.open_page = open_page
+        self.page_session = page_session
         self.draft = draft
         self.node_id = node.id
         self.kind = kind
         self.last_run = last_run
         self.edit = edit
         self.item = 0
-        self.readonly = not open_page.may("edit flows")
+        self.readonly = not page_session.may("edit flows")
         self.bindings: Bindings | None = None
         self.forms: list[Form] = []
         self.failing: Failing | None = None
         self.data_list: DataList | None = None
         self.no_data: ui.element | None = None  #: what stands in its place while nothing comes before the node
         self.previews: Previews | None = None
-        self.secrets = SecretHeaders(open_page, lambda: self.node.inputs.get("url") if self.node else None)
-        self.called = CalledFields(open_page, draft, node)
-        self.datasets = DatasetChoice(open_page, lambda: self.node)
+        self.secrets = SecretHeaders(page_session, lambda: self.node.inputs.get("url") if self.node else None)
+        self.called = CalledFields(page_session, draft, node)
+        self.datasets = DatasetChoice(page_session, lambda: self.node)
         self.catalog: Catalog = CATALOG
-        self.models = ModelPicker(open_page, draft.flow_id)
+        self.models = ModelPicker(page_session, draft.flow_id)
         self._all_sources = False
         self._offered_of: tuple[list[tuple[str, str]], dict[str, NodeName]] | None = None
 
@@ -82,7 +82,7 @@ class SetUp:
         assert node is not None
         self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
         if node.type == "http_request" and not self.readonly:
-            paste_button(self.open_page, lambda: self.node, self.edit, self._filled)
+            paste_button(self.page_session, lambda: self.node, self.edit, self._filled)
         specs = await self._specs()
         await self.called.load()
         await self.datasets.load(node)
@@ -203,7 +203,7 @@ class SetUp:
         with raw_row:
             raw = ui.switch(_("Raw form")).props("dense left-label")
             raw.on_value_change(lambda event: self.bindings and self.bindings.show_raw(bool(event.value)))
-        self.previews = Previews(self.open_page, self.last_run, self.kind, lambda: self.node, self.bindings)
+        self.previews = Previews(self.page_session, self.last_run, self.kind, lambda: self.node, self.bindings)
         if not self.kind.accepts_input or self.readonly:
             return
         with ui.element("div").classes("fp-f"):

@@ -57,7 +57,7 @@ class Progress:
 class BatchRun:
     """Runs each row once. `change` grows with everything that happens, for those who draw it."""
 
-    here: PageSession
+    page_session: PageSession
     batch: PlaygroundBatch
     rows: Rows
     state: State = "running"
@@ -95,15 +95,15 @@ class BatchRun:
             self._stop_clock()
             self.change += 1
 
-    def resume(self, here: PageSession) -> None:
+    def resume(self, page_session: PageSession) -> None:
         """Goes on after a pause, as this person."""
         if self.state == "paused":
-            self.here = here
+            self.page_session = page_session
             self.state, self._since, self.trouble = "running", time.monotonic(), ""
             self._may_go.set()
             self.change += 1
 
-    async def stop(self, here: PageSession) -> None:
+    async def stop(self, page_session: PageSession) -> None:
         """No other row begins, and those that run are cancelled by this person."""
         if self.over:
             return
@@ -112,14 +112,14 @@ class BatchRun:
         self.change += 1
         for line in self.lines:
             if line.job_id is not None and line.state not in _ENDED:
-                await _cancel(here, line.job_id)
+                await _cancel(page_session, line.job_id)
 
-    def retry_failed(self, here: PageSession) -> bool:
+    def retry_failed(self, page_session: PageSession) -> bool:
         """Puts the rows that failed, were refused or cancelled back; the caller starts `go` again. False: there are none."""
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
             return False
-        self.here, self._again = here, failed
+        self.page_session, self._again = page_session, failed
         self._ended -= len(failed)
         self._ran = 0.0
         for line in failed:
@@ -178,7 +178,7 @@ class BatchRun:
             self._end(line, "refused", _("The row is not in the dataset any more."))
             return
         try:
-            line.job_id = await self.here.execute(
+            line.job_id = await self.page_session.execute(
                 run_in_batch, self.batch, row.payload, row=row.number, title=row.title
             )
         except Refusal as refusal:
@@ -192,10 +192,10 @@ class BatchRun:
             return
         self.change += 1
         if self.state == "stopping":  # the stop came while it was being accepted
-            await _cancel(self.here, line.job_id)
-        app = self.here.app
+            await _cancel(self.page_session, line.job_id)
+        app = self.page_session.app
         job = await wait_for_end(
-            app.database, app.waiters, self.here.person.workspace_id, line.job_id, PATIENCE_SECONDS
+            app.database, app.waiters, self.page_session.person.workspace_id, line.job_id, PATIENCE_SECONDS
         )
         line.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
         result = await app.database.read(read_value, line.job_id, "result") if job.status == "completed" else None
@@ -210,9 +210,9 @@ class BatchRun:
 _ENDED = AGAIN | {"completed"}
 
 
-async def _cancel(here: PageSession, job_id: JobId) -> None:
+async def _cancel(page_session: PageSession, job_id: JobId) -> None:
     with contextlib.suppress(JobNotCancellable, NotFound):  # it ended by itself
-        await here.execute(cancel_run, job_id)
+        await page_session.execute(cancel_run, job_id)
 
 
 def _outcome(job: JobRow, result: Any) -> str:

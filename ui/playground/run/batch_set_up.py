@@ -24,7 +24,7 @@ class BatchSetUp:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         draft: OpenDraft,
         reader: Reader,
         *,
@@ -32,7 +32,7 @@ class BatchSetUp:
         ran: frozenset[int] = frozenset(),
     ) -> None:
         """`ran`: numbers of rows that a batch which did not come to its end has run; they can be left out."""
-        self.here = here
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader
         self.on_start = on_start
@@ -46,7 +46,7 @@ class BatchSetUp:
 
     async def draw(self) -> None:
         """Reads which datasets there are."""
-        self.datasets = {one.id: one for one in await self.here.query(list_datasets) if one.rows}
+        self.datasets = {one.id: one for one in await self.page_session.query(list_datasets) if one.rows}
         if self.source is None:
             self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)
             self._match()
@@ -165,8 +165,8 @@ class BatchSetUp:
         if dataset is None:
             return SampleRows(samples_of(self.draft.document))
         return DatasetRows(
-            self.here.app.database,
-            self.here.person.workspace_id,
+            self.page_session.app.database,
+            self.page_session.person.workspace_id,
             dataset,
             input_fields(self.draft.document),
             dict(self.mapping),

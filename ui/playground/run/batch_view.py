@@ -48,9 +48,14 @@ class BatchView:
     """Shows the flow's batch of this server, whoever started it; `on_open` shows one of its runs."""
 
     def __init__(
-        self, here: PageSession, draft: OpenDraft, reader: Reader, *, on_open: Callable[[JobId], Awaitable[None]]
+        self,
+        page_session: PageSession,
+        draft: OpenDraft,
+        reader: Reader,
+        *,
+        on_open: Callable[[JobId], Awaitable[None]],
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader
         self.on_open = on_open
@@ -66,7 +71,7 @@ class BatchView:
 
     async def show(self) -> None:
         """The tab was opened."""
-        self.batch = batches_of(self.here.app).get(self.draft.flow_id)
+        self.batch = batches_of(self.page_session.app).get(self.draft.flow_id)
         if self.batch is None:
             await self._draw_set_up()
         else:
@@ -85,19 +90,19 @@ class BatchView:
     async def _draw_set_up(self) -> None:
         self.timer.deactivate()
         begun = self.batch
-        earlier = await self.here.query(find_playground_batch, flow_id=self.draft.flow_id)
+        earlier = await self.page_session.query(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # one was started meanwhile, and is what is shown
             return
         if earlier is not None and self.batch is not None and earlier.id == self.batch.batch.id:
             earlier = None
         ran: frozenset[int] = frozenset()
         if earlier is not None and sum(earlier.counts.values()) < earlier.total:
-            ran = frozenset(run.row for run in await self.here.query(list_batch_runs, earlier.id))
+            ran = frozenset(run.row for run in await self.page_session.query(list_batch_runs, earlier.id))
         self.content.clear()
         with self.content:
             if earlier is not None:
                 self._draw_earlier(earlier)
-            set_up = BatchSetUp(self.here, self.draft, self.reader, on_start=self._start, ran=ran)
+            set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self._start, ran=ran)
         await set_up.draw()
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
@@ -113,13 +118,13 @@ class BatchView:
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
     async def _start(self, rows: Rows) -> None:
-        running = batches_of(self.here.app).get(self.draft.flow_id)
+        running = batches_of(self.page_session.app).get(self.draft.flow_id)
         if running is not None and not running.over:
             feedback.failed(_("A batch of this flow is running."), _("Stop it before you start another."))
             await self.show()
             return
         try:
-            begun = await self.here.execute(
+            begun = await self.page_session.execute(
                 begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total
             )
         except FlowInvalid as refusal:
@@ -128,7 +133,7 @@ class BatchView:
         except Refusal as refusal:
             feedback.refused(refusal)
             return
-        self.batch = batches_of(self.here.app)[self.draft.flow_id] = BatchRun(self.here, begun, rows)
+        self.batch = batches_of(self.page_session.app)[self.draft.flow_id] = BatchRun(self.page_session, begun, rows)
         self.page, self.only_failed = 0, False
         background_tasks.create(self.batch.go(), name=f"batch {begun.id}")
         self._draw_batch()
@@ -175,7 +180,7 @@ class BatchView:
                 note(batch.trouble, kind="warn", icon="warning")
 
     def _draw_buttons(self, batch: BatchRun) -> None:
-        if self.here.may("run flows"):
+        if self.page_session.may("run flows"):
             if batch.state == "running":
                 button(_("Pause"), self._pause, icon="pause", small=True)
             if batch.state == "paused":
@@ -297,23 +302,23 @@ class BatchView:
 
     async def _resume(self) -> None:
         if self.batch is not None and await self._may_run():
-            self.batch.resume(self.here)
+            self.batch.resume(self.page_session)
             self._look()
 
     async def _stop(self) -> None:
         if self.batch is not None and await self._may_run():
-            await self.batch.stop(self.here)
+            await self.batch.stop(self.page_session)
             self._look()
 
     async def _retry(self) -> None:
         batch = self.batch
-        if batch is not None and await self._may_run() and batch.retry_failed(self.here):
+        if batch is not None and await self._may_run() and batch.retry_failed(self.page_session):
             background_tasks.create(batch.go(), name=f"batch {batch.batch.id}")
             self._draw_batch()
 
     async def _may_run(self) -> bool:
         """Whether the person still may, as the database says now; a refusal is shown."""
-        return await self.here.try_execute(_require_run) is not None
+        return await self.page_session.try_execute(_require_run) is not None
 
 
 def _require_run(_session: Session, principal: Principal) -> bool:

@@ -39,11 +39,11 @@ class Compared:
 class CompareView:
     """Reads the runs when its tab is opened; the two newest are chosen at first."""
 
-    def __init__(self, here: PageSession, draft: OpenDraft, reader: Reader) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, draft: OpenDraft, reader: Reader) -> None:
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader
-        self.times = Times(here.app.database.clock, reader)
+        self.times = Times(page_session.app.database.clock, reader)
         #: The nodes of called flows, by the names of their steps.
         self.inner: Mapping[str, Node] = {}
         self.first: str | None = None
@@ -52,7 +52,7 @@ class CompareView:
 
     async def show(self) -> None:
         """The tab was opened."""
-        runs = await self.here.query(list_recent_runs, self.draft.flow_id)
+        runs = await self.page_session.query(list_recent_runs, self.draft.flow_id)
         ids = [run.job.id for run in runs]
         if self.second not in ids or self.first not in ids or self.second != ids[0]:
             self.second, self.first = (*ids, None, None)[:2]
@@ -111,7 +111,7 @@ class CompareView:
             return Compared(mine.job, theirs.job, nodes, difference(*values))
 
         try:
-            found = await self.here.query(read)
+            found = await self.page_session.query(read)
         except NotFound as refusal:
             feedback.refused(refusal)
             return
@@ -210,7 +210,7 @@ class CompareView:
             found = [find_value(session, job_id, "output", node.node_id, path) for job_id in (first, second)]
             return difference(*(None if stored is None else stored.value for stored in found))
 
-        lines = await self.here.query(read)
+        lines = await self.page_session.query(read)
         where = " · ".join(number(int(part) + 1, self.reader) for part in path.split("/")) if path else ""
         self._show_difference(f"{node.label}, {_('item')} {where}" if where else node.label, lines)
 

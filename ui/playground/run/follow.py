@@ -17,7 +17,7 @@ TICK_SECONDS = 0.4
 
 
 async def follow_job(
-    here: PageSession,
+    page_session: PageSession,
     job_id: JobId,
     *,
     wanted: Callable[[], bool],
@@ -27,10 +27,10 @@ async def follow_job(
 ) -> None:
     """Looks at the job until it ends or nobody wants to know any more."""
     seen, begun = -1, False
-    async with here.app.waiters.subscribe(job_id) as changes:
+    async with page_session.app.waiters.subscribe(job_id) as changes:
         while wanted():
             try:
-                look = await here.query(look_at, job_id, seen)
+                look = await page_session.query(look_at, job_id, seen)
             except SignedOut:
                 return
             if not wanted():

@@ -22,8 +22,8 @@ Place = tuple[str, str]
 class LiveText:
     """What the models of one run have written so far, by step."""
 
-    def __init__(self, here: PageSession) -> None:
-        self._here = here
+    def __init__(self, page_session: PageSession) -> None:
+        self._here = page_session
         self._job_id: str | None = None
         self._seq = 0
         self._texts: dict[Place, tuple[int, str]] = {}

@@ -28,8 +28,8 @@ _WORDS = {"info": _("Note"), "warning": _("Warning"), "error": _("Error")}
 class LogView:
     """Drawn while its tab is open; `follow` is told every look at the job."""
 
-    def __init__(self, here: PageSession, draft: OpenDraft, reader: Reader) -> None:
-        self.here = here
+    def __init__(self, page_session: PageSession, draft: OpenDraft, reader: Reader) -> None:
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader
         self.level: Level = "info"
@@ -83,7 +83,7 @@ class LogView:
             log = read_log(session, workspace_id, look.job.id)
             return log, log_lines(log, look.steps, self.reader)
 
-        log, lines = await self.here.query(read)
+        log, lines = await self.page_session.query(read)
         if self.box.is_deleted or self.look is None or self.look.job.id != look.job.id:
             return
         fresh = {line.node_id for line in lines} != {line.node_id for line in self.lines}

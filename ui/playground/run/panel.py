@@ -41,7 +41,7 @@ class RunPanel:
 
     def __init__(
         self,
-        open_page: PageSession,
+        page_session: PageSession,
         draft: OpenDraft,
         payload: dict[str, Any],
         *,
@@ -51,7 +51,7 @@ class RunPanel:
         on_edit: Callable[[Sequence[Op]], Awaitable[Any]],
         last_job: Callable[[], Awaitable[Look | None]],
     ) -> None:
-        self.open_page = open_page
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader()
         self.on_status = on_status
@@ -69,7 +69,7 @@ class RunPanel:
         self._starting = False
         self._stopping = False
         self._drawn: Any = None
-        self.live = LiveText(open_page)
+        self.live = LiveText(page_session)
         self._draw(payload)
 
     # What other parts of the page ask.
@@ -106,7 +106,7 @@ class RunPanel:
         def payload_of(session: Session, _workspace: str) -> Any:
             return read_value(session, job_id, "payload")
 
-        given = await self.open_page.query(payload_of)
+        given = await self.page_session.query(payload_of)
         await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
 
     async def stop(self) -> None:
@@ -115,7 +115,7 @@ class RunPanel:
             return
         self._stopping = True
         self._tick()
-        if await self.open_page.try_execute(cancel_run, self.job_id) is None:
+        if await self.page_session.try_execute(cancel_run, self.job_id) is None:
             self._stopping = False
             self._tick()
 
@@ -127,7 +127,7 @@ class RunPanel:
         self.rows.say(_("Waiting for the first step."))
         self.log.begin()
         follow = follow_job(
-            self.open_page,
+            self.page_session,
             job_id,
             wanted=lambda: self.job_id == job_id and not self.panel.is_deleted,
             live=self.live,
@@ -139,14 +139,14 @@ class RunPanel:
     # Drawing.
 
     def _draw(self, payload: dict[str, Any]) -> None:
-        may_run = self.open_page.may("run flows")
-        edit = self.on_edit if self.open_page.may("edit flows") else None
+        may_run = self.page_session.may("run flows")
+        edit = self.on_edit if self.page_session.may("edit flows") else None
         with ui.element("section").classes("fp-runp") as self.panel:
             self.panel.props["aria-label"] = _("Run")
             self.controls = Controls(
                 TABS,
                 reader=self.reader,
-                clock=self.open_page.app.database.clock,
+                clock=self.page_session.app.database.clock,
                 may_run=may_run,
                 on_run=self.run_clicked,
                 on_stop=self.stop,
@@ -159,7 +159,7 @@ class RunPanel:
                 with ui.element("div").classes("fp-rt fp-rt--steps") as self.steps_tab:
                     self.rows = StepRows(self.reader, self._choose)
                     self.values = StepValues(
-                        self.open_page,
+                        self.page_session,
                         self.draft,
                         self.reader,
                         live=self.live,
@@ -168,9 +168,9 @@ class RunPanel:
                         on_run_from=self.run_from if may_run else None,
                         edit=edit,
                     )
-                self.log = LogView(self.open_page, self.draft, self.reader)
-                self.batch = BatchView(self.open_page, self.draft, self.reader, on_open=self._show_run)
-                self.compare = CompareView(self.open_page, self.draft, self.reader)
+                self.log = LogView(self.page_session, self.draft, self.reader)
+                self.batch = BatchView(self.page_session, self.draft, self.reader, on_open=self._show_run)
+                self.compare = CompareView(self.page_session, self.draft, self.reader)
         self._show_tab("steps")
 
     async def run_clicked(self) -> None:
@@ -215,7 +215,7 @@ class RunPanel:
         self.controls.busy(waits=True)
         try:
             document = await self.draft.settled()
-            job_id = await self.open_page.execute(
+            job_id = await self.page_session.execute(
                 run_in_playground, FlowId(self.draft.flow_id), document, payload, options
             )
         except PayloadInvalid as refusal:

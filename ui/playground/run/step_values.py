@@ -36,7 +36,7 @@ class StepValues:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         draft: OpenDraft,
         reader: Reader,
         *,
@@ -46,7 +46,7 @@ class StepValues:
         on_run_from: RunFrom | None,
         edit: Callable[[Sequence[Op]], Awaitable[Any]] | None,
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.draft = draft
         self.reader = reader
         self.live = live
@@ -121,7 +121,7 @@ class StepValues:
         def read(session: Session, _workspace: str) -> list[StoredValue | None]:
             return [find_value(session, job_id, name, node_id, index_path) for name in names]
 
-        found = await self.here.query(read)
+        found = await self.page_session.query(read)
         if mine != self._asked or self.box.is_deleted:
             return None
         self.box.clear()

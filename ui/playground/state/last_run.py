@@ -31,8 +31,8 @@ class ShownRun(Protocol):
 class LastRun:
     """Asked anew every time; nothing of a run is kept but which job it was before the first run of this page."""
 
-    def __init__(self, open_page: PageSession, flow_id: str, shown: ShownRun) -> None:
-        self.open_page = open_page
+    def __init__(self, page_session: PageSession, flow_id: str, shown: ShownRun) -> None:
+        self.page_session = page_session
         self.flow_id = flow_id
         self.shown = shown
         self._earlier: Look | None = None
@@ -44,7 +44,7 @@ class LastRun:
             return self.shown.look
         if not self._asked:
             self._asked = True
-            self._earlier = await self.open_page.query(_newest_run, self.flow_id)
+            self._earlier = await self.page_session.query(_newest_run, self.flow_id)
         return self._earlier
 
     async def steps(self, node_id: str) -> list[StepRow]:
@@ -60,7 +60,7 @@ class LastRun:
         if look is None:
             return None
         job_id = look.job.id
-        return await self.open_page.query(
+        return await self.page_session.query(
             lambda session, _workspace: find_value(session, job_id, name, step.node_id, step.index_path)
         )
 
@@ -85,7 +85,7 @@ class LastRun:
                     found[node_id] = stored.value
             return found
 
-        return await self.open_page.query(read)
+        return await self.page_session.query(read)
 
 
 def _item_of(stored: StoredValue | None, item: tuple[int, ...]) -> Any:

@@ -28,7 +28,7 @@ class Versions:
 
     def __init__(
         self,
-        here: PageSession,
+        page_session: PageSession,
         flow: Callable[[], FlowRow],
         draft: Callable[[], Document],
         *,
@@ -36,24 +36,24 @@ class Versions:
         make_live: Callable[[int], Awaitable[Any]],
         save_with_note: Callable[[], Awaitable[Any]],
     ) -> None:
-        self.here = here
+        self.page_session = page_session
         self.flow = flow
         self.draft = draft
         self.restore = restore
         self.make_live = make_live
         self.save_with_note = save_with_note
-        self.times = times_of(here)
+        self.times = times_of(page_session)
 
     async def fill(self, place: ui.element) -> None:
         """Draws the versions, newest first."""
         flow = self.flow()
-        versions = await self.here.query(list_versions, flow.id)
+        versions = await self.page_session.query(list_versions, flow.id)
         place.clear()
         with place:
             if not versions:
                 words(_("No version yet. Save As makes version 1."), "fp-person", tag="p")
                 return
-            if self.here.may("edit flows"):
+            if self.page_session.may("edit flows"):
                 menu_item(_("Save with a note..."), self.save_with_note, icon="save")
                 ui.separator()
             for version in versions[:MOST_LISTED]:
@@ -69,9 +69,9 @@ class Versions:
                 link(_("All versions"), f"/flows/{flow.id}?tab=versions", "fp-person")
 
     async def _open(self, line: VersionLine) -> None:
-        version = await self.here.query(get_version, self.flow().id, line.number)
+        version = await self.page_session.query(get_version, self.flow().id, line.number)
         document = load_document(version.document)
-        chosen = await show_version(self.here, self.flow(), line, document, self.draft())
+        chosen = await show_version(self.page_session, self.flow(), line, document, self.draft())
         if chosen == "restore":
             await self.restore(document)
         elif chosen == "live":
