@@ -36,7 +36,7 @@ NO_STORE = {"cache-control": "no-store"}
 _SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
 
 
-class Guard:
+class AccessGuard:
     """Lets signed-in people through to `inner`; everybody else is answered here."""
 
     def __init__(self, inner: ASGIApp, app: App) -> None:

@@ -98,13 +98,13 @@ class PageSession:
         return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role, self._address)
 
     @property
-    def frame_person(self) -> frame.Person:
+    def frame_person(self) -> frame.FramePerson:
         """The person as the frame shows them."""
         workspace_id = self.person.workspace_id
         limits = self.app.database.read_now(get_limits, workspace_id)
         owner = self.may("manage connections")
         asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
-        return frame.Person(self.person.name, self.person.email, self.person.role, limits.title, asked)
+        return frame.FramePerson(self.person.name, self.person.email, self.person.role, limits.title, asked)
 
     @property
     def session_hash(self) -> str:

@@ -26,7 +26,7 @@ from engine.core.errors import Unavailable
 from engine.diagnostics.disk import read_disk
 from ui.access_guard import NO_STORE, theme_of
 from ui.kit.assets import asset_url
-from ui.kit.frame import Area, Page, frame, reader
+from ui.kit.frame import Area, PageFrame, frame, reader
 from ui.kit.parts import link, note
 from ui.kit.plain_pages import not_found_page
 from ui.kit.text import _, size
@@ -45,7 +45,7 @@ def opened(
     crumbs: Sequence[tuple[str, str | None]] = (),
     sub: str | None = None,
     h1: bool = True,
-) -> Iterator[Page]:
+) -> Iterator[PageFrame]:
     """The frame around a page, entered for its content."""
     with frame(
         title,

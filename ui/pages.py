@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from storage.flows import list_flows
 from ui import second_factor, sign_in
-from ui.access_guard import NO_STORE, Guard, theme_of
+from ui.access_guard import NO_STORE, AccessGuard, theme_of
 from ui.datasets import dataset_page, files
 from ui.datasets import list_page as datasets
 from ui.flows import first_run, flow_page, templates
@@ -69,7 +69,7 @@ def register(app: App, root: FastAPI) -> None:
     files.add_routes(root, app)
     tie_sockets()
     mark_scripts()
-    nicegui_app.add_middleware(Guard, app=app)
+    nicegui_app.add_middleware(AccessGuard, app=app)
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
     logging.getLogger("nicegui").addFilter(_is_news)

@@ -30,7 +30,7 @@ _PATH = re.compile(re.escape(PREFIX) + r"([0-9a-f-]{36})/upload/(\d{1,9})")
 _NO_STORE = {"cache-control": "no-store"}
 
 
-class _TooLarge(Exception):  # noqa: N818 - an answer, not a fault
+class _FileTooLarge(Exception):  # noqa: N818 - an answer, not a fault
     """More came than the element takes."""
 
 
@@ -48,7 +48,7 @@ async def take_upload(scope: Scope, receive: Receive, cookie: str) -> Response:
     try:
         async with asyncio.timeout(FILE_SECONDS):
             file = await _read(request, most)
-    except _TooLarge:
+    except _FileTooLarge:
         return _said(413, f"The file is larger than {most} bytes, which is all this page takes. Choose a smaller one.")
     except MultiPartException as error:
         return _said(400, f"What was sent is no file of a form: {error.message}")
@@ -71,14 +71,14 @@ def _element(path: str, cookie: str) -> ui.upload | None:
 async def _read(request: Request, most: int) -> UploadFile | None:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most + MAX_AROUND:
-        raise _TooLarge
+        raise _FileTooLarge
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise MultiPartException("it must be multipart/form-data.")
     form = await _OneFile(request.headers, _pieces(request, most + MAX_AROUND)).parse()
     file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
     if file is not None and (file.size or 0) > most:
         await file.close()
-        raise _TooLarge
+        raise _FileTooLarge
     return file
 
 
@@ -91,7 +91,7 @@ async def _pieces(request: Request, most: int) -> AsyncGenerator[bytes, None]:
             return
         size += len(piece)
         if size > most:
-            raise _TooLarge
+            raise _FileTooLarge
         yield piece
 
 

@@ -31,7 +31,7 @@ PAGE_ROWS = 50
 
 
 @dataclass(frozen=True)
-class Seen:
+class DatasetContents:
     """What the page shows: one page of the rows that fit the search."""
 
     dataset: DatasetLine
@@ -39,11 +39,11 @@ class Seen:
     uses: tuple[FlowUse, ...]
 
 
-def load_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> Seen:
+def load_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> DatasetContents:
     """All of it in one look. Raises NotFound."""
     dataset = get_dataset(session, workspace_id, dataset_id)
     page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search)
-    return Seen(dataset, page, list_uses(session, workspace_id).get(dataset.id, ()))
+    return DatasetContents(dataset, page, list_uses(session, workspace_id).get(dataset.id, ()))
 
 
 def register(app: App) -> None:
@@ -56,14 +56,14 @@ def register(app: App) -> None:
             seen = await page_session.query(load_dataset, dataset_id, 0, "")
         except NotFound:
             return nothing_here(request)
-        DatasetPage(page_session, seen).build()
+        DatasetDetailPage(page_session, seen).build()
         return None
 
 
-class DatasetPage:
+class DatasetDetailPage:
     """One open dataset."""
 
-    def __init__(self, page_session: PageSession, seen: Seen) -> None:
+    def __init__(self, page_session: PageSession, seen: DatasetContents) -> None:
         self.page_session = page_session
         self.seen = seen
         self.reader = times_of(page_session).reader

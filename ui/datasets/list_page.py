@@ -25,16 +25,16 @@ LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class DatasetListContents:
     """What the page shows."""
 
     datasets: tuple[DatasetLine, ...]
     uses: Mapping[str, tuple[FlowUse, ...]]
 
 
-def load_datasets(session: Session, workspace_id: str) -> Seen:
+def load_datasets(session: Session, workspace_id: str) -> DatasetListContents:
     """Every dataset with the flows that use it, in one look."""
-    return Seen(tuple(list_datasets(session, workspace_id)), list_uses(session, workspace_id))
+    return DatasetListContents(tuple(list_datasets(session, workspace_id)), list_uses(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -50,7 +50,7 @@ def register(app: App) -> None:
 class DatasetsPage:
     """One open list."""
 
-    def __init__(self, page_session: PageSession, seen: Seen) -> None:
+    def __init__(self, page_session: PageSession, seen: DatasetListContents) -> None:
         self.page_session = page_session
         self.seen = seen
         self.times = times_of(page_session)

@@ -33,7 +33,7 @@ MOST_KEYS = 8
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ApiTabContents:
     """What the tab shows: the document callers reach (or would reach), and the keys that may call it."""
 
     flow: FlowRow
@@ -43,7 +43,7 @@ class Endpoint:
     payload: dict[str, Any]
 
 
-def load_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -> Endpoint:
+def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
     """The live version, else the newest, else the draft; and the active keys that may call this flow."""
     number = flow.live_version or flow.newest_version
     text = (
@@ -58,7 +58,7 @@ def load_endpoint(session: Session, workspace_id: str, flow: FlowRow, at: int) -
     ]
     document = load_document(text)
     payload = example_payload(session, workspace_id, flow.id, document)
-    return Endpoint(flow, document, tuple(keys), _changes(session, workspace_id, flow, document), payload)
+    return ApiTabContents(flow, document, tuple(keys), _changes(session, workspace_id, flow, document), payload)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -84,7 +84,7 @@ class ApiTab:
     async def draw(self, flow: FlowRow) -> None:
         """Draws the tab where we are."""
         place = ui.context.slot.parent
-        self.seen = await self.page_session.query(load_endpoint, flow, self.page_session.app.database.clock.now())
+        self.seen = await self.page_session.query(load_api_tab, flow, self.page_session.app.database.clock.now())
         if place.is_deleted:  # the person went on to another page
             return
         if flow.live_version is None:
@@ -255,7 +255,7 @@ class ApiTab:
         self.making = False
         self.made, self.chosen = made, made.new.id
         self.seen = await self.page_session.query(
-            load_endpoint, self.seen.flow, self.page_session.app.database.clock.now()
+            load_api_tab, self.seen.flow, self.page_session.app.database.clock.now()
         )
         self._draw_code()
         self._draw_keys()

@@ -11,7 +11,7 @@ from engine.actions.flows import UNTITLED, change_flow_settings
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy_checks import Checks, look_before_deploy
-from ui.flows.deploy_options import Allowed, DeployOptions, load_allowed
+from ui.flows.deploy_options import CallersAndLimits, DeployOptions, load_callers_and_limits
 from ui.flows.flow_actions import save_as
 from ui.flows.try_it import try_keys_of
 from ui.kit import feedback
@@ -44,13 +44,17 @@ async def deploy_flow(
         return None
     if version is not None:
         return await _roll(page_session, checks, on_live)
-    return await DeployDialog(page_session, checks, await page_session.query(load_allowed, checks.flow), on_live).ask()
+    return await DeployDialog(
+        page_session, checks, await page_session.query(load_callers_and_limits, checks.flow), on_live
+    ).ask()
 
 
 class DeployDialog:
     """The three steps for what is on the canvas."""
 
-    def __init__(self, page_session: PageSession, checks: Checks, allowed: Allowed, on_live: OnLive | None) -> None:
+    def __init__(
+        self, page_session: PageSession, checks: Checks, allowed: CallersAndLimits, on_live: OnLive | None
+    ) -> None:
         self.page_session = page_session
         self.checks = checks
         self.allowed = allowed

@@ -31,7 +31,7 @@ MOST_KEYS = 6
 
 
 @dataclass(frozen=True)
-class Allowed:
+class CallersAndLimits:
     """Who may call the flow, and how much."""
 
     plan: str
@@ -39,7 +39,7 @@ class Allowed:
     keys: tuple[KeyRow, ...]
 
 
-def load_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
+def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) -> CallersAndLimits:
     """Limits, use and the active keys that may call this flow."""
     at = now(session)
     keys = tuple(
@@ -48,13 +48,13 @@ def load_allowed(session: Session, workspace_id: str, flow: FlowRow) -> Allowed:
         if key.status(at) == "active" and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
     )
     limits = get_limits(session, workspace_id)
-    return Allowed(limits.title, read_environments(session, workspace_id, limits), keys)
+    return CallersAndLimits(limits.title, read_environments(session, workspace_id, limits), keys)
 
 
 class DeployOptions:
     """The rows, where we are."""
 
-    def __init__(self, page_session: PageSession, flow: FlowRow, allowed: Allowed) -> None:
+    def __init__(self, page_session: PageSession, flow: FlowRow, allowed: CallersAndLimits) -> None:
         self.flow = flow
         reader = times_of(page_session).reader
         with ui.element("dl").classes("fp-options"):

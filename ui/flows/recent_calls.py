@@ -23,7 +23,7 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Calls:
+class RecentCalls:
     """The newest first."""
 
     calls: tuple[JobRow | RefusedRow, ...]
@@ -31,7 +31,7 @@ class Calls:
     known: dict[str, frozenset[str]]
 
 
-def load_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> Calls:
+def load_recent_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> RecentCalls:
     """The newest calls of a flow since a moment."""
     filters = JobFilters(flow_id=flow_id, environments=PUBLIC, created_after=since - 1)
     jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
@@ -40,7 +40,7 @@ def load_calls(session: Session, workspace_id: str, flow_id: str, since: int) ->
     ]
     both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
     known = draft_fields(session, workspace_id, {flow_id}) if any(_field(call) for call in both) else {}
-    return Calls(tuple(both), list_key_labels(session, workspace_id), known)
+    return RecentCalls(tuple(both), list_key_labels(session, workspace_id), known)
 
 
 def _field(call: JobRow | RefusedRow) -> UnknownField | None:
@@ -59,7 +59,7 @@ class FirstCalls:
         self.flow_id = flow_id
         self.since = since
         self.times = times_of(page_session)
-        self.calls: Calls | None = None
+        self.calls: RecentCalls | None = None
         with card(_("First calls"), padded=False) as box:
             with box.head, ui.element("span").classes("fp-st fp-s12 fp-ok fp-b"):
                 words("", "fp-dot")
@@ -73,13 +73,13 @@ class FirstCalls:
     @one_at_a_time
     async def look(self) -> None:
         """Reads the calls; draws them when something changed."""
-        fresh = await self.page_session.query(load_calls, self.flow_id, self.since)
+        fresh = await self.page_session.query(load_recent_calls, self.flow_id, self.since)
         running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
         if fresh != self.calls or running:
             self.calls = fresh
             self._draw(fresh)
 
-    def _draw(self, seen: Calls) -> None:
+    def _draw(self, seen: RecentCalls) -> None:
         count = len(seen.calls)
         self.count.text = f"{_('watching')}, {count} {_('of')} {MOST}"
         left = MOST - count
@@ -93,7 +93,7 @@ class FirstCalls:
             for call in seen.calls:
                 self._job(call, seen) if isinstance(call, JobRow) else self._refused(call, seen)
 
-    def _job(self, job: JobRow, seen: Calls) -> None:
+    def _job(self, job: JobRow, seen: RecentCalls) -> None:
         state = job_state(job)
         word, symbol, kind = STATES[state]
         with ui.element("li").classes("fp-call"):
@@ -110,7 +110,7 @@ class FirstCalls:
                     words(f"202, {said} ")
                     words(f"· {who}", "fp-t3")
 
-    def _refused(self, call: RefusedRow, seen: Calls) -> None:
+    def _refused(self, call: RefusedRow, seen: RecentCalls) -> None:
         with ui.element("li").classes("fp-call"):
             icon("block", "fp-bad")
             with ui.element("div").classes("fp-grow"):
@@ -124,7 +124,7 @@ class FirstCalls:
                 if (field := unknown_field_of(call)) is not None:
                     self._unknown(field, seen)
 
-    def _unknown(self, field: UnknownField, seen: Calls) -> None:
+    def _unknown(self, field: UnknownField, seen: RecentCalls) -> None:
         """A field the flow could take; a word once the draft has it."""
         there = in_draft(field, seen.known)
         with ui.element("div").classes("fp-row fp-call-acts"):

@@ -57,7 +57,7 @@ MOST_CURL = 100_000
 
 
 @dataclass(frozen=True)
-class JobSeen:
+class JobContents:
     """What the page begins with."""
 
     look: Look
@@ -66,12 +66,12 @@ class JobSeen:
     result: StoredValue | None
 
 
-def load_job(session: Session, workspace_id: str, job_id: str) -> JobSeen:
+def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
     """A job with all that its page shows. Raises NotFound."""
     job = get_job(session, workspace_id, job_id)
     look = look_at(session, workspace_id, job_id)
     assert look is not None, "nothing was seen before"
-    return JobSeen(
+    return JobContents(
         look,
         find_job_flow(session, workspace_id, job),
         find_value(session, job_id, "payload"),
@@ -90,14 +90,14 @@ def register(app: App) -> None:
         except NotFound:
             return nothing_here(request)
         base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
-        await JobPage(page_session, seen, base).build(step)
+        await JobDetailPage(page_session, seen, base).build(step)
         return None
 
 
-class JobPage:
+class JobDetailPage:
     """One open page of a job."""
 
-    def __init__(self, page_session: PageSession, seen: JobSeen, base: str) -> None:
+    def __init__(self, page_session: PageSession, seen: JobContents, base: str) -> None:
         self.page_session = page_session
         self.seen = seen
         self.base = base
@@ -147,7 +147,7 @@ class JobPage:
             self.seen = await self.page_session.query(load_job, job_id)
             self.timer.deactivate()
         else:
-            self.seen = JobSeen(fresh, self.seen.flow, self.seen.payload, self.seen.result)
+            self.seen = JobContents(fresh, self.seen.flow, self.seen.payload, self.seen.result)
         if changed:
             self._draw()
             self.canvas_status()

@@ -33,7 +33,7 @@ ANY = ""
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobListContents:
     """What the page shows."""
 
     page: JobPage
@@ -41,13 +41,13 @@ class Seen:
     keys: Mapping[str, str]
 
 
-def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> Seen:
+def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
     """A page of jobs; a cursor that is not ours begins with the newest."""
     try:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE, cursor or None)
     except ParameterInvalid:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE)
-    return Seen(page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id))
+    return JobListContents(page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -90,7 +90,7 @@ class JobsList:
     """The tab with all jobs; `csv` is the link to the same list as a file."""
 
     def __init__(
-        self, page_session: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: Seen, csv: ui.element
+        self, page_session: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: JobListContents, csv: ui.element
     ) -> None:
         self.page_session = page_session
         self.narrowed = narrowed

@@ -15,7 +15,7 @@ from storage.job_documents import list_flow_titles, list_key_labels
 from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
 from ui.jobs.refusal_explained import Explained, explain
 from ui.kit import feedback
-from ui.kit.parts import Column, Table, badge, button, link_button, note, table, words
+from ui.kit.parts import Column, TableElement, badge, button, link_button, note, table, words
 from ui.kit.text import _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
@@ -202,7 +202,7 @@ class RefusedCalls:
         ):
             pass
 
-    def _row(self, rows: Table, one: Refused) -> None:
+    def _row(self, rows: TableElement, one: Refused) -> None:
         call = one.newest
         with rows.row():
             with rows.cell():

@@ -23,7 +23,7 @@ TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": 
 
 
 @dataclass(frozen=True)
-class StepValues:
+class StoredStepValues:
     """A step's stored values; None for what it does not have."""
 
     input: StoredValue | None
@@ -32,10 +32,10 @@ class StepValues:
     log: StoredValue | None
 
 
-def load_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StepValues:
+def load_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StoredStepValues:
     """The values of a step of this workspace's job. Raises NotFound."""
     get_job(session, workspace_id, job_id)
-    return StepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
+    return StoredStepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
 
 
 class StepDrawer:

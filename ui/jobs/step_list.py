@@ -14,10 +14,10 @@ from engine.run.steps import INNER
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
 from ui.flow_view.list_frames import lists_of
-from ui.kit.parts import Column, Table, card, segments, status_line, table, tile, words
+from ui.kit.parts import Column, TableElement, card, segments, status_line, table, tile, words
 from ui.kit.text import _, number
 from ui.kit.times import Times
-from ui.parts.charts import Bar, chart, length_note, waterfall
+from ui.parts.charts import WaterfallBar, chart, length_note, waterfall
 
 #: So many steps are shown; a job may have thousands.
 MOST = 300
@@ -174,9 +174,9 @@ class StepList:
                 self._draw_table()
         self.mark(self.chosen)
 
-    def _bars(self) -> list[Bar]:
+    def _bars(self) -> list[WaterfallBar]:
         return [
-            Bar(
+            WaterfallBar(
                 line.label,
                 line.begin_ms,
                 line.length_ms if line.step is not None else 0,
@@ -218,7 +218,7 @@ class StepList:
         for line in self.lines[:MOST]:
             self._row(rows, line)
 
-    def _row(self, rows: Table, line: StepLine) -> None:
+    def _row(self, rows: TableElement, line: StepLine) -> None:
         step = line.step
         kind = CATALOG.get(line.node_type)
         with rows.row(on_open=(lambda: self.on_choose(line)) if step is not None else None) as row:

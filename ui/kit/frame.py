@@ -1,6 +1,6 @@
 """The frame every page stands in: navigation, search, theme, account, title.
 
-    person = Person(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
+    person = FramePerson(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
     with frame("Saved Flows", active="flows", person=person, sub="5 flows, 3 live.", search=find_flows) as page:
         with page.actions:
             button("New flow", make_one, icon="add", kind="main")
@@ -39,7 +39,7 @@ from ui.kit.roles import role_word
 from ui.kit.search import Hit, Search, search_dialog
 from ui.kit.text import ENGLISH, Reader, _, plural
 
-__all__ = ["AREAS", "THEME_COOKIE", "Area", "Hit", "Page", "Person", "Search", "frame", "reader"]
+__all__ = ["AREAS", "THEME_COOKIE", "Area", "FramePerson", "Hit", "PageFrame", "Search", "frame", "reader"]
 
 Area = Literal["playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
 Theme = Literal["light", "dark", "system"]
@@ -73,7 +73,7 @@ _EARLY_PAINT: dict[Theme, str] = {
 
 
 @dataclass(frozen=True)
-class Person:
+class FramePerson:
     """Who is signed in, as the frame shows it. `role` is owner, editor or viewer; `plan` the plan's word (`Pro`); `asked` counts
     the notes that wait for this owner.
     """
@@ -91,7 +91,7 @@ class Person:
         return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
 
 
-class Page:
+class PageFrame:
     """What a page can still change about its frame."""
 
     def __init__(
@@ -121,13 +121,13 @@ def frame(
     title: str,
     *,
     active: Area,
-    person: Person,
+    person: FramePerson,
     crumbs: Sequence[tuple[str, str | None]] = (),
     sub: str | None = None,
     rail: bool = False,
     h1: bool = True,
     search: Search | None = None,
-) -> Iterator[Page]:
+) -> Iterator[PageFrame]:
     """Draws the frame and enters the page's content (see the module's docstring)."""
     theme = _chosen_theme()
     ui.page_title(_document_title(title))
@@ -146,15 +146,15 @@ def frame(
         heading = words(title, "fp-hide", tag="h1") if h1 else None
         aside = ui.element("div")
         aside.visible = False
-        yield Page(heading, aside, aside)
+        yield PageFrame(heading, aside, aside)
     else:
         with ui.element("div").classes("fp-wrap"):
-            yield _head(title, crumbs, sub) if h1 else Page(None, ui.element("div"), ui.element("div"))
+            yield _head(title, crumbs, sub) if h1 else PageFrame(None, ui.element("div"), ui.element("div"))
 
 
 def _bars(
     active: Area,
-    person: Person,
+    person: FramePerson,
     dark: ui.dark_mode,
     open_search: Callable[..., Any],
     *,
@@ -195,7 +195,7 @@ def _chosen_theme() -> Theme:
     return "light" if chosen == "light" else "dark" if chosen == "dark" else "system"
 
 
-def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None) -> Page:
+def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None) -> PageFrame:
     crumb = None
     if crumbs:
         with ui.element("nav").classes("fp-crumb") as trail:
@@ -216,12 +216,12 @@ def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None)
             if sub is not None:
                 words(sub, "fp-sub", tag="p")
         actions = ui.element("div").classes("fp-acts")
-    return Page(heading, badges, actions, crumb)
+    return PageFrame(heading, badges, actions, crumb)
 
 
 def _navigation(
     active: Area,
-    person: Person,
+    person: FramePerson,
     dark: ui.dark_mode,
     open_search: Callable[..., Any],
     *,
@@ -273,7 +273,7 @@ def _tip(text: str) -> None:
     ui.tooltip(text).props('anchor="center right" self="center left" :offset="[8, 0]"')
 
 
-def _account(person: Person, dark: ui.dark_mode, *, rail: bool) -> None:
+def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
     with ui.element("div").classes("fp-who"):
         with ui.element("button").classes("fp-account").props("type=button aria-haspopup=dialog"):
             words(_("Account:"), "fp-hide")

@@ -384,7 +384,7 @@ class Column:
     width: str = ""
 
 
-class Table(ui.element):
+class TableElement(ui.element):
     """A plain table in the house look; rows and cells are added in order."""
 
     def __init__(self, columns: Sequence[Column], label: str) -> None:
@@ -428,7 +428,7 @@ class Table(ui.element):
         self.body.clear()
 
 
-def table(columns: Sequence[str | Column], *, label: str, tall: bool = False, stacks: bool = False) -> Table:
+def table(columns: Sequence[str | Column], *, label: str, tall: bool = False, stacks: bool = False) -> TableElement:
     """A table named `label`; `tall` for rows of two lines; `stacks` breaks a row into lines on a phone, so that all of it is seen."""
-    element = Table([Column(one) if isinstance(one, str) else one for one in columns], label)
+    element = TableElement([Column(one) if isinstance(one, str) else one for one in columns], label)
     return element.classes("fp-tb--tall" if tall else "").classes("fp-stacks" if stacks else "")

@@ -22,7 +22,7 @@ class EndpointTable:
 
     def __init__(self, times: Times) -> None:
         self.times = times
-        self.rows: list[_Row] = []
+        self.rows: list[_EndpointRow] = []
         self.place = ui.element("section").classes("fp-card fp-endpoints")
         self.place.props["aria-label"] = _("Endpoints")
 
@@ -51,10 +51,10 @@ class EndpointTable:
             for one in endpoints:
                 path = f"/flows/{one.flow_id}" if one.title is not None and not one.deleted else ""
                 with rows.row(on_open=(lambda path=path: ui.navigate.to(path)) if path else None):
-                    self.rows.append(_Row(one, range_name, path, self.times))
+                    self.rows.append(_EndpointRow(one, range_name, path, self.times))
 
 
-class _Row:
+class _EndpointRow:
     def __init__(self, one: Endpoint, range_name: str, path: str, times: Times) -> None:
         self.shape = (one.flow_id, one.title, one.live_version, range_name)
         self.times = times

@@ -40,7 +40,7 @@ REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class MonitoringContents:
     """One look: everything from the same moment. `curves` None: not looked at yet."""
 
     mark: tuple[Any, ...]
@@ -56,7 +56,7 @@ def load_figures(
     mark: tuple[Any, ...] | None,
     *,
     curves: bool = True,
-) -> Seen | None:
+) -> MonitoringContents | None:
     """The figures of a view, None when nothing happened since `mark`."""
     at = now(session)
     fresh = (*read_mark(session, workspace_id), at // MINUTE, view)
@@ -65,7 +65,9 @@ def load_figures(
     ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
     period = Period.ending(at, view.range_name, round(ahead.total_seconds() * SECOND))
     figures = read_figures(session, workspace_id, view.filters, period)
-    return Seen(fresh, figures, read_curves(session, workspace_id, view.filters, period) if curves else None)
+    return MonitoringContents(
+        fresh, figures, read_curves(session, workspace_id, view.filters, period) if curves else None
+    )
 
 
 def register(app: App) -> None:
@@ -153,7 +155,7 @@ class Board:
         self.view = view
         await self.look()
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: MonitoringContents) -> None:
         """Draws what was seen."""
         figures = seen.figures
         self.sub.text = self._sentence()

@@ -36,7 +36,7 @@ register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.
 
 
 @dataclass(frozen=True)
-class Bar:
+class WaterfallBar:
     """One line of a waterfall, in milliseconds from the job's start.
 
     `state` is done, failed, running or stopped; "" draws none.
@@ -52,7 +52,7 @@ class Bar:
 _BAR_COLOURS = {"done": OK, "failed": BAD, "running": RUNNING, "stopped": QUIET}
 
 
-def waterfall(bars: Sequence[Bar]) -> dict[str, Any]:
+def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
     """When each step ran and for how long, the first one on top."""
     shown = list(bars[:_MOST])
     longest = max((bar.begin_ms + bar.length_ms for bar in shown), default=1) / 1000 or 1

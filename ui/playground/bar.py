@@ -23,7 +23,7 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.versions.versions_menu import Versions
 
 
-class Bar:
+class PlaygroundBar:
     """The bar of one tab; it holds the flow's row as last read."""
 
     def __init__(

@@ -40,7 +40,7 @@ from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every
 from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
-from ui.playground.bar import Bar
+from ui.playground.bar import PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
 from ui.playground.canvas.palette import palette
@@ -48,7 +48,7 @@ from ui.playground.canvas.step_actions import StepActions
 from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
 from ui.playground.run.panel import RunPanel
-from ui.playground.state.called_flows import Calls, load_calls
+from ui.playground.state.called_flows import CalledFlows, load_called_flows
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -135,7 +135,7 @@ class PlaygroundPage:
         self.shown_frames: list[ListScope] = []
         self.connections: frozenset[str] = frozenset()
         self.secrets: list[SecretRow] = []
-        self.calls = Calls()
+        self.calls = CalledFlows()
         self.datasets: tuple[KnownDataset, ...] = ()
         self.catalog: Catalog = CATALOG
 
@@ -145,7 +145,7 @@ class PlaygroundPage:
         payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
         self.connections = await self.page_session.query(connection_names)
         self.secrets = await self.page_session.query(list_secrets)
-        self.calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
+        self.calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
         self._know(await self.page_session.query(known_datasets))
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
@@ -161,7 +161,7 @@ class PlaygroundPage:
             ui.element("div").classes("fp-pg").classes("fp-pg--steps" if self.as_steps else "") as self.root,
         ):
             self.root.on("keydown.capture", self._pressed, js_handler=_KEYS)
-            self.bar = Bar(
+            self.bar = PlaygroundBar(
                 self.page_session,
                 self.draft,
                 self.first_flow,
@@ -296,7 +296,7 @@ class PlaygroundPage:
 
     async def _load_calls(self) -> None:
         """A flow was chosen, saved or deployed meanwhile."""
-        calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
+        calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
         if calls != self.calls and not self.root.is_deleted:
             self.calls = calls
             self.run_panel.name_inner(calls.inner)

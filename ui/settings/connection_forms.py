@@ -23,7 +23,7 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 
 
-class Written(TypedDict):
+class ConnectionFormText(TypedDict):
     """What stands in the boxes, as text."""
 
     base_url: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nicegui import ui
 
-from ui.kit.frame import Page
+from ui.kit.frame import PageFrame
 from ui.kit.parts import link, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -29,7 +29,7 @@ PLACES = {
 class SettingsPage:
     """A page of the settings; `actions` is the right side of its title line."""
 
-    def __init__(self, page: Page, actions: ui.element) -> None:
+    def __init__(self, page: PageFrame, actions: ui.element) -> None:
         self.page = page
         self.actions = actions
 

@@ -12,12 +12,12 @@ from tests.ui.arrange import press_named
 
 
 def _frame(**more: object) -> None:
-    from ui.kit.frame import Hit, Person, frame
+    from ui.kit.frame import FramePerson, Hit, frame
     from ui.kit.parts import button, words
 
     flows = [Hit("Website analyzer", "/flows/flow_1", "Live v4"), Hit("Summarise a text", "/flows/flow_2")]
     more.setdefault("search", lambda text: [hit for hit in flows if text.lower() in hit.title.lower()])
-    person = Person(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
+    person = FramePerson(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
     with frame(
         "Saved Flows",
         active="flows",
@@ -123,10 +123,10 @@ async def test_the_search_finds_flows_by_title() -> None:
 
 
 async def test_initials_of_a_person_without_a_name_are_of_the_address() -> None:
-    from ui.kit.frame import Person
+    from ui.kit.frame import FramePerson
 
-    assert Person(name="Mara Lindt", email="mara@example.com").initials == "ML"
-    assert Person(name="", email="mara@example.com").initials == "M"
+    assert FramePerson(name="Mara Lindt", email="mara@example.com").initials == "ML"
+    assert FramePerson(name="", email="mara@example.com").initials == "M"
 
 
 async def test_the_menu_of_small_screens_leads_to_the_same_places_and_is_drawn_once() -> None:

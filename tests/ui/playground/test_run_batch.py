@@ -25,7 +25,7 @@ from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push
 from ui.playground.run.batch_rows import SampleRows, fitted, match_columns, payload_of_row
-from ui.playground.run.batch_runner import BatchRun, batches_of
+from ui.playground.run.batch_runner import BatchRunner, batches_of
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
 READING: dict[str, Any] = {
@@ -78,7 +78,7 @@ def tab(user: User, name: str) -> None:
     found[-1].parent_slot.parent.value = name  # type: ignore[union-attr]
 
 
-def batch(site: Site, flow_id: str) -> BatchRun:
+def batch(site: Site, flow_id: str) -> BatchRunner:
     return batches_of(site.app)[flow_id]
 
 

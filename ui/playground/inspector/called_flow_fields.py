@@ -15,7 +15,7 @@ from ui.kit.parts import link, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
-from ui.playground.state.called_flows import Calls, choices, load_calls
+from ui.playground.state.called_flows import CalledFlows, choices, load_called_flows
 
 
 class CalledFields:
@@ -26,14 +26,14 @@ class CalledFields:
         self.draft = draft
         self.node_id = node.id
         self.is_call = node.type == CALL_FLOW
-        self.calls = Calls()
+        self.calls = CalledFlows()
         #: The flow that the fields on screen belong to.
         self.shown = called_id(node)
 
     async def load(self) -> None:
         """Looks up what is called now."""
         if self.is_call:
-            self.calls = await self.page_session.query(load_calls, self.draft.flow_id, self.draft.document)
+            self.calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
 
     async def offered(self, specs: list[FieldSpec]) -> list[FieldSpec]:
         """The flow is chosen from a list."""

@@ -65,7 +65,7 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
                     "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
                 )
             place = ui.element("div").classes("fp-form").props("role=status")
-        found = _Found(page_session, place)
+        found = _ParsedCurl(page_session, place)
 
         async def fill() -> None:
             if (answer := await found.answer()) is not None:
@@ -84,7 +84,7 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
     return await answer_of(dialog)
 
 
-class _Found:
+class _ParsedCurl:
     """What was read from the text, shown under it."""
 
     def __init__(self, page_session: PageSession, place: ui.element) -> None:

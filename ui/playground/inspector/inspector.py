@@ -19,7 +19,7 @@ from ui.kit.parts import icon, icon_button, link, menu_button, menu_item, status
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.playground.inspector.connection_mapping import EdgeMapping
-from ui.playground.inspector.setup_tab import SetUp
+from ui.playground.inspector.setup_tab import SetUpTab
 from ui.playground.inspector.values_tab import ValuesTab
 from ui.playground.state.last_run import LastRun
 
@@ -73,7 +73,7 @@ class Inspector:
         self.item = 0
         self.found: Sequence[Problem] = ()
         self.catalog: Catalog = CATALOG  #: with what is known of the workspace's datasets
-        self.set_up: SetUp | None = None
+        self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
         self.title: ui.input | None = None
@@ -249,7 +249,7 @@ class Inspector:
         with body:
             match self.tab:
                 case "set_up":
-                    self.set_up = made = SetUp(
+                    self.set_up = made = SetUpTab(
                         self.page_session, self.draft, node, kind, last_run=self.last_run, edit=self.edit
                     )
                     made.item = self.item

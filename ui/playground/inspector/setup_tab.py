@@ -43,7 +43,7 @@ _FIRST = frozenset({"model", "method", "dataset", "flow_id"})
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
-class SetUp:
+class SetUpTab:
     """Drawn once for a node; follows edits made elsewhere where its fields can."""
 
     def __init__(

@@ -19,7 +19,7 @@ _TITLE = 80
 
 
 @dataclass(frozen=True)
-class BatchRow:
+class BatchInputRow:
     """One run to be: `number` counts from 1."""
 
     number: int
@@ -32,8 +32,8 @@ class Rows(Protocol):
 
     @property
     def total(self) -> int: ...
-    def each(self) -> AsyncIterator[BatchRow]: ...
-    async def again(self, number: int) -> BatchRow | None: ...
+    def each(self) -> AsyncIterator[BatchInputRow]: ...
+    async def again(self, number: int) -> BatchInputRow | None: ...
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class SampleRows:
         """How many there are."""
         return len(self.samples)
 
-    async def each(self) -> AsyncIterator[BatchRow]:
+    async def each(self) -> AsyncIterator[BatchInputRow]:
         """All of them."""
         for number in range(1, self.total + 1):
             yield self._row(number)
 
-    async def again(self, number: int) -> BatchRow | None:
+    async def again(self, number: int) -> BatchInputRow | None:
         """One of them."""
         return self._row(number)
 
-    def _row(self, number: int) -> BatchRow:
+    def _row(self, number: int) -> BatchInputRow:
         sample = self.samples[number - 1]
-        return BatchRow(number, title_of(sample, number - 1), payload_of(sample))
+        return BatchInputRow(number, title_of(sample, number - 1), payload_of(sample))
 
 
 @dataclass
@@ -74,7 +74,7 @@ class DatasetRows:
     #: Number -> id, of the rows handed out: a dataset may lose rows meanwhile.
     _ids: dict[int, int] = field(default_factory=dict)
 
-    async def each(self) -> AsyncIterator[BatchRow]:
+    async def each(self) -> AsyncIterator[BatchInputRow]:
         """The rows, read piece by piece."""
         after = number = 0
         while number < self.total:
@@ -88,16 +88,16 @@ class DatasetRows:
                 self._ids[number] = after = line.id
                 yield self._row(number, line.data)
 
-    async def again(self, number: int) -> BatchRow | None:
+    async def again(self, number: int) -> BatchInputRow | None:
         """A row as it is now, None when it is gone."""
         wanted = self._ids.get(number, 0)
         page = await self.database.read(list_rows, self.workspace_id, self.dataset.id, after=wanted - 1, limit=1)
         return self._row(number, page[0].data) if page and page[0].id == wanted else None
 
-    def _row(self, number: int, data: Mapping[str, Any]) -> BatchRow:
+    def _row(self, number: int, data: Mapping[str, Any]) -> BatchInputRow:
         payload = payload_of_row(data, self.fields, self.mapping)
         first = next((as_text(value) for value in payload.values() if value not in (None, "")), "")
-        return BatchRow(number, " ".join(first.split())[:_TITLE] or f"{_('Row')} {number}", payload)
+        return BatchInputRow(number, " ".join(first.split())[:_TITLE] or f"{_('Row')} {number}", payload)
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ class RestOfRows:
         """How many are left."""
         return self.rows.total - sum(number <= self.rows.total for number in self.ran)
 
-    async def each(self) -> AsyncIterator[BatchRow]:
+    async def each(self) -> AsyncIterator[BatchInputRow]:
         """Those, with the numbers they had."""
         async for row in self.rows.each():
             if row.number not in self.ran:
                 yield row
 
-    async def again(self, number: int) -> BatchRow | None:
+    async def again(self, number: int) -> BatchInputRow | None:
         """One of them."""
         return await self.rows.again(number)
 

@@ -19,7 +19,7 @@ from storage.job_changes import PLAYGROUND_SLOTS
 from storage.jobs import JobRow, read_value
 from ui.kit.text import _
 from ui.page_session import App, PageSession, SignedOut
-from ui.playground.run.batch_rows import BatchRow, Rows
+from ui.playground.run.batch_rows import BatchInputRow, Rows
 
 #: A run is waited for so long; a flow's own time limit ends it before.
 PATIENCE_SECONDS = 24 * 3_600
@@ -42,7 +42,7 @@ class BatchLine:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BatchProgress:
     """How far a batch is. `rate` is rows a second of the time it ran; `left_seconds` None while nobody can say."""
 
     total: int
@@ -54,7 +54,7 @@ class Progress:
 
 
 @dataclass
-class BatchRun:
+class BatchRunner:
     """Runs each row once. `change` grows with everything that happens, for those who draw it."""
 
     page_session: PageSession
@@ -67,7 +67,7 @@ class BatchRun:
     _again: list[BatchLine] = field(default_factory=list)
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _each: AsyncIterator[BatchRow] | None = None
+    _each: AsyncIterator[BatchInputRow] | None = None
     _ran: float = 0.0
     _since: float | None = None
     _ended: int = 0
@@ -133,7 +133,7 @@ class BatchRun:
         return self.state in {"stopped", "ended"}
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> BatchProgress:
         """How far it is."""
         ended = [line for line in self.lines if line.state in _ENDED]
         failed = sum(line.state in AGAIN for line in ended)
@@ -142,7 +142,7 @@ class BatchRun:
         ran = self._ran + (time.monotonic() - self._since if self._since is not None else 0.0)
         rate = self._ended / ran if self._ended > 0 and ran > 0 else None
         left = remaining / rate if rate and not self.over else None
-        return Progress(total, len(ended) - failed, failed, remaining, rate, left)
+        return BatchProgress(total, len(ended) - failed, failed, remaining, rate, left)
 
     def _stop_clock(self) -> None:
         if self._since is not None:
@@ -153,7 +153,7 @@ class BatchRun:
         while (found := await self._next()) is not None:
             await self._run(*found)
 
-    async def _next(self) -> tuple[BatchLine, BatchRow | None] | None:
+    async def _next(self) -> tuple[BatchLine, BatchInputRow | None] | None:
         """The next row, those that failed before first; None at the end and after a stop."""
         async with self._turn:
             await self._may_go.wait()
@@ -173,7 +173,7 @@ class BatchRun:
             self.lines.append(line)
             return line, row
 
-    async def _run(self, line: BatchLine, row: BatchRow | None) -> None:
+    async def _run(self, line: BatchLine, row: BatchInputRow | None) -> None:
         if row is None:
             self._end(line, "refused", _("The row is not in the dataset any more."))
             return
@@ -222,7 +222,7 @@ def _outcome(job: JobRow, result: Any) -> str:
     return as_text(value)
 
 
-class Batches(dict[str, BatchRun]):
+class Batches(dict[str, BatchRunner]):
     """Flow -> its newest batch in this server: every tab of the flow shows the same one, also after it was closed."""
 
 

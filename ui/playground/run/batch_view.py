@@ -18,7 +18,7 @@ from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batc
 from ui.kit import feedback
 from ui.kit.parts import (
     Column,
-    Table,
+    TableElement,
     button,
     icon_button,
     link,
@@ -36,7 +36,7 @@ from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_rows import Rows, SampleRows
-from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRun, batches_of
+from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRunner, batches_of
 from ui.playground.run.batch_set_up import BatchSetUp
 
 #: Rows of the table on one page.
@@ -59,7 +59,7 @@ class BatchView:
         self.draft = draft
         self.reader = reader
         self.on_open = on_open
-        self.batch: BatchRun | None = None
+        self.batch: BatchRunner | None = None
         self.page = 0
         self.only_failed = False
         self._drawn: tuple[int, str] | None = None
@@ -133,7 +133,7 @@ class BatchView:
         except Refusal as refusal:
             feedback.refused(refusal)
             return
-        self.batch = batches_of(self.page_session.app)[self.draft.flow_id] = BatchRun(self.page_session, begun, rows)
+        self.batch = batches_of(self.page_session.app)[self.draft.flow_id] = BatchRunner(self.page_session, begun, rows)
         self.page, self.only_failed = 0, False
         background_tasks.create(self.batch.go(), name=f"batch {begun.id}")
         self._draw_batch()
@@ -168,7 +168,7 @@ class BatchView:
         if batch.over:
             self.timer.deactivate()
 
-    def _draw_head(self, batch: BatchRun) -> None:
+    def _draw_head(self, batch: BatchRunner) -> None:
         self.head.clear()
         with self.head:
             with ui.element("div").classes("fp-row fp-batch-acts"):
@@ -179,7 +179,7 @@ class BatchView:
             if batch.trouble:
                 note(batch.trouble, kind="warn", icon="warning")
 
-    def _draw_buttons(self, batch: BatchRun) -> None:
+    def _draw_buttons(self, batch: BatchRunner) -> None:
         if self.page_session.may("run flows"):
             if batch.state == "running":
                 button(_("Pause"), self._pause, icon="pause", small=True)
@@ -193,7 +193,7 @@ class BatchView:
             if batch.over:
                 button(_("New batch"), self._draw_set_up, icon="add", small=True)
 
-    def _say_progress(self, batch: BatchRun) -> None:
+    def _say_progress(self, batch: BatchRunner) -> None:
         progress = batch.progress
         ended = progress.done + progress.failed
         word = {"paused": _("Paused"), "stopping": _("Cancelling"), "stopped": _("Stopped")}.get(batch.state, "")
@@ -216,7 +216,7 @@ class BatchView:
         with self.bar:
             meter(ended, max(1, progress.total), label=_("Rows that ended")).classes(remove="fp-meter--warn")
 
-    def _draw_results(self, batch: BatchRun) -> None:
+    def _draw_results(self, batch: BatchRunner) -> None:
         lines = [line for line in batch.lines if not self.only_failed or line.state in AGAIN]
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
         page = lines[self.page * PAGE : (self.page + 1) * PAGE]
@@ -229,7 +229,7 @@ class BatchView:
                 self._draw_table(page)
         self._say_page(len(lines))
 
-    def _draw_results_head(self, batch: BatchRun, *, pages: bool) -> None:
+    def _draw_results_head(self, batch: BatchRunner, *, pages: bool) -> None:
         with ui.element("div").classes("fp-row fp-batch-acts"):
             ways = {"all": _("All"), "failed": _("Failed")}
             segments(ways, "failed" if self.only_failed else "all", self._narrow, label=_("Rows shown"))
@@ -259,7 +259,7 @@ class BatchView:
             with rows.row(on_open=(lambda job_id=job_id: self.on_open(job_id)) if job_id else None):
                 self._draw_line(rows, line)
 
-    def _draw_line(self, rows: Table, line: BatchLine) -> None:
+    def _draw_line(self, rows: TableElement, line: BatchLine) -> None:
         rows.cell(number(line.number, self.reader), "fp-num fp-t2")
         with rows.cell():
             if line.job_id is None:

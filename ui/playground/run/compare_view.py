@@ -14,7 +14,7 @@ from storage.jobs import JobRow, find_value
 from storage.run_comparison import RecentRun, compare_outputs, list_recent_runs
 from ui.flow_view.job_watch import look_at
 from ui.kit import feedback
-from ui.kit.parts import STATES, Column, Table, button, status_line, table, words
+from ui.kit.parts import STATES, Column, TableElement, button, status_line, table, words
 from ui.kit.text import Reader, _, cost, duration, number, plural
 from ui.kit.times import Times
 from ui.page_session import PageSession
@@ -147,7 +147,7 @@ class CompareView:
                 with rows.cell():
                     self._draw_outputs(node)
 
-    def _draw_figures(self, rows: Table, first: Spent | None, second: Spent | None) -> None:
+    def _draw_figures(self, rows: TableElement, first: Spent | None, second: Spent | None) -> None:
         with rows.cell(), ui.element("span").classes("fp-row fp-compare-states"):
             self._draw_state(first)
             if first is None or second is None or (first.state, first.word) != (second.state, second.word):

@@ -28,7 +28,7 @@ from ui.playground.run.input_form import InputForm
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.log_view import LogView
 from ui.playground.run.step_rows import StepRows
-from ui.playground.run.step_values import StepValues
+from ui.playground.run.step_values import StepValuesPanel
 
 if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
@@ -158,7 +158,7 @@ class RunPanel:
                 )
                 with ui.element("div").classes("fp-rt fp-rt--steps") as self.steps_tab:
                     self.rows = StepRows(self.reader, self._choose)
-                    self.values = StepValues(
+                    self.values = StepValuesPanel(
                         self.page_session,
                         self.draft,
                         self.reader,

@@ -39,7 +39,7 @@ class StepRows:
     def __init__(self, reader: Reader, on_choose: Callable[[str, str | None], Any]) -> None:
         self.reader = reader
         self.on_choose = on_choose
-        self.rows: dict[tuple[str, str | None], _Row] = {}
+        self.rows: dict[tuple[str, str | None], _StepButton] = {}
         #: Nodes of called flows, by the names of their steps (`call_flow.prompt`).
         self.inner: Mapping[str, Node] = {}
         self.box = ui.element("div").classes("fp-rc fp-rl").props("tabindex=0 role=region")
@@ -63,7 +63,7 @@ class StepRows:
             self.box.clear()
             with self.box:
                 for key, line in said.items():
-                    self.rows[key] = _Row(key, line, self.on_choose)
+                    self.rows[key] = _StepButton(key, line, self.on_choose)
         for key, line in said.items():
             self.rows[key].say(line)
 
@@ -152,7 +152,7 @@ def around(items: Sequence[StepRow], index_path: str | None) -> Sequence[StepRow
     return items[start : start + MOST_ITEMS]
 
 
-class _Row:
+class _StepButton:
     """A button with the words of one step."""
 
     def __init__(

@@ -31,7 +31,7 @@ from ui.playground.run.step_parts import (
 )
 
 
-class StepValues:
+class StepValuesPanel:
     """Drawn anew when another step is chosen or the chosen one goes on. The last that was asked for wins."""
 
     def __init__(

@@ -25,7 +25,7 @@ from ui.kit.text import _
 
 
 @dataclass(frozen=True)
-class Calls:
+class CalledFlows:
     """The called flows as last looked up. `asked`: the ids that were; `pins`: node -> version the live API calls.
 
     `inner`: `call_flow.prompt` -> the node of the called flow.
@@ -58,12 +58,12 @@ class Calls:
         return found
 
 
-def load_calls(session: Session, workspace_id: str, flow_id: str, document: Document) -> Calls:
+def load_called_flows(session: Session, workspace_id: str, flow_id: str, document: Document) -> CalledFlows:
     """Looks up what a document calls."""
     if not calls_of(document):
-        return Calls()
+        return CalledFlows()
     library = read_library(session, workspace_id, document)
-    return Calls(
+    return CalledFlows(
         library,
         frozenset(called_ids(document)) | frozenset(library),
         live_pins(session, workspace_id, flow_id),
