@@ -4,6 +4,11 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `fp_zone=${encodeURIComponent(zone)};path=/;max-age=31536000;samesite=lax`;
 
+  // How the reader's language writes figures: the sign between thousands and the decimal sign.
+  const parts = new Intl.NumberFormat(navigator.language).formatToParts(1234567.5);
+  const signs = ["group", "decimal"].map((type) => parts.find((part) => part.type === type)?.value ?? "").join("");
+  document.cookie = `fp_signs=${encodeURIComponent(signs)};path=/;max-age=31536000;samesite=lax`;
+
   // Ctrl+K (or Cmd+K) presses the search button that can be seen.
   document.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "k") return;

@@ -43,7 +43,7 @@ def add_routes(root: FastAPI, app: App) -> None:
         if person is None:
             return await stranger_answer(app, request)
         now = app.database.clock.now()
-        zone = Reader.of(request.headers, request.cookies).zone
+        zone = Reader.of(request.cookies).zone
         filters = Narrowed.of(dict(request.query_params)).filters(now, zone)
         return sent_file(csv_named("jobs", now), _rows(app, person.workspace_id, filters))
 

@@ -19,7 +19,7 @@
 
 Pages are decorated `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is kept in the
 cookie `fp_theme` (light, dark; none = as the system): it holds no secret, works without NiceGUI's session storage, and plain
-pages read it too. The browser's time zone is kept in `fp_zone`.
+pages read it too. The browser's time zone is kept in `fp_zone`, how its language writes figures in `fp_signs`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class PageFrame:
 def reader() -> Reader:
     """How the person at this page reads numbers and times."""
     request = ui.context.client.request
-    return Reader.of(request.headers, request.cookies) if request is not None else ENGLISH
+    return Reader.of(request.cookies) if request is not None else ENGLISH
 
 
 @contextmanager

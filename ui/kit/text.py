@@ -12,7 +12,7 @@
     moment(when, now, reader)             "today 09:52:07", "12 Nov 09:52"
     clock_time(when, reader)              "09:41:52"
     type_word(schema)                     "Web address", "Whole number", "List of Text"
-    Reader.of(headers, cookies)           number signs by Accept-Language, time zone by the `fp_zone` cookie
+    Reader.of(cookies)                    number signs by the `fp_signs` cookie, time zone by the `fp_zone` cookie
 
 Nothing here knows the browser: the time and the reader are handed in. `when` and `now` are aware datetimes.
 """
@@ -23,23 +23,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 #: The cookie in which the browser tells its time zone (an IANA name).
 ZONE_COOKIE = "fp_zone"
 
-_NARROW_SPACE = "\u202f"
-#: Language -> (thousands sign, decimal sign); every other language reads like English.
-_SIGNS = {
-    "da": (".", ","), "de": (".", ","), "el": (".", ","), "es": (".", ","), "hr": (".", ","), "id": (".", ","),
-    "it": (".", ","), "nl": (".", ","), "pt": (".", ","), "ro": (".", ","), "sl": (".", ","), "tr": (".", ","),
-    "vi": (".", ","),
-    "bg": (_NARROW_SPACE, ","), "cs": (_NARROW_SPACE, ","), "et": (_NARROW_SPACE, ","), "fi": (_NARROW_SPACE, ","),
-    "fr": (_NARROW_SPACE, ","), "hu": (_NARROW_SPACE, ","), "lt": (_NARROW_SPACE, ","), "lv": (_NARROW_SPACE, ","),
-    "nb": (_NARROW_SPACE, ","), "no": (_NARROW_SPACE, ","), "pl": (_NARROW_SPACE, ","), "ru": (_NARROW_SPACE, ","),
-    "sk": (_NARROW_SPACE, ","), "sv": (_NARROW_SPACE, ","), "uk": (_NARROW_SPACE, ","),
-    "de-ch": ("’", "."), "de-li": ("’", "."),
-}  # fmt: skip
+#: The cookie in which the browser tells how its language writes figures: the sign between thousands, then the decimal sign.
+SIGNS_COOKIE = "fp_signs"
+#: What each of the two may be; a language with other signs reads figures as in English.
+_SIGNS = frozenset(",.'’ \u00a0\u202f")
 
 
 def _(sentence: str) -> str:
@@ -56,15 +49,21 @@ class Reader:
     zone: tzinfo = UTC
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Reader:
-        """The reader a request comes from: first language of Accept-Language, zone of the `fp_zone` cookie, else UTC."""
-        language = headers.get("accept-language", "").split(",")[0].split(";")[0].strip().lower()
-        thousands, decimal = _SIGNS.get(language) or _SIGNS.get(language.split("-")[0]) or (",", ".")
+    def of(cls, cookies: Mapping[str, str]) -> Reader:
+        """The reader a request comes from, as the browser told it in its cookies: else figures as in English, times in UTC."""
+        thousands, decimal = _signs(cookies.get(SIGNS_COOKIE, ""))
         return cls(thousands, decimal, _zone(cookies.get(ZONE_COOKIE, "")))
 
 
 #: Figures as in English, times in UTC.
 ENGLISH = Reader()
+
+
+def _signs(told: str) -> tuple[str, str]:
+    signs = unquote(told)
+    if len(signs) != 2 or signs[0] == signs[1] or not _SIGNS.issuperset(signs):
+        return ",", "."
+    return signs[0], signs[1]
 
 
 def _zone(name: str) -> tzinfo:

@@ -22,7 +22,7 @@ from ui.kit.text import (
 )
 
 NOW = datetime(2026, 11, 24, 9, 41, 52, tzinfo=UTC)
-GERMAN = Reader.of({"accept-language": "de-DE,de;q=0.9,en;q=0.8"}, {"fp_zone": "Europe/Berlin"})
+GERMAN = Reader.of({"fp_signs": ".%2C", "fp_zone": "Europe/Berlin"})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,25 @@ def test_times_stand_in_the_readers_zone() -> None:
 
 @pytest.mark.parametrize("zone", ["../../etc/passwd", "No/Where", "x" * 1000, "%00", ""])
 def test_an_unknown_zone_is_utc(zone: str) -> None:
-    assert Reader.of({}, {"fp_zone": zone}).zone == UTC
+    assert Reader.of({"fp_zone": zone}).zone == UTC
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("%2C.", "1,234,567.5"),
+        ("%E2%80%AF%2C", "1\u202f234\u202f567,5"),
+        ("%C2%A0%2C", "1\u00a0234\u00a0567,5"),
+        ("%E2%80%99.", "1’234’567.5"),
+    ],
+)
+def test_figures_are_written_as_the_browser_says(told: str, expected: str) -> None:
+    assert number(1_234_567.5, Reader.of({"fp_signs": told})) == expected
+
+
+@pytest.mark.parametrize("told", ["", ".", "..", "<>", "12", ".%2C.", "%", "%FF%FF", "x" * 1000])
+def test_signs_that_are_none_are_those_of_english(told: str) -> None:
+    assert number(1236.5, Reader.of({"fp_signs": told})) == "1,236.5"
 
 
 def test_types_have_words() -> None:
