@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal, read_input
+from engine.browser.browser import browser_of
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
@@ -24,7 +25,8 @@ from engine.models.client import ModelRequest, Models, split_model
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient
 from engine.run.plan import Plan, compile_plan
-from engine.run.runner import RunOptions, run_flow
+from engine.run.runner import run_flow
+from engine.run.state import RunOptions
 from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
 from engine.sandbox.pool import Sandbox
 
@@ -55,7 +57,7 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
-    outbound = OutboundClient(environment_rules(terminal.settings))
+    outbound = OutboundClient(environment_rules(terminal.settings), renderer=browser_of)
     services = _Outside(outbound, terminal)
     try:
         return await run_flow(
@@ -151,7 +153,7 @@ class _Outside:
         return await asyncio.to_thread(work, *args)
 
     def _connection(self, name: str) -> ModelConnection:
-        from engine.secrets.opening import open_connection
+        from engine.models.saved_connections import open_connection
 
         found = self._terminal.database.read_now(
             open_connection, self._terminal.vault, self._terminal.workspace.id, name

@@ -18,7 +18,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.validation import deploy_problems, without_parked
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
-from engine.secrets.secret_hosts import host_problems, host_warnings
+from engine.outbound.secret_hosts import host_problems, host_warnings
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import new_id
+from engine.outbound.secret_hosts import parse_hosts
 from engine.secrets.sealing import Vault
-from engine.secrets.secret_hosts import parse_hosts
 from storage.audit import add_entry
 from storage.database import now
 from storage.secrets import hold_secret

@@ -15,9 +15,11 @@ import asyncio
 import importlib.util
 
 from engine.browser.page import Drawn, Fetch, OutboundAnswer
+from engine.browser.page_requests import PageRequests
 from engine.browser.process import BrowserRoom, has_browser, no_browser
+from engine.outbound.client import OutboundClient
 
-__all__ = ["Browser", "Drawn", "has_browser"]
+__all__ = ["Browser", "Drawn", "browser_of", "has_browser"]
 
 
 class Browser:
@@ -50,3 +52,8 @@ class Browser:
         room, self._room = self._room, None
         if room is not None:
             await room.end()
+
+
+def browser_of(outbound: OutboundClient) -> Browser:
+    """The browser of an outbound client, which hands this function in as its `renderer`."""
+    return Browser(PageRequests(outbound.request), sandbox=outbound.rules.browser_sandbox)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
 
-from engine.jobs.job_values import Redaction
+from engine.core.redaction import Redaction
 
 log = logging.getLogger(__name__)
 

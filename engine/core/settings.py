@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.core.plans import PLANS
-from engine.models.provider_catalog import USUAL_PORTS
 
 ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - compared with, not listened on
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+#: Where model servers listen when nobody changed it: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
+MODEL_SERVER_PORTS = (11434, 1234, 8000, 8080)
 
 
 class BadSetting(Exception):  # noqa: N818 - said to the person who starts the program
@@ -48,7 +49,7 @@ class Settings:
     log: Literal["text", "json"] = "text"
     metrics_token_file: Path | None = None
     #: Ports at which a model server of one's own is looked for.
-    local_servers: tuple[int, ...] = USUAL_PORTS
+    local_servers: tuple[int, ...] = MODEL_SERVER_PORTS
     backup_passphrase: str = dataclasses.field(default="", repr=False)
     backup_passphrase_file: Path | None = None
 
@@ -94,7 +95,7 @@ def _ports(name: str, said: str) -> tuple[int, ...]:
     words = [] if said.lower() == "off" else [word.strip() for word in said.split(",") if word.strip()]
     if not all(word.isdigit() and 0 < int(word) < 65_536 for word in words):
         raise BadSetting(
-            f"FLOWPORT_{name.upper()} is {said!r}. Set it to port numbers like {USUAL_PORTS[0]},{USUAL_PORTS[2]}, or to off."
+            f"FLOWPORT_{name.upper()} is {said!r}. Set it to port numbers like {MODEL_SERVER_PORTS[0]},{MODEL_SERVER_PORTS[2]}, or to off."
         )
     return tuple(int(word) for word in words)
 

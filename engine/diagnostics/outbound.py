@@ -17,8 +17,8 @@ from engine.diagnostics.findings import Line
 from engine.flow.node_type import NodeFailed
 from engine.models.connection_test import check_connection
 from engine.models.connections import ModelConnection
+from engine.models.saved_connections import open_connection
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, allowed_origin
-from engine.secrets.opening import open_connection
 from engine.secrets.sealing import Vault
 from storage.connections import list_connections
 from storage.database import Database

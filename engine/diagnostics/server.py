@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from engine.browser.browser import browser_of
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.browser_access import Opened, check_way_in
 from engine.diagnostics.findings import Line
@@ -45,7 +46,7 @@ async def check_server(
         yield Line("Allowed addresses", "bad", sentence, "It counts no more. Change the list under Settings, Server.")
     if not outside:
         return
-    outbound = OutboundClient(rules)
+    outbound = OutboundClient(rules, renderer=browser_of)
     try:
         async for line in check_outside(settings, database, vault, outbound):
             yield line

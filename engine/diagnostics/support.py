@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.core.clock import to_rfc3339
+from engine.core.redaction import Redaction
 from engine.core.settings import Settings
 from engine.diagnostics.server import check_server
-from engine.jobs.job_values import Redaction
 from engine.secrets.opening import open_all
 from engine.secrets.sealing import Vault
 from storage.database import Database

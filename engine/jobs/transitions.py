@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
 from engine.jobs.huey_queue import send
 from engine.jobs.notifier import cancel_wanted, job_changed
-from engine.jobs.submit.waiting_items import admit_all_waiting, admit_waiting
+from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
 from storage.job_changes import (
     SHARED_ATTEMPTS,

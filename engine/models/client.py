@@ -12,7 +12,7 @@ from engine.models.connection_test import TestResult, check_connection
 from engine.models.connections import ModelConnection, split_model
 from engine.models.conversation import Conversation, Way
 from engine.models.errors import ModelFailed
-from engine.models.prices import Price
+from engine.models.price import Price
 from engine.models.rate_limits import AllTurns
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.models.prices import Price
+from engine.models.price import Price
 from engine.models.provider_catalog import (
     AZURE_API_VERSION,
     PROVIDERS,

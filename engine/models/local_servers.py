@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.core.settings import MODEL_SERVER_PORTS
 from engine.models.connections import ModelConnection
 from engine.models.model_lists import names_in
-from engine.models.provider_catalog import USUAL_PORTS, ProviderName
+from engine.models.provider_catalog import ProviderName
 from engine.models.providers import allowed_for, models_url
 from engine.outbound.client import OutboundClient
 from engine.outbound.errors import OutboundFailed, OutboundRefused
@@ -55,7 +56,7 @@ class FoundServer:
 class LocalServers:
     """What was found when somebody last looked: when the server started, or on "Check again". No ports: it never looks."""
 
-    def __init__(self, ports: Iterable[int] = USUAL_PORTS) -> None:
+    def __init__(self, ports: Iterable[int] = MODEL_SERVER_PORTS) -> None:
         self.ports = tuple(ports)
         self.found: tuple[FoundServer, ...] = ()
 
@@ -71,7 +72,7 @@ class LocalServers:
 
 
 async def find_local_servers(
-    outbound: OutboundClient, ports: Iterable[int] = USUAL_PORTS, hosts: tuple[str, ...] = HOSTS
+    outbound: OutboundClient, ports: Iterable[int] = MODEL_SERVER_PORTS, hosts: tuple[str, ...] = HOSTS
 ) -> tuple[FoundServer, ...]:
     """Servers that list their models, in the order of `ports`, in at most SEARCH_SECONDS; a port is listed once, by the first host."""
     asked = [(port, host) for port in ports for host in hosts]

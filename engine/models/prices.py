@@ -10,40 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from engine.core.clock import Millis
+from engine.models.connections import ModelConnection
+from engine.models.price import LOCAL, Price
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
-    from engine.models.connections import ModelConnection
-
-PriceSource = Literal["own", "price table", "local"]
-
-MILLION = 1_000_000
 NANOS = Decimal(10**9)
-
-
-@dataclass(frozen=True)
-class Price:
-    """Nano-dollars per million tokens, and where the price is from."""
-
-    input_nanos: int
-    output_nanos: int
-    source: PriceSource = "own"
-
-    def as_json(self) -> dict[str, int | str]:
-        """As stored with each call."""
-        return {"input_nanos": self.input_nanos, "output_nanos": self.output_nanos, "source": self.source}
-
-    def cost(self, input_tokens: int, output_tokens: int) -> int:
-        """Nano-dollars for so many tokens."""
-        total = input_tokens * self.input_nanos + output_tokens * self.output_nanos
-        return (total + MILLION // 2) // MILLION
-
-
-LOCAL = Price(0, 0, "local")
 #: The table's name of each provider that has one price list; others are found by their address. A deployment of Azure has the
 #: price of the model it is named after.
 _LISTED_AS = {

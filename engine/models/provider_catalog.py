@@ -27,8 +27,6 @@ USUAL_CONCURRENCY = 10
 #: A model server of one's own answers a few questions at once and lets the rest wait anyway.
 USUAL_LOCAL_CONCURRENCY = 4
 MOST_CONCURRENCY = 500
-#: Where model servers listen when nobody changed it: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
-USUAL_PORTS = (11434, 1234, 8000, 8080)
 #: Azure's newest dated version that is not a preview.
 AZURE_API_VERSION = "2024-10-21"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.flow.node_type import Json, JsonSchema, ModelQuestion
 from engine.models.connections import split_model
-from engine.models.prices import Price
+from engine.models.price import Price
 
 
 @dataclass(frozen=True)

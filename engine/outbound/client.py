@@ -12,16 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import httpcore2
 import httpx2
 
-from engine.browser.browser import Browser, Drawn
-from engine.browser.page_requests import PageRequests
 from engine.core.charsets import decode_body
-from engine.flow.node_type import SecretValue
+from engine.flow.node_type import DrawnPage, SecretValue
 from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
 from engine.outbound.connection_pools import CONNECT_SECONDS, ConnectionPools, Resolver
@@ -99,8 +98,19 @@ class Answer:
         return decode_body(self.body, content_type, is_page="html" in content_type.lower())
 
 
+class PageRenderer(Protocol):
+    """Runs the scripts of pages in a browser (`engine.browser.browser.Browser`)."""
+
+    async def draw(self, answer: Answer, seconds: float) -> DrawnPage: ...
+    async def try_out(self) -> str: ...
+    async def aclose(self) -> None: ...
+
+
 class OutboundClient:
-    """Sends requests for one process, from one event loop. Tests hand in a resolver, a network and their own certificates."""
+    """Sends requests for one process, from one event loop. Tests hand in a resolver, a network and their own certificates.
+
+    `renderer` makes what draws pages in a browser and sends their requests by this client; without it no page can be drawn.
+    """
 
     def __init__(
         self,
@@ -109,13 +119,19 @@ class OutboundClient:
         connector: httpcore2.AsyncNetworkBackend | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        renderer: Callable[[Self], PageRenderer] | None = None,
     ) -> None:
         self._rules = rules or OutboundRules()
         self._pools = ConnectionPools(self._rules, resolver, connector, tls)
-        self._browser = Browser(PageRequests(self.request), sandbox=self._rules.browser_sandbox)
+        self._renderer = None if renderer is None else renderer(self)
         self._manners = Manners(
             lambda url, seconds, reach: self.request("GET", url, timeout_seconds=seconds, reach=reach)
         )
+
+    @property
+    def rules(self) -> OutboundRules:
+        """The owner's rules that count now."""
+        return self._rules
 
     def replace_rules(self, rules: OutboundRules) -> None:
         """The owner's rules as they are now: new ones count from the next request or redirect on."""
@@ -194,21 +210,26 @@ class OutboundClient:
             timeout=httpx2.Timeout(180.0, connect=CONNECT_SECONDS),
         )
 
-    async def draw(self, answer: Answer, *, timeout_seconds: float = 30.0) -> Drawn:
+    async def draw(self, answer: Answer, *, timeout_seconds: float = 30.0) -> DrawnPage:
         """The page of an answer after its scripts ran in a browser; all they ask for goes through this door too.
 
         Raises NodeFailed, with `page_needs_browser` when this server has no browser.
         """
-        return await self._browser.draw(answer, timeout_seconds)
+        return await self._needs_renderer().draw(answer, timeout_seconds)
 
     async def try_browser(self) -> str:
         """Starts the browser and gives its version. Raises NodeFailed."""
-        return await self._browser.try_out()
+        return await self._needs_renderer().try_out()
 
     async def aclose(self) -> None:
         """Closes every connection, and the browser."""
-        await self._browser.aclose()
+        if self._renderer is not None:
+            await self._renderer.aclose()
         await self._pools.aclose()
+
+    def _needs_renderer(self) -> PageRenderer:
+        assert self._renderer is not None, "who draws pages makes the client with a renderer"
+        return self._renderer
 
     async def _follow(
         self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...], reach: Reach

@@ -14,7 +14,7 @@ from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.connection_pools import CONNECT_SECONDS
 from engine.outbound.decompression import ACCEPTED_ENCODINGS
 from engine.outbound.errors import AddressNotAllowed, BadHeader, BadUrl
-from engine.secrets.secret_hosts import check_send
+from engine.outbound.secret_hosts import check_send
 
 #: The name robots.txt files know us by.
 USER_AGENT = "Flowport/1.0"

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.flow.node_type import Json
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
-from engine.run.lists import Collector, Frame, Opened
+from engine.run.lists import Collector, Frame
 from engine.run.plan import PlannedNode
+from engine.run.state import RunState
 from engine.run.step import StepRun
 from engine.run.steps import RunError, StepKey, Stop
-
-if TYPE_CHECKING:
-    from engine.run.runner import Run
 
 #: Items that never wait give the event loop a turn after so many seconds.
 BREATH_SECONDS = 0.01
@@ -31,19 +29,11 @@ class Items:
 
     __slots__ = ("_breathed", "kept", "plan", "run")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self.run = run
         self.plan = run.plan
         self.kept: Mapping[StepKey, Json] = run.kept
         self._breathed = time.monotonic()
-
-    def open(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
-        """Keeps a Splitter's list for its items; returns what is recorded of it."""
-        node_id = planned.node.id
-        frame.lists.items[node_id] = opened.items
-        recorded = {"total": len(opened.items), "fingerprint": opened.mark}
-        frame.lists.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
-        return recorded
 
     async def each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Runs a block once for each item of a list."""

@@ -9,31 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
-from engine.core.clock import Clock, SystemClock, to_rfc3339
+from engine.core.clock import Clock, SystemClock
 from engine.flow.node_type import Json
 from engine.run.blocks import Block, Unit
-from engine.run.calls import CalledPlan, InnerRecorder, OpenCalls, as_failure, kept_inside, may_open, payload_for
+from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, may_open, payload_for
 from engine.run.items import Items
-from engine.run.lists import Frame, Index
+from engine.run.lists import Frame
 from engine.run.plan import Plan, PlannedNode
+from engine.run.state import RunOptions, RunState
 from engine.run.step import StepRun
-from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepEnded, StepKey, Stop
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds.
-
-    `around`: the flows that this one is called by, outermost first.
-    """
-
-    job_id: str = ""
-    until: str | None = None
-    deadline: float | None = None
-    around: OpenCalls = ()
+from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepKey, Stop
 
 
 async def run_flow(
@@ -70,8 +57,8 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
     return error
 
 
-class Run:
-    """One run's state."""
+class Run(RunState):
+    """One run: walks the plan's blocks and runs their units."""
 
     def __init__(
         self,
@@ -84,31 +71,12 @@ class Run:
         options: RunOptions,
         clock: Clock,
     ) -> None:
-        self.plan = plan
-        self.payload = payload
-        self.services = services
-        self.recorder = recorder
-        self.kept = kept
-        self.options = options
-        self.clock = clock
-        self.frame = Frame({}, {**system, "timestamp": to_rfc3339(clock.now())})
-        #: The node whose output is the result when there is no API Output.
-        self.shown = options.until or plan.final
-        #: Its outputs when it stands in a list, which only a trial run may.
-        self.shown_items: dict[Index, Json] | None = {} if self.shown and plan.nodes[self.shown].gives else None
+        super().__init__(plan, payload, system, services, recorder, kept, options, clock)
         self.items = Items(self)
 
     async def go(self) -> None:
         """Runs everything."""
         await self.run_block(self.plan.block, self.frame)
-
-    def result(self) -> Json:
-        """The job's result: the API Output's object, or `{"output": ...}` of the final node."""
-        if self.plan.output and not self.options.until:
-            return self.frame.outputs.get(self.plan.output)
-        if self.shown_items is not None:
-            return {"output": [self.shown_items[index] for index in sorted(self.shown_items)]}
-        return {"output": self.frame.outputs.get(self.shown) if self.shown else None}
 
     async def run_block(self, block: Block, frame: Frame) -> None:
         """Runs every unit of a block, for the flow itself or for one item."""
@@ -160,35 +128,16 @@ class Run:
             return None
         return StepRun(self, planned, frame)
 
-    def show(self, node_id: str, frame: Frame) -> None:
-        """Keeps what a node gave in a list, when that is to be the result."""
-        if self.shown_items is None:
-            return
-        if node_id in frame.lists.items:
-            self.shown_items |= {(*frame.index, place): item for place, item in enumerate(frame.lists.items[node_id])}
-        else:
-            self.shown_items[frame.index] = frame.outputs.get(node_id)
-
-    def sources(self, planned: PlannedNode, frame: Frame) -> list[Json]:
-        """What the nodes before it gave that ran, in the order of the edges."""
-        return [frame.up(edge.up).outputs.get(edge.source) for edge in planned.incoming if frame.came_by(edge) is True]
-
-    def failed(self, planned: PlannedNode, frame: Frame, error: RunError) -> None:
-        """A node failed for good: the end of the run, or of what comes after it for this item."""
-        if not planned.collected and not (frame.index and self.shown_items is not None):
-            raise Stop(error)
-        frame.fail(planned.node.id, error)
-
-    def skip(self, planned: PlannedNode, frame: Frame, why: str) -> None:
-        """A node does not run here, and says so."""
-        frame.skip(planned.node.id)
-        at = self.clock.now()
-        self.recorder.ended(StepEnded(StepKey(planned.node.id, frame.index), "skipped", at, at, 0, {}, warnings=(why,)))
-
     # Called flows.
 
     async def call(
-        self, called: CalledPlan, values: Mapping[str, Json], recorder: InnerRecorder, caller: StepRun
+        self,
+        called: CalledPlan,
+        values: Mapping[str, Json],
+        recorder: InnerRecorder,
+        caller: StepKey,
+        *,
+        may_use_kept: bool,
     ) -> Json:
         """Runs another flow as part of a step. Raises NodeFailed."""
         system = self.frame.system
@@ -200,9 +149,11 @@ class Run:
             system={**system, "flow_id": called.flow_id, "flow_version": called.version},
             services=self.services,
             recorder=recorder,
-            kept=self._kept_inside.get(caller.key) if caller.frame.keeps else None,
+            kept=self._kept_inside.get(caller) if may_use_kept else None,
             options=RunOptions(
-                caller.idempotency_key, deadline=self.options.deadline, around=(*around, (called.flow_id, called.title))
+                self.idempotency_key(caller),
+                deadline=self.options.deadline,
+                around=(*around, (called.flow_id, called.title)),
             ),
             clock=self.clock,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,10 +17,8 @@ from engine.run.calls import InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
+from engine.run.state import RunState
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted, StepStatus, Try
-
-if TYPE_CHECKING:
-    from engine.run.runner import Run
 
 #: So many different warnings are kept with a step.
 MOST_WARNINGS = 100
@@ -31,7 +29,7 @@ class StepRun:
 
     __slots__ = ("begun", "calls", "frame", "inputs", "key", "lines", "planned", "run", "simulated", "warnings")
 
-    def __init__(self, run: Run, planned: PlannedNode, frame: Frame, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(self, run: RunState, planned: PlannedNode, frame: Frame, warnings: tuple[str, ...] = ()) -> None:
         self.run = run
         self.planned = planned
         self.frame = frame
@@ -109,7 +107,7 @@ class StepRun:
             value = value.value
         if self.planned.is_splitter:
             opened = value if isinstance(value, Opened) else Opened(value, fingerprint(value))
-            return self.run.items.open(self.planned, self.frame, opened)
+            return self.run.open_list(self.planned, self.frame, opened)
         self.frame.outputs[node_id] = value
         return value
 
@@ -258,7 +256,7 @@ class StepRun:
 
     @property
     def idempotency_key(self) -> str:
-        return f"{self.run.options.job_id}:{self.key.node_id}:{self.key.index_path}"
+        return self.run.idempotency_key(self.key)
 
     @property
     def timeout_seconds(self) -> float:
@@ -301,7 +299,7 @@ class StepRun:
         inner = InnerRecorder(self.run.recorder, self.key)
         self.log(f"“{called.title}”, version {called.version}")
         try:
-            return await self.run.call(called, values, inner, self)
+            return await self.run.call(called, values, inner, self.key, may_use_kept=self.frame.keeps)
         finally:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated

@@ -6,10 +6,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import SecretUnreadable
 from engine.flow.node_type import SecretValue
-from engine.models.connections import ModelConnection, Provider
-from engine.models.prices import Price
 from engine.secrets.sealing import Vault
-from storage.connections import find_connection, list_prices
 from storage.secrets import hold_secret, list_sealed
 
 
@@ -34,30 +31,3 @@ def open_all(session: Session, vault: Vault) -> list[str]:
         except SecretUnreadable:
             continue  # sealed with another key: nothing here can print it either
     return values
-
-
-def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
-    """The connection with its key and the owner's prices, for a call that is about to be made; None when there is none.
-
-    A query; raises SecretUnreadable.
-    """
-    row = find_connection(session, workspace_id, name)
-    if row is None:
-        return None
-    prices = {
-        price.model: Price(price.input_nanos, price.output_nanos)
-        for price in list_prices(session, workspace_id)
-        if price.connection == name
-    }
-    provider: Provider = row.provider  # type: ignore[assignment] - checked when it was stored
-    key = open_secret(session, vault, workspace_id, row.secret_id) if row.secret_id else None
-    return ModelConnection(
-        row.name,
-        provider,
-        row.base_url,
-        key,
-        row.local,
-        prices,
-        api_version=row.api_version or "",
-        max_concurrency=row.max_concurrency,
-    )

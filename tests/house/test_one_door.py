@@ -34,7 +34,7 @@ BROWSER_ROOM = {f"engine/browser/{name}.py" for name in ("browser", "page", "pro
 #: The room that builds model SDKs: it may name them and the type of the client, and must hand them the door's client.
 SDK_ROOM = "engine/models/"
 #: They name the types of the HTTP library, and open nothing: which hosts a secret may go to, and what a robots.txt says.
-TYPES_ONLY = {"engine/secrets/secret_hosts.py", "engine/outbound/robots.py", "engine/outbound/errors.py"}
+TYPES_ONLY = {"engine/outbound/secret_hosts.py", "engine/outbound/robots.py", "engine/outbound/errors.py"}
 #: Sends traces to the collector that the operator names; nothing of a flow goes this way.
 TRACE_ROOM = "engine/outbound/otlp.py"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.browser.browser import browser_of
 from engine.core.settings import BadSetting, Settings, from_environment
 from engine.diagnostics.outbound import check_outside
 from engine.flow.node_type import NodeFailed
@@ -45,7 +46,7 @@ async def failure(outbound: OutboundClient) -> NodeFailed:
 
 @pytest.mark.process
 async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(starts: Path) -> None:
-    error = await failure(OutboundClient(network_rules()))
+    error = await failure(OutboundClient(network_rules(), renderer=browser_of))
     assert error.code == "page_needs_browser"
     assert error.message.endswith("cannot start its sandbox.")
     assert "FLOWPORT_BROWSER_SANDBOX=off" in error.remedy
@@ -56,7 +57,7 @@ async def test_a_browser_that_cannot_have_its_sandbox_is_not_started_without(sta
 @pytest.mark.process
 async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> None:
     settings = from_environment({"FLOWPORT_BROWSER_SANDBOX": "off"}, data=tmp_path)
-    await failure(OutboundClient(network_rules(sandbox=settings.browser_sandbox)))
+    await failure(OutboundClient(network_rules(sandbox=settings.browser_sandbox), renderer=browser_of))
     (line,) = starts.read_text().splitlines()
     assert "--no-sandbox" in line
 
@@ -64,7 +65,7 @@ async def test_only_the_setting_takes_it_away(starts: Path, tmp_path: Path) -> N
 @pytest.mark.process
 async def test_the_check_says_that_the_sandbox_cannot_start(starts: Path, new_data: Path) -> None:
     database = open_database(new_data)
-    outbound = OutboundClient(network_rules(), Names(), RecordedNetwork())
+    outbound = OutboundClient(network_rules(), Names(), RecordedNetwork(), renderer=browser_of)
     try:
         found = check_outside(Settings(data=new_data), database, open_vault(new_data), outbound)
         (line,) = [line async for line in found if line.name == "Browser"]

@@ -26,12 +26,13 @@ from engine.jobs.worker.step_services import Outside
 from engine.jobs.worker.step_writer import StepWriter
 from engine.jobs.worker.threads import Threads
 from engine.models.client import Models
+from engine.models.saved_connections import open_connection
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.outbound.errors import SecretNotForHost
-from engine.secrets.opening import open_connection, open_for_step
+from engine.outbound.secret_hosts import host_warnings
+from engine.secrets.opening import open_for_step
 from engine.secrets.sealing import Vault, open_vault
-from engine.secrets.secret_hosts import host_warnings
 from storage.audit import list_entries
 from storage.connections import find_connection
 from storage.database import Database, open_database

@@ -19,8 +19,8 @@ from engine.flow.node_type import SecretValue
 from engine.jobs.submit.accept import flow_webhook
 from engine.jobs.transitions import bury_all, finish
 from engine.outbound.addresses import read_url
+from engine.outbound.secret_hosts import check_send
 from engine.secrets.sealing import open_vault
-from engine.secrets.secret_hosts import check_send
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.batches import get_batch
 from storage.database import open_database

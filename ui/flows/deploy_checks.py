@@ -14,7 +14,7 @@ from engine.flow.accept_field import has_field
 from engine.flow.compare import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG
-from engine.secrets.secret_hosts import host_warnings
+from engine.outbound.secret_hosts import host_warnings
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys

@@ -25,7 +25,7 @@ from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
-from engine.secrets.secret_hosts import host_problems
+from engine.outbound.secret_hosts import host_problems
 from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value

@@ -14,8 +14,8 @@ from engine.actions.connections import remember_models, remove_connection
 from engine.core.errors import Refusal
 from engine.jobs.outbound_rules import outbound_rules
 from engine.models.connection_test import TestResult, check_connection
+from engine.models.saved_connections import open_connection
 from engine.outbound.client import OutboundClient
-from engine.secrets.opening import open_connection
 from storage.connections import (
     ConnectionRow,
     FlowUse,

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from engine.actions.connections import set_price
 from engine.core.errors import Refusal
-from engine.models.prices import Price
+from engine.models.price import Price
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
 from ui.kit.parts import button, words

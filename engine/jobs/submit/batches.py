@@ -28,7 +28,7 @@ from engine.jobs.submit.accept import (
     remember,
 )
 from engine.jobs.submit.limits import LimitsView, count_batch, limits_now
-from engine.jobs.submit.waiting_items import admit_waiting
+from engine.jobs.waiting_items import admit_waiting
 from storage.batches import BatchStatus, add_batch, get_batch
 from storage.database import now
 from storage.job_changes import insert_job

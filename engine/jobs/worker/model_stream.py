@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.jobs.job_values import Redaction
+from engine.core.redaction import Redaction
 from engine.run.steps import StepKey
 
 #: Pieces of text are gathered for so many seconds.

@@ -16,7 +16,7 @@ from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, Json, NodeFailed
 from engine.run.calls import CalledPlan
 from engine.run.plan import Plan, compile_plan
-from engine.run.runner import RunOptions
+from engine.run.state import RunOptions
 from engine.run.steps import StepKey
 from storage.flows import find_flow, find_version
 from storage.job_changes import Claimed

@@ -15,10 +15,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
+from engine.core.redaction import Redaction
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
-from engine.jobs.job_values import Redaction, encoded
+from engine.jobs.job_values import encoded
 from engine.jobs.transitions import claim, finish, give_back, job_error, timed_out
 from engine.jobs.worker.plan_loader import PlanLoader, Prepared
 from engine.jobs.worker.spans import JobSpans, Spans

@@ -13,10 +13,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.browser.browser import Drawn
 from engine.core.errors import Refusal
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
+from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, SecretValue
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.step_writer import JobRecorder
 from engine.jobs.worker.threads import Threads
@@ -142,7 +141,7 @@ class _SettledClient:
     async def site_rules(self, url: str, **options: Any) -> SiteRules:
         return await self._door.site_rules(url, **options)
 
-    async def draw(self, answer: Answer, **options: Any) -> Drawn:
+    async def draw(self, answer: Answer, **options: Any) -> DrawnPage:
         return await self._door.draw(answer, **options)
 
     def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:

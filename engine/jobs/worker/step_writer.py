@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
+from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
-from engine.jobs.job_values import Redaction, cut, encoded
+from engine.jobs.job_values import cut, encoded
 from engine.jobs.notifier import job_changed
 from engine.jobs.worker.model_stream import Piece, Streamed
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted

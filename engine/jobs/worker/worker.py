@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
+from engine.browser.browser import browser_of
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
 from engine.core.logging_setup import log_to_stderr
@@ -45,10 +46,11 @@ from engine.jobs.worker.threads import Threads
 from engine.jobs.worker.watchdog import Watchdog
 from engine.jobs.worker_locks import Lock, Reaper, new_boot
 from engine.models.client import Models
+from engine.models.saved_connections import open_connection
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient
 from engine.outbound.otlp import open_tracer_provider
-from engine.secrets.opening import open_all, open_connection, open_for_step
+from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.job_changes import held_jobs
@@ -189,7 +191,7 @@ class _Worker:
     def _build(self) -> tuple[Outside, Runs]:
         """Made on the loop: the door and the models belong to it."""
         vault = self._vault
-        outbound = OutboundClient(outbound_rules(self.settings, self.database))
+        outbound = OutboundClient(outbound_rules(self.settings, self.database), renderer=browser_of)
         plan_loader = PlanLoader(self.options.catalog)
         outside = Outside(
             database=self.database,

@@ -18,7 +18,7 @@ from engine.actions.flows import create_flow, delete_flow, import_flow, save_as
 from engine.actions.owner_notes import MOST_OPEN, ask_owner, close_note
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from engine.models.provider_catalog import PROVIDERS
-from engine.secrets.opening import open_connection
+from engine.models.saved_connections import open_connection
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection, flows_using, list_prices

@@ -16,7 +16,8 @@ from engine.actions.connections import (
 from engine.actions.secrets import add_secret, remove_secret, replace_secret
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound, SecretUnreadable
 from engine.core.settings import BadSetting
-from engine.secrets.opening import open_all, open_connection, open_secret
+from engine.models.saved_connections import open_connection
+from engine.secrets.opening import open_all, open_secret
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection, list_connections

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.browser import process
+from engine.browser.browser import browser_of
 from engine.flow.node_type import NodeFailed
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, run_node
@@ -95,7 +96,7 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
             "/many": f'<body><div id="root"></div><script>{SAY}Promise.all([...Array(500).keys()].map((n) => fetch("/n" + n).catch(() => 0))).then(() => say("done"))</script>',
         }
         rules = parse_allow_list(f"127.0.0.1:{site.port}, 127.0.0.1:{other.port}")  # the owner opened both to flows
-        services = Services(OutboundClient(OutboundRules(rules, browser_sandbox=SANDBOX), Names()))
+        services = Services(OutboundClient(OutboundRules(rules, browser_sandbox=SANDBOX), Names(), renderer=browser_of))
 
         async def read(path, **config):
             return await run_node(
@@ -134,13 +135,13 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
         assert out["text"] == "Late words", "the browser goes on after a page that was ended"
 
         drawing = asyncio.create_task(services.http.draw(answer, timeout_seconds=60))
-        while not services.http._browser._room._open:
+        while not services.http._renderer._room._open:
             await asyncio.sleep(0.01)
         drawing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drawing
 
-        pid = services.http._browser._room._main_pid
+        pid = services.http._renderer._room._main_pid
         assert processes_of(pid)
         await services.http.aclose()
         assert not processes_of(pid)
@@ -165,5 +166,5 @@ async def test_a_page_that_is_a_file_or_not_there_never_gets_to_the_browser():
         out, _ = await run_node(services, "page_scraper", {"use_browser": True}, {"url": site.at("/file")})
         error, _ = await run_node(services, "page_scraper", {"use_browser": True}, {"url": site.at("/none")})
     assert (out["text"], error.code) == ("words", "page_not_found")
-    assert services.http._browser._room is None
+    assert services.http._renderer._room is None
     await services.http.aclose()

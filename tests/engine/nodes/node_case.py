@@ -17,7 +17,8 @@ from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.run.calls import CalledPlan
 from engine.run.plan import compile_plan
-from engine.run.runner import RunOptions, run_flow
+from engine.run.runner import run_flow
+from engine.run.state import RunOptions
 from engine.sandbox.pool import Sandbox
 from tests.engine.jobs.world import World
 from tests.engine.nodes.node_in_flow import Notebook

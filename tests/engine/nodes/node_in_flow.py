@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from engine.browser.browser import browser_of
 from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed, SecretValue
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.pages.readers import READERS
 from engine.run.plan import compile_plan
-from engine.run.runner import RunOptions, run_flow
+from engine.run.runner import run_flow
+from engine.run.state import RunOptions
 from tests.stand_ins.network import Names
 
 
@@ -33,7 +35,9 @@ class Services:
     """What a worker hands to a run."""
 
     def __init__(self, outbound=None):
-        self.http = outbound or OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
+        self.http = outbound or OutboundClient(
+            OutboundRules(parse_allow_list("127.0.0.1")), Names(), renderer=browser_of
+        )
 
     async def in_thread(self, work, *args):
         return work(*args)

@@ -9,7 +9,8 @@ from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
-from engine.run.runner import RunOptions, run_flow
+from engine.run.runner import run_flow
+from engine.run.state import RunOptions
 from engine.run.steps import StepKey
 from tests.engine.run.arrange import NoServices, Notebook, node_type
 from tests.logical_time import LogicalClock

@@ -12,7 +12,8 @@ from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret
 from engine.models.provider_catalog import PROVIDERS
-from engine.secrets.opening import open_connection, open_secret
+from engine.models.saved_connections import open_connection
+from engine.secrets.opening import open_secret
 from engine.secrets.sealing import Vault, open_vault
 from storage.connections import find_connection, list_connections, list_prices
 from storage.owner_notes import list_open_notes

@@ -13,7 +13,7 @@ from engine.core.errors import Refusal
 from engine.flow.curl_parser import CurlCommand, CurlRefused, read_curl
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
-from engine.secrets.secret_hosts import host_entry
+from engine.outbound.secret_hosts import host_entry
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.answer import answer_of

@@ -10,7 +10,7 @@ from nicegui import background_tasks, ui
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
-from engine.models.prices import Price
+from engine.models.price import Price
 from storage.connections import list_connections, list_prices
 from ui.kit.frame import reader
 from ui.kit.parts import icon, words

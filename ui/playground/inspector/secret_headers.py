@@ -12,7 +12,7 @@ from nicegui import background_tasks, ui
 
 from engine.actions.secrets import MAX_NAME, MAX_VALUE, add_secret
 from engine.core.errors import Refusal
-from engine.secrets.secret_hosts import host_entry
+from engine.outbound.secret_hosts import host_entry
 from storage.secrets import SecretRow, list_secrets
 from ui.forms.form import Field
 from ui.forms.specs import FieldSpec, Json

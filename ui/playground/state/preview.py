@@ -10,7 +10,8 @@ from engine.core.clock import Millis
 from engine.flow.node_type import NodeFailed
 from engine.flow.references import BadReference, Reference, Scope, as_text, find_references, render
 from engine.models.connections import ModelConnection, split_model
-from engine.models.prices import Price, find_price
+from engine.models.price import Price
+from engine.models.prices import find_price
 from engine.models.provider_catalog import PROVIDERS
 from engine.nodes.text_template import render_template, template_references
 from storage.connections import ConnectionRow, PriceRow

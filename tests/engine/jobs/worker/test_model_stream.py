@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.jobs.job_values import HIDDEN, Redaction
+from engine.core.redaction import HIDDEN, Redaction
 from engine.jobs.worker.model_stream import LONGEST_WORD, MANY, Streamed
 from engine.run.steps import StepKey
 

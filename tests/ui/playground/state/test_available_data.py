@@ -12,7 +12,7 @@ from engine.flow.document import Document
 from engine.flow.draft_fields import SampleRefused
 from engine.flow.edits import apply_ops
 from engine.flow.validation import problems
-from engine.models.prices import Price
+from engine.models.price import Price
 from engine.nodes import CATALOG
 from storage.connections import ConnectionRow, PriceRow
 from tests.factories import document

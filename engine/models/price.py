@@ -1,0 +1,31 @@
+"""The price of a model: whole nano-dollars (10^-9 US dollars) per million tokens, and who set it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PriceSource = Literal["own", "price table", "local"]
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """Nano-dollars per million tokens, and where the price is from."""
+
+    input_nanos: int
+    output_nanos: int
+    source: PriceSource = "own"
+
+    def as_json(self) -> dict[str, int | str]:
+        """As stored with each call."""
+        return {"input_nanos": self.input_nanos, "output_nanos": self.output_nanos, "source": self.source}
+
+    def cost(self, input_tokens: int, output_tokens: int) -> int:
+        """Nano-dollars for so many tokens."""
+        total = input_tokens * self.input_nanos + output_tokens * self.output_nanos
+        return (total + MILLION // 2) // MILLION
+
+
+LOCAL = Price(0, 0, "local")

@@ -1,0 +1,120 @@
+"""What one run knows and has decided so far; steps, items and the runner share it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.core.clock import Clock, to_rfc3339
+from engine.flow.node_type import Json
+from engine.run.blocks import Block
+from engine.run.calls import CalledPlan, InnerRecorder, OpenCalls
+from engine.run.lists import Frame, Index, Opened
+from engine.run.plan import Plan, PlannedNode
+from engine.run.steps import Recorder, RunError, Services, StepEnded, StepKey, Stop
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds.
+
+    `around`: the flows that this one is called by, outermost first.
+    """
+
+    job_id: str = ""
+    until: str | None = None
+    deadline: float | None = None
+    around: OpenCalls = ()
+
+
+class RunState(ABC):
+    """The state of a run. `engine.run.runner.Run` adds what walks the plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        payload: Mapping[str, Json],
+        system: Mapping[str, Json],
+        services: Services,
+        recorder: Recorder,
+        kept: Mapping[StepKey, Json],
+        options: RunOptions,
+        clock: Clock,
+    ) -> None:
+        self.plan = plan
+        self.payload = payload
+        self.services = services
+        self.recorder = recorder
+        self.kept = kept
+        self.options = options
+        self.clock = clock
+        self.frame = Frame({}, {**system, "timestamp": to_rfc3339(clock.now())})
+        #: The node whose output is the result when there is no API Output.
+        self.shown = options.until or plan.final
+        #: Its outputs when it stands in a list, which only a trial run may.
+        self.shown_items: dict[Index, Json] | None = {} if self.shown and plan.nodes[self.shown].gives else None
+
+    def result(self) -> Json:
+        """The job's result: the API Output's object, or `{"output": ...}` of the final node."""
+        if self.plan.output and not self.options.until:
+            return self.frame.outputs.get(self.plan.output)
+        if self.shown_items is not None:
+            return {"output": [self.shown_items[index] for index in sorted(self.shown_items)]}
+        return {"output": self.frame.outputs.get(self.shown) if self.shown else None}
+
+    def show(self, node_id: str, frame: Frame) -> None:
+        """Keeps what a node gave in a list, when that is to be the result."""
+        if self.shown_items is None:
+            return
+        if node_id in frame.lists.items:
+            self.shown_items |= {(*frame.index, place): item for place, item in enumerate(frame.lists.items[node_id])}
+        else:
+            self.shown_items[frame.index] = frame.outputs.get(node_id)
+
+    def sources(self, planned: PlannedNode, frame: Frame) -> list[Json]:
+        """What the nodes before it gave that ran, in the order of the edges."""
+        return [frame.up(edge.up).outputs.get(edge.source) for edge in planned.incoming if frame.came_by(edge) is True]
+
+    def failed(self, planned: PlannedNode, frame: Frame, error: RunError) -> None:
+        """A node failed for good: the end of the run, or of what comes after it for this item."""
+        if not planned.collected and not (frame.index and self.shown_items is not None):
+            raise Stop(error)
+        frame.fail(planned.node.id, error)
+
+    def skip(self, planned: PlannedNode, frame: Frame, why: str) -> None:
+        """A node does not run here, and says so."""
+        frame.skip(planned.node.id)
+        at = self.clock.now()
+        self.recorder.ended(StepEnded(StepKey(planned.node.id, frame.index), "skipped", at, at, 0, {}, warnings=(why,)))
+
+    def idempotency_key(self, step: StepKey) -> str:
+        """The same in each attempt, and another for each step."""
+        return f"{self.options.job_id}:{step.node_id}:{step.index_path}"
+
+    def open_list(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
+        """Keeps a Splitter's list for its items; returns what is recorded of it."""
+        node_id = planned.node.id
+        frame.lists.items[node_id] = opened.items
+        recorded = {"total": len(opened.items), "fingerprint": opened.mark}
+        frame.lists.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
+        return recorded
+
+    @abstractmethod
+    async def run_block(self, block: Block, frame: Frame) -> None:
+        """Runs every unit of a block, for the flow itself or for one item."""
+
+    @abstractmethod
+    async def call(
+        self,
+        called: CalledPlan,
+        values: Mapping[str, Json],
+        recorder: InnerRecorder,
+        caller: StepKey,
+        *,
+        may_use_kept: bool,
+    ) -> Json:
+        """Runs another flow as part of the step `caller`. Raises NodeFailed.
+
+        `may_use_kept`: what an earlier attempt kept of the called flow's steps counts.
+        """
