@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test one setup check bench chaos slow canvas canvas-check lock format pin-image
+.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check lock format pin-image
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 QUICK_CPU := 150
@@ -56,6 +56,10 @@ check: .venv/dev.stamp
 	@.venv/bin/ruff format --check .
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/lint-imports --no-cache
+
+# Circles of imports between modules; it prints each, and 0 circles when there is none.
+circles: .venv/dev.stamp
+	@$(PY) -m scripts.import_circles
 
 format: .venv/dev.stamp
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
