@@ -1,25 +1,17 @@
 """The house rules that no linter knows: what stands at the top, who reads the environment, what files may not say."""
 
 import ast
-import functools
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCE = [
-    ROOT / "app.py",
-    *(path for folder in ("ui", "engine", "storage", "api") for path in (ROOT / folder).rglob("*.py")),
-]
+from tests.sources import ROOT, nodes_of, parsed, source_files
+
+SOURCE = source_files()
 FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "service", "handler", "util", "helper", "misc"}
-
-
-@functools.cache
-def parsed(path):
-    return ast.parse(path.read_text())
 
 
 def tracked():
@@ -40,7 +32,7 @@ def test_the_environment_is_read_in_app_only():
     guilty = [
         path.relative_to(ROOT).as_posix()
         for path in SOURCE
-        for node in ast.walk(parsed(path))
+        for node in nodes_of(path)
         if path.name != "app.py" and isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     assert guilty == []
@@ -55,7 +47,7 @@ def test_imports_are_absolute():
     guilty = [
         path.relative_to(ROOT).as_posix()
         for path in SOURCE
-        for node in ast.walk(parsed(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert guilty == []

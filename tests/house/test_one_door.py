@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted(
-    path
-    for part in ("app.py", "engine", "storage", "api", "ui")
-    for path in ([ROOT / part] if part.endswith(".py") else (ROOT / part).rglob("*.py"))
-    if path.exists()
-)
+from tests.sources import ROOT, nodes_of, source_files
+
+SOURCES = source_files()
 
 #: The door and the rooms behind it: they may name the HTTP library.
 THE_DOOR = {
@@ -49,11 +45,11 @@ DIALLING = {"create_connection", "urlopen", "urlretrieve", "sock_connect", "open
 ASYNCIO_DIALLING = {"asyncio.open_connection", "asyncio.open_unix_connection"}
 
 
-def found_in(source: str, file: str) -> list[str]:
+def ways_out(nodes: Iterable[ast.AST], file: str) -> list[str]:
     """Every way out of the process that a file has, as `file:line what`."""
     ways: list[str] = []
     closed = _closed_to(file)
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -72,6 +68,11 @@ def found_in(source: str, file: str) -> list[str]:
                 names = [str(node.args[0].value)]
         ways += [f"{file}:{node.lineno} {name}" for name in names if _is_in(name, closed | ASYNCIO_DIALLING)]
     return ways
+
+
+def found_in(source: str, file: str) -> list[str]:
+    """The same of a file with this text."""
+    return ways_out(ast.walk(ast.parse(source)), file)
 
 
 def _closed_to(file: str) -> set[str]:
@@ -93,7 +94,7 @@ def _is_in(name: str, closed: set[str]) -> bool:
 
 
 def test_there_is_one_way_out():
-    ways = [way for path in SOURCES for way in found_in(path.read_text(), path.relative_to(ROOT).as_posix())]
+    ways = [way for path in SOURCES for way in ways_out(nodes_of(path), path.relative_to(ROOT).as_posix())]
     assert ways == []
 
 
@@ -101,7 +102,7 @@ def test_the_door_itself_dials_in_one_place():
     uses = [
         path.name
         for path in (ROOT / "engine" / "outbound").glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and node.attr in {"connect_tcp", "AnyIOBackend", "AsyncConnectionPool"}
     ]
     assert set(uses) == {"connection_pools.py"}
@@ -113,7 +114,7 @@ def test_a_drawn_page_is_answered_by_the_door_alone():
     rooms = [path for path in SOURCES if path.relative_to(ROOT).as_posix() in BROWSER_ROOM]
     assert len(rooms) == len(BROWSER_ROOM)
     for path in rooms:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             assert not (isinstance(node, ast.Attribute) and node.attr in through), f"{path.name}:{node.lineno}"
     room = (ROOT / "engine/browser/process.py").read_text()
     assert "MAP * ~NOTFOUND" in room and 'service_workers="block"' in room and "proxy=" in room
@@ -121,7 +122,7 @@ def test_a_drawn_page_is_answered_by_the_door_alone():
 
 def test_a_model_sdk_gets_the_doors_client():
     for path in sorted({*(ROOT / SDK_ROOM).rglob("*.py")} - {ROOT / TRACE_ROOM}):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and re.fullmatch(r"[A-Z]\w+Provider", ast.unparse(node.func)):
                 handed_in = {keyword.arg for keyword in node.keywords}
                 assert handed_in & {"http_client", "openai_client", "anthropic_client"}, f"{path.name}:{node.lineno}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.sources import nodes_of, parsed
 
 TESTS = Path(__file__).parents[1]
 TABLE = (TESTS.parent / "docs" / "dev" / "promises.md").read_text()
@@ -23,16 +26,17 @@ def late_marks(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
     }
 
 
+@functools.cache
 def run_by_make_test(file: Path) -> dict[str, bool]:
     """Name of each test of a file -> whether `make test` runs it."""
-    module = ast.parse(file.read_text())
+    module = parsed(file)
     marks = [
         node for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
     ]
     for_all = late_marks(marks)
     return {
         node.name: not for_all and not late_marks(node.decorator_list)
-        for node in ast.walk(module)
+        for node in nodes_of(file)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
     }
 

@@ -8,25 +8,26 @@ pattern tells apart is repeated alone, in pairs and behind each of its beginning
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
 import re
 import re._parser as parser  # type: ignore[import-not-found]  # the parse tree of a pattern has no other door
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = ("api", "engine", "storage", "ui")
+from tests.sources import ROOT, nodes_of, source_files
+
 _FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 _ANCHORED = {"match", "fullmatch"}
 
 #: Characters that patterns tell apart; those of the pattern itself are added.
 _ALPHABET = " \t\n\ra1_AzZ9.-+:/@\"'`<>={}[]()|\\%&#,;!?*~^$é\u2028\x00"
-#: Characters of the longest text; a quadratic pattern takes over a hundred milliseconds for it, a linear one some.
-LONGEST = 16_384
+#: Characters of the longest text; a quadratic pattern takes some ten milliseconds for it, a linear one less than one.
+LONGEST = 8_192
 #: Less CPU time than this says nothing.
 _FLOOR = 0.004
 #: Repeats of fewer are no danger.
@@ -42,19 +43,18 @@ class Found:
     method: str = "finditer"
 
 
+@functools.cache
 def patterns_of_the_code() -> tuple[list[Found], list[str]]:
     """Every pattern, and the places of those that are put together while the program runs."""
     found: dict[tuple[Any, int, str], Found] = {}
     unknown: list[str] = []
-    files = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-    trees = {path: ast.parse(path.read_text()) for path in files}
-    everywhere = _methods(trees.values())
-    for path, tree in trees.items():
-        if "migrations" in path.parts or not _uses_patterns(tree):
+    everywhere = _methods(source_files())
+    for path in source_files():
+        if "migrations" in path.parts or not _uses_patterns(path):
             continue
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        names = {id(part.value): _name(part.targets[0]) for part in ast.walk(tree) if isinstance(part, ast.Assign)}
-        for call in ast.walk(tree):
+        names = {id(part.value): _name(part.targets[0]) for part in nodes_of(path) if isinstance(part, ast.Assign)}
+        for call in nodes_of(path):
             if not (isinstance(call, ast.Call) and _is_of_re(call.func)):
                 continue
             assert isinstance(call.func, ast.Attribute)
@@ -65,7 +65,7 @@ def patterns_of_the_code() -> tuple[list[Found], list[str]]:
                 unknown.append(where)
                 continue
             name = names.get(id(call), "")
-            methods = _methods([tree]) if name.startswith("_") else everywhere
+            methods = _methods([path]) if name.startswith("_") else everywhere
             used = methods.get(name, {"search"}) if call.func.attr == "compile" else {call.func.attr}
             method = "finditer" if used - _ANCHORED else "fullmatch" if used == {"fullmatch"} else "match"
             found.setdefault((pattern.pattern, pattern.flags, method), Found(where, pattern, method))
@@ -123,7 +123,7 @@ def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
 def _too_fast(found: Found, pump: Pump) -> int | None:
     """The size from which the time grew more than twice as fast as the text."""
     before: tuple[int, float] | None = None
-    for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, 2_048, 4_096, LONGEST):
+    for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, 2_048, LONGEST):
         if before is not None and size <= before[0]:
             continue
         taken = _cpu_seconds(found, _text(found, pump, size))
@@ -282,8 +282,8 @@ _CATEGORIES = {
 # The code base.
 
 
-def _uses_patterns(tree: ast.AST) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == "re" for part in ast.walk(tree))
+def _uses_patterns(path: Path) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == "re" for part in nodes_of(path))
 
 
 def _is_of_re(function: ast.expr) -> bool:
@@ -308,16 +308,16 @@ def _value(expression: ast.expr, module: Any) -> Any:
     return eval(code, dict(vars(module)))
 
 
-def _methods(trees: Any) -> dict[str, set[str]]:
+def _methods(files: Iterable[Path]) -> dict[str, set[str]]:
     """Name of a pattern -> the methods that are called on it anywhere; anything else done with the name counts as a search."""
     used: dict[str, set[str]] = {}
-    for tree in trees:
+    for file in files:
         called = set()
-        for part in ast.walk(tree):
+        for part in nodes_of(file):
             if isinstance(part, ast.Attribute) and (name := _name(part.value)) and part.attr in _FUNCTIONS:
                 used.setdefault(name, set()).add(part.attr)
                 called.add(id(part.value))
-        for part in ast.walk(tree):
+        for part in nodes_of(file):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in called:
                 used.setdefault(part.id, set()).add("search")
     return used

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.seed.statements import STATEMENTS, Statement
+from tests.sources import parsed
 
 TESTS = Path(__file__).parents[1]
 #: A test with one of these shows nothing to whoever runs `make test`.
@@ -21,7 +22,7 @@ def marks_of(file: str) -> dict[str, list[str]]:
     path = TESTS / file
     return {
         part.name: [ast.unparse(mark) for mark in part.decorator_list]
-        for part in (ast.parse(path.read_text()).body if path.is_file() else ())
+        for part in (parsed(path).body if path.is_file() else ())
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import csv
 import io
-from pathlib import Path
 
 import pytest
 from nicegui import ui
@@ -16,28 +15,25 @@ from engine.actions.flows import delete_flow, rename_flow
 from engine.actions.keys import create_key, revoke_key
 from engine.actions.team import invite
 from engine.core.clock import HOUR
+from tests.sources import nodes_of, source_files
 from tests.ui.arrange import page_text, press
 from tests.ui.conftest import Site
-
-SOURCE = Path(__file__).parents[3]
 
 
 def actions_in_the_source() -> set[str]:
     """The third argument of every `add_entry(...)` and of every verb about backups, where it is written out."""
     found = set()
-    for folder in ("engine", "storage", "ui", "api"):
-        for file in (SOURCE / folder).rglob("*.py"):
-            for call in ast.walk(ast.parse(file.read_text())):
-                if not isinstance(call, ast.Call):
-                    continue
-                name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-                at = {"add_entry": 2, "execute": 1, "try_execute": 1}.get(name)
-                if at is None or len(call.args) <= at:
-                    continue
-                about_backups = name != "add_entry" and getattr(call.args[0], "id", "") == "note_backup"
-                verb = call.args[at]
-                if (name == "add_entry" or about_backups) and isinstance(verb, ast.Constant):
-                    found.add(verb.value)
+    for call in (node for file in source_files() for node in nodes_of(file)):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        at = {"add_entry": 2, "execute": 1, "try_execute": 1}.get(name)
+        if at is None or len(call.args) <= at:
+            continue
+        about_backups = name != "add_entry" and getattr(call.args[0], "id", "") == "note_backup"
+        verb = call.args[at]
+        if (name == "add_entry" or about_backups) and isinstance(verb, ast.Constant):
+            found.add(verb.value)
     return found
 
 
