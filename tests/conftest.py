@@ -30,7 +30,7 @@ gc.set_threshold(200_000, 50, 1_000)
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
-pytest_plugins = ["tests.cpu_time", "tests.shared"]
+pytest_plugins = ["tests.cheap_parts", "tests.cpu_time", "tests.shared"]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want

@@ -133,7 +133,6 @@ def what_stays() -> Iterator[None]:
     ui_run_with.gc = NoServers()  # type: ignore[assignment]
     yield
     general.gc = ui_run_with.gc = gc
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from urllib.parse import urldefrag, urljoin
 
@@ -61,15 +62,24 @@ PAGES = [
 ]
 
 
-@pytest.fixture
-def database(new_data):
-    database = open_database(new_data)
+@pytest.fixture(scope="module")
+def database(migrated, tmp_path_factory):
+    database = open_database(shutil.copytree(migrated, tmp_path_factory.mktemp("docs") / "data"))
     yield database
     database.close()
 
 
+@pytest.fixture(scope="module")
+def app(database):
+    """One for all tests: making the routes and reading the templates takes longer than most pages do."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(docs_router(database, Settings(), api_document))
+    return app
+
+
 @pytest.fixture
 def flow_id(database):
+    """A new flow with public docs."""
     owner = command_line(database.write_now(ensure_workspace, "free"))
     flow_id = database.write_now(import_flow, owner, json.dumps(FLOW).encode()).flow_id
     database.write_now(deploy, owner, flow_id)
@@ -78,9 +88,7 @@ def flow_id(database):
 
 
 @pytest.fixture
-async def client(database):
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(database, Settings(), api_document))
+async def client(app):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://flows.test") as client:
         yield client
 

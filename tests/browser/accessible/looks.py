@@ -35,8 +35,9 @@ DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationF
 
 def findings(page: Page) -> list[str]:
     """What axe finds in both themes and both sizes, without opening the page again. In another theme only colours differ."""
-    page.add_style_tag(content=STILL)
-    page.evaluate(AXE_SCRIPT)
+    if not page.evaluate("'axe' in window"):  # a page that was looked at before has it
+        page.add_style_tag(content=STILL)
+        page.evaluate(AXE_SCRIPT)
     found: list[str] = []
     for size, scheme, rules in LOOKS:
         page.set_viewport_size(size)

@@ -93,6 +93,7 @@ async def test_the_link_survives_a_form_that_was_filled_in_wrong(database, works
     assert await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
 
 
+@pytest.mark.usefixtures("dear_passwords")
 async def test_no_link_token_cookie_or_password_is_stored(database, workspace, tmp_path):
     token = database.write_now(new_setup_token, workspace)
     cookie = await set_up_owner(database, token, "Ada", EMAIL, PASSWORD)
