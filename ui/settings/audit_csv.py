@@ -76,9 +76,7 @@ def add_routes(root: FastAPI, app: App) -> None:
         if person.role != "owner":
             return nothing_here(request)
         now = app.database.clock.now()
-        filters = AuditView.of(dict(request.query_params)).filters(
-            now, Reader.of(request.cookies).zone
-        )
+        filters = AuditView.of(dict(request.query_params)).filters(now, Reader.of(request.cookies).zone)
         return sent_file(csv_named("audit", now), _rows(app, person.workspace_id, filters))
 
 
