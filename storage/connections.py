@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from engine.core.ids import new_id
+from storage.database import now
 from storage.tables import Connection, Flow, FlowVersion, Price
 
 #: A model in a flow's document: `"model":"CONNECTION:model-name"`. Inside a text of the document the quotes are escaped.
@@ -113,6 +115,78 @@ def hold_connection(session: Session, workspace_id: str, name: str) -> Connectio
             remedy="Settings, Models and `app.py models list` show the connections.",
         )
     return row
+
+
+def find_connection_with_secret(session: Session, workspace_id: str, secret_id: str) -> str | None:
+    """The name of a connection whose key this secret is; None without one."""
+    return session.scalars(
+        select(Connection.name).where(Connection.workspace_id == workspace_id, Connection.secret_id == secret_id)
+    ).first()
+
+
+def insert_connection(
+    session: Session,
+    workspace_id: str,
+    name: str,
+    provider: str,
+    *,
+    base_url: str | None,
+    secret_id: str | None,
+    local: bool,
+    models: list[str],
+    named_models: list[str] | None,
+    api_version: str | None,
+    max_concurrency: int | None,
+) -> str:
+    """Stores a connection and returns its id."""
+    connection = Connection(
+        id=new_id("conn"),
+        workspace_id=workspace_id,
+        name=name,
+        provider=provider,
+        base_url=base_url,
+        secret_id=secret_id,
+        local=local,
+        models=models,
+        named_models=named_models,
+        api_version=api_version,
+        max_concurrency=max_concurrency,
+        created_at=now(session),
+    )
+    session.add(connection)
+    return connection.id
+
+
+def delete_connection(session: Session, connection: Connection) -> None:
+    """Removes a connection with the owner's prices of its models."""
+    session.delete(connection)
+    session.execute(
+        delete(Price).where(Price.workspace_id == connection.workspace_id, Price.connection == connection.name)
+    )
+
+
+def put_price(
+    session: Session, workspace_id: str, connection: str, model: str, input_nanos: int, output_nanos: int
+) -> None:
+    """The owner's own price of a model, in place of the one before."""
+    session.merge(
+        Price(
+            workspace_id=workspace_id,
+            connection=connection,
+            model=model,
+            input_nanos=input_nanos,
+            output_nanos=output_nanos,
+        )
+    )
+
+
+def delete_price(session: Session, workspace_id: str, connection: str, model: str) -> bool:
+    """Removes the owner's own price of a model. False: there was none."""
+    own = session.get(Price, (workspace_id, connection, model))
+    if own is None:
+        return False
+    session.delete(own)
+    return True
 
 
 def _row(row: Connection) -> ConnectionRow:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
 from engine.core.errors import Invalid, TooLarge
+from engine.core.ids import new_id
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
 from storage.statements import Statement
@@ -78,6 +79,55 @@ def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
         for name, value in row.items():
             kinds[name] = wider(kinds.get(name, ""), value)
     return NewRows(tuple(rows), texts, sum(map(json_size, texts)), kinds)
+
+
+def insert_dataset(session: Session, workspace_id: str, name: str) -> Dataset:
+    """Stores a dataset without columns and rows."""
+    at = now(session)
+    dataset = Dataset(
+        id=new_id("dataset"),
+        workspace_id=workspace_id,
+        name=name,
+        columns=[],
+        row_count=0,
+        byte_count=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(dataset)
+    session.flush()
+    return dataset
+
+
+def remove_dataset(session: Session, dataset: Dataset) -> None:
+    """Removes a dataset with its rows and the receipts of writes to it."""
+    for table in (DatasetRow, DatasetWrite):
+        session.execute(
+            delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
+        )
+    session.delete(dataset)
+
+
+def remove_all_rows(session: Session, dataset: Dataset) -> None:
+    """Leaves a dataset without rows and columns."""
+    session.execute(
+        delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
+    )
+    dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
+
+
+def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
+    """A row of the dataset, for a verb to change."""
+    return session.scalars(
+        select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
+    ).one_or_none()
+
+
+def last_row_id(session: Session, dataset: Dataset) -> int:
+    """The id of the row at the end; there is one."""
+    return session.scalars(
+        select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
+    ).one()
 
 
 def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: str | None = None) -> None:

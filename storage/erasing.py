@@ -15,11 +15,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.job_status import ENDED
 from storage.database import now
 from storage.jobs import JobRow
 from storage.retention import clear_job
 from storage.statements import Statement, from_json, to_json
-from storage.tables import ENDED
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from engine.core.ids import new_id
+from storage.database import now
 from storage.statements import Statement, from_json
 from storage.tables import Deployment, Flow, FlowVersion
 
@@ -264,6 +266,87 @@ def hold_flow(session: Session, workspace_id: str, flow_id: str) -> Flow:
     if row is None:
         raise no_flow(flow_id)
     return row
+
+
+def find_document(session: Session, flow_id: str, number: int) -> str | None:
+    """The document of a version, for a job that runs it."""
+    return session.scalar(
+        select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+    )
+
+
+def was_ever_deployed(session: Session, flow_id: str, number: int) -> bool:
+    """Whether this version is there and callers reached it at some time."""
+    deployed = session.scalar(
+        select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
+    )
+    return deployed is not None
+
+
+def insert_flow(
+    session: Session,
+    workspace_id: str,
+    title: str,
+    *,
+    description: str,
+    draft: str,
+    settings: Mapping[str, Any],
+) -> Flow:
+    """Stores a flow that was never saved, with its first draft."""
+    at = now(session)
+    flow = Flow(
+        id=new_id("flow"),
+        workspace_id=workspace_id,
+        title=title,
+        description=description,
+        draft=draft,
+        draft_revision=1,
+        draft_saved_at=at,
+        draft_differs=True,
+        newest_version=0,
+        ever_deployed=False,
+        settings=dict(settings),
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(flow)
+    session.flush()
+    return flow
+
+
+def insert_version(session: Session, flow: Flow, document: str, *, note: str, created_by: str) -> None:
+    """Stores a document as the flow's version `flow.newest_version`."""
+    session.add(
+        FlowVersion(
+            flow_id=flow.id,
+            number=flow.newest_version,
+            document=document,
+            title=flow.title,
+            note=note,
+            created_at=now(session),
+            created_by=created_by,
+        )
+    )
+    session.flush()
+
+
+def replace_document(session: Session, flow_id: str, number: int, document: str) -> None:
+    """Puts another document in the place of a version's: deploying it for the first time fixes what it calls."""
+    session.get_one(FlowVersion, (flow_id, number)).document = document
+    session.flush()
+
+
+def note_first_deployment(session: Session, flow_id: str, number: int) -> None:
+    """Keeps when a version first went live. Later ones change nothing."""
+    row = session.get_one(FlowVersion, (flow_id, number))
+    if row.first_deployed_at is None:
+        row.first_deployed_at = now(session)
+
+
+def add_deployment(session: Session, flow_id: str, version: int | None, actor: str) -> None:
+    """A line in the endpoint's history: what went live, or None when it was switched off."""
+    verb = "undeploy" if version is None else "deploy"
+    session.add(Deployment(flow_id=flow_id, version=version, verb=verb, at=now(session), actor=actor))
 
 
 def no_flow(flow_id: str) -> NotFound:

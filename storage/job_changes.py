@@ -16,8 +16,9 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.events import add_events
 from storage.statements import Statement, from_json, insert_into, to_json
-from storage.tables import STORED_BYTES, Job, WebhookDelivery
+from storage.tables import Job, WebhookDelivery
 from storage.usage import release_slot, usage_subject
+from storage.value_sizes import STORED_BYTES
 
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
+from engine.core.job_status import ENDED
 from storage.database import now
 from storage.job_changes import SHARED_ATTEMPTS
 from storage.statements import Statement
-from storage.tables import ENDED, VALUE_CAP, WHOLE, Job, Value
+from storage.tables import Batch, Job, Value
+from storage.value_sizes import VALUE_CAP, WHOLE
 
 Json = Any
 
@@ -234,6 +237,44 @@ def find_last_run_payload(session: Session, workspace_id: str, flow_id: str) -> 
         .limit(1)
     )
     return None if job_id is None else read_value(session, job_id, "payload")
+
+
+def has_jobs(session: Session) -> bool:
+    """False while nothing has ever run in this folder."""
+    return session.scalar(select(Job.id).limit(1)) is not None
+
+
+def first_job_at(session: Session) -> int | None:
+    """When the oldest job that is still there was accepted."""
+    return session.scalar(select(func.min(Job.created_at)))
+
+
+def last_enqueued_at(session: Session) -> int | None:
+    """When a job was put into the queue last."""
+    return session.scalar(select(func.max(Job.enqueued_at)))
+
+
+def last_run_times(session: Session, flow_id: str, most: int) -> list[int]:
+    """How many milliseconds each of the flow's last jobs that completed ran."""
+    rows = session.execute(
+        select(Job.started_at, Job.completed_at)
+        .where(Job.flow_id == flow_id, Job.status == "completed")
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(most)
+    )
+    return [ended - started for started, ended in rows if started is not None and ended is not None]
+
+
+def change_numbers(session: Session, ids: Sequence[str]) -> dict[str, int | None]:
+    """Id -> what is another number after each change: of a job that of its newest event, of a batch when it ended."""
+    found: dict[str, int | None] = {}
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        found |= {row.id: row.last_seq for row in session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(some)))}
+        if rest := [one for one in some if one not in found]:
+            rows = session.execute(select(Batch.id, Batch.completed_at).where(Batch.id.in_(rest)))
+            found |= {row.id: row.completed_at for row in rows}
+    return found
 
 
 def as_value(name: str, data: str, size: int) -> StoredValue:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import MINUTE
 from engine.core.errors import NotFound
+from engine.core.ids import new_id
 from engine.core.plans import PLANS
 from storage.database import now
 from storage.statements import Statement, from_json
@@ -166,6 +167,62 @@ def hold_key(session: Session, workspace_id: str, key_id: str) -> ApiKey:
             remedy="Settings, API Keys and `app.py keys list` show the ids of your keys.",
         )
     return row
+
+
+def find_concurrency(session: Session, key_id: str) -> int | None:
+    """How many jobs of its own the key may have at once; None: as many as its environment."""
+    return session.scalar(select(ApiKey.concurrency).where(ApiKey.id == key_id))
+
+
+def insert_key(
+    session: Session,
+    workspace_id: str,
+    label: str,
+    environment: str,
+    *,
+    flow_ids: list[str] | None,
+    concurrency: int | None,
+    monthly: int | None,
+    expires_at: int | None,
+    created_by: str,
+) -> ApiKey:
+    """Stores a key without a secret; `insert_key_secret` gives it one."""
+    key = ApiKey(
+        id=new_id("key"),
+        workspace_id=workspace_id,
+        label=label,
+        environment=environment,
+        flow_ids=flow_ids,
+        concurrency=concurrency,
+        monthly=monthly,
+        expires_at=expires_at,
+        created_at=now(session),
+        created_by=created_by,
+    )
+    session.add(key)
+    session.flush()
+    return key
+
+
+def insert_key_secret(
+    session: Session, key_id: str, key_hash: str, *, prefix: str, last4: str, created_by: str
+) -> None:
+    """Stores the hash of a key's secret: the key works with it from now on."""
+    session.add(
+        ApiKeySecret(
+            hash=key_hash, key_id=key_id, prefix=prefix, last4=last4, created_at=now(session), created_by=created_by
+        )
+    )
+    session.flush()
+
+
+def end_current_secret(session: Session, key_id: str, until: int) -> None:
+    """The key's current secret works until then and no longer."""
+    session.execute(
+        update(ApiKeySecret)
+        .where(ApiKeySecret.key_id == key_id, ApiKeySecret.valid_until.is_(None))
+        .values(valid_until=until)
+    )
 
 
 def _caller(row: Any) -> CallerRow | None:

@@ -38,6 +38,35 @@ def find_link(session: Session, token: str) -> SetupToken | None:
     ).one_or_none()
 
 
+def insert_link(
+    session: Session,
+    token: str,
+    purpose: str,
+    workspace_id: str,
+    lifetime: int,
+    *,
+    user_id: str | None,
+    role: Role | None,
+    email: str | None,
+    created_by: str | None,
+) -> None:
+    """Stores a link by its token, which is not kept. `lifetime` in milliseconds."""
+    at = now(session)
+    session.add(
+        SetupToken(
+            token_hash=hash_token(token),
+            purpose=purpose,
+            workspace_id=workspace_id,
+            user_id=user_id,
+            role=role,
+            email=email,
+            created_by=created_by,
+            created_at=at,
+            expires_at=at + lifetime,
+        )
+    )
+
+
 def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
     """When the newest link of this kind was made."""
     return session.scalars(

@@ -13,6 +13,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.errors import NotFound
+from engine.core.ids import UserId, new_id
 from storage.database import now
 from storage.tables import SignIn, User
 
@@ -124,6 +126,58 @@ def count_owners(session: Session, workspace_id: str) -> int:
 def find_user(session: Session, email: str) -> User | None:
     """The account with this e-mail address (already in small letters), for a verb."""
     return session.scalars(select(User).where(User.email == email)).one_or_none()
+
+
+def find_account(session: Session, user_id: str | None) -> User | None:
+    """The account with this id, for a verb; None without one."""
+    return None if user_id is None else session.get(User, user_id)
+
+
+def hold_account(session: Session, workspace_id: str, user_id: str) -> User:
+    """The account of somebody of this workspace, for a verb to change. Raises NotFound."""
+    user = session.get(User, user_id)
+    if user is None or user.workspace_id != workspace_id:
+        raise NotFound(f"Nobody has the id `{user_id}`")
+    return user
+
+
+def insert_account(
+    session: Session, workspace_id: str, name: str, email: str, *, role: Role, password_hash: str
+) -> User:
+    """Stores an account."""
+    user = User(
+        id=UserId(new_id("user")),
+        workspace_id=workspace_id,
+        email=email,
+        name=name,
+        role=role,
+        password_hash=password_hash,
+        created_at=now(session),
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def insert_session(session: Session, user_id: str, cookie: str, *, address: str, browser: str) -> None:
+    """Signs somebody in with this cookie, and removes sessions of everybody that are too old to count."""
+    at = now(session)
+    session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
+    session.add(
+        SignIn(
+            token_hash=hash_token(cookie),
+            user_id=user_id,
+            created_at=at,
+            seen_at=at,
+            address=address[:64],
+            browser=browser[:200],
+        )
+    )
+
+
+def end_session(session: Session, cookie: str) -> None:
+    """Signs the browser with this cookie out. An unknown one is no error."""
+    session.execute(delete(SignIn).where(SignIn.token_hash == hash_token(cookie)))
 
 
 def end_sessions(session: Session, user_id: str, *, but: str = "") -> None:

@@ -8,6 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from engine.core.ids import new_id
+from storage.database import now
 from storage.tables import Flow, OwnerNote
 
 
@@ -78,6 +80,33 @@ def hold_note(session: Session, workspace_id: str, note_id: str) -> OwnerNote:
     if row is None:
         raise NotFound("There is no such note", remedy="Settings, Models and secrets shows those that wait.")
     return row
+
+
+def insert_note(
+    session: Session,
+    workspace_id: str,
+    *,
+    user_id: str,
+    name: str,
+    flow_id: str | None,
+    subject: str,
+    message: str,
+) -> str:
+    """Stores a note that waits for the owner, and returns its id."""
+    note = OwnerNote(
+        id=new_id("note"),
+        workspace_id=workspace_id,
+        user_id=user_id,
+        name=name,
+        flow_id=flow_id,
+        subject=subject,
+        message=message,
+        created_at=now(session),
+        closed_at=None,
+        closed_by=None,
+    )
+    session.add(note)
+    return note.id
 
 
 def _open(workspace_id: str) -> tuple:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from storage.database import now
 from storage.members import hash_token
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, find_setting
 from storage.tables import RecoveryCode, SecondFactor, User
@@ -25,6 +26,11 @@ class SeenFactor:
 def find_second_factor(session: Session, user_id: str) -> SecondFactor | None:
     """The person's, for a verb."""
     return session.get(SecondFactor, user_id)
+
+
+def insert_second_factor(session: Session, user_id: str, sealed: str, *, last_step: int) -> None:
+    """Turns a person's on: from now on their sign-in asks for a code. `last_step`: the one that was just given."""
+    session.add(SecondFactor(user_id=user_id, sealed=sealed, created_at=now(session), last_step=last_step))
 
 
 def has_second_factor(session: Session, user_id: str) -> bool:

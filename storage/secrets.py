@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
+from storage.database import now
 from storage.tables import Connection, Secret, WebhookSecret
 
 
@@ -58,3 +59,20 @@ def list_sealed(session: Session) -> list[tuple[str, str, str]]:
     kinds = (Secret, WebhookSecret)
     rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
+
+
+def insert_secret(session: Session, workspace_id: str, secret_id: str, name: str, sealed: str) -> None:
+    """Stores a sealed value. No node may send it until hosts are named."""
+    at = now(session)
+    session.add(
+        Secret(
+            id=secret_id, workspace_id=workspace_id, name=name, sealed=sealed, created_at=at, updated_at=at, hosts=[]
+        )
+    )
+    session.flush()
+
+
+def delete_secret(session: Session, secret: Secret) -> None:
+    """Removes a secret, after what names it no longer does."""
+    session.flush()
+    session.delete(secret)

@@ -14,7 +14,8 @@ from storage.events import add_events
 from storage.job_changes import Lease
 from storage.jobs import as_value
 from storage.statements import Statement, insert_into, to_json
-from storage.tables import STORED_BYTES, VALUE_CAP, Job, ModelCall, Step, Value
+from storage.tables import Job, ModelCall, Step, Value
+from storage.value_sizes import STORED_BYTES, VALUE_CAP
 
 # A step's end is written over its start.
 _PUT_STEP = insert_into(

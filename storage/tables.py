@@ -19,7 +19,6 @@ NAMING = {
 
 #: Job statuses that still hold a slot.
 OPEN = ("queued", "processing")
-ENDED = ("completed", "failed", "cancelled")
 
 
 class Base(DeclarativeBase):
@@ -357,14 +356,6 @@ class Job(Base):
             postgresql_where=text("batch_id is not null"),
         ),
     )
-
-
-#: A step's value may have so many bytes; of a larger one the beginning is kept.
-VALUE_CAP = 1 << 20
-#: Values that are kept whole: payloads and results have caps of their own.
-WHOLE = ("payload", "result")
-#: SQL for the bytes that a row of `job_values` stores; text that was cut is ASCII.
-STORED_BYTES = f"case when size > {VALUE_CAP} and name not in {WHOLE} then length(data) else size end"
 
 
 class Value(Base):

@@ -128,8 +128,26 @@ def valid_secrets(session: Session, flow_id: str) -> list[WebhookSecret]:
     return list(rows)
 
 
-def forget_ended_secrets(session: Session, flow_id: str) -> None:
-    """Secrets whose overlap is over."""
+def end_signing_secrets(session: Session, flow_id: str, until: int) -> None:
+    """The flow's secrets are valid until then at most; those whose time is over are removed."""
+    for row in valid_secrets(session, flow_id):
+        row.ends_at = until if row.ends_at is None else min(row.ends_at, until)
+    session.flush()
     session.execute(
         delete(WebhookSecret).where(WebhookSecret.flow_id == flow_id, WebhookSecret.ends_at <= now(session))
     )
+
+
+def insert_signing_secret(session: Session, workspace_id: str, flow_id: str, secret_id: str, sealed: str) -> None:
+    """Stores the flow's current secret."""
+    session.add(
+        WebhookSecret(
+            id=secret_id,
+            workspace_id=workspace_id,
+            flow_id=flow_id,
+            sealed=sealed,
+            created_at=now(session),
+            ends_at=None,
+        )
+    )
+    session.flush()

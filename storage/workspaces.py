@@ -10,10 +10,13 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.api_key_format import ENVIRONMENTS
+from engine.core.clock import month_of
 from engine.core.errors import NotFound
+from engine.core.ids import WorkspaceId, new_id
 from engine.core.plans import PLANS, quarter
+from storage.database import now
 from storage.statements import Statement
-from storage.tables import Workspace
+from storage.tables import Usage, Workspace
 from storage.usage import Caps
 
 #: Stored in the place of a limit: there is none, whatever the plan says.
@@ -80,6 +83,16 @@ def get_limits(session: Session, workspace_id: str) -> Limits:
     if row is None:
         raise NotFound(f"No workspace with the id `{workspace_id}`")
     return _limits_of(*row)
+
+
+def insert_workspace(session: Session, name: str, plan: str) -> WorkspaceId:
+    """Stores a workspace that has used nothing yet; returns its id."""
+    at = now(session)
+    workspace_id = WorkspaceId(new_id("ws"))
+    session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=at))
+    session.add(Usage(subject=workspace_id, active=0, month=month_of(at), month_count=0))
+    session.flush()
+    return workspace_id
 
 
 def hold_workspace(session: Session, workspace_id: str) -> Workspace:

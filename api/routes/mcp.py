@@ -36,12 +36,12 @@ from api.routes.mcp_tools import (
 )
 from engine.actions.jobs import SubmitOptions, cancel, submit
 from engine.core.errors import Expired, Refusal
+from engine.core.job_status import ENDED
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
 from engine.jobs.job_views import job_view
 from engine.jobs.submit.accept import Caller
 from storage.jobs import get_job, read_value
-from storage.tables import ENDED
 
 if TYPE_CHECKING:
     import mcp_types as types

@@ -21,11 +21,11 @@ from api.routes.jobs import ASK_AGAIN_SECONDS, job_answer
 from engine.actions.jobs import SubmitOptions, submit
 from engine.core import errors
 from engine.core.clock import to_rfc3339
+from engine.core.job_status import ENDED
 from engine.flow.node_type import NodeFailed
 from engine.jobs.outbound_rules import check_callers_address, outbound_rules
 from engine.jobs.submit.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
 from engine.jobs.submit.batches import accept_batch
-from storage.tables import ENDED
 
 #: Headers that ask for something; most calls have none.
 _OPTIONAL = {

@@ -6,23 +6,29 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.core.errors import Conflict, FieldError, Invalid
-from engine.core.ids import new_id
 from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
-from storage.connections import find_connection, hold_connection
-from storage.database import now
-from storage.secrets import hold_secret
-from storage.tables import Connection, Price
+from storage.connections import (
+    delete_connection,
+    delete_price,
+    find_connection,
+    hold_connection,
+    insert_connection,
+    put_price,
+)
+from storage.secrets import delete_secret, hold_secret
+
+if TYPE_CHECKING:
+    from storage.tables import Connection
 
 #: A Prompt names its model `CONNECTION:model-name`, so a name holds no colon.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -70,19 +76,21 @@ def add_connection(
             f"A model connection called `{name}` exists already",
             remedy="Choose another name, or remove that one first.",
         )
-    connection = Connection(
-        id=new_id("conn"),
-        workspace_id=principal.workspace_id,
-        name=name,
-        provider=provider,
+    connection_id = insert_connection(
+        session,
+        principal.workspace_id,
+        name,
+        provider,
+        base_url=said.base_url,
         secret_id=put_secret(session, principal, vault, f"Key of {name}", key) if key else None,
+        local=is_local(provider, said.base_url),
         models=_listed(models),
-        created_at=now(session),
+        named_models=list(said.named_models) or None,
+        api_version=said.api_version,
+        max_concurrency=said.max_concurrency,
     )
-    _set(connection, said)
-    session.add(connection)
-    add_entry(session, principal, "add connection", connection.id, f"{name}: {_where(provider, said.base_url)}")
-    return connection.id
+    add_entry(session, principal, "add connection", connection_id, f"{name}: {_where(provider, said.base_url)}")
+    return connection_id
 
 
 def change_connection(
@@ -119,8 +127,7 @@ def remove_connection(session: Session, principal: Principal, name: str) -> None
     """Deletes a connection, its key and its prices. Flows that name it say so when they run. Raises NotFound."""
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
-    session.delete(connection)
-    session.execute(delete(Price).where(Price.workspace_id == principal.workspace_id, Price.connection == name))
+    delete_connection(session, connection)
     _drop_secret(session, principal, connection.secret_id)
     add_entry(session, principal, "remove connection", connection.id, name)
 
@@ -139,15 +146,7 @@ def set_price(
     if min(input_nanos, output_nanos) < 0:
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
     hold_connection(session, principal.workspace_id, connection)
-    session.merge(
-        Price(
-            workspace_id=principal.workspace_id,
-            connection=connection,
-            model=model,
-            input_nanos=input_nanos,
-            output_nanos=output_nanos,
-        )
-    )
+    put_price(session, principal.workspace_id, connection, model, input_nanos, output_nanos)
     rates = f"${input_nanos / 1e9:g} in, ${output_nanos / 1e9:g} out"
     add_entry(
         session, principal, "set price", f"{connection}:{model}", f"{connection}:{model}: {rates} a million tokens"
@@ -158,9 +157,7 @@ def remove_price(session: Session, principal: Principal, connection: str, model:
     """Takes the owner's own price away: the table's counts again, or the price is unknown. Without one it is no error."""
     require_may(principal, "manage connections")
     hold_connection(session, principal.workspace_id, connection)
-    own = session.get(Price, (principal.workspace_id, connection, model))
-    if own is not None:
-        session.delete(own)
+    if delete_price(session, principal.workspace_id, connection, model):
         add_entry(session, principal, "remove price", f"{connection}:{model}", f"{connection}:{model}")
 
 
@@ -270,8 +267,7 @@ def _is_address(base_url: str) -> bool:
 
 def _drop_secret(session: Session, principal: Principal, secret_id: str | None) -> None:
     if secret_id is not None:
-        session.flush()
-        session.delete(hold_secret(session, principal.workspace_id, secret_id))
+        delete_secret(session, hold_secret(session, principal.workspace_id, secret_id))
 
 
 def _where(provider: str, base_url: str | None) -> str:

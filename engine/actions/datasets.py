@@ -8,21 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
-from engine.core.ids import new_id
 from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.table import Table
 from storage import dataset_columns
 from storage.audit import add_entry
 from storage.database import now
-from storage.dataset_changes import NewRows, append_rows, checked_rows, remove_rows, replace_row
+from storage.dataset_changes import (
+    NewRows,
+    append_rows,
+    checked_rows,
+    find_row,
+    insert_dataset,
+    last_row_id,
+    remove_all_rows,
+    remove_dataset,
+    remove_rows,
+    replace_row,
+)
 from storage.dataset_uses import FlowUse, list_uses
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
-from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_NAME = 100
 Import = Literal["append", "replace"]
@@ -32,19 +40,7 @@ def add_dataset(session: Session, principal: Principal, name: str, columns: Sequ
     """Makes a dataset without rows and returns its id. Raises Invalid, Conflict when the name is taken."""
     require_may(principal, "edit datasets")
     name = _check_name(session, principal, name)
-    at = now(session)
-    dataset = Dataset(
-        id=new_id("dataset"),
-        workspace_id=principal.workspace_id,
-        name=name,
-        columns=[],
-        row_count=0,
-        byte_count=0,
-        created_at=at,
-        updated_at=at,
-    )
-    session.add(dataset)
-    session.flush()
+    dataset = insert_dataset(session, principal.workspace_id, name)
     for column in columns:
         dataset_columns.add_column(session, dataset, column.name, column.type)
     add_entry(session, principal, "create dataset", dataset.id, name)
@@ -94,12 +90,8 @@ def delete_dataset(
             f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this dataset",
             remedy="Choose another dataset in the nodes of these flows first, or delete it all the same.",
         )
-    for table in (DatasetRow, DatasetWrite):
-        session.execute(
-            delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
-        )
     add_entry(session, principal, "delete dataset", dataset.id, f"{dataset.name}: {dataset.row_count:,} rows")
-    session.delete(dataset)
+    remove_dataset(session, dataset)
 
 
 def import_rows(
@@ -116,10 +108,7 @@ def import_rows(
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     if mode == "replace":
-        session.execute(
-            delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
-        )
-        dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
+        remove_all_rows(session, dataset)
         if dataset.key_column not in new.columns:
             dataset.key_column = None
     append_rows(session, dataset, new)
@@ -132,18 +121,14 @@ def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) 
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     append_rows(session, dataset, checked_rows([data]))
-    return session.scalars(
-        select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
-    ).one()
+    return last_row_id(session, dataset)
 
 
 def change_row(session: Session, principal: Principal, dataset_id: str, row_id: int, data: Row) -> bool:
     """Puts values over a row's; the others stay. False: nothing changed. Raises NotFound, TooLarge, Invalid."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    row = session.scalars(
-        select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
-    ).one_or_none()
+    row = find_row(session, dataset, row_id)
     if row is None:
         raise NotFound("This row was deleted meanwhile", remedy="Close the form; the table shows what is there now.")
     return replace_row(session, dataset, row, {**row.data, **data})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -22,9 +23,11 @@ from engine.outbound.secret_hosts import host_problems, host_warnings
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
-from storage.flows import get_version, hold_flow
+from storage.flows import add_deployment, get_version, hold_flow, note_first_deployment, replace_document
 from storage.secrets import list_secrets
-from storage.tables import Deployment, Flow, FlowVersion
+
+if TYPE_CHECKING:
+    from storage.tables import Flow
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,7 @@ def _fix_calls(session: Session, principal: Principal, flow: Flow, number: int, 
     """A version that goes live for the first time keeps the versions of the flows it calls."""
     fixed = pinned(document, read_library(session, principal.workspace_id, document))
     if fixed != document:
-        session.get_one(FlowVersion, (flow.id, number)).document = fixed.dumps()
-        session.flush()
+        replace_document(session, flow.id, number, fixed.dumps())
 
 
 def unknown_connections(document: Document, names: Collection[str]) -> list[Problem]:
@@ -110,19 +112,16 @@ def undeploy(session: Session, principal: Principal, flow_id: str) -> None:
     was = flow.live_version
     flow.live_version = None
     flow.updated_at = now(session)
-    session.add(Deployment(flow_id=flow.id, version=None, verb="undeploy", at=now(session), actor=principal.name))
+    add_deployment(session, flow.id, None, principal.name)
     add_entry(session, principal, "undeploy", flow.id, f"{flow.title}: version {was} was live")
 
 
 def _switch(session: Session, principal: Principal, flow: Flow, number: int) -> None:
-    at = now(session)
     was = flow.live_version
     flow.live_version = number
-    flow.deployed_at = flow.updated_at = at
+    flow.deployed_at = flow.updated_at = now(session)
     flow.ever_deployed = True
-    row = session.get_one(FlowVersion, (flow.id, number))
-    if row.first_deployed_at is None:
-        row.first_deployed_at = at
-    session.add(Deployment(flow_id=flow.id, version=number, verb="deploy", at=at, actor=principal.name))
+    note_first_deployment(session, flow.id, number)
+    add_deployment(session, flow.id, number, principal.name)
     detail = f"{flow.title}: version {number}" + (f", before it {was}" if was is not None else "")
     add_entry(session, principal, "deploy", flow.id, detail)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
-from engine.core.ids import FlowId, new_id
+from engine.core.ids import FlowId
 from engine.flow.called import call_problems, unpinned
 from engine.flow.document import (
     MAX_BYTES,
@@ -31,8 +31,19 @@ from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
-from storage.flows import get_draft, get_flow, get_version, hold_flow
-from storage.tables import Deployment, Flow, FlowVersion
+from storage.flows import (
+    add_deployment,
+    find_document,
+    get_draft,
+    get_flow,
+    get_version,
+    hold_flow,
+    insert_flow,
+    insert_version,
+)
+
+if TYPE_CHECKING:
+    from storage.tables import Flow
 
 UNTITLED = "Untitled flow"
 EMPTY = Document()
@@ -158,7 +169,7 @@ def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if flow.live_version is not None:
-        session.add(Deployment(flow_id=flow.id, version=None, verb="undeploy", at=now(session), actor=principal.name))
+        add_deployment(session, flow.id, None, principal.name)
     flow.live_version = None
     flow.deleted_at = now(session)
     add_entry(session, principal, "delete flow", flow.id, flow.title)
@@ -188,18 +199,8 @@ def add_version(session: Session, principal: Principal, flow: Flow, note: str) -
     flow.newest_version += 1
     flow.draft_differs = False
     flow.updated_at = now(session)
-    session.add(
-        FlowVersion(
-            flow_id=flow.id,
-            number=flow.newest_version,
-            document=without_parked(load_document(flow.draft)).dumps(),
-            title=flow.title,
-            note=note.strip()[:2_000],
-            created_at=now(session),
-            created_by=principal.name,
-        )
-    )
-    session.flush()
+    document = without_parked(load_document(flow.draft)).dumps()
+    insert_version(session, flow, document, note=note.strip()[:2_000], created_by=principal.name)
     return flow.newest_version
 
 
@@ -240,35 +241,22 @@ def _add_flow(
     document: Document,
     settings: Mapping[str, Any] | None = None,
 ) -> Flow:
-    at = now(session)
-    flow = Flow(
-        id=new_id("flow"),
-        workspace_id=principal.workspace_id,
-        title=title[:MAX_NAME],
+    return insert_flow(
+        session,
+        principal.workspace_id,
+        title[:MAX_NAME],
         description=description,
         draft=_draft_text(document),
-        draft_revision=1,
-        draft_saved_at=at,
-        draft_differs=True,
-        newest_version=0,
-        ever_deployed=False,
-        settings=dict(settings or {}),
-        created_at=at,
-        updated_at=at,
+        settings=settings or {},
     )
-    session.add(flow)
-    session.flush()
-    return flow
 
 
 def _put_draft(session: Session, flow: Flow, document: Document) -> None:
     flow.draft = _draft_text(document)
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
-    newest = session.get(FlowVersion, (flow.id, flow.newest_version)) if flow.newest_version else None
-    flow.draft_differs = newest is None or unpinned(load_document(newest.document)) != without_parked(
-        unpinned(document)
-    )
+    newest = find_document(session, flow.id, flow.newest_version) if flow.newest_version else None
+    flow.draft_differs = newest is None or unpinned(load_document(newest)) != without_parked(unpinned(document))
 
 
 def _draft_text(document: Document) -> str:

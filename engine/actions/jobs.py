@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
@@ -35,12 +34,11 @@ from engine.jobs.worker.plan_loader import trimmed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import BatchRow
-from storage.database import now
 from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
+from storage.snapshots import insert_snapshot
 from storage.steps import take_over_steps
-from storage.tables import Snapshot
 
 __all__ = [
     "Accepted",
@@ -163,12 +161,7 @@ def clean_payload(document: Document, payload: Mapping[str, Any]) -> dict[str, A
 
 def add_snapshot(session: Session, flow_id: str, document: Document) -> str:
     """Stores the document that Playground runs are of."""
-    snapshot_id = new_id("snap")
-    session.execute(
-        insert(Snapshot),
-        {"id": snapshot_id, "flow_id": flow_id, "document": document.dumps(), "created_at": now(session)},
-    )
-    return snapshot_id
+    return insert_snapshot(session, flow_id, document.dumps())
 
 
 def add_playground_job(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.api_key_format import ENVIRONMENTS, Environment, key_prefix, new_key_text, parse_key
 from engine.core.clock import HOUR
 from engine.core.errors import Conflict, FieldError, Invalid
-from engine.core.ids import KeyId, new_id
+from engine.core.ids import KeyId
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import hold_key
-from storage.tables import ApiKey, ApiKeySecret
+from storage.keys import end_current_secret, hold_key, insert_key, insert_key_secret
+
+if TYPE_CHECKING:
+    from storage.tables import ApiKey
 
 __all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key"]
 
@@ -52,20 +54,17 @@ def create_key(
     """
     require_may(principal, "manage keys")
     _check(session, label, environment, expires_at, concurrency, monthly)
-    key = ApiKey(
-        id=new_id("key"),
-        workspace_id=principal.workspace_id,
-        label=label.strip(),
-        environment=environment,
+    key = insert_key(
+        session,
+        principal.workspace_id,
+        label.strip(),
+        environment,
         flow_ids=_own_flows(session, principal, flow_ids),
         concurrency=concurrency,
         monthly=monthly,
         expires_at=expires_at,
-        created_at=now(session),
         created_by=principal.name,
     )
-    session.add(key)
-    session.flush()
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "create key", key.id, f"{key.label}, {environment}, ends in {made.last4}")
     return made
@@ -103,11 +102,7 @@ def rotate_key(
     if key.revoked_at is not None:
         raise Conflict("This key is revoked", remedy="Create a new key instead.")
     until = now(session) + int(overlap_hours * HOUR)
-    session.execute(
-        update(ApiKeySecret)
-        .where(ApiKeySecret.key_id == key.id, ApiKeySecret.valid_until.is_(None))
-        .values(valid_until=until)
-    )
+    end_current_secret(session, key.id, until)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made
@@ -127,17 +122,9 @@ def _add_secret(session: Session, principal: Principal, key: ApiKey) -> NewKey:
     text = new_key_text(environment)
     hashed = parse_key(text)
     assert hashed is not None, "a fresh key passes its own check"
-    secret = ApiKeySecret(
-        hash=hashed,
-        key_id=key.id,
-        prefix=key_prefix(environment),
-        last4=text[-4:],
-        created_at=now(session),
-        created_by=principal.actor,
-    )
-    session.add(secret)
-    session.flush()
-    return NewKey(KeyId(key.id), text, secret.prefix, secret.last4)
+    prefix, last4 = key_prefix(environment), text[-4:]
+    insert_key_secret(session, key.id, hashed, prefix=prefix, last4=last4, created_by=principal.actor)
+    return NewKey(KeyId(key.id), text, prefix, last4)
 
 
 def _own_flows(session: Session, principal: Principal, flow_ids: Iterable[str] | None) -> list[str] | None:

@@ -44,7 +44,6 @@ def set_plan(
     workspace.plan, workspace.concurrency, workspace.monthly = plan, concurrency, monthly
     workspace.test_concurrency, workspace.test_monthly = test.concurrency, test.monthly
     workspace.dev_concurrency, workspace.dev_monthly = dev.concurrency, dev.monthly
-    session.flush()
     limits = get_limits(session, principal.workspace_id)
     add_entry(session, principal, "set plan", workspace.id, describe(limits))
     return limits

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.orm import Session
 
@@ -17,10 +17,12 @@ from engine.core.clock import MINUTE, SECOND
 from engine.core.errors import Conflict, LinkNotValid, NotFound
 from storage.audit import add_entry
 from storage.database import now
-from storage.links import find_link, last_link_at, void_links
-from storage.members import Role, find_user, has_owner, hash_token, list_people
+from storage.links import find_link, insert_link, last_link_at, void_links
+from storage.members import Role, find_account, find_user, has_owner, list_people
 from storage.second_factors import remove_second_factor
-from storage.tables import SetupToken, User
+
+if TYPE_CHECKING:
+    from storage.tables import SetupToken
 
 #: "second step": the password was right, and a code is wanted before anybody is signed in.
 Purpose = Literal["setup", "reset", "invite", "second step"]
@@ -96,8 +98,8 @@ def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP
         raise LinkNotValid
     purpose: Purpose = row.purpose  # type: ignore[assignment] - only written here
     role: Role | None = row.role  # type: ignore[assignment] - checked when it was stored
-    user = session.get(User, row.user_id) if row.user_id else None
-    maker = session.get(User, row.created_by) if row.created_by else None
+    user = find_account(session, row.user_id)
+    maker = find_account(session, row.created_by)
     return Link(purpose, row.workspace_id, user.email if user else row.email, role, maker.name if maker else "")
 
 
@@ -123,18 +125,16 @@ def add_link(
 ) -> str:
     """Stores a new link, for the verbs that may make one; returns its token, which is not kept. `lifetime` in milliseconds."""
     token = secrets.token_urlsafe(32)
-    session.add(
-        SetupToken(
-            token_hash=hash_token(token),
-            purpose=purpose,
-            workspace_id=workspace_id,
-            user_id=user_id,
-            role=role,
-            email=email,
-            created_by=created_by,
-            created_at=now(session),
-            expires_at=now(session) + lifetime,
-        )
+    insert_link(
+        session,
+        token,
+        purpose,
+        workspace_id,
+        lifetime,
+        user_id=user_id,
+        role=role,
+        email=email,
+        created_by=created_by,
     )
     return token
 

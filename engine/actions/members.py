@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.actions.guesses import (
@@ -25,21 +25,24 @@ from engine.actions.passwords import check_password, fits, hash_now, hash_passwo
 from engine.actions.principal import Principal, Role
 from engine.actions.sessions import Browser, SecondStep, as_principal, enter, entered, start_session
 from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
-from engine.core.ids import UserId, new_id
 from storage.audit import add_entry
-from storage.database import Database, now
+from storage.database import Database
 from storage.links import void_links
 from storage.members import (
+    end_session,
     end_sessions,
+    find_account,
     find_signed_in,
     find_user,
     has_owner,
-    hash_token,
+    insert_account,
 )
 from storage.second_factors import has_second_factor
 from storage.settings import KNOWN_HOST, SERVER, put_setting
-from storage.tables import SignIn, User
 from storage.workspaces import find_first_workspace
+
+if TYPE_CHECKING:
+    from storage.tables import User
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
@@ -95,7 +98,7 @@ async def set_new_password(database: Database, token: str, password: str, browse
     hashed = await hash_password(password)
 
     def reset(session: Session) -> str | SecondStep:
-        user = session.get(User, use_link(session, token, "reset").user_id)
+        user = find_account(session, use_link(session, token, "reset").user_id)
         if user is None or user.disabled_at is not None:
             raise LinkNotValid
         user.password_hash = hashed
@@ -170,7 +173,7 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
 
 def change_name(session: Session, principal: Principal, name: str) -> None:
     """Gives the person who asks another name. Raises Invalid, and NotFound for an actor without an account."""
-    user = session.get(User, principal.actor)
+    user = find_account(session, principal.actor)
     if user is None or user.workspace_id != principal.workspace_id:
         raise NotFound
     was, (user.name, _) = user.name, check_person(name, user.email)
@@ -195,7 +198,7 @@ def password_hash_now(password: str) -> str:
 
 def sign_out(session: Session, cookie: str) -> None:
     """Ends this session. An unknown cookie is no error."""
-    session.execute(delete(SignIn).where(SignIn.token_hash == hash_token(cookie)))
+    end_session(session, cookie)
 
 
 def sign_out_everywhere(session: Session, principal: Principal) -> None:
@@ -234,18 +237,7 @@ def _add_user(session: Session, workspace_id: str, name: str, email: str, role: 
             remedy="Sign in with it, or use another e-mail address.",
             errors=(FieldError("/email", "conflict", f"{email} has an account already: sign in with it"),),
         )
-    user = User(
-        id=UserId(new_id("user")),
-        workspace_id=workspace_id,
-        email=email,
-        name=name,
-        role=role,
-        password_hash=password_hash,
-        created_at=now(session),
-    )
-    session.add(user)
-    session.flush()
-    return user
+    return insert_account(session, workspace_id, name, email, role=role, password_hash=password_hash)
 
 
 @dataclass(frozen=True)

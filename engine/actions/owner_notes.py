@@ -6,12 +6,10 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict
-from engine.core.ids import new_id
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.owner_notes import count_open_notes_of, find_open_note, hold_note
-from storage.tables import OwnerNote
+from storage.owner_notes import count_open_notes_of, find_open_note, hold_note, insert_note
 
 #: Open notes of one person: enough to ask, too few to bury the page.
 MOST_OPEN = 20
@@ -37,21 +35,17 @@ def ask_owner(
         raise Conflict(
             f"{MOST_OPEN} notes of yours wait for the owner already", remedy="Speak with the owner, then ask again."
         )
-    note = OwnerNote(
-        id=new_id("note"),
-        workspace_id=principal.workspace_id,
+    note_id = insert_note(
+        session,
+        principal.workspace_id,
         user_id=principal.actor,
         name=principal.name,
         flow_id=flow_id,
         subject=subject,
         message=message,
-        created_at=now(session),
-        closed_at=None,
-        closed_by=None,
     )
-    session.add(note)
-    add_entry(session, principal, "ask the owner", note.id, f"a model for {subject}")
-    return note.id
+    add_entry(session, principal, "ask the owner", note_id, f"a model for {subject}")
+    return note_id
 
 
 def close_note(session: Session, principal: Principal, note_id: str) -> None:

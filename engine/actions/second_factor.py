@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyotp import random_base32
 from pyotp.totp import TOTP
@@ -22,22 +23,25 @@ from engine.actions.passwords import fits
 from engine.actions.principal import Principal, require_may
 from engine.actions.sessions import Browser, as_principal, start_session
 from engine.core.clock import SECOND
-from engine.core.errors import Conflict, LinkNotValid, NotFound, SecretUnreadable, SignInFailed
+from engine.core.errors import Conflict, LinkNotValid, SecretUnreadable, SignInFailed
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import Database, now
 from storage.links import find_link
-from storage.members import end_sessions, find_signed_in
+from storage.members import end_sessions, find_account, find_signed_in, hold_account
 from storage.second_factors import (
     find_second_factor,
     has_second_factor,
+    insert_second_factor,
     owners_need_second_factor,
     put_recovery_codes,
     remove_second_factor,
     use_recovery_code,
 )
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, put_setting
-from storage.tables import SecondFactor, User
+
+if TYPE_CHECKING:
+    from storage.tables import User
 
 RECOVERY_CODES = 10
 _STEP_SECONDS = 30
@@ -62,7 +66,7 @@ class SetUp:
 def at_step(session: Session, token: str) -> User:
     """Who gave the right password. Raises LinkNotValid for a step that is unknown, used or too old."""
     link = find_link(session, token)
-    user = session.get(User, link.user_id) if link is not None and link.purpose == "second step" else None
+    user = find_account(session, link.user_id) if link is not None and link.purpose == "second step" else None
     if user is None or user.disabled_at is not None:
         raise LinkNotValid
     return user
@@ -181,9 +185,7 @@ async def turn_off(database: Database, vault: Vault, cookie: str, proof: str, br
 def reset_second_factor(session: Session, principal: Principal, user_id: str) -> None:
     """Takes somebody's second factor away, for an owner. Raises NotFound, and Conflict for the owner's own."""
     require_may(principal, "manage people")
-    user = session.get(User, user_id)
-    if user is None or user.workspace_id != principal.workspace_id:
-        raise NotFound(f"Nobody has the id `{user_id}`")
+    user = hold_account(session, principal.workspace_id, user_id)
     if user.id == principal.actor:
         raise Conflict("This is your own second factor", remedy="Turn it off under Your account.")
     if remove_second_factor(session, user.id):
@@ -212,7 +214,7 @@ def _confirm(session: Session, vault: Vault, user: User, sealed: str, code: str,
     step = None if key is None else _step_of(session, key, code, after=0)
     if step is None:
         return None
-    session.add(SecondFactor(user_id=user.id, sealed=sealed, created_at=now(session), last_step=step))
+    insert_second_factor(session, user.id, sealed, last_step=step)
     codes = ["-".join(_letters(4) for _ in range(4)) for _ in range(RECOVERY_CODES)]
     put_recovery_codes(session, user.id, [_plain(one) for one in codes])
     add_entry(session, as_principal(user, browser), "turn on second factor", user.id, user.email)
@@ -258,7 +260,7 @@ def _signed_in(session: Session, cookie: str) -> User:
     person = find_signed_in(session, cookie)
     if person is None:
         raise SignInFailed
-    return session.get_one(User, person.id)
+    return hold_account(session, person.workspace_id, person.id)
 
 
 def _accepted(answer):  # noqa: ANN001, ANN202 - whatever a right code gives

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -11,10 +10,10 @@ from engine.core.ids import new_id
 from engine.outbound.secret_hosts import parse_hosts
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
+from storage.connections import find_connection_with_secret
 from storage.database import now
-from storage.secrets import hold_secret
+from storage.secrets import delete_secret, hold_secret, insert_secret
 from storage.settings import SECRET_HOSTS_FOUND, put_setting
-from storage.tables import Connection, Secret
 
 MAX_NAME = 100
 MAX_VALUE = 10_000
@@ -61,14 +60,10 @@ def remove_secret(session: Session, principal: Principal, secret_id: str) -> Non
     """Deletes a secret. Raises NotFound, and Conflict while a model connection uses it."""
     require_may(principal, "manage connections")
     secret = hold_secret(session, principal.workspace_id, secret_id)
-    user = session.scalars(
-        select(Connection.name).where(
-            Connection.workspace_id == principal.workspace_id, Connection.secret_id == secret_id
-        )
-    ).first()
+    user = find_connection_with_secret(session, principal.workspace_id, secret_id)
     if user is not None:
         raise Conflict(f"The model connection `{user}` uses this secret", remedy="Remove the connection first.")
-    session.delete(secret)
+    delete_secret(session, secret)
     add_entry(session, principal, "remove secret", secret_id, secret.name)
 
 
@@ -82,19 +77,8 @@ def put_secret(session: Session, principal: Principal, vault: Vault, name: str, 
             errors=(FieldError("/name", "required", f"1 to {MAX_NAME} characters"),),
         )
     secret_id = new_id("secret")
-    at = now(session)
-    session.add(
-        Secret(
-            id=secret_id,
-            workspace_id=principal.workspace_id,
-            name=name,
-            sealed=vault.seal(principal.workspace_id, secret_id, _check_value(value)),
-            created_at=at,
-            updated_at=at,
-            hosts=[],
-        )
-    )
-    session.flush()
+    sealed = vault.seal(principal.workspace_id, secret_id, _check_value(value))
+    insert_secret(session, principal.workspace_id, secret_id, name, sealed)
     return secret_id
 
 

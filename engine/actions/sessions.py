@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.actions.guesses import network_of, place_of
@@ -14,9 +14,11 @@ from engine.actions.principal import Principal
 from engine.core.clock import MINUTE
 from storage.database import now
 from storage.guesses import note_place
-from storage.members import LONGEST, Person, hash_token, person_of
+from storage.members import Person, insert_session, person_of
 from storage.second_factors import has_second_factor, owners_need_second_factor
-from storage.tables import SignIn, User
+
+if TYPE_CHECKING:
+    from storage.tables import User
 
 #: How long somebody whose password was right may take for the code, or for setting a second factor up.
 STEP_LIFETIME = 10 * MINUTE
@@ -62,22 +64,11 @@ def entered(answer: str | SecondStep) -> str:
 
 def start_session(session: Session, user: User, browser: Browser) -> str:
     """Signs somebody in: returns the cookie."""
-    at = now(session)
     cookie = secrets.token_urlsafe(32)
-    user.seen_at = at
+    user.seen_at = now(session)
     if browser.address:
         note_place(session, user.id, place_of(browser.address), network_of(browser.address))
-    session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
-    session.add(
-        SignIn(
-            token_hash=hash_token(cookie),
-            user_id=user.id,
-            created_at=at,
-            seen_at=at,
-            address=browser.address[:64],
-            browser=browser.name[:200],
-        )
-    )
+    insert_session(session, user.id, cookie, address=browser.address, browser=browser.name)
     return cookie
 
 

@@ -6,6 +6,7 @@ Whoever loses the role of owner, or is shut out, takes the links they made along
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -18,8 +19,10 @@ from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_invitation, void_invitations_for, void_links, void_links_by
-from storage.members import count_owners, end_sessions, find_user
-from storage.tables import User
+from storage.members import count_owners, end_sessions, find_user, hold_account
+
+if TYPE_CHECKING:
+    from storage.tables import User
 
 #: How long an invitation, and a reset link that an owner hands on, can be used.
 INVITED_FOR = 7 * DAY
@@ -76,7 +79,7 @@ def change_role(session: Session, principal: Principal, user_id: str, role: Role
     """Gives somebody another role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
     require_may(principal, "manage people")
     _check_role(role)
-    user = _hold(session, principal, user_id)
+    user = hold_account(session, principal.workspace_id, user_id)
     if user.role == role:
         return
     _keep_an_owner(session, user)
@@ -92,7 +95,7 @@ def disable_person(session: Session, principal: Principal, user_id: str, revoke:
     Raises NotFound, and Conflict for the last owner.
     """
     require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
+    user = hold_account(session, principal.workspace_id, user_id)
     if user.disabled_at is None:
         _keep_an_owner(session, user)
         user.disabled_at = now(session)
@@ -107,7 +110,7 @@ def disable_person(session: Session, principal: Principal, user_id: str, revoke:
 def enable_person(session: Session, principal: Principal, user_id: str) -> None:
     """Lets somebody in again. Raises NotFound."""
     require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
+    user = hold_account(session, principal.workspace_id, user_id)
     if user.disabled_at is not None:
         user.disabled_at = None
         add_entry(session, principal, "enable person", user.id, user.email)
@@ -119,7 +122,7 @@ def make_reset_link(session: Session, principal: Principal, user_id: str) -> str
     It replaces the one before. Until it is used, the old password works.
     """
     require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
+    user = hold_account(session, principal.workspace_id, user_id)
     if user.disabled_at is not None:
         raise Conflict(f"{user.name} is shut out", remedy="Let them in again first.")
     void_links(session, user.workspace_id, "reset", user.id)
@@ -130,7 +133,7 @@ def make_reset_link(session: Session, principal: Principal, user_id: str) -> str
 def sign_out_person(session: Session, principal: Principal, user_id: str) -> None:
     """Ends every session of somebody. Raises NotFound."""
     require_may(principal, "manage people")
-    user = _hold(session, principal, user_id)
+    user = hold_account(session, principal.workspace_id, user_id)
     end_sessions(session, user.id)
     add_entry(session, principal, "sign out person", user.id, user.email)
 
@@ -138,13 +141,6 @@ def sign_out_person(session: Session, principal: Principal, user_id: str) -> Non
 def _check_role(role: str) -> None:
     if role not in EVERYBODY:
         raise Invalid(f"`{role}` is not a role", remedy=f"Choose one of {', '.join(EVERYBODY)}.")
-
-
-def _hold(session: Session, principal: Principal, user_id: str) -> User:
-    user = session.get(User, user_id)
-    if user is None or user.workspace_id != principal.workspace_id:
-        raise NotFound(f"Nobody has the id `{user_id}`")
-    return user
 
 
 def _keep_an_owner(session: Session, user: User) -> None:

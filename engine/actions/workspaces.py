@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.core.clock import month_of
 from engine.core.errors import Conflict, FieldError, Invalid
-from engine.core.ids import WorkspaceId, new_id
+from engine.core.ids import WorkspaceId
 from engine.core.plans import PLANS
 from storage.audit import add_entry
-from storage.database import now
-from storage.tables import Usage, Workspace
-from storage.workspaces import find_first_workspace, list_workspaces
+from storage.workspaces import find_first_workspace, insert_workspace, list_workspaces
 
 FIRST_NAME = "Workspace"
 MAX_NAME = 100
@@ -40,11 +37,7 @@ def create_workspace(session: Session, name: str, plan: str = "free") -> Workspa
 
 
 def _add(session: Session, name: str, plan: str) -> WorkspaceId:
-    at = now(session)
-    workspace_id = WorkspaceId(new_id("ws"))
-    session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=at))
-    session.add(Usage(subject=workspace_id, active=0, month=month_of(at), month_count=0))
-    session.flush()
+    workspace_id = insert_workspace(session, name, plan)
     add_entry(session, _Server(workspace_id), "create workspace", workspace_id, f"{name}, plan {PLANS[plan].title}")
     return workspace_id
 

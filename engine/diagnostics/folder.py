@@ -9,9 +9,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
-
 from engine.backups.backups import FOLDER, list_backups
 from engine.backups.passphrase import has_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE
@@ -22,10 +19,10 @@ from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
+from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.upgrade import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
-from storage.tables import Job
 
 #: A sync of a page should take a few milliseconds; above the first it is slow, above the second jobs wait for the disk.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -118,7 +115,7 @@ def _disk(data: Path, database: Database) -> Iterator[Line]:
 
 def _clock(database: Database) -> Line:
     at = database.clock.now()
-    newest = database.read_now(lambda session: session.scalar(select(func.max(Job.enqueued_at))))
+    newest = database.read_now(last_enqueued_at)
     if at < _NOT_BEFORE_MS:
         return Line(
             "Clock", "bad", "This machine's clock is years behind.", "Set it, and switch time synchronisation on."
@@ -186,7 +183,7 @@ def _worker(data: Path, database: Database, running: bool | None) -> Line:  # no
 def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     found = list_backups(settings.data)
     at = database.clock.now()
-    begun = database.read_now(_first_job_at)
+    begun = database.read_now(first_job_at)
     if not found:
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
@@ -214,10 +211,6 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
             "Nightly backups open only with this folder's own key, so they are lost with the disk.",
             "Set a passphrase under Settings, Data, and copy backups to another machine.",
         )
-
-
-def _first_job_at(session: Session) -> int | None:
-    return session.scalar(select(func.min(Job.created_at)))
 
 
 def _sync_seconds(data: Path) -> float:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import platform
-import sqlite3
 from collections.abc import Mapping
+from sqlite3 import sqlite_version
 from typing import Any
 
 from engine.core.clock import to_rfc3339
@@ -49,7 +49,7 @@ async def write_support_file(settings: Settings, database: Database, vault: Vaul
         "versions": {
             **versions,
             "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
+            "sqlite": sqlite_version,
             "system": platform.platform(),
             "machine": platform.machine(),
         },

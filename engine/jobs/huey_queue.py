@@ -25,27 +25,19 @@ from sqlalchemy.orm import Session
 
 from engine.jobs.notifier import wake_workers
 from storage.database import Database
-from storage.statements import Statement
+from storage.queue import QUEUE, add_messages, has_messages, take_messages
 
-QUEUE = "jobs"
 #: Huey names a task by module and function, and the name is stored with each message: it stays as the first release wrote it.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
 #: Messages taken from the table in one transaction.
 TAKE = 32
-
-_HAS = Statement("select 1 from task where queue = :queue limit 1")
-_TAKE = Statement(
-    "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most)"
-    " returning id, data"
-)
-_SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, 0)")
 
 
 def send(session: Session, *job_ids: str) -> None:
     """Puts jobs into the queue within this transaction, and wakes workers after its commit."""
     if not job_ids:
         return
-    _SEND.run(session, *({"queue": QUEUE, "data": message(job_id)} for job_id in job_ids))
+    add_messages(session, [message(job_id) for job_id in job_ids])
     wake_workers(session)
 
 
@@ -94,18 +86,10 @@ class QueueTable(BaseStorage):
         return False
 
     def _next(self) -> bytes | None:
-        if not self.taken and self._database.look_up(_has_messages):
-            self.taken.extend(self._database.write_now(_take_messages))
+        if not self.taken and self._database.look_up(has_messages):
+            # in the worker's own group commits: a connection of Huey's would fight with them for the lock
+            self.taken.extend(self._database.write_now(take_messages, TAKE))
         return self.taken.popleft() if self.taken else None
-
-
-def _has_messages(session: Session) -> bool:
-    return _HAS.row(session, {"queue": QUEUE}) is not None
-
-
-def _take_messages(session: Session) -> list[bytes]:
-    """In the worker's own group commits: a connection of Huey's would fight with them for the lock."""
-    return [data for _, data in sorted(_TAKE.rows(session, {"queue": QUEUE, "most": TAKE}))]
 
 
 class _Dispatcher(Worker):

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from storage.tables import VALUE_CAP
+from storage.value_sizes import VALUE_CAP
 
 Json = Any
 

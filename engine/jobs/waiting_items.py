@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.jobs.huey_queue import send
 from storage.batches import admit_item, environments_with_waiting_items, has_waiting_items, waiting_items
-from storage.tables import ApiKey
+from storage.keys import find_concurrency
 from storage.usage import release_slot, take_active, usage_subject
 from storage.workspaces import get_limits
 
@@ -30,7 +29,7 @@ def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
             if not take_active(session, subject, concurrency):
                 free = False
                 break
-            if key_id is not None and not take_active(session, key_id, _key_concurrency(session, key_id)):
+            if key_id is not None and not take_active(session, key_id, find_concurrency(session, key_id)):
                 release_slot(session, subject)
                 full_keys.add(key_id)
                 continue
@@ -44,7 +43,3 @@ def admit_all_waiting(session: Session) -> int:
     """The same for all of them: a limit may have been raised, or a process died before it could let anybody in."""
     waiting = environments_with_waiting_items(session)
     return sum(admit_waiting(session, workspace_id, environment) for workspace_id, environment in waiting)
-
-
-def _key_concurrency(session: Session, key_id: str) -> int | None:
-    return session.scalar(select(ApiKey.concurrency).where(ApiKey.id == key_id))

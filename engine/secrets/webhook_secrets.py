@@ -8,8 +8,7 @@ from engine.core.ids import new_id
 from engine.secrets.sealing import Vault
 from engine.secrets.webhook_signing import new_signing_secret
 from storage.database import now
-from storage.tables import WebhookSecret
-from storage.webhooks import forget_ended_secrets, valid_secrets
+from storage.webhooks import end_signing_secrets, insert_signing_secret, valid_secrets
 
 
 def signing_secrets(session: Session, vault: Vault, workspace_id: str, flow_id: str) -> list[str]:
@@ -22,21 +21,7 @@ def signing_secrets(session: Session, vault: Vault, workspace_id: str, flow_id: 
 
 def add_signing_secret(session: Session, vault: Vault, workspace_id: str, flow_id: str, overlap_ms: int = 0) -> str:
     """A new current secret, returned this one time. The one before stays valid for the overlap."""
-    at = now(session)
-    for row in valid_secrets(session, flow_id):
-        row.ends_at = at + overlap_ms if row.ends_at is None else min(row.ends_at, at + overlap_ms)
-    session.flush()
-    forget_ended_secrets(session, flow_id)
+    end_signing_secrets(session, flow_id, now(session) + overlap_ms)
     secret, secret_id = new_signing_secret(), new_id("whsec")
-    session.add(
-        WebhookSecret(
-            id=secret_id,
-            workspace_id=workspace_id,
-            flow_id=flow_id,
-            sealed=vault.seal(workspace_id, secret_id, secret),
-            created_at=at,
-            ends_at=None,
-        )
-    )
-    session.flush()
+    insert_signing_secret(session, workspace_id, flow_id, secret_id, vault.seal(workspace_id, secret_id, secret))
     return secret

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-import sqlite3
 from functools import cache
 from importlib import metadata
+from sqlite3 import sqlite_version
 
 from starlette.requests import Request
 
@@ -79,7 +79,7 @@ def register(app: App) -> None:
                     [
                         ("Flowport", flowport_version()),
                         ("Python", platform.python_version()),
-                        ("SQLite", sqlite3.sqlite_version),
+                        ("SQLite", sqlite_version),
                         ("NiceGUI", metadata.version("nicegui")),
                         (_("Data folder"), str(app.settings.data.resolve())),
                         (_("Address"), app.settings.base_url),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import JobNotEnded
+from engine.core.errors import JobNotEnded, StorageUnavailable
 from storage.database import Database
 from storage.erasing import (
     can_clean,
@@ -33,6 +32,7 @@ from storage.erasing import (
     unfinished,
 )
 from storage.jobs import JobRow, get_job
+from storage.sqlite_file import checkpoint, is_sqlite
 
 log = logging.getLogger(__name__)
 
@@ -168,20 +168,16 @@ class _Work:
 
     def _empty_log(self) -> bool:
         """Moves the log into the file and empties it: old pages stand in it."""
-        if not self._database.url.startswith("sqlite"):
+        if not is_sqlite(self._database.url):
             return True
-        connection = sqlite3.connect(self._database.url.removeprefix("sqlite:///"), timeout=1)
         try:
             for _try in range(TRIES):
-                busy, _pages, _moved = connection.execute("pragma wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy:
+                if checkpoint(self._database.url, "truncate"):
                     return True
                 if self._stop.wait(PAUSE_SECONDS):
                     break
-        except sqlite3.Error as error:
-            log.info("The log of the database was not emptied yet: %s", error)
-        finally:
-            connection.close()
+        except StorageUnavailable as error:
+            log.info("The log of the database was not emptied yet: %s", error.detail)
         return False
 
     def _mark(self, jobs: list[str]) -> bool:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, StorageUnavailable
+from engine.core.job_status import ENDED
 from storage.database import Database
-from storage.jobs import JobRow, find_status, get_job
-from storage.tables import ENDED, Batch, Job
+from storage.jobs import JobRow, change_numbers, find_status, get_job
+from storage.sqlite_file import DataVersion, is_sqlite
 
 LOOK_SECONDS = 0.025
 #: Whoever waits reads again after so many seconds even when nothing was heard.
@@ -109,21 +108,18 @@ class JobWaiters:
 
     async def _look(self) -> None:
         """Finds changes that nobody told of. One query at most every 25 ms, and only after somebody committed."""
-        if not self._database.url.startswith("sqlite"):
+        if not is_sqlite(self._database.url):
             await self._look_without_version()
             return
-        connection = sqlite3.connect(self._database.url.removeprefix("sqlite:///"), timeout=1, check_same_thread=False)
         seen: dict[str, int | None] = {}
         version = -1
-        try:
+        with contextlib.closing(DataVersion(self._database.url)) as data_version:
             while True:
-                current = connection.execute("pragma data_version").fetchone()[0]
+                current = data_version.read()
                 if current != version and self._database.clock.monotonic() - self._told_at >= LOOK_SECONDS:
                     version = current
                     await self._compare(seen)
                 await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            connection.close()
 
     async def _look_without_version(self) -> None:
         seen: dict[str, int | None] = {}
@@ -133,7 +129,7 @@ class JobWaiters:
 
     async def _compare(self, seen: dict[str, int | None]) -> None:
         try:
-            current = await self._database.read(_sequences, tuple(self._waiting))
+            current = await self._database.read(change_numbers, tuple(self._waiting))
         except StorageUnavailable:
             return
         for job_id, sequence in current.items():
@@ -177,15 +173,3 @@ async def wait_until_ended(
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
-
-
-def _sequences(session: Session, ids: Sequence[str]) -> dict[str, int | None]:
-    """Id -> what is another number after each change: of a job that of its newest event, of a batch when it ended."""
-    found: dict[str, int | None] = {}
-    for start in range(0, len(ids), 500):
-        some = ids[start : start + 500]
-        found |= {row.id: row.last_seq for row in session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(some)))}
-        if rest := [one for one in some if one not in found]:
-            rows = session.execute(select(Batch.id, Batch.completed_at).where(Batch.id.in_(rest)))
-            found |= {row.id: row.completed_at for row in rows}
-    return found

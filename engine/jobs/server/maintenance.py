@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy.orm import Session
-
 from engine.backups.backups import (
     backups_folder,
     list_backups,
@@ -28,7 +26,7 @@ from engine.jobs.server.erasing import finish_some
 from engine.jobs.server.retention import Retention
 from engine.secrets.sealing import Vault
 from storage.database import Database
-from storage.tables import Job
+from storage.jobs import has_jobs
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +111,7 @@ class Maintenance:
         nightly = [one for one in list_backups(self._settings.data) if one.kind == "nightly"]
         at = self._database.clock.now()
         if not nightly:
-            return self._database.read_now(_has_jobs)
+            return self._database.read_now(has_jobs)  # a folder in which nothing has run yet needs no backup
         age = at - nightly[0].at
         return (
             age >= LATE_AGE or age < -HOUR or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
@@ -133,8 +131,3 @@ class Maintenance:
         while not self._stop.is_set():
             self.pass_over()
             self._stop.wait(LOOK_SECONDS)
-
-
-def _has_jobs(session: Session) -> bool:
-    """A folder in which nothing has run yet needs no backup."""
-    return session.query(Job.id).limit(1).first() is not None

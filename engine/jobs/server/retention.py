@@ -8,7 +8,6 @@ most above its share of the cap, never those of the last hour. So nobody's resul
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
+from engine.core.errors import StorageUnavailable
 from storage.backup import DATABASE
 from storage.database import Database
 from storage.retention import (
@@ -37,6 +37,7 @@ from storage.retention import (
     value_bytes,
 )
 from storage.settings import SERVER, find_setting
+from storage.sqlite_file import checkpoint, is_sqlite
 
 log = logging.getLogger(__name__)
 
@@ -257,13 +258,9 @@ def _next_size(size: int, took: float) -> int:
 
 def _checkpoint(database: Database) -> None:
     """Moves the log into the file, as far as readers allow: only then is the file shorter. The next commit does the rest."""
-    if not database.url.startswith("sqlite"):
+    if not is_sqlite(database.url):
         return
-    path = database.url.removeprefix("sqlite:///")
-    connection = sqlite3.connect(path, timeout=1)
     try:
-        connection.execute("pragma wal_checkpoint(PASSIVE)").fetchall()
-    except sqlite3.Error as error:
-        log.info("The log of %s was not moved into the file yet: %s", DATABASE, error)
-    finally:
-        connection.close()
+        checkpoint(database.url, "passive")
+    except StorageUnavailable as error:
+        log.info("The log of %s was not moved into the file yet: %s", DATABASE, error.detail)

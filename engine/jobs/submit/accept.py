@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, SECOND
@@ -37,11 +36,11 @@ from engine.jobs.notifier import job_changed
 from engine.jobs.submit.limits import LimitsView, limits_now, take_slots
 from engine.nodes import CATALOG
 from storage.database import now
-from storage.flows import CalledFlow, find_called_flow
+from storage.flows import CalledFlow, find_called_flow, find_document, was_ever_deployed
+from storage.idempotency import find_answer, insert_answer, remove_answer, remove_old_answers
 from storage.job_changes import insert_job
 from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
-from storage.tables import FlowVersion, Idempotency
 from storage.usage import Caps
 
 #: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
@@ -187,7 +186,7 @@ def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:
 
 def forget_old_idempotency(session: Session) -> None:
     """Removes rows older than 24 hours."""
-    session.execute(delete(Idempotency).where(Idempotency.created_at < now(session) - IDEMPOTENCY_KEPT))
+    remove_old_answers(session, now(session) - IDEMPOTENCY_KEPT)
 
 
 def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
@@ -252,10 +251,7 @@ def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> in
     if wanted is None or wanted == flow.live_version:
         assert flow.live_version is not None
         return flow.live_version
-    deployed = session.scalar(
-        select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow.id, FlowVersion.number == wanted)
-    )
-    if deployed is None:
+    if not was_ever_deployed(session, flow.id, wanted):
         raise NotFound(f"Version {wanted} of this flow was never deployed")
     return wanted
 
@@ -270,9 +266,7 @@ def read_version(session: Session, flow_id: str, number: int) -> _Version:
     key = (flow_id, number)
     known = _VERSIONS.get(key)
     if known is None:
-        text = session.scalar(
-            select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
-        )
+        text = find_document(session, flow_id, number)
         if text is None:
             raise NotFound(f"Version {number} of this flow does not exist")
         document = load_document(text)
@@ -330,15 +324,11 @@ def find_earlier(
     A request is the same when it says the same, with the defaults of the version that the first one met: what is live now does
     not count.
     """
-    row = session.execute(
-        select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
-            Idempotency.scope == scope
-        )
-    ).one_or_none()
+    row = find_answer(session, scope)
     if row is None:
         return None
     if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
-        session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+        remove_answer(session, scope)
         return None
     if not row.fingerprint:
         raise IdempotencyKeyReused(
@@ -356,14 +346,4 @@ def find_earlier(
 
 def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:
     """Keeps what was answered, in the job's own transaction."""
-    session.execute(
-        insert(Idempotency),
-        {
-            "scope": scope,
-            "fingerprint": fingerprint,
-            "flow_version": flow_version,
-            "status": 202,
-            "body": json.dumps(accepted),
-            "created_at": accepted["created_at"],
-        },
-    )
+    insert_answer(session, scope, fingerprint, flow_version, accepted, created_at=accepted["created_at"])

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.core.api_key_format import ENVIRONMENT_TITLES
 from engine.core.clock import next_month
 from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
 from storage.database import now
-from storage.tables import Job
+from storage.jobs import last_run_times
 from storage.usage import Caps, Used, count_requests, read_usage, take_slot, usage_subject
 from storage.workspaces import get_limits
 
@@ -148,11 +147,5 @@ def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id
 
 def usual_seconds(session: Session, flow_id: str) -> int:
     """The median time of the flow's last jobs that completed, 1 to 30 whole seconds."""
-    rows = session.execute(
-        select(Job.started_at, Job.completed_at)
-        .where(Job.flow_id == flow_id, Job.status == "completed")
-        .order_by(Job.created_at.desc(), Job.id.desc())
-        .limit(21)
-    )
-    times = [ended - started for started, ended in rows if started is not None and ended is not None]
+    times = last_run_times(session, flow_id, most=21)
     return min(30, max(1, math.ceil(median(times) / 1000))) if times else GUESS

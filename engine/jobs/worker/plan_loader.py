@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FlowInvalid
@@ -18,11 +17,11 @@ from engine.run.calls import CalledPlan
 from engine.run.plan import Plan, compile_plan
 from engine.run.state import RunOptions
 from engine.run.steps import StepKey
-from storage.flows import find_flow, find_version
+from storage.flows import find_document, find_flow, find_version
 from storage.job_changes import Claimed
 from storage.jobs import read_value
+from storage.snapshots import read_snapshot
 from storage.steps import kept_outputs
-from storage.tables import FlowVersion, Snapshot
 
 _KEPT_PLANS = 256
 
@@ -109,9 +108,8 @@ class PlanLoader:
         key = (flow_id, number)
         plan = self._plans.get(key)
         if plan is None:
-            text = session.scalars(
-                select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
-            ).one()
+            text = find_document(session, flow_id, number)
+            assert text is not None, "versions are never removed"
             plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
@@ -132,7 +130,7 @@ def trimmed(document: Document, until: str | None) -> Document:
 
 
 def _snapshot(session: Session, job: Claimed) -> Document:
-    return load_document(session.scalars(select(Snapshot.document).where(Snapshot.id == job.snapshot_id)).one())
+    return load_document(read_snapshot(session, job.snapshot_id))
 
 
 def _index(path: str) -> tuple[int, ...]:

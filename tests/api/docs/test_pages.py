@@ -24,12 +24,12 @@ from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
+from engine.core.job_status import ENDED
 from engine.core.settings import Settings
 from engine.flow.document import Policy
 from engine.jobs.job_views import ERROR_CODES
 from engine.nodes import NODE_TYPES
 from storage.database import open_database
-from storage.tables import ENDED
 
 FLOW = {
     "format": 1,

@@ -1,0 +1,63 @@
+"""What was answered under an Idempotency-Key. `scope` is the hash of workspace, environment, route and key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from storage.tables import Idempotency
+
+
+@dataclass(frozen=True)
+class EarlierAnswer:
+    """An answer and the fingerprint of what was asked; it is empty when the job's data were erased.
+
+    `flow_version` None: an earlier release wrote it, with the fingerprint of the body alone.
+    """
+
+    fingerprint: str
+    flow_version: int | None
+    body: str
+    created_at: int
+
+
+def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
+    """What was answered under this key, however long ago."""
+    row = session.execute(
+        select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
+            Idempotency.scope == scope
+        )
+    ).one_or_none()
+    return None if row is None else EarlierAnswer(*row)
+
+
+def insert_answer(
+    session: Session, scope: str, fingerprint: str, flow_version: int, answer: Mapping[str, Any], *, created_at: int
+) -> None:
+    """Keeps what was answered, in the job's own transaction."""
+    session.execute(
+        insert(Idempotency),
+        {
+            "scope": scope,
+            "fingerprint": fingerprint,
+            "flow_version": flow_version,
+            "status": 202,
+            "body": json.dumps(answer),
+            "created_at": created_at,
+        },
+    )
+
+
+def remove_answer(session: Session, scope: str) -> None:
+    """The key may be used anew."""
+    session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+
+
+def remove_old_answers(session: Session, before: int) -> None:
+    """The same for every key that was first used before this moment."""
+    session.execute(delete(Idempotency).where(Idempotency.created_at < before))
