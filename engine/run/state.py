@@ -86,7 +86,10 @@ class RunState(ABC):
         """A node does not run here, and says so."""
         frame.skip(planned.node.id)
         at = self.clock.now()
-        self.recorder.ended(StepEnded(StepKey(planned.node.id, frame.index), "skipped", at, at, 0, {}, warnings=(why,)))
+        key = StepKey(planned.node.id, frame.index)
+        self.recorder.ended(
+            StepEnded(key, "skipped", started_at=at, ended_at=at, duration_ms=0, inputs={}, warnings=(why,))
+        )
 
     def idempotency_key(self, step: StepKey) -> str:
         """The same in each attempt, and another for each step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol
 
 from engine.core.clock import Millis
@@ -114,6 +114,7 @@ class StepEnded:
 
     key: StepKey
     status: StepStatus
+    _: KW_ONLY
     started_at: Millis
     ended_at: Millis
     duration_ms: int

@@ -68,7 +68,12 @@ async def test_of_a_step_that_worked_at_once_there_is_no_list_of_tries():
 )
 def test_how_often_a_step_was_tried(status, error, tries, tried_so_often):
     at = Millis(0)
-    assert StepEnded(StepKey("n"), status, at, at, 0, {}, error=error, tries=tries).tried == tried_so_often
+    assert (
+        StepEnded(
+            StepKey("n"), status, started_at=at, ended_at=at, duration_ms=0, inputs={}, error=error, tries=tries
+        ).tried
+        == tried_so_often
+    )
 
 
 async def test_passing_faults_are_tried_again_as_often_as_allowed():
