@@ -38,7 +38,7 @@ MAX_RESULT = 10 << 20
 #: How long a run may take to stop after it was told to.
 STOP_SECONDS = 2.0
 
-Verdict = Literal["", "cancelled", "timeout", "lost", "released"]
+Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 
 
 class ServicesFor(Protocol):
@@ -169,14 +169,20 @@ class Runs:
         lease = Lease(self.boot_id, job.attempt)
         left = max(0, job.limit_ms - job.elapsed_ms) / 1000
         recorder = JobRecorder(
-            self.step_writer, job, lease, Redaction(), self.database.clock, lambda: self._lost(job.id, job.attempt)
+            self.step_writer,
+            job,
+            lease,
+            Redaction(),
+            self.database.clock,
+            on_lost=lambda: self._stop_run(job.id, job.attempt, "lost"),
+            on_fault=lambda: self._stop_run(job.id, job.attempt, "fault"),
         )
         return Run(job, lease, self.database.clock.monotonic() + left, recorder)
 
-    def _lost(self, job_id: str, attempt: int) -> None:
+    def _stop_run(self, job_id: str, attempt: int, verdict: Verdict) -> None:
         run = self.open.get(job_id)
         if run is not None and run.job.attempt == attempt:
-            run.stop("lost")
+            run.stop(verdict)
 
     async def _work(self, run: Run) -> None:
         try:
@@ -267,6 +273,8 @@ class Runs:
         self, run: Run, status: str, *, error: dict[str, Any] | None = None, result: tuple[str, int] | None = None
     ) -> None:
         progress = await self.step_writer.take(run.recorder)
+        if status == "completed" and run.recorder.incomplete:
+            status, error, result = "failed", _fault(run), None
         if not await self._written(
             finish, run.job.id, status, lease=run.lease, error=error, result=result, progress=progress
         ):

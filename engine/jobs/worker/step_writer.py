@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -37,6 +37,10 @@ GATHER_SECONDS = 0.02
 AGAIN_SECONDS = 0.5
 
 
+class StepsNotStored(Exception):  # noqa: N818 - ends the run; what happened is in the log
+    """What a job told about its steps was refused by the database."""
+
+
 @dataclass
 class JobRecorder:
     """The Recorder of one attempt. Called on the event loop, returns at once."""
@@ -47,6 +51,8 @@ class JobRecorder:
     redaction: Redaction
     clock: Clock
     on_lost: Callable[[], None]
+    #: Called when something this attempt told cannot be stored: the job has to fail.
+    on_fault: Callable[[], None]
     #: Nodes that are over; one that runs per item, when it is over for all of them.
     done: set[str] = field(default_factory=set)
     #: Items that failed: the Splitter and the place in its list.
@@ -54,9 +60,11 @@ class JobRecorder:
     #: How many failed in lists that an earlier attempt closed.
     failed_before: int = 0
     closed: bool = False
-    #: How many items were told, and how many of them are on disk.
+    #: Something that was told is not on disk and never will be.
+    incomplete: bool = False
+    #: How many items were told, and how many of them were written or given up.
     told: int = 0
-    stored: int = 0
+    written: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,8 +109,10 @@ class JobRecorder:
         self.closed = True
 
     async def settled(self) -> None:
-        """Returns when everything told so far is on disk."""
+        """Returns when everything told so far is on disk. Raises StepsNotStored."""
         await self.step_writer.settled(self, self.told)
+        if self.incomplete:
+            raise StepsNotStored
 
     def _tell_text(self) -> None:
         for piece in self._streamed.take():
@@ -148,8 +158,8 @@ class StepWriter:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._begin)
 
     async def settled(self, recorder: JobRecorder, number: int) -> None:
-        """Returns when the first `number` items of a recorder are on disk; does not wait for more to gather."""
-        if recorder.stored >= number:
+        """Returns when the first `number` items of a recorder are written or given up; does not wait for more to gather."""
+        if recorder.written >= number:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers.append((recorder, number, done))
@@ -183,28 +193,31 @@ class StepWriter:
 
     async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
         progress = await _as_progress(batch)
-        kept = await asyncio.gather(*(self._write_one(one) for one in progress))
-        for (recorder, items), mine in zip(batch, kept, strict=True):
-            recorder.stored += len(items)
-            if not mine:
+        answers = await asyncio.gather(*(self._write_one(one) for one in progress))
+        for (recorder, items), answer in zip(batch, answers, strict=True):
+            recorder.written += len(items)
+            if answer == "lost":
                 recorder.close()
                 recorder.on_lost()
+            elif answer == "refused":
+                recorder.incomplete = True
+                recorder.on_fault()
 
-    async def _write_one(self, progress: Progress) -> bool:
+    async def _write_one(self, progress: Progress) -> Literal["stored", "lost", "refused"]:
         while True:
             try:
-                return await self._database.write(_write, progress)
+                return "stored" if await self._database.write(_write, progress) else "lost"
             except StorageUnavailable as error:
                 log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
                 await asyncio.sleep(AGAIN_SECONDS)
             except Exception:
                 log.exception("Steps of %s were not stored", progress.job_id)
-                return True
+                return "refused"
 
     def _tell_watchers(self) -> None:
         still = []
         for recorder, number, done in self._watchers:
-            if number > recorder.stored:
+            if number > recorder.written:
                 still.append((recorder, number, done))
             elif not done.done():
                 done.set_result(None)

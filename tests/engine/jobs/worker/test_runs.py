@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 import app
 from engine.core.settings import Settings
@@ -98,6 +98,34 @@ async def test_a_run_whose_job_was_taken_is_stopped_by_its_next_step(world: Worl
     world.write(reclaim, world.boot_id)
     await task
     assert not path.exists()
+
+
+async def test_a_job_whose_steps_cannot_be_stored_fails_before_it_reaches_outside(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    steps = document_of(("first", "set_fields", {"a": 1}), ("write", "test_write", {"path": str(path), "line": "x"}))
+    job_id = world.submit(world.add_flow(steps)).job_id
+    refusing = (
+        "create trigger refusing before insert on steps when new.node_id = 'first' begin select raise(abort, 'no'); end"
+    )
+    world.write(lambda session: session.execute(text(refusing)))
+    await world.runs().carry(job_id)
+    job = world.job(job_id)
+    assert job.status == "failed"
+    assert job.error is not None
+    assert job.error["message"] == "The job stopped because of a fault in Flowport."
+    assert not path.exists(), "after a crash it would have been written twice"
+    assert world.active() == 0
+
+
+async def test_a_job_is_not_completed_when_some_of_its_steps_could_not_be_stored(world: World) -> None:
+    steps = document_of(("first", "set_fields", {"a": 1}), ("slow", "test_sleep", {"seconds": 0.3}))
+    job_id = world.submit(world.add_flow(steps)).job_id
+    refusing = (
+        "create trigger refusing before insert on steps when new.node_id = 'first' begin select raise(abort, 'no'); end"
+    )
+    world.write(lambda session: session.execute(text(refusing)))
+    await world.runs().carry(job_id)
+    assert world.job(job_id).status == "failed"
 
 
 async def test_a_worker_claims_a_job_that_was_taken_from_it_only_after_its_own_run_of_it_has_ended(
