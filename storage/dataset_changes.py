@@ -117,7 +117,7 @@ def remove_all_rows(session: Session, dataset: Dataset) -> None:
 
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
-    """A row of the dataset, for a verb to change."""
+    """A row of the dataset, for an action to change."""
     return session.scalars(
         select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
     ).one_or_none()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from engine.core.roles import Role
 from storage.database import now
-from storage.members import Role, hash_token
+from storage.members import hash_token
 from storage.tables import SetupToken
 
 #: An invitation is named by the first characters of its token's hash: they open nothing.
@@ -129,5 +130,6 @@ def _void(workspace_id: str, at: int):  # noqa: ANN202 - a statement to go on wi
 
 
 def _invitation(row: SetupToken) -> Invitation:
-    role: Role = row.role  # type: ignore[assignment] - checked when it was stored
-    return Invitation(row.token_hash[:ID_LENGTH], role, row.email, row.created_by or "", row.created_at, row.expires_at)
+    return Invitation(
+        row.token_hash[:ID_LENGTH], Role(row.role), row.email, row.created_by or "", row.created_at, row.expires_at
+    )

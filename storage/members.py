@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -15,13 +14,12 @@ from sqlalchemy.orm import Session
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import NotFound
 from engine.core.ids import UserId, new_id
+from engine.core.roles import Role
 from storage.database import now
 from storage.tables import SignIn, User
 
 IDLE = 12 * HOUR
 LONGEST = 30 * DAY
-
-Role = Literal["owner", "editor", "viewer"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def count_owners(session: Session, workspace_id: str) -> int:
     return session.scalars(
         select(func.count())
         .select_from(User)
-        .where(User.workspace_id == workspace_id, User.role == "owner", User.disabled_at.is_(None))
+        .where(User.workspace_id == workspace_id, User.role == Role.OWNER, User.disabled_at.is_(None))
     ).one()
 
 
@@ -129,12 +127,12 @@ def find_user(session: Session, email: str) -> User | None:
 
 
 def find_account(session: Session, user_id: str | None) -> User | None:
-    """The account with this id, for a verb; None without one."""
+    """The account with this id, for an action; None without one."""
     return None if user_id is None else session.get(User, user_id)
 
 
 def hold_account(session: Session, workspace_id: str, user_id: str) -> User:
-    """The account of somebody of this workspace, for a verb to change. Raises NotFound."""
+    """The account of somebody of this workspace, for an action to change. Raises NotFound."""
     user = session.get(User, user_id)
     if user is None or user.workspace_id != workspace_id:
         raise NotFound(f"Nobody has the id `{user_id}`")
@@ -187,6 +185,5 @@ def end_sessions(session: Session, user_id: str, *, but: str = "") -> None:
 
 def person_of(row: User) -> Person:
     """The account as the pages see it: without its password's hash."""
-    role: Role = row.role  # type: ignore[assignment] - only roles are written
     disabled = row.disabled_at is not None
-    return Person(row.id, row.workspace_id, row.name, row.email, role, disabled, row.created_at, row.seen_at)
+    return Person(row.id, row.workspace_id, row.name, row.email, Role(row.role), disabled, row.created_at, row.seen_at)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from engine.core.api_key_format import ENVIRONMENTS
 from engine.core.clock import month_of, month_start
+from engine.core.environments import ENVIRONMENTS
 from storage.database import now
 from storage.statements import Statement
 from storage.tables import OPEN, Job, Usage, Workspace

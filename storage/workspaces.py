@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from engine.core.api_key_format import ENVIRONMENTS
 from engine.core.clock import month_of
+from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import NotFound
 from engine.core.ids import WorkspaceId, new_id
 from engine.core.plans import PLANS, quarter
@@ -113,7 +113,7 @@ def _row(row: Workspace) -> WorkspaceRow:
 def _limits_of(plan: str, *stored: int | None) -> Limits:
     """The plan's limits with the stored ones over them: two for each environment."""
     base = PLANS[plan]
-    own = {name: Caps(*stored[2 * at : 2 * at + 2]) for at, name in enumerate(ENVIRONMENTS)}
+    own: dict[str, Caps] = {name: Caps(*stored[2 * at : 2 * at + 2]) for at, name in enumerate(ENVIRONMENTS)}
     live = Caps(_over(base.concurrency, own["live"].concurrency), _over(base.monthly, own["live"].monthly))
     part = Caps(quarter(live.concurrency), quarter(live.monthly))
     caps = {

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal, read_input
-from engine.core.api_key_format import ENVIRONMENTS, parse_key
+from engine.core.api_key_format import parse_key
+from engine.core.environments import ENVIRONMENTS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--environment",
         required=True,
-        choices=ENVIRONMENTS,
+        choices=[str(one) for one in ENVIRONMENTS],  # its messages show them as they are typed
         help="live (Production), test (Staging) or dev (Development)",
     )
     verb.add_argument(

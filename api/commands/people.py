@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal
+from engine.core.roles import Role
 
 if TYPE_CHECKING:
     from storage.members import Person
 
-ROLES = ("owner", "editor", "viewer")
+ROLES = [str(role) for role in Role]  # as they are typed
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from api.commands.terminal import Terminal, limit
-from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.plans import PLANS
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.ids import WorkspaceId
+from engine.core.roles import Role
 from engine.jobs.server.erasing import erase
 from engine.jobs.submit.accept import Caller, read_key_again
 from storage.audit import add_entry
@@ -40,7 +41,7 @@ def erase_job(session: Session, caller: Caller, job_id: str, address: str = "") 
     """
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
-    who = Principal(WorkspaceId(caller.workspace_id), caller.key_id or "", caller.label, "editor", address)
+    who = Principal(WorkspaceId(caller.workspace_id), caller.key_id or "", caller.label, Role.EDITOR, address)
     return _erase_one(session, who, job)
 
 

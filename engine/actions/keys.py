@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.api_key_format import ENVIRONMENTS, Environment, key_prefix, new_key_text, parse_key
+from engine.core.api_key_format import key_prefix, new_key_text, parse_key
 from engine.core.clock import HOUR
+from engine.core.environments import ENVIRONMENTS, Environment
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import KeyId
 from storage.audit import add_entry
@@ -118,7 +119,7 @@ def revoke_key(session: Session, principal: Principal, key_id: str) -> None:
 
 
 def _add_secret(session: Session, principal: Principal, key: ApiKey) -> NewKey:
-    environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
+    environment = Environment(key.environment)
     text = new_key_text(environment)
     hashed = parse_key(text)
     assert hashed is not None, "a fresh key passes its own check"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import FieldError, Invalid
 from engine.core.plans import PLANS
 from storage.audit import add_entry

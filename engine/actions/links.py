@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import MINUTE, SECOND
 from engine.core.errors import Conflict, LinkNotValid, NotFound
+from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_link, insert_link, last_link_at, void_links
-from storage.members import Role, find_account, find_user, has_owner, list_people
+from storage.members import find_account, find_user, has_owner, list_people
 from storage.second_factors import remove_second_factor
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP
     if row is None or row.purpose not in purposes:
         raise LinkNotValid
     purpose: Purpose = row.purpose  # type: ignore[assignment] - only written here
-    role: Role | None = row.role  # type: ignore[assignment] - checked when it was stored
+    role = None if row.role is None else Role(row.role)
     user = find_account(session, row.user_id)
     maker = find_account(session, row.created_by)
     return Link(purpose, row.workspace_id, user.email if user else row.email, role, maker.name if maker else "")

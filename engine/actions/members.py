@@ -22,9 +22,10 @@ from engine.actions.guesses import (
 )
 from engine.actions.links import get_link, use_link
 from engine.actions.passwords import check_password, fits, hash_now, hash_password
-from engine.actions.principal import Principal, Role
+from engine.actions.principal import Principal
 from engine.actions.sessions import Browser, SecondStep, as_principal, enter, entered, start_session
 from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
+from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import Database
 from storage.links import void_links
@@ -59,7 +60,7 @@ async def set_up_owner(
         workspace_id = use_link(session, token, "setup").workspace_id
         if has_owner(session, workspace_id):
             raise LinkNotValid
-        user = _add_user(session, workspace_id, name, email, "owner", hashed)
+        user = _add_user(session, workspace_id, name, email, Role.OWNER, hashed)
         add_entry(session, as_principal(user, browser), "set up", user.id, email)
         if browser.host:
             put_setting(session, SERVER, KNOWN_HOST, browser.host)
@@ -81,7 +82,7 @@ async def join(
 
     def make(session: Session) -> str | SecondStep:
         invitation = use_link(session, token, "invite")
-        role: Role = invitation.role  # type: ignore[assignment] - checked when it was stored
+        role = Role(invitation.role)
         user = _add_user(session, invitation.workspace_id, name, email, role, hashed)
         add_entry(session, as_principal(user, browser), "join", user.id, f"{email}, as {role}")
         return enter(session, user, browser)
@@ -186,7 +187,7 @@ def ensure_owner(session: Session, workspace_id: str, email: str, password_hash:
     if has_owner(session, workspace_id):
         return False
     name, email = check_person(email.split("@", maxsplit=1)[0], email)
-    user = _add_user(session, workspace_id, name, email, "owner", password_hash)
+    user = _add_user(session, workspace_id, name, email, Role.OWNER, password_hash)
     add_entry(session, as_principal(user, Browser()), "set up", user.id, f"{email}, by FLOWPORT_ADMIN_EMAIL")
     return True
 

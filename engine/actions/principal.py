@@ -7,12 +7,11 @@ from typing import Literal
 
 from engine.core.errors import NotAllowed
 from engine.core.ids import WorkspaceId
+from engine.core.roles import Role
 
-Role = Literal["owner", "editor", "viewer"]
-
-OWNERS: tuple[Role, ...] = ("owner",)
-EDITORS: tuple[Role, ...] = ("owner", "editor")
-EVERYBODY: tuple[Role, ...] = ("owner", "editor", "viewer")
+OWNERS = (Role.OWNER,)
+EDITORS = (Role.OWNER, Role.EDITOR)
+EVERYBODY = tuple(Role)
 
 Verb = Literal[
     "look",
@@ -57,7 +56,7 @@ class Principal:
 
 def command_line(workspace_id: str) -> Principal:
     """The person at the server's own terminal: an owner."""
-    return Principal(WorkspaceId(workspace_id), "command line", "Command line", "owner")
+    return Principal(WorkspaceId(workspace_id), "command line", "Command line", Role.OWNER)
 
 
 def may(principal: Principal, verb: Verb) -> bool:

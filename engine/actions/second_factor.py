@@ -24,6 +24,7 @@ from engine.actions.principal import Principal, require_may
 from engine.actions.sessions import Browser, as_principal, start_session
 from engine.core.clock import SECOND
 from engine.core.errors import Conflict, LinkNotValid, SecretUnreadable, SignInFailed
+from engine.core.roles import Role
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import Database, now
@@ -160,7 +161,7 @@ async def turn_off(database: Database, vault: Vault, cookie: str, proof: str, br
 
     def begin(session: Session):  # noqa: ANN202 - who, and what counts them
         user = _signed_in(session, cookie)
-        if user.role == "owner" and owners_need_second_factor(session, user.workspace_id):
+        if user.role == Role.OWNER and owners_need_second_factor(session, user.workspace_id):
             raise Conflict(
                 "Owners sign in with a second factor here",
                 remedy="Another owner can reset yours, or switch that off, under Settings, Team.",

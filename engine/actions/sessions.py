@@ -12,6 +12,7 @@ from engine.actions.guesses import network_of, place_of
 from engine.actions.links import add_link
 from engine.actions.principal import Principal
 from engine.core.clock import MINUTE
+from engine.core.roles import Role
 from storage.database import now
 from storage.guesses import note_place
 from storage.members import Person, insert_session, person_of
@@ -48,7 +49,7 @@ class SecondStep(Exception):  # noqa: N818 - an answer, not a fault
 def enter(session: Session, user: User, browser: Browser) -> str | SecondStep:
     """What somebody gets whose password is right, or who has just chosen it: a cookie, or the step before it."""
     on = has_second_factor(session, user.id)
-    if not on and not (user.role == "owner" and owners_need_second_factor(session, user.workspace_id)):
+    if not on and not (user.role == Role.OWNER and owners_need_second_factor(session, user.workspace_id)):
         return start_session(session, user, browser)
     return SecondStep(
         add_link(session, "second step", user.workspace_id, STEP_LIFETIME, user_id=user.id), set_up=not on

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from engine.actions.keys import revoke_key
 from engine.actions.links import add_link
 from engine.actions.members import check_person
-from engine.actions.principal import EVERYBODY, Principal, Role, require_may
+from engine.actions.principal import EVERYBODY, Principal, require_may
 from engine.core.clock import DAY
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
+from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_invitation, void_invitations_for, void_links, void_links_by
@@ -144,5 +145,5 @@ def _check_role(role: str) -> None:
 
 
 def _keep_an_owner(session: Session, user: User) -> None:
-    if user.role == "owner" and user.disabled_at is None and count_owners(session, user.workspace_id) == 1:
+    if user.role == Role.OWNER and user.disabled_at is None and count_owners(session, user.workspace_id) == 1:
         raise Conflict(f"{user.name} is the only owner", remedy="Make somebody else an owner first.")

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.api_key_format import ENVIRONMENT_TITLES
 from engine.core.clock import HOUR
+from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from engine.jobs.webhook_delivery import TEST_EVENT

@@ -8,14 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from typing import Literal, get_args
 
+from engine.core.environments import ENVIRONMENTS, Environment
 from engine.core.ids import BASE62, random_base62
-
-Environment = Literal["live", "test", "dev"]
-ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
-#: The words of the screens.
-ENVIRONMENT_TITLES: dict[str, str] = {"live": "Production", "test": "Staging", "dev": "Development"}
 
 _SECRET_LENGTH = 32
 _CHECK_LENGTH = 6

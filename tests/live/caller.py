@@ -22,7 +22,7 @@ from engine.actions.limits import set_plan
 from engine.actions.members import ensure_owner, password_hash_now, sign_in
 from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import create_workspace
-from engine.core.api_key_format import Environment
+from engine.core.environments import Environment
 from engine.secrets.sealing import Vault, open_vault
 from storage.database import Database
 from storage.members import list_people

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.core.api_key_format import ENVIRONMENTS
 from engine.core.clock import MovedClock, SystemClock
+from engine.core.environments import ENVIRONMENTS
 from engine.flow.node_type import SecretValue
 from engine.jobs.submit.accept import flow_webhook
 from engine.jobs.transitions import bury_all, finish

@@ -14,6 +14,7 @@ from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
 from engine.actions.keys import create_key, rotate_key
+from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
@@ -49,7 +50,7 @@ class TryKeys:
             mine = [
                 key
                 for key in await page_session.query(list_keys)
-                if key.label == LABEL and key.environment == "dev" and key.status(at) == "active"
+                if key.label == LABEL and key.environment == Environment.DEV and key.status(at) == "active"
             ]
             known = self._known.get(workspace_id)
             if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
@@ -57,7 +58,7 @@ class TryKeys:
             made = await (
                 page_session.execute(rotate_key, mine[0].id, 0)
                 if mine
-                else page_session.execute(create_key, LABEL, "dev")
+                else page_session.execute(create_key, LABEL, Environment.DEV)
             )
             self._known[workspace_id] = (made.id, made.key)
             return made.key

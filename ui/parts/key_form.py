@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta, tzinfo
 from nicegui import ui
 
 from engine.actions.keys import NewKey, change_key, create_key
-from engine.core.api_key_format import Environment
 from engine.core.clock import DAY
+from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from storage.keys import KeyRow
 from ui.forms.form import Field
@@ -23,9 +23,9 @@ from ui.parts.key_parts import MadeKey
 
 #: Word on screen -> environment.
 WORDS: dict[str, Environment] = {
-    ENVIRONMENTS["live"][0]: "live",
-    ENVIRONMENTS["test"][0]: "test",
-    ENVIRONMENTS["dev"][0]: "dev",
+    ENVIRONMENTS["live"][0]: Environment.LIVE,
+    ENVIRONMENTS["test"][0]: Environment.TEST,
+    ENVIRONMENTS["dev"][0]: Environment.DEV,
 }
 ALL, SOME = "all", "some"
 NEVER, ON_A_DAY = "never", "day"
@@ -176,7 +176,7 @@ class KeyForm:
                 concurrency=concurrency,
                 monthly=monthly,
             )
-            environment: Environment = self.key.environment  # type: ignore[assignment] - checked when it was stored
+            environment = Environment(self.key.environment)
             return MadeKey(label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
         environment = WORDS[str(self.environment.value)]
         new = await self.page_session.execute(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from engine.actions.keys import NewKey
-from engine.core.api_key_format import Environment
+from engine.core.environments import Environment
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
 from ui.kit.parts import button, words

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.keys import revoke_key, rotate_key
-from engine.core.api_key_format import Environment
+from engine.core.environments import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
@@ -188,7 +188,7 @@ class KeysPage:
             return
         made = await self.page_session.try_execute(rotate_key, key.id, hours)
         if made is not None:
-            environment: Environment = key.environment  # type: ignore[assignment] - checked when it was stored
+            environment = Environment(key.environment)
             await self._made(MadeKey(key.label, environment, made))
 
     async def _revoke(self, key: KeyRow) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
-from engine.actions.principal import Role
 from engine.actions.team import invite
-from engine.core.api_key_format import ENVIRONMENT_TITLES
+from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Refusal
+from engine.core.roles import Role
 from storage.keys import KeyRow
 from storage.members import Person
 from ui.forms.form import Field
@@ -30,7 +30,7 @@ class InviteForm:
         self.page_session = page_session
         self.on_made = on_made
         with ui.element("div").classes("fp-form fp-narrow"):
-            self.role = RoleChoice("editor")
+            self.role = RoleChoice(Role.EDITOR)
             self.email = Field(
                 _("E-mail address"),
                 _("optional"),
@@ -77,7 +77,7 @@ class RoleChoice:
     @property
     def value(self) -> Role:
         """What is chosen."""
-        return self._choice.value  # type: ignore[return-value] - only roles are offered
+        return Role(self._choice.value)
 
 
 async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tuple[str, ...] | None:

@@ -8,8 +8,8 @@ from statistics import median
 
 from sqlalchemy.orm import Session
 
-from engine.core.api_key_format import ENVIRONMENT_TITLES
 from engine.core.clock import next_month
+from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
 from storage.database import now
 from storage.jobs import last_run_times

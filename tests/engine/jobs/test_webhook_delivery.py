@@ -14,8 +14,8 @@ import pytest
 from engine.actions.jobs import submit
 from engine.actions.principal import Principal, command_line
 from engine.actions.webhooks import renew_signing_secret, send_again, send_test, set_webhook
-from engine.core.api_key_format import ENVIRONMENTS
 from engine.core.clock import HOUR, MINUTE, SECOND, MovedClock
+from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.ids import WorkspaceId
 from engine.jobs.submit.accept import Caller, SubmitOptions

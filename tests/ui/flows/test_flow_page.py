@@ -13,8 +13,9 @@ from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
 from engine.actions.webhooks import set_webhook
-from engine.core.api_key_format import ENVIRONMENTS, parse_key
+from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY
+from engine.core.environments import ENVIRONMENTS
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters

@@ -14,8 +14,8 @@ from sqlalchemy import delete, func, insert, select, update
 from engine.actions.jobs import submit
 from engine.actions.limits import set_plan
 from engine.actions.principal import command_line
-from engine.core.api_key_format import ENVIRONMENTS
 from engine.core.clock import DAY, HOUR, MINUTE, Millis, MovedClock, next_month
+from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import (
     ConcurrencyLimitExceeded,
     IdempotencyKeyReused,
