@@ -1,0 +1,86 @@
+"""How long the server keeps things, on the page Data: values, rows, and the cap of the database."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+
+from engine.actions.server import set_rules
+from engine.core.errors import Refusal
+from engine.jobs.server.retention import Rules
+from ui.forms.form import Field
+from ui.kit import feedback
+from ui.kit.parts import button, card
+from ui.kit.text import _
+from ui.page_session import PageSession
+
+
+def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[], Awaitable[None]]) -> None:
+    """The card, where we are; `changed` is called when other rules are stored."""
+    with (
+        card(_("How long things are kept"), _("It counts within ten minutes")),
+        ui.element("div").classes("fp-form fp-narrow"),
+    ):
+        values = Field(
+            _("Values"),
+            _("days"),
+            _(
+                "Inputs, results, steps and events of jobs. Afterwards a call for the job gets 410 `job_expired`. A flow may say otherwise in its own settings."
+            ),
+        )
+        with values.place:
+            values_box = values.control(
+                ui.input(value=str(rules.values_days)).props("outlined dense inputmode=numeric")
+            )
+        rows = Field(
+            _("Jobs and logs"), _("months"), _("The lines of Jobs and Monitoring, refused calls, the audit log.")
+        )
+        with rows.place:
+            rows_box = rows.control(ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric"))
+        cap = Field(
+            _("Cap of the database"),
+            "GB",
+            _(
+                "Above it values go before their time: the oldest of the workspace that uses most above its share, never those of the last hour. 0: no cap."
+            ),
+        )
+        with cap.place:
+            cap_box = cap.control(ui.input(value=f"{rules.cap_gb:g}").props("outlined dense inputmode=decimal"))
+        fields = {"/values": values, "/rows": rows, "/cap": cap}
+
+        async def save() -> None:
+            for field in fields.values():
+                field.error("")
+            read = _read_rules(values_box.value or "", rows_box.value or "", cap_box.value or "")
+            if isinstance(read, str):
+                fields[read].error(_("Write a number."))
+                return
+            try:
+                await page_session.execute(set_rules, read)
+            except Refusal as refusal:
+                for error in refusal.errors:
+                    fields[error.pointer].error(f"{refusal.detail}. {refusal.remedy}")
+                if not refusal.errors:
+                    feedback.refused(refusal)
+                return
+            feedback.told(_("Saved."), _("It counts within ten minutes."))
+            await changed()
+
+        with ui.element("div"):
+            button(_("Save"), save)
+
+
+def _read_rules(values: str, rows: str, cap: str) -> Rules | str:
+    """The rules, or the pointer of the field that is no number."""
+    for pointer, text in (("/values", values), ("/rows", rows)):
+        if not text.strip().isdigit():
+            return pointer
+    try:
+        cap_gb = float(cap.strip().replace(",", ".") or "0")
+    except ValueError:
+        return "/cap"
+    if not 0 <= cap_gb < math.inf:
+        return "/cap"
+    return Rules(int(values), int(rows), cap_gb)
