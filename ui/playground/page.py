@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -13,23 +12,14 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from engine.actions.datasets import known_datasets
-from engine.actions.deployments import unknown_connections
 from engine.actions.flows import create_flow
 from engine.actions.samples import example_payload
 from engine.core.errors import NotFound, Problem
 from engine.core.ids import JobId
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
-from engine.flow.node_type import Catalog
-from engine.flow.validation import marks, problems
-from engine.nodes import CATALOG
-from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
-from engine.outbound.secret_hosts import host_problems
-from storage.connections import list_connections
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
-from storage.secrets import SecretRow, list_secrets
 from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
 from ui.flow_view.list_frames import frames_of
@@ -48,7 +38,7 @@ from ui.playground.canvas.step_actions import StepActions
 from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
 from ui.playground.run.panel import RunPanel
-from ui.playground.state.called_flows import CalledFlows, load_called_flows
+from ui.playground.state.dependencies import FlowDependencies, load_dependencies
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -102,11 +92,6 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
     return payload if isinstance(payload, dict) else {}
 
 
-def connection_names(session: Session, workspace_id: str) -> frozenset[str]:
-    """The model connections a Prompt may name."""
-    return frozenset(connection.name for connection in list_connections(session, workspace_id))
-
-
 async def _empty_draft(page_session: PageSession) -> str:
     """A flow that was never touched is opened again; else a new one is made."""
     for flow in await page_session.query(list_flows):
@@ -133,20 +118,12 @@ class PlaygroundPage:
         self.found: list[Problem] = []
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
-        self.connections: frozenset[str] = frozenset()
-        self.secrets: list[SecretRow] = []
-        self.calls = CalledFlows()
-        self.datasets: tuple[KnownDataset, ...] = ()
-        self.catalog: Catalog = CATALOG
 
     async def build(self, *, select: str, job: str) -> None:
         """Draws the page."""
         ui.add_head_html(_STYLE)
         payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
-        self.connections = await self.page_session.query(connection_names)
-        self.secrets = await self.page_session.query(list_secrets)
-        self.calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
-        self._know(await self.page_session.query(known_datasets))
+        self.dependencies = await self._load_dependencies()
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
@@ -192,7 +169,7 @@ class PlaygroundPage:
                     on_edit=self.events.edit,
                     last_job=self._last_job,
                 )
-                self.run_panel.name_inner(self.calls.inner)
+                self.run_panel.name_inner(self.dependencies.calls.inner)
                 self.inspector = Inspector(
                     self.page_session,
                     self.draft,
@@ -202,7 +179,7 @@ class PlaygroundPage:
                     on_close=self.close_inspector,
                     on_delete=self.events.delete_node,
                 )
-                self.inspector.catalog = self.catalog
+                self.inspector.catalog = self.dependencies.catalog
         self.run_panel.input.touched = given is not None  # a sample must not take the place of the job's input
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
@@ -230,28 +207,30 @@ class PlaygroundPage:
         return verbs.list
 
     async def _look(self) -> None:
-        """The draft grows older, and a connection, a secret or a dataset may have been made or removed elsewhere."""
+        """The draft grows older, and what the flow refers to may have been made or removed elsewhere."""
         self.bar.draw_sentence()
-        await self._load_datasets()
-        await self._load_calls()
-        names, secrets = await self.page_session.query(connection_names), await self.page_session.query(list_secrets)
-        if (names, secrets) != (self.connections, self.secrets):
-            self.connections, self.secrets = names, secrets
+        await self._read_dependencies()
+
+    async def _read_dependencies(self) -> None:
+        fresh = await self._load_dependencies()
+        if fresh != self.dependencies and not self.root.is_deleted:
+            self.dependencies = fresh
+            self.inspector.catalog = fresh.catalog
+            self.run_panel.name_inner(fresh.calls.inner)
             self.document_changed()
+
+    async def _load_dependencies(self) -> FlowDependencies:
+        return await self.page_session.query(load_dependencies, self.draft.flow_id, self.draft.document)
 
     # The document.
 
     def document_changed(self) -> None:
         """What follows from another document: marks, problems, the input form, the list of steps, the sentence."""
         document = self.draft.document
-        lost = unknown_connections(document, self.connections)
-        wrong_calls = self.calls.problems(document, self.draft.flow_id)
-        gone = missing_datasets(document, self.datasets)
-        closed = host_problems(document, self.secrets)
-        self.found = [*problems(document, self.catalog), *lost, *gone, *closed, *wrong_calls] if document.nodes else []
-        if gone:
-            background_tasks.create(self._load_datasets(), name="datasets")
-        fresh = self._marks(document)
+        self.found = self.dependencies.problems(document)
+        if not self.dependencies.covers(document):  # something was chosen, saved or deployed meanwhile
+            background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
+        fresh = self.dependencies.marks(document)
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
@@ -263,44 +242,6 @@ class PlaygroundPage:
         self.blank.draw(empty=not document.nodes)
         self._draw_steps()
         self.bar.draw_sentence()
-
-    def _marks(self, document: Document) -> dict[str, Marks]:
-        """What stands on each node, with what is known of the flows it calls."""
-        fresh: dict[str, Marks] = {
-            node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
-        }
-        gone = missing_datasets(document, self.datasets)
-        closed = host_problems(document, self.secrets)
-        for problem in (*self.calls.problems(document, self.draft.flow_id), *gone, *closed):
-            if problem.node_id in fresh:
-                mark = fresh[problem.node_id]
-                mark["problems"] = mark.get("problems", 0) + 1
-        for node_id, summary in self.calls.summaries(document).items():
-            fresh[node_id]["summary"] = summary
-        if not self.calls.knows(document):
-            background_tasks.create(self._load_calls(), name="called flows")
-        return fresh
-
-    async def _load_datasets(self) -> None:
-        """Datasets are made, renamed and deleted elsewhere; their columns are data on offer here."""
-        known = await self.page_session.query(known_datasets)
-        if known != self.datasets and not self.root.is_deleted:
-            self._know(known)
-            self.document_changed()
-
-    def _know(self, datasets: tuple[KnownDataset, ...]) -> None:
-        self.datasets = datasets
-        self.catalog = with_datasets(CATALOG, datasets) if datasets else CATALOG
-        if hasattr(self, "inspector"):
-            self.inspector.catalog = self.catalog
-
-    async def _load_calls(self) -> None:
-        """A flow was chosen, saved or deployed meanwhile."""
-        calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
-        if calls != self.calls and not self.root.is_deleted:
-            self.calls = calls
-            self.run_panel.name_inner(calls.inner)
-            self.document_changed()
 
     def _frame_lists(self, document: Document) -> None:
         """Frames round what runs once per item."""

@@ -1,0 +1,85 @@
+"""What a flow refers to outside its document: connections, secrets, datasets and the flows it calls. No NiceGUI here.
+
+They are made, renamed and removed elsewhere; the problems and the marks of the nodes are told with what was read last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from sqlalchemy.orm import Session
+
+from engine.actions.datasets import known_datasets
+from engine.actions.deployments import unknown_connections
+from engine.core.errors import Problem
+from engine.flow.document import Document
+from engine.flow.node_type import Catalog
+from engine.flow.validation import marks, problems
+from engine.nodes import CATALOG
+from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
+from engine.outbound.secret_hosts import host_problems
+from storage.connections import list_connections
+from storage.secrets import SecretRow, list_secrets
+from ui.flow_view.canvas_types import Marks
+from ui.playground.state.called_flows import CalledFlows, load_called_flows
+
+
+@dataclass(frozen=True)
+class FlowDependencies:
+    """As last read. `connections`: the names a Prompt may give."""
+
+    flow_id: str
+    connections: frozenset[str]
+    secrets: tuple[SecretRow, ...]
+    datasets: tuple[KnownDataset, ...]
+    calls: CalledFlows
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The node types; the columns of the workspace's datasets are data on offer."""
+        return with_datasets(CATALOG, self.datasets) if self.datasets else CATALOG
+
+    def covers(self, document: Document) -> bool:
+        """Whether nothing that the document refers to is left to look up."""
+        return self.calls.knows(document) and not missing_datasets(document, self.datasets)
+
+    def problems(self, document: Document) -> list[Problem]:
+        """Everything that is wrong with the document; an empty one has no problem."""
+        if not document.nodes:
+            return []
+        return [
+            *problems(document, self.catalog),
+            *unknown_connections(document, self.connections),
+            *missing_datasets(document, self.datasets),
+            *host_problems(document, self.secrets),
+            *self.calls.problems(document, self.flow_id),
+        ]
+
+    def marks(self, document: Document) -> dict[str, Marks]:
+        """What stands on each node, by its id."""
+        found: dict[str, Marks] = {
+            node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
+        }
+        for problem in (
+            *self.calls.problems(document, self.flow_id),
+            *missing_datasets(document, self.datasets),
+            *host_problems(document, self.secrets),
+        ):
+            if problem.node_id in found:
+                mark = found[problem.node_id]
+                mark["problems"] = mark.get("problems", 0) + 1
+        for node_id, summary in self.calls.summaries(document).items():
+            found[node_id]["summary"] = summary
+        return found
+
+
+def load_dependencies(session: Session, workspace_id: str, flow_id: str, document: Document) -> FlowDependencies:
+    """All of it at one moment."""
+    return FlowDependencies(
+        flow_id,
+        frozenset(connection.name for connection in list_connections(session, workspace_id)),
+        tuple(list_secrets(session, workspace_id)),
+        known_datasets(session, workspace_id),
+        load_called_flows(session, workspace_id, flow_id, document),
+    )
