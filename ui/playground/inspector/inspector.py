@@ -250,10 +250,15 @@ class Inspector:
             match self.tab:
                 case "set_up":
                     self.set_up = made = SetUpTab(
-                        self.page_session, self.draft, node, kind, last_run=self.last_run, edit=self.edit
+                        self.page_session,
+                        self.draft,
+                        node,
+                        kind,
+                        last_run=self.last_run,
+                        edit=self.edit,
+                        catalog=self.catalog,
+                        item=self.item,
                     )
-                    made.item = self.item
-                    made.catalog = self.catalog
                     await made.draw()
                     self.show_problems(self.found)
                 case "help":

@@ -1,0 +1,198 @@
+"""The inputs of a node on its tab "Set up": a field each, the data on offer, offers of one click, and previews of the last run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from nicegui import background_tasks, ui
+
+from engine.core.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, update_node
+from engine.flow.node_type import Catalog, NodeType
+from ui.flow_view.canvas_types import NodeName
+from ui.flow_view.node_views import names_of
+from ui.kit.parts import words
+from ui.kit.text import _
+from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
+from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.data_list import DataList
+from ui.playground.inspector.input_fields import draw_inputs
+from ui.playground.inspector.previews import Previews, nodes_used
+from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, source_of
+from ui.playground.state.last_run import LastRun
+from ui.playground.state.suggestions import Suggestion, suggestions
+
+#: Earlier nodes on offer at first; the rest comes when it is looked for.
+NEAREST = 20
+
+Edit = Callable[[Sequence[Op]], Awaitable[Any]]
+
+
+class InputsSection:
+    """Drawn where we are. `item`: which item of a list is shown; `fields`: those of the called flow, where the node calls one."""
+
+    def __init__(
+        self,
+        page_session: PageSession,
+        draft: OpenDraft,
+        node: Node,
+        kind: NodeType,
+        *,
+        last_run: LastRun,
+        edit: Edit,
+        catalog: Catalog,
+        item: int,
+        fields: Sequence[Mapping[str, Any]] | None,
+    ) -> None:
+        self.page_session = page_session
+        self.draft = draft
+        self.node_id = node.id
+        self.kind = kind
+        self.last_run = last_run
+        self.edit = edit
+        self.catalog = catalog
+        self.item = item
+        self.readonly = not page_session.may("edit flows")
+        self.data_list: DataList | None = None
+        self.no_data: ui.element | None = None  #: what stands in its place while nothing comes before the node
+        self._all_sources = False
+        self._offered_of: tuple[list[tuple[str, str]], dict[str, NodeName]] | None = None
+        raw_row = ui.element("div").classes("fp-rawrow")
+        self.bindings = Bindings(
+            node,
+            self.kind,
+            names_of(self.draft.document),
+            self._inputs_changed,
+            draw_inputs,
+            readonly=self.readonly,
+            fields=fields,
+        )
+        raw_row.visible = bool(self.bindings.places)
+
+        def drawn() -> None:
+            raw_row.visible = bool(self.bindings.places)
+            background_tasks.create(self._drawn_anew(), name="inputs drawn anew")
+
+        self.bindings.on_drawn = drawn
+        with raw_row:
+            raw = ui.switch(_("Raw form")).props("dense left-label")
+            raw.on_value_change(lambda event: self.bindings.show_raw(bool(event.value)))
+        self.previews = Previews(self.page_session, self.last_run, self.kind, lambda: self.node, self.bindings)
+        if not self.kind.accepts_input or self.readonly:
+            return
+        with ui.element("div").classes("fp-f"):
+            with ui.element("div").classes("fp-lab"):
+                words(_("Data from earlier steps"))
+                words("", "fp-sp")
+                words(_("drag, or Enter"), "fp-t3 fp-s12")
+            self.no_data = words(_("Connect a node before this one to use its data here."), "fp-t2", tag="p")
+            self.data_list = DataList(on_pick=self._take, on_all=self._show_all)
+
+    @property
+    def node(self) -> Node | None:
+        """The node as it is now."""
+        return self.draft.document.node(self.node_id)
+
+    def show_problems(self, problems: Sequence[Problem]) -> None:
+        """The problems of this node at their fields."""
+        self.bindings.broken = broken_finder(self.draft.document, self.node_id, self.catalog)
+        self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in problems})
+
+    def has_field(self, pointer: str) -> bool:
+        """Whether a problem of this place is told at a field."""
+        return self.bindings.has_field(pointer)
+
+    def focus(self, pointer: str) -> None:
+        """Puts the caret into the field of a problem."""
+        self.bindings.focus(pointer)
+
+    def follow(self, node: Node) -> bool:
+        """Shows the node's inputs as somebody else left them; False when other fields are needed."""
+        return self.bindings.follow(node)
+
+    def put(self, inputs: dict[str, Any]) -> None:
+        """Shows inputs that the draft has already."""
+        self.bindings.inputs = inputs
+        self.bindings.draw()
+
+    def take_fields(self, fields: Sequence[Mapping[str, Any]] | None) -> None:
+        """Another flow is called: its fields take the place of the other's."""
+        self.bindings.fields = fields
+        self.bindings.draw()
+
+    def preview_soon(self) -> None:
+        """Offers at once, previews when typing has paused."""
+        self._show_offers()
+        self.previews.soon()
+
+    async def look_again(self) -> None:
+        """Reads the last run anew: data on offer, offers, previews, cost."""
+        node = self.node
+        if node is None:
+            return
+        steps = await self.last_run.steps(self.node_id)
+        item = steps[min(self.item, len(steps) - 1)].index if steps else ()
+        self._offered_of = _around(self.draft.document)
+        earlier = earlier_nodes(self.draft.document, self.node_id)
+        shown = earlier if self._all_sources else earlier[:NEAREST]
+        wanted = list(dict.fromkeys([*nodes_used(node, self.kind), *shown]))
+        self.previews.outputs = await self.last_run.outputs(wanted, item)
+        self.previews.item = self.item
+        if self.bindings.box.is_deleted:
+            return
+        if self.data_list is not None and self.no_data is not None:
+            nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
+            sources = [
+                source_of(one, self.catalog, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
+                for one in nodes
+            ]
+            self.data_list.show(sources, more=len(shown) < len(earlier))
+            self.no_data.visible, self.data_list.visible = not earlier, bool(earlier)
+        self.bindings.name_nodes(names_of(self.draft.document))
+        self._show_offers()
+        await self.previews.show()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether nodes or connections came or went, or have another name, since data was last offered."""
+        return self._offered_of is not None and self._offered_of != _around(self.draft.document)
+
+    async def _drawn_anew(self) -> None:
+        if not self.bindings.box.is_deleted:
+            self._show_offers()
+            await self.previews.show()
+
+    def _take(self, picked: Mapping[str, str]) -> Any:
+        return self.bindings.take(str(picked["raw"]), str(picked["name"]))
+
+    async def _show_all(self) -> None:
+        if not self._all_sources:
+            self._all_sources = True
+            await self.look_again()
+
+    async def _inputs_changed(self, inputs: dict[str, Any], _name: str) -> None:
+        node = self.node
+        if node is not None and inputs != node.inputs:
+            await self.edit([update_node(node, inputs=inputs)])
+            self.preview_soon()
+
+    def _show_offers(self) -> None:
+        if not self.readonly and not self.bindings.box.is_deleted:
+            offers = suggestions(self.draft.document, self.node_id, self.catalog, self.previews.outputs)
+            self.bindings.show_offers(offers, self._take_offer)
+
+    async def _take_offer(self, offer: Suggestion) -> None:
+        node = self.node
+        if node is None:
+            return
+        inputs = {**node.inputs, **offer.inputs}
+        if await self.edit([update_node(node, inputs=inputs)]):
+            self.put(inputs)
+
+
+def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
+    """What decides which data a node may use, and under which names."""
+    return [(edge.source, edge.target) for edge in document.edges], names_of(document)
