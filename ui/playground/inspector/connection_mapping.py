@@ -19,6 +19,7 @@ from ui.flow_view.node_views import names_of
 from ui.kit import feedback
 from ui.kit.parts import button, icon, icon_button, menu_button, menu_item, words
 from ui.kit.text import _
+from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
@@ -37,25 +38,27 @@ class EdgeMapping:
 
     def __init__(
         self,
+        page_session: PageSession,
         draft: OpenDraft,
         edge: Edge,
         *,
         last_run: LastRun,
         edit: Edit,
+        catalog: Catalog,
         open_node: Callable[[str], Any],
         on_close: Callable[[], Any],
-        readonly: bool,
     ) -> None:
+        self.page_session = page_session
         self.draft = draft
         self.edge = edge
         self.last_run = last_run
         self.edit = edit
         self.open_node = open_node
         self.on_close = on_close
-        self.readonly = readonly
+        self.readonly = not page_session.may("edit flows")
         self.bindings: Bindings | None = None
         self.outputs: dict[str, Any] = {}
-        self.catalog: Catalog = CATALOG
+        self.catalog = catalog
 
     @property
     def target(self) -> Node | None:
@@ -68,7 +71,7 @@ class EdgeMapping:
         if source is None or target is None:
             return
         kind = CATALOG.get(target.type)
-        called = CalledFields(self.last_run.page_session, self.draft, target)
+        called = CalledFields(self.page_session, self.draft, target)
         await called.load()
         self._draw_head(source, target)
         with ui.element("div").classes("fp-ibody"):

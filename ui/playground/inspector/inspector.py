@@ -112,15 +112,15 @@ class Inspector:
         self.panel.props["aria-label"] = _("Connection")
         with self.panel:
             self.mapping = EdgeMapping(
+                self.page_session,
                 self.draft,
                 edge,
                 last_run=self.last_run,
                 edit=self.edit,
                 open_node=self.on_open,
                 on_close=self.on_close,
-                readonly=not self.page_session.may("edit flows"),
+                catalog=self.catalog,
             )
-            self.mapping.catalog = self.catalog
             await self.mapping.draw()
         self.show_problems(self.found)
 

@@ -5,8 +5,8 @@ The run that the Run panel shows; before the first one of this page the flow's n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,9 @@ from engine.core.ids import JobId
 from storage.jobs import JobFilters, StoredValue, find_value, list_jobs
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, look_at
-from ui.page_session import PageSession
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Values of so many steps are read for one look.
 MOST_VALUES = 60
@@ -28,11 +30,17 @@ class ShownRun(Protocol):
     look: Look | None
 
 
+class Reads(Protocol):
+    """Who asks: runs a query on the workspace of the person at the page. `PageSession` does."""
+
+    async def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
 class LastRun:
     """Asked anew every time; nothing of a run is kept but which job it was before the first run of this page."""
 
-    def __init__(self, page_session: PageSession, flow_id: str, shown: ShownRun) -> None:
-        self.page_session = page_session
+    def __init__(self, reads: Reads, flow_id: str, shown: ShownRun) -> None:
+        self.reads = reads
         self.flow_id = flow_id
         self.shown = shown
         self._earlier: Look | None = None
@@ -44,7 +52,7 @@ class LastRun:
             return self.shown.look
         if not self._asked:
             self._asked = True
-            self._earlier = await self.page_session.query(_newest_run, self.flow_id)
+            self._earlier = await self.reads.query(_newest_run, self.flow_id)
         return self._earlier
 
     async def steps(self, node_id: str) -> list[StepRow]:
@@ -60,7 +68,7 @@ class LastRun:
         if look is None:
             return None
         job_id = look.job.id
-        return await self.page_session.query(
+        return await self.reads.query(
             lambda session, _workspace: find_value(session, job_id, name, step.node_id, step.index_path)
         )
 
@@ -85,7 +93,7 @@ class LastRun:
                     found[node_id] = stored.value
             return found
 
-        return await self.page_session.query(read)
+        return await self.reads.query(read)
 
 
 def _item_of(stored: StoredValue | None, item: tuple[int, ...]) -> Any:
