@@ -1,0 +1,54 @@
+"""What a flow refers to outside its document: problems and marks with what was read last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.flow.document import Document
+from engine.nodes.known_datasets import KnownDataset
+from tests.factories import document, greeting
+from ui.playground.state.called_flows import CalledFlows
+from ui.playground.state.dependencies import FlowDependencies
+
+NOTHING = FlowDependencies("flow_1", frozenset(), (), (), CalledFlows())
+GOODS = KnownDataset("dataset_1", "Goods", {"price": "number"})
+
+
+def flow(kind: str, **config: object) -> Document:
+    """A flow with one node more, which refers to something."""
+    file = greeting()
+    node = {"id": "asks", "type": kind, "config": config}
+    edge = {"id": "e2", "source": "text_template", "target": "asks"}
+    return document({**file, "nodes": [*file["nodes"], node], "edges": [*file["edges"], edge]})
+
+
+def codes(known: FlowDependencies, asked: Document) -> set[str]:
+    return {problem.code for problem in known.problems(asked)}
+
+
+def test_an_empty_canvas_has_no_problem() -> None:
+    assert NOTHING.problems(Document()) == []
+
+
+def test_a_dataset_that_is_not_there_is_a_problem_on_its_node_and_looked_up_again() -> None:
+    asked = flow("dataset_sink", dataset="Goods")
+    known = replace(NOTHING, datasets=(GOODS,))
+
+    assert "no_dataset" in codes(NOTHING, asked)
+    assert "no_dataset" not in codes(known, asked)
+    assert NOTHING.marks(asked)["asks"]["problems"] == known.marks(asked)["asks"]["problems"] + 1
+    assert (NOTHING.covers(asked), known.covers(asked)) == (False, True)
+
+
+def test_a_connection_that_is_not_there_is_a_problem() -> None:
+    asked = flow("prompt", model="Office:gpt-5", prompt="Hello")
+
+    assert "no_connection" in codes(NOTHING, asked)
+    assert "no_connection" not in codes(replace(NOTHING, connections=frozenset({"Office"})), asked)
+
+
+def test_the_columns_of_a_dataset_are_data_on_offer() -> None:
+    known = replace(NOTHING, datasets=(GOODS,))
+
+    assert known.catalog is not NOTHING.catalog
+    assert known.catalog is known.catalog
