@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core.settings import BadSetting, Settings
 from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url
 from engine.outbound.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
-from engine.outbound.error_messages import in_words
+from engine.outbound.error_messages import converted_errors
 from storage.database import Database
 from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 
@@ -22,11 +22,11 @@ def check_callers_address(rules: OutboundRules, url: str) -> None:
     """
     address = read_url(url)
     guard = Guard(rules.entries("callers"), rules.ports)
-    with in_words(address, None, "callers"):
-        ask = guard.ask(address.raw_host.decode().lower(), port_of(address))
-        if is_localhost(ask.host):
-            guard.loopback(ask)
-        if ask.reachable == "public" and ask.host.rpartition(".")[2] == "invalid":
+    with converted_errors(address, None, "callers"):
+        destination = guard.destination(address.raw_host.decode().lower(), port_of(address))
+        if is_localhost(destination.host):
+            guard.loopback(destination)
+        if destination.reachable == "public" and destination.host.rpartition(".")[2] == "invalid":
             raise Forbidden("names that end in .invalid lead nowhere")
 
 

@@ -1,1 +1,3 @@
-"""Every request that leaves the server: one client that resolves and checks addresses, follows redirects and bounds answers."""
+"""HTTP client for every request that leaves the server: checks addresses, follows redirects and limits response
+sizes.
+"""

@@ -1,8 +1,8 @@
-"""Which addresses flows may reach: the public web, and what the owner allowed beyond it.
+"""Decides which addresses a flow may connect to: the public internet plus the owner's allow-list.
 
-The table of ssrfguard names every special network; every one of them is closed here, also those that carry an IPv4 address
-inside (mapped, translated, 6to4, Teredo) and IPv6 outside the global range. Names of internal networks are closed before
-anything is looked up. The owner's list is asked first: it opens what these rules close.
+Every network in the special-purpose registries that `ssrfguard` carries is refused. So are addresses that embed an IPv4
+address (mapped, translated, 6to4, Teredo) and IPv6 addresses outside 2000::/3. Host names of internal networks are
+refused before any DNS query. The owner's allow-list is checked first and overrides these rules.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach
 from engine.outbound.allow_list import INTERNAL_SUFFIXES, NAME, NUMERIC_END, Address, Allowed
 from engine.outbound.errors import BadUrl
 
-#: Closed although the registries of special networks do not list them.
+#: Refused in addition to the networks of the special-purpose registries, which do not list these two.
 _MORE_NETWORKS = (
-    "168.63.129.16/32",  # the platform address of every Azure machine
-    "2001::/23",  # IETF protocol assignments, with all exceptions in it
+    "168.63.129.16/32",  # the platform service that every Azure virtual machine can reach
+    "2001::/23",  # all of the IETF protocol assignments, including the sub-ranges that the registry marks as global
 )
 _PUBLIC_IPV6 = ip_network("2000::/3")
 
-#: How far a name's addresses are free: any (the owner allowed the name), public ones, or only those the owner allowed.
+#: Which resolved addresses of a name are accepted: "any" (the owner allowed the name itself), "public" ones, or only
+#: those that the allow-list covers ("allowed").
 Reachable = Literal["any", "public", "allowed"]
 
 
-class Forbidden(Exception):  # noqa: N818 - the door turns it into the refusal a person reads
-    """An address is closed. `rule` is the reason in words that name no address."""
+class Forbidden(Exception):  # noqa: N818 - internal signal; `error_messages` turns it into an AddressNotAllowed error
+    """An address must not be connected to. `rule` is the reason as a sentence fragment that names no address."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(rule)
@@ -43,74 +44,91 @@ PRIVATE_RULE = "it leads into a private or reserved network"
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What may be dialled for one host and port: `address` when the host is one, else the name and how far it may lead."""
+class Destination:
+    """What may be connected to for one host and port.
+
+    `address` is set when the host is a literal IP address. Otherwise the name must be resolved, and `reachable` says
+    which of its addresses are accepted.
+    """
 
     host: str
     port: int
     reachable: Reachable
     address: Address | None = None
-    #: The rule that is broken unless the owner allowed every address.
+    #: The rule to report when a resolved address is refused and `reachable` is "allowed".
     rule: str = PRIVATE_RULE
 
 
 @dataclass(frozen=True)
 class Guard:
-    """The rules of one moment: the owner's entries and the ports open to everybody."""
+    """The address rules of one connection pool: the allow-list entries and the ports that every public address may be
+    reached at.
+    """
 
     allow: tuple[Allowed, ...]
     ports: frozenset[int]
 
-    def ask(self, host: str, port: int) -> Ask:
-        """Checks what can be known before a look-up. `host` is lower case, ASCII, without brackets. Raises Forbidden."""
+    def destination(self, host: str, port: int) -> Destination:
+        """Applies every rule that needs no DNS query.
+
+        `host` is lower case, ASCII (IDNA) and without brackets. Raises Forbidden.
+        """
         host = host.rstrip(".")
         address = _literal(host)
         if address is not None:
             if any(entry.covers_address(address, port) for entry in self.allow):
-                return Ask(host, port, "any", address)
+                return Destination(host, port, "any", address)
             if rule := self._broken_port(port):
                 raise Forbidden(rule)
             if not is_public(address):
                 raise Forbidden(PRIVATE_RULE)
-            return Ask(host, port, "public", address)
+            return Destination(host, port, "public", address)
         if NUMERIC_END.search(host):
             raise Forbidden(ENCODED_RULE)
         if any(entry.covers_name(host, port) for entry in self.allow):
-            return Ask(host, port, "any")
+            return Destination(host, port, "any")
         rule = _broken_name(host) or self._broken_port(port)
         if rule is None:
-            return Ask(host, port, "public")
+            return Destination(host, port, "public")
         if not any(entry.network and entry.port in (None, port) for entry in self.allow):
             raise Forbidden(rule)
-        return Ask(host, port, "allowed", rule=rule)
+        return Destination(host, port, "allowed", rule=rule)
 
-    def check(self, ask: Ask, answers: Sequence[Address]) -> None:
-        """Every address a name led to must be open. Raises Forbidden."""
+    def check(self, destination: Destination, answers: Sequence[Address]) -> None:
+        """Requires that every address that the name resolved to is permitted. Raises Forbidden."""
         for address in answers:
-            if ask.reachable == "any" or any(entry.covers_address(address, ask.port) for entry in self.allow):
+            if destination.reachable == "any" or any(
+                entry.covers_address(address, destination.port) for entry in self.allow
+            ):
                 continue
-            if ask.reachable == "allowed":
-                raise Forbidden(ask.rule)
+            if destination.reachable == "allowed":
+                raise Forbidden(destination.rule)
             if not is_public(address):
                 raise Forbidden(PRIVATE_RULE)
 
     def lists(self, host: str, port: int, peer: Address | None) -> bool:
-        """Whether an entry covers a host that answered, by its name or by the address it answered from."""
+        """Tells whether an allow-list entry covers a host that answered, by its name or by the IP address of the
+        connection.
+        """
         return any(
             entry.covers_name(host.rstrip("."), port) or (peer is not None and entry.covers_address(peer, port))
             for entry in self.allow
         )
 
-    def loopback(self, ask: Ask) -> list[Address]:
-        """What `localhost` means, without asking anybody: the loopback addresses that are open."""
+    def loopback(self, destination: Destination) -> list[Address]:
+        """Returns the permitted loopback addresses for `localhost` without a DNS query.
+
+        Raises Forbidden when there is none.
+        """
         both = [ip_address("127.0.0.1"), ip_address("::1")]
         open_ones = [
             address
             for address in both
-            if ask.reachable == "any" or any(entry.covers_address(address, ask.port) for entry in self.allow)
+            if destination.reachable == "any"
+            or any(entry.covers_address(address, destination.port) for entry in self.allow)
         ]
         if not open_ones:
-            raise Forbidden(ask.rule)
+            raise Forbidden(destination.rule)
         return open_ones
 
     def _broken_port(self, port: int) -> str | None:
@@ -120,17 +138,20 @@ class Guard:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet, as the registries of special networks know it."""
+    """Tells whether an address belongs to the public internet: it is in none of the refused networks of this module."""
     return _POLICY.permits_address(address)
 
 
 def is_localhost(host: str) -> bool:
-    """Names that mean this machine by definition (RFC 6761)."""
+    """Tells whether a name always means this machine (RFC 6761, section 6.3)."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 def read_url(text: str) -> httpx2.URL:
-    """A text as the URL that will be asked: http or https, a host, no credentials, no fragment. Raises BadUrl."""
+    """Parses and validates the URL of an outbound request.
+
+    Accepts http and https URLs with a host and without user information; removes the fragment. Raises BadUrl.
+    """
     text = text.strip()
     shown = shown_url(text)
     if not text:
@@ -167,12 +188,12 @@ def read_url(text: str) -> httpx2.URL:
 
 
 def port_of(url: httpx2.URL) -> int:
-    """The port that will be asked."""
+    """Returns the port of a URL: the one it names, or the default of its scheme."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
 def shown_url(url: object) -> str:
-    """A URL as a message may show it: without credentials, query and fragment, and not too long."""
+    """Formats a URL for messages: without user information, query and fragment, at most 120 characters."""
     text = re.sub(r"//[^/?#]*@", "//", str(url).strip().replace("\\", "/"))
     text = "".join(letter if letter.isprintable() else " " for letter in re.split(r"[?#]", text, maxsplit=1)[0])
     return text if len(text) <= 120 else f"{text[:119]}…"

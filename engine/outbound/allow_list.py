@@ -1,10 +1,11 @@
-"""What the owner allows beyond the public web: the entries of FLOWPORT_OUTBOUND_ALLOW and FLOWPORT_WEBHOOK_ALLOW.
+"""Allow-lists that open addresses beyond the public internet (FLOWPORT_OUTBOUND_ALLOW and FLOWPORT_WEBHOOK_ALLOW).
 
-An entry is `name`, `*.name`, an IP address or a network in CIDR form, each optionally with `:port` (`[v6]:port`). Without a
-port it allows every port. An allowed name may lead to any address; an allowed address may be reached by any name.
+An entry is `name`, `*.name`, an IP address or a network in CIDR notation, each optionally followed by `:port`
+(`[v6]:port` for IPv6). An entry without a port allows every port. An allowed name may resolve to any address; an
+allowed address may be reached through any name.
 
-An entry that would open more than somebody's own network is refused: a network larger than the largest private one, and a
-`*` above names that strangers register.
+Entries that are too broad are rejected: a network larger than the largest private network, and a wildcard directly
+below a public suffix, where anybody can register names.
 """
 
 from __future__ import annotations
@@ -23,27 +24,33 @@ Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 
-#: Last labels of names that nobody can register: they belong to whoever runs the network.
+#: Top-level labels that cannot be registered in the public DNS; only the operator of a network can define names below
+#: them.
 INTERNAL_SUFFIXES = (
     "local", "internal", "lan", "home", "corp", "intranet", "private", "localdomain", "localhost",
     "home.arpa", "arpa", "onion", "i2p", "svc", "alt",
 )  # fmt: skip
 
-#: The shortest prefix of an entry: 10.0.0.0/8 and fc00::/7 are the largest private networks there are.
+#: Shortest accepted prefix length by IP version: 10.0.0.0/8 and fc00::/7 are the largest private networks.
 _SHORTEST_PREFIX = {4: 8, 6: 7}
-#: IPv6 that carries an IPv4 address behind these bits: there the IPv4 bound counts.
+#: IPv6 networks whose addresses embed an IPv4 address after the prefix; there the IPv4 limit applies to the embedded
+#: part.
 _CARRIERS = tuple(ip_network(text) for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "2002::/16"))
 
 _ENTRY = re.compile(r"^(?:\[(?P<v6>[^\]]+)\](?P<v6_prefix>/\d+)?|(?P<rest>[^\[\]:]+))(?::(?P<port>[^:]*))?\Z")
-#: A name that can be looked up, lower case; an underscore is common although no registry takes it.
+#: A lower-case host name. Underscores are accepted because internal names often contain them.
 NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
-#: A last label like this makes a name a number in disguise (`127.1`, `0x7f000001`): some resolvers read it as an address.
+#: Matches names whose last label is numeric (`127.1`, `0x7f000001`): some resolvers read such a name as an IPv4
+#: address.
 NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """One entry: a name (with `below`: every name under it, not itself) or a network, and a port or None for every port."""
+    """One entry: a name or a network, and a port. `port` None means every port.
+
+    With `below` set, the entry covers every name below `name` but not `name` itself.
+    """
 
     name: str = ""
     below: bool = False
@@ -51,13 +58,13 @@ class Allowed:
     port: int | None = None
 
     def covers_name(self, host: str, port: int) -> bool:
-        """Whether it allows this name (lower case, without final dot) at this port."""
+        """Tells whether the entry allows this host name (lower case, without a trailing dot) at this port."""
         if not self.name or self.port not in (None, port):
             return False
         return host.endswith(f".{self.name}") if self.below else host == self.name
 
     def covers_address(self, address: Address, port: int) -> bool:
-        """Whether it allows this address at this port."""
+        """Tells whether the entry allows this IP address at this port."""
         if self.network is None or self.port not in (None, port):
             return False
         return address.version == self.network.version and address in self.network
@@ -73,16 +80,19 @@ class Allowed:
         return shown if self.port is None else f"{shown}:{self.port}"
 
 
-#: Whose list opens more than the public web for a request: the one for flows, the one for webhooks that callers name, or none.
+#: Which allow-list applies to a request: the list for flows, the list for webhook URLs that API callers send, or none
+#: ("public").
 Reach = Literal["flows", "callers", "public"]
 
 
 @dataclass(frozen=True)
 class OutboundRules:
-    """What the owner set: entries beyond the public web, a company proxy (`http://user:password@host:port`), more ports.
+    """The server's settings for outbound requests.
 
-    `allow` is for flows, `callers` for the webhooks that callers name. `proxy_looks_up`: names of https addresses go to the
-    proxy as they are, and where they lead is the proxy's decision alone.
+    `allow` is the allow-list for flows, `callers` the one for webhook URLs that API callers send. `proxy` is the URL of
+    a company proxy (`http://user:password@host:port`). `extra_ports` are ports that every public address may be reached
+    at, in addition to `DEFAULT_PORTS`. `proxy_looks_up`: the proxy gets https hosts by name and resolves them itself,
+    so only the proxy decides which addresses they lead to.
     """
 
     allow: tuple[Allowed, ...] = ()
@@ -94,22 +104,28 @@ class OutboundRules:
 
     @property
     def ports(self) -> frozenset[int]:
-        """Ports that any public address may be asked at."""
+        """The ports that every public address may be reached at."""
         return DEFAULT_PORTS | frozenset(self.extra_ports)
 
     def entries(self, reach: Reach) -> tuple[Allowed, ...]:
-        """The list that counts for a request."""
+        """Returns the allow-list that applies to a request."""
         return {"flows": self.allow, "callers": self.callers, "public": ()}[reach]
 
 
 def parse_allow_list(text: str) -> tuple[Allowed, ...]:
-    """The entries of a comma list (line breaks count as commas). Raises ValueError with a sentence for the owner."""
+    """Parses an allow-list separated by commas or line breaks.
+
+    Raises ValueError with a message for the owner when an entry is invalid.
+    """
     entries = [piece.strip() for piece in re.split(r"[,\n]", text)]
     return tuple(dict.fromkeys(_parse_entry(entry) for entry in entries if entry))
 
 
 def covers(entries: Iterable[Allowed], host: str, port: int) -> bool:
-    """Whether an entry names a host (lower case, an IP address without brackets) at a port; nothing is looked up."""
+    """Tells whether an entry covers a host at a port, without a DNS query.
+
+    `host` is lower case; an IPv6 address has no brackets.
+    """
     try:
         address = ip_address(host)
     except ValueError:
@@ -118,7 +134,9 @@ def covers(entries: Iterable[Allowed], host: str, port: int) -> bool:
 
 
 def kept_entries(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
-    """The entries of a list that was stored earlier, and a sentence for each that counts no more."""
+    """Parses a stored allow-list leniently: returns the valid entries, and one message for each entry that is no longer
+    accepted.
+    """
     entries: list[Allowed] = []
     refused: list[str] = []
     for piece in re.split(r"[,\n]", text):
@@ -130,7 +148,10 @@ def kept_entries(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
 
 
 def allowed_origin(url: str) -> Allowed:
-    """The entry that allows exactly the host and port of a URL, like a model connection's base URL. Raises ValueError."""
+    """Returns the entry that allows exactly the host and port of a URL, for example of a model connection's base URL.
+
+    Raises ValueError when the URL has no host or is not http(s).
+    """
     try:
         parsed = httpx2.URL(url.strip())
     except httpx2.InvalidURL as error:
@@ -168,7 +189,10 @@ def _parse_entry(entry: str) -> Allowed:
 
 
 def _check_wildcard(name: str, entry: str) -> None:
-    """Refuses a `*` above names that strangers register, like `*.com`, `*.co.uk` or `*.github.io`."""
+    """Rejects a wildcard directly below a public suffix, such as `*.com`, `*.co.uk` or `*.github.io`.
+
+    Raises ValueError.
+    """
     if name.rpartition(".")[2] in INTERNAL_SUFFIXES:
         return
     if "." not in name or is_tld(name, search_private=True):
@@ -204,7 +228,7 @@ def _network(text: str, entry: str) -> Network:
 
 
 def _check_size(network: Network, entry: str) -> None:
-    """Refuses a network that is larger than any private one."""
+    """Rejects a network that is larger than the largest private network. Raises ValueError."""
     shortest = _SHORTEST_PREFIX[network.version]
     for carrier in _CARRIERS:
         if isinstance(network, IPv6Network) and isinstance(carrier, IPv6Network) and network.subnet_of(carrier):

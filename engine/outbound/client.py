@@ -1,10 +1,12 @@
-"""The one outbound door: every request that leaves Flowport goes through here (web nodes, HTTP, models, webhooks).
+"""The HTTP client for every outbound request: web nodes, the HTTP node, model calls and webhooks.
 
-A request's way: the URL is read (`addresses`), the host is looked up once and every answer checked, the connection goes to
-that address (`connect`), TLS is verified against the name, each redirect starts over, and the body is unpacked piece by piece
-under a limit (`decoding`). The owner's list (`allow_list`) opens more than the public web; a redirect of a host that is not on
-it never leads to one that is. `faults` are the ways it says no.
-The reserved host of the practice site is answered in this process.
+For each request the client parses the URL (`addresses`), resolves the host once, checks every resolved address and
+connects to a checked one (`connection_pools`). TLS certificates are verified against the host name. Each redirect goes
+through the same steps again. The response body is decompressed in pieces up to a size limit (`decompression`). The
+owner's allow-list (`allow_list`) opens addresses beyond the public internet; a redirect from a host that is not on the
+list never leads to one that is. Failures are the exceptions of `errors`.
+
+Requests to the reserved host of the practice site are answered inside this process.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
 from engine.outbound.connection_pools import CONNECT_SECONDS, ConnectionPools, Resolver
 from engine.outbound.decompression import ACCEPTED_ENCODINGS, unpacked
-from engine.outbound.error_messages import in_words
+from engine.outbound.error_messages import converted_errors
 from engine.outbound.errors import (
     AddressNotAllowed,
     AnswerUnreadable,
@@ -41,7 +43,7 @@ from engine.outbound.errors import (
 )
 from engine.outbound.practice_site import PRACTICE_HOST, practice_answer
 from engine.outbound.redirects import USER_AGENT, Hop, sendable, with_query
-from engine.outbound.robots import Manners, SiteRules
+from engine.outbound.robots import CrawlPoliteness, SiteRules
 
 __all__ = [
     "MAX_BYTES",
@@ -66,18 +68,20 @@ __all__ = [
     "parse_allow_list",
 ]
 
-#: The longest unpacked body.
+#: Default limit of a response body after decompression, in bytes.
 MAX_BYTES = 10 * 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: Stands with a response whose host is one that the list in use allows.
+#: Key in a response's `extensions`: whether the allow-list in use covers the host that answered.
 _LISTED = "listed"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `url` is the last one after `redirects`; `headers` have lower-case names; `body` is unpacked.
+    """A response.
 
-    `listed`: the host that answered stands on the list that was in use.
+    `url` is the final URL and `redirects` the URLs before it; header names are lower case; `body` is decompressed.
+
+    `listed`: the allow-list in use covers the host that answered.
     """
 
     url: str
@@ -89,11 +93,11 @@ class Answer:
 
     @property
     def content_type(self) -> str:
-        """The media type, lower case, without parameters: `text/html`."""
+        """The media type in lower case without parameters, for example `text/html`."""
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
     def text(self) -> str:
-        """The body as text, in the charset the answer names (`engine.core.charsets`)."""
+        """Decodes the body with the charset that the response declares (`engine.core.charsets`)."""
         content_type = self.headers.get("content-type", "")
         return decode_body(self.body, content_type, is_page="html" in content_type.lower())
 
@@ -107,9 +111,10 @@ class PageRenderer(Protocol):
 
 
 class OutboundClient:
-    """Sends requests for one process, from one event loop. Tests hand in a resolver, a network and their own certificates.
+    """Sends the outbound requests of one process, from one event loop.
 
-    `renderer` makes what draws pages in a browser and sends their requests by this client; without it no page can be drawn.
+    `resolver`, `connector` and `tls` replace DNS, the network and the trusted certificates in tests. `renderer` creates
+    the browser that renders pages and sends their requests with this client; without it `draw` and `try_browser` fail.
     """
 
     def __init__(
@@ -124,32 +129,35 @@ class OutboundClient:
         self._rules = rules or OutboundRules()
         self._pools = ConnectionPools(self._rules, resolver, connector, tls)
         self._renderer = None if renderer is None else renderer(self)
-        self._manners = Manners(
+        self._politeness = CrawlPoliteness(
             lambda url, seconds, reach: self.request("GET", url, timeout_seconds=seconds, reach=reach)
         )
 
     @property
     def rules(self) -> OutboundRules:
-        """The owner's rules that count now."""
+        """The rules in use, as the owner last set them."""
         return self._rules
 
     def replace_rules(self, rules: OutboundRules) -> None:
-        """The owner's rules as they are now: new ones count from the next request or redirect on."""
+        """Applies changed settings: the new rules are used from the next request or redirect on."""
         if rules == self._rules:
-            return  # a worker asks every second: connections and what sites allow are kept
+            # workers call this every second: unchanged rules must not drop open connections and cached robots.txt files
+            return
         self._rules = rules
         self._pools.replace_rules(rules)
-        self._manners.forget()
+        self._politeness.forget()
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
-        """What the robots.txt of a page's site says; asked for once and kept for a while. Raises NodeFailed."""
-        return await self._manners.site_rules(url, timeout_seconds, reach)
+        """Returns the robots.txt rules of a page's site, cached for a limited time. Raises NodeFailed."""
+        return await self._politeness.site_rules(url, timeout_seconds, reach)
 
     def turn(
         self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10
     ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Enter it around a request: waits until the page's host may be asked again (`engine.outbound.robots`)."""
-        return self._manners.turn(url, delay_seconds=delay_seconds, at_once=at_once)
+        """Returns a context manager to use around a request: it waits until the page's host may receive the next one
+        (`engine.outbound.robots`).
+        """
+        return self._politeness.turn(url, delay_seconds=delay_seconds, at_once=at_once)
 
     async def request(
         self,
@@ -167,10 +175,14 @@ class OutboundClient:
         allow_extra: tuple[Allowed, ...] = (),
         reach: Reach = "flows",
     ) -> Answer:
-        """One request with its redirects, all within `timeout_seconds`. Any status is an answer.
+        """Sends one request and follows its redirects, all within `timeout_seconds`.
 
-        `secret_headers` win over `headers`, go only to hosts that their secrets name and, like Authorization, Cookie and Baggage, do
-        not follow to another origin. `query` is added to the URL's own. `reach` says whose list counts. Raises OutboundRefused or OutboundFailed (both are NodeFailed).
+        A response with any status is returned.
+
+        `secret_headers` override `headers`. They are sent only to the hosts that their secrets permit and, like
+        Authorization, Cookie and Baggage, are dropped when a redirect changes the origin. `query` is appended to the
+        URL's own query. `max_bytes` limits the decompressed body. `reach` selects the allow-list. Raises
+        OutboundRefused or OutboundFailed (both are NodeFailed).
         """
         secrets = secret_headers or {}
         hop = Hop(
@@ -197,10 +209,10 @@ class OutboundClient:
     def client(
         self, allow_extra: tuple[Allowed, ...] = (), headers: Mapping[str, str] | None = None
     ) -> httpx2.AsyncClient:
-        """A client for a model SDK: the same checks at every connection, no redirects, nothing from the environment.
-        `headers` go with each of its requests.
+        """Returns an HTTP client for a model SDK that applies the same address checks to every connection.
 
-        Whoever asks for it closes it; that leaves the door's connections alone.
+        It follows no redirects and reads no environment variables. `headers` are added to each of its requests. The
+        caller closes it; closing it does not close the connections of this OutboundClient.
         """
         return httpx2.AsyncClient(
             transport=_OutboundTransport(self, allow_extra),
@@ -211,24 +223,25 @@ class OutboundClient:
         )
 
     async def draw(self, answer: Answer, *, timeout_seconds: float = 30.0) -> DrawnPage:
-        """The page of an answer after its scripts ran in a browser; all they ask for goes through this door too.
+        """Renders a response's page in a browser and returns it after its scripts ran; its requests are sent by this
+        client too.
 
-        Raises NodeFailed, with `page_needs_browser` when this server has no browser.
+        Raises NodeFailed, with the code `page_needs_browser` when no browser is installed.
         """
         return await self._needs_renderer().draw(answer, timeout_seconds)
 
     async def try_browser(self) -> str:
-        """Starts the browser and gives its version. Raises NodeFailed."""
+        """Starts the browser and returns its version. Raises NodeFailed."""
         return await self._needs_renderer().try_out()
 
     async def aclose(self) -> None:
-        """Closes every connection, and the browser."""
+        """Closes every connection and the browser."""
         if self._renderer is not None:
             await self._renderer.aclose()
         await self._pools.aclose()
 
     def _needs_renderer(self) -> PageRenderer:
-        assert self._renderer is not None, "who draws pages makes the client with a renderer"
+        assert self._renderer is not None, "a client that renders pages is created with a renderer"
         return self._renderer
 
     async def _follow(
@@ -240,7 +253,8 @@ class OutboundClient:
             async with self.sent(hop.request(), allow_extra, reach, came_from=came_from) as response:
                 listed = bool(response.extensions.get(_LISTED))
                 if not listed:
-                    allow_extra, reach = (), "public"  # a host that is not on the list leads to none that is
+                    # a host that is not on the allow-list must not redirect to one that is
+                    allow_extra, reach = (), "public"
                 location = response.headers.get("location", "").strip()
                 if redirects_left is None or response.status_code not in _REDIRECTS or not location:
                     body = await _read(response, max_bytes)
@@ -263,24 +277,30 @@ class OutboundClient:
         *,
         came_from: str | None = None,
     ) -> AsyncIterator[httpx2.Response]:
-        """One request without redirects; the response's body is still packed and unread. For this module's transport."""
+        """Sends one request without following redirects; the response's body is still compressed and unread.
+
+        For `_OutboundTransport` and this class only; other code uses `request`. Raises OutboundRefused or
+        OutboundFailed.
+        """
         host, port = request.url.raw_host.decode().lower().rstrip("."), port_of(request.url)
         if host == PRACTICE_HOST:
             yield practice_answer(request)
             return
-        with in_words(request.url, came_from, reach):
+        with converted_errors(request.url, came_from, reach):
             async with self._pools.pool(reach, allow_extra) as pool:
                 connections = await pool.pool_for(request.url.scheme, host, port)
-                answer = await connections.handle_async_request(_for_the_wire(request))
-                told = {**answer.extensions, _LISTED: pool.lists(connections, answer, host, port)}
+                answer = await connections.handle_async_request(_core_request(request))
+                extensions = {**answer.extensions, _LISTED: pool.lists(connections, answer, host, port)}
                 try:
-                    yield httpx2.Response(answer.status, headers=answer.headers, stream=_Wire(answer), extensions=told)
+                    yield httpx2.Response(
+                        answer.status, headers=answer.headers, stream=_CompressedBody(answer), extensions=extensions
+                    )
                 finally:
                     await answer.aclose()
 
 
-class _Wire(httpx2.AsyncByteStream):
-    """The body as it comes in."""
+class _CompressedBody(httpx2.AsyncByteStream):
+    """The compressed body of a response as it arrives from the connection."""
 
     def __init__(self, answer: httpcore2.Response) -> None:
         self._answer = answer
@@ -291,17 +311,19 @@ class _Wire(httpx2.AsyncByteStream):
 
 
 class _OutboundTransport(httpx2.AsyncBaseTransport):
-    """The door under an httpx2 client. Bodies come out unpacked, under the same limit."""
+    """An httpx2 transport that sends requests with an OutboundClient and returns decompressed bodies of at most
+    MAX_BYTES.
+    """
 
     def __init__(self, outbound: OutboundClient, allow_extra: tuple[Allowed, ...]) -> None:
-        self._door = outbound
+        self._outbound = outbound
         self._allow_extra = allow_extra
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = read_url(str(request.url))
         request.headers["accept-encoding"] = ACCEPTED_ENCODINGS
         held = contextlib.AsyncExitStack()
-        response = await held.enter_async_context(self._door.sent(request, self._allow_extra))
+        response = await held.enter_async_context(self._outbound.sent(request, self._allow_extra))
         headers = [
             (name, value)
             for name, value in response.headers.raw
@@ -312,7 +334,7 @@ class _OutboundTransport(httpx2.AsyncBaseTransport):
 
 
 class _HeldBody(httpx2.AsyncByteStream):
-    """An unpacked body that keeps its connection until it is closed."""
+    """A decompressed body that keeps its connection open until the body is closed."""
 
     def __init__(self, held: contextlib.AsyncExitStack, response: httpx2.Response, url: httpx2.URL) -> None:
         self._held = held
@@ -320,8 +342,8 @@ class _HeldBody(httpx2.AsyncByteStream):
         self._url = url
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Goes on where the last reader stopped: a model SDK reads the rest of a stream after its last event."""
-        with in_words(self._url, None, "flows"):
+        """Resumes where the previous iteration stopped: a model SDK reads the rest of a stream after its last event."""
+        with converted_errors(self._url, None, "flows"):
             async for piece in self._pieces:
                 yield piece
 
@@ -336,7 +358,7 @@ async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
             body += piece
         return bytes(body)
     finally:
-        body.clear()  # an error's traceback would hold what came so far
+        body.clear()  # frees the memory at once: a stored traceback would keep the partial body alive
 
 
 def _pieces(response: httpx2.Response, max_bytes: int) -> AsyncIterator[bytes]:
@@ -345,15 +367,21 @@ def _pieces(response: httpx2.Response, max_bytes: int) -> AsyncIterator[bytes]:
 
 
 def _headers_of(response: httpx2.Response) -> dict[str, str]:
-    """Lower-case name -> value; those about the packing are left out once the body is unpacked."""
+    """Returns the headers by lower-case name; Content-Encoding and its Content-Length are removed because the body is
+    decompressed.
+    """
     headers = dict(response.headers.items())
     if headers.pop("content-encoding", None):
         headers.pop("content-length", None)
     return headers
 
 
-def _for_the_wire(request: httpx2.Request) -> httpcore2.Request:
-    """The request for the pool. Only time limits are taken over from its extensions: no other TLS name, no other target."""
+def _core_request(request: httpx2.Request) -> httpcore2.Request:
+    """Converts the request for the connection pool.
+
+    Of its extensions only the time limits are kept, so that a caller cannot change the TLS server name or the request
+    target.
+    """
     url = request.url
     return httpcore2.Request(
         method=request.method,

@@ -1,7 +1,8 @@
-"""Opens connections for the door: look a name up once, check every answer, dial the address that was checked.
+"""Opens connections for outbound requests: resolves a host name once, checks every address and connects to a checked
+address.
 
-It sits below the HTTP library as its network backend, so redirects, pooled connections and model SDKs all pass here, and TLS
-above it is still verified against the name.
+The checks are implemented as a network backend of httpcore2, so redirects, pooled connections and model SDKs all pass
+through them. TLS is still verified against the host name.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from typing import Any, cast
 import httpcore2
 import httpx2
 
-from engine.outbound.addresses import Ask, Forbidden, Guard, is_localhost, is_public
+from engine.outbound.addresses import Destination, Forbidden, Guard, is_localhost, is_public
 from engine.outbound.allow_list import Address, Allowed, OutboundRules, Reach
 
 CONNECT_SECONDS = 10.0
-#: While there is another address to try, one that does not answer gets only so long.
+#: Time limit of one connection attempt, in seconds, while there are other addresses to try.
 _FIRST_SECONDS = 3.0
 _MAX_ADDRESSES = 4
 _MAX_CONNECTIONS = 256
 _LOOK_UPS_AT_ONCE = 32
 
-#: Name and port -> addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
+#: Maps a host name and port to IP addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class NameNotFound(httpcore2.ConnectError):
-    """No address is known for this name. `passing` is False when the name certainly does not exist."""
+    """The host name resolves to no address. `passing` is False when DNS states that the name does not exist."""
 
     def __init__(self, *, passing: bool) -> None:
         super().__init__("name not found")
@@ -43,7 +44,9 @@ class NameNotFound(httpcore2.ConnectError):
 
 
 class SystemResolver:
-    """The operating system's look-up, in threads of its own: a stalled one holds up nobody else's work."""
+    """Resolves names with the operating system's resolver, in a thread pool of its own: a slow query blocks no other
+    work.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, thread_name_prefix="look-up")
@@ -54,7 +57,7 @@ class SystemResolver:
         return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
     def close(self) -> None:
-        """Ends the threads that are idle; a stalled look-up ends by itself."""
+        """Ends the idle threads without waiting for a query in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @staticmethod
@@ -63,7 +66,10 @@ class SystemResolver:
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Dials only addresses that `guard` lets through. Raises Forbidden, which no layer above turns into something else."""
+    """An httpcore2 network backend that connects only to addresses that `guard` permits.
+
+    Raises Forbidden, which the HTTP library does not catch or convert.
+    """
 
     def __init__(self, guard: Guard, resolver: Resolver, connector: httpcore2.AsyncNetworkBackend) -> None:
         self._guard = guard
@@ -78,13 +84,16 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """A connection to one of the checked addresses, within `timeout` and never more than 10 s."""
+        """Connects to one of the checked addresses within `timeout` seconds, at most 10.
+
+        Raises Forbidden and NameNotFound.
+        """
         seconds = min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                addresses = await self.addresses(self._guard.ask(host, port))
+                addresses = await self.addresses(self._guard.destination(host, port))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("the look-up took too long") from error
         last: Exception = httpcore2.ConnectTimeout("no time left")
@@ -99,23 +108,27 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
                 last = error
         raise last
 
-    async def addresses(self, ask: Ask) -> list[Address]:
-        """The addresses that may be dialled: one look-up, every answer checked. Raises Forbidden and NameNotFound."""
-        if ask.address is not None:
-            return [ask.address]
-        if is_localhost(ask.host):
-            return self._guard.loopback(ask)
+    async def addresses(self, destination: Destination) -> list[Address]:
+        """Resolves the host once and returns the addresses after checking all of them.
+
+        Raises Forbidden and NameNotFound.
+        """
+        if destination.address is not None:
+            return [destination.address]
+        if is_localhost(destination.host):
+            return self._guard.loopback(destination)
         try:
-            answers = await self._resolver(ask.host, ask.port)
+            answers = await self._resolver(destination.host, destination.port)
             addresses = [ip_address(answer) for answer in answers]
-        except (OSError, UnicodeError) as error:  # UnicodeError: a label that DNS cannot carry
-            if ask.reachable == "allowed":
-                raise Forbidden(ask.rule) from error  # an inside name that nobody allowed: not even whether it exists
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label that DNS cannot represent
+            if destination.reachable == "allowed":
+                # for an internal name that is not allowed, the error must not reveal whether the name exists
+                raise Forbidden(destination.rule) from error
             unsure = isinstance(error, OSError) and error.errno != socket.EAI_NONAME
             raise NameNotFound(passing=unsure) from error
         if not addresses:
             raise NameNotFound(passing=False)
-        self._guard.check(ask, addresses)
+        self._guard.check(destination, addresses)
         return addresses
 
     async def connect_unix_socket(
@@ -124,17 +137,19 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Never: a flow has no business with sockets in the file system."""
+        """Always raises Forbidden: outbound requests never use Unix sockets."""
         raise Forbidden("it leads to a socket of this machine")
 
     async def sleep(self, seconds: float) -> None:
-        """The library's pause."""
+        """Waits between the library's connection attempts."""
         await asyncio.sleep(seconds)
 
 
 class ProxyTunnels(httpcore2.AsyncNetworkBackend):
-    """Connections through the company proxy, each to an address that was looked up and checked here: the proxy is told that
-    address, and TLS above it is verified against the name.
+    """A network backend that connects through CONNECT tunnels of the company proxy.
+
+    Flowport resolves and checks the host itself and gives the proxy the checked IP address; TLS inside the tunnel is
+    verified against the host name.
     """
 
     def __init__(
@@ -159,11 +174,13 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """A tunnel to the first checked address that the proxy reaches, within `timeout` and never more than 10 s."""
+        """Opens a tunnel to the first checked address that the proxy can reach, within `timeout` seconds, at most
+        10.
+        """
         last: Exception = httpcore2.ConnectTimeout("no time left")
         try:
             async with asyncio.timeout(min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)):
-                addresses = await self._checked.addresses(self._guard.ask(host, port))
+                addresses = await self._checked.addresses(self._guard.destination(host, port))
                 for address in addresses[:_MAX_ADDRESSES]:
                     try:
                         return await self._tunnel(address, port)
@@ -195,45 +212,55 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         return answer.extensions["network_stream"]
 
     async def sleep(self, seconds: float) -> None:
-        """The library's pause."""
+        """Waits between the library's connection attempts."""
         await asyncio.sleep(seconds)
 
 
 @dataclass
 class ConnectionPool:
-    """Connections opened under the same rules. Connections never change lanes: what one list opened, another does not use."""
+    """Open connections that share one set of address rules.
+
+    A connection is used only under the rules it was opened with: what one allow-list permitted, requests with another
+    list do not reuse.
+    """
 
     guard: Guard
     backend: GuardedBackend
     direct: httpcore2.AsyncConnectionPool
-    #: By the company proxy: it is told names, or addresses that were checked here.
+    #: Requests through the company proxy: `through_proxy` sends it host names, `tunnelled` sends it IP addresses that
+    #: were checked here.
     through_proxy: httpcore2.AsyncConnectionPool | None
     tunnelled: httpcore2.AsyncConnectionPool | None
     active: int = field(default=0)
 
     async def pool_for(self, scheme: str, host: str, port: int) -> httpcore2.AsyncConnectionPool:
-        """The pool for a host: the company proxy for the public web, direct for what only the inside can reach.
+        """Chooses how to reach a host: through the company proxy for public addresses, directly for private ones.
 
-        Raises Forbidden. Without a proxy nothing is looked up here; the connection does that. With one, https goes to the
-        address that was checked. Plain http goes to the proxy by name, as proxies tunnel for https only, and so does a name
-        that is not known here: for these the proxy decides where they lead.
+        Raises Forbidden.
+
+        Without a proxy the host is resolved later, by the connection. With a proxy, https goes to the IP address that
+        was checked here. Plain http goes to the proxy by name, because proxies open tunnels only for https; so does a
+        name that does not resolve here. For these two the proxy decides which address they lead to.
         """
-        ask = self.guard.ask(host, port)
+        destination = self.guard.destination(host, port)
         if self.through_proxy is None:
             return self.direct
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                addresses = await self.backend.addresses(ask)
+                addresses = await self.backend.addresses(destination)
         except (NameNotFound, TimeoutError):
-            if ask.reachable == "allowed":
-                raise Forbidden(ask.rule) from None
-            return self.through_proxy  # inside a company, names of the web are often known to the proxy only
+            if destination.reachable == "allowed":
+                raise Forbidden(destination.rule) from None
+            return self.through_proxy  # inside company networks public names often resolve only at the proxy
         if any(not is_public(address) for address in addresses):
             return self.direct
         return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
     def lists(self, pool: httpcore2.AsyncConnectionPool, answer: httpcore2.Response, host: str, port: int) -> bool:
-        """Whether the host that gave an answer stands on the list. What came by the proxy has no address here."""
+        """Tells whether the allow-list covers the host that answered.
+
+        The IP address is unknown for responses through the proxy.
+        """
         peer = None
         if pool is self.direct and (stream := answer.extensions.get("network_stream")) is not None:
             peer = stream.get_extra_info("server_addr")
@@ -248,15 +275,16 @@ class ConnectionPool:
 
 
 @functools.cache
-def _usual_tls() -> ssl.SSLContext:
-    """The certificates that are trusted, read once a process: that takes 10 ms for each door otherwise."""
+def _default_tls() -> ssl.SSLContext:
+    """The default trusted certificates, loaded once per process because loading them takes 10 ms."""
     return httpx2.create_ssl_context(trust_env=False)
 
 
 class ConnectionPools:
-    """One lane for every list of entries in use, made when first needed; old rules' lanes close when their work is done.
+    """The connection pools of a client: one for each allow-list in use, opened on first use.
 
-    Lanes of different lists share nothing but the look-ups.
+    Pools share the resolver but no connections. After `replace_rules`, pools with the old rules close when their last
+    request ends.
     """
 
     _MOST = 64
@@ -279,14 +307,16 @@ class ConnectionPools:
         self._retired: list[ConnectionPool] = []
 
     def replace_rules(self, rules: OutboundRules) -> None:
-        """From the next request or redirect on, only `rules` count; pooled connections are not taken over."""
+        """Applies new rules from the next request or redirect on; open connections are not reused."""
         self._rules = rules
         self._retired += self._pools.values()
         self._pools = {}
 
     @contextlib.asynccontextmanager
     async def pool(self, reach: Reach, allow_extra: tuple[Allowed, ...]) -> AsyncIterator[ConnectionPool]:
-        """The lane for the owner's entries and `allow_extra`, held open while it is used."""
+        """Provides the pool for the list that `reach` selects plus `allow_extra`, and keeps it open during the
+        request.
+        """
         await self._close_retired()
         key = (reach, allow_extra)
         pool = self._pools.get(key)
@@ -301,7 +331,7 @@ class ConnectionPools:
             pool.active -= 1
 
     async def aclose(self) -> None:
-        """Closes every connection and ends the look-up threads."""
+        """Closes every connection and the resolver's threads."""
         pools, self._pools, self._retired = [*self._pools.values(), *self._retired], {}, []
         for pool in pools:
             await pool.aclose()
@@ -310,12 +340,12 @@ class ConnectionPools:
 
     def _open(self, allow: tuple[Allowed, ...]) -> ConnectionPool:
         if self._tls is None:
-            self._tls = _usual_tls()
+            self._tls = _default_tls()
         guard = Guard(allow, self._rules.ports)
         backend = GuardedBackend(guard, self._resolver, self._connector)
         named = tunnelled = None
         if self._rules.proxy:
-            proxy = _proxy(self._rules.proxy)  # the proxy itself is the owner's word
+            proxy = _proxy(self._rules.proxy)  # the proxy's own address is not checked: the operator configured it
             named = self._pool(self._connector, proxy)
             if not self._rules.proxy_looks_up:
                 tunnelled = self._pool(ProxyTunnels(backend, guard, self._connector, proxy, self._tls), None)

@@ -1,7 +1,7 @@
-"""Unpacks an answer's body in small pieces and stops at a limit, so that a small bomb stays small.
+"""Decompresses response bodies in small pieces up to a size limit, as protection against decompression bombs.
 
-A plain client unpacks first and counts later: 0.6 MB of gzip grew to 973 MiB. Here no step makes more than 64 KiB, and what
-comes in and what comes out are both counted.
+A client that decompresses before it checks the size can be exhausted: 0.6 MB of gzip expanded to 973 MiB. Here each
+step produces at most 64 KiB, and both the received and the produced bytes are counted.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
-#: What is asked for. Brotli and zstd would need libraries that this product does not carry.
+#: Value of the Accept-Encoding header. Brotli and zstd would need libraries that are not dependencies.
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
 _PIECE = 64 * 1024
-#: A packed body may be a little longer than the unpacked one.
+#: Bytes by which a compressed body may exceed the limit, because compressing random data makes it slightly longer.
 _SLACK = 64 * 1024
 _MAX_MEMBERS = 256
 _MAX_LAYERS = 2
 
 
-class BodyTooLong(Exception):  # noqa: N818 - a fact the door turns into its refusal
-    """The body, packed or unpacked, is longer than `limit` bytes."""
+class BodyTooLong(Exception):  # noqa: N818 - internal signal; `error_messages` turns it into a ResponseTooLarge error
+    """The body exceeds `limit` bytes, compressed or decompressed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -28,11 +28,14 @@ class BodyTooLong(Exception):  # noqa: N818 - a fact the door turns into its ref
 
 
 class BodyUnreadable(Exception):  # noqa: N818
-    """The body is damaged, cut short, or packed in a way that was not asked for."""
+    """The body is damaged, truncated, or compressed with an encoding that was not requested."""
 
 
 async def unpacked(chunks: AsyncIterable[bytes], content_encoding: str, max_bytes: int) -> AsyncIterator[bytes]:
-    """The unpacked pieces of a body. Raises BodyTooLong and BodyUnreadable."""
+    """Yields the decompressed pieces of a body.
+
+    `content_encoding` is the Content-Encoding header (RFC 9110, section 8.4). Raises BodyTooLong and BodyUnreadable.
+    """
     layers = _layers(content_encoding)
     received = produced = 0
     async for chunk in chunks:
@@ -66,7 +69,9 @@ def _through(layers: list[_Unpacker], data: bytes) -> Iterator[bytes]:
 
 
 class _Unpacker:
-    """One layer of gzip (also several members after each other) or deflate (with or without the zlib wrapper)."""
+    """Decoder for one encoding: gzip (RFC 1952, with several members) or deflate (with or without the zlib wrapper, RFC
+    1950).
+    """
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
@@ -93,7 +98,7 @@ class _Unpacker:
             try:
                 piece = self._zlib.decompress(data, _PIECE)
             except zlib.error as error:
-                if self._members:  # rubbish after the last member
+                if self._members:  # ignore trailing garbage after the last gzip member
                     self._over = True
                     return
                 raise BodyUnreadable("it is damaged") from error

@@ -1,4 +1,4 @@
-"""Turns what goes wrong below the door into the faults a person reads."""
+"""Converts low-level network exceptions into the errors of `engine.outbound.errors`, whose messages users read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ from engine.outbound.errors import (
 
 
 @contextlib.contextmanager
-def in_words(url: httpx2.URL, came_from: str | None, reach: Reach) -> Iterator[None]:
-    """Around everything that touches the network for `url`. `came_from` is the page that sent us there."""
+def converted_errors(url: httpx2.URL, came_from: str | None, reach: Reach) -> Iterator[None]:
+    """Context manager around the network operations for `url` that converts their exceptions.
+
+    `came_from` is the URL that redirected to `url`, or None for the first request. Raises OutboundRefused and
+    OutboundFailed.
+    """
     shown, host = shown_url(url), url.host
     try:
         yield

@@ -1,20 +1,22 @@
-"""Why the outbound door did not bring an answer. Each class is a fact; its message is for the person who designed the flow.
+"""The reasons why an outbound request brought no response.
+
+Each message is written for the person who designed the flow.
 
 NodeFailed
-├── OutboundRefused        the door said no, and would say no again
+├── OutboundRefused        the client refuses the request or the response; a retry fails the same way
 │   ├── BadUrl
 │   ├── BadHeader
 │   ├── AddressNotAllowed
 │   │   └── SecretNotForHost
 │   ├── ResponseTooLarge
 │   └── TooManyRedirects
-└── OutboundFailed         the other side did not do its part
+└── OutboundFailed         the other server did not answer correctly; a retry may succeed
     ├── ConnectFailed
     ├── TimedOut
     └── AnswerUnreadable
 
-A message names the rule that was broken. It never names an address that a name led to, or a host that a page sent us to:
-that would turn a refusal into a map of the network.
+A message names the rule that was broken. It never contains the address that a name resolved to or the host that a
+redirect pointed to, because an attacker could use them to map the internal network.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ from engine.flow.node_type import NodeFailed
 
 ALLOW_REMEDY = "The owner can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
 CALLERS_REMEDY = "The owner can allow it under Settings → Server, Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)"
-#: A list is the owner's word about addresses that flows name, not about where strangers send them on to.
+#: Allow-lists cover addresses that flows name. They do not cover redirect targets, which other servers choose.
 REDIRECT_REMEDY = "A public page never sends a request into a private network, whatever the owner allows. Use the address inside itself"
 
 
 class OutboundRefused(NodeFailed):
-    """The outbound door does not send this request or does not take this answer."""
+    """The client does not send this request or does not accept this response."""
 
     fault_code = "node_failed"
 
@@ -37,7 +39,10 @@ class OutboundRefused(NodeFailed):
 
 
 class OutboundFailed(NodeFailed):
-    """The other side did not answer, or not in a way that can be read."""
+    """The other server did not answer, or its answer cannot be read.
+
+    `passing`: a retry may succeed; `retry_after` is in seconds.
+    """
 
     fault_code = "node_failed"
 
@@ -46,59 +51,59 @@ class OutboundFailed(NodeFailed):
 
 
 class BadUrl(OutboundRefused):
-    """The text is no web address that can be opened."""
+    """The text is not a URL that can be requested."""
 
     fault_code = "bad_url"
 
 
 class BadHeader(OutboundRefused):
-    """A header's name or value cannot be sent."""
+    """The name or value of a header cannot be sent."""
 
     fault_code = "bad_header"
 
 
 class AddressNotAllowed(OutboundRefused):
-    """The address is closed to flows."""
+    """The rules for outbound requests forbid this address."""
 
     fault_code = "address_not_allowed"
 
 
 class SecretNotForHost(AddressNotAllowed):
-    """A secret of the request names other hosts."""
+    """A secret in the request may be sent to other hosts only."""
 
 
 class ResponseTooLarge(OutboundRefused):
-    """The answer is larger than what is read."""
+    """The response body exceeds the size limit."""
 
     fault_code = "response_too_large"
 
 
 class TooManyRedirects(OutboundRefused):
-    """The other side kept sending the request on."""
+    """The chain of redirects is longer than permitted."""
 
     fault_code = "too_many_redirects"
 
 
 class ConnectFailed(OutboundFailed):
-    """No connection, or it broke off."""
+    """The connection could not be opened, or it was closed early."""
 
     fault_code = "connect_failed"
 
 
 class TimedOut(OutboundFailed):
-    """The answer did not come in time."""
+    """The response did not arrive in time."""
 
     fault_code = "timed_out"
 
 
 class AnswerUnreadable(OutboundFailed):
-    """The answer came in an encoding that cannot be read."""
+    """The response body has an encoding that cannot be read."""
 
     fault_code = "answer_unreadable"
 
 
 def outbound_fault(error: BaseException) -> OutboundRefused | OutboundFailed | None:
-    """The door's own error inside one that a model SDK wrapped around it, or None."""
+    """Returns the outbound error in the cause chain of an exception that a model SDK raised, or None."""
     seen: BaseException | None = error
     for _ in range(10):
         if seen is None or isinstance(seen, OutboundRefused | OutboundFailed):

@@ -1,7 +1,7 @@
-"""Where traces go: to the collector that the standard variables name (OTLP over HTTP), when the extra `otel` is installed.
+"""Exports traces over OTLP/HTTP to the collector that the standard OTEL_* variables name; needs the extra `otel`.
 
-Nothing of OpenTelemetry's SDK is imported while no variable names a collector. The collector is the operator's own choice, made
-in the environment as a proxy is, so the exporter speaks to it itself and not through the door.
+OpenTelemetry's SDK is imported only when a variable names a collector. The exporter connects without the checks of
+OutboundClient: the operator chose the collector's address in the environment, as with a proxy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIBRARIES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
 def wants_traces(environment: Mapping[str, str]) -> bool:
-    """Whether the standard variables name a collector for traces and do not turn them off."""
+    """Tells whether the standard variables name a trace collector and do not disable tracing."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if environment.get("OTEL_TRACES_EXPORTER", "otlp").strip() != "otlp":
@@ -34,9 +34,11 @@ def wants_traces(environment: Mapping[str, str]) -> bool:
 
 
 def open_tracer_provider(environment: Mapping[str, str]) -> TracerProvider | None:
-    """What makes spans and sends them from a thread of its own, in batches; None, with a word in the log when that is a surprise.
+    """Returns a tracer provider that exports spans in batches from a background thread, or None when there is nothing
+    to export to.
 
-    `environment` is the process's own: the library reads the rest of its variables there by itself.
+    `environment` is the environment of this process; OpenTelemetry reads its other variables from it directly. A
+    missing library is logged as a warning.
     """
     if not wants_traces(environment):
         return None

@@ -1,7 +1,8 @@
-"""The practice site: a small bakery's web pages, answered inside this process for one reserved host.
+"""The practice site: web pages of a small bakery, served inside this process for one reserved host name.
 
-Samples of the templates use it, so a first run works without a network and tests are fast. The pages are files of
-`assets/practice/`; `/menu` is `menu.html`. Nothing is looked up and nothing is dialled for this host.
+Template samples use it, so that a first run needs no network and tests are fast. The pages are files in
+`assets/practice/`; the path `/menu` is served from `menu.html`. Requests to this host cause no DNS query and no
+connection.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TYPES = {
 
 
 def practice_answer(request: httpx2.Request) -> httpx2.Response:
-    """The page for a request: 404 for one that is not there, 405 for anything but reading."""
+    """Returns the page for a request: 404 for an unknown path, 405 for methods other than GET and HEAD."""
     pages = _pages()
     if request.method not in {"GET", "HEAD"}:
         return httpx2.Response(405, headers={"allow": "GET, HEAD"}, text="The practice site can only be read.\n")
@@ -39,7 +40,7 @@ def practice_answer(request: httpx2.Request) -> httpx2.Response:
 
 @cache
 def _pages() -> dict[str, tuple[str, bytes]]:
-    """Path -> content type and body, read once."""
+    """Maps paths to content type and body; the files are read once per process."""
     return {
         f"/{path.relative_to(_FOLDER).as_posix()}": (_TYPES[path.suffix], path.read_bytes())
         for path in sorted(_FOLDER.rglob("*"))

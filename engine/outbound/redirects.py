@@ -1,4 +1,4 @@
-"""One request on its way through redirects: what it sends, and what the next one sends."""
+"""The requests of a redirect chain: what one request sends, and which parts the next request may send."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from engine.outbound.decompression import ACCEPTED_ENCODINGS
 from engine.outbound.errors import AddressNotAllowed, BadHeader, BadUrl
 from engine.outbound.secret_hosts import check_send
 
-#: The name robots.txt files know us by.
+#: Value of the User-Agent header.
 USER_AGENT = "Flowport/1.0"
 
-#: The door and the HTTP library set these; what a pasted curl command says about them is left out.
+#: Headers that the client or the HTTP library sets; values from the flow (for example from a pasted curl command) are
+#: dropped.
 _OWN_HEADERS = frozenset(
     [
         "host",
@@ -43,18 +44,18 @@ _HEADER_BREAK = re.compile(r"[\r\n\x00]")
 
 @dataclass(frozen=True)
 class Hop:
-    """What is asked at one origin on the way."""
+    """One request of a redirect chain."""
 
     method: str
     url: httpx2.URL
     headers: dict[str, str]
     secret_headers: dict[str, str]
     content: bytes | None
-    #: What `secret_headers` were filled from.
+    #: The secrets whose values are in `secret_headers`.
     secrets: tuple[SecretValue, ...] = ()
 
     def request(self) -> httpx2.Request:
-        """What is sent now. Raises SecretNotForHost."""
+        """Builds the HTTP request. Raises SecretNotForHost when a secret may not be sent to this host."""
         for secret in self.secrets:
             check_send(secret, self.url)
         defaults = {"user-agent": USER_AGENT, "accept": "*/*"}
@@ -69,7 +70,12 @@ class Hop:
         )
 
     def redirected(self, status: int, location: str) -> Hop:
-        """The next request: checked anew, as GET where browsers do that, and without secrets at another origin."""
+        """Returns the request that follows a redirect response.
+
+        The new URL is validated. 303, and 301 or 302 after POST, change the method to GET and drop the body as browsers
+        do (Fetch standard, HTTP-redirect fetch). When the origin changes, secrets and credentials headers are dropped.
+        Raises AddressNotAllowed.
+        """
         try:
             url = read_url(str(self.url.join(location)))
         except (BadUrl, httpx2.InvalidURL, ValueError) as error:
@@ -99,7 +105,10 @@ def with_query(url: httpx2.URL, query: Mapping[str, str] | None) -> httpx2.URL:
 
 
 def sendable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Names in lower case, without those the door sets. Raises BadHeader."""
+    """Validates headers and returns them by lower-case name, without those that the client sets itself.
+
+    Raises BadHeader.
+    """
     sendable: dict[str, str] = {}
     for name, value in headers.items():
         if not _HEADER_NAME.match(name):

@@ -1,7 +1,7 @@
-"""Good manners towards other people's sites: what robots.txt allows, asked once, and requests to a host one after another.
+"""Politeness towards other sites: robots.txt rules (RFC 9309) and limits on the rate of requests to one host.
 
-Both are kept for one engine process, so all steps and jobs of it share them: a thousand items of a Splitter ask for one
-robots.txt, and a delay between requests to a host holds for all that ask it.
+The state is shared by all steps and jobs of an engine process: a thousand items of a Splitter node request robots.txt
+once, and a delay between requests to a host applies to all of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from engine.outbound.addresses import port_of, read_url
 from engine.outbound.allow_list import Reach
 from engine.outbound.practice_site import PRACTICE_HOST
 
-#: The name that robots.txt files know us by.
+#: The product token that robots.txt files use for Flowport.
 ROBOTS_NAME = "Flowport"
 
-#: Seconds an answer is kept; a fault is asked about again soon, so that another try can help.
+#: Seconds that robots.txt is cached. A failure is cached for a shorter time, so that a retry can succeed.
 _KEPT = 3_600.0
 _FAULT_KEPT = 5.0
 _SECONDS = 15.0
@@ -33,10 +33,10 @@ _MOST_SITEMAPS = 20
 
 
 def read_robots(text: str) -> Protego:
-    """The rules of a robots.txt, of which so many characters are read. Takes time in proportion to its length.
+    """Parses the first 512,000 characters of a robots.txt in time linear to its length.
 
-    The parser gives every rule to each program that is named before it: 15,000 names and 30,000 rules would be gigabytes. We
-    go by one name and the parts of it, so all other names become one.
+    Protego copies each rule to every user agent of its group: 15,000 names with 30,000 rules would need gigabytes.
+    Flowport only matches names that are part of its own, so all other names are replaced by one placeholder.
     """
     ours = ROBOTS_NAME.lower()
     lines = []
@@ -64,16 +64,18 @@ class _Answer(Protocol):
     def text(self) -> str: ...
 
 
-#: Asks for an address: (url, seconds it may take, whose list counts).
-Ask = Callable[[str, float, Reach], Awaitable[_Answer]]
+#: Sends a GET request: (URL, time limit in seconds, allow-list to apply).
+FetchRobots = Callable[[str, float, Reach], Awaitable[_Answer]]
 
 
 @dataclass(frozen=True)
 class SiteRules:
-    """What a site's robots.txt says. `failed_status`: it could not be had now, so nobody knows what may be read.
+    """The rules in a site's robots.txt.
 
-    `answer_headers` are those of the failed answer (they may name a Retry-After). `listed`: the host that answered is one that
-    the list in use allows.
+    `failed_status`: it could not be fetched now, so it is unknown what may be read.
+
+    `answer_headers` are the headers of the failed response (they may contain Retry-After). `listed`: the allow-list in
+    use covers the host that answered.
     """
 
     rules: Protego | None = None
@@ -82,25 +84,25 @@ class SiteRules:
     listed: bool = False
 
     def may_read(self, url: str) -> bool:
-        """Whether programs may read a page. A site without a readable robots.txt allows everything."""
+        """Tells whether crawlers may read a URL. A site without a readable robots.txt allows everything."""
         if self.failed_status is not None:
             return False
         return self.rules is None or self.rules.can_fetch(url, ROBOTS_NAME)
 
     @property
     def crawl_delay(self) -> float:
-        """Seconds that the site asks programs to leave between requests, 0 when it asks for none."""
+        """Seconds that the site asks crawlers to wait between requests; 0 when it asks for no delay."""
         return max(0.0, (self.rules and self.rules.crawl_delay(ROBOTS_NAME)) or 0.0)
 
     @property
     def sitemaps(self) -> tuple[str, ...]:
-        """The addresses of its sitemaps."""
+        """The URLs of the site's sitemaps, at most 20."""
         return tuple(self.rules.sitemaps)[:_MOST_SITEMAPS] if self.rules else ()
 
 
 @dataclass
 class _Site:
-    """One origin's rules, as long as they are kept."""
+    """Cached robots.txt rules of one origin; `until` is the event loop time at which they expire."""
 
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     until: float = 0.0
@@ -110,7 +112,10 @@ class _Site:
 
 @dataclass
 class _Host:
-    """Who is at a host and who waits. `entrance` lets one through after another, in the order they came."""
+    """Requests in progress and waiting at one host.
+
+    `entrance` admits waiting requests one at a time, in order of arrival.
+    """
 
     entrance: asyncio.Lock = field(default_factory=asyncio.Lock)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,33 +124,36 @@ class _Host:
     began: float = float("-inf")
 
 
-class Manners:
-    """Robots rules and turns of one process, used from one event loop."""
+class CrawlPoliteness:
+    """The robots.txt rules and request limits of one process, used from one event loop."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, fetch: FetchRobots) -> None:
+        self._fetch = fetch
         self._sites: dict[tuple[str, str, int, Reach], _Site] = {}
         self._hosts: dict[tuple[str, int], _Host] = {}
 
     def forget(self) -> None:
-        """The owner changed what may be reached: sites are asked anew."""
+        """Drops all cached rules, after the owner changed which addresses may be reached."""
         self._sites = {}
 
     async def site_rules(self, url: str, seconds: float, reach: Reach = "flows") -> SiteRules:
-        """The rules of the site of a page. Raises NodeFailed (passing) when its server cannot be reached just now."""
+        """Returns the robots.txt rules of a page's site. `seconds` limits the request.
+
+        Raises NodeFailed (passing) when the site's server cannot be reached at the moment.
+        """
         origin = read_url(url)
         clock = asyncio.get_running_loop().time
         key = (origin.scheme, origin.host, port_of(origin), reach)
         kept = (*key[:3], "flows")
         if kept in self._sites and clock() < self._sites[kept].until:
-            key = kept  # nothing is sent, so whose list counts makes no difference
+            key = kept  # cached rules cause no request, so they serve every allow-list
         site = self._sites.pop(key, None) or _Site()
-        self._sites[key] = site  # the least lately used one is the first
+        self._sites[key] = site  # re-inserted last: the first key is the least recently used one
         if len(self._sites) > _MOST_SITES:
             del self._sites[next(iter(self._sites))]
         async with site.asking:
             if clock() >= site.until:
-                await self._look(site, origin, min(seconds, _SECONDS), key[3])
+                await self._fetch_rules(site, origin, min(seconds, _SECONDS), key[3])
                 failed = site.failure is not None or site.rules.failed_status is not None
                 site.until = clock() + (_FAULT_KEPT if failed else _KEPT)
         if site.failure is not None:
@@ -154,7 +162,9 @@ class Manners:
 
     @contextlib.asynccontextmanager
     async def turn(self, url: str, *, delay_seconds: float, at_once: int) -> AsyncIterator[None]:
-        """Waits for a turn at a page's host: `delay_seconds` after the request before, with fewer than `at_once` others."""
+        """Context manager around a request: waits until at least `delay_seconds` have passed since the previous request
+        to the page's host began and fewer than `at_once` requests to it are in progress.
+        """
         where = read_url(url)
         if where.host == PRACTICE_HOST:
             yield
@@ -184,13 +194,13 @@ class Manners:
             self._hosts = {key: host for key, host in self._hosts.items() if host.users}
         return self._hosts.setdefault((name, port), _Host())
 
-    async def _look(self, site: _Site, origin: httpx2.URL, seconds: float, reach: Reach) -> None:
+    async def _fetch_rules(self, site: _Site, origin: httpx2.URL, seconds: float, reach: Reach) -> None:
         site.failure, site.rules = None, SiteRules()
         robots = str(origin.copy_with(raw_path=b"/robots.txt"))
         try:
-            answer = await self._ask(robots, seconds, reach)
+            answer = await self._fetch(robots, seconds, reach)
         except NodeFailed as failure:
-            # What is closed to flows, or no address at all, is said by the request for the page itself.
+            # Permanent refusals (a forbidden address, an invalid URL) are reported by the request for the page itself.
             site.failure = failure if failure.passing else None
             return
         if answer.status == 429 or answer.status >= 500:

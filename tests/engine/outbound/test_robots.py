@@ -10,7 +10,7 @@ import pytest
 from engine.flow.node_type import NodeFailed
 from engine.outbound import robots as room
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
-from engine.outbound.robots import ROBOTS_NAME, Manners, read_robots
+from engine.outbound.robots import ROBOTS_NAME, CrawlPoliteness, read_robots
 from tests.stand_ins.network import Names, RecordedNetwork
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -84,7 +84,7 @@ async def test_an_address_that_is_closed_says_so_itself(outbound):
 
 
 async def test_turns_are_taken_in_order_and_given_back():
-    manners = Manners(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
+    manners = CrawlPoliteness(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
     entered, now, most = [], 0, 0
 
     async def visit(number):
@@ -107,7 +107,7 @@ async def test_turns_are_taken_in_order_and_given_back():
 
 
 async def test_the_pause_is_left_between_all_that_begin_at_a_host():
-    manners = Manners(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
+    manners = CrawlPoliteness(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
     clock, began = asyncio.get_running_loop().time, []
 
     async def visit():
@@ -120,7 +120,7 @@ async def test_the_pause_is_left_between_all_that_begin_at_a_host():
 
 
 async def test_other_hosts_and_the_practice_site_wait_for_nobody():
-    manners = Manners(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
+    manners = CrawlPoliteness(lambda url, seconds: asyncio.sleep(0))  # type: ignore[arg-type]
     async with (
         manners.turn("http://example.com/", delay_seconds=60, at_once=1),
         manners.turn("http://example.org/", delay_seconds=60, at_once=1),
@@ -153,7 +153,7 @@ async def test_only_so_many_sites_are_remembered(monkeypatch):
         asked.append(url)
         raise NodeFailed("no")
 
-    manners = Manners(ask)
+    manners = CrawlPoliteness(ask)
     for number in [1, 2, 3, 1, 4, 1, 2]:
         await manners.site_rules(f"http://{number}.example/", 5)
         async with manners.turn(f"http://{number}.example/", delay_seconds=0, at_once=1):
