@@ -1,7 +1,8 @@
-"""Language models as the rest of Flowport sees them: `Models.ask` one question, `Models.test` one connection.
+"""The interface to language models: `Models.ask` answers one question, `Models.test` tests one connection.
 
-The answer is text, or an object that fits a schema, with every call's tokens, price and time. All traffic goes through the
-outbound door. With no connection the Simulated model answers, and says so.
+An answer is text, or an object that fits a JSON Schema, together with the tokens, price and duration of every call. All
+requests are sent by `OutboundClient`. Without a connection the Simulated model answers, and the answer is marked as
+simulated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from engine.models.connections import ModelConnection, split_model
 from engine.models.conversation import Conversation, Way
 from engine.models.errors import ModelFailed
 from engine.models.price import Price
-from engine.models.rate_limits import AllTurns
+from engine.models.rate_limits import CallLimiters
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
 
@@ -31,25 +32,28 @@ __all__ = [
 
 
 class Models:
-    """Asks models through one door, from one event loop."""
+    """Sends questions to language models through one OutboundClient, from one event loop."""
 
     def __init__(self, outbound: OutboundClient, clock: Clock | None = None) -> None:
-        self._door = outbound
+        self._outbound = outbound
         self._clock = clock or SystemClock()
-        #: (address, model, way) that a server turned out not to know; asked the plain way from then on.
+        #: (address, model, request mode) that a server turned out not to support; the plain mode is used from then on.
         self._given_up: set[tuple[str, str, Way]] = set()
-        self._turns = AllTurns()
+        self._limiters = CallLimiters()
 
     async def ask(self, connection: ModelConnection | None, request: ModelRequest) -> ModelAnswer:
-        """The answer. `connection` None asks the Simulated model. Raises ModelFailed, with the calls that were made."""
+        """Returns the answer to one question. `connection` None asks the Simulated model.
+
+        Raises ModelFailed, which carries the calls that were made.
+        """
         if connection is None:
             return _simulate(request)
-        turns = self._turns.of((connection.name, connection.address, connection.key))
-        return await Conversation(self._door, self._clock, connection, request, self._given_up, turns).answer()
+        limiter = self._limiters.of((connection.name, connection.address, connection.key))
+        return await Conversation(self._outbound, self._clock, connection, request, self._given_up, limiter).answer()
 
     async def test(self, connection: ModelConnection) -> TestResult:
-        """Whether the connection works: for the Test button. Never raises."""
-        return await check_connection(self._door, connection)
+        """Tests whether the connection works. Failures are part of the result; no exception is raised."""
+        return await check_connection(self._outbound, connection)
 
 
 def _simulate(request: ModelRequest) -> ModelAnswer:

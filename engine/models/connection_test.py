@@ -1,4 +1,6 @@
-"""The Test button of a model connection: asks the provider which models it has, and says what to do when it does not answer."""
+"""Tests a model connection by listing the provider's models, and explains how to fix it when the provider does not
+answer.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,12 @@ TEST_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class TestResult:
-    """How a test went. `sentence` is for the owner and holds the fix when it failed; `models` are names to choose from."""
+    """Result of a connection test.
 
-    __test__ = False  # not a test case, whatever its name says
+    `sentence` is for the owner and says how to fix a failure; `models` are available model names.
+    """
+
+    __test__ = False  # keeps pytest from collecting this class
 
     ok: bool
     sentence: str
@@ -31,7 +36,7 @@ class TestResult:
 
 
 async def check_connection(outbound: OutboundClient, connection: ModelConnection) -> TestResult:
-    """Lists the provider's models. Never raises: what goes wrong is the sentence."""
+    """Lists the provider's models. Failures are returned as `sentence`; no exception is raised."""
     begun = time.monotonic()
     try:
         sentence, models = await _models(outbound, connection)
@@ -45,11 +50,13 @@ async def _models(outbound: OutboundClient, connection: ModelConnection) -> tupl
         raise key_missing(connection)
     answer = await _get(outbound, connection, models_url(connection))
     if answer.status in {401, 403}:
-        raise key_refused(connection, _said(answer, connection))
+        raise key_refused(connection, _provider_message(answer, connection))
     if answer.status in {404, 405}:
         return await _without_a_list(outbound, connection)
     if answer.status != 200:
-        raise _unexpected(connection, f"It answered with status {answer.status}. {_said(answer, connection)}".strip())
+        raise _unexpected(
+            connection, f"It answered with status {answer.status}. {_provider_message(answer, connection)}".strip()
+        )
     names = names_in(_json(answer))
     if names is None:
         raise _unexpected(connection, "What it answered is no list of models.")
@@ -60,7 +67,7 @@ async def _models(outbound: OutboundClient, connection: ModelConnection) -> tupl
 
 
 async def _without_a_list(outbound: OutboundClient, connection: ModelConnection) -> tuple[str, tuple[str, ...]]:
-    """No list at this address: often `/v1` is missing at its end."""
+    """Explains why the address has no list of models: often its final `/v1` is missing. Always raises ModelFailed."""
     if connection.wire == "openai" and not connection.address.endswith("/v1"):
         answer = await _get(outbound, connection, f"{connection.address}/v1/models")
         if answer.status == 200 and names_in(_json(answer)) is not None:
@@ -111,6 +118,6 @@ def _json(answer: Answer) -> Json:
         return None
 
 
-def _said(answer: Answer, connection: ModelConnection) -> str:
+def _provider_message(answer: Answer, connection: ModelConnection) -> str:
     words = without_keys(provider_words(_json(answer)), connection)
     return f"The provider said: {words[:300]}" if words else ""

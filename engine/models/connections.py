@@ -1,4 +1,4 @@
-"""A model connection as the owner saved it: which provider, where it is reached and with which key."""
+"""A model connection as stored by the owner: the provider, its address and the API key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.models.provider_catalog import ProviderName as Provider
 
 __all__ = ["ModelConnection", "Provider", "split_model"]
 
-#: What people copy along with an address although the SDK adds it itself.
+#: Path suffixes by protocol that are removed from a base URL, because the SDK appends them itself.
 _ADDED = {
     "anthropic": ("/v1/messages", "/v1"),
     "google": ("/v1beta",),
@@ -28,10 +28,12 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class ModelConnection:
-    """A connection named by the owner. `base_url` None: the provider's own address. `local`: it costs nothing.
+    """A connection that the owner named.
 
-    `own_prices` are the owner's prices by model name; they win over everything. `api_version` is Azure's: "v1" for its address
-    without dates, "" for the usual one. `max_concurrency`: calls at once in this process; None: as is usual.
+    `base_url` None means the provider's default address. `local`: calls cost nothing. `own_prices` are the owner's
+    prices by model name and override the price table. `api_version` is for Azure only: "v1" for the API without dated
+    versions, "" for the default version. `max_concurrency` limits concurrent calls in this process; None means the
+    default.
     """
 
     name: str
@@ -45,12 +47,12 @@ class ModelConnection:
 
     @property
     def wire(self) -> Wire:
-        """The protocol it speaks."""
+        """The protocol that the provider's API uses."""
         return PROVIDERS[self.provider].wire
 
     @property
     def address(self) -> str:
-        """The base URL that is called, without a slash at its end and without what is added to it by itself."""
+        """The base URL without a trailing slash and without the path that the SDK appends."""
         address = (self.base_url or PROVIDERS[self.provider].address).strip().rstrip("/")
         for added in _ADDED[self.wire]:
             address = address.removesuffix(added).rstrip("/")
@@ -58,24 +60,27 @@ class ModelConnection:
 
     @property
     def needs_key(self) -> bool:
-        """True when a call without a key cannot work. OpenAI-compatible and local servers may do without."""
+        """True when calls fail without a key. OpenAI-compatible and local servers may work without one."""
         return PROVIDERS[self.provider].needs_key and not self.local
 
     @property
     def at_once(self) -> int:
-        """How many calls may be under way at once."""
+        """The maximum number of concurrent calls in this process."""
         return self.max_concurrency or (USUAL_LOCAL_CONCURRENCY if self.local else USUAL_CONCURRENCY)
 
     @property
     def version(self) -> str:
-        """Azure's API version as it is sent: "v1" is no date and is not sent."""
+        """Azure's API version: a date, or "v1" for the API without dated versions, which gets no version parameter."""
         if (self.base_url or "").strip().rstrip("/").endswith("/openai/v1"):
             return "v1"
         return self.api_version.strip() or AZURE_API_VERSION
 
 
 def split_model(model: str) -> tuple[str | None, str]:
-    """`CONNECTION:model-name` as its two parts; `(None, "simulated")` for the Simulated model. Model names may hold colons."""
+    """Splits `CONNECTION:model-name` at the first colon; model names may contain colons.
+
+    Returns `(None, "simulated")` for the Simulated model.
+    """
     if model == "simulated":
         return None, model
     name, _, model_name = model.partition(":")

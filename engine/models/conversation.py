@@ -1,7 +1,9 @@
-"""One question to a language model: the opening, the calls, and what a model is told whose answer does not fit.
+"""One question to a language model: builds the messages, makes the calls and asks again when an answer does not fit the
+schema.
 
-An object is asked for by the provider's own JSON schema mode where it has one, and in words as well, for servers that have
-none; then the answer is checked here. The SDK's retries are off: what fails in passing is tried again by the runner, visibly.
+An object is requested with the provider's JSON Schema mode if it has one, and with written instructions in any case.
+The answer is validated here. The retries of the SDKs are disabled: the job runner retries transient failures, where
+users can see them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from engine.models.errors import (
 )
 from engine.models.prices import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
-from engine.models.rate_limits import PauseTooLong, Turns
+from engine.models.rate_limits import CallLimiter, PauseTooLong
 from engine.models.structured_output import instructions_for, read_object, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
@@ -39,19 +41,21 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
 
-#: How often a call is made again after the provider said how long to wait, beyond the tries of the node.
+#: How often a call is repeated after the provider said how long to wait, in addition to the retries of the node.
 WAITS = 3
-#: A longer pause than this is left to the tries of the node.
+#: Seconds. For a longer wait the call fails, and the node's retries apply.
 LONGEST_WAIT = 60.0
 
-#: Ways of asking that not every server knows.
+#: Request modes that some servers do not support.
 Way = Literal["json schema", "stream"]
 
 
 @dataclass
 class Conversation:
-    """One question with its attempts. `given_up` and `turns` outlive it: what servers turned out not to know, and the turns
-    of all questions at this connection.
+    """One question with all its attempts.
+
+    `given_up` and `limiter` are shared with other questions: request modes that servers turned out not to support, and
+    the limit of concurrent calls of this connection.
     """
 
     outbound: OutboundClient
@@ -59,16 +63,16 @@ class Conversation:
     connection: ModelConnection
     request: ModelRequest
     given_up: set[tuple[str, str, Way]]
-    turns: Turns = field(default_factory=Turns)
+    limiter: CallLimiter = field(default_factory=CallLimiter)
     calls: list[ModelCall] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    _told: bool = False
+    _streamed: bool = False
     _waits: int = 0
     _queued: bool = False
     _deadline: float = 0.0
 
     async def answer(self) -> ModelAnswer:
-        """The answer. Raises ModelFailed, with the calls that were made."""
+        """Asks the model and returns its answer. Raises ModelFailed, which carries the calls that were made."""
         try:
             return await self._answer()
         except ModelFailed as failed:
@@ -100,10 +104,10 @@ class Conversation:
         text = response.text or ""
         if not text.strip():
             failed = _empty(self.request.model_name, response)
-            self._blame(failed.code)
+            self._report_failure(failed.code)
             raise failed
-        if self.request.on_delta and not self._told:
-            self._tell(text)
+        if self.request.on_delta and not self._streamed:
+            self._stream_text(text)
         self._report()
         return self._answered(text, text)
 
@@ -123,7 +127,7 @@ class Conversation:
             if value is not None:
                 self._report()
                 return self._answered(value, text)
-            self._blame("output_invalid")
+            self._report_failure("output_invalid")
             if not text.strip() and response.finish_reason == "content_filter":
                 raise _empty(self.request.model_name, response)
             cut_off = response.finish_reason == "length"
@@ -138,24 +142,25 @@ class Conversation:
         from pydantic_ai.messages import ModelRequest as Asked
         from pydantic_ai.messages import SystemPromptPart, UserPromptPart
 
-        told = [self.request.system.strip()]
+        instructions = [self.request.system.strip()]
         if schema is not None:
-            told.append(instructions_for(schema))
-        system = "\n\n".join(text for text in told if text)
+            instructions.append(instructions_for(schema))
+        system = "\n\n".join(text for text in instructions if text)
         parts = [SystemPromptPart(system)] if system else []
         return [Asked(parts=[*parts, UserPromptPart(self.request.prompt)])]
 
     async def _call(
         self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None = None
     ) -> ModelResponse:
-        """One call in its turn, or more: when the server turns out not to know a way of asking (that way is then given up for
-        good), and when it says how long to wait.
+        """Makes one call when the connection's concurrency limit permits it, and repeats it when necessary.
 
-        The ModelCall is the last of `calls`; `_report` or `_blame` sends it on.
+        It is repeated in plain mode when the server does not support the request mode, and after a wait that the
+        provider asked for. The last of `calls` is the ModelCall of the returned response; the caller passes it to
+        `on_call` with `_report` or `_report_failure`.
         """
         self._queued = True
         try:
-            async with self.turns.turn(self.connection.at_once, self._deadline):
+            async with self.limiter.turn(self.connection.at_once, self._deadline):
                 self._queued = False
                 return await self._call_now(model, messages, attempt, schema)
         except PauseTooLong as pause:
@@ -166,7 +171,7 @@ class Conversation:
     async def _call_now(
         self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None
     ) -> ModelResponse:
-        """The call itself. Raises _AgainError when it shall be made again."""
+        """Makes the call. Raises _AgainError when it must be repeated."""
         way = self._way(model, schema)
         begun = time.monotonic()
         self.calls.append(ModelCall(self.request.model_name, self.connection.name, attempt, self.connection.provider))
@@ -174,13 +179,13 @@ class Conversation:
             response = await self._send(model, messages, schema, way)
         except asyncio.CancelledError:
             self._measure(begun, None, maybe_billed=True)
-            self._blame("cut_off")
+            self._report_failure("cut_off")
             raise
-        except Exception as error:  # SDKs raise of all kinds; `model_fault` sorts them
+        except Exception as error:  # SDKs raise exceptions of many types; `model_fault` classifies them
             fault = model_fault(error, self.connection, self.request.model_name)
             self._measure(begun, None, maybe_billed=fault.maybe_billed)
-            self._blame(fault.code)
-            if way is None or self._told or not (turned_down(error) or (way == "stream" and unreadable(error))):
+            self._report_failure(fault.code)
+            if way is None or self._streamed or not (turned_down(error) or (way == "stream" and unreadable(error))):
                 self._wait_or_fail(fault)
                 raise _AgainError from error
         else:
@@ -190,18 +195,21 @@ class Conversation:
         raise _AgainError
 
     def _wait_or_fail(self, fault: ModelFailed) -> None:
-        """A provider that says how long to wait makes the whole connection pause. Raises the fault when this question cannot."""
+        """Pauses the whole connection when the provider said how long to wait.
+
+        Raises the fault when it is no rate limit or when this question cannot wait that long.
+        """
         seconds = fault.retry_after
         if fault.code != "model_rate_limited" or not fault.passing or seconds is None:
             raise fault
-        self.turns.pause(seconds)
+        self.limiter.pause(seconds)
         left = self._deadline - asyncio.get_running_loop().time()
-        if self._told or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
+        if self._streamed or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
             raise fault
         self._waits += 1
 
     def _way(self, model: Model, schema: JsonSchema | None) -> Way | None:
-        """How to ask beyond the plain way: by JSON schema, as a stream, or not at all."""
+        """Chooses the request mode: JSON Schema mode, streaming, or None for the plain mode."""
         way: Way | None = None
         if schema is not None:
             way = "json schema" if model.profile.get("supports_json_schema_output") else None
@@ -233,7 +241,7 @@ class Conversation:
                         PartStartEvent(part=TextPart(content=text))
                         | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
                     ) if text:
-                        self._tell(text)
+                        self._stream_text(text)
             return stream.get()
 
     def _settings(self, model: Model) -> ModelSettings:
@@ -246,8 +254,8 @@ class Conversation:
             settings["temperature"] = self.request.temperature
         return settings
 
-    def _tell(self, text: str) -> None:
-        self._told = True
+    def _stream_text(self, text: str) -> None:
+        self._streamed = True
         if self.request.on_delta:
             self.request.on_delta(text)
 
@@ -261,7 +269,10 @@ class Conversation:
         return False
 
     def _measure(self, begun: float, response: ModelResponse | None, *, maybe_billed: bool) -> None:
-        """Puts time, tokens and cost to the last call. Without token counts, what may have been billed costs unknown."""
+        """Adds duration, tokens and cost to the last call.
+
+        When the response has no token counts and the call may have been billed, its cost is None (unknown).
+        """
         usage = response.usage if response else None
         tokens = Tokens()
         if usage is not None:
@@ -279,7 +290,7 @@ class Conversation:
             seconds=time.monotonic() - begun,
         )
 
-    def _blame(self, code: str) -> None:
+    def _report_failure(self, code: str) -> None:
         self.calls[-1] = replace(self.calls[-1], error=code)
         self._report()
 
@@ -299,7 +310,7 @@ class Conversation:
 
 
 class _AgainError(Exception):
-    """The call is to be made once more, in a turn of its own."""
+    """The call must be repeated, under the concurrency limit again."""
 
 
 def _empty(model: str, response: ModelResponse) -> ModelFailed:

@@ -1,7 +1,7 @@
-"""Why a model gave no usable answer, in words for the person who designed the flow.
+"""The reasons why a model gave no usable answer, with messages for the person who designed the flow.
 
-A message says what happened, `why` and `remedy` say the rest. No message holds a key: what a provider said is cut short
-and everything that looks like a key is taken out.
+`message` says what happened; `why` and `remedy` say why and what to do. No message contains an API key: text from a
+provider is shortened, and everything that looks like a key is removed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ _KEY_SHAPED = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|AIza|Bearer )[A-Za-
 
 
 class ModelFailed(NodeFailed):
-    """A model call did not bring what was asked for. `calls` are those that were made, so that their cost is kept.
-    `maybe_billed`: the request went out and the provider may have worked on it, so its cost is not known.
+    """A model call did not return what was requested.
 
-    Codes: model_unreachable, model_key_missing, model_key_refused, model_rate_limited, output_invalid, address_not_allowed,
+    `calls` are the calls that were made, so that their cost is recorded.
+
+    `maybe_billed`: the request was sent and the provider may have processed it, so its cost is unknown. Codes:
+    model_unreachable, model_key_missing, model_key_refused, model_rate_limited, output_invalid, address_not_allowed,
     response_too_large, timeout, node_failed.
     """
 
@@ -48,12 +50,12 @@ class ModelFailed(NodeFailed):
 
     @property
     def sentence(self) -> str:
-        """What happened, why, and what to do, as one text."""
+        """The message, the reason and the remedy as one text."""
         return " ".join(part for part in (self.message, self.why, self.remedy) if part)
 
 
 def key_missing(connection: ModelConnection) -> ModelFailed:
-    """The connection has no key and cannot work without one."""
+    """The connection has no API key although its provider requires one."""
     return ModelFailed(
         "model_key_missing",
         f"The connection “{connection.name}” has no API key.",
@@ -63,7 +65,7 @@ def key_missing(connection: ModelConnection) -> ModelFailed:
 
 
 def too_slow(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
-    """The time limit ended before the answer came."""
+    """The time limit ended before the answer was complete."""
     return ModelFailed(
         "timeout",
         f"{_who(connection, model)} did not finish its answer within {seconds:g} seconds.",
@@ -74,7 +76,7 @@ def too_slow(connection: ModelConnection, model: str, seconds: float) -> ModelFa
 
 
 def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
-    """The time limit ended while other calls of the connection were under way."""
+    """The time limit ended while the call waited for the connection's concurrency limit."""
     count = "1 call" if connection.at_once == 1 else f"{connection.at_once} calls"
     return ModelFailed(
         "timeout",
@@ -87,7 +89,9 @@ def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFai
 
 
 def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
-    """The provider told another call of this connection to wait, for longer than this one can."""
+    """The provider asked for a pause after another call of this connection, and the pause is longer than this call can
+    wait.
+    """
     return ModelFailed(
         "model_rate_limited",
         f"{_who(connection, model)} takes no more requests for {seconds:.0f} seconds.",
@@ -99,7 +103,7 @@ def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> Mo
 
 
 def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool) -> ModelFailed:
-    """Every attempt at an object failed."""
+    """No attempt returned an object that fits the schema. `complaints` are the validation errors of the last answer."""
     tries = "one attempt" if attempts == 1 else f"{attempts} attempts"
     return ModelFailed(
         "output_invalid",
@@ -112,7 +116,7 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
 
 
 def empty_answer(model: str, *, cut_off: bool, refused: bool) -> ModelFailed:
-    """The model answered with no text at all."""
+    """The model answered without any text."""
     if refused:
         return ModelFailed(
             "node_failed",
@@ -132,23 +136,23 @@ def empty_answer(model: str, *, cut_off: bool, refused: bool) -> ModelFailed:
 
 
 def model_fault(error: Exception, connection: ModelConnection, model: str) -> ModelFailed:
-    """What a provider, its SDK or the outbound door raised, in words."""
+    """Converts an exception of a provider, its SDK or the OutboundClient to a ModelFailed."""
     if isinstance(error, ModelFailed):
         return error
     if (fault := outbound_fault(error)) is not None:
-        return _door_fault(fault, connection, model)
+        return _outbound_failure(fault, connection, model)
     from pydantic_ai import exceptions as seen
 
-    who, said = _who(connection, model), _said(error, connection)
+    who, detail = _who(connection, model), _provider_message(error, connection)
     retry_after = getattr(error, "retry_after", None)
     match error:
         case seen.ModelAuthenticationError():
-            return key_refused(connection, said)
+            return key_refused(connection, detail)
         case seen.ModelRateLimitError():
             return ModelFailed(
                 "model_rate_limited",
                 f"{who} took no more requests.",
-                why=f"Its rate limit is reached. {said}".strip(),
+                why=f"Its rate limit is reached. {detail}".strip(),
                 remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
                 passing=True,
                 retry_after=retry_after,
@@ -157,30 +161,30 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             return ModelFailed(
                 "model_rate_limited",
                 f"{who} took no more requests.",
-                why=f"The account's credit or quota is used up. {said}".strip(),
+                why=f"The account's credit or quota is used up. {detail}".strip(),
                 remedy="Add credit or raise the limit on the provider's page.",
             )
         case seen.ModelNotFoundError():
-            return not_found(connection, model, said)
+            return not_found(connection, model, detail)
         case seen.ModelContextWindowExceededError():
             return ModelFailed(
                 "node_failed",
                 f"The prompt is too long for {model}.",
-                why=said,
+                why=detail,
                 remedy="Shorten the data in the prompt, or choose a model with a longer context.",
             )
         case seen.ModelRequestRejectedError():
             return ModelFailed(
                 "node_failed",
                 f"{who} did not accept the request.",
-                why=said,
+                why=detail,
                 remedy="Check the model's name and the node's settings.",
             )
         case seen.ModelServerError() | seen.ModelUnavailableError():
             return ModelFailed(
                 "model_unreachable",
                 f"{who} is out of order right now (status {getattr(error, 'status_code', 'unknown')}).",
-                why=said,
+                why=detail,
                 remedy="Try again in a minute; if it stays, look at the provider's status page.",
                 passing=True,
                 retry_after=retry_after,
@@ -191,7 +195,7 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             return ModelFailed(
                 "model_unreachable" if error.status_code == 408 else "node_failed",
                 f"{who} answered with status {error.status_code}.",
-                why=said,
+                why=detail,
                 remedy="Check the connection's address under Settings → Models and secrets.",
                 passing=error.status_code == 408,
             )
@@ -207,7 +211,7 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
             return ModelFailed(
                 "model_unreachable",
                 f"{who} gave an answer that cannot be read.",
-                why=f"It does not speak the provider's protocol. {said}".strip(),
+                why=f"It does not speak the provider's protocol. {detail}".strip(),
                 remedy="Check the connection's address and kind under Settings → Models and secrets.",
                 maybe_billed=True,
             )
@@ -221,7 +225,9 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
 
 
 def turned_down(error: Exception) -> bool:
-    """True when the provider did not like how it was asked (status 400 or 422): another way of asking may do."""
+    """True when the provider rejected the request's parameters (status 400 or 422), so another request mode may
+    work.
+    """
     from pydantic_ai import exceptions as seen
 
     other = seen.ModelAuthenticationError | seen.ModelNotFoundError | seen.ModelContextWindowExceededError
@@ -239,29 +245,29 @@ def _was_redirected(error: Exception) -> bool:
     return 300 <= getattr(error.__cause__, "status_code", 0) < 400
 
 
-def key_refused(connection: ModelConnection, said: str = "") -> ModelFailed:
-    """The provider does not take the key, or wants one and got none."""
+def key_refused(connection: ModelConnection, detail: str = "") -> ModelFailed:
+    """The provider rejects the key, or requires one that the connection does not have."""
     if not connection.key:
         return key_missing(connection)
     return ModelFailed(
         "model_key_refused",
         f"The key of the connection “{connection.name}” was refused.",
-        why=said,
+        why=detail,
         remedy="Make a new key on the provider's page and save it under Settings → Models and secrets.",
     )
 
 
-def not_found(connection: ModelConnection, model: str, said: str = "") -> ModelFailed:
-    """There is no such model, or the address is wrong."""
+def not_found(connection: ModelConnection, model: str, detail: str = "") -> ModelFailed:
+    """The provider has no such model, or the connection's address is wrong."""
     return ModelFailed(
         "node_failed",
         f"The connection “{connection.name}” knows no model “{model}”.",
-        why=said,
+        why=detail,
         remedy="Choose another model in the node, or check the connection's address under Settings → Models and secrets.",
     )
 
 
-def _door_fault(fault: OutboundRefused | OutboundFailed, connection: ModelConnection, model: str) -> ModelFailed:
+def _outbound_failure(fault: OutboundRefused | OutboundFailed, connection: ModelConnection, model: str) -> ModelFailed:
     if isinstance(fault, OutboundRefused):
         known = fault.code in {"address_not_allowed", "response_too_large"}
         return ModelFailed(fault.code if known else "node_failed", fault.message)
@@ -292,14 +298,14 @@ def _who(connection: ModelConnection, model: str) -> str:
     return f"{model} of “{connection.name}”" if model else f"“{connection.name}”"
 
 
-def _said(error: Exception, connection: ModelConnection) -> str:
-    """What the provider said, cut short, without keys."""
+def _provider_message(error: Exception, connection: ModelConnection) -> str:
+    """Returns the provider's error text as a sentence, shortened and without keys; "" when there is none."""
     text = provider_words(getattr(error, "body", None))
     return f"The provider said: {without_keys(text, connection)[:300]}" if text else ""
 
 
 def provider_words(body: Any) -> str:
-    """The human part of an error body: `{"error": {"message": ...}}` in its many variations."""
+    """Finds the error text in a response body: `{"error": {"message": ...}}` and its variants of other providers."""
     for _ in range(4):
         if not isinstance(body, Mapping):
             break

@@ -1,4 +1,4 @@
-"""Looking for model servers on this machine and on the machine around a container, so that they are offered as connections."""
+"""Finds model servers on this machine and on the host of a container, so that the owner can add them as connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.models.providers import allowed_for, models_url
 from engine.outbound.client import OutboundClient
 from engine.outbound.errors import OutboundFailed, OutboundRefused
 
-#: This machine, and the machine around a container.
+#: This machine, and the host machine as seen from a container.
 HOSTS = ("127.0.0.1", "host.docker.internal")
 SEARCH_SECONDS = 3.0
 _MOST_BYTES = 1_000_000
@@ -24,7 +24,7 @@ _MOST_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Kind:
-    """A program that serves models. `name` is what its connection is called at first."""
+    """A program that serves models. `name` is the proposed name of its connection."""
 
     title: str
     name: str
@@ -32,7 +32,7 @@ class Kind:
 
 
 _UNKNOWN = Kind("Model server", "local", "openai_compatible")
-#: What a program writes as the owner of its models.
+#: Values of `owned_by` in the model list, by which a program is recognised.
 _BY_OWNER = {
     "library": Kind("Ollama", "ollama", "ollama"),
     "vllm": Kind("vLLM", "vllm", "vllm"),
@@ -40,13 +40,14 @@ _BY_OWNER = {
     "llamacpp": Kind("llama.cpp", "llama-cpp", "openai_compatible"),
     "sglang": Kind("SGLang", "sglang", "openai_compatible"),
 }
-#: Ports that only one program has by itself: its models may belong to somebody.
+#: Default ports that are specific to one program; used when `owned_by` does not identify it, as it may name the model's
+#: author.
 _BY_PORT = {11434: _BY_OWNER["library"], 1234: _BY_OWNER["organization_owner"]}
 
 
 @dataclass(frozen=True)
 class FoundServer:
-    """A model server that answered, and its models."""
+    """A model server that answered, with the names of its models."""
 
     kind: Kind
     base_url: str
@@ -54,19 +55,24 @@ class FoundServer:
 
 
 class LocalServers:
-    """What was found when somebody last looked: when the server started, or on "Check again". No ports: it never looks."""
+    """The model servers found by the last search: at the server's start or on "Check again".
+
+    With no `ports`, nothing is searched.
+    """
 
     def __init__(self, ports: Iterable[int] = MODEL_SERVER_PORTS) -> None:
         self.ports = tuple(ports)
         self.found: tuple[FoundServer, ...] = ()
 
     async def look(self, outbound: OutboundClient) -> tuple[FoundServer, ...]:
-        """Looks again; takes as long as `find_local_servers`."""
+        """Searches again and returns the servers found; takes at most SEARCH_SECONDS."""
         self.found = await find_local_servers(outbound, self.ports)
         return self.found
 
     def fresh(self, known: Iterable[str | None]) -> tuple[FoundServer, ...]:
-        """Those whose address is none of the `known` ones; localhost is this machine, too."""
+        """Returns the servers whose address is not in `known`; localhost, 127.0.0.1 and [::1] count as the same
+        host.
+        """
         places = {_place(address) for address in known if address}
         return tuple(server for server in self.found if _place(server.base_url) not in places)
 
@@ -74,7 +80,10 @@ class LocalServers:
 async def find_local_servers(
     outbound: OutboundClient, ports: Iterable[int] = MODEL_SERVER_PORTS, hosts: tuple[str, ...] = HOSTS
 ) -> tuple[FoundServer, ...]:
-    """Servers that list their models, in the order of `ports`, in at most SEARCH_SECONDS; a port is listed once, by the first host."""
+    """Returns the servers that list their models, in the order of `ports`, within SEARCH_SECONDS.
+
+    For a port that answers on several hosts, the first of `hosts` is returned.
+    """
     asked = [(port, host) for port in ports for host in hosts]
     answers = await asyncio.gather(*(_ask(outbound, host, port) for port, host in asked))
     found: dict[int, FoundServer] = {}

@@ -1,4 +1,4 @@
-"""The names in a provider's list of models."""
+"""Reads model names from a provider's list of models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 
 def names_in(body: Any) -> tuple[str, ...] | None:
-    """Model names, sorted: OpenAI and Anthropic have `data[].id`, Google `models[].name`, some servers a bare list. None: no list."""
+    """Returns the model names sorted, or None when the body is no list of models.
+
+    OpenAI and Anthropic use `data[].id`, Google `models[].name`; some servers return a bare list.
+    """
     rows = body if isinstance(body, list) else body.get("data", body.get("models")) if isinstance(body, dict) else None
     if not isinstance(rows, list):
         return None

@@ -1,8 +1,8 @@
-"""What a model call costs: own prices first, then the price table that comes with `genai-prices`.
+"""Calculates what a model call costs, from the owner's prices or from the price table of the `genai-prices` package.
 
-The table is the one inside the installed package; nothing here updates it over the network. Money is whole nano-dollars
-(10^-9 US dollars): 0.15 dollars per million tokens are 150,000,000 nano-dollars per million. Rounding is half up, once per
-call. An unknown price is None, never 0.
+The table is the one in the installed package; it is never updated over the network. Amounts are whole nano-dollars
+(10^-9 US dollars): 0.15 dollars per million tokens are 150,000,000 nano-dollars per million. The cost is rounded half
+up, once per call. An unknown price is None, never 0.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
 NANOS = Decimal(10**9)
-#: The table's name of each provider that has one price list; others are found by their address. A deployment of Azure has the
-#: price of the model it is named after.
+#: Identifiers in the price table of providers with a single price list; other providers are found by their address. An
+#: Azure deployment has the price of the model that it is named after.
 _LISTED_AS = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -34,7 +34,7 @@ _LISTED_AS = {
 
 @dataclass(frozen=True)
 class Tokens:
-    """What one call used. `input` includes what came from or went into the provider's cache."""
+    """Token counts of one call. `input` includes the tokens read from and written to the provider's cache."""
 
     input: int = 0
     output: int = 0
@@ -43,9 +43,9 @@ class Tokens:
 
 
 def find_price(connection: ModelConnection, model_name: str, *, at: Millis, input_tokens: int = 0) -> Price | None:
-    """The price of a model at a moment, or None when nobody knows it. Large inputs may have a higher one.
+    """Returns the price of a model at a time, or None when it is unknown. Some models cost more for large inputs.
 
-    The first call loads the price table (some 0.1 s): from an event loop, ask in a thread.
+    The first call loads the price table, which takes about 0.1 s: do not call it first on an event loop.
     """
     if own := connection.own_prices.get(model_name):
         return own
@@ -58,9 +58,9 @@ def find_price(connection: ModelConnection, model_name: str, *, at: Millis, inpu
 def cost_of(
     connection: ModelConnection, model_name: str, tokens: Tokens, *, at: Millis
 ) -> tuple[Price | None, int | None]:
-    """The price that was applied and the cost in nano-dollars; `(None, None)` when the price is unknown.
+    """Returns the applied price and the cost in nano-dollars, or `(None, None)` when the price is unknown.
 
-    From the price table, cached input counts at its own, lower price.
+    With the price table, cached input is charged at its own, lower price.
     """
     price = find_price(connection, model_name, at=at, input_tokens=tokens.input)
     if price is None:
@@ -71,7 +71,7 @@ def cost_of(
 
 
 def load_prices() -> None:
-    """Reads the price table into memory, so that later look-ups are quick."""
+    """Loads the price table into memory, so that later lookups are fast."""
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()
@@ -94,7 +94,7 @@ def _table_price(found: ModelInfo, at: Millis, input_tokens: int) -> Price | Non
     prices = found.get_prices(_moment(at))
     per_input, per_output = getattr(prices, "input_mtok", None), getattr(prices, "output_mtok", None)
     if per_input is None or per_output is None:
-        return None  # priced by request or by image: not something that tokens tell
+        return None  # priced per request or per image, which token counts do not determine
     return Price(_nanos(_in_tier(per_input, input_tokens)), _nanos(_in_tier(per_output, input_tokens)), "price table")
 
 
@@ -111,7 +111,7 @@ def _table_cost(found: ModelInfo | None, tokens: Tokens, at: Millis) -> int | No
     try:
         return _nanos(found.get_prices(_moment(at)).calc_price(usage)["total_price"])
     except (ValueError, LookupError):
-        return None  # token counts that contradict each other: no honest number
+        return None  # contradictory token counts: the cost is unknown
 
 
 def _in_tier(price: Any, input_tokens: int) -> Decimal:

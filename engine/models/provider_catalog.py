@@ -1,7 +1,7 @@
-"""Whose language models Flowport can talk to, as data: forms, commands, checks and the wire derive from it.
+"""The supported providers of language models as data; forms, commands, validation and API clients derive from it.
 
-`wire` is the protocol that is spoken. Mistral, OpenRouter, Ollama and vLLM speak OpenAI's; Azure speaks it with addresses and
-a key header of its own.
+`wire` is the API protocol. Mistral, OpenRouter, Ollama and vLLM use OpenAI's protocol; Azure uses it with its own URLs
+and key header.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ ProviderName = Literal[
 ]
 Wire = Literal["openai", "anthropic", "google", "azure"]
 
-#: Calls of one connection at once, in each worker process, unless the owner says otherwise.
+#: Default limit of concurrent calls of a connection in each worker process.
 USUAL_CONCURRENCY = 10
-#: A model server of one's own answers a few questions at once and lets the rest wait anyway.
+#: Default limit for local model servers, which process only a few requests in parallel.
 USUAL_LOCAL_CONCURRENCY = 4
 MOST_CONCURRENCY = 500
-#: Azure's newest dated version that is not a preview.
+#: Azure's newest dated API version that is not a preview.
 AZURE_API_VERSION = "2024-10-21"
 
 
 @dataclass(frozen=True)
 class Provider:
-    """`address` is where it is reached when the owner says nothing; `needs_address`: the owner must say where it is.
+    """A provider. `address` is its default base URL; with `needs_address`, the owner must enter one.
 
-    `address_hint` is an address as an example, `key_page` where a key is made, `model_hint` a model's name as an example.
+    `address_hint` and `model_hint` are examples for the form; `key_page` is the URL of the page where API keys are
+    created.
     """
 
     name: ProviderName

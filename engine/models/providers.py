@@ -1,7 +1,7 @@
-"""The model SDKs: building them on the outbound door, and asking a provider which models it has.
+"""Builds the model SDKs on top of OutboundClient, and the URL and headers for listing a provider's models.
 
-The SDKs take seconds to import, so everything here imports inside functions, and the first use is prepared in a thread.
-They get an HTTP client of the door, the address and the key; nothing of the server's environment reaches a provider.
+Importing an SDK takes seconds, so imports are inside functions and `prepare` makes the first import in a thread. The
+SDKs get an HTTP client, the address and the key explicitly; they must not read the server's environment variables.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _prepared: set[Wire] = set()
 
 
 def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
-    """Exactly the host and port that the owner saved (security.md S11). Raises ModelFailed for what is no address."""
+    """Returns an allow-list entry for exactly the host and port of the connection's address (S11).
+
+    Raises ModelFailed when the address is not a URL.
+    """
     try:
         return (allowed_origin(connection.address),)
     except ValueError as error:
@@ -39,7 +42,7 @@ def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
 
 
 async def prepare(connection: ModelConnection, client: httpx2.AsyncClient) -> None:
-    """Imports the SDK off the event loop, once per process and protocol."""
+    """Imports the SDK in a thread, once per process and protocol."""
     if connection.wire not in _prepared:
         warm_up = ModelConnection("warm-up", connection.provider, "http://localhost/v1", "no-key")
         await asyncio.to_thread(build_model, warm_up, "warm-up", client)
@@ -48,7 +51,7 @@ async def prepare(connection: ModelConnection, client: httpx2.AsyncClient) -> No
 
 
 def build_model(connection: ModelConnection, model_name: str, client: httpx2.AsyncClient) -> Model:
-    """The SDK's model object. Cheap once `prepare` has run; it needs no closing, the client does."""
+    """Returns the SDK's model object. Fast after `prepare`; the caller closes `client`, the model needs no closing."""
     key = connection.key or "no-key"
     if connection.wire == "anthropic":
         from pydantic_ai.models.anthropic import AnthropicModel
@@ -61,7 +64,8 @@ def build_model(connection: ModelConnection, model_name: str, client: httpx2.Asy
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
-        google = GoogleProvider(api_key=key, base_url=connection.address, http_client=client)  # never retries by itself
+        # this SDK does not retry by default
+        google = GoogleProvider(api_key=key, base_url=connection.address, http_client=client)
         return GoogleModel(model_name, provider=google)
     return _openai_model(connection, model_name, key, client)
 
@@ -79,35 +83,43 @@ def _openai_model(connection: ModelConnection, model_name: str, key: str, client
         openai = OpenAIProvider(base_url=connection.address, api_key=key, http_client=client)
     else:
         openai = OpenAICompatibleProvider(connection.name, base_url=connection.address, api_key=key, http_client=client)
-    _keep_to_us(openai.client)
+    _ignore_environment(openai.client)
     if connection.provider == "mistral":
         return _mistral_model(model_name, openai)
     return OpenAIChatModel(model_name, provider=openai)
 
 
 def _azure_client(connection: ModelConnection, key: str, client: httpx2.AsyncClient) -> AsyncOpenAI:
-    """Dated versions take the key in `api-key` and the deployment in the path; "v1" is asked as OpenAI is."""
+    """Dated API versions send the key in the `api-key` header and the deployment in the path; "v1" is called like
+    OpenAI's API.
+    """
     from openai import AsyncAzureOpenAI, AsyncOpenAI
 
     if connection.version == "v1":
         dateless = AsyncOpenAI(base_url=f"{connection.address}/openai/v1", api_key=key, http_client=client)
-        _keep_to_us(dateless)
+        _ignore_environment(dateless)
         return dateless
     dated = AsyncAzureOpenAI(
         azure_endpoint=connection.address, api_version=connection.version, api_key=key, http_client=client
     )
-    _keep_to_us(dated)
+    _ignore_environment(dated)
     return dated
 
 
-def _keep_to_us(client: AsyncOpenAI) -> None:
-    """Set here and not per request: a request with options of its own makes a copy of the client that reads the environment."""
+def _ignore_environment(client: AsyncOpenAI) -> None:
+    """Disables retries and the settings that the SDK reads from the environment.
+
+    This is set on the client and not per request: a request with its own options copies the client, and the copy reads
+    the environment.
+    """
     client.max_retries = 0
-    client.organization = client.project = None  # OPENAI_ORG_ID and OPENAI_PROJECT_ID stay out
+    client.organization = client.project = None  # drop OPENAI_ORG_ID and OPENAI_PROJECT_ID
 
 
 def _mistral_model(model_name: str, provider: Any) -> Model:
-    """Mistral answers 422 to fields it does not know: `max_completion_tokens`, and `stream_options` at times."""
+    """Builds a model for Mistral, which answers 422 to the unknown fields `max_completion_tokens` and sometimes
+    `stream_options`.
+    """
     from openai import Omit
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.profiles import merge_profile
@@ -115,7 +127,7 @@ def _mistral_model(model_name: str, provider: Any) -> Model:
 
     class MistralModel(OpenAIChatModel):
         def _get_stream_options(self, model_settings: Any) -> Any:
-            return Omit()  # it counts the tokens of a stream without being asked
+            return Omit()  # Mistral reports the token counts of a stream without this option
 
     profile = merge_profile(
         provider.model_profile(model_name), OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
@@ -124,7 +136,10 @@ def _mistral_model(model_name: str, provider: Any) -> Model:
 
 
 def models_url(connection: ModelConnection) -> str:
-    """Where the provider lists its models. Azure lists those that could be deployed: a way to try the key."""
+    """Returns the URL that lists the provider's models.
+
+    Azure lists the models that can be deployed, not the deployments; that request still tests the key.
+    """
     match connection.wire:
         case "anthropic":
             return f"{connection.address}/v1/models?limit=200"
@@ -138,7 +153,7 @@ def models_url(connection: ModelConnection) -> str:
 
 
 def key_headers(connection: ModelConnection) -> dict[str, str]:
-    """The headers that carry the key, as each provider wants it."""
+    """Returns the headers that carry the API key for this provider, or none without a key."""
     match connection.wire:
         case "anthropic":
             headers = {"x-api-key": connection.key or "", "anthropic-version": "2023-06-01"}

@@ -1,7 +1,7 @@
-"""Turns at a model connection: so many calls at once, and one pause for all when the provider asks for it.
+"""Limits the calls of a model connection: a maximum of concurrent calls, and one pause for all of them.
 
-Calls wait in the order in which they came. What one call is told (status 429 with Retry-After) holds for every call of the
-connection: the others do not run into the same wall one after another.
+Waiting calls start in order of arrival. When one call is answered with status 429 and Retry-After, all calls of the
+connection pause, so that they do not run into the same rate limit one after another.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 
 
-class PauseTooLong(Exception):  # noqa: N818 - told in words of its own
-    """The provider wants a pause that lasts longer than the caller can wait. `seconds` of it are left."""
+class PauseTooLong(Exception):  # noqa: N818 - internal signal; the caller turns it into a ModelFailed
+    """The provider asked for a pause that ends after the caller's deadline.
+
+    `seconds` is the remaining time of the pause.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
 
 
-class Turns:
-    """The turns of one connection in one process."""
+class CallLimiter:
+    """The concurrency limit and the pause of one connection in one process."""
 
     def __init__(self) -> None:
         self._active = 0
@@ -30,16 +33,19 @@ class Turns:
 
     @property
     def idle(self) -> bool:
-        """True when nobody calls, waits or has to pause."""
+        """True when no call runs or waits and no pause is in effect."""
         return not self._active and not self._waiting and self._pause_left() <= 0
 
     def pause(self, seconds: float) -> None:
-        """Nobody begins a call for so long; a longer pause that was asked for before stays."""
+        """Delays the start of all calls for `seconds`; a pause that ends later stays in effect."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     @contextlib.asynccontextmanager
     async def turn(self, at_once: int, deadline: float) -> AsyncIterator[None]:
-        """Waits until there is room and no pause. Raises PauseTooLong when the pause ends after `deadline` (loop time)."""
+        """Context manager around a call: waits until fewer than `at_once` calls run and no pause is in effect.
+
+        Raises PauseTooLong when the pause ends after `deadline` (event loop time).
+        """
         await self._take(at_once)
         try:
             while (left := self._pause_left()) > 0:
@@ -77,19 +83,19 @@ class Turns:
         return self._paused_until - asyncio.get_running_loop().time()
 
 
-class AllTurns:
-    """The turns of every connection in use; those of connections that are quiet are forgotten."""
+class CallLimiters:
+    """The limits of all connections in use. When there are many, idle connections are dropped."""
 
     _MOST = 200
 
     def __init__(self) -> None:
-        self._turns: dict[Hashable, Turns] = {}
+        self._limiters: dict[Hashable, CallLimiter] = {}
 
-    def of(self, connection: Hashable) -> Turns:
-        """The turns of one connection."""
-        found = self._turns.get(connection)
+    def of(self, connection: Hashable) -> CallLimiter:
+        """Returns the limits of one connection; creates them on first use."""
+        found = self._limiters.get(connection)
         if found is None:
-            if len(self._turns) >= self._MOST:
-                self._turns = {key: turns for key, turns in self._turns.items() if not turns.idle}
-            found = self._turns[connection] = Turns()
+            if len(self._limiters) >= self._MOST:
+                self._limiters = {key: limiter for key, limiter in self._limiters.items() if not limiter.idle}
+            found = self._limiters[connection] = CallLimiter()
         return found

@@ -1,4 +1,4 @@
-"""The model connections that the owner saved, read from the database and opened with the key of the server."""
+"""Loads stored model connections from the database and decrypts their keys."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from storage.connections import find_connection, list_prices
 
 
 def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
-    """The connection with its key and the owner's prices, for a call that is about to be made; None when there is none.
+    """Returns a model connection with its decrypted key and the owner's prices, or None when it does not exist.
 
-    A query; raises SecretUnreadable.
+    For a call that is about to be made. Raises SecretUnreadable.
     """
     row = find_connection(session, workspace_id, name)
     if row is None:

@@ -1,8 +1,9 @@
-"""The Simulated model: answers from the prompt's own words, always the same, with no key and no network.
+"""The Simulated model: a deterministic stand-in that builds answers from the words of the prompt, without a key or
+network.
 
-It lets every template run before a real model is connected. It understands nothing: a text answer is the first sentences of
-the longest text in the prompt, and an object is filled with words, numbers and choices found there. Whoever shows its answers
-says that they are simulated.
+It lets every template run before a real model is connected. A text answer is the first two sentences of the longest
+text in the prompt; an object is filled with words, numbers and choices that occur there. Callers must mark its answers
+as simulated.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)?(?![\w])")
 _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
-# From the beginning of a word only: looked for from each of its letters, a word of 40 KB would take seconds.
+# The lookbehind anchors a match at the start of a word; without it, a word of 40 KB would take seconds (quadratic
+# time).
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
-#: Characters of a prompt that are read, and of a word that is looked for in it.
+#: Maximum number of characters that are read of a prompt, and of a word that is searched as a whole word.
 _LONGEST_PROMPT = 200_000
 _LONGEST_WORD = 200
 _LONGEST_ANSWER = 400
@@ -38,7 +40,11 @@ _KEYWORDS = frozenset({"tag", "tags", "keyword", "keywords", "topic", "topics", 
 def answer(
     prompt: str, system: str = "", output_schema: JsonSchema | None = None, max_tokens: int | None = None
 ) -> tuple[str, Json | None]:
-    """The answer as text and as value: the same text without a schema, else an object that fits, or None if none does."""
+    """Returns the answer as text and as value.
+
+    Without a schema both are the same text. With a schema the value is an object that fits it, or None when none can be
+    built.
+    """
     material = _Material((prompt or system)[:_LONGEST_PROMPT])
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
@@ -49,24 +55,24 @@ def answer(
 
 
 def tokens_of(text: str) -> int:
-    """A guess at how many tokens a text has: a quarter of its characters."""
+    """Estimates the number of tokens of a text: a quarter of its characters, rounded up."""
     return (len(text) + 3) // 4
 
 
 @dataclass(frozen=True)
 class _Material:
-    """What can be found in a prompt."""
+    """The parts of a prompt that answers are built from."""
 
     prompt: str
 
     @cached_property
     def longest(self) -> str:
-        """The longest piece of text; what stands before a colon in its first line counts as the instruction."""
+        """The longest paragraph; text before a colon in its first line is removed, as it is usually the instruction."""
         pieces = [piece.strip() for piece in re.split(r"\n\s*\n", self.prompt) if piece.strip()]
         longest = max(pieces, key=len, default="")
         head, colon, rest = longest.partition(":")
-        told = bool(colon) and "\n" not in head and len(rest.strip()) > len(head) and not rest.startswith("//")
-        return rest.strip() if told else longest
+        found = bool(colon) and "\n" not in head and len(rest.strip()) > len(head) and not rest.startswith("//")
+        return rest.strip() if found else longest
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -80,7 +86,7 @@ class _Material:
 
     @cached_property
     def keywords(self) -> list[str]:
-        """Long words, the most frequent first."""
+        """Words of more than four letters, the most frequent first."""
         words = [word for word in _WORD.findall(self.longest.lower()) if len(word) > 4]
         return [word for word, _ in Counter(words).most_common(20)] or ["nothing"]
 
@@ -89,19 +95,21 @@ class _Material:
         return [float(text.replace(",", ".")) for text in _NUMBER.findall(self.longest)]
 
     def labelled(self, name: str) -> str | None:
-        """What stands after `Name:` or `name =` in a line of the prompt."""
+        """Returns the text after `Name:` or `name =` in a line of the prompt, or the next non-empty line; None without
+        such a label.
+        """
         words = name.lower().replace("_", " ").split(" ")
-        told = False
+        found = False
         for line in self.prompt.split("\n"):
-            if not told:
+            if not found:
                 rest = _after(line, words)
-                told, line = rest is not None, rest or ""  # noqa: PLW2901 - from here on it is what stands behind the label
-            if told and (value := line.strip()):  # maybe only in a line below
+                found, line = rest is not None, rest or ""  # noqa: PLW2901 - `line` becomes the text after the label
+            if found and (value := line.strip()):  # the value may follow on a later line
                 return value.strip("\"',")
         return None
 
     def mentions(self, word: str) -> bool:
-        """Whether it stands in the text as a word of its own."""
+        """Tells whether the text contains the word as a whole word."""
         text, word = self._lower, word.lower()
         if len(word) > _LONGEST_WORD:
             return word in text
@@ -119,7 +127,7 @@ class _Material:
 
 
 def _after(line: str, words: list[str]) -> str | None:
-    """What stands behind `Name:` or `name =` at the beginning of a line; None without it."""
+    """Returns the text after `Name:` or `name =` at the beginning of a line, or None."""
     at = 0
     while at < len(line) and not (line[at].isalnum() or line[at] == "_"):
         at += 1
@@ -139,7 +147,7 @@ def _fill_object(schema: JsonSchema, material: _Material, nth: int) -> dict[str,
 
 
 def _fill(name: str, schema: JsonSchema, material: _Material, nth: int) -> Json:
-    """A value for one field. `nth` makes neighbours differ."""
+    """Builds a value for one field. `nth` is the field's position and makes neighbouring values differ."""
     if choices := schema.get("enum"):
         return next((choice for choice in choices if material.mentions(str(choice))), choices[0])
     kinds = schema.get("type")
@@ -209,7 +217,9 @@ def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
 
 
 def _fitted(schema: JsonSchema, candidates: list[str], material: _Material) -> str:
-    """The first candidate that fits the length and pattern, shortened or repeated when only the length is wrong."""
+    """Returns the first candidate that fits the schema's length and pattern; candidates are shortened or repeated to
+    fit the length.
+    """
     fewest, most = schema.get("minLength") or 0, schema.get("maxLength")
     tried = [_sized(text, fewest, most) for text in candidates]
     if schema.get("pattern"):
@@ -229,7 +239,7 @@ def _sized(text: str, fewest: int, most: int | None) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Shortened at a word, with an ellipsis."""
+    """Shortens a text at a word boundary and appends an ellipsis."""
     if len(text) <= longest:
         return text
     kept = text[: max(0, longest - 1)]

@@ -1,7 +1,7 @@
-"""Reading an object out of a model's answer: finding the JSON in the text, and checking it against the output fields.
+"""Extracts a JSON object from a model's answer and validates it against the output fields.
 
-Models wrap JSON in a fence, talk around it, leave out empty fields and write `5.0` for a whole number. That much is forgiven;
-what the designer asked for otherwise holds, and every miss is named so that the model can mend it.
+Common deviations are accepted: JSON in a code fence, text around it, missing optional fields, and `5.0` for an integer.
+All other rules of the schema apply, and each violation is listed so that the model can correct it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _RULES = {
     "enum": "enum",
     "default": "default",
 }
-#: An answer is searched at so many opening braces at most.
+#: Maximum number of opening braces at which parsing is attempted.
 _MAX_STARTS = 50
 _MAX_DEPTH = 64
 
 
 def read_object(text: str, schema: JsonSchema) -> tuple[dict[str, Json] | None, list[str]]:
-    """The object in the answer that fits, or None and what is wrong, one line per field."""
+    """Returns the object in the answer that fits the schema, or None and the validation errors, one line per field."""
     complaints: list[str] = []
     for candidate, whole in _candidates(text):
         value, wrong = check_object(candidate, schema)
@@ -45,7 +45,9 @@ def read_object(text: str, schema: JsonSchema) -> tuple[dict[str, Json] | None, 
 
 
 def check_object(candidate: dict[str, Json], schema: JsonSchema) -> tuple[dict[str, Json], list[str]]:
-    """The object with extra keys dropped and empty fields null, and every field that does not fit."""
+    """Returns the object without unknown keys and with missing fields as null, and one line for each field that does
+    not fit.
+    """
     if _depth(candidate) > _MAX_DEPTH:
         return {}, [f"The object is nested more than {_MAX_DEPTH} levels deep."]
     fields = _fields(schema)
@@ -54,7 +56,9 @@ def check_object(candidate: dict[str, Json], schema: JsonSchema) -> tuple[dict[s
 
 
 def wire_schema(schema: JsonSchema) -> JsonSchema:
-    """The schema as providers take it: `null` as an alternative of its own, no defaults and no examples."""
+    """Converts the schema to the form that providers accept: null as a separate alternative, no defaults and no
+    examples.
+    """
     kinds = schema.get("type")
     wire = {key: value for key, value in schema.items() if key not in {"default", "examples", "type", "description"}}
     if "enum" in wire:
@@ -70,7 +74,7 @@ def wire_schema(schema: JsonSchema) -> JsonSchema:
 
 
 def instructions_for(schema: JsonSchema) -> str:
-    """What a model is told that does not know JSON schemas by itself."""
+    """Returns the instructions for a model without a JSON Schema mode."""
     return (
         "Answer with one JSON object and nothing else: no explanation, no code fence. "
         "It must fit this JSON Schema:\n" + json.dumps(wire_schema(schema), ensure_ascii=False)
@@ -78,15 +82,16 @@ def instructions_for(schema: JsonSchema) -> str:
 
 
 def repair_for(complaints: list[str]) -> str:
-    """What a model is told whose answer did not fit."""
+    """Returns the message that asks a model to correct an answer with these validation errors."""
     lines = "\n".join(f"- {complaint}" for complaint in complaints[:20])
     return f"Your answer does not fit:\n{lines}\nAnswer again with the whole corrected JSON object and nothing else."
 
 
 def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
-    """Objects in the text: all of it, what is fenced, then what begins at a brace.
+    """Yields the JSON objects in the text: the whole text, then code fences, then what begins at an opening brace.
 
-    With each, whether it stands by itself: after a brace that could not be read it may be a part of something broken.
+    The second value is False when text before the object could not be parsed: then the object may be a fragment of a
+    broken one.
     """
     for piece in [text, *_fenced(text)]:
         value = _parsed(piece)
@@ -107,7 +112,7 @@ def _candidates(text: str) -> Iterator[tuple[dict[str, Json], bool]]:
 
 
 def _fenced(text: str) -> list[str]:
-    """What stands in code fences, without the language behind their beginning."""
+    """Returns the contents of the code fences, without the language name after the opening fence."""
     pieces = text.split("```")
     return [piece.lstrip(_LANGUAGE) for piece in pieces[1:-1:2]]
 
@@ -133,7 +138,7 @@ def _depth(value: Json) -> int:
 
 
 def _tidied(value: Json, schema: JsonSchema) -> Json:
-    """Extra keys dropped; `5.0` as 5 where a whole number is asked for."""
+    """Drops unknown keys and converts floats such as `5.0` to integers where the schema asks for an integer."""
     kinds = schema.get("type")
     if isinstance(value, dict) and "properties" in schema:
         known = schema["properties"]
@@ -146,7 +151,9 @@ def _tidied(value: Json, schema: JsonSchema) -> Json:
 
 
 def _fields(schema: JsonSchema) -> list[dict[str, Any]]:
-    """The schema's properties as fields of `engine.flow.contract`, so that there is one check in the product."""
+    """Converts the schema's properties to fields of `engine.flow.contract`, so that they are validated by the same code
+    as job inputs.
+    """
     required = set(schema.get("required") or ())
     return [
         {**_field(inner), "name": name, "required": name in required and not _nullable(inner)}

@@ -1,4 +1,4 @@
-"""What is asked of a model, what came back, and each call on the way with its tokens, price and time."""
+"""Data types for a question to a model, its answer, and each call with tokens, price and duration."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from engine.models.price import Price
 
 @dataclass(frozen=True)
 class ModelCall:
-    """One call of a model. `cost_nanos` None: unknown; `error` is a code when the call or its answer was no use."""
+    """One call of a model.
+
+    `cost_nanos` None: unknown. `error` is a code when the call failed or its answer was unusable.
+    """
 
     model: str
     connection: str
     attempt: int
-    #: Of the connection: a name of `engine.models.provider_catalog`.
+    #: The connection's provider, a name in `engine.models.provider_catalog`.
     provider: str = "simulated"
     input_tokens: int = 0
     output_tokens: int = 0
@@ -29,15 +32,16 @@ class ModelCall:
 
     @property
     def duration_ms(self) -> int:
-        """`seconds` as stored."""
+        """`seconds` in milliseconds, as stored."""
         return round(self.seconds * 1000)
 
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What is asked. `timeout_seconds` bounds all attempts together; `max_attempts` counts only with `output_schema`.
+    """A question to a model.
 
-    `on_delta` gets text as it arrives (answers without a schema only); `on_call` gets each call the moment it is over.
+    `timeout_seconds` limits all attempts together; `max_attempts` applies only with `output_schema`. `on_delta`
+    receives text as it arrives (only without a schema); `on_call` receives each call when it ends.
     """
 
     prompt: str
@@ -59,7 +63,7 @@ class ModelRequest:
         on_delta: Callable[[str], None] | None = None,
         on_call: Callable[[ModelCall], None] | None = None,
     ) -> ModelRequest:
-        """The request for a node's question."""
+        """Creates the request for a node's question."""
         return cls(
             prompt=question.prompt,
             system=question.system,
@@ -76,7 +80,10 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """`value` is text or an object, `text` what the model wrote; tokens and cost are those of all calls together."""
+    """The answer to a question.
+
+    `value` is the text or the object, `text` what the model wrote; totals cover all calls.
+    """
 
     value: Json
     text: str
@@ -88,16 +95,16 @@ class ModelAnswer:
 
     @property
     def input_tokens(self) -> int:
-        """Tokens sent, all calls."""
+        """Input tokens of all calls."""
         return sum(call.input_tokens for call in self.calls)
 
     @property
     def output_tokens(self) -> int:
-        """Tokens written, all calls."""
+        """Output tokens of all calls."""
         return sum(call.output_tokens for call in self.calls)
 
     @property
     def cost_nanos(self) -> int | None:
-        """Nano-dollars of all calls; None as soon as one is unknown."""
+        """Cost of all calls in nano-dollars; None when the cost of any call is unknown."""
         costs = [call.cost_nanos for call in self.calls]
         return None if None in costs else sum(cost for cost in costs if cost is not None)

@@ -1,4 +1,4 @@
-"""Turns at a connection: so many calls at once, in order, and one pause for all when the provider asks for it."""
+"""Limits at a connection: so many calls at once, in order, and one pause for all when the provider asks for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import pytest
 
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models
-from engine.models.rate_limits import AllTurns, PauseTooLong, Turns
+from engine.models.rate_limits import CallLimiter, CallLimiters, PauseTooLong
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
@@ -17,7 +17,7 @@ from tests.stand_ins.openai_server import OpenAIServer, Said
 class Room:
     """Who is in, who was in, and the most at once."""
 
-    def __init__(self, turns: Turns, at_once: int) -> None:
+    def __init__(self, turns: CallLimiter, at_once: int) -> None:
         self.turns = turns
         self.at_once = at_once
         self.inside = self.most = 0
@@ -40,7 +40,7 @@ def now() -> float:
 
 @pytest.mark.parametrize("at_once", [1, 3, 50])
 async def test_never_more_than_the_cap_and_in_the_order_they_came(at_once):
-    room = Room(Turns(), at_once)
+    room = Room(CallLimiter(), at_once)
     await asyncio.gather(*(room.visit(number) for number in range(40)))
     assert room.most == min(at_once, 40)
     assert room.order == list(range(40))
@@ -48,7 +48,7 @@ async def test_never_more_than_the_cap_and_in_the_order_they_came(at_once):
 
 
 async def test_those_who_give_up_lose_no_turn():
-    turns = Turns()
+    turns = CallLimiter()
     room = Room(turns, 2)
     visits = [asyncio.create_task(room.visit(number)) for number in range(30)]
     await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_those_who_give_up_lose_no_turn():
 
 
 async def test_one_who_gives_up_at_the_moment_it_is_let_in_passes_the_turn_on():
-    turns = Turns()
+    turns = CallLimiter()
     room = Room(turns, 1)
     async with turns.turn(1, float("inf")):
         second, third = asyncio.create_task(room.visit(2)), asyncio.create_task(room.visit(3))
@@ -74,7 +74,7 @@ async def test_one_who_gives_up_at_the_moment_it_is_let_in_passes_the_turn_on():
 
 
 async def test_a_pause_holds_for_all_and_a_shorter_one_does_not_shorten_it():
-    turns = Turns()
+    turns = CallLimiter()
     begun = now()
     turns.pause(0.15)
     turns.pause(0.01)
@@ -90,7 +90,7 @@ async def test_a_pause_holds_for_all_and_a_shorter_one_does_not_shorten_it():
 
 
 async def test_a_pause_beyond_the_deadline_is_told_at_once():
-    turns = Turns()
+    turns = CallLimiter()
     turns.pause(60)
     with pytest.raises(PauseTooLong) as caught:
         async with turns.turn(1, now() + 5):
@@ -102,13 +102,13 @@ async def test_a_pause_beyond_the_deadline_is_told_at_once():
 
 
 async def test_quiet_connections_are_forgotten_and_busy_ones_kept():
-    every = AllTurns()
+    every = CallLimiters()
     paused = every.of("paused")
     paused.pause(60)
     for number in range(1_000):
         every.of(number)
     assert every.of("paused") is paused
-    assert len(every._turns) <= AllTurns._MOST
+    assert len(every._limiters) <= CallLimiters._MOST
 
 
 # Through a connection.
