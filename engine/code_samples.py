@@ -1,7 +1,8 @@
 """Ready-to-run code in curl, Python and JavaScript: pure text, for a flow's endpoint and for each other call of the API.
 
 All of them send a request again after 429, 502, 503, 504, a lost connection or no answer in time: not before the server asks
-for it, later each time, with some chance in it. What starts work has an Idempotency-Key that stays the same over the tries, so a
+for it, later each time, with some chance in it. Python and JavaScript give up at a 429 without `Retry-After`: waiting does not
+help there, and curl cannot tell. What starts work has an Idempotency-Key that stays the same over the tries, so a
 request whose answer was lost never runs twice. The key is read from `FLOWPORT_API_KEY`, never written into code.
 """
 
@@ -85,8 +86,8 @@ def call(method, url, **options):
             if response.ok:
                 return response
             problem = f"HTTP {response.status_code}: {response.text}"
-            again = response.status_code in (429, 502, 503, 504)
-            asked = response.headers.get("Retry-After", "")
+            asked = response.headers.get("Retry-After", "")  # a 429 without it stays one, however long you wait
+            again = response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             problem, again, asked = error, True, ""
         pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
@@ -114,8 +115,8 @@ async function call(method, url, { headers, body } = {}) {
       const text = await response.text();
       if (response.ok) return text;
       problem = `HTTP ${response.status}: ${text}`;
-      again = [429, 502, 503, 504].includes(response.status);
-      asked = Number(response.headers.get("Retry-After")) || 0;
+      asked = Number(response.headers.get("Retry-After")) || 0; // a 429 without it stays one, however long you wait
+      again = [502, 503, 504].includes(response.status) || (response.status === 429 && asked > 0);
     } catch (error) {
       problem = error.cause ?? error; // no connection, or no answer in time
     }

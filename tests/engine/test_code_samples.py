@@ -39,7 +39,7 @@ class Endpoint(ThreadingHTTPServer):
         self.keys: set[str] = set()
         self.idempotency_keys: list[str] = []
         self.polls = 0
-        self.busy_seconds = 1
+        self.busy_seconds: int | None = 1
         self.ends = "completed"
         #: The first submit and the first look at the job get no answer; set when the test is over.
         self.silent = False
@@ -66,7 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._say_nothing()
             return
         if len(self.server.submits) == 1:
-            self._answer(429, {"code": "concurrency_limit_exceeded"}, {"Retry-After": str(self.server.busy_seconds)})
+            seconds = self.server.busy_seconds
+            headers = {} if seconds is None else {"Retry-After": str(seconds)}
+            self._answer(429, {"code": "concurrency_limit_exceeded"}, headers)
             return
         job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
@@ -194,10 +196,13 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
     assert "https://example.com/?a=1&b=2" in done.stdout
 
 
+@pytest.mark.parametrize("seconds", [86_400, None], ids=["next month", "never"])
 @pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.process
-def test_an_example_does_not_wait_for_the_next_month(language: str, endpoint: Endpoint, tmp_path: Path):
-    endpoint.busy_seconds = 86_400
+def test_an_example_does_not_wait_for_the_next_month_or_for_what_never_comes(
+    language: str, seconds: int | None, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.busy_seconds = seconds
 
     done = run_example(language, endpoint, tmp_path)
 

@@ -79,7 +79,9 @@ def count_batch(
     items: int,
 ) -> None:
     """Counts all items in the month of the environment and of the key; takes no slot. Raises MonthlyQuotaExceeded."""
-    for counter in _counters(session, workspace_id, environment, key_id, key_caps, key_label):
+    counters = _counters(session, workspace_id, environment, key_id, key_caps, key_label)
+    _refuse_more_than_a_month(counters, items)
+    for counter in counters:
         monthly = counter.caps.monthly
         if not count_requests(session, counter.subject, items, monthly):
             left = max(0, (monthly or 0) - read_usage(session, counter.subject).month_count)
@@ -90,6 +92,18 @@ def count_batch(
                 remedy=counter.remedy,
                 retry_after=math.ceil((next_month(at) - at) / 1000),
             )
+
+
+def _refuse_more_than_a_month(counters: list[_Counter], items: int) -> None:
+    """Refuses a batch that no month has room for. Without `retry_after`: the same batch never fits, however long one waits."""
+    limited = [(counter.caps.monthly, counter) for counter in counters if counter.caps.monthly is not None]
+    monthly, tightest = min(limited, key=lambda one: one[0], default=(items, None))
+    if tightest is not None and items > monthly:
+        raise MonthlyQuotaExceeded(
+            f"The batch has {items:,} items and can never be accepted: {tightest.name} may send {monthly:,} requests "
+            "in a whole month",
+            remedy=f"Send at most {monthly:,} items. {tightest.remedy}",
+        )
 
 
 def _counters(

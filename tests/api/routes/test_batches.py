@@ -103,7 +103,7 @@ async def test_the_months_requests_of_staging_must_cover_all_items(house: House)
     refused = await house.post(f"/flows/execute/{house.flow_id}/batch", items(251), tester)
 
     assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
-    assert "250 of the 250 requests of Staging of this workspace" in refused.json()["detail"]
+    assert "Staging of this workspace may send 250 requests in a whole month" in refused.json()["detail"]
     assert refused.headers["ratelimit"].startswith('"concurrency";r=1, "monthly";r=250;')
     assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(251))).status_code == 202
 
@@ -161,9 +161,15 @@ async def test_the_quota_must_cover_all_items(house: House):
 
     refused = await house.post(f"/flows/execute/{house.flow_id}/batch", items(4), key)
     assert (refused.status_code, refused.json()["code"]) == (429, "monthly_quota_exceeded")
-    assert "3 of the 3 requests of the key" in refused.json()["detail"]
+    assert "can never be accepted: the key" in refused.json()["detail"]
+    assert "Send at most 3 items" in refused.json()["detail"]
+    assert "retry-after" not in refused.headers, "waiting does not help"
 
-    assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(3), key)).status_code == 202
+    assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(1), key)).status_code == 202
+    refused = await house.post(f"/flows/execute/{house.flow_id}/batch", items(3), key)
+    assert "2 of the 3 requests of the key" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await house.post(f"/flows/execute/{house.flow_id}/batch", items(2), key)).status_code == 202
     assert (await house.submit(key=key)).json()["code"] == "monthly_quota_exceeded"
 
 
