@@ -31,6 +31,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from api.connection_limits import Connections, Standing
 from api.http.addresses import is_public
+from api.http.parser_words import http_words
 from api.http.problem_json import (
     AddressTooLong,
     HeadersTooLarge,
@@ -238,7 +239,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             except httptools.HttpParserCallbackError:
                 self._refuse_unread("Its address cannot be read")
             except httptools.HttpParserError as error:
-                self._refuse_unread(str(error))
+                self._refuse_unread(http_words(str(error)))
 
     def on_message_begin(self) -> None:
         self._begun = True

@@ -44,8 +44,7 @@ async def _answer_http_error(request: Request, error: HTTPException) -> Response
 
 
 async def _answer_invalid(request: Request, error: RequestValidationError) -> Response:
-    first = error.errors()[0]
-    return await answer_refusal(request, invalid(str(first["loc"][-1]), first["msg"]))
+    return await answer_refusal(request, invalid(str(error.errors()[0]["loc"][-1]), "cannot be read"))
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from api.http.parameters import single_header
+from api.http.parser_words import json_words
 from api.http.problem_json import RequestTimeout, UnsupportedMediaType
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
@@ -158,7 +159,7 @@ def parse_json(body: bytes) -> Any:
     except UnicodeEncodeError:
         raise InvalidJson("A \\u escape names half of a character (a lone surrogate)") from None
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise InvalidJson(f"{json_words(error.msg)}, at line {error.lineno}, column {error.colno}") from None
     return value
 
 

@@ -385,6 +385,21 @@ async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_beh
     assert "/behind" not in [scope["path"] for scope in site.app.scopes]
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (head(OF_API, "content-length: abc"), "Its Content-Length is no whole number"),
+        (head(OF_API, "x: a", " b: c"), "A header goes on in the next line; send each on one line"),
+        (head(OF_API, "x y: c"), "A header has a character that may not stand there, or no name"),
+        (head(OF_API, CHUNKED) + b"zz\r\n", "A chunk of its body does not begin with its size, a hexadecimal number"),
+        (b"GET /public/v1/flows HTTP/9.1\r\nhost: x\r\n\r\n", "It names a version of HTTP that is not read here"),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "Its first line does not begin with a method of HTTP in capital letters"),
+    ],
+)
+async def test_what_breaks_the_rules_of_http_is_told_in_plain_words(site: Site, sent: bytes, told: str) -> None:
+    assert problem_of(await site.say(sent)).detail.startswith(told)
+
+
 @pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
 async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
     answer = await site.say(head(OF_PAGE, broken))

@@ -73,6 +73,16 @@ def test_json_beyond_the_limits_is_refused_with_the_reason(body: bytes, word: st
     assert word in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"a"', b'{"a":', b'{"a":1', b"{}x", b'"a', b'"\n"', b'"\\x"', b'"\\u12"', b"[1,]"]
+)
+def test_a_syntax_error_is_told_in_plain_words_with_its_place(body: bytes):
+    with pytest.raises(InvalidJson, match=r", at line \d, column \d") as refused:
+        parse_json(body)
+    assert "Expecting" not in refused.value.detail
+    assert "It is no JSON" not in refused.value.detail
+
+
 def test_too_many_values_are_refused_before_there_is_an_object_for_each():
     body = b'{"a":[' + b"[]," * 3_000_000 + b"[]]}"
     tracemalloc.start()

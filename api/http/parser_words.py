@@ -1,0 +1,58 @@
+"""Plain words for what the parsers of HTTP and of JSON find wrong: their own messages are written for programmers of parsers."""
+
+from __future__ import annotations
+
+#: Begin of llhttp's message -> what a caller is told; the first that fits counts.
+_HTTP = {
+    "Invalid method": "Its first line does not begin with a method of HTTP in capital letters, like GET or POST",
+    "Expected HTTP/": "Its first line does not end with HTTP/1.1",
+    "Invalid HTTP version": "It names a version of HTTP that is not read here; send HTTP/1.1",
+    "Pause on PRI": "It is HTTP/2, which is not read here; send HTTP/1.1",
+    "Duplicate Content-Length": "It has more than one Content-Length",
+    "Content-Length can't": "It has a Content-Length beside a Transfer-Encoding; send one of them",
+    "Transfer-Encoding can't": "It has a Content-Length beside a Transfer-Encoding; send one of them",
+    "Content-Length overflow": "Its Content-Length is too large",
+    "Empty Content-Length": "Its Content-Length is no whole number",
+    "Invalid character in Content-Length": "Its Content-Length is no whole number",
+    "Empty Transfer-Encoding": "The only Transfer-Encoding that is read is chunked",
+    "Request has invalid `Transfer-Encoding`": "The only Transfer-Encoding that is read is chunked",
+    "Invalid `Transfer-Encoding`": "The only Transfer-Encoding that is read is chunked",
+    "Unexpected whitespace after header value": "A header goes on in the next line; send each on one line",
+    "Invalid header": "A header has a character that may not stand there, or no name",
+    "Invalid char in url": "Its address has a character that must be written as %XX",
+    "Invalid characters in url": "Its address does not begin with /",
+    "Unexpected": "Its address does not begin with /",
+    "Chunk size overflow": "A chunk of its body is announced with a size that is too large",
+    "Invalid character in chunk size": "A chunk of its body does not begin with its size, a hexadecimal number",
+    "Invalid character in chunk": "A chunk of its body has an extension that cannot be read",
+    "Expected LF after chunk": "A chunk of its body is not as long as it says, or does not end with a line break (CR LF)",
+    "Missing expected CR after chunk": "A chunk of its body is not as long as it says, or does not end with a line break (CR LF)",
+    "Expected CRLF": "One of its lines does not end with CR LF",
+    "Expected LF": "One of its lines does not end with CR LF",
+    "Missing expected": "One of its lines does not end with CR LF",
+    "Data after": "More came behind a request that said `Connection: close`",
+}
+_ANYTHING = "It breaks the rules of HTTP/1.1"
+#: Message of Python's json -> what a caller is told; a place follows it.
+_JSON = {
+    "Expecting value": "A value is missing, or is none that JSON has",
+    "Expecting property name enclosed in double quotes": "A name in double quotes is missing, or a comma stands behind the last field",
+    "Expecting ':' delimiter": "A colon is missing behind a name",
+    "Expecting ',' delimiter": "A comma or a closing bracket is missing",
+    "Extra data": "Something stands behind the end of the value",
+    "Unterminated string starting at": "A text has no closing quote",
+    "Invalid control character at": "A text has a line break or another control character that must be written as an escape, like \\n",
+    "Invalid \\escape": "A text has a backslash that begins no escape",
+    "Invalid \\uXXXX escape": "A \\u escape has not four hexadecimal digits",
+}
+
+
+def http_words(message: str) -> str:
+    """What is wrong with a request that the parser of HTTP does not take."""
+    return next((words for begin, words in _HTTP.items() if message.startswith(begin)), _ANYTHING)
+
+
+def json_words(message: str) -> str:
+    """What is wrong with text that is no JSON."""
+    known = message.rstrip(": ")
+    return _JSON.get(known, "It is no JSON")
