@@ -54,7 +54,9 @@ CANCEL_WAIT_SECONDS = 3
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
     "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
-    f"{GET_JOB} with it, again until the job has ended. {CANCEL_JOB} stops a job."
+    f"{GET_JOB} with it, again until the job has ended. {CANCEL_JOB} stops a job. When there is no tool beside these two, "
+    "this key may call no flow as a tool: ask the flow's owner to deploy it, to switch “Offer this flow as a tool” on in its "
+    "Settings, and to allow the flow for the key under Settings, API Keys; then list the tools again."
 )
 
 
@@ -142,7 +144,7 @@ class Mcp:
                 description="Stops a run that has not ended. What it has done outside already stays done.",
                 input_schema=JOB_INPUT,
                 output_schema=JOB_OUTPUT,
-                annotations=types.ToolAnnotations(destructive_hint=True),
+                annotations=types.ToolAnnotations(destructive_hint=True, idempotent_hint=True),
             ),
         ]
 
@@ -210,7 +212,7 @@ class Mcp:
         if view["status"] not in ENDED:
             seconds = CANCEL_WAIT_SECONDS if name == CANCEL_JOB else WAIT_SECONDS
             view = await self._view_at_end(ctx, caller, job_id, seconds)
-        return _as_result(_outcome(view), structured=job_content(view))
+        return _as_result(_told(view), structured=job_content(view))
 
     async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
         """The job when it has ended, or as it is after so many seconds; the client hears of its steps when it asked for that."""
@@ -301,6 +303,16 @@ def _outcome(view: Mapping[str, Any]) -> str:
         f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "
         f"Call the tool {GET_JOB} with this job_id for its result; it waits up to {WAIT_SECONDS} seconds."
     )
+
+
+def _told(view: Mapping[str, Any]) -> str:
+    """A job in words, its status in them: clients that show a model the text alone must not take a failure for a result."""
+    match view["status"]:
+        case "completed":
+            return f"The job {view['job_id']} is completed. Its result:\n{_outcome(view)}"
+        case "failed":
+            return f"The job {view['job_id']} failed: {view['error']['message']}"
+    return _outcome(view)
 
 
 def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:

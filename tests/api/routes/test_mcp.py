@@ -192,6 +192,26 @@ async def test_a_failed_job_is_told_as_one(house: House):
 
     assert (answer.is_error, answer.structured_content["status"]) == (False, "failed")
     assert answer.structured_content["error"] == {"code": "http_status", "message": FAILED["message"]}
+    assert answer.content[0].text == f"The job {job_id} failed: {FAILED['message']}"
+
+
+async def test_the_text_of_a_completed_job_has_its_status_and_its_result(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id, result=('{"text": "Read it"}', 19))
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert answer.content[0].text == f'The job {job_id} is completed. Its result:\n{{"text": "Read it"}}'
+
+
+async def test_an_assistant_is_told_what_it_means_that_no_flow_is_offered_and_what_may_be_repeated(house: House):
+    async with newest_session(house) as client:
+        tools = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+        said = client.instructions
+
+    assert "no tool beside these two" in said
+    assert "Offer this flow as a tool" in said
+    assert tools["cancel_job"].idempotent_hint
 
 
 async def test_an_assistant_cancels_a_job(house: House):
@@ -205,6 +225,7 @@ async def test_an_assistant_cancels_a_job(house: House):
     assert (await house.get(f"/jobs/{job_id}")).json()["status"] == "cancelled"
     assert late.is_error
     assert "It is completed" in late.content[0].text
+    assert cancelled.content[0].text == f"The job {job_id} was cancelled."
 
 
 @pytest.mark.parametrize("tool", ["get_job", "cancel_job"])
