@@ -9,7 +9,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     "invalid_json": (
-        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, more than 64 levels, more than 10,000 keys or 200,000 values, or text that is not UTF-8.",
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys or 200,000 values, or text that is not UTF-8.",
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     "invalid_parameter": (
@@ -17,7 +17,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     "malformed_request": (
-        "The request breaks the rules of HTTP, so nobody can tell for certain where it ends: an unknown method, a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a header that goes on in the next line, a `Host` that is missing or stands twice, or a body in very many tiny pieces. The connection is closed.",
+        "The request breaks the rules of HTTP, so nobody can tell for certain where it ends, and `detail` says how: an unknown method, a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a header that goes on in the next line, a `Host` that is missing or stands twice, or a body in very many tiny pieces. The connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     "unauthorized": (
@@ -29,8 +29,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Use another key, or ask the owner to allow this flow for the key.",
     ),
     "not_found": (
-        "There is nothing with this id, or it belongs to somebody else or to another environment. The two look the same on purpose.",
-        "Check the id in the address. A key sees the jobs of its own environment only.",
+        "The API has no such address, or nothing has the id in it, or it belongs to somebody else or to another environment. The last three look the same on purpose; of an address that does not exist `detail` says so.",
+        "Check the address, then the id in it. `/public/v1/openapi.json` lists all addresses. A key sees the jobs of its own environment only.",
     ),
     "flow_not_deployed": (
         "The flow is yours, but its API is switched off: it was never deployed, or it was undeployed.",
@@ -86,8 +86,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
     ),
     "monthly_quota_exceeded": (
-        "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself.",
-        "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan.",
+        "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself. Or a batch has more items than a whole month has requests: then the answer has no `Retry-After`, as the batch can never be accepted, and `detail` says how many items may be sent at most.",
+        "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for a month in smaller ones over several months.",
     ),
     "rate_limited": (
         "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second.",

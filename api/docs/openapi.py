@@ -12,6 +12,7 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from api.docs.webhooks import own_schemas, webhooks
 from api.http.problem_json import PROBLEM_TYPE
 from api.http.route_classes import with_headers
 
@@ -22,6 +23,7 @@ _TAGS = [
     {"name": "flows", "description": "Run deployed flows, and see which ones a key may run."},
     {"name": "jobs", "description": "Read, follow and cancel what was accepted."},
     {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
+    {"name": "webhooks", "description": "What this server sends to your address when a job or a batch has ended."},
 ]
 #: Header -> what it says and an example. `X-Request-Id` stands at every answer.
 _HEADERS: dict[str, tuple[str, str | int]] = {
@@ -29,9 +31,12 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
     "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
     "Idempotent-Replayed": ("`true` when an earlier request with this Idempotency-Key made the job.", "true"),
     "Location": ("Path of the job or batch.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
-    "Preference-Applied": ("How long the call was ready to wait.", "wait=30"),
+    "Preference-Applied": (
+        "How long the call was ready to wait, whether `wait` or `Prefer` asked for it. Not at a 202.",
+        "wait=30",
+    ),
     "RateLimit": (
-        "What is left, by the limit of the key's environment or of the key, whichever has less left.",
+        "What is left, by the limit of the key's environment or of the key, whichever has less left, at the moment the call was accepted or refused.",
         '"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1',
     ),
     "RateLimit-Policy": ("The limits.", '"concurrency";q=4, "monthly";q=1000;w=2592000, "requests";q=50;w=1'),
@@ -65,12 +70,17 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         version=VERSION,
         description="Run deployed flows and read their jobs. Every call needs an API key, only this document is for everybody; "
         "every error is `application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
-        '`"5"`, and fits in 64 bit.',
+        '`"5"`, and fits in 64 bit. `null` for a field that may be left out is the same as leaving it out.',
         routes=routes,
         tags=_TAGS,
         contact={"name": "The people who run this server"},
         license_info={"name": "MIT", "identifier": "MIT"},
     )
+    document["webhooks"] = webhooks()
+    schemas = document["components"]["schemas"]
+    document["components"]["schemas"] = schemas | {
+        name: one for name, one in own_schemas().items() if name not in schemas
+    }
     for path in document["paths"].values():
         for operation in path.values():
             _mend(operation)
@@ -123,7 +133,8 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
             paths[path.replace("{flow_id}", contract.flow_id)] = kept
     told = contract.description or f"Runs the flow “{contract.title}”."
     info = {**document["info"], "title": contract.title, "description": told, "version": str(contract.version)}
-    used = {tag for calls in paths.values() for call in calls.values() for tag in call["tags"]}
+    shown = [*paths.values(), *document["webhooks"].values()]
+    used = {tag for calls in shown for call in calls.values() for tag in call["tags"]}
     tags = [tag for tag in document["tags"] if tag["name"] in used]
     return served_at(_without_unused({**document, "info": info, "tags": tags, "paths": paths}), server_url)
 
@@ -201,7 +212,7 @@ def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]
     kinds = [kind for kind in components if kind != "securitySchemes"]
     used: set[str] = set()
-    waiting = [document["paths"]]
+    waiting = [document["paths"], document["webhooks"]]
     while waiting:
         found = set(re.findall(r"'#/components/(\w+/[\w.-]+)'", str(waiting.pop()))) - used
         used |= found

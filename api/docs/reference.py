@@ -161,7 +161,7 @@ def _body(document: Json, body: Json | None) -> dict[str, Any] | None:
 
 def _answer(document: Json, status: str, response: Json, left_so: Json) -> dict[str, Any]:
     kind, media = next(iter((response.get("content") or {}).items()), ("", {}))
-    schema = plain_schema(media.get("schema") or {}, document)
+    schema = plain_schema(media.get("schema") or media.get("x-itemSchema") or {}, document)
     headers = {name: _resolved(document, one) for name, one in (response.get("headers") or {}).items()}
     example = _media_example(media, schema) if kind and (schema or "example" in media or "examples" in media) else None
     if isinstance(example, dict):

@@ -77,7 +77,9 @@ def moment(name: str, text: str) -> Millis:
             raise ValueError
         return Millis(int(at.timestamp() * 1000))
     except (ValueError, OverflowError):
-        raise invalid(name, "must be a time like 2026-01-31T12:00:00Z") from None
+        raise invalid(
+            name, "must be a time with its time zone, like 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00"
+        ) from None
 
 
 def check_accept(request: Request, kind: str) -> None:
@@ -271,11 +273,18 @@ OfFlow = Annotated[
     _as(type="string", pattern="^[A-Za-z0-9_-]{1,64}$"),
     Query(description="Only jobs of this flow."),
 ]
+_WITH_ZONE = "A time with its time zone (RFC 3339), like `2026-01-31T12:00:00Z` or `2026-01-31T13:00:00+01:00`."
 CreatedAfter = Annotated[
     Millis | None,
     BeforeValidator(partial(moment, "created_after")),
     _as(type="string", format="date-time"),
-    Query(description="Only jobs made after it."),
+    Query(description=f"Only jobs made after it. {_WITH_ZONE}"),
+]
+CreatedBefore = Annotated[
+    Millis | None,
+    BeforeValidator(partial(moment, "created_before")),
+    _as(type="string", format="date-time"),
+    Query(description=f"Only jobs made before it. {_WITH_ZONE}"),
 ]
 Limit = Annotated[
     int,

@@ -9,6 +9,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 BatchStatus = Literal["queued", "processing", "completed"]
 Environment = Literal["live", "test", "dev"]
+EventName = Literal[
+    "job.queued",
+    "job.processing",
+    "job.completed",
+    "job.failed",
+    "job.cancelled",
+    "step.started",
+    "step.completed",
+    "step.failed",
+    "step.skipped",
+    "step.cancelled",
+    "step.delta",
+]
 _JOB_ID, _SECOND_JOB_ID = "job_3nXq8TfW2LrKc0ZbYp5VdA", "job_8dJk2PzQ7mXaVw4TnRc9Lb"
 _FLOW_ID = "flow_8kWq2ZsXc4VbN1mLpT7rYe"
 _BATCH_ID = "batch_5TfWqK8nXr2LcZbYp0VdA3"
@@ -66,7 +79,9 @@ _BATCH_SUMMARY = {
 
 
 class Payload(BaseModel):
-    """The fields of the flow's API Input; the flow's own document says which."""
+    """The fields of the flow's API Input; the flow's own document says which. `null` for a field that may be left out is the same \
+as leaving it out: it gets its default.
+    """
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"url": "https://example.com"}]})
 
@@ -222,7 +237,65 @@ class FlowSummary(Published):
 class FlowList(Published):
     """Every flow this key may call."""
 
-    data: list[FlowSummary] = Field(description="All of them.")
+    data: list[FlowSummary] = Field(description="All of them; there are no pages.")
+
+
+class JobWebhook(Published):
+    """What a webhook is sent when a job has ended."""
+
+    type: Literal["job.completed", "job.failed", "job.cancelled"] = Field(description="How it ended.")
+    timestamp: AwareDatetime = Field(description="When it ended.")
+    data: Job = Field(
+        description="The job. A result above 256 KiB is left out, and `result_truncated` is true: ask for the job."
+    )
+
+
+class BatchWebhook(Published):
+    """What a webhook is sent when all items of a batch have ended."""
+
+    type: Literal["batch.completed"] = Field(description="All items have ended, in whatever way.")
+    timestamp: AwareDatetime = Field(description="When the last item ended.")
+    data: BatchSummary = Field(description="The batch with its counts.")
+
+
+class EventData(Published):
+    """The `data` of an event. The fields beside the first three are there as the description of the event's name says."""
+
+    job_id: str = Field(description="The job.", examples=[_JOB_ID])
+    seq: int = Field(description="The number of the event: 1, 2, 3 and so on.", examples=[3])
+    at: AwareDatetime = Field(description="When it happened.")
+    batch_id: str | None = Field(None, description="Of an item of a batch: its batch.")
+    item_index: int | None = Field(None, description="Of an item of a batch: its place in it, from 0.")
+    attempt: int | None = Field(None, description="How often a worker has taken the job.")
+    node_id: str | None = Field(
+        None,
+        description="The step; null in a `job.failed` that was no single node's. With a dot in a flow that is called.",
+    )
+    index: list[int] | None = Field(
+        None, description="The item of a list that the step runs for, from 0; empty: of none."
+    )
+    duration_ms: int | None = Field(None, description="How long the step took.")
+    code: str | None = Field(None, description="Why it failed, as in the `error` of a job.")
+    message: str | None = Field(None, description="The same as a sentence for people.")
+    call: int | None = Field(
+        None, description="Which answer of the step's model the text is of; a new number begins anew."
+    )
+    text: str | None = Field(None, description="What the model has written since the last `step.delta`.")
+    data_erased_at: AwareDatetime | None = Field(None, description="When the data of the job were erased.")
+
+
+class StreamEvent(Published):
+    """One event of a stream of server-sent events."""
+
+    id: str = Field(description="Its number; send it as `Last-Event-ID` to go on after it.", examples=["3"])
+    event: EventName = Field(
+        description="What happened; more names may come, pass over those you do not know. The last one is `job.completed`, "
+        "`job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
+        "were erased. `job.queued` and `job.processing` have `attempt`. Steps have `node_id` and `index`: `step.started`; with "
+        "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
+        "`step.cancelled`; `step.delta` has `call` and `text`.",
+    )
+    data: EventData
 
 
 class WrongField(Published):

@@ -73,7 +73,7 @@ have ended.
         caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
         view = await context.database.read(_read_batch, caller, *page)
     answer = _answer(view)
-    if wait and "prefer" in request.headers:
+    if wait:
         answer.headers["Preference-Applied"] = f"wait={wait}"
     return answer
 

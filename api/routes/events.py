@@ -28,6 +28,8 @@ _OF_FAILED = ("code", "message", "node_id")
 #: A stream is no JSON value, so the document has an example of it and no type: readers differ in whether that is the type of one
 #: event or of all.
 _EXAMPLE = {
+    #: As OpenAPI 3.2 has it; 3.1 has no word for what a stream is made of.
+    "x-itemSchema": {"$ref": "#/components/schemas/StreamEvent"},
     "example": "id: 1\nevent: job.queued\n"
     'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
 }
@@ -61,8 +63,8 @@ async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
 `step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
 batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
-Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose data were erased it has the last event \
-alone, with `data_erased_at`.
+Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose events are not kept any more it has the \
+last event alone; with `data_erased_at` when its data were erased.
     """
     context = await context_of(request)
     caller = context.caller(request)
@@ -93,8 +95,8 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
             if len(rows) == _PAGE:
                 continue
             if job.ended and not rows:
-                if job.data_erased_at is not None:
-                    yield event_text(job, _end_of_erased(job, job.data_erased_at))
+                if job.data_erased_at is not None or after < job.last_seq:  # erased, or not kept any more
+                    yield event_text(job, _end_alone(job))
                 return
             if not heard and not rows:
                 yield b": still here\n\n"
@@ -108,11 +110,12 @@ def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple
     return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
 
 
-def _end_of_erased(job: JobRow, at: int) -> EventRow:
-    """The last event of a job whose events were erased: without one, readers that connect again by themselves never stop."""
+def _end_alone(job: JobRow) -> EventRow:
+    """The last event of a job whose events are gone: without one, readers that connect again by themselves never stop."""
     failed = {name: (job.error or {}).get(name) for name in _OF_FAILED} if job.status == "failed" else {}
-    data = {**failed, "data_erased_at": to_rfc3339(at)}
-    return EventRow(max(job.last_seq, 1), job.completed_at or at, f"job.{job.status}", data)
+    at = job.data_erased_at
+    erased = {} if at is None else {"data_erased_at": to_rfc3339(at)}
+    return EventRow(max(job.last_seq, 1), job.completed_at or at or 0, f"job.{job.status}", {**failed, **erased})
 
 
 def event_text(job: JobRow, row: EventRow) -> bytes:

@@ -35,7 +35,9 @@ _NO_STORE = {"Cache-Control": "no-store"}
     tags=["flows"],
 )
 async def list_callable_flows(caller: ByKey, context: FromApp, response: Response) -> FlowList:
-    """All of them, without pages: deployed flows that the key is not kept from."""
+    """All of them in one answer: deployed flows that the key is not kept from. There is no `next_cursor`, as \
+they are never divided into pages: flows are drawn by people, so there are few.
+    """
     flows = await context.database.read(list_flows, caller.workspace_id)
     response.headers.update(_NO_STORE)
     return FlowList(

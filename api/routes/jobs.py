@@ -58,7 +58,7 @@ async def read_job(request: Request, job_id: JobId) -> Response:
     if wait and not job.ended:
         caller = await context.until_ended(caller, job_id, wait)
         answer, _ = await job_answer(context, request, caller, job_id)
-    if wait and "prefer" in request.headers:
+    if wait:
         answer.headers["Preference-Applied"] = f"wait={wait}"
     return answer
 
@@ -77,6 +77,7 @@ async def list_own_jobs(
     status: parameters.Status = None,
     flow_id: parameters.OfFlow = None,
     created_after: parameters.CreatedAfter = None,
+    created_before: parameters.CreatedBefore = None,
     limit: parameters.Limit = 50,
     cursor: parameters.Cursor = None,
 ) -> Response:
@@ -90,6 +91,7 @@ while `next_cursor` is not null.
         flow_id=flow_id,
         flow_ids=caller.flow_ids,
         created_after=created_after,
+        created_before=created_before,
     )
     content = await context.database.read(_read_page, caller, filters, limit, cursor)
     return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")

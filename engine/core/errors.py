@@ -90,7 +90,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 
 
 class NotFound(Refusal):
-    """There is nothing with this id."""
+    """This was not found."""
 
     code = "not_found"
 

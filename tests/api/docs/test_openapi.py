@@ -10,6 +10,8 @@ import pytest
 
 from api.app import api_document
 from api.docs.openapi import FlowContract, flow_document, served_at, slug_of
+from engine.core.paths import ASSETS
+from engine.secrets.webhook_signing import signed_headers
 
 SNAPSHOT = Path(__file__).parent / "openapi_snapshot.json"
 SERVER = "https://flows.example.com"
@@ -140,7 +142,32 @@ def test_a_document_holds_no_component_that_nothing_refers_to(document: dict[str
 @pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
 def test_every_tag_of_a_call_is_described(document: dict[str, Any]):
     told = {tag["name"] for tag in document["tags"] if tag["description"]}
-    assert {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]} == told
+    places = [*document["paths"].values(), *document["webhooks"].values()]
+    assert {tag for place in places for call in place.values() for tag in call["tags"]} == told
+
+
+@pytest.mark.parametrize("document", [WHOLE, OF_THE_FLOW], ids=["api", "flow"])
+def test_the_webhooks_are_told_with_their_bodies_and_headers(document: dict[str, Any]):
+    schemas = document["components"]["schemas"]
+    sent = {}
+    for name, place in document["webhooks"].items():
+        body = place["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        type_of = schemas[body]["properties"]["type"]
+        assert name in type_of.get("enum", [type_of.get("const")])
+        assert {one["name"] for one in place["post"]["parameters"]} == set(signed_headers([], "1", 1, b""))
+        sent[name] = schemas[body]["properties"]["data"]["$ref"].rpartition("/")[2]
+    assert sent == {"batch.completed": "BatchSummary"} | {
+        f"job.{status}": "Job" for status in ("completed", "failed", "cancelled")
+    }
+
+
+def test_the_events_of_a_stream_are_told():
+    media = WHOLE["paths"]["/public/v1/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert media["x-itemSchema"] == {"$ref": "#/components/schemas/StreamEvent"}
+    names = WHOLE["components"]["schemas"]["StreamEvent"]["properties"]["event"]
+    guide = (ASSETS / "help" / "streaming.md").read_text(encoding="utf-8")
+    assert set(names["enum"]) == set(re.findall(r"^\| `((?:job|step)\.\w+)`", guide, re.MULTILINE))
+    assert [name for name in names["enum"] if f"`{name}`" not in names["description"]] == []
 
 
 def test_a_list_of_anything_says_so():

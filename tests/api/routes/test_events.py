@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.jobs.notifier import job_changed
 from engine.jobs.transitions import claim
 from storage.database import now
 from storage.events import add_events
-from storage.tables import Job
+from storage.tables import Event, Job
 from tests.api.arrange import FAILED, House
 
 
@@ -127,6 +128,25 @@ async def test_the_stream_of_an_ended_job_replays_everything_and_closes(house: H
         assert await events.rest() == ["job.queued", "job.processing", "job.failed"]
     async with stream(address, house, job_id, 3) as events:
         assert await events.rest() == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("status", "last"), [("completed", None), ("completed", 1), ("failed", None)])
+async def test_a_job_whose_events_are_not_kept_any_more_has_its_last_event_at_once(
+    house: House, address: str, status: str, last: int | None
+):
+    job_id = await accepted(house)
+    house.finish(job_id, status)
+    house.database.write_now(lambda session: session.execute(delete(Event).where(Event.job_id == job_id)))
+
+    async with stream(address, house, job_id, last) as events:
+        number, name, data = await events.event()
+        assert (number, name) == (3, f"job.{status}")
+        assert "data_erased_at" not in data
+        assert ("code" in data) == (status == "failed")
+        assert await events.rest() == []
+    async with stream(address, house, job_id, 3) as events:
+        assert await events.rest() == [], "whoever has the last event is not sent it again"
 
 
 @pytest.mark.process

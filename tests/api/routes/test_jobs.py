@@ -98,9 +98,12 @@ async def test_a_long_poll_is_answered_when_the_job_ends(house: House):
     assert (await waiting).json()["status"] == "completed"
 
 
-async def test_a_long_poll_that_ends_without_news_answers_with_the_job(house: House):
+@pytest.mark.parametrize(("query", "headers"), [("?wait=1", {}), ("", {"Prefer": "wait=1"})])
+async def test_a_long_poll_that_ends_without_news_answers_with_the_job(
+    house: House, query: str, headers: dict[str, str]
+):
     job_id = await accepted(house)
-    response = await house.get(f"/jobs/{job_id}", headers={"Prefer": "wait=1"})
+    response = await house.get(f"/jobs/{job_id}{query}", headers=headers)
     assert (response.status_code, response.json()["status"]) == (200, "queued")
     assert response.headers["preference-applied"] == "wait=1"
 
@@ -134,6 +137,18 @@ async def test_a_result_whose_time_is_over_is_gone(house: House):
     response = await house.get(f"/jobs/{job_id}")
 
     assert (response.status_code, response.json()["code"]) == (410, "job_expired")
+
+
+async def test_a_list_has_the_jobs_between_two_times(house: House):
+    made = []
+    for _ in range(3):
+        made.append(await accepted(house))
+        house.clock.offset += 1_000
+    first, middle, last = [(await house.get(f"/jobs/{job_id}")).json()["created_at"] for job_id in made]
+
+    between = (await house.get(f"/jobs?created_after={first}&created_before={last}")).json()["data"]
+
+    assert [job["created_at"] for job in between] == [middle]
 
 
 async def test_a_list_is_newest_first_and_stable_while_jobs_arrive(house: House):
