@@ -99,7 +99,7 @@ def docs_router(database: Database, settings: Settings, api_document: ApiDocumen
         ("/docs/llms.txt", docs.llms),
         ("/docs/openapi.json", docs.openapi),
         ("/docs/search", docs.search),
-        ("/docs/search.json", docs.search_index),
+        ("/docs/search.json", docs.search_json),
         ("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
         *((f"{path}.md", show) for path, show in pages),
         *pages,
@@ -163,18 +163,12 @@ class _Docs:
         )
 
     async def search(self, request: Request) -> Response:
-        query = request.query_params.get("q", "")[:_LONGEST_QUERY]
-        return await self._page(
-            request,
-            "search.html",
-            "Search",
-            query=query,
-            found=search(_entries(self.api_document), query),
-            in_markdown=False,
-        )
+        query, found = self._found(request)
+        return await self._page(request, "search.html", "Search", query=query, found=found, in_markdown=False)
 
-    async def search_index(self, request: Request) -> Response:
-        return Response(_search_index(self.api_document), media_type="application/json")
+    async def search_json(self, request: Request) -> Response:
+        """The same for the box of every page, with each letter that is typed."""
+        return JSONResponse([entry.as_link() for entry in self._found(request)[1]])
 
     async def llms(self, request: Request) -> Response:
         """The list of all pages for language models, as llmstxt.org describes it."""
@@ -290,6 +284,11 @@ class _Docs:
         workspace_id = person.workspace_id if person else None
         return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
 
+    def _found(self, request: Request) -> tuple[str, list[Entry]]:
+        """What is searched for, and the places that have it."""
+        query = request.query_params.get("q", "")[:_LONGEST_QUERY]
+        return query, search(_entries(self.api_document), query)
+
     async def _person(self, request: Request) -> Person | None:
         return await self.database.read(find_signed_in, request.cookies.get(COOKIE, ""))
 
@@ -362,13 +361,6 @@ def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
         text = " ".join([kind.tooltip, kind.help, *kind.config.model_fields, *kind.inputs.model_fields])
         found.append(Entry("Node", kind.title, f"/docs/nodes/{kind.type}", plain(text)))
     return tuple(found)
-
-
-@functools.cache
-def _search_index(api_document: ApiDocument) -> bytes:
-    return json.dumps(
-        [entry.as_json() for entry in _entries(api_document)], ensure_ascii=False, separators=(",", ":")
-    ).encode()
 
 
 @functools.cache

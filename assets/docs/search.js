@@ -1,16 +1,8 @@
-// Search of the docs: the index comes with the first letter, what is found stands below the box. Without script the form does it.
+// Search of the docs: the server is asked with each letter, what is found stands below the box. Without script the form does it.
 const searched = document.querySelector(".fd-search input");
 const found = document.querySelector(".fd-found");
-let index;
 
-const score = (entry, words) => {
-  const title = entry.title.toLowerCase();
-  const text = `${title} ${entry.text.toLowerCase()}`;
-  if (!words.every((word) => text.includes(word))) return 0;
-  return words.reduce((sum, word) => sum + 3 * title.includes(word) + 2 * title.startsWith(word), 1);
-};
-
-const asLink = ({ entry }) => {
+const asLink = (entry) => {
   const item = document.createElement("li");
   const link = Object.assign(document.createElement("a"), { href: entry.path, textContent: entry.title });
   link.append(Object.assign(document.createElement("small"), { textContent: entry.kind }));
@@ -20,20 +12,15 @@ const asLink = ({ entry }) => {
 
 const look = async () => {
   const asked = searched.value;
-  const words = asked.toLowerCase().split(/\s+/).filter(Boolean).slice(0, 10);
-  if (!words.length) {
+  if (!asked.trim()) {
     found.hidden = true;
     return;
   }
-  index ??= fetch("/docs/search.json").then((answer) => answer.json());
-  const entries = await index.catch(() => (index = undefined));
+  const answer = await fetch(`/docs/search.json?q=${encodeURIComponent(asked)}`).catch(() => undefined);
+  const entries = answer?.ok ? await answer.json() : undefined;
   if (!entries || searched.value !== asked) return; // the form still works
-  const best = entries
-    .map((entry) => ({ entry, points: score(entry, words) }))
-    .filter(({ points }) => points)
-    .sort((one, other) => other.points - one.points);
-  found.querySelector("p").textContent = best.length ? `${best.length} found` : "Nothing holds all of these words.";
-  found.querySelector("ul").replaceChildren(...best.slice(0, 12).map(asLink));
+  found.querySelector("p").textContent = entries.length ? `${entries.length} found` : "Nothing holds all of these words.";
+  found.querySelector("ul").replaceChildren(...entries.slice(0, 12).map(asLink));
   found.hidden = false;
 };
 

@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 from api.app import api_document
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_TEXTS
-from api.docs.pages import GUIDES, docs_router
+from api.docs.pages import GUIDES, _entries, docs_router
 from api.docs.reference import operation_pages
 from api.docs.schema_words import example_value, field_rows, plain_schema, type_words
 from api.docs.search import Entry, search
@@ -360,6 +360,14 @@ async def test_llms_txt_names_every_page(client):
         ("validation_failed", "/docs/errors/validation_failed"),
         ("page scraper", "/docs/nodes/page_scraper"),
         ("Last-Event-ID", "/docs/api/stream_job_events"),
+        ("webhook", "/docs/guides/webhooks"),
+        ("paginations", "/docs/guides/pagination"),
+        ("retrying", "/docs/guides/errors"),
+        ("null", "/docs/guides/jobs-and-polling"),
+        ("nesting", "/docs/errors/invalid_json"),
+        ("GDPR", "/docs/guides/jobs-and-polling"),
+        ("bulk", "/docs/guides/batch"),
+        ("time zones", "/docs/guides/pagination"),
     ],
 )
 async def test_the_search_works_without_script_over_guides_calls_errors_and_nodes(client, query, first):
@@ -376,11 +384,18 @@ async def test_what_is_searched_for_is_shown_as_text_and_nothing_found_is_told(c
     assert "Nothing holds" not in (await client.get("/docs/search")).text
 
 
-async def test_the_index_of_the_search_leads_to_pages(client):
-    index = (await client.get("/docs/search.json")).json()
-    assert {entry["kind"] for entry in index} == {"Guide", "Call", "Error", "Node"}
-    found = {urldefrag(entry["path"]).url for entry in index}
-    assert [path for path in PAGES if path not in found | {"/docs", "/docs/nodes"}] == []
+@pytest.mark.parametrize("path", [path for path in PAGES if path not in {"/docs", "/docs/nodes"}])
+def test_every_page_can_be_found(path):
+    assert path in {urldefrag(entry.path).url for entry in _entries(api_document)}
+
+
+async def test_the_box_of_a_page_gets_the_same_as_the_page_of_the_search(client):
+    links = (await client.get("/docs/search.json", params={"q": "webhooks"})).json()
+    page = LexborHTMLParser((await client.get("/docs/search", params={"q": "webhooks"})).text)
+
+    assert [link["path"] for link in links] == [link.attributes["href"] for link in page.css(".fd-results a")]
+    assert links[0] == {"kind": "Guide", "title": "Webhooks", "path": "/docs/guides/webhooks"}
+    assert (await client.get("/docs/search.json")).json() == []
 
 
 def test_a_search_takes_every_word_and_puts_titles_first():
@@ -391,6 +406,14 @@ def test_a_search_takes_every_word_and_puts_titles_first():
     ]
     assert [entry.path for entry in search(entries, " WEBHOOK batch")] == ["/2", "/1"]
     assert search(entries, "  ") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"), [("retries", "retry it"), ("caching", "cached"), ("webhooks", "a webhook"), ("bulk", "batches")]
+)
+def test_a_search_takes_a_word_in_other_forms_and_one_that_means_the_same(query, text):
+    entries = [Entry("Guide", "Other", "/1", "nothing of it"), Entry("Guide", "Other", "/2", text)]
+    assert [entry.path for entry in search(entries, query)] == ["/2"]
 
 
 def test_alternatives_and_references_of_a_schema_are_told_as_one():
