@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from engine.core.errors import NotFound
 from storage.flows import FlowRow, find_flow, get_flow, list_versions
-from ui.flows import flow_actions as flow_verbs
+from ui.flows import flow_actions
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
 from ui.flows.state import newer_draft, state_badges
@@ -132,7 +132,7 @@ class FlowPage:
 
     async def undeploy(self) -> None:
         """Undeploy API."""
-        if await flow_verbs.undeploy_flow(self.page_session, self.flow):
+        if await flow_actions.undeploy_flow(self.page_session, self.flow):
             await self.look()
 
     def _draw_head(self) -> None:
@@ -154,12 +154,14 @@ class FlowPage:
             with menu_button(f"{_('More for')} {flow.title}"):
                 if self.page_session.may("edit flows"):
                     menu_item(
-                        _("Duplicate"), lambda: flow_verbs.duplicate(self.page_session, self.flow), icon="content_copy"
+                        _("Duplicate"),
+                        lambda: flow_actions.duplicate(self.page_session, self.flow),
+                        icon="content_copy",
                     )
-                menu_item(_("Export"), lambda: flow_verbs.export(self.page_session, self.flow), icon="download")
+                menu_item(_("Export"), lambda: flow_actions.export(self.page_session, self.flow), icon="download")
                 menu_item(
                     _("Export as YAML"),
-                    lambda: flow_verbs.export(self.page_session, self.flow, "yaml"),
+                    lambda: flow_actions.export(self.page_session, self.flow, "yaml"),
                     icon="download",
                 )
                 if self.page_session.may("edit flows"):
@@ -188,11 +190,11 @@ class FlowPage:
                 await self.tabs_of_flow.draw(name)
 
     async def _save_as(self) -> None:
-        if await flow_verbs.save_flow_as(self.page_session, self.flow):
+        if await flow_actions.save_flow_as(self.page_session, self.flow):
             await self.look()
 
     async def _delete(self) -> None:
-        if await flow_verbs.delete(self.page_session, self.flow):
+        if await flow_actions.delete(self.page_session, self.flow):
             ui.navigate.to("/flows")
 
 

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.monitoring.overview import Activity, list_activity
-from ui.flows import first_run
-from ui.flows import flow_actions as flow_verbs
+from ui.flows import first_run, flow_actions
 from ui.flows.import_file import import_button, take_dropped
 from ui.flows.state import newer_draft, state_lines
 from ui.kit import feedback
@@ -237,8 +236,10 @@ class FlowsPage:
             menu_item(_("Open in Playground"), lambda: ui.navigate.to(f"/playground/{flow.id}"), icon="schema")
             if self.page_session.may("edit flows"):
                 menu_item(_("Duplicate"), lambda: self._duplicate(flow), icon="content_copy")
-            menu_item(_("Export"), lambda: flow_verbs.export(self.page_session, flow), icon="download")
-            menu_item(_("Export as YAML"), lambda: flow_verbs.export(self.page_session, flow, "yaml"), icon="download")
+            menu_item(_("Export"), lambda: flow_actions.export(self.page_session, flow), icon="download")
+            menu_item(
+                _("Export as YAML"), lambda: flow_actions.export(self.page_session, flow, "yaml"), icon="download"
+            )
             if self.page_session.may("edit flows"):
                 menu_item(_("Import..."), lambda: self.upload.run_method("pickFiles"), icon="upload")
             if may_deploy and flow.newest_version:
@@ -253,19 +254,19 @@ class FlowsPage:
                 menu_item(_("Delete..."), lambda: self._delete(flow), icon="delete", danger=True)
 
     async def _save_as(self, flow: FlowRow) -> None:
-        if await flow_verbs.save_flow_as(self.page_session, flow):
+        if await flow_actions.save_flow_as(self.page_session, flow):
             await self._look()
 
     async def _duplicate(self, flow: FlowRow) -> None:
-        if await flow_verbs.duplicate(self.page_session, flow):
+        if await flow_actions.duplicate(self.page_session, flow):
             await self._look()
 
     async def _undeploy(self, flow: FlowRow) -> None:
-        if await flow_verbs.undeploy_flow(self.page_session, flow):
+        if await flow_actions.undeploy_flow(self.page_session, flow):
             await self._look()
 
     async def _delete(self, flow: FlowRow) -> None:
-        if await flow_verbs.delete(self.page_session, flow):
+        if await flow_actions.delete(self.page_session, flow):
             await self._look()
 
 
