@@ -13,9 +13,8 @@ from engine.core.errors import FlowInvalid, PayloadInvalid, Refusal
 from engine.core.ids import FlowId, JobId
 from engine.flow.document import Node
 from engine.flow.edits import Op
-from engine.run.steps import INNER
 from storage.jobs import read_value
-from ui.flow_view.job_watch import Look, statuses, step_of
+from ui.flow_view.job_watch import Look, statuses
 from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _
@@ -27,8 +26,7 @@ from ui.playground.run.follow import follow_job
 from ui.playground.run.input_form import InputForm
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.log_view import LogView
-from ui.playground.run.step_rows import StepRows
-from ui.playground.run.step_values import StepValuesPanel
+from ui.playground.run.steps_tab import StepsTab
 
 if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
@@ -63,12 +61,8 @@ class RunPanel:
         self.look: Look | None = None
         #: What each node shows of the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
-        #: The step whose values are shown: its node, and of a node that runs once per item which item.
-        self.node_id: str | None = None
-        self.index_path: str | None = None
         self._starting = False
         self._stopping = False
-        self._drawn: Any = None
         self.live = LiveText(page_session)
         self._draw(payload)
 
@@ -76,8 +70,8 @@ class RunPanel:
 
     def name_inner(self, inner: Mapping[str, Node]) -> None:
         """The nodes of called flows, by the names of their steps."""
-        self.rows.inner = self.values.inner = self.log.inner = self.compare.inner = inner
-        self._show_rows()
+        self.log.inner = self.compare.inner = inner
+        self.steps.name_inner(inner)
 
     @property
     def running(self) -> bool:
@@ -121,10 +115,9 @@ class RunPanel:
 
     def watch(self, job_id: JobId) -> None:
         """Shows this job from now on until it ends."""
-        self.job_id, self.look, self.shown, self._drawn, self._stopping = job_id, None, {}, None, False
+        self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
         self.on_status(None)
-        self.values.clear()
-        self.rows.say(_("Waiting for the first step."))
+        self.steps.begin()
         self.log.begin()
         follow = follow_job(
             self.page_session,
@@ -156,18 +149,16 @@ class RunPanel:
                 self.input = InputForm(
                     self.draft, payload, edit=edit, on_run_all=self._run_samples if may_run else None
                 )
-                with ui.element("div").classes("fp-rt fp-rt--steps") as self.steps_tab:
-                    self.rows = StepRows(self.reader, self._choose)
-                    self.values = StepValuesPanel(
-                        self.page_session,
-                        self.draft,
-                        self.reader,
-                        live=self.live,
-                        on_item=self._choose,
-                        on_fix=self.on_fix if edit else None,
-                        on_run_from=self.run_from if may_run else None,
-                        edit=edit,
-                    )
+                self.steps = StepsTab(
+                    self.page_session,
+                    self.draft,
+                    self.reader,
+                    live=self.live,
+                    on_open=self.on_open,
+                    on_fix=self.on_fix if edit else None,
+                    on_run_from=self.run_from if may_run else None,
+                    edit=edit,
+                )
                 self.log = LogView(self.page_session, self.draft, self.reader)
                 self.batch = BatchView(self.page_session, self.draft, self.reader, on_open=self._show_run)
                 self.compare = CompareView(self.page_session, self.draft, self.reader)
@@ -190,7 +181,7 @@ class RunPanel:
 
     def _show_tab(self, name: str) -> None:
         places = {
-            "steps": self.steps_tab,
+            "steps": self.steps.box,
             "log": self.log.box,
             "batch": self.batch.box,
             "compare": self.compare.box,
@@ -254,37 +245,5 @@ class RunPanel:
         if changed:
             self.on_status(changed)
         self._tick()
-        self._show_rows()
-        self._show_values()
+        self.steps.show(look, fresh)
         background_tasks.create(self.log.follow(look), name="run panel log")
-
-    def _show_rows(self) -> None:
-        if self.look is not None:
-            self.rows.show(self.look, self.shown, self.draft.document, (self.node_id or "", self.index_path))
-
-    def _show_values(self) -> None:
-        """The chosen step as it is now; without one what a model writes, then the end of the run. Drawn again only when it changed."""
-        look = self.look
-        if look is None:
-            return
-        writing = None if look.job.ended else self.live.writing(look)
-        step = step_of(look, self.node_id, self.index_path) if self.node_id else writing
-        failed = look.job.ended and look.job.status == "failed" and (step is None or not step.error)
-        if step is not None and not failed:
-            if self._drawn != step:
-                self._drawn = step
-                background_tasks.create(self.values.show_step(look, step), name="run panel step")
-        elif look.job.ended and self._drawn != look.job:
-            self._drawn = look.job
-            background_tasks.create(self.values.show_end(look), name="run panel end")
-
-    async def _choose(self, node_id: str, index_path: str | None) -> None:
-        self.node_id, self.index_path = node_id, index_path
-        self._drawn = None
-        self._show_rows()
-        look = self.look
-        step = step_of(look, node_id, index_path) if look is not None else None
-        if look is not None and step is not None:
-            self._drawn = step
-            await self.values.show_step(look, step)
-        await self.on_open(node_id.partition(INNER)[0])

@@ -1,0 +1,105 @@
+"""The tab "Steps" of the Run panel: a row for each step, and the values of the one that is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nicegui import background_tasks, ui
+
+from engine.flow.document import Node
+from engine.run.steps import INNER
+from ui.flow_view.job_watch import Look, step_of
+from ui.kit.text import Reader, _
+from ui.page_session import PageSession
+from ui.parts.open_drafts import OpenDraft
+from ui.playground.run.live_text import LiveText
+from ui.playground.run.step_rows import StepRows
+from ui.playground.run.step_values import Fix, RunFrom, StepValuesPanel
+from ui.playground.run.value_actions import Edit
+
+
+class StepsTab:
+    """Shows the run it was given last. `on_open` hears which node was chosen."""
+
+    def __init__(
+        self,
+        page_session: PageSession,
+        draft: OpenDraft,
+        reader: Reader,
+        *,
+        live: LiveText,
+        on_open: Callable[[str], Awaitable[None]],
+        on_fix: Fix | None,
+        on_run_from: RunFrom | None,
+        edit: Edit | None,
+    ) -> None:
+        self.draft = draft
+        self.live = live
+        self.on_open = on_open
+        #: The step whose values are shown: its node, and of a node that runs once per item which item.
+        self.node_id: str | None = None
+        self.index_path: str | None = None
+        self._look: Look | None = None
+        self._shown: Mapping[str, dict[str, Any]] = {}
+        self._drawn: Any = None
+        with ui.element("div").classes("fp-rt fp-rt--steps") as self.box:
+            self.rows = StepRows(reader, self._choose)
+            self.values = StepValuesPanel(
+                page_session,
+                draft,
+                reader,
+                live=live,
+                on_item=self._choose,
+                on_fix=on_fix,
+                on_run_from=on_run_from,
+                edit=edit,
+            )
+
+    def name_inner(self, inner: Mapping[str, Node]) -> None:
+        """The nodes of called flows, by the names of their steps."""
+        self.rows.inner = self.values.inner = inner
+        self._show_rows()
+
+    def begin(self) -> None:
+        """Another run begins."""
+        self._look, self._shown, self._drawn = None, {}, None
+        self.values.clear()
+        self.rows.say(_("Waiting for the first step."))
+
+    def show(self, look: Look, shown: Mapping[str, dict[str, Any]]) -> None:
+        """The run as it is now; `shown`: what each node shows of it."""
+        self._look, self._shown = look, shown
+        self._show_rows()
+        self._show_values()
+
+    def _show_rows(self) -> None:
+        if self._look is not None:
+            self.rows.show(self._look, self._shown, self.draft.document, (self.node_id or "", self.index_path))
+
+    def _show_values(self) -> None:
+        """The chosen step as it is now; without one what a model writes, then the end of the run. Drawn again only when it changed."""
+        look = self._look
+        if look is None:
+            return
+        writing = None if look.job.ended else self.live.writing(look)
+        step = step_of(look, self.node_id, self.index_path) if self.node_id else writing
+        failed = look.job.ended and look.job.status == "failed" and (step is None or not step.error)
+        if step is not None and not failed:
+            if self._drawn != step:
+                self._drawn = step
+                background_tasks.create(self.values.show_step(look, step), name="run panel step")
+        elif look.job.ended and self._drawn != look.job:
+            self._drawn = look.job
+            background_tasks.create(self.values.show_end(look), name="run panel end")
+
+    async def _choose(self, node_id: str, index_path: str | None) -> None:
+        self.node_id, self.index_path = node_id, index_path
+        self._drawn = None
+        self._show_rows()
+        look = self._look
+        step = step_of(look, node_id, index_path) if look is not None else None
+        if look is not None and step is not None:
+            self._drawn = step
+            await self.values.show_step(look, step)
+        await self.on_open(node_id.partition(INNER)[0])
