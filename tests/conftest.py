@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.tiers import LONG_FIRST, PROCESS_FIXTURES, PROCESS_FOLDERS
+from tests.tiers import LONG_FIRST, MISPLACED, NO_PROCESS, PROCESS_FIXTURES, PROCESS_FOLDERS
 
 if sys.dont_write_bytecode:
     # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
@@ -33,23 +33,33 @@ settings.load_profile("shared")
 pytest_plugins = ["tests.cheap_parts", "tests.cpu_time", "tests.shared"]
 
 
+TESTS = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m "process and ..."`, the process tier, leaves out folders that have nothing for it."""
+    if not config.option.markexpr.startswith("process ") or not collection_path.is_relative_to(TESTS):
+        return None
+    return collection_path.relative_to(TESTS).as_posix() in NO_PROCESS or None
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """Each test gets the marker of its tier; files stay whole, and those that take long begin first.
 
     Where both run in one process, tests with the browser are last: it stays open, and no asyncio test can run beside it.
     """
-    here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
+        place = item.path.relative_to(TESTS)
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-        elif folder in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
+        elif place.parts[0] in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
             item.add_marker("process")
+        item.config.stash.setdefault(MISPLACED, []).extend([item.nodeid] * _is_misplaced(item, place.as_posix()))
     items.sort(
         key=lambda item: (
             item.get_closest_marker("browser") is not None,
-            _place(item.path.relative_to(here).parent.as_posix()),
+            _place(item.path.relative_to(TESTS).parent.as_posix()),
         )
     )
 
@@ -68,6 +78,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_data(migrated: Path, tmp_path: Path) -> Path:
     """A data folder of the test's own, with all tables and nothing in them."""
     return Path(shutil.copytree(migrated, tmp_path / "data"))
+
+
+def _is_misplaced(item: Any, place: str) -> bool:
+    """A tier of the Makefile reads only the folders that have tests for it: a test elsewhere would never be run."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if marks & {"slow", "chaos"}:
+        return False
+    if "browser" in marks:
+        return not place.startswith("browser/")
+    return "process" in marks and place.startswith(tuple(f"{one}/" for one in NO_PROCESS))
 
 
 def _place(folder: str) -> int:

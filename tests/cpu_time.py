@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
         config.pluginmanager.register(_Summary(config), "cpu_summary")  # the controller of xdist runs no tests itself
         return
-    config.pluginmanager.register(_Meter(), "cpu_meter")
+    config.pluginmanager.register(_Meter(config), "cpu_meter")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Summary(config), "cpu_summary")
 
@@ -41,13 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
 class _Meter:
     """Measures in the process that runs the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._before = _cpu_seconds()
         self._started: Counter[str] = Counter()
         sys.addaudithook(self._count_process)
 
     def pytest_collection_finish(self) -> None:
         self._before = _cpu_seconds()  # reading all test files is no cost of the first test
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput["reading"] = self._before  # type: ignore[attr-defined]
+        elif (summary := self._config.pluginmanager.get_plugin("cpu_summary")) is not None:
+            summary.reading = self._before
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
@@ -90,9 +95,15 @@ class _Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._budget: float | None = config.getoption("--cpu-budget")
+        #: What reading the test files and what they import took, in all processes.
+        self.reading = 0.0
         self._cpu: dict[str, float] = {}
         self._explained: set[str] = set()
         self._started: Counter[str] = Counter()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.reading += getattr(node, "workeroutput", {}).get("reading", 0.0)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "teardown":
@@ -111,6 +122,7 @@ class _Summary:
         started = ", ".join(f"{number} {kind}" for kind, number in sorted(self._started.items())) or "no process"
         terminalreporter.section("CPU time")
         terminalreporter.write_line(f"{used:.0f} s{budget} in {len(self._cpu)} tests; started: {started}")
+        terminalreporter.write_line(f"{self.reading:.0f} s more to read the tests, before the first began")
         costliest = sorted(self._cpu.items(), key=lambda test: -test[1])
         for test, seconds in costliest[:SHOWN]:
             terminalreporter.write_line(f"{seconds:7.1f} s  {test}")

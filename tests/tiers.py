@@ -3,6 +3,8 @@
 `make quick` runs what is neither `process` nor `browser`; a test that uses the fixture `browser` is a `browser` test.
 """
 
+import pytest
+
 #: Folders in which every test starts a process or listens on a socket.
 PROCESS_FOLDERS = frozenset({"chaos", "commands", "contract", "hosting", "live", "soak"})
 
@@ -22,5 +24,33 @@ PROCESS_FIXTURES = frozenset(
     }
 )
 
+#: Folders without a process test, which the process tier does not even read.
+NO_PROCESS = (
+    "api/docs",
+    "browser",
+    "chaos",
+    "engine/actions",
+    "soak",
+    "storage",
+    "ui/datasets",
+    "ui/flows",
+    "ui/jobs",
+    "ui/monitoring",
+)
+
+#: Tests that their tier would not find, filled when tests are collected; `tests/house/test_layout.py` wants none.
+MISPLACED = pytest.StashKey[list[str]]()
+
 #: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
-LONG_FIRST = ("hosting", "browser", "seed", "contract", "live", "chaos", "engine/jobs", "commands", "house")
+LONG_FIRST = (
+    "hosting",
+    "browser",
+    "seed",
+    "contract",
+    "security",
+    "live",
+    "chaos",
+    "engine/jobs",
+    "commands",
+    "house",
+)

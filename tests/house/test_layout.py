@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sources import ROOT, nodes_of, parsed, source_files
+from tests.tiers import MISPLACED
 
 SOURCE = source_files()
 FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs"}
@@ -22,6 +23,11 @@ def tracked():
 @pytest.mark.process
 def test_the_top_level_holds_what_it_promised():
     assert {path.parts[0] for path in tracked() if len(path.parts) > 1} <= FOLDERS
+
+
+def test_every_test_stands_where_its_tier_finds_it(request):
+    """A browser test stands in tests/browser, and none that starts a process in a folder of NO_PROCESS (tests/tiers.py)."""
+    assert request.config.stash[MISPLACED] == []
 
 
 def test_no_module_is_called_after_nothing():

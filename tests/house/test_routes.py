@@ -200,6 +200,7 @@ def address(route: str) -> tuple[str, str]:
     return method, path
 
 
+@pytest.mark.process
 def test_every_route_is_in_the_table_of_who_may_call_it(tmp_path: Path):
     answer = subprocess.run(
         [sys.executable, "-c", _LIST, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
