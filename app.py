@@ -161,7 +161,7 @@ async def _run(
     """Everything that lives on the event loop, from the first call to the last."""
     from api.app import create_api
     from engine.core.logging_setup import worker_line
-    from engine.jobs.notifier import BELL
+    from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
@@ -176,7 +176,7 @@ async def _run(
         waits_alone=lambda: database.look_up(next_alone) is not None,
         worker_line=worker_line(settings.log),
     )
-    database.info[BELL] = supervisor
+    database.info[NOTIFIER] = supervisor
     supervisor.start()  # it starts while the pages are made
     maintenance = Maintenance(database, settings, vault)
     maintenance.start()

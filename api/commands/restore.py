@@ -27,7 +27,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from engine.actions.server import note_backup
     from engine.backups.backups import restore_backup
     from engine.backups.sealed_file import read_head
-    from engine.jobs.transitions import bury_all
+    from engine.jobs.transitions import reclaim_all
 
     settings = terminal.settings
     with arguments.file.open("rb") as file:
@@ -42,7 +42,7 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
             f"FLOWPORT_SECRET_KEY_FILE is set: put the restored key {settings.data / 'secret.key'} there, or unset it."
         )
     terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")
-    waiting = terminal.database.write_now(bury_all)
+    waiting = terminal.database.write_now(reclaim_all)
     if waiting:
         terminal.note(f"{waiting} jobs that were running go on when the server starts.")
     return check_folder(terminal, running=False, outside=False)

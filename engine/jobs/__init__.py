@@ -1,1 +1,4 @@
-"""Jobs from acceptance to their end: the jobs table is the truth, the queue only wakes workers."""
+"""Jobs from acceptance to their end.
+
+The jobs table holds their state; the queue only tells workers that a job exists.
+"""

@@ -1,8 +1,9 @@
-"""Whose code a worker process executes at this moment, kept where it can be read after the process was ended from outside.
+"""Records in a worker's lock file whose code the worker executes, so that it can be read after the process was killed.
 
-The worker maps its lock file (`engine.jobs.worker_locks`) into memory and names there the job whose task runs on the event loop and the
-jobs that compute in threads. A worker whose interpreter is held cannot say anything any more; the file still can. Whoever gives
-the worker up writes down why before it kills it, and whoever takes the jobs reads who may be the cause.
+The worker maps its lock file (`engine.jobs.worker_locks`) into memory and writes there the id of the job whose task
+runs on the event loop and the ids of the jobs that compute in threads. A worker whose interpreter is blocked cannot
+report anything, but other processes can still read the file. The process that kills a worker writes the reason into the
+file first; the process that reclaims the worker's jobs reads which of them may have been the cause.
 """
 
 from __future__ import annotations
@@ -14,25 +15,29 @@ from collections.abc import Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
-#: Bytes of a field: a job id is shorter.
+#: Size of one field in bytes; every job id fits into it.
 FIELD = 32
-#: Threads that can be named at a time.
+#: The largest number of threads that can be recorded at the same time.
 MOST_THREADS = 64
-#: Fields: why it was given up, its process id, the job on the loop, and then one for each thread.
+#: Index of each field in the file: reason for the kill, process id, job on the event loop; then one field per thread.
 _VERDICT, _PID, _LOOP, _THREADS = 0, 1, 2, 3
 SIZE = FIELD * (_THREADS + MOST_THREADS)
 
-#: Given up because nothing came from it any more; and the same of a process that somebody had stopped (SIGSTOP).
+#: Reasons for a kill: the worker stopped responding; the worker was suspended by a signal (SIGSTOP).
 FROZEN, STOPPED = "frozen", "stopped"
 
 
 class AtWork:
-    """The worker's own side. Without room on the disk it is memory of this process alone, and nothing can be read later."""
+    """The worker's side, which writes the fields.
+
+    When the disk is full, the map is memory that no other process can read.
+    """
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is not None:
             try:
-                # Written, not only made long: a page without room behind it would end the process when it is touched.
+                # Writes zeros instead of only extending the file: touching a mapped page without a disk block ends the
+                # process (SIGBUS).
                 os.pwrite(descriptor, bytes(SIZE), 0)
             except OSError:
                 descriptor = None
@@ -41,23 +46,23 @@ class AtWork:
         self._put(_PID, str(os.getpid()).encode())
 
     def begin_in_thread(self, job_id: str) -> int:
-        """This job computes in a thread from now on; returns its place for `end_in_thread`."""
+        """Records that the job starts to compute in a thread; returns the index of the field, for `end_in_thread`."""
         place = self._free.pop()
         self._put(place, _field(job_id))
         return place
 
     def end_in_thread(self, place: int) -> None:
-        """It is through."""
+        """Records that the computation has ended; `place` is what `begin_in_thread` returned."""
         self._put(place, b"")
         self._free.append(place)
 
     @property
     def on_loop(self) -> str | None:
-        """The job whose task runs on the loop now."""
+        """The id of the job whose task runs on the event loop at this moment, or None."""
         return _text(self._map[_LOOP * FIELD : (_LOOP + 1) * FIELD]) or None
 
     def watched(self, job_id: str, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
-        """The coroutine of a task of this job: the job is named each time it runs, until it waits again."""
+        """Wraps the coroutine of one of the job's tasks: while the coroutine executes, the file holds the job's id."""
         return _Watched(self._map, _field(job_id), coroutine)
 
     def _put(self, place: int, data: bytes) -> None:
@@ -65,7 +70,9 @@ class AtWork:
 
 
 class _Watched(Coroutine[Any, Any, Any]):
-    """On the hot path: two writes into memory each time a task goes on."""
+    """Wraps a coroutine. It is on the hot path: it costs two memory writes each time the event loop resumes
+    the task.
+    """
 
     __slots__ = ("_coroutine", "_field", "_map")
 
@@ -95,7 +102,7 @@ class _Watched(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
     def __getattr__(self, name: str) -> Any:
-        """Libraries ask a task's coroutine for its name and its state."""
+        """Passes other attributes on: libraries read the name and the state of a task's coroutine."""
         return getattr(self._coroutine, name)
 
 
@@ -104,15 +111,20 @@ _NOBODY = bytes(FIELD)
 
 
 def give_up(path: Path, pid: int) -> None:
-    """Writes into the lock file of a worker that says nothing any more why it is killed now. Call it before the kill."""
+    """Writes into the lock file of a worker that does not respond why it is killed: FROZEN, or STOPPED when it is
+    suspended.
+
+    Call it before the kill, while the state of `pid` can still be read. An error of the file system is ignored.
+    """
     with contextlib.suppress(OSError), path.open("r+b") as file:
         file.write(_field(STOPPED if is_stopped(pid) else FROZEN))
 
 
 def suspects_in(descriptor: int) -> frozenset[str] | None:
-    """The jobs that may have ended a worker, from its lock file. None: every job that it had.
+    """Returns the ids of the jobs that may have ended a worker, from its lock file. None: any of its jobs may have.
 
-    A worker that died by itself (out of memory, killed) leaves no hint: what it executed need not be the cause.
+    It returns None for a worker that nobody killed through `give_up` (out of memory, `kill -9`), since the job that it
+    executed last need not be the cause, and an empty set for a worker that was suspended.
     """
     fields = _fields(descriptor)
     match fields.pop(0) if fields else "":
@@ -124,7 +136,7 @@ def suspects_in(descriptor: int) -> frozenset[str] | None:
 
 
 def suspects_of_silent(descriptor: int) -> frozenset[str] | None:
-    """The same of a worker that still lives but says nothing."""
+    """Returns the same as `suspects_in`, for a worker that is alive but does not respond."""
     fields = _fields(descriptor)
     if not fields:
         return None
@@ -133,7 +145,10 @@ def suspects_of_silent(descriptor: int) -> frozenset[str] | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """True when somebody stopped this process (SIGSTOP, a debugger). Where the system does not say, False."""
+    """True when the process is suspended (SIGSTOP, a debugger), from `/proc/PID/stat`.
+
+    False where that file cannot be read.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     except (OSError, IndexError):
@@ -141,13 +156,16 @@ def is_stopped(pid: int) -> bool:
 
 
 def _fields(descriptor: int) -> list[str]:
-    """What stands in the file; nothing when it is not of this shape."""
+    """Returns the text of each field; an empty list when the file does not have the expected size."""
     data = os.pread(descriptor, SIZE, 0)
     return [_text(data[at : at + FIELD]) for at in range(0, SIZE, FIELD)] if len(data) == SIZE else []
 
 
 def _named(fields: list[str]) -> frozenset[str] | None:
-    """Jobs in the fields after the verdict. Nobody is named: the cause is work for a job that no field tells of."""
+    """Returns the job ids in the fields that follow the reason.
+
+    None without any: the blocking code belongs to no recorded job.
+    """
     return frozenset(filter(None, fields[_LOOP - 1 :])) or None
 
 

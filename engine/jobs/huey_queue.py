@@ -1,10 +1,12 @@
-"""The doorbell: Huey carries job ids from the accept transaction to the workers. The only file that knows Huey.
+"""The job queue: Huey carries job ids from the transaction that accepts a job to the workers. Only this file imports
+Huey.
 
-A message is written by our own statement into Huey's table, in the transaction that accepts the job; it is JSON, never pickle.
-Huey deletes a message before it runs, so nothing may depend on it: a queued job is sent again when nobody took it.
+`send` writes a message with its own SQL statement into Huey's table, in the transaction that accepts the job. Messages
+are JSON, not pickle. Huey deletes a message before it runs the task, so a message can be lost together with its
+process; `engine.jobs.transitions.send_forgotten` sends a queued job again when no worker has claimed it.
 
-Huey's habits that are turned off here: signal handlers, the scheduler (it would lock the file every second), results and
-revocations (a lock for every job), and polling that backs off to ten seconds.
+These parts of Huey are switched off here: its signal handlers, its scheduler (it takes the database's write lock every
+second), results and revocations (a write for every job), and its polling, whose interval grows to ten seconds.
 """
 
 from __future__ import annotations
@@ -27,14 +29,15 @@ from engine.jobs.notifier import wake_workers
 from storage.database import Database
 from storage.queue import QUEUE, add_messages, has_messages, take_messages
 
-#: Huey names a task by module and function, and the name is stored with each message: it stays as the first release wrote it.
+#: Huey stores a task's module and name in each message. These are the names that the first release stored, so that its
+#: messages can still be read.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
-#: Messages taken from the table in one transaction.
+#: The largest number of messages that one transaction takes from the table.
 TAKE = 32
 
 
 def send(session: Session, *job_ids: str) -> None:
-    """Puts jobs into the queue within this transaction, and wakes workers after its commit."""
+    """Queues jobs within this transaction, and wakes the workers after its commit."""
     if not job_ids:
         return
     add_messages(session, [message(job_id) for job_id in job_ids])
@@ -42,12 +45,12 @@ def send(session: Session, *job_ids: str) -> None:
 
 
 def message(job_id: str) -> bytes:
-    """A job id as Huey stores it."""
+    """Returns the message that Huey stores for a job id."""
     return _PATTERN.replace(b"JOB", job_id.encode())
 
 
 class JsonSerializer(Serializer):
-    """Messages as JSON lists."""
+    """Serializes Huey's messages as JSON lists."""
 
     def _serialize(self, data: Any) -> bytes:
         return json.dumps(list(data)).encode()
@@ -57,7 +60,10 @@ class JsonSerializer(Serializer):
 
 
 class QueueTable(BaseStorage):
-    """Huey's table in our own database: waits for a wake-up instead of polling, and takes several messages at once."""
+    """Huey's storage in Flowport's own database.
+
+    It waits for a wake-up instead of polling, and takes up to TAKE messages at once.
+    """
 
     blocking = True
 
@@ -69,7 +75,7 @@ class QueueTable(BaseStorage):
         super().__init__(name)
 
     def dequeue(self) -> bytes | None:
-        """The next message; waits at most one poll for it."""
+        """Returns the next message; waits for it for at most one poll interval, then returns None."""
         found = self._next()
         if found is None:
             self.awake.wait(self._poll_seconds)
@@ -78,22 +84,24 @@ class QueueTable(BaseStorage):
         return found
 
     def peek_many(self, keys: Any) -> dict[Any, Any]:
-        """No task is ever revoked: a cancelled job is refused when it is claimed."""
+        """Reports no revocations: Flowport revokes no Huey task, because the claim of a cancelled job fails anyway."""
         return {}
 
     def delete_data(self, key: Any) -> bool:
-        """Nothing is stored, so there is nothing to delete, and no lock to take for it."""
+        """Reports that nothing was deleted: results are switched off, so there is nothing to delete and no lock to
+        take.
+        """
         return False
 
     def _next(self) -> bytes | None:
         if not self.taken and self._database.look_up(has_messages):
-            # in the worker's own group commits: a connection of Huey's would fight with them for the lock
+            # among the worker's own writes: a separate connection of Huey's would compete with them for the write lock
             self.taken.extend(self._database.write_now(take_messages, TAKE))
         return self.taken.popleft() if self.taken else None
 
 
 class _Dispatcher(Worker):
-    """One thread for all jobs: waits for a free slot, takes a message, hands the job id over."""
+    """The only thread that takes messages: it waits for a free slot, takes one message and hands the job id over."""
 
     def loop(self, now: Any = None) -> None:
         if not self.huey.slots.acquire(timeout=0.5):
@@ -107,7 +115,7 @@ class _Dispatcher(Worker):
 
 
 class _Idle(BaseProcess):
-    """In the scheduler's place: nothing is ever scheduled."""
+    """Replaces Huey's scheduler thread. Nothing is ever scheduled, so it only sleeps."""
 
     def __init__(self, huey: Any, stop_flag: Any, interval: int, periodic: bool) -> None:  # noqa: FBT001 - Huey's call
         super().__init__(huey, stop_flag)
@@ -121,13 +129,14 @@ class _Consumer(Consumer):
     scheduler_class = _Idle
 
     def _set_signal_handlers(self) -> None:
-        """Signals belong to the worker process."""
+        """Does nothing: the worker process installs its own signal handlers."""
 
 
 class Dispatch:
-    """Takes job ids out of the queue of a database and hands them to `run`, at most `slots` at a time.
+    """Takes job ids from the queue of a database and passes each to `run`, at most `slots` at a time.
 
-    `run(job_id, done)` is called in the dispatcher's thread; it must return at once and call `done` when the job is over.
+    `run(job_id, done)` is called in the dispatcher's thread. It must return at once, and call `done` (from any thread)
+    when the job has ended.
     """
 
     def __init__(
@@ -145,24 +154,26 @@ class Dispatch:
         self._consumer = _Consumer(self._huey, workers=1, periodic=False, check_worker_health=False)
 
     def start(self) -> None:
-        """Begins to take messages."""
+        """Starts to take messages."""
         self._consumer.start()
 
     def wake(self) -> None:
-        """There may be a new message. From any thread."""
+        """Says that there may be a new message. May be called from any thread."""
         self._huey.storage.awake.set()
 
     @property
     def has_room(self) -> bool:
-        """True while another job could be taken."""
+        """True while fewer than `slots` jobs run."""
         return self._busy < self.slots
 
     def stop(self) -> list[str]:
-        """Takes no more messages; returns the job ids that were taken out of the table but not handed over."""
+        """Stops taking messages. Returns the ids of jobs whose message was taken from the table but that were not
+        passed to `run`.
+        """
         self._consumer.stop()
         self.wake()
         for _, thread in self._consumer.worker_threads:
-            if thread.ident is not None:  # it was started
+            if thread.ident is not None:  # the thread was started
                 thread.join(timeout=15)
         taken: deque[bytes] = self._huey.storage.taken
         left = [self._huey.deserialize_task(data).data[0][0] for data in taken]
@@ -182,7 +193,7 @@ class Dispatch:
 
 
 def run_job(job_id: str) -> None:
-    """The name of the task; each side gives it its own body."""
+    """Gives the task its name when messages are written; a consumer registers its own function under the same name."""
 
 
 def _make_huey(storage: type, **options: Any) -> Huey:
@@ -191,5 +202,5 @@ def _make_huey(storage: type, **options: Any) -> Huey:
 
 _SENDER: Any = _make_huey(BlackHoleStorage)
 _RUN_JOB: Any = _SENDER.task(**_NAMED)(run_job)
-#: Every message is the same but for the job id: written by Huey once, not for every job.
+#: The message of the placeholder job id `JOB`. Huey serializes it once, since messages differ in the job id only.
 _PATTERN: bytes = _SENDER.serialize_task(_RUN_JOB.s("JOB", id="JOB"))

@@ -1,4 +1,4 @@
-"""Values on their way into the store: JSON text that every reader can parse, long ones cut."""
+"""Prepares values for storage: valid JSON text, with long values cut."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from storage.value_sizes import VALUE_CAP
 
 Json = Any
 
-#: Of a step's value above the cap so many characters are kept.
+#: The number of characters that are kept of a step's value above VALUE_CAP.
 BEGINNING = 20_000
 
 
 def encoded(value: Json) -> tuple[str, int]:
-    """A value as compact JSON text and its bytes in UTF-8. What JSON has no word for (NaN, half characters) is mended."""
+    """Returns a value as compact JSON text, and its size in UTF-8 bytes.
+
+    What JSON cannot express (NaN, lone surrogates) is replaced.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text, len(text.encode())
@@ -25,7 +28,7 @@ def encoded(value: Json) -> tuple[str, int]:
 
 
 def cut(text: str, size: int) -> str:
-    """JSON text as it is stored with a step: above the cap, its beginning as one JSON string."""
+    """Returns JSON text as it is stored with a step: above VALUE_CAP bytes, its first characters as one JSON string."""
     return text if size <= VALUE_CAP else json.dumps(text[:BEGINNING])
 
 

@@ -1,4 +1,4 @@
-"""Jobs and batches as callers see them (api.md, Job, Batch): in answers of the public API, in webhooks and in tool results."""
+"""The published JSON of jobs and batches: in answers of the public API, in webhooks and in the results of MCP tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
 
 
-#: The words of api.md for why a job failed; what a node calls otherwise is published as `node_failed`.
+#: The published codes for why a job failed. Any other code of a node is published as `node_failed`.
 ERROR_CODES = frozenset(
     {
         "timeout", "worker_lost", "budget_exceeded", "result_too_large", "address_not_allowed", "http_status",
@@ -26,7 +26,10 @@ _PUBLISHED_AS = {"timed_out": "timeout"}
 
 
 def job_view(job: JobRow, result: Json) -> dict[str, Any]:
-    """The published shape. While the job has not ended, `result`, `completed_at` and `execution_time_seconds` are null."""
+    """Returns a job as published; `result` is its result. Times are RFC 3339 texts in UTC.
+
+    While the job has not ended, `result`, `completed_at` and `execution_time_seconds` are null.
+    """
     view: dict[str, Any] = {
         "job_id": job.id,
         "status": job.status,
@@ -62,12 +65,15 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
 
 
 def place_in_batch(job: JobRow) -> dict[str, Any]:
-    """What every event of an item of a batch says beside the event itself; nothing for a single job."""
+    """Returns the fields that every event of a batch's item carries beside its own; empty for a single job."""
     return {} if job.item_index is None else {"batch_id": job.batch_id, "item_index": job.item_index}
 
 
 def batch_view(batch: BatchRow) -> dict[str, Any]:
-    """A batch without its job ids: in lists, answers and webhooks."""
+    """Returns a batch as published in lists, answers and webhooks: without its job ids.
+
+    Times are RFC 3339 texts in UTC.
+    """
     return {
         "batch_id": batch.id,
         "status": batch.status,
@@ -82,7 +88,7 @@ def batch_view(batch: BatchRow) -> dict[str, Any]:
 
 
 def item_view(item: ItemRow) -> dict[str, Any]:
-    """An item of a batch as a line of its results; `result` is null in it."""
+    """Returns an item of a batch as a line of the batch's results, with null as its `result`."""
     return {
         "item_index": item.index,
         "job_id": item.job_id,
@@ -93,14 +99,14 @@ def item_view(item: ItemRow) -> dict[str, Any]:
 
 
 def published_code(code: str) -> str:
-    """The word of `ERROR_CODES` for what a node calls a failure."""
+    """Returns the code of `ERROR_CODES` under which a node's error code is published."""
     code = _PUBLISHED_AS.get(code, code)
     return code if code in ERROR_CODES else "node_failed"
 
 
 def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
-    told = {key: (error or {}).get(key) for key in _ERROR_KEYS}
-    return {**told, "code": published_code(str(told["code"]))}
+    published = {key: (error or {}).get(key) for key in _ERROR_KEYS}
+    return {**published, "code": published_code(str(published["code"]))}
 
 
 def _execution_time(job: JobRow) -> float | None:

@@ -1,7 +1,8 @@
-"""Who is told that a job changed: the bell of this process, rung after the commit and never before.
+"""Notifies workers and waiting readers of changes to jobs, after the commit of the transaction that makes them.
 
-`database.info["bell"]` holds it. The server's bell wakes the worker process and the waiting readers, a worker's bell tells the
-server; a process without one (the command line) changes the tables and others find it by looking.
+`database.info[NOTIFIER]` holds the notifier of a process. The server's notifier wakes the worker process and the
+readers that wait; a worker's notifier tells the server. A process without one (the command line) only changes the
+tables, and the others find its changes by polling.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from sqlalchemy.orm import Session
 
 from storage.database import after_commit
 
-BELL = "bell"
+NOTIFIER = "notifier"
 
 
 class JobNotifier(Protocol):
-    """Every method returns at once and may be called from any thread. A lost ring costs a second, never a job."""
+    """Each method returns at once and may be called from any thread.
+
+    A lost notification delays a job by a second, but loses none.
+    """
 
     def wake(self) -> None:
-        """There is something to run."""
+        """A job was queued."""
         ...
 
     def cancel(self, job_id: str) -> None:
-        """A cancel was asked for."""
+        """The cancellation of this running job was requested."""
         ...
 
     def changed(self, *job_ids: str) -> None:
@@ -32,21 +36,21 @@ class JobNotifier(Protocol):
 
 
 def wake_workers(session: Session) -> None:
-    """After the commit, workers look into the queue."""
-    notifier: JobNotifier | None = session.info.get(BELL)
+    """Wakes the workers after the commit, so that they read the queue."""
+    notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
         after_commit(session, notifier.wake)
 
 
 def cancel_wanted(session: Session, job_id: str) -> None:
-    """After the commit, the worker of this job hears that it shall stop."""
-    notifier: JobNotifier | None = session.info.get(BELL)
+    """Tells the worker of this job, after the commit, to stop the job."""
+    notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
         after_commit(session, lambda: notifier.cancel(job_id))
 
 
 def job_changed(session: Session, job_id: str) -> None:
-    """After the commit, those who wait for this job read it again."""
-    notifier: JobNotifier | None = session.info.get(BELL)
+    """Tells those who wait for this job, after the commit, to read it again."""
+    notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
         after_commit(session, notifier.changed, job_id)

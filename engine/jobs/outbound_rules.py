@@ -1,4 +1,4 @@
-"""What the owner set for requests that leave the server: the environment, and the lists on the page Server as they are now."""
+"""The owner's rules for requests that leave the server: from the environment, and from the lists on the page Server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 
 
 def outbound_rules(settings: Settings, database: Database) -> OutboundRules:
-    """The rules of this moment. What the page kept and does not count any more is left out. Raises BadSetting."""
+    """Returns the present rules, without entries of the page's lists that are not valid any more. Raises BadSetting."""
     return _rules(settings, _kept(database, OUTBOUND_ALLOW)[0], _kept(database, WEBHOOK_ALLOW)[0])
 
 
 def check_callers_address(rules: OutboundRules, url: str) -> None:
-    """Refuses an address for a webhook that a call names, when it can never be reached by these rules. Nothing is looked up.
+    """Refuses a webhook address that a call names when these rules never allow it. No host name is resolved.
 
-    What a name leads to shows when it is called. Raises OutboundRefused with a sentence that says why, and what the owner can do.
+    What a name resolves to is checked when the address is called. Raises OutboundRefused with a sentence that says why,
+    and what the owner can do.
     """
     address = read_url(url)
     guard = Guard(rules.entries("callers"), rules.ports)
@@ -31,18 +32,20 @@ def check_callers_address(rules: OutboundRules, url: str) -> None:
 
 
 def environment_rules(settings: Settings) -> OutboundRules:
-    """The rules without what the page Server says. Raises BadSetting."""
+    """Returns the rules of the environment alone, without the lists on the page Server. Raises BadSetting."""
     return _rules(settings, (), ())
 
 
 def entries_that_count_no_more(database: Database) -> list[str]:
-    """A sentence for each entry of the page's lists that an earlier version kept and this one does not take."""
+    """Returns a sentence for each entry of the page's lists that an earlier release stored and this one does not
+    accept.
+    """
     return [*_kept(database, OUTBOUND_ALLOW)[1], *_kept(database, WEBHOOK_ALLOW)[1]]
 
 
 def _kept(database: Database, name: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
-    said = database.read_now(find_setting, SERVER, name)
-    return kept_entries(said if isinstance(said, str) else "")
+    stored = database.read_now(find_setting, SERVER, name)
+    return kept_entries(stored if isinstance(stored, str) else "")
 
 
 def _rules(settings: Settings, flows: tuple[Allowed, ...], callers: tuple[Allowed, ...]) -> OutboundRules:

@@ -1,4 +1,6 @@
-"""What happens to a job after its acceptance, each in one transaction with its event, its message and its bell."""
+"""The changes of a job's status after its acceptance, each in one transaction with its event, queue message and
+notification.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +33,19 @@ from storage.jobs import JobRow, KeyScope, get_job
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
 
-#: How often a job is begun before it is given up as `worker_lost`; the last time alone in a worker (`claim_job`).
+#: The number of attempts before a job fails as `worker_lost`. In the last one it is the only job of its worker
+#: (`claim_job`).
 MAX_ATTEMPTS = SHARED_ATTEMPTS + 1
-#: A queued job whose message is older than this is sent again.
+#: A queued job is sent again when its queue message is older than this many milliseconds.
 FORGOTTEN_MS = 5_000
-#: How many are sent again at once.
+#: The largest number of jobs that are sent again at once.
 FORGOTTEN_MOST = 256
 
 
 def claim(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
-    """Takes a queued job for the worker `owner`; None when somebody else has it or it has ended.
+    """Claims a queued job for the worker `owner`. Returns None when another worker has it, or when it has ended.
 
-    `alone`: nothing else runs in that process; only such a worker gets a job that two workers died under.
+    `alone`: this worker process runs nothing else. Only such a worker gets a job under which two workers died.
     """
     claimed = claim_job(session, owner, job_id, alone=alone)
     if claimed is not None:
@@ -60,7 +63,11 @@ def finish(
     result: tuple[str, int] | None = None,
     progress: Progress | None = None,
 ) -> bool:
-    """The final write, with what was not written yet. False: the job is not the holder's any more."""
+    """Ends a job and stores the progress that is not stored yet. `lease` None: no worker holds the job. `result`: JSON
+    text, bytes.
+
+    Returns False when the job does not belong to the lease any more.
+    """
     if progress is not None and not write_progress(session, progress):
         return False
     ended = end_job(session, job_id, status, lease=lease, error=error, result=result)
@@ -77,9 +84,9 @@ def finish(
 
 
 def give_back(session: Session, job_id: str, lease: Lease, *, unpunished: bool = True) -> bool:
-    """Back into the queue, at once for whoever is free; cancelled, when that was asked for meanwhile.
+    """Puts a job back into the queue for the next free worker; cancels it instead when that was requested meanwhile.
 
-    `unpunished`: the attempt does not count. False: the job is not the holder's any more.
+    `unpunished`: the attempt does not count. Returns False when the job does not belong to the lease any more.
     """
     if not requeue_job(session, job_id, lease, unpunished=unpunished):
         return finish(session, job_id, "cancelled", lease=lease)
@@ -89,7 +96,10 @@ def give_back(session: Session, job_id: str, lease: Lease, *, unpunished: bool =
 
 
 def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow:
-    """Queued: cancelled now. Processing: its worker is asked to stop. Raises NotFound, JobNotCancellable."""
+    """Cancels a queued job at once, and asks the worker of a running job to stop it.
+
+    Raises NotFound, JobNotCancellable.
+    """
     job = get_job(session, workspace_id, job_id, scope)
     if job.status == "queued":
         finish(session, job_id, "cancelled", lease=None)
@@ -102,9 +112,9 @@ def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope
 
 
 def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
-    """Cancels the items that have not ended, each as `cancel_job`. Raises NotFound, BatchNotCancellable.
+    """Cancels the items that have not ended, each as `cancel_job` does. Raises NotFound, BatchNotCancellable.
 
-    Items that wait for a slot end before those that have one, so none of them is let in meanwhile.
+    Items that wait for a slot end before those that hold one, so that no waiting item gets a slot that becomes free.
     """
     batch = get_batch(session, workspace_id, batch_id, scope)
     if batch.ended:
@@ -123,16 +133,20 @@ def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyS
 
 
 def _tell_end(session: Session, ended: Ended) -> None:
-    """After the commit, those who wait for the job hear of its end, and those who wait for its batch of the last one."""
+    """Notifies those who wait for the job after the commit, and those who wait for its batch when this was its last
+    item.
+    """
     job_changed(session, ended.id)
     if ended.batch_ended is not None:
         job_changed(session, ended.batch_ended)
 
 
 def reclaim(session: Session, owner: str, suspects: Collection[str] | None = None) -> int:
-    """Takes the jobs of a dead worker: back into the queue, or ended after the last attempt. Returns how many.
+    """Takes the jobs of a dead worker: each is queued again, or ends after its last attempt. Returns how many there
+    were.
 
-    `suspects`: only their attempts count, since the others merely ran beside them; None: everybody's.
+    `suspects`: only the attempts of these jobs count, since the others merely ran in the same process. None: all
+    attempts count.
     """
     held = held_jobs(session, owner)
     for job_id, attempt, cancel_requested in held:
@@ -147,8 +161,10 @@ def reclaim(session: Session, owner: str, suspects: Collection[str] | None = Non
     return len(held)
 
 
-def bury_all(session: Session) -> int:
-    """The same for every worker: in a folder that was just restored none of them lives."""
+def reclaim_all(session: Session) -> int:
+    """Reclaims the jobs of every worker: in a data folder that was just restored, no worker is alive. Returns
+    how many.
+    """
     taken = 0
     for owner in owners(session) | set(beats(session)):
         taken += reclaim(session, owner)
@@ -157,7 +173,7 @@ def bury_all(session: Session) -> int:
 
 
 def end_cancelled(session: Session) -> int:
-    """Ends queued jobs whose cancel was asked for, as they were left by an earlier version. Returns how many."""
+    """Cancels queued jobs for which an earlier release only recorded the request. Returns how many."""
     left = queued_with_cancel(session)
     for job_id in left:
         finish(session, job_id, "cancelled", lease=None)
@@ -165,7 +181,10 @@ def end_cancelled(session: Session) -> int:
 
 
 def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: int = FORGOTTEN_MOST) -> int:
-    """Sends queued jobs again whose message seems to be lost. Claims make a second message harmless."""
+    """Sends queued jobs again whose message seems to be lost; returns how many.
+
+    A second message does no harm: one claim succeeds.
+    """
     admit_all_waiting(session)
     jobs = requeue_stale(session, older_than_ms=older_than_ms, most=most)
     send(session, *jobs)
@@ -175,7 +194,7 @@ def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: in
 def job_error(
     code: str, message: str, *, why: str = "", remedy: str = "", attempts: int = 1, node: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """The error of a job that did not come from a node's own failure. `node`: id and label."""
+    """Returns the stored error of a job that did not fail by a node's own error. `node`: id and label."""
     return {
         "code": code,
         "message": message,
@@ -189,7 +208,7 @@ def job_error(
 
 
 def worker_lost(attempts: int) -> dict[str, Any]:
-    """The worker died on every attempt."""
+    """Returns the error of a job whose worker died in every attempt."""
     return job_error(
         "worker_lost",
         f"The worker process stopped {attempts} times while it ran this job.",
@@ -200,7 +219,7 @@ def worker_lost(attempts: int) -> dict[str, Any]:
 
 
 def timed_out(limit_ms: int, attempts: int) -> dict[str, Any]:
-    """The job's time limit has passed."""
+    """Returns the error of a job that has passed its time limit (milliseconds)."""
     return job_error(
         "timeout",
         f"The job did not end within its limit of {limit_ms / 1000:g} seconds.",

@@ -1,4 +1,4 @@
-"""Items of batches wait in `queued` without a slot; they are let in, oldest first, as slots become free (api.md, Batch)."""
+"""Items of batches wait in `queued` without a slot. They are admitted as slots become free, the oldest first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE = 32
 
 
 def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
-    """Gives free slots of an environment to its waiting batch items and sends them; returns how many."""
+    """Gives free slots of an environment to its waiting batch items, and sends these to the queue. Returns how many."""
     if not has_waiting_items(session, workspace_id, environment):
         return 0
     subject = usage_subject(workspace_id, environment)
@@ -40,6 +40,8 @@ def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
 
 
 def admit_all_waiting(session: Session) -> int:
-    """The same for all of them: a limit may have been raised, or a process died before it could let anybody in."""
+    """Admits waiting items in all environments: a limit may have been raised, or a process died before it admitted
+    them.
+    """
     waiting = environments_with_waiting_items(session)
     return sum(admit_waiting(session, workspace_id, environment) for workspace_id, environment in waiting)

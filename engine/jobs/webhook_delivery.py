@@ -1,11 +1,13 @@
-"""Calls the address a flow or a request named when a job or a whole batch has ended, again and again until it answers with 2xx.
+"""Delivers webhooks: calls the address that a flow or a request names when a job or a whole batch has ended, until it
+answers 2xx.
 
-Inside the network a flow's address is reached by the owner's list for flows, and one that a request named by the list for
-callers' webhooks, which is another one: whoever has a key is no designer of flows.
+Two lists of the owner allow addresses inside the network: one for addresses in flows, one for addresses that requests
+name, because whoever holds an API key does not have to be allowed to edit flows.
 
-The job's last write puts a row into the outbox in the same transaction, and the last write of a batch's last item one for the
-batch, so no end goes unsaid. A worker takes due rows under a lease: what a dead worker had in its hands is due again when the
-lease is over. The receiver tells repeats by `webhook-id`.
+The final write of a job adds a row to the outbox in the same transaction, and the final write of a batch's last item
+adds one for the batch, so every end is reported. A worker takes due rows under a lease: the rows of a worker that died
+are due again when their lease expires. A receiver recognises a repeated delivery by its `webhook-id` header (Standard
+Webhooks).
 """
 
 from __future__ import annotations
@@ -36,34 +38,37 @@ from storage.webhooks import DeliveryRow, anything_due, note_try, take_due
 
 log = logging.getLogger(__name__)
 
-#: After try 1, 2, 3 ...: how long until the next one. After the last a delivery has failed.
+#: The pause after try 1, 2, 3 ..., in milliseconds. When the try after the last pause fails, the delivery has failed.
 PAUSES = (5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
 TIMEOUT_SECONDS = 15.0
 LEASE_MS = 60 * SECOND
 AT_ONCE = 20
-#: Sent by a person to see whether the address works; it belongs to no job.
+#: The event of a delivery that a person sends to test the address; it belongs to no job.
 TEST_EVENT = "webhook.test"
 _GONE = 410
 
 
 @dataclass(frozen=True)
-class _Letter:
+class _Notification:
     body: bytes
     secrets: list[str]
     trace: TraceContext = NO_TRACE
 
 
 class Webhooks:
-    """Lives on the worker's event loop. `pass_over` is called every second; it starts what is due and does not wait for it."""
+    """Sends deliveries on the worker's event loop.
+
+    `pass_over` is called every second; it starts due deliveries without waiting for them.
+    """
 
     def __init__(self, database: Database, outbound: OutboundClient, vault: Vault) -> None:
         self._database = database
-        self._door = outbound
+        self._outbound = outbound
         self._vault = vault
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def pass_over(self) -> None:
-        """Takes due deliveries and sends them, a bounded number at once."""
+        """Takes due deliveries and starts to send them, at most AT_ONCE at a time."""
         room = AT_ONCE - len(self._under_way)
         if room <= 0 or not await self._database.read(anything_due):
             return
@@ -73,43 +78,43 @@ class Webhooks:
             task.add_done_callback(self._under_way.discard)
 
     async def close(self) -> None:
-        """Stops what is under way; it is due again when its lease is over."""
+        """Cancels deliveries that are being sent; each is due again when its lease expires."""
         for task in self._under_way:
             task.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=1)
 
     async def settled(self) -> None:
-        """Returns when nothing is under way; for tests."""
+        """Waits until no delivery is being sent; for tests."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
     async def _deliver(self, delivery: DeliveryRow) -> None:
         try:
-            letter = await self._database.write(_write_letter, self._vault, delivery)
-            await self._send(delivery, letter)
+            notification = await self._database.write(_make_notification, self._vault, delivery)
+            await self._send(delivery, notification)
         except StorageUnavailable as error:
             log.warning("Webhook %s waits: %s", delivery.id, error)
         except Exception:
             log.exception("Webhook %s stumbled", delivery.id)
 
-    async def _send(self, delivery: DeliveryRow, letter: _Letter | None) -> None:
+    async def _send(self, delivery: DeliveryRow, notification: _Notification | None) -> None:
         begun, at = time.monotonic(), self._database.clock.now()
         status: int | None = None
-        if letter is None:
+        if notification is None:
             message, ended = f"The {'batch' if delivery.batch_id else 'job'} is not kept any more.", True
         else:
             headers = {
                 "Content-Type": "application/json",
-                **letter.trace.headers(),
-                **signed_headers(letter.secrets, delivery.id, at // 1000, letter.body),
+                **notification.trace.headers(),
+                **signed_headers(notification.secrets, delivery.id, at // 1000, notification.body),
             }
             try:
-                answer = await self._door.request(
+                answer = await self._outbound.request(
                     "POST",
                     delivery.url,
                     headers=headers,
-                    content=letter.body,
+                    content=notification.body,
                     timeout_seconds=TIMEOUT_SECONDS,
                     max_bytes=64 * 1024,
                     follow_redirects=False,
@@ -131,7 +136,7 @@ class Webhooks:
 
 
 def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int | None]:
-    """What a delivery is after this try, and the pause before the next one."""
+    """Returns the status of a delivery after this try, and the pause before the next try in milliseconds."""
     if status is not None and 200 <= status < 300:
         return "delivered", None
     if ended or tries > len(PAUSES):
@@ -139,26 +144,28 @@ def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int |
     return "waiting", PAUSES[tries - 1]
 
 
-def _write_letter(session: Session, vault: Vault, delivery: DeliveryRow) -> _Letter | None:
-    """The body and what it is signed with; None when the job or the batch is gone."""
+def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) -> _Notification | None:
+    """Returns the body and the secrets that sign it; None when the job or the batch was removed."""
     secrets = signing_secrets(session, vault, delivery.workspace_id, delivery.flow_id)
     if delivery.event == TEST_EVENT:
         data: dict[str, Any] = {"flow_id": delivery.flow_id, "message": "This is a test. Calls for jobs look like it."}
-        return _Letter(_body(delivery, delivery.created_at, data), secrets)
+        return _Notification(_body(delivery, delivery.created_at, data), secrets)
     if delivery.batch_id is not None:
         try:
             batch = get_batch(session, delivery.workspace_id, delivery.batch_id)
         except NotFound:
             return None
         trace = TraceContext.loads(find_trace_of_batch(session, batch.id))
-        return _Letter(_body(delivery, batch.completed_at or delivery.created_at, batch_view(batch)), secrets, trace)
+        return _Notification(
+            _body(delivery, batch.completed_at or delivery.created_at, batch_view(batch)), secrets, trace
+        )
     job = find_job(session, delivery.workspace_id, delivery.job_id)
     if job is None:
         return None
     small, large = small_results(session, delivery.workspace_id, [job.id])
     data = job_view(job, small.get(job.id)) | ({"result_truncated": True} if job.id in large else {})
     body = _body(delivery, job.completed_at or delivery.created_at, data)
-    return _Letter(body, secrets, TraceContext.loads(job.traceparent))
+    return _Notification(body, secrets, TraceContext.loads(job.traceparent))
 
 
 def _body(delivery: DeliveryRow, at: int, data: dict[str, Any]) -> bytes:

@@ -1,9 +1,11 @@
-"""Who lives: a lock file per process, held until it ends, and the reaper that takes the jobs of those that are gone.
+"""Finds out which worker processes are alive, and reclaims the jobs of those that are not.
 
-A process on this data folder is dead exactly when the lock on `data/run/<boot id>` can be taken: no clock is asked, and another
-host name after a container's restart does not matter. The file tells what it executed (`engine.jobs.at_work`). A worker whose
-beat has not grown for 30 s of this process's monotonic clock loses its jobs too: one elsewhere (no file here), and one here that
-nobody supervises and that stands still. What it may still write is refused, since it does not own the jobs any more.
+Each process holds the lock of a file `data/run/<boot id>` until it ends. A process on this machine is dead exactly when
+that lock can be taken: this needs no clock, and a new host name after a restart of a container does not matter. The
+file also records which jobs the process executed (`engine.jobs.at_work`). A worker whose heartbeat has not grown for 30
+s, on the monotonic clock of the process that checks it, loses its jobs too: it is either on another machine (it has no
+file here) or frozen without a supervisor. What such a worker writes later is refused, because it does not own the jobs
+any more.
 """
 
 from __future__ import annotations
@@ -28,25 +30,25 @@ SILENT_SECONDS = 30.0
 SERVE = "serve"
 
 
-class AlreadyServing(Exception):  # noqa: N818 - said to the person who starts the program
+class AlreadyServing(Exception):  # noqa: N818 - shown to the person who starts the program
     """Another `app.py serve` uses this data folder."""
 
 
 class Lock:
-    """A file whose lock this process holds until `release` or its end, however it ends."""
+    """A file whose lock this process holds until `release`, or until the process ends in any way."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
 
     def release(self) -> None:
-        """Removes the file and lets go."""
+        """Removes the file and releases its lock."""
         self.path.unlink(missing_ok=True)
         os.close(self.descriptor)
 
 
 def run_folder(data: Path) -> Path:
-    """Where the locks are."""
+    """Returns the folder of the lock files, and creates it when it is missing."""
     folder = data / "run"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -54,7 +56,7 @@ def run_folder(data: Path) -> Path:
 
 
 def new_boot(data: Path) -> tuple[str, Lock]:
-    """A boot id for this process and its lock, which stands before anybody can find it."""
+    """Returns a boot id for this process and its lock. The file gets its final name only once it is locked."""
     boot_id = new_id("boot")
     folder = run_folder(data)
     hidden = folder / f".{boot_id}"
@@ -65,7 +67,7 @@ def new_boot(data: Path) -> tuple[str, Lock]:
 
 
 def serve_lock(data: Path) -> Lock:
-    """The lock of the one server of a data folder. Raises AlreadyServing."""
+    """Takes the lock that allows only one server per data folder. Raises AlreadyServing."""
     path = run_folder(data) / SERVE
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -79,14 +81,16 @@ def serve_lock(data: Path) -> Lock:
 
 
 class _ServeLock(Lock):
-    """Its file stays: a file that is removed and made again could be locked twice."""
+    """A lock whose file is kept: if it were removed and created again, two processes could each lock a file of this
+    name.
+    """
 
     def release(self) -> None:
         os.close(self.descriptor)
 
 
 class Reaper:
-    """Finds dead workers and takes their jobs. One per process; `pass_over` is called every second."""
+    """Finds dead workers and reclaims their jobs. Each process has one, and calls its `pass_over` every second."""
 
     def __init__(self, database: Database, data: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -96,10 +100,13 @@ class Reaper:
         self._looked = monotonic()
 
     def pass_over(self, me: str) -> int:
-        """One look at all owners of jobs and all locks; returns how many jobs were taken."""
+        """Checks all owners of jobs and all lock files once; `me` is this process's boot id.
+
+        Returns how many jobs were reclaimed.
+        """
         looked, self._looked = self._looked, self._monotonic()
         if self._looked - looked >= SILENT_SECONDS:
-            self._seen.clear()  # this process stood still, and the others perhaps with it: all have 30 s from now on
+            self._seen.clear()  # this process was suspended, others perhaps too: all have 30 s from now on
         here = {path.name for path in self._folder.iterdir() if path.name.startswith("boot_")}
         holding, known = self._database.read_now(_owners_and_beats)
         suspects = (here | holding | set(known)) - {me}
@@ -110,13 +117,13 @@ class Reaper:
         try:
             descriptor = os.open(self._folder / owner, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return self._bury(owner, None) if self._silent(owner, beat) else 0
+            return self._reclaim(owner, None) if self._silent(owner, beat) else 0
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return self._bury(owner, suspects_of_silent(descriptor)) if self._silent(owner, beat) else 0
+            return self._reclaim(owner, suspects_of_silent(descriptor)) if self._silent(owner, beat) else 0
         else:
-            taken = self._bury(owner, suspects_in(descriptor))
+            taken = self._reclaim(owner, suspects_in(descriptor))
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / owner).unlink()
             return taken
@@ -124,23 +131,23 @@ class Reaper:
             os.close(descriptor)
 
     def _silent(self, owner: str, beat: int) -> bool:
-        """True when a worker has not given a beat for long enough."""
+        """True when the heartbeat of a worker has not grown for SILENT_SECONDS."""
         seen, since = self._seen.get(owner, (None, 0.0))
         if seen != beat:
             self._seen[owner] = (beat, self._monotonic())
             return False
         return self._monotonic() - since >= SILENT_SECONDS
 
-    def _bury(self, owner: str, suspects: frozenset[str] | None) -> int:
+    def _reclaim(self, owner: str, suspects: frozenset[str] | None) -> int:
         self._seen.pop(owner, None)
-        return self._database.write_now(_bury, owner, suspects)
+        return self._database.write_now(_reclaim, owner, suspects)
 
 
 def _owners_and_beats(session: Session) -> tuple[set[str], dict[str, int]]:
     return owners(session), beats(session)
 
 
-def _bury(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
+def _reclaim(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
     taken = reclaim(session, owner, suspects)
     remove_worker(session, owner)
     return taken

@@ -140,7 +140,7 @@ async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> Async
     """A workspace with a key and a deployed flow behind the real public API, on a data folder that has its tables."""
     database = open_database(data, clock=clock)
     waiters = JobWaiters(database)
-    database.info["bell"] = waiters
+    database.info["notifier"] = waiters
     limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3, bytes_in_flight=3 * 512 * 1024)
     api = create_api(database, waiters, Settings(data=data), body_limits=limits)
     principal = command_line(database.write_now(ensure_workspace, plan))

@@ -125,7 +125,7 @@ async def test_jobs_that_a_key_does_not_see_are_unknown_to_it(house: House):
 
 
 async def test_a_webhook_that_waits_is_sent_without_the_result(house: House):
-    from engine.jobs.webhook_delivery import _write_letter
+    from engine.jobs.webhook_delivery import _make_notification
     from engine.secrets.sealing import open_vault
 
     job_id = await ended(house, headers={"X-Webhook-Url": "https://hooks.example.com/end"})
@@ -135,7 +135,7 @@ async def test_a_webhook_that_waits_is_sent_without_the_result(house: House):
     await erase(house, job_id)
 
     vault = open_vault(house.api._context.settings.data)
-    letter = house.database.write_now(_write_letter, vault, delivery)
+    letter = house.database.write_now(_make_notification, vault, delivery)
     assert letter is not None
     assert b'"result":null' in letter.body
     assert b'"data_erased_at":"2' in letter.body

@@ -221,7 +221,7 @@ async def next_job(house: House, *known: str) -> str:
 
 
 async def until_somebody_waits(house: House, job_id: str) -> None:
-    waiters = house.database.info["bell"]
+    waiters = house.database.info["notifier"]
     while job_id not in waiters._waiting:
         await asyncio.sleep(0.01)
 

@@ -17,7 +17,7 @@ from engine.core.clock import MovedClock, SystemClock
 from engine.core.environments import ENVIRONMENTS
 from engine.flow.node_type import SecretValue
 from engine.jobs.submit.accept import flow_webhook
-from engine.jobs.transitions import bury_all, finish
+from engine.jobs.transitions import finish, reclaim_all
 from engine.outbound.addresses import read_url
 from engine.outbound.secret_hosts import check_send
 from engine.secrets.sealing import open_vault
@@ -70,7 +70,7 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
             copy = tmp_path / "data" / "backups" / f"before-migration-from-{old}.db"
             assert schema_of(copy) == old
             assert copy.stat().st_mode & 0o777 == 0o600
-        assert database.write_now(bury_all) == 1, "the job of a worker that is gone"
+        assert database.write_now(reclaim_all) == 1, "the job of a worker that is gone"
         runs = world.runs()
         waiting = [job for name, job in told["jobs"].items() if name not in {"Ann", "Bea"}]
         await asyncio.gather(*(ended(runs, job) for job in waiting))

@@ -1,9 +1,9 @@
-"""Erases the data of jobs for good: their rows, and what is left of them in the database file and its log.
+"""Erases the data of jobs for good: their rows, and the remains of them in the database file and its write-ahead log.
 
-A verb marks jobs (`erase`), which takes their input, result and messages away at once. `finish_erasing` does the rest, in writes of
-some milliseconds: steps, values and events, then the unused parts of pages, then the log. Until then nobody is shown them any more:
-what reads steps, values and events leaves out those of a marked job. What was interrupted is found again by the next call; the
-server does a part of it (`finish_some`) twice a minute.
+`erase` marks jobs and removes their input, result and messages in the same transaction. `finish_erasing` does the rest
+in writes of a few milliseconds: it deletes steps, values and events, overwrites the unused parts of database pages, and
+empties the write-ahead log. Until then, queries for steps, values and events leave out those of a marked job. The next
+call continues interrupted work; the server calls `finish_some` twice a minute.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from storage.sqlite_file import checkpoint, is_sqlite
 
 log = logging.getLogger(__name__)
 
-#: Rows and pages of one write, and pages of one look: a few milliseconds each.
+#: Rows of one write, pages of one write, and pages of one query: each takes a few milliseconds.
 ROWS, PAGES, LOOKED_AT = 200, 50, 500
-#: How long the database and the interpreter are left to others afterwards, as a multiple of what it took.
+#: The pause after each of them, as a multiple of the time it took, in which other threads use the database.
 REST = 1.0
-#: Jobs that are finished together.
+#: The number of jobs that are finished together.
 JOBS = 200
-#: How often the log is tried to be emptied while readers still need it.
+#: How often emptying the write-ahead log is tried while readers still need it, and the pause between two tries.
 TRIES, PAUSE_SECONDS = 20, 0.1
-#: How long whoever erased is kept waiting for the last traces to go.
+#: How long whoever erases waits at most until the remains are removed.
 WAIT_SECONDS = 10.0
-#: What is said instead of a message that may quote values.
+#: Replaces an error's message, which may quote values.
 ERASED_MESSAGE = "The message was erased with the data of the job."
 _KEPT = ("code", "node_id", "node_label", "item_index", "attempts")
 
@@ -55,7 +55,8 @@ _thread = ThreadPoolExecutor(1, "erasing")
 
 
 def erase(session: Session, jobs: Iterable[JobRow]) -> int:
-    """Marks ended jobs, and runs in the Playground that were made from them, as erased; returns how many were not before.
+    """Marks ended jobs, and the Playground runs that were made from them, as erased. Returns how many were not marked
+    before.
 
     Raises JobNotEnded.
     """
@@ -86,9 +87,10 @@ def _without_words(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def finish_erasing(database: Database, *, stop: threading.Event | None = None, rest: float = REST) -> bool:
-    """Does what is left of every erased job. False: it was stopped, or somebody still reads; the next call goes on.
+    """Finishes the erasing of every marked job. Returns False when it was stopped or readers still use the log; the
+    next call continues.
 
-    Raises StorageUnavailable.
+    `rest`: as REST. Raises StorageUnavailable.
     """
     work = _Work(database, stop or threading.Event(), rest)
     with _one_at_a_time:
@@ -99,7 +101,8 @@ def finish_erasing(database: Database, *, stop: threading.Event | None = None, r
 
 
 def finish_some(database: Database, *, stop: threading.Event) -> None:
-    """Does it for up to JOBS jobs; nothing while another thread is at it. For a thread with other work, which `stop` ends.
+    """Does the work of `finish_erasing` for up to JOBS jobs, or nothing while another thread does it. `stop` ends it
+    early.
 
     Raises StorageUnavailable.
     """
@@ -113,7 +116,10 @@ def finish_some(database: Database, *, stop: threading.Event) -> None:
 
 
 async def finish_erasing_soon(database: Database, seconds: float) -> None:
-    """The same in a thread. Returns when it is done, at the latest after so many seconds: then it goes on by itself."""
+    """Runs `finish_erasing` in a thread.
+
+    Returns when it is done or after `seconds`; the thread then continues on its own.
+    """
     done = asyncio.get_running_loop().run_in_executor(_thread, _finish_or_log, database)
     await asyncio.wait({done}, timeout=seconds)
 
@@ -126,7 +132,7 @@ def _finish_or_log(database: Database) -> None:
 
 
 class _Work:
-    """Jobs that are erased together: the file is looked through once for all of them."""
+    """Finishes jobs together, so that the database file is searched only once for all of them."""
 
     def __init__(self, database: Database, stop: threading.Event, rest: float) -> None:
         self._database = database
@@ -134,7 +140,7 @@ class _Work:
         self._rest = rest
 
     def on(self, jobs: list[str]) -> bool:
-        """True when nothing of them is left."""
+        """Does all steps for these jobs; returns True when no data of them is left."""
         return self._clear(jobs) and self._clean() and self._empty_log() and self._mark(jobs)
 
     def _clear(self, jobs: list[str]) -> bool:
@@ -167,7 +173,7 @@ class _Work:
         return True
 
     def _empty_log(self) -> bool:
-        """Moves the log into the file and empties it: old pages stand in it."""
+        """Empties the write-ahead log into the database file, because it contains old versions of pages."""
         if not is_sqlite(self._database.url):
             return True
         try:

@@ -1,8 +1,8 @@
-"""Waiting for jobs and batches within the server: those who wait are told that something changed and read again.
+"""Waiting for jobs and batches within the server: a waiting reader is notified of a change, and reads the job again.
 
-Notices are hints. They come from this process's own commits and from its worker through a pipe; changes by other processes
-(the command line, a worker elsewhere) are found by asking SQLite's `data_version` every 25 ms, only while somebody waits.
-Subscribe before reading, so that no change falls between.
+Notifications are hints. They come from this process's own commits, and from its worker through a pipe. Changes by other
+processes (the command line, a worker elsewhere) are found by reading SQLite's `data_version` every 25 ms, only while a
+reader waits. A reader subscribes before it reads the job, so that it misses no change.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from storage.jobs import JobRow, change_numbers, find_status, get_job
 from storage.sqlite_file import DataVersion, is_sqlite
 
 LOOK_SECONDS = 0.025
-#: Whoever waits reads again after so many seconds even when nothing was heard.
+#: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
 
 
-#: Status of a job or batch by workspace and id; None: there is none.
+#: A query for the status of a job or batch by workspace and id; None: there is none.
 Look = Callable[[Session, str, str], str | None]
 
 
 class Changes:
-    """What one waiting reader hears about one job, or about the end of one batch."""
+    """The changes of one job, or the end of one batch, as one waiting reader receives them."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self._event = asyncio.Event()
 
     def notify(self) -> None:
-        """Something changed."""
+        """Records that something changed."""
         self._event.set()
 
     async def wait(self, seconds: float) -> bool:
-        """True as soon as something changed since the last wait, False when the time is over."""
+        """Returns True as soon as something has changed since the last wait, False after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -51,46 +51,46 @@ class Changes:
 
 
 class JobWaiters:
-    """Job or batch id -> who waits. Belongs to one event loop; `notify` may be called from any thread.
+    """The waiting readers by job or batch id. Belongs to one event loop; `notify` may be called from any thread.
 
-    It is also the bell of a server without a worker of its own (`engine.jobs.notifier`).
+    It is also the JobNotifier (`engine.jobs.notifier`) of a server that has no worker of its own.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, set[Changes]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looker: asyncio.Task[None] | None = None
-        self._told_at = 0.0
+        self._poller: asyncio.Task[None] | None = None
+        self._notified_at = 0.0
 
     def notify(self, job_id: str) -> None:
-        """A job has a new event. From any thread."""
-        self._told_at = self._database.clock.monotonic()
+        """Wakes the readers of a job that has a new event. May be called from any thread."""
+        self._notified_at = self._database.clock.monotonic()
         loop = self._loop
         if loop is None or job_id not in self._waiting:
             return
-        with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
-            loop.call_soon_threadsafe(self._tell, job_id)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and no reader is left
+            loop.call_soon_threadsafe(self._notify_readers, job_id)
 
     def wake(self) -> None:
-        """Nobody here runs jobs."""
+        """Does nothing: this process runs no jobs."""
 
     def cancel(self, job_id: str) -> None:
-        """Nobody here runs jobs; the worker that has it looks by itself."""
+        """Does nothing: this process runs no jobs, and the worker that runs this one polls for cancellations."""
 
     def changed(self, *job_ids: str) -> None:
-        """The same as `notify`."""
+        """Calls `notify` for each job."""
         for job_id in job_ids:
             self.notify(job_id)
 
     @contextlib.asynccontextmanager
     async def subscribe(self, job_id: str) -> AsyncIterator[Changes]:
-        """Hears of a job from now on; read the job after this."""
+        """Receives the changes of a job from now on. Read the job after this."""
         self._loop = asyncio.get_running_loop()
         changes = Changes(job_id)
         self._waiting.setdefault(job_id, set()).add(changes)
-        if self._looker is None:
-            self._looker = self._loop.create_task(self._look(), name="job-waiters")
+        if self._poller is None:
+            self._poller = self._loop.create_task(self._poll(), name="job-waiters")
         try:
             yield changes
         finally:
@@ -98,30 +98,30 @@ class JobWaiters:
             mine.discard(changes)
             if not mine:
                 del self._waiting[job_id]
-            if not self._waiting and self._looker is not None:
-                self._looker.cancel()
-                self._looker = None
+            if not self._waiting and self._poller is not None:
+                self._poller.cancel()
+                self._poller = None
 
-    def _tell(self, job_id: str) -> None:
+    def _notify_readers(self, job_id: str) -> None:
         for changes in self._waiting.get(job_id, ()):
             changes.notify()
 
-    async def _look(self) -> None:
-        """Finds changes that nobody told of. One query at most every 25 ms, and only after somebody committed."""
+    async def _poll(self) -> None:
+        """Finds changes without a notification. It queries at most every 25 ms, and only after another commit."""
         if not is_sqlite(self._database.url):
-            await self._look_without_version()
+            await self._poll_without_version()
             return
         seen: dict[str, int | None] = {}
         version = -1
         with contextlib.closing(DataVersion(self._database.url)) as data_version:
             while True:
                 current = data_version.read()
-                if current != version and self._database.clock.monotonic() - self._told_at >= LOOK_SECONDS:
+                if current != version and self._database.clock.monotonic() - self._notified_at >= LOOK_SECONDS:
                     version = current
                     await self._compare(seen)
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look_without_version(self) -> None:
+    async def _poll_without_version(self) -> None:
         seen: dict[str, int | None] = {}
         while True:
             await self._compare(seen)
@@ -133,8 +133,8 @@ class JobWaiters:
         except StorageUnavailable:
             return
         for job_id, sequence in current.items():
-            if seen.get(job_id) != sequence:  # also when it is new here: it may have changed before this look
-                self._tell(job_id)
+            if seen.get(job_id) != sequence:  # also for a new id: the job may have changed before this query
+                self._notify_readers(job_id)
         seen.clear()
         seen.update(current)
 
@@ -142,7 +142,10 @@ class JobWaiters:
 async def wait_for_end(
     database: Database, waiters: JobWaiters, workspace_id: str, job_id: str, seconds: float
 ) -> JobRow:
-    """The job when it has ended, or as it is after so many seconds. Raises NotFound. Holds no connection meanwhile."""
+    """Returns the job when it has ended, or as it is after `seconds`.
+
+    Raises NotFound. Holds no connection while it waits.
+    """
     await wait_until_ended(database, waiters, workspace_id, job_id, seconds, lambda: None)
     return await database.read(get_job, workspace_id, job_id)
 
@@ -156,10 +159,10 @@ async def wait_until_ended(
     check: Callable[[], object],
     look: Look = find_status,
 ) -> None:
-    """The same for those who read the job themselves; after each notice only its status is looked up.
+    """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
-    `check` is called before each look and raises when whoever waits may not any more. With `find_batch_status` as `look` it
-    waits for a batch.
+    After each notification only the status is queried, with `look`; with `find_batch_status` it waits for a batch.
+    `check` is called before each query, and raises when the caller may not read the job any more.
     """
     monotonic = database.clock.monotonic
     until = monotonic() + seconds

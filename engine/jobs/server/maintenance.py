@@ -1,6 +1,6 @@
-"""What the server does by itself: retention every ten minutes, a backup every night, and the end of an erasing that was interrupted.
+"""The server's background tasks: retention every ten minutes, a nightly backup, and the rest of interrupted erasures.
 
-One thread, one server per folder.
+All of them run in one thread of the one server of a data folder.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from storage.jobs import has_jobs
 
 log = logging.getLogger(__name__)
 
-#: A look at what is due, and how long after the start the first one comes: the start itself has enough to do.
+#: Seconds between two checks of what is due, and before the first check, because the start itself takes resources.
 LOOK_SECONDS = 30.0
 FIRST_SECONDS = 20.0
 RETENTION_SECONDS = 600.0
-#: The hour of the night (this machine's time) in which a backup is made, unless the last one is of the same night.
+#: The hour (local time) in which a backup is made, unless the last one is younger than BACKUP_AGE.
 NIGHT_HOUR = 3
 BACKUP_AGE = 2 * HOUR
-#: A folder whose server sleeps at night gets its backup when the last one is this old.
+#: When the last backup is this old, one is made at any hour, because the server may not run at night.
 LATE_AGE = 30 * HOUR
 AGAIN_SECONDS = 3_600.0
 
 
 class Maintenance:
-    """Starts with the server and ends before it. `pass_over` is one look, for tests."""
+    """Runs from `start` until `stop`, which the server calls. `pass_over` makes one check, for tests."""
 
     def __init__(
         self,
@@ -62,25 +62,25 @@ class Maintenance:
         self._retention_due, self._backup_due = (
             monotonic() + RETENTION_SECONDS,
             0.0,
-        )  # time to change the rules after an upgrade
+        )  # after an upgrade the owner has time to change the rules first
         self._thread = threading.Thread(target=self._look_for_ever, name="maintenance", daemon=True)
 
     def start(self) -> None:
-        """Begins in the background."""
+        """Starts the thread."""
         self._thread.start()
 
     def end(self) -> None:
-        """Nothing new is begun; what is under way ends at its next step."""
+        """Starts nothing new; work in progress ends at its next step. Does not wait for it."""
         self._stop.set()
 
     def stop(self) -> None:
-        """The same, and waits for it."""
+        """Does the same as `end`, and waits at most 5 s for the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def pass_over(self) -> None:
-        """What is due now. A full disk or another fault is logged and tried again later."""
+        """Does what is due now. A full disk or another failure is logged, and the task is tried again later."""
         self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
         at = self._monotonic()
         if at >= self._retention_due:
@@ -91,7 +91,7 @@ class Maintenance:
             self._guarded(self.back_up, "The nightly backup was not made")
 
     def back_up(self) -> None:
-        """The nightly backup. Raises StorageUnavailable, BadSetting, SecretUnreadable."""
+        """Writes the nightly backup and removes old ones. Raises StorageUnavailable, BadSetting, SecretUnreadable."""
         data = self._settings.data
         at = self._database.clock.now()
         passphrase = self._database.read_now(find_passphrase, self._settings, self._vault)

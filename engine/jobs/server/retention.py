@@ -1,8 +1,9 @@
-"""Takes away what is old, in writes of a few milliseconds with pauses between them, and gives the room back to the disk.
+"""Deletes old data in writes of a few milliseconds with pauses between them, and returns the freed space to the disk.
 
-Values (input, result, steps, events) go after 30 days, or as their flow says; a job's line in Jobs and Monitoring, refusals and the
-audit log after 13 months; and when the database grows above its cap, values go earlier: the oldest of the workspace that uses
-most above its share of the cap, never those of the last hour. So nobody's results go because of what others store.
+Values (input, result, steps, events) are deleted after 30 days, or after the time that their flow sets; the rows of
+jobs, refusals and the audit log after 13 months. When the database grows above its cap, values are deleted earlier: the
+oldest ones of the workspace that uses most above its share of the cap, but never those of the last hour. So no
+workspace loses results because of what others store.
 """
 
 from __future__ import annotations
@@ -42,25 +43,28 @@ from storage.sqlite_file import checkpoint, is_sqlite
 log = logging.getLogger(__name__)
 
 GIB = 1 << 30
-#: What the work of one write may take, and how long it leaves the database to others afterwards, as a multiple of that.
+#: The target time of one write in seconds, and the pause after it as a multiple of its time, in which others use the
+#: database.
 AIM_SECONDS = 0.0007
 REST = 4.0
 FEWEST, MOST = 4, 2_000
-#: After so many writes the log is moved into the file from here; else the commit of somebody who waits would have to.
+#: After this many writes the write-ahead log is checkpointed here; otherwise somebody's commit would have to do it and
+#: wait.
 WRITES_PER_CHECKPOINT = 8
-#: Jobs looked up at a time.
+#: The number of jobs that one query returns.
 JOBS = 50
 MONTH_DAYS = 30.44
-#: Unused room below this stays in the file: it is used again soon. Room above it goes back at once, since SQLite searches
-#: the list of unused pages for each page that it gives back: 15 us a page with a list of this length, 500 with 800 MB.
+#: Unused space below this size stays in the file, because it is soon used again. Space above it is released at once,
+#: since SQLite searches its list of unused pages for each page that it releases: 15 us per page with a list of this
+#: size, 500 us with 800 MB.
 SLACK_BYTES = 8 << 20
-#: Where the rules are kept (`storage.settings`, scope SERVER).
+#: The names of the settings that hold the rules (`storage.settings`, scope SERVER).
 VALUES_DAYS, ROWS_MONTHS, CAP_GB = "keep_values_days", "keep_rows_months", "keep_cap_gb"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How long things are kept, and how large the database may grow. `cap_gb` 0: no cap."""
+    """How long data is kept, and how large the database may grow (GiB). `cap_gb` 0: no cap."""
 
     values_days: int = 30
     rows_months: int = 13
@@ -73,7 +77,9 @@ class Rules:
 
 @dataclass
 class Report:
-    """What one pass did."""
+    """What one pass removed: jobs that lost values, job rows, log rows, jobs that lost values to the cap, released
+    bytes.
+    """
 
     values: int = 0
     jobs: int = 0
@@ -92,7 +98,7 @@ class Report:
 
 
 def read_rules(session: Session) -> Rules:
-    """The rules as the owner set them."""
+    """Returns the rules that the owner set, and the defaults of the others."""
     usual = Rules()
     return Rules(
         values_days=find_setting(session, SERVER, VALUES_DAYS) or usual.values_days,
@@ -103,7 +109,7 @@ def read_rules(session: Session) -> Rules:
 
 @dataclass
 class Retention:
-    """One pass at a time, in a thread of its own. `stop` ends it between two writes; `rest` as REST."""
+    """Runs one pass at a time, in a thread of its own. `stop` ends it between two writes; `rest`: as REST."""
 
     database: Database
     stop: threading.Event = field(default_factory=threading.Event)
@@ -113,7 +119,7 @@ class Retention:
     _writes: int = 0
 
     def run(self, rules: Rules | None = None) -> Report:
-        """Everything that is due now. Raises StorageUnavailable; what was removed until then stays removed."""
+        """Removes everything that is due now. Raises StorageUnavailable; what was removed before that stays removed."""
         rules = rules or self.database.read_now(read_rules)
         at = self.database.clock.now()
         report = Report()
@@ -155,7 +161,7 @@ class Retention:
                 continue
             gone = most = 0
             while gone == most and not self.stop.is_set():
-                most = self._rows  # the write changes it
+                most = self._rows  # `_write` changes it
                 gone = self._write(remove_log_rows, table, before=before, values_before=values_before, most=most)
                 report.log_rows += gone
 
@@ -184,7 +190,7 @@ class Retention:
                 jobs, sizes = jobs[done:], sizes[done:]
 
     def _users(self, flows: list[KeptFlow]) -> list[_User]:
-        """The workspaces that have values."""
+        """Returns the workspaces that store values."""
         by_workspace: dict[str, list[str]] = {}
         for flow in flows:
             by_workspace.setdefault(flow.workspace_id, []).append(flow.id)
@@ -206,7 +212,9 @@ class Retention:
         return self._write(remove_values, jobs, self._rows)
 
     def _write(self, verb: Callable[..., int], *args: object, **kwargs: object) -> int:
-        """One small write and a rest; the next one is larger or smaller by what this one took. Then the room goes back."""
+        """Runs one small write and a pause, adapts the size of the next write to the time it took, and releases unused
+        space.
+        """
         done: list[int] = []
         took = self._timed(lambda session: done.append(verb(session, *args, **kwargs)))
         self._rows = _next_size(self._rows, took)
@@ -214,7 +222,10 @@ class Retention:
         return done[-1]
 
     def _timed(self, verb: Callable[..., None], *args: object) -> float:
-        """What the verb itself took: the way to the disk takes its time however little is written."""
+        """Returns the seconds that the work took inside its transaction.
+
+        The commit is left out: its time hardly depends on the size.
+        """
         own: list[float] = []
 
         def work(session: Session) -> None:
@@ -237,7 +248,9 @@ class Retention:
 
 @dataclass
 class _User:
-    """A workspace: its flows, how many bytes their jobs' values take, and whether some of them may go."""
+    """A workspace: its flows, the bytes that values of their jobs use, and whether some values are old enough to be
+    removed.
+    """
 
     flow_ids: list[str]
     used: int
@@ -245,7 +258,7 @@ class _User:
 
 
 def _largest(users: list[_User], share: int) -> _User | None:
-    """Whose values go next. While somebody is above the share, nobody below it loses anything."""
+    """Returns whose values are removed next. While one workspace is above the share, none below it loses values."""
     above = [user for user in users if user.used > share] or users
     return max((user for user in above if user.has_old), key=lambda user: user.used, default=None)
 
@@ -257,7 +270,10 @@ def _next_size(size: int, took: float) -> int:
 
 
 def _checkpoint(database: Database) -> None:
-    """Moves the log into the file, as far as readers allow: only then is the file shorter. The next commit does the rest."""
+    """Moves the write-ahead log into the database file as far as readers allow, which shortens the file.
+
+    A later commit moves the rest.
+    """
     if not is_sqlite(database.url):
         return
     try:

@@ -1,11 +1,12 @@
-"""The server's side of its worker processes: starts them, wakes them, hears from them, replaces them, stops them.
+"""The server's control of its worker processes: it starts, wakes, watches, replaces and stops them.
 
-One worker takes jobs. Beside it there may be one that runs the jobs that two workers died under, one at a time (`ALONE`), and for
-a minute one that lets its last jobs end because of a step that cannot be ended (`drain`): another takes new ones meanwhile.
+One worker takes jobs from the queue. Beside it, a second one may run the jobs under which two workers died, one at a
+time (`ALONE`). A worker with a step that cannot be ended lets its other jobs end for up to a minute (`drain`), while a
+new worker takes jobs.
 
-Lines to a worker's stdin: `wake`, `cancel JOB`; the end of that pipe means stop, so a killed server leaves no orphan. Lines
-from its stdout: `ready LOCK FILE`, `alive`, `job JOB`, `drain`. Its stderr goes to the server's, line by line, as
-`worker[pid] ...`.
+The server writes the lines `wake` and `cancel JOB` to a worker's stdin; the end of that pipe means stop, so a killed
+server leaves no orphan. A worker writes the lines `ready LOCK FILE`, `alive`, `job JOB` and `drain` to its stdout. Its
+stderr goes to the server's stderr line by line, as `worker[pid] ...`.
 """
 
 from __future__ import annotations
@@ -25,41 +26,41 @@ from engine.core.logging_setup import as_text, write_to_stderr
 from engine.jobs.at_work import give_up
 from engine.jobs.server.job_waiters import JobWaiters
 
-#: Set in the child's environment: `app.py worker` then talks to its parent through stdin and stdout.
+#: Environment variable of the child: `app.py worker` exchanges lines with its parent through stdin and stdout.
 PIPES = "FLOWPORT_WORKER_PIPES"
-#: The same: it runs only the jobs that wait for a worker of their own, and ends.
+#: Environment variable of the child: it runs only the jobs that must run alone in a process, and then ends.
 ALONE = "FLOWPORT_WORKER_ALONE"
-#: Seconds before the second, third ... restart in a row; a worker that lived for long begins anew.
+#: Seconds before a restart, by the number of workers in a row that ended within LIVED_SECONDS.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 LIVED_SECONDS = 10.0
-#: A worker is looked at so often, and says `alive` as often. Looks are counted, not time: while this process itself gets no
-#: processor, or the whole machine sleeps, no worker is taken for frozen.
+#: The interval of checks, and of the worker's `alive`. Checks are counted instead of time: while this process gets no
+#: processor time, or the machine sleeps, no worker counts as frozen.
 LOOK_SECONDS = 0.5
-#: A worker that said nothing for so many looks (6 s) is frozen: its interpreter is held or somebody stopped it. Another takes
-#: its jobs within 15 s, the time it needs to begin included.
+#: A worker that sent no line during this many checks (6 s) is frozen: its interpreter is blocked, or it was suspended.
+#: Another worker has its jobs within 15 s, including the time in which it starts.
 SILENT_LOOKS = 12
-#: At first it reads its modules and says nothing (2 min).
+#: The same limit for a worker that is still importing its modules and sends nothing yet (2 min).
 STARTING_LOOKS = 240
-#: How often a job that needs a worker of its own is looked for.
+#: The interval in which the supervisor checks whether a job must run alone in a process.
 ALONE_SECONDS = 1.0
-#: What a process or a thread that cannot be started raises.
+#: The exceptions that the start of a process or a thread raises when the machine is out of resources.
 NOT_STARTED = (OSError, RuntimeError)
-#: Longer than the worker's own grace.
+#: How long `stop` waits before it kills workers; longer than the time that a worker gives its jobs to end.
 STOP_SECONDS = 35.0
 
 
 class _Child:
-    """One worker process and what was heard from it."""
+    """One worker process, and what its lines have said."""
 
     def __init__(self, process: subprocess.Popen[bytes], *, alone: bool) -> None:
         self.process = process
         self.alone = alone
-        #: It has read its modules and beats.
+        #: True after its first line: it has imported its modules.
         self.heard = False
-        #: Its lock file, known when it takes jobs.
+        #: Its lock file; None until it takes jobs.
         self.lock_file: Path | None = None
         self.silent_looks = 0
-        #: It takes no more jobs, or has ended.
+        #: Set when it takes no more jobs or has ended.
         self.replaceable = threading.Event()
         self.ended = threading.Event()
 
@@ -68,26 +69,29 @@ class _Child:
         return f"worker[{self.process.pid}]"
 
     def send(self, line: bytes) -> None:
-        """A full pipe means that the worker is awake anyway; it also looks for cancels by itself."""
+        """Writes a line to the worker.
+
+        A full pipe is ignored: the worker is awake then, and it polls for cancellations itself.
+        """
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             os.write(self.process.stdin.fileno(), line)
 
-    def tell_to_stop(self) -> None:
-        """SIGTERM; to one that somebody stopped as well."""
+    def terminate(self) -> None:
+        """Sends SIGTERM, and SIGCONT so that a suspended process ends too."""
         for number in (signal.SIGTERM, signal.SIGCONT):
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
     def kill_silent(self) -> None:
-        """Ends one that does not do what it should, and keeps what it executes: those jobs may be why."""
+        """Kills a worker that does not respond, and records which jobs it executes: they may be the cause."""
         if self.process.poll() is None:
             if self.lock_file is not None:
                 give_up(self.lock_file, self.process.pid)
             self.process.kill()
 
     def close(self) -> None:
-        """Lets go of its pipes."""
+        """Closes its pipes."""
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -95,9 +99,9 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps a worker process running until `stop`. It is the bell of the server (`engine.jobs.notifier`).
+    """Keeps a worker process running until `stop`. It is the server's JobNotifier (`engine.jobs.notifier`).
 
-    `waits_alone` says whether a job needs a worker of its own; it is asked from a thread.
+    `waits_alone` returns whether a job must run alone in a process; it is called from a thread.
     """
 
     def __init__(
@@ -114,11 +118,11 @@ class Supervisor:
         self._environment = {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"} | {
             PIPES: "1"
         }
-        self._hub = waiters
+        self._waiters = waiters
         self._waits_alone = waits_alone
         self._write_line = write_line
         self._worker_line = worker_line
-        #: The one that takes jobs, and all that run.
+        #: The worker that takes jobs, and all workers that run.
         self._current: _Child | None = None
         self._children: list[_Child] = []
         self._stopping = threading.Event()
@@ -135,19 +139,19 @@ class Supervisor:
             keeper.start()
 
     def stop(self) -> None:
-        """SIGTERM, and waits until the workers have ended; kills those that take too long."""
+        """Sends SIGTERM and waits until the workers have ended; kills those that take too long."""
         self._stopping.set()
         with self._lock:
             children = list(self._children)
         for child in children:
-            child.tell_to_stop()
+            child.terminate()
         if not self._wait_for_all(STOP_SECONDS):
             for child in children:
                 child.kill_silent()
             self._wait_for_all(5)
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """True as soon as a worker takes jobs."""
+        """Returns True as soon as a worker takes jobs, False when none does within `seconds`."""
         return self._ready.wait(seconds)
 
     @property
@@ -158,30 +162,30 @@ class Supervisor:
 
     @property
     def pids(self) -> list[int]:
-        """The same of all workers."""
+        """The process ids of all workers that run."""
         with self._lock:
             return [child.process.pid for child in self._children if child.process.poll() is None]
 
-    # The bell.
+    # The methods of JobNotifier.
 
     def wake(self) -> None:
-        """There is something to run."""
+        """Wakes the worker that takes jobs: a job was queued."""
         child = self._current
         if child is not None:
             child.send(b"wake\n")
 
     def cancel(self, job_id: str) -> None:
-        """A running job shall stop, whichever worker has it."""
+        """Sends the request to stop a running job to all workers, since any of them may run it."""
         with self._lock:
             children = list(self._children)
         for child in children:
             child.send(f"cancel {job_id}\n".encode())
 
     def changed(self, *job_ids: str) -> None:
-        """Changes made by this process."""
-        self._hub.changed(*job_ids)
+        """Notifies the waiting readers of changes that this process made."""
+        self._waiters.changed(*job_ids)
 
-    # The worker that takes jobs.
+    # The worker that takes jobs from the queue.
 
     def _keep_running(self) -> None:
         restarts = 0
@@ -201,21 +205,24 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code is None:
-                self._hurry_others_than(child)
-                continue  # it lets its jobs end
+                self._stop_earlier_drains(child)
+                continue  # the worker is draining
             restarts = 0 if time.monotonic() - begun > LIVED_SECONDS else restarts + 1
             pause = PAUSES[min(restarts, len(PAUSES) - 1)]
-            self._say(f"ended with {_told(code)}; another is started in {pause:g} s.")
+            self._say(f"ended with {_exit_reason(code)}; another is started in {pause:g} s.")
             self._stopping.wait(pause)
 
-    def _hurry_others_than(self, child: _Child) -> None:
-        """One at a time has a minute to let its jobs end: however often workers are replaced, few are left."""
+    def _stop_earlier_drains(self, child: _Child) -> None:
+        """Stops workers that started to drain earlier.
+
+        Only the latest one keeps its minute, so that few processes exist at a time.
+        """
         with self._lock:
             earlier = [one for one in self._children if one.replaceable.is_set() and one is not child and not one.alone]
         for one in earlier:
-            one.tell_to_stop()
+            one.terminate()
 
-    # The one for jobs that need a worker of their own.
+    # The worker for jobs that must run alone in a process.
 
     def _keep_alone(self) -> None:
         while not self._stopping.wait(ALONE_SECONDS):
@@ -223,7 +230,7 @@ class Supervisor:
                 if not self._waits_alone():
                     continue
             except StorageUnavailable:
-                continue  # the disk is full, or the database is busy: it is asked again
+                continue  # the disk is full, or the database is busy: tried again
             try:
                 child = self._spawn(alone=True)
             except NOT_STARTED as error:
@@ -233,9 +240,9 @@ class Supervisor:
                 return
             child.ended.wait()
             if code := child.process.poll():
-                self._say(f"for one job at a time ended with {_told(code)}.")
+                self._say(f"for one job at a time ended with {_exit_reason(code)}.")
 
-    # Each of them.
+    # Every worker.
 
     def _spawn(self, *, alone: bool = False) -> _Child | None:
         with self._lock:
@@ -255,32 +262,35 @@ class Supervisor:
             self._children.append(child)
             if not alone:
                 self._current = child
-        watcher = threading.Thread(target=self._see_through, args=(child,), name="worker-watch", daemon=True)
+        watcher = threading.Thread(target=self._watch_child, args=(child,), name="worker-watch", daemon=True)
         try:
             watcher.start()
         except RuntimeError:
-            process.kill()  # nobody would see its end
+            process.kill()  # no thread would notice its end
             process.wait()
             self._forget(child)
             raise
         return child
 
     def _wait_to_start(self, error: Exception) -> None:
-        """The machine is out of processes, memory, files or threads for now: a worker is started when it has some again."""
+        """Waits because the machine is out of processes, memory, files or threads.
+
+        The caller then tries to start a worker again.
+        """
         pause = PAUSES[-1]
         self._say(f"cannot be started: {error}. It is tried again in {pause:g} s.")
         self._stopping.wait(pause)
 
     def _forget(self, child: _Child) -> None:
-        """It has ended."""
+        """Removes a worker that has ended."""
         with self._lock:
             self._children.remove(child)
         child.close()
 
-    def _see_through(self, child: _Child) -> None:
-        """From its start to its end."""
+    def _watch_child(self, child: _Child) -> None:
+        """Watches a worker from its start to its end, in a thread of its own."""
         readers = [
-            threading.Thread(target=self._hear, args=(child,), name="worker-notices", daemon=True),
+            threading.Thread(target=self._read_notices, args=(child,), name="worker-notices", daemon=True),
             threading.Thread(target=self._pass_log_on, args=(child,), name="worker-log", daemon=True),
         ]
         try:
@@ -298,7 +308,7 @@ class Supervisor:
         child.replaceable.set()
 
     def _wait(self, child: _Child) -> None:
-        """Until the process has ended, by itself or because it is frozen."""
+        """Waits until the process has ended, by itself or killed because it is frozen."""
         while True:
             try:
                 child.process.wait(timeout=LOOK_SECONDS)
@@ -314,12 +324,12 @@ class Supervisor:
         self._say(f"has said nothing for {seconds:g} s and is ended.", child.name)
         child.kill_silent()
 
-    def _hear(self, child: _Child) -> None:
+    def _read_notices(self, child: _Child) -> None:
         for line in _lines(child.process.stdout):
             child.silent_looks, child.heard = 0, True
             word, _, rest = line.partition(" ")
             if word == "job":
-                self._hub.notify(rest)
+                self._waiters.notify(rest)
             elif word == "ready":
                 child.lock_file = Path(rest)
                 if not child.alone:
@@ -335,7 +345,7 @@ class Supervisor:
         self._write_line(self._worker_line(line, name))
 
     def _wait_for_all(self, seconds: float) -> bool:
-        """True when no worker is left and nobody starts one."""
+        """True when no worker is left and no thread can start another one."""
         until = time.monotonic() + seconds
         for keeper in self._keepers:
             keeper.join(timeout=max(0.0, until - time.monotonic()))
@@ -345,7 +355,7 @@ class Supervisor:
 
 
 def _lines(pipe: IO[bytes] | None) -> Iterator[str]:
-    """The lines of a pipe as they come."""
+    """Yields the lines of a pipe as they arrive, without their line ends."""
     assert pipe is not None
     rest = b""
     while chunk := os.read(pipe.fileno(), 65_536):
@@ -356,7 +366,7 @@ def _lines(pipe: IO[bytes] | None) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
-def _told(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:

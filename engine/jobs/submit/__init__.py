@@ -1,1 +1,1 @@
-"""Taking jobs in: accepting single jobs and batches, limits, and batch items that wait for a slot."""
+"""Accepts jobs: single jobs and batches, limits, and batch items that wait for a slot."""

@@ -1,7 +1,7 @@
-"""Accepting a job: limit, quota, row, payload, event and message in one transaction (engine.md).
+"""Accepts a job: limit, quota, job row, payload, event and queue message in one transaction.
 
-The transaction reads the key's revocation and the live version again: caches elsewhere only save parsing, so nothing has to be
-told when a key is revoked or another version goes live.
+The transaction reads again whether the key is revoked and which version is live. Caches elsewhere only save parsing, so
+none of them has to be updated when a key is revoked or another version goes live.
 """
 
 from __future__ import annotations
@@ -43,17 +43,19 @@ from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
 from storage.usage import Caps
 
-#: How long a job may run when its flow does not say: `limit_seconds` of the flow's settings, 10 s to 24 h.
+#: The time limit of a job whose flow sets none, and the range of `limit_seconds` in a flow's settings; in seconds.
 USUAL_LIMIT_SECONDS = 1_800
 LIMIT_SECONDS = (10, 86_400)
-#: The names of a flow's webhooks in its settings: each environment has its own address.
+#: The name of the flow setting with the webhook address, for each environment.
 WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
 IDEMPOTENCY_KEPT = DAY
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `key_id` None: the owner's own page. The key's row is read again when the job is accepted."""
+    """Who calls. `key_id` None: a person on the server's own pages. The key's row is read again when the job is
+    accepted.
+    """
 
     workspace_id: str
     key_id: str | None
@@ -63,9 +65,9 @@ class Caller:
     flow_ids: frozenset[str] | None = None
     concurrency: int | None = None
     monthly: int | None = None
-    #: Requests a second; None = any number.
+    #: Requests per second; None: no limit.
     requests: int | None = None
-    #: Of the secret that was sent: after a rotation one of two.
+    #: The hash of the secret that was sent; after a rotation a key has two valid ones.
     key_hash: str = ""
 
     @property
@@ -76,21 +78,24 @@ class Caller:
 
 @dataclass(frozen=True)
 class SubmitOptions:
-    """What a request asks for beside its payload. `route` belongs to the scope of the Idempotency-Key."""
+    """What a request asks for beside its payload. `route` is part of the scope of the Idempotency-Key."""
 
     version: int | None = None
     cancel_after_seconds: float | None = None
     webhook_url: str | None = None
     idempotency_key: str | None = None
     request_id: str = ""
-    #: As `engine.core.trace_context.TraceContext.dumps` writes it.
+    #: The caller's trace, as `engine.core.trace_context.TraceContext.dumps` writes it.
     trace: str | None = None
     route: str = ""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that is stored and will run. `replayed`: it was accepted earlier under the same Idempotency-Key; `status` is that of now."""
+    """A job that is stored and will run.
+
+    `replayed`: an earlier request with this Idempotency-Key created it, and `status` is its present one.
+    """
 
     job_id: JobId
     status: str
@@ -102,7 +107,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class _Version:
-    """What accepting needs to know of a version."""
+    """The data of a version that accepting a job needs."""
 
     fields: tuple[Mapping[str, Any], ...]
     steps: int
@@ -113,11 +118,13 @@ class _Version:
 def accept(
     session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions
 ) -> Accepted:
-    """Stores a job for the live version. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid,
-    IdempotencyKeyReused, MonthlyQuotaExceeded, ConcurrencyLimitExceeded.
+    """Stores a job for the live version.
+
+    Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
+    ConcurrencyLimitExceeded.
     """
     caller = read_key_again(session, caller)
-    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of a job of this flow
+    check_flow_allowed(session, caller, flow_id)  # before a replay, which reveals a job of this flow
     scope = ""
     if options.idempotency_key is not None:
         scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
@@ -172,7 +179,7 @@ def accept(
 
 
 def flow_limit_ms(settings: Mapping[str, Any]) -> int:
-    """How long a job of a flow may run, by the flow's settings."""
+    """Returns how long a job of a flow may run, in milliseconds, from the flow's settings."""
     seconds = settings.get("limit_seconds", USUAL_LIMIT_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         seconds = USUAL_LIMIT_SECONDS
@@ -180,23 +187,26 @@ def flow_limit_ms(settings: Mapping[str, Any]) -> int:
 
 
 def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:
-    """The address a flow's settings name for the ends of the jobs of an environment."""
+    """Returns the webhook address that a flow's settings name for an environment, or None."""
     return settings.get(WEBHOOK_SETTINGS[environment]) or None
 
 
 def forget_old_idempotency(session: Session) -> None:
-    """Removes rows older than 24 hours."""
+    """Removes stored Idempotency-Keys that are older than 24 hours."""
     remove_old_answers(session, now(session) - IDEMPOTENCY_KEPT)
 
 
 def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
-    """How long this job may run: the flow's limit, or less when the caller says so."""
+    """Returns how long a job may run in milliseconds: the flow's limit, or less when the caller asks for less."""
     limit = flow_limit_ms(settings)
     return limit if cancel_after_seconds is None else max(1, min(limit, round(cancel_after_seconds * SECOND)))
 
 
 def read_key_again(session: Session, caller: Caller) -> Caller:
-    """The key as it is in this transaction. Raises Unauthorized when it, or the secret that was sent, counts no more."""
+    """Reads the key in this transaction.
+
+    Raises Unauthorized when the key, or the secret that was sent, is not valid any more.
+    """
     if caller.key_id is None:
         return caller
     if caller.key_hash:
@@ -220,7 +230,10 @@ def read_key_again(session: Session, caller: Caller) -> Caller:
 
 
 def find_live_flow(session: Session, caller: Caller, flow_id: str) -> CalledFlow:
-    """Id, live version and settings of a flow this caller may call. Raises NotFound, NotAllowed, NotDeployed."""
+    """Returns id, live version and settings of a flow that this caller may call.
+
+    Raises NotFound, NotAllowed, NotDeployed.
+    """
     check_flow_allowed(session, caller, flow_id)
     flow = find_called_flow(session, caller.workspace_id, flow_id)
     if flow is None:
@@ -231,7 +244,7 @@ def find_live_flow(session: Session, caller: Caller, flow_id: str) -> CalledFlow
 
 
 def check_flow_allowed(session: Session, caller: Caller, flow_id: str) -> None:
-    """Raises NotAllowed when this key is limited to other flows, and NotFound when there is no such flow either."""
+    """Raises NotAllowed when this key is limited to other flows, or NotFound when the flow does not exist."""
     if caller.flow_ids is None or flow_id in caller.flow_ids:
         return
     if find_called_flow(session, caller.workspace_id, flow_id) is None:
@@ -247,7 +260,7 @@ def _no_such_flow(flow_id: str) -> NotFound:
 
 
 def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:
-    """The live version, or the wanted one when it was ever deployed. Raises NotFound."""
+    """Returns the number of the live version, or the wanted one when it was ever deployed. Raises NotFound."""
     if wanted is None or wanted == flow.live_version:
         assert flow.live_version is not None
         return flow.live_version
@@ -256,13 +269,13 @@ def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> in
     return wanted
 
 
-#: Versions never change, so what was read of one stays true.
+#: Cached data of versions. A version never changes, so an entry stays valid.
 _VERSIONS: OrderedDict[tuple[str, int], _Version] = OrderedDict()
 _KEPT_VERSIONS = 512
 
 
 def read_version(session: Session, flow_id: str, number: int) -> _Version:
-    """The fields, the number of steps and the shape of the result of a version."""
+    """Returns the fields, the number of steps and the schema of the result of a version. Raises NotFound."""
     key = (flow_id, number)
     known = _VERSIONS.get(key)
     if known is None:
@@ -279,28 +292,30 @@ def read_version(session: Session, flow_id: str, number: int) -> _Version:
 
 
 def steps_of(document: Document) -> int:
-    """How many steps a run has when no node runs per item."""
+    """Returns how many steps a run has when no node runs per item."""
     return len(without_parked(document).nodes)
 
 
 def idempotency_scope(caller: Caller, route: str, key: str) -> str:
-    """Workspace, environment, route and key as one hash."""
+    """Returns the SHA-256 of workspace, environment, route and Idempotency-Key, in hexadecimal."""
     return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
 
 
-#: Gives a body the defaults of a version's fields, or says what is wrong with it.
+#: Applies the defaults of a version's fields to a body; returns the body and the errors found in it.
 WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
 
 
 def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
-    """Equal for equal bodies, whatever the order of their keys, that ask for the same; without `options` of the body alone."""
+    """Returns a SHA-256 that is equal for equal bodies (in any order of keys) and options; without `options`, of the
+    body alone.
+    """
     asked = None if options is None else [options.version, options.cancel_after_seconds, options.webhook_url]
     said = body if options is None else [_comparable(body), asked]
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _comparable(value: Any) -> Any:
-    """The same for numbers that are equal: `1.0` is `1`."""
+    """Returns the value with equal numbers in the same form: `1.0` becomes `1`."""
     match value:
         case float():
             return int(value) if value.is_integer() else value
@@ -319,10 +334,11 @@ def find_earlier(
     options: SubmitOptions,
     with_defaults: WithDefaults,
 ) -> dict[str, Any] | None:
-    """What was answered under this key within 24 hours, or None. Raises IdempotencyKeyReused.
+    """Returns the answer to an earlier request with this Idempotency-Key within 24 hours, or None. Raises
+    IdempotencyKeyReused.
 
-    A request is the same when it says the same, with the defaults of the version that the first one met: what is live now does
-    not count.
+    Two requests are the same when their bodies, with the defaults of the version that the first one used, and their
+    options are equal. The version that is live now does not matter.
     """
     row = find_answer(session, scope)
     if row is None:
@@ -334,7 +350,7 @@ def find_earlier(
         raise IdempotencyKeyReused(
             "The data of the job it made were erased, so nobody can tell if the body is the same"
         )
-    if row.flow_version is None:  # an earlier release compared bodies as they came
+    if row.flow_version is None:  # an earlier release compared bodies without defaults
         same = row.fingerprint == fingerprint_of(body, None)
     else:
         clean, errors = with_defaults(read_version(session, flow_id, row.flow_version).fields, body)
@@ -345,5 +361,5 @@ def find_earlier(
 
 
 def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:
-    """Keeps what was answered, in the job's own transaction."""
+    """Stores the answer under the Idempotency-Key, in the transaction that stores the job."""
     insert_answer(session, scope, fingerprint, flow_version, accepted, created_at=accepted["created_at"])

@@ -1,4 +1,4 @@
-"""Accepting a batch: every item is checked and the month's quota covers them all, or nothing is accepted (api.md, Batch)."""
+"""Accepts a batch: every item is valid and the month's quota covers all of them, or nothing is accepted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TYPE_WORDS = {str: "a string", bool: "true or false", list: "a list", type(None
 
 @dataclass(frozen=True)
 class AcceptedBatch:
-    """A batch that is stored and will run; `job_ids` in the order of its items. `replayed`: as in `Accepted`."""
+    """A batch that is stored and will run. `job_ids` are in the order of its items; `replayed` is as in `Accepted`."""
 
     batch_id: str
     status: BatchStatus
@@ -53,11 +53,12 @@ class AcceptedBatch:
 def accept_batch(
     session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
 ) -> AcceptedBatch:
-    """Stores a job per item of `{"items": [...]}`; the items wait for slots. Raises as `accept`, except that concurrency
-    never refuses a batch.
+    """Stores a job for each item of `{"items": [...]}`.
+
+    The items wait for slots. Raises what `accept` raises, but never ConcurrencyLimitExceeded.
     """
     caller = read_key_again(session, caller)
-    check_flow_allowed(session, caller, flow_id)  # before a replay: it tells of jobs of this flow
+    check_flow_allowed(session, caller, flow_id)  # before a replay, which reveals jobs of this flow
     caps = Caps(caller.concurrency, caller.monthly)
     scope = ""
     if options.idempotency_key is not None:
@@ -117,7 +118,9 @@ def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStat
 def _check_items(
     fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[FieldError]]:
-    """The items with defaults applied, and every wrong field at once with its pointer."""
+    """Returns the items with defaults applied, and all errors at once, each with a JSON pointer (RFC 6901) to its
+    field.
+    """
     clean: list[dict[str, Any]] = []
     errors = [FieldError(f"/{name}", "unknown_field", "a batch has only `items`") for name in body if name != "items"]
     items = body.get("items")

@@ -1,4 +1,6 @@
-"""Limits: what an environment and a key may use, taking a slot, and the refusal that says what is full and what to do."""
+"""The limits of an environment and of a key: taking a slot, and the refusal that says which limit is reached and what
+to do.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ from storage.workspaces import get_limits
 
 WHERE_TO_RAISE = "The owner can raise it under Settings, Limits and plan."
 WHERE_TO_RAISE_KEY = "The owner can raise this key's own limit under Settings, API Keys."
-#: What a caller is told to wait for when the flow has never run: seconds.
+#: How many seconds a caller is told to wait when the flow has no completed jobs.
 GUESS = 2
 
 
 @dataclass(frozen=True)
 class LimitsView:
-    """What the caller has left, by the tighter of environment and key. None: unlimited."""
+    """The caller's limits and their use: those of the environment or of the key, whichever leave less. None:
+    no limit.
+    """
 
     concurrency: int | None
     active: int
@@ -44,7 +48,7 @@ class _Counter:
 def limits_now(
     session: Session, workspace_id: str, environment: str, key_id: str | None = None, key_caps: Caps = Caps()
 ) -> LimitsView:
-    """What is left, without taking anything."""
+    """Returns the present limits and their use, without taking a slot."""
     counters = _counters(session, workspace_id, environment, key_id, key_caps, "")
     return _view(session, [(counter, read_usage(session, counter.subject)) for counter in counters])
 
@@ -95,7 +99,9 @@ def count_batch(
 
 
 def _refuse_more_than_a_month(counters: list[_Counter], items: int) -> None:
-    """Refuses a batch that no month has room for. Without `retry_after`: the same batch never fits, however long one waits."""
+    """Refuses a batch that is larger than a whole month's quota. It sets no `retry_after`, since waiting does
+    not help.
+    """
     limited = [(counter.caps.monthly, counter) for counter in counters if counter.caps.monthly is not None]
     monthly, tightest = min(limited, key=lambda one: one[0], default=(items, None))
     if tightest is not None and items > monthly:
@@ -132,13 +138,16 @@ def _view(session: Session, counters: list[tuple[_Counter, Used]]) -> LimitsView
 
 
 def _tightest(limits: list[tuple[int | None, int]]) -> tuple[int, int] | None:
-    """(limit, used) of the one with the least left."""
+    """Returns (limit, used) of the counter with the least left; None when no counter has a limit."""
     known = [(limit - used, limit, used) for limit, used in limits if limit is not None]
     return min(known)[1:] if known else None
 
 
 def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id: str) -> LimitReached:
-    """The month's quota is told before concurrency: waiting a few seconds would not help."""
+    """Returns the refusal of a full counter.
+
+    It names a used-up month before concurrency, since waiting some seconds would not help.
+    """
     for counter in counters:
         used = read_usage(session, counter.subject)
         if counter.caps.monthly is not None and used.month_count >= counter.caps.monthly:
@@ -160,6 +169,6 @@ def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id
 
 
 def usual_seconds(session: Session, flow_id: str) -> int:
-    """The median time of the flow's last jobs that completed, 1 to 30 whole seconds."""
+    """Returns the median run time of the flow's last 21 completed jobs in whole seconds, 1 to 30; GUESS without any."""
     times = last_run_times(session, flow_id, most=21)
     return min(30, max(1, math.ceil(median(times) / 1000))) if times else GUESS

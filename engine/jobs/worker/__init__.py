@@ -1,1 +1,1 @@
-"""What a worker process does: claim jobs, run their flow, and store steps and results."""
+"""The worker process: it claims jobs, runs their flows, and stores steps and results."""

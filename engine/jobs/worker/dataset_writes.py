@@ -1,4 +1,4 @@
-"""The datasets a run reads and writes, as they are at that moment (product.md section 5: datasets are read live)."""
+"""The datasets that a run reads and writes. It reads their present rows, not those from when the job was accepted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storage.datasets import Row, get_dataset, list_sized_rows
 
 @dataclass(frozen=True)
 class RowsRead:
-    """Some rows in order; `after` names the last one, `size` is how long they are as JSON text."""
+    """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text."""
 
     rows: list[Row]
     size: int
@@ -25,7 +25,7 @@ class RowsRead:
 
 
 class WorkspaceDatasets:
-    """`engine.flow.node_type.Datasets` of one workspace. `settled` is awaited before anything is written."""
+    """Implements `engine.flow.node_type.Datasets` for one workspace. `settled` is awaited before each write."""
 
     def __init__(
         self, database: Database, workspace_id: str, settled: Callable[[], Awaitable[Any]] | None = None
@@ -35,14 +35,17 @@ class WorkspaceDatasets:
         self._settled = settled
 
     async def read(self, dataset: str, after: int = 0) -> RowsRead:
-        """The next rows, none at the end. Raises NodeFailed."""
+        """Returns the next rows after the row id `after`, none at the end. Raises NodeFailed."""
         try:
             return await self._database.read(_next_rows, self._workspace_id, dataset, after)
         except Refusal as refusal:
             raise _failed(refusal) from refusal
 
     async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
-        """Writes a row, once for each step however often it comes. Raises NodeFailed."""
+        """Writes a row, only once for each `step` however often it is called.
+
+        Returns what was done. Raises NodeFailed.
+        """
         if self._settled is not None:
             await self._settled()
         try:

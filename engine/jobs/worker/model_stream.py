@@ -1,7 +1,8 @@
-"""Model text on its way to the events of a job: gathered for a moment, and never with a piece of a secret in it.
+"""Turns streamed model text into events of a job: gathers it for a moment, and lets no part of a secret through.
 
-What arrives piece by piece could spell a secret over several events, each of them innocent. So the end of a text waits while it
-could be the beginning of one; it goes out with what comes next, or when its step ends (security.md S26).
+Text that arrives in pieces could spell out a secret over several events, none of which contains it. So the end of a
+text is held back while it may be the beginning of a secret. It is sent with the next piece, or when its step ends
+(S26).
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ from dataclasses import dataclass
 from engine.core.redaction import Redaction
 from engine.run.steps import StepKey
 
-#: Pieces of text are gathered for so many seconds.
+#: The seconds for which pieces of text are gathered into one event.
 GATHER_SECONDS = 0.1
-#: When many steps write at once each of them is heard less often: every event is a row.
+#: When more texts than this are streamed at once, each has fewer events, because every event is a row.
 MANY = 8
 GATHER_MANY_SECONDS = 0.5
-#: The last word of a text waits for its end, when it is no longer than this.
+#: The last word of a text is held back until it is complete, unless it has more characters than this.
 LONGEST_WORD = 300
 _LAST_WORD = re.compile(rf"(?<![0-9A-Za-z_+/=.-])[0-9A-Za-z_+/=.-]{{1,{LONGEST_WORD}}}\Z")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Text of a step's model call; `call` counts the calls of the step from 1, the text of another call begins anew."""
+    """A piece of the text of a step's model call.
+
+    `call` counts the step's calls from 1; each call has a text of its own.
+    """
 
     key: StepKey
     call: int
@@ -33,22 +37,22 @@ class Piece:
 
 
 class Streamed:
-    """The texts of one attempt at a job."""
+    """The model texts of one attempt at a job."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
-        #: How many calls of a step are over.
+        #: The number of calls of a step that have ended.
         self._calls: dict[StepKey, int] = {}
         self._waiting: dict[tuple[StepKey, int], str] = {}
         self._fresh: set[tuple[StepKey, int]] = set()
 
     @property
     def due_in(self) -> float:
-        """How long to gather before the next events."""
+        """The seconds to gather text before the next events."""
         return GATHER_SECONDS if len(self._waiting) <= MANY else GATHER_MANY_SECONDS
 
     def add(self, key: StepKey, text: str) -> bool:
-        """More text; True when it is the first since the last `take`."""
+        """Adds text. Returns True when it is the first since the last `take`."""
         first = not self._fresh
         place = key, self._calls.get(key, 0) + 1
         self._waiting[place] = self._waiting.get(place, "") + text
@@ -56,11 +60,11 @@ class Streamed:
         return first
 
     def called(self, key: StepKey) -> None:
-        """A call of the step is over; text from now on is that of the next one."""
+        """Records that a call of the step has ended; later text belongs to the next call."""
         self._calls[key] = self._calls.get(key, 0) + 1
 
     def take(self) -> Iterator[Piece]:
-        """What may go out by now."""
+        """Yields the pieces that may be sent now."""
         for place in list(self._waiting):
             if place not in self._fresh:
                 continue
@@ -71,7 +75,7 @@ class Streamed:
         self._fresh.clear()
 
     def end(self, key: StepKey) -> Iterator[Piece]:
-        """The rest of a step that is over."""
+        """Yields the rest of the text of a step that has ended."""
         self._calls.pop(key, None)
         for place in [place for place in self._waiting if place[0] == key]:
             self._fresh.discard(place)

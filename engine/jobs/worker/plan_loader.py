@@ -1,4 +1,6 @@
-"""What an attempt at a job begins with: the plan of its version or snapshot, its payload, and what earlier attempts kept."""
+"""Loads what an attempt at a job needs: the plan of its version or snapshot, its payload, and the outputs of earlier
+attempts.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ Outputs = Mapping[tuple[str, str], Json]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `run_flow` is given."""
+    """The arguments of `run_flow` that depend on the job."""
 
     plan: Plan
     payload: Mapping[str, Json]
@@ -40,20 +42,25 @@ class Prepared:
 
 @dataclass
 class PlanLoader:
-    """Reads what a run needs. Plans of versions are compiled once: versions never change. Used by several reader threads."""
+    """Reads what a run needs.
+
+    Plans of versions are compiled once, since versions never change. Used by several reader threads.
+    """
 
     catalog: Catalog
     _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
 
     def prepare_at_once(self, job: Claimed) -> Prepared | None:
-        """What a first attempt needs when nothing has to be read for it: its plan is known and its payload small."""
+        """Returns what a first attempt needs when no query is necessary: its plan is cached and its payload small.
+        Otherwise None.
+        """
         plan = None if job.flow_version is None else self._plans.get((job.flow_id, job.flow_version))
         if plan is None or job.payload is None or job.run_options:
             return None
         return Prepared(plan, json.loads(job.payload), {}, RunOptions(job_id=job.id))
 
     def prepare(self, session: Session, job: Claimed) -> Prepared:
-        """A query. Raises FlowInvalid when the document cannot run any more."""
+        """Returns what an attempt needs; a query. Raises FlowInvalid when the document cannot run any more."""
         options = job.run_options or {}
         until = options.get("until")
         kept: Outputs = kept_outputs(session, job.id)
@@ -70,7 +77,8 @@ class PlanLoader:
         )
 
     def called_plan(self, session: Session, workspace_id: str, flow_id: str, version: int | None) -> CalledPlan:
-        """A query: what a Call Flow of this workspace runs, its live or else newest version when none is fixed.
+        """Returns the plan that a Call Flow of this workspace runs; a query. Without a fixed version it is the live or
+        else the newest one.
 
         Raises NodeFailed.
         """
@@ -92,7 +100,7 @@ class PlanLoader:
         if row is None:
             raise NodeFailed(f"“{flow.title}” has no version {number}.", remedy="Deploy this flow again.")
         try:
-            if row.first_deployed_at is None:  # deploying it will still fix what it calls
+            if row.first_deployed_at is None:  # not cached: its deployment still fixes the versions it calls
                 plan = compile_plan(load_document(row.document), self.catalog)
             else:
                 plan = self._plan_of(session, flow_id, number)
@@ -117,7 +125,7 @@ class PlanLoader:
 
 
 def trimmed(document: Document, until: str | None) -> Document:
-    """The document with only the node `until` and what it needs: problems elsewhere do not matter for it."""
+    """Returns the document with only the node `until` and its ancestors, so that problems elsewhere do not matter."""
     if until is None:
         return document
     wanted = {until, *Graph(document).ancestors(until)}

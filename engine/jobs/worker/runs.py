@@ -1,7 +1,8 @@
-"""The jobs a worker process is busy with: claim, run, end. Lives on one event loop; the watchdog looks at it from outside.
+"""The jobs that a worker process runs: it claims, runs and ends them. Belongs to one event loop; the watchdog reads it
+from its thread.
 
-The task that carries a job is never cancelled. What can be cancelled is the run inside it: by its caller, by the job's time
-limit, because the job was lost to another worker, or because this process stops. So the final write always happens once.
+The task that handles a job is never cancelled. Only the run inside it is: by its caller, by the job's time limit,
+because another worker has taken the job, or because this process stops. So the final write always happens exactly once.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ log = logging.getLogger(__name__)
 each_job = logging.getLogger(EACH_JOB)
 T = TypeVar("T")
 
-#: A result may have so many bytes.
+#: The largest size of a result in bytes.
 MAX_RESULT = 10 << 20
-#: How long a run may take to stop after it was told to.
+#: The seconds that a cancelled run has to stop.
 STOP_SECONDS = 2.0
 
 Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 
 
 class ServicesFor(Protocol):
-    """Makes what one run may use from outside."""
+    """Returns the services (outbound requests, models, secrets) that one run may use."""
 
     def __call__(self, job: Claimed, recorder: JobRecorder) -> Services: ...
 
 
 @dataclass
 class Run:
-    """One attempt at a job in this process. `deadline` is on the clock's `monotonic`."""
+    """One attempt at a job in this process. `deadline` is in seconds on the clock's `monotonic`."""
 
     job: Claimed
     lease: Lease
@@ -60,7 +61,7 @@ class Run:
     spans: JobSpans | None = None
 
     def stop(self, verdict: Verdict) -> None:
-        """Tells the run to end; the first reason counts."""
+        """Cancels the run; only the first reason counts."""
         if not self.verdict:
             self.verdict = verdict
             if self.inner is not None:
@@ -69,7 +70,7 @@ class Run:
 
 @dataclass
 class Runs:
-    """All attempts of this process. `open` is read by the watchdog's thread."""
+    """All attempts of this process. The watchdog's thread reads `open`."""
 
     database: Database
     boot_id: str
@@ -78,34 +79,34 @@ class Runs:
     step_writer: StepWriter
     open: dict[str, Run] = field(default_factory=dict)
     stopping: bool = False
-    #: Where traces go; None: nowhere.
+    #: Creates the spans of jobs; None when no traces are sent.
     spans: Spans | None = None
-    #: Job ids whose message was taken but that this process did not begin any more.
+    #: The ids of jobs whose message was taken but that this process did not start.
     unclaimed: list[str] = field(default_factory=list)
     _busy: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def begin(self, job_id: str, done: Callable[[], None]) -> None:
-        """Starts on a job id from the queue; `done` is called when this process is through with it."""
+        """Starts to handle a job id from the queue; `done` is called when this process has finished with it."""
         self._start_task(self.carry(job_id), job_id).add_done_callback(lambda _: done())
 
     def begin_alone(self) -> None:
-        """Starts on the jobs that wait for a worker of their own, one after the other."""
+        """Starts to handle the jobs that must run alone in a process, one after the other."""
         self._start_task(self._carry_alone(), "alone")
 
     @property
     def busy(self) -> bool:
-        """True while a job is carried."""
+        """True while a job is handled."""
         return bool(self._busy)
 
     async def carry(self, job_id: str, *, alone: bool = False) -> bool:
-        """Claims a job and carries it to its end. False, and at once, when there is nothing to claim."""
+        """Claims a job and handles it until its end. Returns False, and at once, when there is nothing to claim."""
         if self.stopping:
             self.unclaimed.append(job_id)
             return False
         if job_id in self.open:
-            # A second message; or the job was taken from this process while that stood still, and its run here does not know
-            # it yet. Claimed again, the attempt could have the same holder, and nobody could tell apart what the two write.
-            # A job that is still queued is sent again.
+            # Either this is a second message, or the job was taken from this process while it was suspended and its run
+            # here has not noticed yet. A second claim could have the same lease owner, and the writes of both runs
+            # could not be fields apart. A job that is still queued is sent again later.
             return False
         try:
             job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
@@ -132,12 +133,12 @@ class Runs:
         return True
 
     def cancel(self, job_id: str) -> None:
-        """A caller wants this job to stop."""
+        """Stops a job because its caller asked for it."""
         if run := self.open.get(job_id):
             run.stop("cancelled")
 
     async def stop(self, grace_seconds: float) -> None:
-        """Claims nothing more, lets jobs end for so long, then puts the rest back into the queue."""
+        """Claims nothing more, lets jobs end for `grace_seconds`, then puts the rest back into the queue."""
         self.stopping = True
         if self._busy:
             await asyncio.wait(self._busy, timeout=grace_seconds)
@@ -235,7 +236,7 @@ class Runs:
     async def _conclude(self, run: Run, inner: asyncio.Task[RunOutcome]) -> None:
         outcome = inner.result() if inner.done() and not inner.cancelled() and inner.exception() is None else None
         if not inner.done():
-            run.recorder.close()  # it does not stop: what it still says is not written
+            run.recorder.close()  # it does not stop: later reports are dropped
         if run.verdict == "timeout":
             await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
         elif outcome is not None and outcome.status == "completed":
@@ -246,9 +247,9 @@ class Runs:
             await self._end(run, "cancelled")
         elif run.verdict == "released":
             await run.recorder.settled()
-            await self._written(give_back, run.job.id, run.lease)
+            await self._write_until_stored(give_back, run.job.id, run.lease)
         elif run.verdict != "lost":
-            log.error("Job %s stopped because of a fault", run.job.id, exc_info=_why(inner))
+            log.error("Job %s stopped because of a fault", run.job.id, exc_info=_exception_of(inner))
             await self._end(run, "failed", error=_fault(run))
 
     async def _complete(self, run: Run, result: Json) -> None:
@@ -275,7 +276,7 @@ class Runs:
         progress = await self.step_writer.take(run.recorder)
         if status == "completed" and run.recorder.incomplete:
             status, error, result = "failed", _fault(run), None
-        if not await self._written(
+        if not await self._write_until_stored(
             finish, run.job.id, status, lease=run.lease, error=error, result=result, progress=progress
         ):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
@@ -283,10 +284,10 @@ class Runs:
         if run.spans is not None:
             run.spans.end(status, error["code"] if error else None)
         if each_job.isEnabledFor(logging.INFO):
-            each_job.info("Job %s", status, extra=known(**_told(run, status, error)))
+            each_job.info("Job %s", status, extra=known(**_log_fields(run, status, error)))
 
-    async def _written(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """A write that is tried until the disk takes it: the job is this worker's, and its lease holds."""
+    async def _write_until_stored(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Repeats a write until storage accepts it: the job stays with this worker, since its lease holds."""
         pause = 0.2
         while True:
             try:
@@ -298,7 +299,7 @@ class Runs:
 
 
 def _failed_before(prepared: Prepared) -> int:
-    """Items that failed in lists which an earlier attempt closed: they do not run again."""
+    """Returns how many items failed in lists that an earlier attempt completed: these items do not run again."""
     nodes = prepared.plan.nodes
     lists = (
         output
@@ -313,14 +314,14 @@ def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
     return redaction.known(text), size
 
 
-def _told(run: Run, status: str, error: dict[str, Any] | None) -> dict[str, Any]:
-    """What the log says of a job that ended."""
+def _log_fields(run: Run, status: str, error: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns the fields of the log line of a job that ended."""
     job = run.job
-    told = {"job_id": job.id, "flow_id": job.flow_id, "flow_version": job.flow_version, "attempt": job.attempt}
-    return {**told, "status": status, "code": error["code"] if error else None}
+    fields = {"job_id": job.id, "flow_id": job.flow_id, "flow_version": job.flow_version, "attempt": job.attempt}
+    return {**fields, "status": status, "code": error["code"] if error else None}
 
 
-def _why(inner: asyncio.Task[RunOutcome]) -> BaseException | None:
+def _exception_of(inner: asyncio.Task[RunOutcome]) -> BaseException | None:
     return inner.exception() if inner.done() and not inner.cancelled() else None
 
 

@@ -1,7 +1,7 @@
-"""What a run may use from outside, in a worker: the one door, models with the owner's connections, secrets, threads.
+"""What a run in a worker may use: the outbound client, models with the owner's connections, secrets, datasets, threads.
 
-Connections and secrets are read when they are used, so a change counts from the next call. Before a call goes out, every step
-that ended is on disk: a crash repeats at most the call that was under way (security.md L3).
+Connections and secrets are read when they are used, so that a change applies from the next call. Before a call goes
+out, every step that ended is stored: after a crash, at most the call in progress is repeated (L3).
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ from storage.job_changes import Claimed
 
 @dataclass(frozen=True)
 class Outside:
-    """What the runs of one worker process share. `open_secret` and `open_connection` are queries
-    that unseal.
-    """
+    """What the runs of one worker process share. `open_secret` and `open_connection` are queries that also decrypt."""
 
     database: Database
     outbound: OutboundClient
@@ -42,23 +40,23 @@ class Outside:
     threads: Threads
     open_secret: Callable[[Session, str, str], SecretValue]
     open_connection: Callable[[Session, str, str], ModelConnection | None]
-    #: Workspace, flow, version -> what a Call Flow runs; a query.
+    #: Workspace id, flow id, version -> the plan that a Call Flow runs; a query.
     called_plan: Callable[[Session, str, str, int | None], CalledPlan]
     sandbox: Sandbox = field(default_factory=Sandbox)
 
     def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
-        """The services of one run."""
+        """Returns the services of one run."""
         return JobServices(self, job.workspace_id, recorder)
 
     async def close(self) -> None:
-        """Closes connections; what runs in a thread is not waited for."""
+        """Closes connections and evaluator processes; does not wait for threads."""
         await self.outbound.aclose()
         await self.sandbox.close()
         self.threads.shutdown()
 
 
 class JobServices:
-    """`engine.run.steps.Services` for one attempt at a job."""
+    """Implements `engine.run.steps.Services` for one attempt at a job."""
 
     def __init__(self, outside: Outside, workspace_id: str, recorder: JobRecorder) -> None:
         self._outside = outside
@@ -74,13 +72,13 @@ class JobServices:
         on_call: Callable[[Any], None] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> ModelAnswer:
-        """Asks the model the question names. Raises NodeFailed."""
+        """Asks the model that the question names. Raises NodeFailed."""
         connection = await self._connection(question.model)
         await self._recorder.settled()
         return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
     def secret(self, secret_id: str) -> SecretValue:
-        """A look-up by primary key. Raises NodeFailed."""
+        """Returns a decrypted secret, and hides its value in what is stored about the run. Raises NodeFailed."""
         try:
             secret = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
         except Refusal as refusal:
@@ -89,20 +87,23 @@ class JobServices:
         return secret
 
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
-        """The version of another flow of the workspace, read when it is called. Raises NodeFailed."""
+        """Returns a version of another flow of the workspace, read at the time of the call. Raises NodeFailed."""
         read = self._outside.called_plan
         return await self._outside.database.read(read, self._workspace_id, flow_id, version)
 
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
-        """Runs CPU-heavy work off the loop."""
+        """Runs CPU-heavy work in a thread, so that it does not block the event loop."""
         return await self._outside.threads.run(self._recorder.job.id, work, *args)
 
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
-        """Renders in an evaluator process. Raises RenderFailed; a cancelled step kills its process."""
+        """Renders in an evaluator process. Raises RenderFailed. The cancellation of the step kills the process."""
         return await self._outside.sandbox.render(template, data)
 
     async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        """Reads a page in an evaluator process. Raises ReadingFailed; a cancelled step kills its process."""
+        """Reads a page in an evaluator process: returns `{"value"}`, or `{"wrong": name of an error, "message"}`.
+
+        The cancellation of the step kills the process.
+        """
         return await self._outside.sandbox.read(reader, arguments)
 
     async def _connection(self, model: str) -> ModelConnection | None:
@@ -126,26 +127,26 @@ class JobServices:
 
 
 class _SettledClient:
-    """The door, opened only when every step that ended is on disk."""
+    """The outbound client of a run. Before each request it waits until every step that ended is stored."""
 
     def __init__(self, outbound: OutboundClient, recorder: JobRecorder) -> None:
-        self._door = outbound
+        self._client = outbound
         self._recorder = recorder
 
     async def request(self, method: str, url: str, **options: Any) -> Answer:
-        """With the trace of the step, unless the node sends one of its own."""
+        """Sends a request with the trace headers of the step, unless the node sets its own."""
         await self._recorder.settled()
         own = options.pop("headers", None) or {}
-        return await self._door.request(method, url, headers={**CURRENT_TRACE.get().headers(), **own}, **options)
+        return await self._client.request(method, url, headers={**CURRENT_TRACE.get().headers(), **own}, **options)
 
     async def site_rules(self, url: str, **options: Any) -> SiteRules:
-        return await self._door.site_rules(url, **options)
+        return await self._client.site_rules(url, **options)
 
     async def draw(self, answer: Answer, **options: Any) -> DrawnPage:
-        return await self._door.draw(answer, **options)
+        return await self._client.draw(answer, **options)
 
     def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
-        return self._door.turn(url, **options)
+        return self._client.turn(url, **options)
 
 
 def _unusable(refusal: Refusal) -> NodeFailed:

@@ -1,9 +1,9 @@
-"""What running jobs tell about themselves, written in group commits: everything of one moment shares a transaction.
+"""Stores what running jobs report, in group commits: the reports of some milliseconds share a transaction.
 
-A run reports to its `JobRecorder`, which only remembers; the one `StepWriter` of the process writes what has gathered for a few
-milliseconds. A job that ends before that takes its steps along into its final write. Before a step reaches outside, `settled`
-waits until every step that ended is on disk: so after a crash at most the step that was under way runs twice, and no paid
-model call before it (security.md L3).
+A run reports to its `JobRecorder`, which only keeps the reports in memory; the one `StepWriter` of the process writes
+them every few milliseconds. A job that ends before that stores them with its final write. Before a step sends anything
+out, `settled` waits until every step that ended is stored: after a crash at most the step in progress runs twice, and
+no earlier paid model call is repeated (L3).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from storage.steps import NewValue, Progress, write_progress
 
 log = logging.getLogger(__name__)
 
-#: How long the journal waits for more before it writes.
+#: The seconds for which reports are gathered before they are written.
 GATHER_SECONDS = 0.02
-#: How long a write waits before it is tried again while the disk is full.
+#: The seconds before a write is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
 
 
 class StepsNotStored(Exception):  # noqa: N818 - ends the run; what happened is in the log
-    """What a job told about its steps was refused by the database."""
+    """The database refused a report of the job about its steps."""
 
 
 @dataclass
 class JobRecorder:
-    """The Recorder of one attempt. Called on the event loop, returns at once."""
+    """The Recorder of one attempt. Its methods are called on the event loop and return at once."""
 
     step_writer: StepWriter
     job: Claimed
@@ -51,19 +51,19 @@ class JobRecorder:
     redaction: Redaction
     clock: Clock
     on_lost: Callable[[], None]
-    #: Called when something this attempt told cannot be stored: the job has to fail.
+    #: Called when a report of this attempt cannot be stored, so that the job must fail.
     on_fault: Callable[[], None]
-    #: Nodes that are over; one that runs per item, when it is over for all of them.
+    #: Nodes that have ended; a node that runs per item, when it has ended for all items.
     done: set[str] = field(default_factory=set)
-    #: Items that failed: the Splitter and the place in its list.
+    #: The items that failed: the Splitter, and the position in its list.
     failed_items: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
-    #: How many failed in lists that an earlier attempt closed.
+    #: The number of items that failed in lists which an earlier attempt completed.
     failed_before: int = 0
     closed: bool = False
-    #: Something that was told is not on disk and never will be.
+    #: True when a report is not stored and never will be.
     incomplete: bool = False
-    #: How many items were told, and how many of them were written or given up.
-    told: int = 0
+    #: The number of reports so far, and how many of them were written or given up.
+    reported: int = 0
     written: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
 
@@ -71,28 +71,28 @@ class JobRecorder:
         self._streamed = Streamed(self.redaction)
 
     def started(self, step: StepStarted) -> None:
-        """A step begins."""
+        """Reports that a step starts."""
         self.running[step.key] = step.at
         self._add(step)
 
     def called(self, key: StepKey, call: Any) -> None:
-        """A model call was made; its cost counts from now on."""
+        """Reports a model call. Its cost counts from now on."""
         self._streamed.called(key)
         self._add(_Call(key, call, self.clock.now()))
 
     def delta(self, key: StepKey, text: str) -> None:
-        """A piece of a model's text."""
+        """Reports a piece of a model's text."""
         if self._streamed.add(key, text):
-            asyncio.get_running_loop().call_later(self._streamed.due_in, self._tell_text)
+            asyncio.get_running_loop().call_later(self._streamed.due_in, self._add_text)
 
     def ended(self, step: StepEnded) -> None:
-        """A step is over."""
+        """Reports that a step has ended."""
         for piece in self._streamed.end(step.key):
             self._add(_Text(piece, self.clock.now()))
         self.running.pop(step.key, None)
         self.done |= step.through
         if step.key.is_inner:
-            pass  # a part of the step that calls its flow
+            pass  # counts as a part of the step that called the flow
         elif not step.key.index:
             self.done.add(step.key.node_id)
         elif step.status == "failed":
@@ -101,20 +101,20 @@ class JobRecorder:
 
     @property
     def items_failed(self) -> int:
-        """How many items failed so far."""
+        """The number of items that failed so far."""
         return self.failed_before + len(self.failed_items)
 
     def close(self) -> None:
-        """What comes later (from a step that would not stop) is dropped."""
+        """Drops later reports, which come from a step that does not stop."""
         self.closed = True
 
     async def settled(self) -> None:
-        """Returns when everything told so far is on disk. Raises StepsNotStored."""
-        await self.step_writer.settled(self, self.told)
+        """Waits until all reports so far are stored. Raises StepsNotStored."""
+        await self.step_writer.settled(self, self.reported)
         if self.incomplete:
             raise StepsNotStored
 
-    def _tell_text(self) -> None:
+    def _add_text(self) -> None:
         for piece in self._streamed.take():
             self._add(_Text(piece, self.clock.now()))
 
@@ -140,25 +140,28 @@ _Item = StepStarted | StepEnded | _Call | _Text
 
 
 class StepWriter:
-    """Writes what the recorders of a process were told, in order, one write at a time. Lives on one event loop."""
+    """Writes the reports of the recorders of a process, in order, one write at a time. Belongs to one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        #: By the recorder's identity, in the order of their first items.
+        #: The reports to write, by the recorder's identity, in the order of their first report.
         self._waiting: dict[int, tuple[JobRecorder, list[_Item]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
     def add(self, recorder: JobRecorder, item: _Item) -> None:
-        """Remembers an item; it is written within a few milliseconds."""
+        """Takes a report, which is written within a few milliseconds."""
         self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
-        recorder.told += 1
+        recorder.reported += 1
         if self._writing is None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._begin)
 
     async def settled(self, recorder: JobRecorder, number: int) -> None:
-        """Returns when the first `number` items of a recorder are written or given up; does not wait for more to gather."""
+        """Waits until the first `number` reports of a recorder are written or given up.
+
+        They are written now, without gathering more.
+        """
         if recorder.written >= number:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -167,9 +170,11 @@ class StepWriter:
         await done
 
     async def take(self, recorder: JobRecorder) -> Progress | None:
-        """What has gathered of a job that ends, for its final write to store; None when all is on disk."""
+        """Returns the reports of an ending job that are not stored yet, for its final write; None when all
+        are stored.
+        """
         _, items = self._waiting.pop(id(recorder), (recorder, []))
-        await self.settled(recorder, recorder.told - len(items))
+        await self.settled(recorder, recorder.reported - len(items))
         if not items:
             return None
         (progress,) = await _as_progress([(recorder, items)])
@@ -179,7 +184,7 @@ class StepWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is None and self._waiting:  # a job that has ended meanwhile took what was its own
+        if self._writing is None and self._waiting:  # empty when the job ended and took its reports
             self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="step-writer")
 
     async def _write_all(self) -> None:
@@ -187,7 +192,7 @@ class StepWriter:
             while self._waiting:
                 batch, self._waiting = list(self._waiting.values()), {}
                 await self._write(batch)
-                self._tell_watchers()
+                self._resolve_watchers()
         finally:
             self._writing = None
 
@@ -214,7 +219,7 @@ class StepWriter:
                 log.exception("Steps of %s were not stored", progress.job_id)
                 return "refused"
 
-    def _tell_watchers(self) -> None:
+    def _resolve_watchers(self) -> None:
         still = []
         for recorder, number, done in self._watchers:
             if number > recorder.written:
@@ -232,11 +237,11 @@ def _write(session: Session, progress: Progress) -> bool:
 
 
 async def _as_progress(batch: list[tuple[JobRecorder, list[_Item]]]) -> list[Progress]:
-    """Items as rows; in a thread when it takes its time, like a page's HTML as JSON."""
-    told = [(recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in batch]
+    """Turns reports into rows; in a thread when that takes long, as for the HTML of a page."""
+    reported = [(recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in batch]
     if all(_is_small(item) for _, items in batch for item in items):
-        return [_progress(*one) for one in told]
-    return await asyncio.to_thread(lambda: [_progress(*one) for one in told])
+        return [_progress(*one) for one in reported]
+    return await asyncio.to_thread(lambda: [_progress(*one) for one in reported])
 
 
 def _is_small(item: _Item) -> bool:
@@ -249,7 +254,7 @@ def _is_small(item: _Item) -> bool:
 
 
 def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], items_failed: int) -> Progress:
-    """Items as rows. A step's end replaces its start."""
+    """Turns reports into rows. The end of a step replaces its start."""
     steps: dict[StepKey, dict[str, Any]] = {}
     values: dict[tuple[StepKey, str], NewValue] = {}
     calls: list[dict[str, Any]] = []
@@ -265,7 +270,7 @@ def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], i
                 steps[item.key] = _ended(item, recorder.lease.attempt, redaction)
                 if item.status == "completed":
                     _put_value(values, item.key, "output", item.output, redaction)
-                if any(one.code for one in item.tries):  # of one that worked at once there is nothing more to tell
+                if any(one.code for one in item.tries):  # a first try that succeeded has nothing to show
                     _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
                 if item.log:
                     _put_value(values, item.key, "log", list(item.log), redaction)
@@ -289,7 +294,7 @@ def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], i
 
 
 def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
-    """A step's or job's error as stored."""
+    """Returns the error of a step or job as it is stored, without secrets."""
     return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
 
 
@@ -360,7 +365,7 @@ def _sum_costs(costs: Iterable[int | None]) -> int | None:
 
 
 def _call(item: _Call) -> dict[str, Any]:
-    """A model call as a row: `engine.models.client.ModelCall` read by its names."""
+    """Returns a model call as a row; `item.call` has the attributes of `engine.models.client.ModelCall`."""
     call = item.call
     return {
         "node_id": item.key.node_id,

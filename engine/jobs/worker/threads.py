@@ -1,7 +1,8 @@
-"""Threads for CPU-heavy work of jobs, and what becomes of work that nobody waits for any more.
+"""Threads for CPU-heavy work of jobs, and the handling of work whose step was stopped.
 
-A thread cannot be ended. Work whose step was stopped (time limit, cancel) goes on computing: it gives its place to others, and
-when it has not ended some seconds later, the worker process lets its jobs end and is replaced (`engine.jobs.worker.worker`).
+A thread cannot be ended from outside. Work whose step was stopped (time limit, cancellation) goes on computing, but no
+longer counts among the PLACES. When it has not ended some seconds later, the worker process lets its jobs end and is
+replaced (`engine.jobs.worker.worker`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import Any
 
 from engine.jobs.at_work import MOST_THREADS, AtWork
 
-#: So many pieces of work compute at a time.
+#: The largest number of computations that run at a time.
 PLACES = 4
-#: Work that goes on for so long after its step was stopped does not end by itself in any useful time.
+#: Work that still runs this many seconds after its step was stopped counts as stuck: it will not end by itself soon
+#: enough.
 STUCK_SECONDS = 5.0
 
 
 class Threads:
-    """The threads of one process, used from one event loop. `stuck` and `left_behind` may be asked from any thread."""
+    """The threads of one process, used from one event loop. `stuck` and `left_behind` may be read from any thread."""
 
     def __init__(self, at_work: AtWork, *, stuck_seconds: float = STUCK_SECONDS) -> None:
         self._at_work = at_work
@@ -31,7 +33,7 @@ class Threads:
         self._left: dict[Future[Any], float] = {}
 
     async def run(self, job_id: str, work: Callable[..., Any], *args: Any) -> Any:
-        """What `work` returns or raises, computed in a thread for this job."""
+        """Computes `work(*args)` in a thread for this job. Returns what it returns, and raises what it raises."""
         async with self._places:
             future = self._pool.submit(self._named, job_id, work, args)
             try:
@@ -44,17 +46,17 @@ class Threads:
 
     @property
     def left_behind(self) -> bool:
-        """True while something computes that nobody waits for."""
+        """True while work runs whose step was stopped."""
         return bool(self._left)
 
     @property
     def stuck(self) -> bool:
-        """True when such work has not ended for long."""
+        """True when such work has run for `stuck_seconds` since its step was stopped."""
         now = time.monotonic()
         return any(now - since >= self._stuck_seconds for since in list(self._left.values()))
 
     def shutdown(self) -> None:
-        """Begins nothing more; does not wait for what runs."""
+        """Starts nothing more; does not wait for work that runs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _named(self, job_id: str, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:

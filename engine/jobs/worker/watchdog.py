@@ -1,12 +1,13 @@
-"""The watchdog of a worker: a thread beside the event loop that ends what the loop itself cannot end.
+"""The watchdog of a worker: a thread that ends the process when the event loop is blocked.
 
-A node that blocks the loop stops every job of its process, and with it every time limit. So: when the loop has not answered for
-a while and a job is past its limit, or when it has not answered for very long, this process is given up. Jobs past their limit
-are written down as failed with `timeout`, the job whose code holds the loop too; all others go back into the queue unpunished,
-and the process ends at once. Its supervisor starts another.
+A node that blocks the event loop stops every job of its process, and no time limit works any more. When the loop has
+not responded for a while and a job is past its limit, or when it has not responded for very long, the watchdog gives
+the process up. Jobs past their limit, and the job whose code blocks the loop, are stored as failed with `timeout`. All
+others go back into the queue, and their attempt does not count. Then the process ends at once, and its supervisor
+starts another.
 
-Its thread tells the supervisor twice a second that it runs: who holds the interpreter stops it too, and then the supervisor ends
-the process.
+Twice a second the watchdog tells the supervisor that the process is alive. Code that holds the interpreter lock stops
+the watchdog too; then the supervisor ends the process.
 """
 
 from __future__ import annotations
@@ -30,20 +31,24 @@ from storage.database import Database
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
-#: A loop that has not answered for so many ticks (2 s) is blocked. Ticks, not time: a process that was stopped is not.
+#: A loop that has not responded for this many ticks (2 s) is blocked. Ticks instead of time: a process that was suspended
+#: is not.
 BLOCKED_TICKS = 8
-#: A loop that has not answered for so many ticks (10 s) is given up even when no job is past its limit.
+#: A loop that has not responded for this many ticks (10 s) is given up even when no job is past its limit.
 GIVEN_UP_TICKS = 40
-#: The supervisor hears from this process every so many ticks.
+#: The number of ticks between two reports to the supervisor.
 BEAT_TICKS = 2
-#: The loop has so many seconds to end a job by itself after its limit.
+#: The seconds that the loop has to end a job by itself after the job's limit.
 OVERDUE_SECONDS = 2.5
 EXIT_BLOCKED = 75
 
 
 @dataclass
 class Watchdog:
-    """Watches one loop. `give_up(exit code)` ends the process without waiting for anything; `beat` says that it lives."""
+    """Watches one event loop.
+
+    `give_up(exit code)` ends the process without waiting; `beat` tells the supervisor that it is alive.
+    """
 
     database: Database
     runs: Runs
@@ -56,16 +61,16 @@ class Watchdog:
     _silent_ticks: int = 0
 
     def start(self) -> None:
-        """Begins to watch. Call before the first job."""
+        """Starts the thread, and the recording of which job runs on the loop. Call it before the first job."""
         self.loop.set_task_factory(self._make_task)
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watches no more."""
+        """Ends the watching."""
         self._stop.set()
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        """A task of a job names it while it runs."""
+        """Creates a task. The task of a job records the job's id while it runs (`engine.jobs.at_work`)."""
         context = options.get("context")
         job_id = context.get(CURRENT_JOB) if context is not None else CURRENT_JOB.get()
         watched = coroutine if job_id is None else self.at_work.watched(job_id, coroutine)
@@ -110,7 +115,8 @@ class Watchdog:
                     self.database.write_now(finish, run.job.id, "failed", lease=run.lease, error=_blocked(run))
                 elif blocking is not None:
                     self.database.write_now(give_back, run.job.id, run.lease)
-                # Nobody knows who blocks: every job may be it, so the attempt counts and the reaper takes them.
+                # Without a known job, each may be the one that blocks: the attempts count, and the reaper reclaims the
+                # jobs.
             except Refusal as refusal:
                 log.warning("Job %s is left to the reaper: %s", run.job.id, refusal)
         self.give_up(EXIT_BLOCKED)

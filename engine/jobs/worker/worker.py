@@ -1,11 +1,14 @@
-"""The worker process: takes jobs out of the queue and runs them. `app.py worker`, or the server's own child.
+"""The worker process: takes jobs from the queue and runs them. It is started as `app.py worker` or as a child of the
+server.
 
-Threads: this one reads signals and the supervisor's pipe and keeps house; `engine` holds the event loop with every run;
-Huey's dispatcher hands job ids over; the watchdog and the database's writer stand beside the loop. SIGTERM: nothing more is
-claimed, jobs have 20 s to end, the rest goes back into the queue at once and its attempt does not count.
+Threads: the main thread reads signals and the supervisor's pipe and does periodic work; the thread `engine` runs the
+event loop with every run; Huey's dispatcher hands job ids over; the watchdog and the database's writer have a thread
+each. On SIGTERM the worker claims nothing more and its jobs have 20 s to end. The rest goes back into the queue, and
+its attempt does not count.
 
-A step whose thread goes on after its time limit cannot be ended, only its process can: then this worker claims nothing more,
-tells its supervisor, which starts another, lets its jobs end for a minute and gives the rest back in the same way.
+A step whose thread goes on after the step's time limit can only be ended together with its process. Then the worker
+claims nothing more and tells its supervisor, which starts another worker. It gives its jobs a minute to end, and puts
+the rest back into the queue in the same way.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from engine.core.settings import Settings
 from engine.flow.node_type import Catalog
 from engine.jobs.at_work import AtWork
 from engine.jobs.huey_queue import Dispatch, send
-from engine.jobs.notifier import BELL
+from engine.jobs.notifier import NOTIFIER
 from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.submit.accept import forget_old_idempotency
 from engine.jobs.transitions import FORGOTTEN_MS, send_forgotten
@@ -59,19 +62,19 @@ from storage.workers import add_worker, beat, remove_worker
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Jobs in flight in one process.
+#: The largest number of jobs that one process runs at a time.
 SLOTS = 1_000
 GRACE_SECONDS = 20.0
-#: When the server is gone without a word, its child does not stay long.
+#: The seconds that jobs have to end when the server has died and this worker is its child.
 ORPHAN_GRACE_SECONDS = 5.0
-#: Jobs that run beside a step that cannot be ended have so long to end here.
+#: The seconds that other jobs have to end in a worker with a step that cannot be ended.
 DRAIN_SECONDS = 60.0
-#: A process that ends sends its last spans for so long.
-TELL_SPANS_SECONDS = 2.0
-#: The exit code of a process that ends because of such a step.
+#: The seconds in which an ending process sends its last spans.
+SEND_SPANS_SECONDS = 2.0
+#: The exit code of a process that ends because of a step that cannot be ended.
 EXIT_DRAINED = 76
-HOUSE_SECONDS = 1.0
-#: Without a supervisor's pipe the queue is looked into this often; with one, this is only a net.
+PERIODIC_SECONDS = 1.0
+#: The interval in which the queue is polled. With a supervisor's pipe, polling only makes up for lost wake-ups.
 POLL_SECONDS = 0.2
 POLL_WITH_PIPE_SECONDS = 2.0
 BEAT_SECONDS = 5.0
@@ -80,9 +83,9 @@ FORGET_SECONDS = 600.0
 
 @dataclass
 class WorkerOptions:
-    """What tests and the supervisor set. `pipes`: commands are read from stdin, notices go to stdout.
+    """What tests and the supervisor set. `pipes`: commands are read from stdin, and notifications written to stdout.
 
-    `alone`: runs the jobs that two workers died under, one at a time, and ends when there is none.
+    `alone`: the worker runs the jobs under which two workers died, one at a time, and ends when there is none.
     """
 
     pipes: bool = False
@@ -92,12 +95,12 @@ class WorkerOptions:
     drain_seconds: float = DRAIN_SECONDS
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     clock: Clock | None = None
-    #: Where OpenTelemetry's own variables say whether and where traces are sent.
+    #: Environment variables; those of OpenTelemetry say whether and where traces are sent.
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
-    """Runs until SIGTERM, SIGINT or the end of the supervisor's pipe; returns the exit code."""
+    """Runs a worker until SIGTERM, SIGINT or the end of the supervisor's pipe. Returns the exit code."""
     options = options or WorkerOptions()
     notices = _take_stdout() if options.pipes else None
     database = open_database(settings.data, clock=options.clock)
@@ -109,14 +112,14 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
         database.close()
         lock.release()
     if code == EXIT_DRAINED and not options.pipes:
-        _start_again()  # nobody else would
+        _start_again()  # no supervisor does it
     if worker.outside.threads.left_behind:
-        _leave(code)
+        _exit_at_once(code)
     return code
 
 
 class _Worker:
-    """One worker process; also its bell."""
+    """One worker process. It is also the JobNotifier of its process (`engine.jobs.notifier`)."""
 
     def __init__(
         self,
@@ -133,22 +136,22 @@ class _Worker:
         self.boot_id = boot_id
         self.host, self.pid = socket.gethostname(), os.getpid()
         self._notices = notices
-        self._telling = threading.Lock()
+        self._notices_lock = threading.Lock()
         self._signals: list[int] = []
-        self._beaten = self._forgot = 0.0
+        self._last_beat = self._last_cleanup = 0.0
         self._lock = lock
         self._drain_until: float | None = None
         self.at_work = AtWork(lock.descriptor)
         self._vault = open_vault(settings.data, settings.secret_key_file)
         self._hidden: frozenset[str] | None = None
         self._signal_pipe = os.pipe()
-        database.info[BELL] = self
+        database.info[NOTIFIER] = self
         self.loop = _new_loop()
         threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
         self.outside, self.runs = self._on_loop(self._build)
         self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
         self.reaper = Reaper(database, settings.data)
-        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._say_alive)
+        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
         self.dispatch = Dispatch(
             database,
             self._hand_over,
@@ -156,40 +159,42 @@ class _Worker:
             poll_seconds=POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS,
         )
 
-    # The bell.
+    # The methods of JobNotifier.
 
     def wake(self) -> None:
-        """There is something to run."""
+        """Wakes the dispatcher: a job was queued."""
         self.dispatch.wake()
 
     def cancel(self, job_id: str) -> None:
-        """A running job shall stop."""
+        """Asks a running job to stop."""
         self.loop.call_soon_threadsafe(self.runs.cancel, job_id)
 
     def changed(self, *job_ids: str) -> None:
-        """Tells the supervisor."""
-        self._tell("".join(f"job {job_id}\n" for job_id in job_ids))
+        """Tells the supervisor that these jobs have new events."""
+        self._notify_supervisor("".join(f"job {job_id}\n" for job_id in job_ids))
 
     # The process.
 
     def work(self) -> int:
-        """Everything from the first claim to the last release."""
+        """Runs from the first claim to the end of the last job. Returns the exit code."""
         with self._listening_to_signals():
             self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
             self.watchdog.start()
-            self._keep_house(first=True)
+            self._do_periodic_work(first=True)
             log.info("Worker %s is ready", self.boot_id)
-            self._tell(f"ready {self._lock.path}\n")  # before the first job: its supervisor must know the file by then
+            self._notify_supervisor(
+                f"ready {self._lock.path}\n"
+            )  # the supervisor must know the lock file before the first job
             if self.options.alone:
                 self._on_loop(self.runs.begin_alone)
             else:
                 self.dispatch.start()
-            grace = self._until_told_to_stop()
+            grace = self._wait_until_stopped()
             self._stop(grace)
         return 0 if self._drain_until is None or self._signals else EXIT_DRAINED
 
     def _build(self) -> tuple[Outside, Runs]:
-        """Made on the loop: the door and the models belong to it."""
+        """Builds the objects that belong to the event loop. Called on the loop."""
         vault = self._vault
         outbound = OutboundClient(outbound_rules(self.settings, self.database), renderer=browser_of)
         plan_loader = PlanLoader(self.options.catalog)
@@ -220,11 +225,14 @@ class _Worker:
     def _hand_over(self, job_id: str, done: Callable[[], None]) -> None:
         self.loop.call_soon_threadsafe(self.runs.begin, job_id, done)
 
-    def _until_told_to_stop(self) -> float:
-        """Keeps house every second; returns how long jobs may take to end. Also when it has nothing left to do."""
+    def _wait_until_stopped(self) -> float:
+        """Does the periodic work until a signal or the end of the pipe, or until nothing is left to do.
+
+        Returns the grace in seconds.
+        """
         sources = [self._signal_pipe[0], *([0] if self.options.pipes else [])]
         buffer = b""
-        due = time.monotonic() + HOUSE_SECONDS
+        due = time.monotonic() + PERIODIC_SECONDS
         while True:
             ready, _, _ = select.select(sources, [], [], max(0.0, due - time.monotonic()))
             if self._signals:
@@ -236,19 +244,19 @@ class _Worker:
                     log.info("Stopping: the server is gone")
                     return min(ORPHAN_GRACE_SECONDS, self.options.grace_seconds)
                 *lines, buffer = (buffer + read).split(b"\n")
-                self._obey(lines)
+                self._run_commands(lines)
             if time.monotonic() >= due:
-                self._keep_house()
-                if self._is_through():
+                self._do_periodic_work()
+                if self._shall_end():
                     return 0.0
-                due = time.monotonic() + HOUSE_SECONDS
+                due = time.monotonic() + PERIODIC_SECONDS
 
-    def _is_through(self) -> bool:
-        """True when this process shall end though nobody told it to."""
+    def _shall_end(self) -> bool:
+        """True when this process shall end although no signal came."""
         if self._drain_until is None and self.outside.threads.stuck:
             self._begin_to_drain()
         elif self._drain_until is not None:
-            self._tell("drain\n")  # again and again: the pipe was perhaps full
+            self._notify_supervisor("drain\n")  # sent repeatedly, because the pipe may have been full
         if self._drain_until is not None and time.monotonic() >= self._drain_until:
             return True
         return not self.runs.busy and (self.options.alone or self._drain_until is not None)
@@ -259,32 +267,33 @@ class _Worker:
             self.options.drain_seconds,
         )
         self._drain_until = time.monotonic() + self.options.drain_seconds
-        self._tell("drain\n")
+        self._notify_supervisor("drain\n")
         self.runs.stopping = True
         self.runs.unclaimed += self.dispatch.stop()
 
-    def _obey(self, lines: list[bytes]) -> None:
+    def _run_commands(self, lines: list[bytes]) -> None:
         for line in lines:
             command, _, job_id = line.decode(errors="replace").partition(" ")
             if command == "cancel":
                 self.cancel(job_id)
         self.wake()
 
-    def _keep_house(self, *, first: bool = False) -> None:
-        """What is due once a second. A full disk stops none of it for good."""
+    def _do_periodic_work(self, *, first: bool = False) -> None:
+        """Does what is due once a second. When the disk is full, it is tried again at the next call."""
         try:
             self._beat(first)
-            buried = self.reaper.pass_over(self.boot_id)
-            if buried:
-                log.warning("%d jobs of a worker that is gone were taken", buried)
+            reclaimed = self.reaper.pass_over(self.boot_id)
+            if reclaimed:
+                log.warning("%d jobs of a worker that is gone were taken", reclaimed)
             if self.runs.stopping:
                 self._send_back_unclaimed()
             elif self.dispatch.has_room:
-                self.database.write_now(send_forgotten, 0 if buried or first else FORGOTTEN_MS)
+                self.database.write_now(send_forgotten, 0 if reclaimed or first else FORGOTTEN_MS)
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
                     self.cancel(job_id)
-            # On the loop, where lanes are opened: one that is opened meanwhile would keep the rules of before.
+            # On the loop, where connection pools are opened: a pool that is opened at the same time would keep the old
+            # rules.
             rules = outbound_rules(self.settings, self.database)
             self.loop.call_soon_threadsafe(self.outside.outbound.replace_rules, rules)
             asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
@@ -293,30 +302,30 @@ class _Worker:
 
     def _beat(self, first: bool) -> None:  # noqa: FBT001 - private
         at = time.monotonic()
-        if first or at - self._beaten >= BEAT_SECONDS:
+        if first or at - self._last_beat >= BEAT_SECONDS:
             self.database.write_now(beat, self.boot_id, self.host, self.pid)
-            self._beaten = at  # one that could not be written is tried again a second later
+            self._last_beat = at  # a heartbeat that failed is tried again a second later
             self._hide_secrets()
-        if first or at - self._forgot >= FORGET_SECONDS:
-            self._forgot = at
+        if first or at - self._last_cleanup >= FORGET_SECONDS:
+            self._last_cleanup = at
             self.database.write_now(forget_old_idempotency)
 
     def _hide_secrets(self) -> None:
-        """Log lines never show a secret, also one that was added a moment ago."""
+        """Hides all secrets in log lines, including those added since the last call."""
         secrets = frozenset(self.database.read_now(open_all, self._vault))
         if secrets != self._hidden:
             self._hidden = secrets
             log_to_stderr(secrets, self.settings.log)
 
     def _stop(self, grace_seconds: float) -> None:
-        """Claims nothing more, lets jobs end, gives the rest back."""
+        """Claims nothing more, lets jobs end for `grace_seconds`, and puts the rest back into the queue."""
         self.runs.stopping = True
         self.runs.unclaimed += self.dispatch.stop()
         stopping = asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)
         until = time.monotonic() + grace_seconds + 10
         while not stopping.done() and time.monotonic() < until:
             with contextlib.suppress(TimeoutError):
-                stopping.result(timeout=HOUSE_SECONDS)
+                stopping.result(timeout=PERIODIC_SECONDS)
             if len(self._signals) > 1:
                 self.loop.call_soon_threadsafe(self.runs.release_all)
             with contextlib.suppress(StorageUnavailable):
@@ -329,25 +338,27 @@ class _Worker:
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
         self.loop.call_soon_threadsafe(self.loop.stop)
         if self.runs.spans is not None:
-            self.runs.spans.close(TELL_SPANS_SECONDS)
+            self.runs.spans.close(SEND_SPANS_SECONDS)
 
     async def _close(self) -> None:
         await self.webhooks.close()
         await self.outside.close()
 
     def _send_back_unclaimed(self) -> None:
-        """Their messages were taken, so others would find them only after some seconds."""
+        """Queues jobs again whose message was taken but that were not claimed; other workers would find them only some
+        seconds later.
+        """
         unclaimed, self.runs.unclaimed = self.runs.unclaimed, []
         if unclaimed:
             self.database.write_now(send, *unclaimed)
 
-    def _say_alive(self) -> None:
-        self._tell("alive\n")
+    def _report_alive(self) -> None:
+        self._notify_supervisor("alive\n")
 
-    def _tell(self, line: str) -> None:
+    def _notify_supervisor(self, line: str) -> None:
         if self._notices is None:
             return
-        with self._telling, contextlib.suppress(OSError):  # the server may be gone
+        with self._notices_lock, contextlib.suppress(OSError):  # the server may have ended
             os.write(self._notices, line.encode())
 
     @contextlib.contextmanager
@@ -355,14 +366,14 @@ class _Worker:
         read_end, write_end = self._signal_pipe
         os.set_blocking(write_end, False)
 
-        def told(number: int, _frame: object) -> None:
+        def on_signal(number: int, _frame: object) -> None:
             self._signals.append(number)
             with contextlib.suppress(BlockingIOError):
                 os.write(write_end, b"!")
 
-        # Ctrl-C reaches the whole group of processes; a supervised worker is told by its server.
-        earlier = {signal.SIGTERM: signal.signal(signal.SIGTERM, told)}
-        earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN if self.options.pipes else told)
+        # Ctrl-C sends SIGINT to the whole process group. A supervised worker ignores it: its server stops it.
+        earlier = {signal.SIGTERM: signal.signal(signal.SIGTERM, on_signal)}
+        earlier[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN if self.options.pipes else on_signal)
         try:
             yield
         finally:
@@ -372,22 +383,22 @@ class _Worker:
             os.close(write_end)
 
 
-def _leave(code: int) -> NoReturn:
-    """Ends the process though a thread of it still computes: a usual end would wait for it."""
+def _exit_at_once(code: int) -> NoReturn:
+    """Ends the process although a thread still computes; a normal exit would wait for that thread."""
     logging.shutdown()
     os._exit(code)
 
 
 def _start_again() -> NoReturn:
-    """The same program from its beginning in this process, without the threads of before."""
+    """Runs the same program from its beginning in this process, which ends all other threads."""
     logging.shutdown()
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own program
 
 
 def _take_stdout() -> int:
-    """Notices have the pipe for themselves: what a library prints goes to stderr."""
+    """Reserves stdout for notifications, by sending to stderr what libraries print. Returns the descriptor for them."""
     notices = os.dup(1)
-    os.set_blocking(notices, False)  # a server that stands still must not stop its worker
+    os.set_blocking(notices, False)  # a suspended server must not block its worker
     sys.stdout.flush()
     os.dup2(2, 1)
     return notices

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.jobs.notifier import BELL
+from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
 from engine.jobs.server.supervisor import Supervisor
 from storage.job_changes import next_alone
@@ -31,7 +31,7 @@ def supervised(world: World, *more: str) -> Iterator[tuple[Supervisor, JobWaiter
         waits_alone=lambda: world.read(next_alone) is not None,
         write_line=lines.append,
     )
-    world.database.info[BELL] = supervisor
+    world.database.info[NOTIFIER] = supervisor
     supervisor.start()
     try:
         assert supervisor.wait_until_ready(30), lines

@@ -239,7 +239,7 @@ async def test_what_a_dead_worker_had_taken_is_due_again_after_its_lease(world, 
 async def test_two_workers_send_a_delivery_once(world, webhooks, receiver, vault):
     for _ in range(5):
         await ended_job(world, receiver.url)
-    other = Webhooks(world.database, webhooks._door, vault)
+    other = Webhooks(world.database, webhooks._outbound, vault)
 
     await webhooks.pass_over()
     await other.pass_over()

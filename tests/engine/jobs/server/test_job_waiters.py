@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from engine.core.errors import NotFound
-from engine.jobs.notifier import BELL
+from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
 from tests.engine.jobs.world import World
 from tests.logical_time import pass_time
@@ -16,7 +16,7 @@ from tests.logical_time import pass_time
 
 async def test_who_waits_hears_of_the_end(world: World) -> None:
     waiters = JobWaiters(world.database)
-    world.database.info[BELL] = waiters
+    world.database.info[NOTIFIER] = waiters
     job_id = world.submit(world.add_flow()).job_id
     waiting = [
         asyncio.create_task(wait_for_end(world.database, waiters, world.workspace_id, job_id, 30)) for _ in range(50)

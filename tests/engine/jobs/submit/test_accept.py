@@ -29,7 +29,7 @@ from engine.core.errors import (
 )
 from engine.core.ids import WorkspaceId, new_id
 from engine.jobs.huey_queue import JsonSerializer
-from engine.jobs.notifier import BELL
+from engine.jobs.notifier import NOTIFIER
 from engine.jobs.submit.accept import (
     Caller,
     SubmitOptions,
@@ -113,7 +113,7 @@ class Told:
 
 
 def test_workers_and_those_who_wait_hear_of_an_accepted_job(world: World) -> None:
-    notifier = world.database.info[BELL] = Told()
+    notifier = world.database.info[NOTIFIER] = Told()
     job_id = world.submit(world.add_flow()).job_id
     assert sorted(notifier.heard) == [job_id, "wake"]
 

@@ -14,7 +14,7 @@ from sqlalchemy import select, text, update
 from engine.actions.jobs import cancel, cancel_all
 from engine.core.clock import MovedClock
 from engine.core.errors import BatchNotCancellable, IdempotencyKeyReused, NotFound
-from engine.jobs.notifier import BELL
+from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, wait_until_ended
 from engine.jobs.submit.accept import SubmitOptions
 from engine.jobs.submit.batches import AcceptedBatch, accept_batch
@@ -237,7 +237,7 @@ def test_counting_and_ending_read_an_index_alone(world: World) -> None:
 
 async def test_who_waits_for_a_batch_hears_of_its_end(world: World) -> None:
     waiters = JobWaiters(world.database)
-    world.database.info[BELL] = waiters
+    world.database.info[NOTIFIER] = waiters
     made = submit(world, world.add_flow(), 2)
 
     def wait(seconds: float) -> Any:

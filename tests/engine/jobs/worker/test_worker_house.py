@@ -74,7 +74,7 @@ def test_new_rules_for_requests_come_between_two_turns_of_the_loop_on_which_requ
     assert begun.wait(30)
     try:
         world.write(put_setting, SERVER, OUTBOUND_ALLOW, "10.0.0.7:80")
-        worker._keep_house()
+        worker._do_periodic_work()
         assert outbound._pools._rules == before, "a request that begins at this moment would mix both"
     finally:
         go_on.set()
@@ -85,7 +85,7 @@ def test_a_supervisor_that_stood_still_when_its_worker_began_to_drain_is_told_ag
     house.fill()
     house.worker._begin_to_drain()
     assert b"drain" not in house.read()
-    house.worker._is_through()
+    house.worker._shall_end()
     assert house.read() == b"drain\n"
 
 
