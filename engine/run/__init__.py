@@ -1,1 +1,1 @@
-"""Running a flow: the plan of a version, the runner that walks it, tries and time limits. Needs no database."""
+"""Runs a flow: the plan of a version, the runner that executes it, retries and time limits. Needs no database."""

@@ -1,9 +1,11 @@
-"""The shape of a run with lists, worked out once per plan: blocks of units that wait for each other.
+"""Computes, once per plan, the nested blocks in which a flow with lists runs: which units there are and what each waits
+for.
 
-The whole flow is a block. What runs once per item of a Splitter is a block of its own, and in the block around it one unit
-(`each`) stands for all its items. A Flatten that ends a list is two units: `collect` in the item's block takes what came out
-for the item, `close` in the block it ends in makes the list. When nodes inside a list need what comes out after the same list
-was closed once, its items are gone through again: a second `each` with the nodes that were left.
+The whole flow is a block. The nodes that run once per item of a Splitter form a block of their own; in the block around
+it, one unit (`each`) stands for all items. A Flatten that ends a list becomes two units: `collect`, in the item's
+block, takes the values of one item, and `close`, in the block in which the list ends, builds the list. When nodes
+inside a list need the result of a Flatten of the same list, the items are iterated a second time: a second `each` with
+the remaining nodes.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ Thing = tuple[Literal["node", "collect", "close"], str]
 
 @dataclass(frozen=True)
 class Unit:
-    """`node_id` is the Splitter's for `each`, which alone has a `block`.
+    """One unit of a block. For `each`, `node_id` is the Splitter's, and `block` is set; other kinds have no `block`.
 
-    `waits`: how many units of its block it waits for; `after`: those that wait for it, by position.
+    `waits`: how many units of its block it waits for. `after`: the positions of the units that wait for it.
     """
 
     kind: Kind
@@ -32,37 +34,40 @@ class Unit:
     waits: int
     after: tuple[int, ...]
     block: Block | None = None
-    #: Flattens that collect from the items, also from lists inside them.
+    #: The Flattens that collect values from the items, also from lists inside these.
     collects: frozenset[str] = frozenset()
-    #: Every node inside leads to one of those Flattens.
+    #: True when every node inside leads to one of those Flattens.
     covered: bool = False
 
 
 @dataclass(frozen=True)
 class Block:
-    """Units in an order they may run in. `chain`: each waits for the one before, so nothing could run at the same time."""
+    """Units in an order in which they may run.
+
+    `chain`: each unit waits for the one before it, so none can run concurrently.
+    """
 
     units: tuple[Unit, ...]
     chain: bool
 
     def nodes(self) -> Iterator[str]:
-        """Every node that is run inside, each once."""
+        """Yields the ids of all nodes that run inside, each once."""
         for unit in self.units:
             if unit.block is not None:
                 yield from unit.block.nodes()
             elif unit.kind != "collect":
                 yield unit.node_id
 
-    def gone_through(self) -> Iterator[str]:
-        """The Splitters whose items are gone through, as often as they are."""
+    def iterated(self) -> Iterator[str]:
+        """Yields the Splitters whose items are iterated, once for each iteration."""
         for unit in self.units:
             if unit.block is not None:
                 yield unit.node_id
-                yield from unit.block.gone_through()
+                yield from unit.block.iterated()
 
 
 def build_block(document: Document, graph: Graph, scopes: ListScopes) -> Block:
-    """The whole flow as a block."""
+    """Returns the block of the whole flow, with the blocks of its lists inside."""
     return _Builder(document, graph, scopes).build()
 
 
@@ -71,7 +76,7 @@ class _Builder:
         self.graph = graph
         self.scopes = scopes
         self.splitters = {node.id for node in document.nodes if node.type == SPLITTER}
-        self.home: dict[Thing, Lists] = {}
+        self.lists_of: dict[Thing, Lists] = {}
         self.needs: dict[Thing, tuple[Thing, ...]] = {}
         for node_id in graph.order:
             before = tuple(self._outcome(parent) for parent in graph.parents[node_id])
@@ -82,22 +87,22 @@ class _Builder:
                 self._add(("node", node_id), scopes.around[node_id], before)
 
     def build(self) -> Block:
-        block, _ = self._block((), list(self.home), set())
+        block, _ = self._block((), list(self.lists_of), set())
         return block
 
-    def _add(self, thing: Thing, home: Lists, needs: tuple[Thing, ...]) -> None:
-        self.home[thing] = home
+    def _add(self, thing: Thing, lists_of: Lists, needs: tuple[Thing, ...]) -> None:
+        self.lists_of[thing] = lists_of
         self.needs[thing] = needs
 
     def _outcome(self, node_id: str) -> Thing:
         return ("close" if self.scopes.closes(node_id) else "node", node_id)
 
     def _block(self, lists: Lists, todo: list[Thing], done: set[Thing]) -> tuple[Block, set[Thing]]:
-        """What of `todo` can be done in this block when `done` is; and all that is done then."""
+        """Returns the block of what can be done of `todo` when `done` is done, and everything that is done after it."""
         done = set(done)
         parts: list[tuple[Kind, str, Block | None, tuple[Thing, ...]]] = []
         while True:
-            own = [thing for thing in todo if self.home[thing] == lists and self._is_ready(thing, done)]
+            own = [thing for thing in todo if self.lists_of[thing] == lists and self._is_ready(thing, done)]
             if own:
                 for thing in own:
                     parts.append((*thing, None, (thing,)))  # noqa: PERF401 - the type would not be known
@@ -106,7 +111,7 @@ class _Builder:
                 continue
             found = self._best_pass(lists, todo, done)
             if found is None:
-                return self._wired(parts), done
+                return self._connected(parts), done
             splitter, block, now_done = found
             parts.append(("each", splitter, block, tuple(thing for thing in todo if thing in now_done)))
             done = now_done
@@ -116,18 +121,21 @@ class _Builder:
         return all(need in done for need in self.needs[thing])
 
     def _best_pass(self, lists: Lists, todo: list[Thing], done: set[Thing]) -> tuple[str, Block, set[Thing]] | None:
-        """The list whose items can be gone through now: one that is through afterwards, else any."""
+        """Returns the list to iterate now: one that is finished by it, or else any that gets further.
+
+        None when there is none.
+        """
         partly = None
         depth = len(lists)
         for splitter in dict.fromkeys(
-            self.home[thing][depth]
+            self.lists_of[thing][depth]
             for thing in todo
-            if len(self.home[thing]) > depth and self.home[thing][:depth] == lists
+            if len(self.lists_of[thing]) > depth and self.lists_of[thing][:depth] == lists
         ):
             if ("node", splitter) not in done:
                 continue
             inside = (*lists, splitter)
-            inner = [thing for thing in todo if self.home[thing][: depth + 1] == inside]
+            inner = [thing for thing in todo if self.lists_of[thing][: depth + 1] == inside]
             block, now_done = self._block(inside, inner, done)
             if all(thing in now_done for thing in inner):
                 return splitter, block, now_done
@@ -135,7 +143,7 @@ class _Builder:
                 partly = (splitter, block, now_done)
         return partly
 
-    def _wired(self, parts: list[tuple[Kind, str, Block | None, tuple[Thing, ...]]]) -> Block:
+    def _connected(self, parts: list[tuple[Kind, str, Block | None, tuple[Thing, ...]]]) -> Block:
         place = {thing: number for number, part in enumerate(parts) for thing in part[3]}
         waits: list[set[int]] = []
         earlier: dict[str, int] = {}

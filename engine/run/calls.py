@@ -1,4 +1,4 @@
-"""A flow that runs as one step of another: its payload, its steps among those of the job, and how its failure reads."""
+"""Runs a flow as one step of another: its payload, its steps among the steps of the job, and its failure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from engine.flow.node_type import Json, NodeFailed
 from engine.run.plan import Plan
 from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepStarted
 
-#: The calls that are open around a run, outermost first: (flow id, title).
+#: The flows that call each other around a run, outermost first: (flow id, title).
 OpenCalls = tuple[tuple[str, str], ...]
 Kept = Mapping[StepKey, Json]
 
 
 @dataclass(frozen=True)
 class CalledPlan:
-    """A version of a flow, ready to run."""
+    """A version of a flow that a Call Flow node runs."""
 
     flow_id: str
     version: int
@@ -29,7 +29,7 @@ class CalledPlan:
 
 
 def may_open(called: CalledPlan, around: OpenCalls) -> None:
-    """Raises NodeFailed when the flow is open already, or too many are."""
+    """Raises NodeFailed when this call would be recursive, or nested deeper than DEEPEST_CALL."""
     ids = [flow_id for flow_id, _ in around]
     if called.flow_id in ids:
         names = [title or "this flow" for _, title in around[ids.index(called.flow_id) :]]
@@ -47,7 +47,10 @@ def may_open(called: CalledPlan, around: OpenCalls) -> None:
 
 
 def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Json]:
-    """What the called flow begins with, defaults applied. Raises NodeFailed with every field that is wrong."""
+    """Returns the payload of the called flow, with defaults applied.
+
+    Raises NodeFailed that names the first 5 wrong fields.
+    """
     payload, errors = check_payload(input_fields(called.plan.document), values)
     if errors:
         said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}`: {error.detail}" for error in errors[:5])
@@ -61,7 +64,10 @@ def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Jso
 
 
 def as_failure(called: CalledPlan, error: RunError) -> NodeFailed:
-    """The failure of the called flow as the failure of the step that called it. It is final: the steps inside had their tries."""
+    """Returns the failure of the called flow as that of the calling step.
+
+    It is not retried: the steps inside had their retries.
+    """
     at = f" at {error.node_label}" if error.node_label else ""
     return NodeFailed(
         f"“{called.title}” failed{at}: {error.message}", code=error.code, why=error.why, remedy=error.remedy
@@ -69,7 +75,9 @@ def as_failure(called: CalledPlan, error: RunError) -> NodeFailed:
 
 
 def kept_inside(kept: Kept, plan: Plan) -> dict[StepKey, dict[StepKey, Json]]:
-    """What earlier attempts kept of called flows: the step that called -> the flow's own step -> output."""
+    """Returns the outputs that earlier attempts stored of called flows: calling step -> step of the called flow ->
+    output.
+    """
     found: dict[StepKey, dict[StepKey, Json]] = defaultdict(dict)
     for key, output in kept.items():
         outer, _, rest = key.node_id.partition(INNER)
@@ -80,31 +88,33 @@ def kept_inside(kept: Kept, plan: Plan) -> dict[StepKey, dict[StepKey, Json]]:
 
 
 class InnerRecorder:
-    """Tells the steps of a called flow as steps of the job: `call_flow.prompt`, the items of the caller before its own."""
+    """Reports the steps of a called flow as steps of the job: `call_flow.prompt`, with the caller's index before its
+    own.
+    """
 
     def __init__(self, outer: Recorder, caller: StepKey) -> None:
         self._outer = outer
         self._caller = caller
-        #: Model calls inside, for the sums of the step that called.
+        #: The model calls inside, for the totals of the calling step.
         self.calls: list[Any] = []
         self.simulated = False
 
     def started(self, step: StepStarted) -> None:
-        """A step inside begins."""
+        """Reports that a step of the called flow starts."""
         self._outer.started(StepStarted(self._key(step.key), step.at, step.inputs))
 
     def ended(self, step: StepEnded) -> None:
-        """A step inside is over."""
+        """Reports that a step of the called flow has ended."""
         self.simulated = self.simulated or step.simulated
         self._outer.ended(replace(step, key=self._key(step.key), through=frozenset()))
 
     def called(self, key: StepKey, call: Any) -> None:
-        """A model call inside: it is paid by this job."""
+        """Reports a model call of the called flow; the job pays for it."""
         self.calls.append(call)
         self._outer.called(self._key(key), call)
 
     def delta(self, key: StepKey, text: str) -> None:
-        """Model text inside."""
+        """Reports model text of the called flow."""
         self._outer.delta(self._key(key), text)
 
     def _key(self, key: StepKey) -> StepKey:

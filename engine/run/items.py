@@ -1,7 +1,7 @@
-"""Runs what stands in lists: once per item of a Splitter, and the Flattens that end them (product.md section 3).
+"""Runs the nodes inside lists: once per item of a Splitter, and the Flattens that end lists (docs/dev/flows.md).
 
-Items are handed out by one iterator to as many workers as may run at once. A failure inside a list ends what comes after it
-for that item, and a Flatten is told.
+As many workers as may run at once take items from one iterator. A failure inside a list ends the nodes after it for
+that item, and is passed to the Flatten.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from engine.run.state import RunState
 from engine.run.step import StepRun
 from engine.run.steps import RunError, StepKey, Stop
 
-#: Items that never wait give the event loop a turn after so many seconds.
-BREATH_SECONDS = 0.01
+#: The event loop gets control after this many seconds when items run without ever waiting.
+YIELD_SECONDS = 0.01
 
 
 class Items:
     """The lists of one run."""
 
-    __slots__ = ("_breathed", "kept", "plan", "run")
+    __slots__ = ("_last_yield", "kept", "plan", "run")
 
     def __init__(self, run: RunState) -> None:
         self.run = run
         self.plan = run.plan
         self.kept: Mapping[StepKey, Json] = run.kept
-        self._breathed = time.monotonic()
+        self._last_yield = time.monotonic()
 
     async def each(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
         """Runs a block once for each item of a list."""
@@ -72,7 +72,7 @@ class Items:
             await self._work(range(total), at_once, unit, frame, through)
 
     async def _work(self, positions: Iterable[int], at_once: int, unit: Unit, frame: Frame, through: set[int]) -> None:
-        """So many workers take positions from one iterator."""
+        """Runs the items at these positions with `at_once` workers that share one iterator."""
         waiting = iter(positions)
 
         splitter, block, full = unit.node_id, unit.block, frame.lists.full
@@ -84,9 +84,9 @@ class Items:
                     return
                 await self.run.run_block(block, self._inside(splitter, frame, position))
                 through.add(position)
-                if time.monotonic() - self._breathed > BREATH_SECONDS:
+                if time.monotonic() - self._last_yield > YIELD_SECONDS:
                     await asyncio.sleep(0)
-                    self._breathed = time.monotonic()
+                    self._last_yield = time.monotonic()
 
         if at_once == 1:
             await work()
@@ -96,14 +96,14 @@ class Items:
                 group.create_task(work())
 
     def _inside(self, splitter: str, frame: Frame, position: int) -> Frame:
-        """The frame of an item; the same one when the list is gone through again."""
+        """Returns the frame of an item, which is the same one when the list is iterated again."""
         if splitter not in self.plan.repeated:
             return frame.inside(splitter, position)
         frames = frame.lists.frames.setdefault(splitter, {})
         return frames.get(position) or frames.setdefault(position, frame.inside(splitter, position))
 
     def _give_up(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
-        """The Splitter's time limit passed: items that are not through have failed."""
+        """Fails the items that have not finished when the Splitter's time limit has passed."""
         node = planned.node
         limit = node.policy.timeout_seconds or 0
         for position in range(len(frame.lists.items[unit.node_id])):
@@ -119,22 +119,24 @@ class Items:
                 node_label=node.name,
                 item_index=index[0] if len(index) == 1 else list(index),
             )
-            told = False
+            handled = False
             for flatten in unit.collects:
                 closing = self._closing(flatten, frame, len(planned.around))
                 if closing is not None:
                     closing.lists.collector(flatten).fail(index[len(closing.index) :], error)
-                    told = True
-            if not told:
+                    handled = True
+            if not handled:
                 raise Stop(error)
 
     def _closing(self, flatten: str, frame: Frame, depth: int) -> Frame | None:
-        """The frame a Flatten ends in, seen from a frame in so many lists; None when it is further in."""
+        """Returns the frame in which a Flatten ends its list, from a frame inside `depth` lists; None when it is
+        deeper.
+        """
         gives = len(self.plan.nodes[flatten].gives)
         return frame.up(depth - gives) if gives <= depth else None
 
     def _is_kept(self, unit: Unit, planned: PlannedNode, frame: Frame) -> bool:
-        """True when an earlier attempt kept everything that the items are for."""
+        """True when an earlier attempt stored everything that the items would produce."""
         if not self.kept or not unit.covered or unit.node_id in self.plan.repeated:
             return False
         if not frame.keeps or not frame.lists.unchanged[unit.node_id]:
@@ -147,25 +149,25 @@ class Items:
         return all(StepKey(flatten, closing.index) in self.kept for flatten, closing in outer)
 
     def collect(self, planned: PlannedNode, frame: Frame) -> None:
-        """Takes what came out for one item."""
+        """Takes the values of one item into the collector of a Flatten."""
         closing = frame.up(planned.ends)
         collector = closing.lists.collector(planned.node.id)
         index = frame.index[len(closing.index) :]
         entries: list[Json] = []
         error: RunError | None = None
         alive = False
-        by_hand = planned.collects_value
+        has_value = planned.collects_value
         for edge in planned.incoming:
             came = frame.came_by(edge)
             if came is True:
                 alive = True
-                if not by_hand:
+                if not has_value:
                     entries.append(frame.up(edge.up).outputs.get(edge.source))
             elif came is not False:
                 error = error or came
-                if planned.puts_null and not by_hand:
+                if planned.puts_null and not has_value:
                     entries.append(None)
-        if by_hand and alive and error is None:
+        if has_value and alive and error is None:
             missing: list[Missing] = []
             entries.append(planned.renderings["value"](frame, missing))
             self._warn(collector, missing)
@@ -186,7 +188,7 @@ class Items:
                 collector.warnings.append(text)
 
     async def close(self, planned: PlannedNode, frame: Frame) -> None:
-        """Makes the list of what was collected."""
+        """Builds the list that a Flatten collected."""
         node_id = planned.node.id
         splitter = planned.around[len(planned.gives)]
         if (error := frame.failed.get(splitter)) is not None:
@@ -210,12 +212,12 @@ class Items:
             self.run.show(node_id, frame)
 
     def _through(self, flatten: PlannedNode) -> Iterable[str]:
-        """The nodes in the lists that a Flatten ends; all their items have been gone through."""
+        """Returns the nodes inside the lists that a Flatten ends; all of their items have finished."""
         splitter = flatten.around[len(flatten.gives)]
         return (node_id for node_id, planned in self.plan.nodes.items() if splitter in planned.around)
 
 
 def _mode(planned: PlannedNode) -> tuple[str, int, int]:
-    """How a Splitter hands out its items: the mode, how many at once, and how many in a group."""
+    """Returns how a Splitter runs its items: the mode, how many at once, and how many in a group."""
     config: Any = planned.settings
     return config.mode, config.max_concurrency if config.mode == "parallel" else 1, config.chunk_size

@@ -1,4 +1,4 @@
-"""Values in lists while a flow runs: the frame of each item, and what a Flatten has collected, by index path (product.md section 3)."""
+"""The values of lists while a flow runs: a frame for each item, and what each Flatten has collected, by index path."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from engine.run.steps import RunError
 if TYPE_CHECKING:
     from engine.run.plan import Incoming
 
-#: Numbers of the items around something, outermost first.
+#: The positions of the items around a step, outermost first.
 Index = tuple[int, ...]
 
 
-#: Stand for a dict and a set that most frames never need; never changed.
-_NOTHING: dict[str, Any] = {}
-_NOBODY: set[str] = set()
+#: Shared empty values for fields that most frames never fill; they are never changed.
+_EMPTY_DICT: dict[str, Any] = {}
+_EMPTY_SET: set[str] = set()
 
 
 class Frame(Scope):
-    """What is known in one place: the flow itself, or one item of a list. As a scope it holds the values references see."""
+    """The state of the flow, or of one item of a list. As a Scope it holds the values that references can see."""
 
     __slots__ = ("_lists", "failed", "index", "keeps", "ports")
 
-    #: The frame around it.
+    #: The enclosing frame; None for the flow itself.
     outer: Frame | None
 
     def __init__(
@@ -43,44 +43,44 @@ class Frame(Scope):
     ) -> None:
         self.outputs: dict[str, Json] = outputs
         self.system = system
-        self.skipped: set[str] = _NOBODY
-        self.items = items or _NOTHING
+        self.skipped: set[str] = _EMPTY_SET
+        self.items = items or _EMPTY_DICT
         self.outer = outer
         self.index = index
-        #: What earlier attempts kept of steps in here may be used.
+        #: True when outputs that earlier attempts stored for steps in this frame may be used.
         self.keeps = True
-        self.failed: dict[str, RunError] = _NOTHING
-        #: Node -> the port it went on by.
-        self.ports: dict[str, str] = _NOTHING
+        self.failed: dict[str, RunError] = _EMPTY_DICT
+        #: Node id -> the port that the node chose.
+        self.ports: dict[str, str] = _EMPTY_DICT
         self._lists: OpenLists | None = None
 
     @property
     def lists(self) -> OpenLists:
-        """The lists whose Splitters stand in here."""
+        """The lists whose Splitters run in this frame."""
         if self._lists is None:
             self._lists = OpenLists()
         return self._lists
 
     def skip(self, node_id: str) -> None:
-        """A node does not run here."""
-        if self.skipped is _NOBODY:
+        """Records that a node does not run in this frame."""
+        if self.skipped is _EMPTY_SET:
             self.skipped = set()
         self.skipped.add(node_id)
 
     def fail(self, node_id: str, error: RunError) -> None:
-        """A node failed here, or something before it."""
-        if self.failed is _NOTHING:
+        """Records that a node failed in this frame, or a node before it."""
+        if self.failed is _EMPTY_DICT:
             self.failed = {}
         self.failed[node_id] = error
 
-    def go_on_by(self, node_id: str, port: str) -> None:
-        """A node chose a port."""
-        if self.ports is _NOTHING:
+    def choose_port(self, node_id: str, port: str) -> None:
+        """Records the port that a node chose."""
+        if self.ports is _EMPTY_DICT:
             self.ports = {}
         self.ports[node_id] = port
 
     def inside(self, splitter: str, position: int) -> Frame:
-        """The frame of an item."""
+        """Returns a new frame for one item of a Splitter's list."""
         lists = self.lists
         items = lists.items[splitter]
         place = {splitter: (position, len(items))}
@@ -90,7 +90,7 @@ class Frame(Scope):
         return frame
 
     def came_by(self, edge: Incoming) -> bool | RunError:
-        """Whether something came by an edge to a node in here, or the failure that came instead."""
+        """Returns whether data came along an edge to a node in this frame, or the failure that came instead."""
         at = self.up(edge.up) if edge.up else self
         source = edge.source
         if at.failed and source in at.failed:
@@ -100,7 +100,7 @@ class Frame(Scope):
         return not at.ports or at.ports.get(source, edge.port) == edge.port
 
     def up(self, levels: int) -> Frame:
-        """The frame so many lists further out."""
+        """Returns the frame that is `levels` lists further out."""
         frame = self
         for _ in range(levels):
             assert frame.outer is not None
@@ -110,19 +110,19 @@ class Frame(Scope):
 
 @dataclass(slots=True)
 class OpenLists:
-    """What is known of the lists in one frame, by Splitter (`collectors`: by Flatten)."""
+    """The lists of one frame, by the Splitter's node id (`collectors`: by the Flatten's)."""
 
     items: dict[str, list[Json]] = field(default_factory=dict)
-    #: Whether it is the list of the earlier attempt.
+    #: Whether the list equals that of the earlier attempt.
     unchanged: dict[str, bool] = field(default_factory=dict)
     collectors: dict[str, Collector] = field(default_factory=dict)
-    #: Those that hand out no more items.
+    #: The Splitters that start no more items.
     full: set[str] = field(default_factory=set)
-    #: Position -> frame, for lists that are gone through again.
+    #: Position -> frame, for lists that are iterated again.
     frames: dict[str, dict[int, Frame]] = field(default_factory=dict)
 
     def collector(self, flatten: str) -> Collector:
-        """What a Flatten has collected so far."""
+        """Returns the collector of a Flatten, and creates it when it is missing."""
         found = self.collectors.get(flatten)
         if found is None:
             found = self.collectors[flatten] = Collector()
@@ -138,7 +138,7 @@ class Opened:
 
 
 class ItemFailed(NodeFailed):
-    """A Flatten failed because of an item."""
+    """The failure of a Flatten because of an item; `index` is the item's index path from the Flatten's frame on."""
 
     def __init__(self, message: str, error: RunError, index: Index) -> None:
         super().__init__(message, code=error.code, why=error.why, remedy=error.remedy)
@@ -147,16 +147,16 @@ class ItemFailed(NodeFailed):
 
 @dataclass(slots=True)
 class Collector:
-    """What reaches one Flatten in one frame. Index paths are counted from that frame on."""
+    """The values and failures of items that reach one Flatten in one frame. Index paths start at that frame."""
 
-    #: Only items that gave or lost something have an entry here.
+    #: Only items that gave a value or null have an entry here.
     entries: dict[Index, list[Json]] = field(default_factory=dict)
     errors: dict[Index, RunError] = field(default_factory=dict)
     total: int = 0
     warnings: list[str] = field(default_factory=list)
 
     def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
-        """An item is through."""
+        """Records that an item has reached the Flatten."""
         self.total += 1
         if entries:
             self.entries[index] = entries
@@ -164,12 +164,14 @@ class Collector:
             self.errors[index] = error
 
     def fail(self, index: Index, error: RunError) -> None:
-        """An item failed before it came to the Flatten, like one whose own list could not be opened."""
+        """Records that an item failed before it reached the Flatten, for example because its own list could not be
+        opened.
+        """
         if index not in self.errors:
             self.add(index, [], error)
 
     def result(self, config: Config) -> Json:
-        """The Flatten's `out`. Raises ItemFailed."""
+        """Returns the Flatten's output. Raises ItemFailed as `on_item_error` of its config says."""
         failed = sorted(self.errors)
         if failed and config.on_item_error == "fail":
             error = self.errors[failed[0]]
@@ -191,6 +193,8 @@ class Collector:
 
 
 def fingerprint(items: list[Json]) -> str:
-    """Equal for equal lists: another attempt may use what was kept of the items."""
+    """Returns a BLAKE2b digest of the items as JSON. When it is equal, another attempt may use stored outputs of the
+    items.
+    """
     text = json.dumps(items, default=str, separators=(",", ":"))
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -1,4 +1,6 @@
-"""What a version compiles to, once: nodes with their bindings read, the order they run in, lists, which nodes are final."""
+"""Compiles a version, once, into a plan: nodes with parsed bindings, their order, the lists around them, and final
+nodes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from engine.run.blocks import Block, build_block
 
 @dataclass(frozen=True)
 class Incoming:
-    """An edge into a node. `up`: how many lists further out the source's data stands."""
+    """An edge into a node. `up`: how many lists further out the source's output is."""
 
     source: str
     port: str
@@ -30,44 +32,46 @@ class Incoming:
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node with its type, its edges, and the Splitters around its inputs and its output."""
+    """A node with its type and its edges. `around`, `gives`: the Splitters around its inputs and around its output."""
 
     node: Node
     type: NodeType
     incoming: tuple[Incoming, ...]
     around: Lists = ()
     gives: Lists = ()
-    #: A failure for one item is told to a Flatten; otherwise it ends the run.
+    #: True when a failure for one item goes to a Flatten; otherwise it ends the run.
     collected: bool = False
-    #: Input -> how its value is made. Inputs that are source are not in it.
+    #: Input -> how its value is rendered, without inputs that hold source code.
     renderings: dict[str, Rendering] = field(default_factory=dict)
-    #: Input -> its entries, for lists whose entries count only when their node ran.
+    #: Input -> renderings of its entries, for list inputs that leave out entries whose node was skipped.
     entries: dict[str, tuple[Rendering, ...]] = field(default_factory=dict)
 
     @cached_property
     def limit(self) -> float:
-        """Seconds one try may take: the node's own, else its type's."""
+        """The time limit of one try in seconds: the node's own, or else that of its type."""
         return self.node.policy.timeout_seconds or self.type.limit_for(self.node.config)
 
     @cached_property
     def takes_source(self) -> str | None:
-        """The input that takes the data of the node before, because nothing is bound to it."""
+        """The input that takes the output of the node before, because nothing is bound to it; None when there
+        is none.
+        """
         name = self.type.source_input
         return name if name is not None and self.node.inputs.get(name) is None else None
 
     @cached_property
     def settings(self) -> BaseModel:
-        """The node's config. Raises ValidationError."""
+        """The node's config as a model. Raises ValidationError."""
         return self.type.config.model_validate(self.node.config)
 
     @cached_property
     def required_inputs(self) -> tuple[str, ...]:
-        """As of the type; asked for on every step."""
+        """The required inputs of the type, cached because every step reads them."""
         return self.type.required_inputs
 
     @cached_property
     def is_splitter(self) -> bool:
-        """Whether it hands out the items of a list."""
+        """True when it starts a run of the following nodes for each item of a list."""
         return self.node.type == SPLITTER
 
     @cached_property
@@ -77,28 +81,34 @@ class PlannedNode:
 
     @cached_property
     def collects_value(self) -> bool:
-        """Whether a Flatten collects a value of its own, not what the nodes before it give."""
+        """True when a Flatten collects a value bound to it, instead of the outputs of the nodes before it."""
         return self.node.inputs.get("value") is not None
 
     @cached_property
     def puts_null(self) -> bool:
-        """Whether a Flatten has null in the place of a failed item."""
+        """True when a Flatten puts null in the place of a failed item."""
         return self.node.config.get("on_item_error") == "include_null"
 
     @property
     def closes_list(self) -> bool:
-        """Whether it is a Flatten that ends a list."""
+        """True when it is a Flatten that ends a list."""
         return len(self.gives) < len(self.around)
 
     @cached_property
     def runs_again(self) -> bool:
-        """Nodes that decide where data goes run again in another attempt: what they decided is not an output."""
+        """True for nodes that decide where data goes.
+
+        They run again in another attempt, since no output stores the decision.
+        """
         return self.is_splitter or len(self.type.ports) > 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A runnable flow without its parked nodes."""
+    """A flow that can run, without its parked nodes.
+
+    `output` and `final`: ids of API Output and of the only final node.
+    """
 
     document: Document
     nodes: dict[str, PlannedNode]
@@ -108,17 +118,17 @@ class Plan:
 
     @property
     def steps_total(self) -> int:
-        """How many nodes a run has; a node that runs per item counts once."""
+        """The number of nodes; a node that runs per item counts once."""
         return len(self.nodes)
 
     @cached_property
     def repeated(self) -> frozenset[str]:
-        """Splitters whose items are gone through more than once."""
-        counts = Counter(self.block.gone_through())
+        """The Splitters whose items are iterated more than once."""
+        counts = Counter(self.block.iterated())
         return frozenset(splitter for splitter, count in counts.items() if count > 1)
 
     def until(self, node_id: str) -> Plan:
-        """A plan of the node and all it needs."""
+        """Returns the plan of only this node and its ancestors."""
         graph = Graph(self.document)
         wanted = {node_id, *graph.ancestors(node_id)}
         document = self.document.model_copy(
@@ -130,16 +140,20 @@ class Plan:
         return _plan(document, {one.node.type: one.type for one in self.nodes.values()})
 
 
-#: Problems that a trial run in the Playground may have: they concern callers, or a step says what it misses when it runs.
-_LET_THROUGH = frozenset(
+#: Codes of problems that a trial run in the Playground may have: they concern callers only, or the step reports them
+#: itself.
+_ALLOWED_IN_TRIAL = frozenset(
     {"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list", "input_missing"}
 )
 
 
 def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -> Plan:
-    """The plan of a document. Raises FlowInvalid with every problem; a `trial` needs no deployable whole."""
+    """Returns the plan of a document.
+
+    Raises FlowInvalid with every problem; a `trial` ignores those of `_ALLOWED_IN_TRIAL`.
+    """
     whole = without_parked(document)
-    found = [problem for problem in problems(whole, catalog) if not (trial and problem.code in _LET_THROUGH)]
+    found = [problem for problem in problems(whole, catalog) if not (trial and problem.code in _ALLOWED_IN_TRIAL)]
     if found:
         raise FlowInvalid(found)
     return _plan(whole, catalog)
@@ -188,7 +202,7 @@ def _planned(
 
 
 def _takes_errors_of(around: Lists, flatten: str, scopes: ListScopes) -> bool:
-    """Whether a Flatten ends the innermost list of what stands in these lists."""
+    """True when a Flatten ends the innermost of these lists."""
     return (
         scopes.closes(flatten)
         and scopes.around[flatten][: len(around)] == around

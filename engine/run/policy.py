@@ -1,4 +1,6 @@
-"""Tries and time limits of one step: full jitter between tries, and the other side's Retry-After is honoured."""
+"""Tries and time limits of one step: exponential pauses with full jitter, or the pause that a Retry-After header asks
+for.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(slots=True)
 class Tried:
-    """The value of a step, or how its last try failed, with every try; none when the first one worked."""
+    """The value of a step or its last failure, and its tries; there are none when the first one succeeded."""
 
     value: Json
     failure: NodeFailed | None
@@ -34,10 +36,10 @@ async def attempt(
     deadline: float | None = None,
     started_at: Millis | None = None,
 ) -> Tried:
-    """Runs `work` up to `retries` + 1 times, the first time `started_at`; only passing faults are tried again.
+    """Runs `work` up to `retries` + 1 times, the first time at `started_at`; only passing failures are tried again.
 
-    A pause that would last beyond `deadline` (on the clock's `monotonic`) is not begun: then the last failure tells more than a
-    time limit that passes.
+    A pause that would end after `deadline` (seconds on the clock's `monotonic`) is not started: the last failure says
+    more than a time limit that passes.
     """
     tries: list[Try] = []
     waited = 0.0
@@ -50,7 +52,7 @@ async def attempt(
             running = work()
             value = await _within(timeout_seconds, running, running.send(None))
         except StopIteration as done:
-            value = done.value  # it never had to wait
+            value = done.value  # it ended without waiting once
         except _LimitPassed:
             failure = _timed_out(timeout_seconds)
         except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
@@ -75,12 +77,15 @@ async def attempt(
         await asyncio.sleep(waited)
 
 
-class _LimitPassed(Exception):  # noqa: N818 - told in words of its own
+class _LimitPassed(Exception):  # noqa: N818 - replaced by a NodeFailed
     pass
 
 
 async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for: Any) -> Json:
-    """The value of a coroutine that has begun and now waits for something. Most steps that only compute never get here."""
+    """Returns the value of a coroutine that was started and waits.
+
+    Most steps that only compute end before this is needed.
+    """
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
@@ -93,7 +98,7 @@ async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for:
 
 @types.coroutine
 def _resumed(running: Coroutine[Any, Any, Json], waits_for: Any) -> Generator[Any, Any, Json]:
-    """Goes on with a coroutine from where its first `send` left it."""
+    """Continues a coroutine from where its first `send` left it."""
     try:
         while True:
             try:
@@ -101,7 +106,7 @@ def _resumed(running: Coroutine[Any, Any, Json], waits_for: Any) -> Generator[An
             except GeneratorExit:
                 running.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - a cancellation, handed on
+            except BaseException as error:  # noqa: BLE001 - a cancellation is passed on
                 waits_for = running.throw(error)
             else:
                 waits_for = running.send(answer)
@@ -110,14 +115,19 @@ def _resumed(running: Coroutine[Any, Any, Json], waits_for: Any) -> Generator[An
 
 
 def pause_before(number: int, retry_after: float | None) -> float:
-    """Seconds to wait after try `number`: what the other side asked for, else a random part of a doubling pause."""
+    """Returns the seconds to wait after try `number`: `retry_after` up to 300, or a random part of a pause that
+    doubles.
+    """
     if retry_after is not None:
         return min(max(retry_after, 0.0), 300.0)
     return random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1)))
 
 
 def as_failure(error: Exception) -> NodeFailed:
-    """What a node raised, in words. Errors of outbound requests and models bring their own code and sentence."""
+    """Returns what a node raised as a NodeFailed.
+
+    Errors of outbound requests and models bring their own code and message.
+    """
     if isinstance(error, NodeFailed):
         return error
     code, message = getattr(error, "code", None), getattr(error, "message", None)

@@ -1,8 +1,8 @@
-"""Walks a plan: a unit runs when all it waits for is over; a finished one goes on with its first ready successor.
+"""Executes a plan: a unit runs when all units that it waits for have ended.
 
-A node whose incoming edges are all skipped is skipped; API Output never is. The first failure outside a list ends the run and
-stops what is still running; what stands in lists is `engine.run.items`. Outputs that an earlier attempt of the job kept are
-taken as they are and not run again.
+A node whose incoming edges are all skipped is skipped; API Output never is. The first failure outside a list ends the
+run and cancels what still runs; nodes inside lists run in `engine.run.items`. Outputs that an earlier attempt of the
+job stored are used, and their steps do not run again.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ async def run_flow(
     options: RunOptions = RunOptions(),
     clock: Clock | None = None,
 ) -> RunOutcome:
-    """Runs a plan to its end. Cancelling the task stops every step and records it as cancelled.
+    """Runs a plan to its end. Cancelling the task stops every step and reports it as cancelled.
 
-    `payload` has its defaults applied. `system` gives `flow_id`, `flow_version`, `job_id`; the timestamp is made here.
+    `payload` has its defaults applied. `system` holds `flow_id`, `flow_version` and `job_id`; the timestamp is added
+    here. `kept`: the outputs of earlier attempts.
     """
     if options.until:
         plan = plan.until(options.until)
@@ -58,7 +59,7 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
 
 
 class Run(RunState):
-    """One run: walks the plan's blocks and runs their units."""
+    """One run: executes the blocks of the plan."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Run(RunState):
         self.items = Items(self)
 
     async def go(self) -> None:
-        """Runs everything."""
+        """Runs the whole flow."""
         await self.run_block(self.plan.block, self.frame)
 
     async def run_block(self, block: Block, frame: Frame) -> None:
@@ -109,7 +110,9 @@ class Run(RunState):
     # Nodes.
 
     def _step(self, planned: PlannedNode, frame: Frame) -> StepRun | None:
-        """What is to be run of a node; None when its value is known, or what comes before it failed or was skipped."""
+        """Returns the step of a node to run; None when its output is known, or when what comes before it failed or was
+        skipped.
+        """
         node_id = planned.node.id
         if planned.incoming:
             ran = False
@@ -139,7 +142,7 @@ class Run(RunState):
         *,
         may_use_kept: bool,
     ) -> Json:
-        """Runs another flow as part of a step. Raises NodeFailed."""
+        """Runs another flow inside a step. Raises NodeFailed."""
         system = self.frame.system
         around = self.options.around or ((str(system.get("flow_id", "")), ""),)
         may_open(called, around)
@@ -167,7 +170,7 @@ class Run(RunState):
 
 
 class _Walk:
-    """One pass over a block in which units may run at the same time."""
+    """Runs a block once, with units that may run concurrently."""
 
     def __init__(self, run: Run, block: Block, frame: Frame, group: asyncio.TaskGroup) -> None:
         self.run = run
@@ -183,7 +186,7 @@ class _Walk:
                 self.group.create_task(self._walk(position))
 
     async def _walk(self, position: int) -> None:
-        """Runs a unit and then, in the same task, the first one that became ready."""
+        """Runs a unit and then, in the same task, the first of the units that have become ready."""
         while True:
             unit = self.units[position]
             await self.run.run_unit(unit, self.frame)

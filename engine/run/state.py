@@ -1,4 +1,4 @@
-"""What one run knows and has decided so far; steps, items and the runner share it."""
+"""The state of one run, which steps, items and the runner share: what is known, and what has been decided so far."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from engine.run.steps import Recorder, RunError, Services, StepEnded, StepKey, S
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`until`: run only this node and what it needs. `job_id` makes the idempotency keys. `deadline`: monotonic seconds.
+    """`until`: run only this node and its ancestors. `job_id`: the base of idempotency keys. `deadline`: seconds,
+    monotonic clock.
 
-    `around`: the flows that this one is called by, outermost first.
+    `around`: the flows that call each other around this one, outermost first.
     """
 
     job_id: str = ""
@@ -29,7 +30,7 @@ class RunOptions:
 
 
 class RunState(ABC):
-    """The state of a run. `engine.run.runner.Run` adds what walks the plan."""
+    """The state of a run. `engine.run.runner.Run` adds the execution of the plan."""
 
     def __init__(
         self,
@@ -52,11 +53,11 @@ class RunState(ABC):
         self.frame = Frame({}, {**system, "timestamp": to_rfc3339(clock.now())})
         #: The node whose output is the result when there is no API Output.
         self.shown = options.until or plan.final
-        #: Its outputs when it stands in a list, which only a trial run may.
+        #: The outputs of that node by index, when it is inside a list, which only a trial run allows.
         self.shown_items: dict[Index, Json] | None = {} if self.shown and plan.nodes[self.shown].gives else None
 
     def result(self) -> Json:
-        """The job's result: the API Output's object, or `{"output": ...}` of the final node."""
+        """Returns the job's result: the object of API Output, or `{"output": ...}` of the final node."""
         if self.plan.output and not self.options.until:
             return self.frame.outputs.get(self.plan.output)
         if self.shown_items is not None:
@@ -64,7 +65,7 @@ class RunState(ABC):
         return {"output": self.frame.outputs.get(self.shown) if self.shown else None}
 
     def show(self, node_id: str, frame: Frame) -> None:
-        """Keeps what a node gave in a list, when that is to be the result."""
+        """Stores the output of a node inside a list, when it is the result of the run."""
         if self.shown_items is None:
             return
         if node_id in frame.lists.items:
@@ -73,17 +74,17 @@ class RunState(ABC):
             self.shown_items[frame.index] = frame.outputs.get(node_id)
 
     def sources(self, planned: PlannedNode, frame: Frame) -> list[Json]:
-        """What the nodes before it gave that ran, in the order of the edges."""
+        """Returns the outputs of the preceding nodes that ran, in the order of the edges."""
         return [frame.up(edge.up).outputs.get(edge.source) for edge in planned.incoming if frame.came_by(edge) is True]
 
     def failed(self, planned: PlannedNode, frame: Frame, error: RunError) -> None:
-        """A node failed for good: the end of the run, or of what comes after it for this item."""
+        """Handles the final failure of a node: ends the run, or only the nodes after it for this item."""
         if not planned.collected and not (frame.index and self.shown_items is not None):
             raise Stop(error)
         frame.fail(planned.node.id, error)
 
     def skip(self, planned: PlannedNode, frame: Frame, why: str) -> None:
-        """A node does not run here, and says so."""
+        """Marks a node as skipped in this frame and reports it."""
         frame.skip(planned.node.id)
         at = self.clock.now()
         key = StepKey(planned.node.id, frame.index)
@@ -92,11 +93,11 @@ class RunState(ABC):
         )
 
     def idempotency_key(self, step: StepKey) -> str:
-        """The same in each attempt, and another for each step."""
+        """Returns a key that is the same in each attempt, and different for each step."""
         return f"{self.options.job_id}:{step.node_id}:{step.index_path}"
 
     def open_list(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
-        """Keeps a Splitter's list for its items; returns what is recorded of it."""
+        """Stores a Splitter's list for the runs of its items. Returns what is recorded as the Splitter's output."""
         node_id = planned.node.id
         frame.lists.items[node_id] = opened.items
         recorded = {"total": len(opened.items), "fingerprint": opened.mark}
@@ -117,7 +118,7 @@ class RunState(ABC):
         *,
         may_use_kept: bool,
     ) -> Json:
-        """Runs another flow as part of the step `caller`. Raises NodeFailed.
+        """Runs another flow inside the step `caller`. Raises NodeFailed.
 
-        `may_use_kept`: what an earlier attempt kept of the called flow's steps counts.
+        `may_use_kept`: outputs that an earlier attempt stored for steps of the called flow may be used.
         """

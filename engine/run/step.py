@@ -1,4 +1,4 @@
-"""One step: from rendering its inputs, over its tries, to its record. The step is also the node's context."""
+"""One step: renders its inputs, runs its tries and reports the result. The step is also the node's NodeContext."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from engine.run.policy import Tried, attempt
 from engine.run.state import RunState
 from engine.run.steps import RunError, StepEnded, StepKey, StepStarted, StepStatus, Try
 
-#: So many different warnings are kept with a step.
+#: The largest number of different warnings that are kept for a step.
 MOST_WARNINGS = 100
 
 
 class StepRun:
-    """One step of a run. `planned` runs in `frame`."""
+    """One step of a run: the node `planned` in the frame `frame`."""
 
     __slots__ = ("begun", "calls", "frame", "inputs", "key", "lines", "planned", "run", "simulated", "warnings")
 
@@ -36,7 +36,7 @@ class StepRun:
         self.key = StepKey(planned.node.id, frame.index)
         self.inputs: dict[str, Json] = {}
         self.begun: Millis = Millis(0)
-        # Tuples: most steps have none of these, and that costs nothing.
+        # Tuples instead of lists: most steps have none of these, and the empty tuple needs no allocation.
         self.warnings = warnings
         self.lines: tuple[str, ...] = ()
         self.calls: tuple[Any, ...] = ()
@@ -48,7 +48,10 @@ class StepRun:
         failure: NodeFailed | None = None,
         through: frozenset[str] = frozenset(),
     ) -> None:
-        """Does the work under the node's policy and tells the recorder; `through`: nodes that are over with this step."""
+        """Runs `work` under the node's policy and reports it.
+
+        `failure`: fail without running. `through`: nodes that end with it.
+        """
         run, planned = self.run, self.planned
         clock = run.clock
         self.begun = clock.now()
@@ -100,10 +103,10 @@ class StepRun:
         )
 
     def _put(self, value: Json) -> Json:
-        """Keeps what came out in the frame; returns it as it is recorded."""
+        """Stores the value in the frame. Returns it as it is recorded."""
         node_id = self.planned.node.id
         if isinstance(value, Routed):
-            self.frame.go_on_by(node_id, value.port)
+            self.frame.choose_port(node_id, value.port)
             value = value.value
         if self.planned.is_splitter:
             opened = value if isinstance(value, Opened) else Opened(value, fingerprint(value))
@@ -149,7 +152,7 @@ class StepRun:
     # Inputs.
 
     def render(self) -> NodeFailed | None:
-        """Makes the input values; the failure when a required one names nothing."""
+        """Renders the input values. Returns a failure when a required input has no value."""
         planned, frame, values = self.planned, self.frame, self.inputs
         gone: dict[str, list[Missing]] = {}
         missing: list[Missing] = []
@@ -171,7 +174,7 @@ class StepRun:
         return None
 
     def _entries(self, name: str, missing: list[Missing]) -> list[Json]:
-        """The values whose nodes ran."""
+        """Returns the values of a list input, without those of skipped nodes."""
         values = []
         for rendering in self.planned.entries[name]:
             unknown: list[Missing] = []
@@ -223,7 +226,7 @@ class StepRun:
         return planned.node.name if planned else node_id
 
     def call(self) -> Coroutine[Any, Any, Json]:
-        """One try of the node. Raises NodeFailed when its inputs are not what it takes."""
+        """Returns the coroutine of one try of the node. Raises NodeFailed when the inputs do not fit its type."""
         kind = self.planned.type
         try:
             config = self.planned.settings
@@ -244,7 +247,7 @@ class StepRun:
         items = await running
         return Opened(items, await self.in_thread(fingerprint, items))
 
-    # The node's context (engine.flow.node_type.NodeContext).
+    # The node's context (`engine.flow.node_type.NodeContext`).
 
     @property
     def http(self) -> Any:
@@ -316,5 +319,5 @@ class StepRun:
 
 
 def _spent(tries: tuple[Try, ...]) -> Millis:
-    """What the tries took, with the pauses between them."""
+    """Returns the time that the tries and the pauses between them took."""
     return Millis(sum(one.waited_ms + one.duration_ms for one in tries))

@@ -1,4 +1,4 @@
-"""What a run tells about itself: steps at their start and end, tries, model calls and the outcome."""
+"""What a run reports: the start and end of steps, tries, model calls and the outcome."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from engine.flow.node_type import Json, SecretValue
 StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
 
 
-#: Between a Call Flow node and the node of the flow it calls; no node's id has it.
+#: Separates the id of a Call Flow node from that of a node in the called flow; no node id contains it.
 INNER = "."
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class StepKey:
-    """A step: a node and, inside a Splitter, the item's position (one number per Splitter around it).
+    """Identifies a step: a node and, inside Splitters, the positions of its items, outermost first.
 
-    Never changed, though not `frozen`: one is made per step, and a frozen one takes twice as long to make.
+    It must not be changed, though it is not `frozen`: one is created per step, and creating a frozen one takes twice as
+    long.
     """
 
     node_id: str
@@ -27,18 +28,20 @@ class StepKey:
 
     @property
     def index_path(self) -> str:
-        """`3/0` as stored; empty outside a Splitter."""
+        """The positions as they are stored, for example `3/0`; empty outside a Splitter."""
         return "/".join(str(number) for number in self.index)
 
     @property
     def is_inner(self) -> bool:
-        """Whether it is a step of a flow that was called: `call_flow.prompt`."""
+        """True for a step of a called flow, such as `call_flow.prompt`."""
         return INNER in self.node_id
 
 
 @dataclass(frozen=True)
 class RunError:
-    """Why a step or a run failed: what happened (`message`), why, what to do, and the node's field to mend (`pointer`)."""
+    """Why a step or a run failed: what happened (`message`), why, what to do, and the JSON pointer of the field to
+    correct.
+    """
 
     code: str
     message: str
@@ -51,7 +54,7 @@ class RunError:
     pointer: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As stored with a job or step; the API publishes part of it."""
+        """Returns it as stored with a job or step; the API publishes a part of it."""
         return {
             "code": self.code,
             "message": self.message,
@@ -66,7 +69,7 @@ class RunError:
 
 
 class Stop(Exception):  # noqa: N818 - ends the run, never shown
-    """A failure that ends the run."""
+    """Raised to end the run because of a failure."""
 
     def __init__(self, error: RunError) -> None:
         self.error = error
@@ -74,7 +77,7 @@ class Stop(Exception):  # noqa: N818 - ends the run, never shown
 
 @dataclass(slots=True)
 class Try:
-    """One attempt at a step. `waited_ms` is the pause before it."""
+    """One try of a step. `waited_ms` is the pause before it."""
 
     number: int
     started_at: Millis
@@ -84,7 +87,7 @@ class Try:
     message: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """As stored with the step."""
+        """Returns it as stored with the step."""
         return {
             "number": self.number,
             "started_at": self.started_at,
@@ -97,7 +100,7 @@ class Try:
 
 @dataclass(slots=True)
 class StepStarted:
-    """A step begins: `inputs` are its rendered values."""
+    """A step starts; `inputs` are its rendered values."""
 
     key: StepKey
     at: Millis
@@ -106,10 +109,11 @@ class StepStarted:
 
 @dataclass(slots=True)
 class StepEnded:
-    """A step is over. `calls` are model calls (`engine.models`), in order. `tries` is empty when the first one worked.
+    """A step has ended. `calls`: its model calls (`engine.models`) in order. `tries`: empty when the first one
+    succeeded.
 
-    `items`: how many items a Splitter gave. `splitter`: the Splitter whose item the step belongs to. `through`: nodes that ran
-    per item and are over for all items now.
+    `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
+    nodes that ran per item and have now ended for all items.
     """
 
     key: StepKey
@@ -132,7 +136,7 @@ class StepEnded:
 
     @property
     def tried(self) -> int:
-        """How often it was tried; 0 when it never got so far."""
+        """The number of tries; 0 when none was started."""
         return len(self.tries) or int(self.status == "completed" and self.error is None)
 
 
@@ -146,40 +150,42 @@ class RunOutcome:
 
 
 class Recorder(Protocol):
-    """Where a run reports to. Called on the event loop; must return at once."""
+    """Receives the reports of a run. Its methods are called on the event loop and must return at once."""
 
     def started(self, step: StepStarted) -> None: ...
     def ended(self, step: StepEnded) -> None: ...
     def called(self, key: StepKey, call: Any) -> None:
-        """A model call was paid for, while its step still runs."""
+        """Reports a model call that was paid for, while its step still runs."""
         ...
 
     def delta(self, key: StepKey, text: str) -> None:
-        """Model text as it arrives."""
+        """Reports model text as it arrives."""
         ...
 
 
 class Services(Protocol):
-    """What a run uses from outside."""
+    """What a run needs from outside: requests, datasets, models, secrets, other flows, threads and evaluator
+    processes.
+    """
 
     @property
     def http(self) -> Any: ...
     @property
     def datasets(self) -> Any: ...
     async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
-        """Answers with `.value`, `.simulated` and `.calls`."""
+        """Returns an answer with `.value`, `.simulated` and `.calls`."""
         ...
 
     def secret(self, secret_id: str) -> SecretValue: ...
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
-        """The plan of a flow that is called (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
+        """Returns the plan of a called flow (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
         ...
 
     async def in_thread(self, work: Any, *args: Any) -> Any: ...
     async def render_template(self, template: str, data: Any) -> str:
-        """A template with `{% %}`, rendered outside this process."""
+        """Renders a template with `{% %}` in another process."""
         ...
 
     async def read_apart(self, reader: str, arguments: Any) -> Any:
-        """A page, read outside this process."""
+        """Reads a page in another process."""
         ...
