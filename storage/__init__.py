@@ -1,1 +1,3 @@
-"""What Flowport keeps: the only place that knows SQL. One query file per noun; verbs live in `engine/actions`."""
+"""The database: the only package that contains SQL. Each file holds the queries of one noun; `engine/actions` makes
+changes.
+"""

@@ -1,4 +1,4 @@
-"""The audit log: who deployed, rotated, revoked, changed a limit, signed in or tried to, and when."""
+"""Queries for the audit log: who changed a deployment, key, limit or setting, signed in or tried to, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tables import AuditEntry
 
 
 class Actor(Protocol):
-    """Who did it (`engine.actions.principal.Principal`)."""
+    """Who made a change (`engine.actions.principal.Principal`)."""
 
     @property
     def workspace_id(self) -> str: ...
@@ -27,7 +27,7 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One line of the log: at `at` `name` did `verb` to `subject`."""
+    """One entry of the log: at the time `at` (milliseconds), `name` did `verb` to `subject`."""
 
     at: int
     actor: str
@@ -40,7 +40,10 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class AuditFilters:
-    """Which lines: None is all. `actor` is as it stands in a line; times are milliseconds, both included."""
+    """Which entries to list; None: all.
+
+    `actor` is compared with the text of an entry. Times are milliseconds, both included.
+    """
 
     actor: str | None = None
     verbs: tuple[str, ...] | None = None
@@ -49,7 +52,7 @@ class AuditFilters:
 
 
 def add_entry(session: Session, actor: Actor, verb: str, subject: str, detail: str = "") -> None:
-    """Writes a line. `subject` is an id, `detail` a sentence without any secret."""
+    """Adds an entry. `subject` is an id; `detail` is a sentence that contains no secret."""
     session.execute(
         insert(AuditEntry).values(
             workspace_id=actor.workspace_id,
@@ -70,7 +73,7 @@ def list_entries(
     filters: AuditFilters = AuditFilters(),
     before: int | None = None,
 ) -> list[AuditRow]:
-    """The newest lines first; `before` is the id of the last line of the page before."""
+    """Returns entries, newest first; `before` is the id of the last entry of the previous page."""
     wanted = [AuditEntry.workspace_id == workspace_id]
     if filters.actor is not None:
         wanted.append(AuditEntry.actor == filters.actor)
@@ -87,6 +90,6 @@ def list_entries(
 
 
 def list_actors(session: Session, workspace_id: str) -> list[str]:
-    """Everybody who stands in the log."""
+    """Returns the distinct actors in the log, sorted."""
     found = select(AuditEntry.actor).where(AuditEntry.workspace_id == workspace_id).distinct()
     return list(session.scalars(found.order_by(AuditEntry.actor)))

@@ -1,4 +1,4 @@
-"""A copy of the database while it is in use, whether a database is sound, and which schema it has."""
+"""Copies the database while it is in use, checks a database file for damage, and reads its schema revision."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from engine.core.errors import StorageUnavailable
 
 DATABASE = "flowport.db"
-#: Of a large file as much is looked at as this takes; faults show up early, where most pages are.
+#: The check of a large file stops after this many seconds. It finds faults in the first pages it reads.
 CHECK_SECONDS = 5.0
 
 
-class DatabaseDamaged(Exception):  # noqa: N818 - said to the person who starts the program
+class DatabaseDamaged(Exception):  # noqa: N818 - shown to the person who starts the program
     """The database file is damaged."""
 
 
 def copy_database(data: Path, target: Path) -> None:
-    """One consistent copy, as of now. Readers and the writer go on meanwhile (WAL). Raises StorageUnavailable."""
+    """Writes a consistent copy as of now. Reads and writes continue meanwhile (WAL mode). Raises StorageUnavailable."""
     source = sqlite3.connect(data / DATABASE, timeout=10)
     copy = sqlite3.connect(target)
     target.chmod(0o600)
     try:
         copy.execute("pragma synchronous=OFF")
-        source.backup(copy, pages=-1)  # in one step: with several, each write of others would begin it anew
+        source.backup(copy, pages=-1)  # in one step: between steps, a write by others restarts the copy
         copy.execute("pragma journal_mode=DELETE")
     except sqlite3.Error as error:
         raise StorageUnavailable(f"The database could not be copied: {error}") from error
@@ -36,7 +36,7 @@ def copy_database(data: Path, target: Path) -> None:
 
 
 def require_sound(data: Path, *, seconds: float = CHECK_SECONDS) -> None:
-    """Looks through the database for faults, for a bounded time; writes nothing. Raises DatabaseDamaged."""
+    """Checks the database for at most `seconds` and writes nothing. Raises DatabaseDamaged."""
     fault = find_fault(data / DATABASE, seconds=seconds)
     if fault:
         raise DatabaseDamaged(
@@ -47,7 +47,9 @@ def require_sound(data: Path, *, seconds: float = CHECK_SECONDS) -> None:
 
 
 def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
-    """What is wrong with a database file, "" when nothing was found in this time or there is no file yet."""
+    """Returns what is wrong with a database file; "" when no fault was found within `seconds`, or when there is no
+    file.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return ""
     until = time.monotonic() + seconds
@@ -57,7 +59,7 @@ def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
         found = [str(row[0]) for row in connection.execute("pragma quick_check(3)")]
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-            return ""  # out of time, or the disk does not take our connection: opening it will say so
+            return ""  # out of time, or the file cannot be opened: opening the database reports it
         return str(error)
     finally:
         with contextlib.suppress(sqlite3.Error):
@@ -66,7 +68,7 @@ def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
 
 
 def schema_of(path: Path) -> str:
-    """The revision of the tables in a database file, "" without any."""
+    """Returns the Alembic revision of a database file, or "" when it has none."""
     if not path.exists():
         return ""
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
@@ -78,7 +80,7 @@ def schema_of(path: Path) -> str:
 
 
 def read_pieces(path: Path, size: int) -> Iterator[bytes]:
-    """A file in pieces of `size` bytes."""
+    """Yields the content of a file in pieces of `size` bytes."""
     with path.open("rb") as file:
         while piece := file.read(size):
             yield piece

@@ -1,4 +1,4 @@
-"""Batches: how many of their jobs stand where, their items in order, and those that still wait for a slot."""
+"""Queries for batches: their jobs by status, their items in order, and the items that wait for a slot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from storage.statements import Statement
 from storage.tables import Batch, Job
 
 _JOBS = cast("Table", Job.__table__)
-#: The very words of `ix_jobs_waiting`: SQLite uses a partial index only for a condition that says the same.
+#: Exactly the condition of the index `ix_jobs_waiting`: SQLite uses a partial index only for the same condition.
 _WAITING = text("jobs.status = 'queued' and jobs.batch_id is not null and not jobs.counted")
 _HAS_WAITING = Statement(
     "select 1 from jobs where status = 'queued' and batch_id is not null and not counted"
@@ -32,7 +32,10 @@ BatchStatus = Literal["queued", "processing", "completed"]
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A batch that a call made. Times in milliseconds since 1970; `counts` is status -> number of jobs, without zeros."""
+    """A batch submitted by an API call.
+
+    Times in milliseconds since 1970; `counts`: status -> number of jobs, without zeros.
+    """
 
     id: str
     workspace_id: str
@@ -40,21 +43,21 @@ class BatchRow:
     environment: str
     total: int
     created_at: int
-    #: When its last item ended, however its items ended.
+    #: When its last item ended, with whatever status.
     completed_at: int | None
     cancel_requested_at: int | None
     counts: dict[str, int]
-    #: True when a worker has begun an item, also one that waits again or was cancelled since.
+    #: True when a worker has started an item, even if that item waits again or was cancelled since.
     begun: bool
 
     @property
     def ended(self) -> bool:
-        """True when no item of it will change any more."""
+        """True when none of its items will change any more."""
         return self.completed_at is not None
 
     @property
     def status(self) -> BatchStatus:
-        """`queued` until an item begins, `completed` when all have ended."""
+        """`queued` until an item starts, `completed` when all have ended, otherwise `processing`."""
         if self.ended:
             return "completed"
         return "processing" if self.begun else "queued"
@@ -62,7 +65,7 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class BatchPage:
-    """A part of a list, newest first. `next_cursor` is None on the last page."""
+    """One page of a list, newest first. `next_cursor` is None on the last page."""
 
     batches: tuple[BatchRow, ...]
     next_cursor: str | None
@@ -70,7 +73,7 @@ class BatchPage:
 
 @dataclass(frozen=True)
 class ItemRow:
-    """An item of a batch: its place from 0, and how its job stands."""
+    """An item of a batch: its index from 0, and the status of its job."""
 
     index: int
     job_id: str
@@ -84,7 +87,7 @@ _COLUMNS: list[Any] = [
 
 
 def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
-    """A batch that a call of this workspace made; with `scope` only one that this key sees. Raises NotFound."""
+    """Returns a batch of this workspace; with `scope` only one that the key may see. Raises NotFound."""
     found = _read_batches(session, Batch.id == batch_id, *_visible(workspace_id, scope))
     if not found:
         raise NotFound(f"No batch has the id {batch_id[:100]!r}")
@@ -92,7 +95,10 @@ def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScop
 
 
 def list_batches(session: Session, workspace_id: str, scope: KeyScope, limit: int, cursor: str | None) -> BatchPage:
-    """Those that the key sees, newest first, stable while batches arrive. Raises ParameterInvalid for a cursor that is not ours."""
+    """Returns the batches that the key may see, newest first; pages stay stable while batches arrive.
+
+    Raises ParameterInvalid for an invalid cursor.
+    """
     conditions = _visible(workspace_id, scope)
     if cursor is not None:
         at, batch_id = read_cursor(cursor, "batch")
@@ -107,7 +113,10 @@ _STATUS = Statement("select completed_at from batches where id = :id and workspa
 
 
 def find_batch_status(session: Session, workspace_id: str, batch_id: str) -> str | None:
-    """`completed` when all items have ended, else `processing`; None: no such batch. For those who wait and look often."""
+    """Returns `completed` when all items have ended, otherwise `processing`; None when there is no such batch.
+
+    Cheap enough to poll.
+    """
     row = _STATUS.row(session, {"id": batch_id, "workspace_id": workspace_id})
     if row is None:
         return None
@@ -117,9 +126,10 @@ def find_batch_status(session: Session, workspace_id: str, batch_id: str) -> str
 def batch_job_ids(
     session: Session, batch_id: str, limit: int, cursor: str | None
 ) -> tuple[tuple[str, ...], str | None]:
-    """A page of the job ids in the order of the items, and its next cursor. The caller has read the batch of its workspace.
+    """Returns a page of job ids in the order of the items, and the next cursor. The caller has checked the batch's
+    workspace.
 
-    Raises ParameterInvalid for a cursor that is not ours.
+    Raises ParameterInvalid for an invalid cursor.
     """
     after = -1 if cursor is None else _read_item_cursor(cursor)
     items = list_items(session, batch_id, after, limit + 1)
@@ -129,7 +139,7 @@ def batch_job_ids(
 
 
 def list_items(session: Session, batch_id: str, after: int, limit: int) -> list[ItemRow]:
-    """The items behind place `after`, in order. The caller has read the batch of its workspace."""
+    """Returns the items after the index `after`, in order. The caller has checked the batch's workspace."""
     rows = session.execute(
         select(Job.item_index, Job.id, Job.status, Job.error)
         .where(Job.batch_id == batch_id, Job.item_index > after)
@@ -148,35 +158,35 @@ _OPEN_ITEMS = Statement(
 
 
 def open_items(session: Session, batch_id: str) -> list[tuple[str, str]]:
-    """(job id, status) of the items that have not ended: those without a slot first, those at work last."""
+    """Returns (job id, status) of the items that have not ended: first those without a slot, last those that run."""
     return [(row[0], row[1]) for row in _OPEN_ITEMS.rows(session, {"id": batch_id})]
 
 
 def find_trace_of_batch(session: Session, batch_id: str) -> str | None:
-    """The caller's trace, which stands with each of its jobs."""
+    """Returns the trace of the caller, which is stored with each job of the batch."""
     return session.scalar(select(Job.traceparent).where(Job.batch_id == batch_id).order_by(Job.item_index).limit(1))
 
 
 def note_cancel_of_batch(session: Session, batch_id: str) -> None:
-    """The first request counts."""
+    """Stores when cancellation was requested first; later requests change nothing."""
     at = func.coalesce(Batch.cancel_requested_at, now(session))
     session.execute(update(Batch).where(Batch.id == batch_id).values(cancel_requested_at=at))
 
 
 def add_batch(session: Session, row: Mapping[str, Any]) -> None:
-    """Adds a batch; its jobs are added one by one."""
+    """Adds the row of a batch; its jobs are added separately."""
     session.execute(insert(Batch), {"webhook_url": None, "webhook_by_caller": False, **row, "created_at": now(session)})
 
 
 def has_waiting_items(session: Session, workspace_id: str, environment: str) -> bool:
-    """True when items of this environment wait for a slot. Quick: every job that ends asks."""
+    """True when items of this environment wait for a slot. It must be fast, since every job that ends calls it."""
     return _HAS_WAITING.row(session, {"workspace_id": workspace_id, "environment": environment}) is not None
 
 
 def waiting_items(
     session: Session, workspace_id: str, environment: str, without_keys: Collection[str], limit: int
 ) -> Sequence[tuple[str, str | None]]:
-    """(job id, key id) of batch items that hold no slot yet: the oldest batch first, its items in order."""
+    """Returns (job id, key id) of batch items without a slot: the oldest batch first, its items in order."""
     rows = session.execute(
         select(Job.id, Job.key_id)
         .where(
@@ -192,7 +202,10 @@ def waiting_items(
 
 
 def environments_with_waiting_items(session: Session) -> list[tuple[str, str]]:
-    """(workspace id, environment) of batch items without a slot. Those of the Playground take none, so they wait for none."""
+    """Returns (workspace id, environment) of batch items that wait for a slot.
+
+    Playground runs need no slot and never wait for one.
+    """
     rows = session.execute(
         select(Job.workspace_id, Job.environment).where(_WAITING, Job.environment.in_(PUBLIC)).distinct()
     )
@@ -200,7 +213,7 @@ def environments_with_waiting_items(session: Session) -> list[tuple[str, str]]:
 
 
 def admit_item(session: Session, job_id: str) -> None:
-    """From now on the item holds a slot."""
+    """Stores that the item holds a slot from now on."""
     session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(counted=True, enqueued_at=now(session)))
 
 
@@ -215,7 +228,7 @@ class BatchRun:
 
 @dataclass(frozen=True)
 class PlaygroundBatchRow:
-    """A batch of the Playground as stored: how many rows were to run, and what became of those that began."""
+    """A Playground batch: how many rows it has, and the number of started rows by status."""
 
     id: str
     total: int
@@ -226,7 +239,7 @@ class PlaygroundBatchRow:
 def find_playground_batch(
     session: Session, workspace_id: str, *, flow_id: str = "", batch_id: str = ""
 ) -> PlaygroundBatchRow | None:
-    """This batch, or the newest one of this flow."""
+    """Returns this batch, or the newest one of this flow; None when there is none."""
     query = select(Batch).where(Batch.workspace_id == workspace_id, Batch.environment == "playground")
     query = query.where(Batch.id == batch_id) if batch_id else query.where(Batch.flow_id == flow_id)
     batch = session.scalars(query.order_by(Batch.created_at.desc(), Batch.id.desc()).limit(1)).first()
@@ -238,7 +251,7 @@ def find_playground_batch(
 
 
 def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[BatchRun]:
-    """Every row that began, in order; of one that ran more than once the last run."""
+    """Returns the rows that have started, in order; a row that ran several times with its last run."""
     rows = session.execute(
         select_jobs()
         .where(Job.batch_id == batch_id, Job.workspace_id == workspace_id, Job.environment == "playground")

@@ -1,4 +1,4 @@
-"""Queries for model connections: named by the owner, without their keys; and the owner's own prices."""
+"""Queries for model connections, without their keys, and for the owner's own prices of models."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.tables import Connection, Flow, FlowVersion, Price
 
-#: A model in a flow's document: `"model":"CONNECTION:model-name"`. Inside a text of the document the quotes are escaped.
+#: Finds a model in a flow's document: `"model":"CONNECTION:model-name"`. In a text of the document the quotes are
+#: escaped, so that it does not match.
 _NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')
 
 
 @dataclass(frozen=True)
 class ConnectionRow:
-    """A model connection. `secret_id` names its sealed key (None = it has none); `local` models cost nothing.
+    """A model connection. `secret_id` is the id of its sealed key, None without a key. Calls of a `local` model cost
+    nothing.
 
-    `models` are the names its server listed when it was last asked, `named_models` those the owner named because no list has
-    them. `api_version` is Azure's; `max_concurrency` None: calls at once as is usual.
+    `models` are the names that its server listed last; `named_models` those that the owner entered because no list has
+    them. `api_version` is for Azure; `max_concurrency` None: the default number of calls at once.
     """
 
     id: str
@@ -39,7 +41,7 @@ class ConnectionRow:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The models to choose from, the owner's own first."""
+        """The models to choose from, those that the owner entered first."""
         return tuple(dict.fromkeys((*self.named_models, *self.models)))
 
     @property
@@ -50,7 +52,7 @@ class ConnectionRow:
 
 @dataclass(frozen=True)
 class FlowUse:
-    """A flow whose draft or live version names a connection."""
+    """A flow whose draft or live version uses a connection."""
 
     flow_id: str
     title: str
@@ -68,13 +70,13 @@ class PriceRow:
 
 
 def list_connections(session: Session, workspace_id: str) -> list[ConnectionRow]:
-    """All of a workspace by name."""
+    """Returns all connections of a workspace, sorted by name."""
     rows = session.scalars(select(Connection).where(Connection.workspace_id == workspace_id).order_by(Connection.name))
     return [_row(row) for row in rows]
 
 
 def find_connection(session: Session, workspace_id: str, name: str) -> ConnectionRow | None:
-    """The connection a Prompt names, or None."""
+    """Returns the connection with this name, or None."""
     row = session.scalars(
         select(Connection).where(Connection.workspace_id == workspace_id, Connection.name == name)
     ).one_or_none()
@@ -82,7 +84,7 @@ def find_connection(session: Session, workspace_id: str, name: str) -> Connectio
 
 
 def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
-    """The owner's own prices."""
+    """Returns the owner's own prices."""
     rows = session.scalars(
         select(Price).where(Price.workspace_id == workspace_id).order_by(Price.connection, Price.model)
     )
@@ -90,7 +92,7 @@ def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
 
 
 def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
-    """The flows that name each connection in their draft or live version, by the connection's name and the flow's title."""
+    """Returns, for each connection's name, the flows whose draft or live version uses it, sorted by title."""
     rows = session.execute(
         select(Flow.id, Flow.title, Flow.live_version, Flow.draft, FlowVersion.document)
         .outerjoin(FlowVersion, and_(FlowVersion.flow_id == Flow.id, FlowVersion.number == Flow.live_version))
@@ -105,7 +107,7 @@ def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]
 
 
 def hold_connection(session: Session, workspace_id: str, name: str) -> Connection:
-    """The connection's row itself, for a verb to change. Raises NotFound."""
+    """Returns the connection's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(
         select(Connection).where(Connection.workspace_id == workspace_id, Connection.name == name)
     ).one_or_none()
@@ -118,7 +120,7 @@ def hold_connection(session: Session, workspace_id: str, name: str) -> Connectio
 
 
 def find_connection_with_secret(session: Session, workspace_id: str, secret_id: str) -> str | None:
-    """The name of a connection whose key this secret is; None without one."""
+    """Returns the name of the connection whose key is this secret, or None."""
     return session.scalars(
         select(Connection.name).where(Connection.workspace_id == workspace_id, Connection.secret_id == secret_id)
     ).first()
@@ -168,7 +170,7 @@ def delete_connection(session: Session, connection: Connection) -> None:
 def put_price(
     session: Session, workspace_id: str, connection: str, model: str, input_nanos: int, output_nanos: int
 ) -> None:
-    """The owner's own price of a model, in place of the one before."""
+    """Stores the owner's own price of a model; replaces an earlier one."""
     session.merge(
         Price(
             workspace_id=workspace_id,
@@ -181,7 +183,7 @@ def put_price(
 
 
 def delete_price(session: Session, workspace_id: str, connection: str, model: str) -> bool:
-    """Removes the owner's own price of a model. False: there was none."""
+    """Removes the owner's own price of a model. Returns False when there was none."""
     own = session.get(Price, (workspace_id, connection, model))
     if own is None:
         return False

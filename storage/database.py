@@ -1,12 +1,13 @@
-"""The database: one writer thread with group commit, a few readers, and the migrations that made the tables.
+"""The database: one writer thread with group commit, a few reader threads, and migrations.
 
-A read or a write is a plain function on a SQLAlchemy `Session`, given to `read` or `write`:
+A read or a write is a plain function on a SQLAlchemy `Session`, passed to `read` or `write`:
 
     flows = await database.read(list_flows, workspace_id)
-    await database.write(deploy, principal, flow_id)       # one verb, one transaction; refusing rolls it back
+    await database.write(deploy, principal, flow_id)       # one action, one transaction; an exception rolls it back
 
-Writes of one moment share a transaction, each in a savepoint, and are answered after the COMMIT reached the disk
-(`synchronous=FULL`). `now(session)` is the time of the transaction, from the clock the database was opened with.
+Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT is
+on disk (`synchronous=FULL`). `now(session)` is the time of the transaction, from the clock with which the database was
+opened.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ MAX_BATCH = 256
 
 
 def now(session: Session) -> Millis:
-    """The time of this transaction."""
+    """Returns the time of this transaction, in milliseconds since 1970."""
     return session.info["now"]
 
 
 def after_commit(session: Session, notice: Callable[..., None], *subject: Any) -> None:
-    """Calls `notice` once this transaction is on disk, never when it was rolled back. It must be quick.
+    """Calls `notice` once this transaction is on disk, and never when it was rolled back. `notice` must be fast.
 
-    Verbs that share a transaction share a call: `notice` gets the subjects of all of them, each once.
+    Writes that share a transaction share a call: `notice` gets the `subject` arguments of all of them, each once.
     """
     session.info["after_commit"].append((notice, subject))
 
@@ -59,7 +60,7 @@ _Notice = tuple[Callable[..., None], tuple[Any, ...]]
 
 @dataclass(slots=True)
 class _Write:
-    """One function waiting for the writer. `loop` None: a thread waits."""
+    """One function that waits for the writer. `loop` None: a thread waits for the answer."""
 
     work: Callable[..., Any]
     args: tuple[Any, ...]
@@ -75,7 +76,7 @@ class _Answer:
     error: BaseException | None = None
 
     def give(self) -> None:
-        """To whoever waits; somebody who went away does not take the write back."""
+        """Passes the answer to whoever waits; when nobody waits any more, the write stays committed."""
         done = self.write.done
         if done.done():
             return
@@ -86,12 +87,12 @@ class _Answer:
 
 
 class Database:
-    """An open data folder's database. Make one per process with `open_database` and `close` it."""
+    """The open database of a data folder. A process opens one with `open_database` and ends it with `close`."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
         self.clock = clock
-        #: Handed to every verb of this process as `session.info`: the bell that tells workers and waiting readers.
+        #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
         self.info: dict[str, Any] = {}
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True)
@@ -101,7 +102,7 @@ class Database:
         self._waiting: deque[_Write] = deque()
         self._arrived = threading.Semaphore(0)
         self._closing = False
-        self._writer = threading.Thread(target=self._write_for_ever, name="writer", daemon=True)
+        self._writer = threading.Thread(target=self._run_writer, name="writer", daemon=True)
         self._writer.start()
 
     async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -110,14 +111,16 @@ class Database:
         return await loop.run_in_executor(self._readers, lambda: self.read_now(work, *args, **kwargs))
 
     def read_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a query in this thread: for the command line, and for look-ups by primary key."""
+        """Runs a query in the calling thread: for the command line, and for queries by primary key."""
         with self.reading() as session:
             return work(session, *args, **kwargs)
 
     def look_up(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A query of `Statement`s that find a row by its key, in this thread: quicker than the way to another one.
+        """Runs `Statement`s that find a row by its key in the calling thread, which is faster than switching to another
+        thread.
 
-        Each statement sees what is committed at its own moment. Never for more than a few rows: it may be the event loop.
+        Each statement sees what is committed when it runs. Use it for a few rows at most, since it may run on the event
+        loop.
         """
         if not self.url.startswith("sqlite"):
             return self.read_now(work, *args, **kwargs)
@@ -133,15 +136,15 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session on one consistent snapshot; writing through it fails."""
+        """A session on one consistent snapshot; writes through it fail."""
         with storage_faults(), Session(self.read_engine, expire_on_commit=False) as session:
             session.info["now"] = self.clock.now()
             yield session
 
     async def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a verb in the next transaction and answers after its commit. Raises what the verb raised.
+        """Runs `work` in the next transaction and answers after its commit. Raises what `work` raises.
 
-        Cancelling the waiting task does not take the write back.
+        Cancelling the waiting task does not undo the write.
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
@@ -149,18 +152,18 @@ class Database:
         return await done
 
     def write_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same from a thread without an event loop."""
+        """Does the same from a thread without an event loop."""
         done: Future[Any] = Future()
         self._submit(_Write(work, args, kwargs, done))
         return done.result()
 
     @property
     def closing(self) -> bool:
-        """True once nothing more is written."""
+        """True once no more writes are accepted."""
         return self._closing
 
     def close(self) -> None:
-        """Finishes the writes that wait and closes every connection."""
+        """Finishes the writes that wait, and closes every connection."""
         self._closing = True
         self._arrived.release()
         self._writer.join(timeout=30)
@@ -176,7 +179,7 @@ class Database:
         self._waiting.append(write)
         self._arrived.release()
 
-    def _write_for_ever(self) -> None:
+    def _run_writer(self) -> None:
         while True:
             self._arrived.acquire()
             batch = []
@@ -190,18 +193,18 @@ class Database:
                 return
 
     def _write_together(self, batch: list[_Write]) -> None:
-        """One transaction for the batch, a savepoint for each; nobody is answered before the commit."""
+        """Runs a batch of writes in one transaction, each in a savepoint; no caller is answered before the commit."""
         answers: list[_Answer] = []
         notices: list[_Notice] = []
         try:
             with storage_faults(), self.write_engine.connect() as connection, connection.begin():
                 sessions = _Sessions(connection, self._info_of(connection))
                 answers.extend(self._write_one(sessions, write, notices) for write in batch)
-        except BaseException as error:  # noqa: BLE001 - every waiting caller must hear of it
+        except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             answers = [_Answer(write, error=error) for write in batch]
             notices = []
         _give_all(answers)
-        _tell(notices)
+        _call_notices(notices)
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         info = dict(self.info)
@@ -210,7 +213,10 @@ class Database:
         return info
 
     def _write_one(self, sessions: _Sessions, write: _Write, notices: list[_Notice]) -> _Answer:
-        """A session costs more than a whole accept, so it begins its own savepoint only when the verb makes use of it."""
+        """Runs one write in its savepoint.
+
+        Creating a session costs more than accepting a job, so an unused session is used again.
+        """
         mine: list[_Notice] = []
         session = sessions.take(self.clock.now(), mine)
         try:
@@ -235,7 +241,10 @@ class Database:
 
 
 class _Sessions:
-    """The sessions of one transaction. One whose verb only ran `Statement`s was never used itself: it serves the next verb too."""
+    """The sessions of one transaction.
+
+    A session whose work only ran `Statement`s has no ORM state, so the next work uses it too.
+    """
 
     def __init__(self, connection: Connection, info: dict[str, Any]) -> None:
         self.connection = connection
@@ -243,7 +252,7 @@ class _Sessions:
         self._unused: Session | None = None
 
     def take(self, at: Millis, notices: list[_Notice]) -> Session:
-        """A session that nobody has used."""
+        """Returns a session without ORM state."""
         info = {**self._info, "now": at, "after_commit": notices}
         session, self._unused = self._unused, None
         if session is None:
@@ -253,13 +262,13 @@ class _Sessions:
         return session
 
     def give_back(self, session: Session) -> None:
-        """A session that its verb did not use."""
+        """Takes a session back that its work did not use through the ORM."""
         self._unused = session
 
 
 @contextlib.contextmanager
 def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Iterator[None]:
-    """What is written inside is kept as a whole or not at all."""
+    """Runs its body in a savepoint: everything written inside is kept, or nothing."""
     run = connection.exec_driver_sql if driver is None else driver.execute
     try:
         run("savepoint verb")
@@ -275,7 +284,7 @@ def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Ite
 
 
 def _give_all(answers: Iterable[_Answer]) -> None:
-    """Each loop is woken once for all of its answers."""
+    """Passes answers on, with one wake-up of each event loop for all of its answers."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
     for answer in answers:
         if answer.write.loop is None:
@@ -283,7 +292,7 @@ def _give_all(answers: Iterable[_Answer]) -> None:
         else:
             by_loop.setdefault(answer.write.loop, []).append(answer)
     for loop, mine in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
             loop.call_soon_threadsafe(_give_each, mine)
 
 
@@ -292,7 +301,7 @@ def _give_each(answers: list[_Answer]) -> None:
         answer.give()
 
 
-def _tell(notices: list[_Notice]) -> None:
+def _call_notices(notices: list[_Notice]) -> None:
     by_notice: dict[Callable[..., None], dict[Any, None]] = {}
     for notice, subject in notices:
         by_notice.setdefault(notice, {}).update(dict.fromkeys(subject))
@@ -304,7 +313,7 @@ def _tell(notices: list[_Notice]) -> None:
 
 
 def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None) -> Database:
-    """Opens a data folder's database; makes and migrates it first, under a lock, when that is due."""
+    """Opens the database of a data folder; first creates or migrates it, under a file lock, when that is necessary."""
     from storage.migrations.upgrade import upgrade
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)

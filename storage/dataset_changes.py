@@ -1,7 +1,8 @@
-"""What is written to datasets: rows added, replaced and taken away, with the sums and the columns kept right.
+"""Writes to datasets: adds, replaces and removes rows, and keeps the dataset's totals and columns correct.
 
-A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. `key` of a row is the text of its value in the dataset's
-key column, so that a Dataset Sink finds the row it updates by an index; another key column keys all rows anew, once.
+A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row's `key` is the text of its value in the
+dataset's key column, so that a Dataset Sink finds the row to update through an index. When the key column changes, the
+keys of all rows are computed again once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_BYTES = 50 << 20
 MAX_ROW_BYTES = 1 << 20
 MAX_COLUMNS = 200
 MAX_COLUMN_NAME = 200
-#: A step's receipts are kept longer than its job may live.
+#: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
 
 Mode = Literal["append", "update", "upsert"]
@@ -49,7 +50,7 @@ _OLD_RECEIPTS = Statement(
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows that were checked, with their texts, their size together and the types of their columns."""
+    """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns."""
 
     rows: tuple[Row, ...]
     texts: tuple[str, ...]
@@ -59,7 +60,10 @@ class NewRows:
 
 @dataclass(frozen=True)
 class Written:
-    """What a step's write did. `rows`: how many rows it touched; `again`: an earlier try of the step had done it."""
+    """The result of a step's write.
+
+    `rows`: how many rows matched or were added; `again`: an earlier try had done it.
+    """
 
     action: Action
     rows: int
@@ -67,9 +71,10 @@ class Written:
 
 
 def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
-    """Rows as they are stored. Pure: an import of many does it in a thread, so that the writer only has to write.
+    """Checks rows and returns them as they are stored. It needs no database, so that a large import can run it in a
+    thread.
 
-    `columns` gives the order of the first ones. Raises TooLarge, Invalid.
+    `columns` sets the order of the first columns. Raises TooLarge, Invalid.
     """
     if len(rows) > MAX_ROWS:
         raise too_many_rows(len(rows))
@@ -82,7 +87,7 @@ def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
 
 
 def insert_dataset(session: Session, workspace_id: str, name: str) -> Dataset:
-    """Stores a dataset without columns and rows."""
+    """Adds a dataset without columns and rows; returns its ORM row."""
     at = now(session)
     dataset = Dataset(
         id=new_id("dataset"),
@@ -109,7 +114,7 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
 
 
 def remove_all_rows(session: Session, dataset: Dataset) -> None:
-    """Leaves a dataset without rows and columns."""
+    """Removes all rows and columns of a dataset."""
     session.execute(
         delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
     )
@@ -117,14 +122,14 @@ def remove_all_rows(session: Session, dataset: Dataset) -> None:
 
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
-    """A row of the dataset, for an action to change."""
+    """Returns the ORM row of a dataset's row, for an action to change; None without one."""
     return session.scalars(
         select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.id == row_id)
     ).one_or_none()
 
 
 def last_row_id(session: Session, dataset: Dataset) -> int:
-    """The id of the row at the end; there is one."""
+    """Returns the id of the last row. The dataset must have rows."""
     return session.scalars(
         select(DatasetRow.id).where(DatasetRow.dataset_id == dataset.id).order_by(DatasetRow.id.desc()).limit(1)
     ).one()
@@ -146,7 +151,7 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
 
 
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
-    """Gives a row other values. False: they are what it had. Raises TooLarge, Invalid."""
+    """Replaces the values of a row. Returns False when they are unchanged. Raises TooLarge, Invalid."""
     text = _checked_text(data)
     data = json.loads(text)
     if as_json(row.data) == text:
@@ -162,7 +167,7 @@ def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
 
 
 def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
-    """Takes rows away; returns how many were there."""
+    """Removes rows; returns how many existed."""
     wanted, removed = list(ids), 0
     for start in range(0, len(wanted), 500):
         mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
@@ -177,9 +182,10 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
 def write_from_step(
     session: Session, workspace_id: str, name: str, mode: Mode, key_column: str, data: Row, step: str
 ) -> Written:
-    """One row from a step (`job:node:0/12`), whichever process runs it. A step that comes again writes nothing again.
+    """Writes one row for a step (`job:node:0/12`), in whichever process it runs. A repeated call for the step changes
+    nothing.
 
-    Items of one list that run at the same time and have the same key leave what they would leave one after the other: the
+    When items of one list run concurrently and have the same key, the result is that of running them in order: the
     values of the last item. Raises NotFound, TooLarge, Invalid.
     """
     dataset = hold_dataset(session, workspace_id, name)
@@ -221,7 +227,7 @@ def _write_over(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
 
 
 def _is_later(written_by: str | None, step: str) -> bool:
-    """Whether a row was written by a later item of the same step of the same job."""
+    """True when the row was written by a later item of the same step in the same job."""
     if written_by is None:
         return False
     (theirs, _, their_index), (mine, _, my_index) = written_by.rpartition(":"), step.rpartition(":")
@@ -233,7 +239,7 @@ def _index(path: str) -> tuple[int, ...]:
 
 
 def use_key(session: Session, dataset: Dataset, column: str) -> None:
-    """Makes a column the key column: from now on rows are found by its values."""
+    """Makes a column the key column: from now on, rows are found by its values."""
     if dataset.key_column == column:
         return
     dataset.key_column = column
@@ -249,7 +255,7 @@ def use_key(session: Session, dataset: Dataset, column: str) -> None:
 
 
 def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
-    """Adds the columns that rows bring along, and widens the types of those that hold another kind of value now."""
+    """Adds the columns of new rows, and widens the type of a column that now holds another kind of value."""
     columns = {str(one["name"]): str(one["type"]) for one in dataset.columns}
     before = dict(columns)
     for name, kind in others.items():
@@ -265,19 +271,19 @@ def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
 
 
 def wider(kind: str, value: Any) -> ColumnType:
-    """The type of a column of this type (empty: of none yet) that also holds this value."""
+    """Returns the type of a column of this type ("" when it has none yet) that can also hold this value."""
     return _both(kind, "" if value is None else type_of(value))  # type: ignore[return-value]
 
 
 def _both(kind: str, other: str) -> str:
-    """The type of a column that holds values of either."""
+    """Returns the type of a column that can hold values of both types."""
     if not kind or not other or kind == other:
         return kind or other
     return "number" if {kind, other} == {"number", "integer"} else "mixed"
 
 
 def type_of(value: Any) -> ColumnType:
-    """The type of a value that is not null."""
+    """Returns the column type of a value that is not null."""
     match value:
         case bool():
             return "boolean"
@@ -293,7 +299,7 @@ def type_of(value: Any) -> ColumnType:
 
 
 def key_text(value: Any) -> str | None:
-    """A value as a key: `5`, `5.0` and `"5"` are the same. None: no key."""
+    """Returns a value as a key: `5`, `5.0` and `"5"` give the same one. None: the value is no key."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
@@ -304,12 +310,12 @@ def key_text(value: Any) -> str | None:
 
 
 def json_size(text: str) -> int:
-    """How much a JSON text takes of a dataset."""
+    """Returns the bytes that a JSON text takes of a dataset's limit."""
     return len(text.encode(errors="surrogatepass"))
 
 
 def too_many_rows(count: int) -> TooLarge:
-    """What is said of more rows than a dataset takes."""
+    """Returns the refusal for more rows than a dataset may have."""
     return TooLarge(
         f"The dataset would have {count:,} rows; it may have {MAX_ROWS:,}",
         remedy="Delete rows that are not needed any more, or put them into several datasets.",
@@ -317,7 +323,7 @@ def too_many_rows(count: int) -> TooLarge:
 
 
 def too_many_bytes(size: int) -> TooLarge:
-    """What is said of more than a dataset takes."""
+    """Returns the refusal for more bytes than a dataset may have."""
     return TooLarge(
         f"The rows of the dataset would take {size / (1 << 20):,.1f} MiB; they may take {MAX_BYTES >> 20} MiB",
         remedy="Leave out columns with long texts, or put the rows into several datasets.",
@@ -352,7 +358,7 @@ def _checked_text(row: Row) -> str:
 
 
 def _whole(text: str) -> str:
-    """Half characters (a lone surrogate, which no file can hold) become a replacement mark."""
+    """Replaces lone surrogates, which UTF-8 cannot encode, with a replacement character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Changes of a dataset's columns by hand: one more, another name, one less. The rows that have it are written anew."""
+"""Changes to a dataset's columns by a person: add, rename, remove. The rows that have the column are rewritten."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_column(session: Session, dataset: Dataset, name: str, kind: ColumnType) 
 
 
 def rename_column(session: Session, dataset: Dataset, column: str, name: str) -> None:
-    """Gives a column another name, in every row. Raises Invalid, Conflict."""
+    """Renames a column in every row. Raises Invalid, Conflict."""
     _known(dataset, column)
     if name.strip() == column:
         return
@@ -39,7 +39,7 @@ def rename_column(session: Session, dataset: Dataset, column: str, name: str) ->
 
 
 def remove_column(session: Session, dataset: Dataset, column: str) -> None:
-    """Takes a column away, with its values. Raises Invalid."""
+    """Removes a column and its values. Raises Invalid."""
     _known(dataset, column)
     dataset.columns = [one for one in dataset.columns if one["name"] != column]
     if dataset.key_column == column:

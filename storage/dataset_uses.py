@@ -1,4 +1,7 @@
-"""Which flows use a dataset: by their draft, their newest version or the one that is live. A flow names a dataset by id or name."""
+"""Which flows use a dataset, in their draft, newest version or live version.
+
+A flow names a dataset by id or by name.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from sqlalchemy.orm import Session
 from storage.tables import Dataset, Flow, FlowVersion
 
 TYPES = frozenset({"dataset_source", "dataset_sink"})
-#: What stands in the text of every document with one of these nodes.
+#: A pattern for LIKE that matches every document with one of these nodes.
 _MARK = '%"dataset_s%'
 
 
 @dataclass(frozen=True)
 class FlowUse:
-    """A flow that uses a dataset. `live`: callers do so now. `by_name`: it would not find it under another name."""
+    """A flow that uses a dataset.
+
+    `live`: in its live version. `by_name`: by the dataset's name, so that renaming breaks it.
+    """
 
     flow_id: str
     title: str
@@ -27,7 +33,7 @@ class FlowUse:
 
 
 def list_uses(session: Session, workspace_id: str) -> dict[str, tuple[FlowUse, ...]]:
-    """Dataset id -> the flows that use it, by title. Datasets nobody uses are left out."""
+    """Returns dataset id -> the flows that use it, sorted by title. Datasets that no flow uses are left out."""
     ids = {
         key: dataset_id
         for dataset_id, name in session.execute(
@@ -59,7 +65,7 @@ def list_uses(session: Session, workspace_id: str) -> dict[str, tuple[FlowUse, .
 
 
 def _documents(session: Session, workspace_id: str) -> Iterator[tuple[str, str, bool, str]]:
-    """(flow id, title, whether callers reach it, document) of each document that may name a dataset."""
+    """Yields (flow id, title, whether it is the live version, document) of each document that may name a dataset."""
     mine = (Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
     for row in session.execute(select(Flow.id, Flow.title, Flow.draft).where(*mine, Flow.draft.like(_MARK))):
         yield row.id, row.title, False, row.draft

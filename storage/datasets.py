@@ -1,6 +1,6 @@
-"""Queries for datasets and their rows. A dataset is owned: every statement that reads rows names the workspace.
+"""Queries for datasets and their rows. Datasets belong to a workspace: every statement that reads rows names it.
 
-A row is a JSON object, kept as text. Rows stand in the order they were added in; `id` is that order. Columns are
+A row is a JSON object, stored as text. Rows have the order in which they were added, which is that of `id`. Columns are
 `{"name", "type"}`, where the type is `string`, `number`, `integer`, `boolean`, `array`, `object` or `mixed`.
 """
 
@@ -19,7 +19,7 @@ from storage.tables import Dataset, DatasetRow
 
 ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed"]
 Row = dict[str, Any]
-#: Rows are read so many at a time.
+#: The number of rows that are read at a time.
 CHUNK = 1_000
 
 
@@ -50,7 +50,7 @@ class DatasetLine:
 
 @dataclass(frozen=True)
 class RowLine:
-    """A row. `id` grows with the order."""
+    """A row. A later row has a larger `id`."""
 
     id: int
     data: Row
@@ -58,21 +58,21 @@ class RowLine:
 
 @dataclass(frozen=True)
 class SizedRow(RowLine):
-    """A row and how long it is as JSON text."""
+    """A row, and the number of characters of its JSON text."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class RowPage:
-    """Some rows of a dataset, and how many there are in all (with a search: how many fit it)."""
+    """Some rows of a dataset, and how many rows there are in all, or with a search how many match."""
 
     rows: tuple[RowLine, ...]
     total: int
 
 
 def list_datasets(session: Session, workspace_id: str) -> list[DatasetLine]:
-    """All of them, by name."""
+    """Returns all datasets of a workspace, sorted by name."""
     rows = session.scalars(
         select(Dataset).where(Dataset.workspace_id == workspace_id).order_by(func.lower(Dataset.name), Dataset.id)
     )
@@ -80,13 +80,13 @@ def list_datasets(session: Session, workspace_id: str) -> list[DatasetLine]:
 
 
 def find_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLine | None:
-    """The dataset with this id, else with this name (a flow from elsewhere knows it by name); None without one."""
+    """Returns the dataset with this id, or else with this name, which imported flows use; None when there is none."""
     row = session.scalars(named(workspace_id, dataset)).first()
     return None if row is None else _line(row)
 
 
 def get_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLine:
-    """The same. Raises NotFound."""
+    """Returns the same as `find_dataset`. Raises NotFound."""
     found = find_dataset(session, workspace_id, dataset)
     if found is None:
         raise no_dataset(dataset)
@@ -94,13 +94,13 @@ def get_dataset(session: Session, workspace_id: str, dataset: str) -> DatasetLin
 
 
 def find_named(session: Session, workspace_id: str, name: str) -> str | None:
-    """The id of the dataset with this name, capitals or not; None without one."""
+    """Returns the id of the dataset with this name, ignoring case; None when there is none."""
     names = session.execute(select(Dataset.id, Dataset.name).where(Dataset.workspace_id == workspace_id))
     return next((dataset_id for dataset_id, one in names if one.casefold() == name.casefold()), None)
 
 
 def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
-    """The dataset's row itself, for a verb. Raises NotFound."""
+    """Returns the dataset's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(named(workspace_id, dataset)).first()
     if row is None:
         raise no_dataset(dataset)
@@ -110,21 +110,25 @@ def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
 def list_rows(
     session: Session, workspace_id: str, dataset_id: str, *, after: int = 0, limit: int = CHUNK
 ) -> list[RowLine]:
-    """The next rows after the one with the id `after`, in order; empty at the end or when it is somebody else's."""
+    """Returns the next rows after the id `after`, in order; none at the end, or when the dataset is not of this
+    workspace.
+    """
     return _lines(session, _owned_rows(workspace_id, dataset_id).where(DatasetRow.id > after).limit(limit))
 
 
 def list_sized_rows(
     session: Session, workspace_id: str, dataset_id: str, *, after: int = 0, limit: int = CHUNK
 ) -> list[SizedRow]:
-    """The same, each with the characters of its JSON text: for a reader that must not take too much."""
+    """Returns the same as `list_rows`, with the length of each row's JSON text, for a reader that limits how much it
+    takes.
+    """
     query = _owned_rows(workspace_id, dataset_id).with_only_columns(DatasetRow.id, cast(DatasetRow.data, Text))
     texts = session.execute(query.where(DatasetRow.id > after).limit(limit))
     return [SizedRow(row_id, json.loads(text), len(text)) for row_id, text in texts]
 
 
 def each_row(session: Session, workspace_id: str, dataset_id: str) -> Iterator[RowLine]:
-    """Every row in order, read piece by piece."""
+    """Yields every row in order; they are read in chunks."""
     after = 0
     while rows := list_rows(session, workspace_id, dataset_id, after=after):
         yield from rows
@@ -134,7 +138,7 @@ def each_row(session: Session, workspace_id: str, dataset_id: str) -> Iterator[R
 def page_of_rows(
     session: Session, workspace_id: str, dataset_id: str, *, offset: int, limit: int, search: str = ""
 ) -> RowPage:
-    """One page for a table. `search`: rows of which some value has these letters, capitals or not."""
+    """Returns one page of rows. `search`: only rows with a value that contains this text, ignoring case."""
     if search.strip():
         return _found(session, workspace_id, dataset_id, search.strip().casefold(), offset, limit)
     total = session.scalar(
@@ -145,12 +149,12 @@ def page_of_rows(
 
 
 def count_rows(session: Session, workspace_id: str, dataset_id: str) -> int:
-    """How many rows there are; 0 when it is somebody else's."""
+    """Returns the number of rows; 0 when the dataset is not of this workspace."""
     return page_of_rows(session, workspace_id, dataset_id, offset=0, limit=0).total
 
 
 def named(workspace_id: str, dataset: str) -> Select[Dataset]:
-    """The dataset with this id or, when there is none, this name."""
+    """Selects the dataset with this id or, when there is none, with this name."""
     return (
         select(Dataset)
         .where(Dataset.workspace_id == workspace_id, or_(Dataset.id == dataset, Dataset.name == dataset))
@@ -160,12 +164,12 @@ def named(workspace_id: str, dataset: str) -> Select[Dataset]:
 
 
 def no_dataset(dataset: str) -> NotFound:
-    """What is said of a dataset that is unknown, deleted or somebody else's."""
+    """Returns the refusal for a dataset that is unknown, deleted or of another workspace."""
     return NotFound(f"No dataset with the id `{dataset}`", remedy="The page Datasets lists them all.")
 
 
 def as_json(data: Row) -> str:
-    """A row as it is stored."""
+    """Returns a row as the JSON text that is stored."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -183,7 +187,7 @@ def _found(session: Session, workspace_id: str, dataset_id: str, wanted: str, of
     )
     for row_id, text in texts:
         folded = text.casefold()
-        if raw not in folded and wanted not in folded:  # most rows are told from their text alone
+        if raw not in folded and wanted not in folded:  # skips most rows without parsing them
             continue
         data = json.loads(text)
         if not any(wanted in _as_words(value) for value in data.values()):

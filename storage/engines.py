@@ -1,4 +1,4 @@
-"""How connections are opened and transactions begun, and which errors of a database are the disk's fault."""
+"""How database connections are opened and transactions are started, and which database errors come from the storage."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from engine.core.errors import StorageUnavailable
 
 BUSY_SECONDS = 10
-#: How often a writer asks for the lock that another process holds. SQLite itself would soon ask every 100 ms only.
+#: The seconds between tries for the write lock while another process holds it. SQLite's own wait soon grows to 100 ms.
 ASK_SECONDS = 0.0005
 READERS = 4
-#: Pages of the file that every connection may keep for itself; a server has about eight of them. The system keeps the others.
+#: The page cache of each connection in KiB; a server has about eight connections. The operating system caches the file
+#: too.
 CACHED_KIB = 4_000
-#: What the log may keep of its size once it was moved into the file; a large transaction makes it longer for a while.
+#: The size to which the write-ahead log is cut after a checkpoint, in bytes; a large transaction makes it longer for a
+#: while.
 LOG_BYTES = 64 << 20
 
 
 def make_engine(url: str, *, immediate: bool) -> Engine:
-    """An engine whose transactions begin as we say: IMMEDIATE for the writer, deferred for readers."""
+    """Creates an engine that starts transactions itself: IMMEDIATE for the writer, deferred for readers."""
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=READERS + 1)
     engine = create_engine(
@@ -34,7 +36,7 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, record: Any) -> None:
-        connection.isolation_level = None  # BEGIN is ours
+        connection.isolation_level = None  # transactions are started below
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
@@ -42,7 +44,7 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
             "temp_store=MEMORY",
             f"cache_size=-{CACHED_KIB}",
             f"journal_size_limit={LOG_BYTES}",
-            "secure_delete=ON",  # what is deleted is overwritten; Debian's SQLite does so by itself, others do not
+            "secure_delete=ON",  # overwrites deleted data; this is the default of Debian's SQLite only
             *([] if immediate else ["query_only=ON"]),
         ):
             connection.execute(f"pragma {pragma}")
@@ -58,7 +60,9 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
 
 
 def _begin_immediately(connection: Connection) -> None:
-    """Takes the write lock. Asked for in short steps: the other process holds it for a millisecond or two."""
+    """Takes the write lock. It retries at short intervals, since another process holds the lock for a millisecond or
+    two.
+    """
     driver = connection.connection.driver_connection
     assert driver is not None
     until = time.monotonic() + BUSY_SECONDS
@@ -77,12 +81,12 @@ def _begin_immediately(connection: Connection) -> None:
 
 
 def sqlite_url(data: Path) -> str:
-    """The database of a data folder."""
+    """Returns the SQLAlchemy URL of a data folder's database."""
     return f"sqlite:///{data / 'flowport.db'}"
 
 
 def is_storage_fault(error: DBAPIError) -> bool:
-    """True when the disk or the lock is at fault, not the statement."""
+    """True when the disk or a lock caused the error, not the statement."""
     said = str(error.orig).lower()
     signs = (
         "disk is full",
@@ -93,14 +97,14 @@ def is_storage_fault(error: DBAPIError) -> bool:
         "locked",
         "malformed",
         "not a database",
-        "no such savepoint",  # a full disk makes SQLite roll everything back, savepoints too
+        "no such savepoint",  # on a full disk SQLite rolls back everything, savepoints too
     )
     return isinstance(error, OperationalError) and any(sign in said for sign in signs)
 
 
 @contextlib.contextmanager
 def storage_faults() -> Iterator[None]:
-    """Turns a fault of the disk into the refusal that says so."""
+    """Turns a fault of the storage into StorageUnavailable."""
     try:
         yield
     except DBAPIError as error:
@@ -110,7 +114,7 @@ def storage_faults() -> Iterator[None]:
 
 
 def _first_fault(error: DBAPIError) -> DBAPIError:
-    """What went wrong first: rolling back after a full disk fails too."""
+    """Returns the first error of a chain: after a full disk the rollback fails too."""
     first = error
     earlier = error.__context__
     while earlier is not None:

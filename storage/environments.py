@@ -1,4 +1,4 @@
-"""What each environment of a workspace may use and uses: for the pages that show it."""
+"""Limits and use of each environment of a workspace, for the pages that show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from storage.usage import Caps, Used, read_usage, usage_subject
 from storage.workspaces import Limits
 
-#: From this share of the month's requests on it is said.
+#: The share of the month's requests from which on the pages warn.
 NEARLY = 0.8
 
 
@@ -23,22 +23,22 @@ class EnvironmentUse:
 
     @property
     def share(self) -> float:
-        """How much of the month's requests is used, 1 for all; 0 without a limit."""
+        """The used share of the month's requests, 1 for all; 0 without a limit."""
         return self.used.month_count / self.caps.monthly if self.caps.monthly else 0.0
 
     @property
     def full(self) -> bool:
-        """The month's requests are used up: the next call is refused."""
+        """True when the month's requests are used up, so that the next call is refused."""
         return self.share >= 1
 
     @property
     def nearly(self) -> bool:
-        """It is time to say so."""
+        """True when the pages should warn."""
         return self.share >= NEARLY
 
 
 def read_environments(session: Session, workspace_id: str, limits: Limits) -> tuple[EnvironmentUse, ...]:
-    """One for each environment, Production first."""
+    """Returns one entry for each environment, Production first."""
     return tuple(
         EnvironmentUse(name, caps, read_usage(session, usage_subject(workspace_id, name)))
         for name, caps in limits.caps.items()

@@ -1,10 +1,10 @@
-"""What erasing takes away of a job, and what of it is left in the database file (`engine/jobs/server/erasing.py` goes through it).
+"""Queries that erase the data of jobs and its remains in the database file, called by `engine/jobs/server/erasing.py`.
 
-A job is marked in the transaction that takes its input, result and messages away. From then until the last trace is overwritten it
-has `data_erased_at` and no `values_gone_at`: so work that was interrupted is found again.
+A job is marked in the transaction that deletes its input, result and messages. Until its last remains are overwritten,
+it has `data_erased_at` but no `values_gone_at`, so that interrupted work is found again.
 
-Deleted rows are overwritten (`secure_delete`), but pages keep more: when rows move to another page SQLite does not clear the unused
-middle of the one they left. `unclean_pages` finds such pages and `clean_pages` clears them.
+Deleted rows are overwritten (`secure_delete`), but pages may still contain data: when rows move to another page, SQLite
+does not clear the unused middle of the page they left. `unclean_pages` finds such pages and `clean_pages` clears them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from storage.statements import Statement, from_json, to_json
 
 @dataclass(frozen=True)
 class KeyJob:
-    """A job that a key asked for. `size`: bytes of its input and result."""
+    """A job that an API key submitted. `size`: bytes of its input and result."""
 
     id: str
     created_at: int
@@ -34,7 +34,9 @@ class KeyJob:
 
 @dataclass(frozen=True)
 class KeyJobs:
-    """How many jobs of a key came in during a period: whose data is there, that have not ended, that were erased before."""
+    """The jobs of a key in a period: `kept` still have their data, `open` have not ended, `erased` were erased
+    before.
+    """
 
     kept: int
     open: int
@@ -49,14 +51,14 @@ _MARK = Statement(
      where id = :id
     """
 )
-# The request is remembered in the transaction that stores its jobs, so at their very moment.
+# The answer to the request is stored in the transaction that stores its jobs, so both have the same time.
 _FORGET_REQUEST = Statement(
     "update idempotency set fingerprint = '' where created_at = :created_at and body like '%' || :id || '%'"
 )
 
 
 def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) -> None:
-    """Takes input and result of an ended job away and puts `error` in place of what it said. Its steps go afterwards."""
+    """Deletes input and result of an ended job and replaces its error with `error`. Its steps are deleted later."""
     options = {name: value for name, value in (job.run_options or {}).items() if name != "title"}
     _OWN_VALUES.run(session, {"id": job.id})
     _FORGET_REQUEST.run(session, {"id": job.id, "created_at": job.created_at})
@@ -81,9 +83,9 @@ _COPIES = Statement(
 
 
 def list_copies(session: Session, workspace_id: str, job_ids: Collection[str], since: int) -> list[str]:
-    """Runs in the Playground that were made from these jobs, or from such runs: they hold the same values.
+    """Returns Playground runs that were made from these jobs, or from such runs: they hold the same values.
 
-    `since`: when the first of the jobs came in.
+    `since`: when the first of the jobs was accepted, in milliseconds.
     """
     known = set(job_ids)
     found = []
@@ -116,14 +118,14 @@ _COUNT_OF_KEY = Statement(
 def list_key_jobs(
     session: Session, workspace_id: str, key_id: str, until: int, after: tuple[int, str], most: int
 ) -> list[KeyJob]:
-    """Jobs of a key that came in before `until` and were not erased, the oldest first, from behind (time, id) `after` on."""
+    """Returns jobs of a key accepted before `until` and not erased, oldest first, after (time, id) `after`."""
     at, job_id = after
     wanted = {"workspace_id": workspace_id, "key_id": key_id, "until": until, "at": at, "id": job_id, "most": most}
     return [KeyJob(row[0], row[1], ended=row[2] in ENDED, size=row[3] or 0) for row in _OF_KEY.rows(session, wanted)]
 
 
 def count_key_jobs(session: Session, workspace_id: str, key_id: str, since: int, until: int) -> KeyJobs:
-    """The same, counted."""
+    """Counts the jobs of a key that were accepted in a period."""
     wanted = {"workspace_id": workspace_id, "key_id": key_id, "since": since, "until": until}
     return KeyJobs(*_COUNT_OF_KEY.row(session, wanted))
 
@@ -132,12 +134,15 @@ _ERASING = Statement("select id from jobs where data_erased_at is not null and v
 
 
 def unfinished(session: Session, most: int) -> list[str]:
-    """Jobs that are being erased."""
+    """Returns up to `most` jobs whose erasing has not finished."""
     return [row[0] for row in _ERASING.rows(session, {"most": most})]
 
 
 def clear_jobs(session: Session, job_ids: Sequence[str], most: int) -> int:
-    """Removes what is left of these jobs' steps, values and events, about `most` rows. Returns how many jobs are done."""
+    """Deletes steps, values and events of these jobs, about `most` rows.
+
+    Returns how many jobs are finished: the first ones.
+    """
     left = most
     for done, job_id in enumerate(job_ids):
         left = clear_job(session, job_id, left)
@@ -150,14 +155,15 @@ _FINISHED = Statement("update jobs set values_gone_at = :at where id = :id")
 
 
 def mark_finished(session: Session, job_ids: Sequence[str]) -> None:
-    """Nothing of these jobs is left in the file."""
+    """Stores that no data of these jobs is left in the file."""
     at = now(session)
     _FINISHED.run(session, *({"id": job_id, "at": at} for job_id in job_ids))
 
 
 _CAN_CLEAN = Statement("select 1 from pragma_module_list where name = 'sqlite_dbpage'")
 _PAGES = Statement("select page_count from pragma_page_count")
-# Only pages with rows: their first byte is 13. (A page of another kind would begin so in a file of 800 GB.)
+# Only table leaf pages, whose first byte is 13 (https://www.sqlite.org/fileformat2.html). Another kind of page could
+# start so only in a file of 800 GB.
 _WITH_ROWS = Statement(
     """
     with recursive pages(n) as (select :first union all select n + 1 from pages where n < :last)
@@ -169,22 +175,22 @@ _PUT_PAGE = Statement("update sqlite_dbpage set data = :data where pgno = :n")
 
 
 def can_clean(session: Session) -> bool:
-    """Whether this SQLite lets pages be cleared; the ones of Debian and of its containers do."""
+    """True when this SQLite has the module sqlite_dbpage, as Debian's and that of its containers do."""
     return _CAN_CLEAN.row(session, {}) is not None
 
 
 def last_page(session: Session) -> int:
-    """The number of the last page of the file."""
+    """Returns the number of the last page of the file."""
     return _PAGES.row(session, {})[0]
 
 
 def unclean_pages(session: Session, first: int, last: int) -> list[int]:
-    """Of these pages those whose unused part holds something."""
+    """Returns those of these pages whose unused part is not empty."""
     return [number for number, page in _WITH_ROWS.rows(session, {"first": first, "last": last}) if _left_in(page)]
 
 
 def clean_pages(session: Session, numbers: Sequence[int]) -> None:
-    """Clears the unused parts of these pages, as they are now."""
+    """Clears the unused part of each of these pages."""
     for number in numbers:
         row = _PAGE.row(session, {"n": number})
         if row is not None and (unused := _left_in(row[0])):
@@ -194,9 +200,11 @@ def clean_pages(session: Session, numbers: Sequence[int]) -> None:
 
 
 def _left_in(page: bytes) -> range | None:
-    """The unused part of a page with rows, between the list of its rows and the first of them; None when it is empty.
+    """Returns the unused part of a table leaf page, between the cell pointers and the first cell; None when it is
+    empty.
 
-    The page's head: byte 0 its kind, 3 and 4 how many rows, 5 and 6 where the first of them begins; then two bytes for each.
+    Page header (https://www.sqlite.org/fileformat2.html): byte 0 is the kind of page, 3 and 4 the number of cells, 5
+    and 6 the start of the first cell; then two bytes for each cell pointer.
     """
     if page[0] != 13:
         return None

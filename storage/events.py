@@ -1,4 +1,4 @@
-"""What happened to a job, numbered from 1: the source of the event stream."""
+"""Queries for the events of a job, numbered from 1; the API streams them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ADD = insert_into("events", ("job_id", "seq", "at", "name", "data"))
 
 @dataclass(frozen=True)
 class EventRow:
-    """One event: `name` like `step.completed`; `data` without job id, seq and time."""
+    """One event. `name` is for example `step.completed`; `data` does not contain job id, number and time."""
 
     seq: int
     at: int
@@ -26,7 +26,7 @@ class EventRow:
 
 
 def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tuple[str, int, dict[str, Any]]]) -> None:
-    """Stores (name, time, data) in order; `last_seq` is the number of the last one, already set on the job's row."""
+    """Stores (name, time, data) in order. `last_seq` is the number of the last one, which the job's row already has."""
     if not events:
         return
     first = last_seq - len(events) + 1
@@ -42,7 +42,10 @@ def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tu
 def list_events(
     session: Session, workspace_id: str, job_id: str, after: int = 0, limit: int = 500, *, name: str | None = None
 ) -> list[EventRow]:
-    """The events after number `after`, in order; with `name` only those of this name. None of a job whose data was erased."""
+    """Returns the events after number `after`, in order; with `name` only those of this name.
+
+    None for an erased job.
+    """
     wanted = (
         select(Event.seq, Event.at, Event.name, Event.data)
         .join(Job, Job.id == Event.job_id)

@@ -1,4 +1,4 @@
-"""How far somebody new has come: a run, a change, a deployment, a call."""
+"""Which of the first steps a workspace has done: a run, a change, a deployment, a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tables import Flow, Job
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """True for what was done at least once."""
+    """True for each step that was done at least once."""
 
     run: bool = False
     changed: bool = False
@@ -22,12 +22,12 @@ class FirstSteps:
 
     @property
     def all_done(self) -> bool:
-        """True when there is nothing left to show somebody new."""
+        """True when all steps are done, so that the list of first steps is not shown."""
         return self.run and self.changed and self.deployed and self.called
 
 
 def find_first_steps(session: Session, workspace_id: str) -> FirstSteps:
-    """What a workspace has done so far; flows that were deleted count."""
+    """Returns what a workspace has done so far; deleted flows count too."""
     flows = exists().where(Flow.workspace_id == workspace_id)
     jobs = exists().where(Job.workspace_id == workspace_id, Job.status == "completed")
     row = session.execute(

@@ -1,4 +1,7 @@
-"""Queries for flows, their versions and the history of their endpoint. Documents are JSON text here; the engine reads them."""
+"""Queries for flows, their versions and the history of their endpoint.
+
+Documents are JSON text here; the engine parses them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from storage.tables import Deployment, Flow, FlowVersion
 
 
 class FlowState(StrEnum):
-    """Where a flow stands; the values are the words of screens and of the command line."""
+    """The state of a flow; the values are shown on the pages and by the command line."""
 
     NOT_SAVED = "Not saved yet"
     DRAFT = "Draft"
@@ -29,7 +32,10 @@ class FlowState(StrEnum):
 
 @dataclass(frozen=True)
 class FlowRow:
-    """A flow without its documents. Times are milliseconds; `newest_version` 0 = never saved; `live_version` None = no API."""
+    """A flow without its documents.
+
+    Times are milliseconds. `newest_version` 0: never saved; `live_version` None: not deployed.
+    """
 
     id: str
     title: str
@@ -47,7 +53,7 @@ class FlowRow:
 
     @property
     def state(self) -> FlowState:
-        """Where the flow stands (`Live` stands for `Live v4`)."""
+        """The state that the pages show (`Live` as `Live v4`)."""
         if not self.newest_version:
             return FlowState.NOT_SAVED
         if self.live_version is None:
@@ -58,7 +64,7 @@ class FlowRow:
 
 @dataclass(frozen=True)
 class CalledFlow:
-    """What accepting a job needs to know of a flow."""
+    """The data of a flow that accepting a job needs."""
 
     id: str
     live_version: int | None
@@ -67,7 +73,7 @@ class CalledFlow:
 
 @dataclass(frozen=True)
 class DraftRow:
-    """What is on the canvas: the document as JSON text, and its revision."""
+    """The draft of a flow: the document as JSON text, and its revision."""
 
     flow_id: str
     document: str
@@ -103,7 +109,7 @@ class VersionLine:
 
 @dataclass(frozen=True)
 class DeploymentRow:
-    """A line of an endpoint's history: `deploy` of a version, or `undeploy`."""
+    """An entry in the history of an endpoint: `deploy` of a version, or `undeploy`."""
 
     version: int | None
     verb: str
@@ -129,25 +135,25 @@ _LINE = [
 
 
 def list_flows(session: Session, workspace_id: str) -> list[FlowRow]:
-    """Every flow, the one changed last first."""
+    """Returns every flow, the one changed last first."""
     rows = session.execute(_owned(workspace_id).order_by(Flow.updated_at.desc(), Flow.id))
     return [FlowRow(**row) for row in rows.mappings()]
 
 
 def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | None:
-    """The flow, or None when it is unknown, deleted or somebody else's."""
+    """Returns the flow; None when it is unknown, deleted or of another workspace."""
     row = session.execute(_owned(workspace_id).where(Flow.id == flow_id)).mappings().one_or_none()
     return None if row is None else FlowRow(**row)
 
 
 def which_flows_exist(session: Session, workspace_id: str, flow_ids: Collection[str]) -> set[str]:
-    """Those of the ids that are flows of this workspace and not deleted."""
+    """Returns those of the ids that are flows of this workspace and not deleted."""
     own = (Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
     return set(session.scalars(select(Flow.id).where(*own, Flow.id.in_(flow_ids))))
 
 
 def get_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow:
-    """The flow. Raises NotFound."""
+    """Returns the flow. Raises NotFound."""
     found = find_flow(session, workspace_id, flow_id)
     if found is None:
         raise no_flow(flow_id)
@@ -161,13 +167,15 @@ _CALLED = Statement(
 
 
 def find_called_flow(session: Session, workspace_id: str, flow_id: str) -> CalledFlow | None:
-    """The same for the hot path."""
+    """Returns the flow, or None; reads only what accepting a job needs, since every call does it."""
     row = _CALLED.row(session, {"id": flow_id, "workspace_id": workspace_id})
     return None if row is None else CalledFlow(row[0], row[1], from_json(row[2]))
 
 
 def find_public_docs_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[str, FlowRow] | None:
-    """The flow with its workspace, for its docs page: of one's own workspace, or whose owner made its docs public."""
+    """Returns the flow and its workspace id for its docs page: a flow of this workspace, or one whose owner made its
+    docs public.
+    """
     row = (
         session.execute(select(Flow.workspace_id, *_LINE).where(Flow.id == flow_id, Flow.deleted_at.is_(None)))
         .mappings()
@@ -182,7 +190,7 @@ def find_public_docs_flow(session: Session, workspace_id: str | None, flow_id: s
 
 
 def get_draft(session: Session, workspace_id: str, flow_id: str) -> DraftRow:
-    """What is on the canvas. Raises NotFound."""
+    """Returns the draft of a flow. Raises NotFound."""
     row = session.execute(
         select(Flow.id, Flow.draft, Flow.draft_revision, Flow.draft_saved_at).where(
             Flow.workspace_id == workspace_id, Flow.id == flow_id, Flow.deleted_at.is_(None)
@@ -194,7 +202,7 @@ def get_draft(session: Session, workspace_id: str, flow_id: str) -> DraftRow:
 
 
 def find_version(session: Session, workspace_id: str, flow_id: str, number: int) -> VersionRow | None:
-    """A saved version, or None."""
+    """Returns a saved version, or None."""
     row = session.scalars(
         select(FlowVersion)
         .join(Flow, Flow.id == FlowVersion.flow_id)
@@ -220,7 +228,7 @@ def find_version(session: Session, workspace_id: str, flow_id: str, number: int)
 
 
 def get_version(session: Session, workspace_id: str, flow_id: str, number: int) -> VersionRow:
-    """A saved version. Raises NotFound."""
+    """Returns a saved version. Raises NotFound."""
     found = find_version(session, workspace_id, flow_id, number)
     if found is None:
         raise NotFound(
@@ -230,7 +238,7 @@ def get_version(session: Session, workspace_id: str, flow_id: str, number: int) 
 
 
 def list_versions(session: Session, workspace_id: str, flow_id: str) -> list[VersionLine]:
-    """The saved versions, newest first; empty for a flow that was never saved or is not there."""
+    """Returns the saved versions, newest first; none for a flow that was never saved or does not exist."""
     rows = session.execute(
         select(
             FlowVersion.number,
@@ -248,7 +256,7 @@ def list_versions(session: Session, workspace_id: str, flow_id: str) -> list[Ver
 
 
 def list_deployments(session: Session, workspace_id: str, flow_id: str) -> list[DeploymentRow]:
-    """What went live and when, newest first."""
+    """Returns the history of an endpoint, newest first."""
     rows = session.execute(
         select(Deployment.version, Deployment.verb, Deployment.at, Deployment.actor)
         .join(Flow, Flow.id == Deployment.flow_id)
@@ -259,7 +267,7 @@ def list_deployments(session: Session, workspace_id: str, flow_id: str) -> list[
 
 
 def hold_flow(session: Session, workspace_id: str, flow_id: str) -> Flow:
-    """The flow's row itself, for a verb to change. Raises NotFound."""
+    """Returns the flow's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(
         select(Flow).where(Flow.workspace_id == workspace_id, Flow.id == flow_id, Flow.deleted_at.is_(None))
     ).one_or_none()
@@ -269,14 +277,14 @@ def hold_flow(session: Session, workspace_id: str, flow_id: str) -> Flow:
 
 
 def find_document(session: Session, flow_id: str, number: int) -> str | None:
-    """The document of a version, for a job that runs it."""
+    """Returns the document of a version as JSON text, or None. The caller has checked the flow's workspace."""
     return session.scalar(
         select(FlowVersion.document).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
     )
 
 
 def was_ever_deployed(session: Session, flow_id: str, number: int) -> bool:
-    """Whether this version is there and callers reached it at some time."""
+    """True when this version exists and was deployed at some time."""
     deployed = session.scalar(
         select(FlowVersion.first_deployed_at).where(FlowVersion.flow_id == flow_id, FlowVersion.number == number)
     )
@@ -292,7 +300,7 @@ def insert_flow(
     draft: str,
     settings: Mapping[str, Any],
 ) -> Flow:
-    """Stores a flow that was never saved, with its first draft."""
+    """Adds a flow with its first draft and without versions; returns its ORM row."""
     at = now(session)
     flow = Flow(
         id=new_id("flow"),
@@ -331,26 +339,26 @@ def insert_version(session: Session, flow: Flow, document: str, *, note: str, cr
 
 
 def replace_document(session: Session, flow_id: str, number: int, document: str) -> None:
-    """Puts another document in the place of a version's: deploying it for the first time fixes what it calls."""
+    """Replaces the document of a version, because its first deployment fixes the versions of the flows it calls."""
     session.get_one(FlowVersion, (flow_id, number)).document = document
     session.flush()
 
 
 def note_first_deployment(session: Session, flow_id: str, number: int) -> None:
-    """Keeps when a version first went live. Later ones change nothing."""
+    """Stores when a version was deployed for the first time; later deployments change nothing."""
     row = session.get_one(FlowVersion, (flow_id, number))
     if row.first_deployed_at is None:
         row.first_deployed_at = now(session)
 
 
 def add_deployment(session: Session, flow_id: str, version: int | None, actor: str) -> None:
-    """A line in the endpoint's history: what went live, or None when it was switched off."""
+    """Adds an entry to the endpoint's history: the deployed version, or None when the flow was undeployed."""
     verb = "undeploy" if version is None else "deploy"
     session.add(Deployment(flow_id=flow_id, version=version, verb=verb, at=now(session), actor=actor))
 
 
 def no_flow(flow_id: str) -> NotFound:
-    """What is said of a flow that is unknown, deleted or somebody else's."""
+    """Returns the refusal for a flow that is unknown, deleted or of another workspace."""
     return NotFound(
         f"No flow with the id `{flow_id}`", remedy="Saved Flows and `app.py flows list` show the ids of your flows."
     )

@@ -1,6 +1,7 @@
-"""Queries for wrong passwords and links of the last minutes, and for the places people signed in from.
+"""Queries for failed passwords and links of the last minutes, and for the places from which people signed in.
 
-A subject is who a failure counts for, as `engine.actions.guesses` writes it: no e-mail address stands in one.
+A subject says for what a failure counts, in the form that `engine.actions.guesses` writes; it contains no e-mail
+address.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from sqlalchemy.orm import Session
 from storage.database import now
 from storage.tables import SignInFailure, SignInPlace, User
 
-#: The places kept of a person, the last used ones.
+#: How many places are kept of a person: those used last.
 PLACES = 50
 
 
 def add_failure(session: Session, subject: str) -> int:
-    """Counts a failure now; returns its row."""
+    """Stores a failure now; returns the id of its row."""
     row = SignInFailure(subject=subject, at=now(session))
     session.add(row)
     session.flush()
@@ -27,49 +28,49 @@ def add_failure(session: Session, subject: str) -> int:
 
 
 def failures_of(session: Session, subject: str) -> list[int]:
-    """When failures of this subject were, oldest first."""
+    """Returns the times of the failures of this subject, oldest first."""
     found = select(SignInFailure.at).where(SignInFailure.subject == subject).order_by(SignInFailure.at)
     return list(session.scalars(found))
 
 
 def count_failures(session: Session) -> int:
-    """The rows there are, of every subject."""
+    """Returns the number of failures of all subjects."""
     return session.scalars(select(func.count()).select_from(SignInFailure)).one()
 
 
 def oldest_failure(session: Session) -> int:
-    """When the oldest of all was."""
+    """Returns the time of the oldest failure."""
     return session.scalars(select(func.min(SignInFailure.at))).one() or now(session)
 
 
 def forget_old_failures(session: Session, before: int) -> None:
-    """Removes what no longer counts."""
+    """Removes failures from before a time; they do not count any more."""
     session.execute(delete(SignInFailure).where(SignInFailure.at <= before))
 
 
 def forget_failures(session: Session, subject: str, rows: Collection[int]) -> None:
-    """Removes all failures of a subject, and these rows of others."""
+    """Removes all failures of a subject, and these rows of other subjects."""
     session.execute(delete(SignInFailure).where(or_(SignInFailure.subject == subject, SignInFailure.id.in_(rows))))
 
 
 def forget_failures_of_account(session: Session, account: str) -> None:
-    """Removes the failures of an account from everywhere: subjects are `account` and `account@network`."""
+    """Removes all failures of an account: those of the subjects `account` and `account@network`."""
     mine = or_(SignInFailure.subject == account, SignInFailure.subject.startswith(f"{account}@", autoescape=True))
     session.execute(delete(SignInFailure).where(mine))
 
 
 def is_known_place(session: Session, email: str, place: str) -> bool:
-    """Whether the account with this e-mail address signed in from this place before."""
+    """True when the account with this e-mail address signed in from this place before."""
     return _knows(session, email, SignInPlace.place == place)
 
 
 def is_known_network(session: Session, email: str, network: str) -> bool:
-    """Whether the account with this e-mail address signed in from this network before."""
+    """True when the account with this e-mail address signed in from this network before."""
     return _knows(session, email, SignInPlace.network == network)
 
 
 def note_place(session: Session, user_id: str, place: str, network: str) -> None:
-    """Remembers where somebody signed in, in place of the one they used longest ago when there are too many."""
+    """Stores where a person signed in; beyond PLACES the place that was used longest ago is removed."""
     values = {"user_id": user_id, "place": place, "network": network, "seen_at": now(session)}
     session.execute(
         insert(SignInPlace)

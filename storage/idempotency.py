@@ -1,4 +1,4 @@
-"""What was answered under an Idempotency-Key. `scope` is the hash of workspace, environment, route and key."""
+"""Queries for answers to requests with an Idempotency-Key. `scope`: a hash of workspace, environment, route and key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.tables import Idempotency
 
 @dataclass(frozen=True)
 class EarlierAnswer:
-    """An answer and the fingerprint of what was asked; it is empty when the job's data were erased.
+    """A stored answer, and the fingerprint of its request, which is empty when the job's data was erased.
 
     `flow_version` None: an earlier release wrote it, with the fingerprint of the body alone.
     """
@@ -27,7 +27,7 @@ class EarlierAnswer:
 
 
 def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
-    """What was answered under this key, however long ago."""
+    """Returns the stored answer, of whatever age, or None."""
     row = session.execute(
         select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
             Idempotency.scope == scope
@@ -39,7 +39,7 @@ def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
 def insert_answer(
     session: Session, scope: str, fingerprint: str, flow_version: int, answer: Mapping[str, Any], *, created_at: int
 ) -> None:
-    """Keeps what was answered, in the job's own transaction."""
+    """Stores an answer, in the transaction that stores the job."""
     session.execute(
         insert(Idempotency),
         {
@@ -54,10 +54,10 @@ def insert_answer(
 
 
 def remove_answer(session: Session, scope: str) -> None:
-    """The key may be used anew."""
+    """Removes the answer, so that the Idempotency-Key can be used again."""
     session.execute(delete(Idempotency).where(Idempotency.scope == scope))
 
 
 def remove_old_answers(session: Session, before: int) -> None:
-    """The same for every key that was first used before this moment."""
+    """Removes all answers from before a time in milliseconds."""
     session.execute(delete(Idempotency).where(Idempotency.created_at < before))

@@ -1,6 +1,6 @@
-"""The changes of a job's status: each is one conditional statement, so two processes can never both make it.
+"""The changes of a job's status: each is one conditional statement, so that two processes can never both make it.
 
-A worker names itself (`owner`) and the attempt in every change: no row means that it has lost the job (security.md L2).
+In every change a worker names itself (`owner`) and the attempt: when no row matches, it has lost the job (L2).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from storage.value_sizes import STORED_BYTES
 
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 
-#: The very words of `ix_jobs_open`: SQLite uses a partial index only for a condition that says the same.
+#: Exactly the condition of the index `ix_jobs_open`: SQLite uses a partial index only for the same condition.
 _OPEN = text("jobs.status in ('queued', 'processing')")
 
-#: A job that so many workers died under runs alone in a worker the next time.
+#: A job under which this many workers died runs alone in a worker the next time.
 SHARED_ATTEMPTS = 2
 
 #: How many Playground runs of a workspace may run at once.
@@ -34,7 +34,7 @@ PLAYGROUND_SLOTS = 4
 
 @dataclass(frozen=True)
 class Lease:
-    """Who writes: the worker's boot id and the number of its attempt."""
+    """The right to write to a job: the worker's boot id and the number of its attempt."""
 
     owner: str
     attempt: int
@@ -42,7 +42,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a worker needs to know about the job it has just claimed. `waited_ms`: since the first start."""
+    """The data of a job that a worker has just claimed. `elapsed_ms`: milliseconds since the first start."""
 
     id: str
     workspace_id: str
@@ -56,9 +56,9 @@ class Claimed:
     elapsed_ms: int
     steps_total: int
     run_options: Mapping[str, Any] | None
-    #: Its caller's trace (`engine.core.trace_context`).
+    #: The caller's trace (`engine.core.trace_context`).
     trace: str | None = None
-    #: Its payload as JSON text when it begins for the first time and the payload is small; else it is read later.
+    #: The payload as JSON text, when this is the first start and the payload is small; otherwise it is read later.
     payload: str | None = field(default=None, repr=False)
 
 
@@ -70,7 +70,7 @@ class Ended:
     workspace_id: str
     flow_id: str
     environment: str
-    #: The batch whose last item it was.
+    #: The id of the batch, when the job was its last item.
     batch_ended: str | None = None
 
 
@@ -90,10 +90,11 @@ _OPTIONAL = {
     **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "item_index", "traceparent", "webhook_url")),
     "webhook_by_caller": False,
 }
-#: The number of the event of a first claim: only `job.queued` came before it.
+#: The number of the event of a first claim; before it there is only `job.queued`.
 _FIRST_CLAIM = 2
 _PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name", "size", "data"))
-# A Playground run waits while four of its workspace run; the count is of rows, so no slot of it can leak.
+# A Playground run waits while four runs of its workspace are running. Rows are counted instead of slots, so that none
+# can leak. The redundant condition on `status` is that of the partial index `ix_jobs_open`, which SQLite then uses.
 _CLAIM = Statement(
     """
     update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
@@ -107,7 +108,7 @@ _CLAIM = Statement(
               steps_total, run_options, traceparent, last_seq
     """
 )
-# A step that a later attempt runs again writes over its values: then they are counted anew.
+# A step that runs again in a later attempt replaces its values, so then their bytes are summed again.
 _END = Statement(
     f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
@@ -118,9 +119,9 @@ _END = Statement(
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
     returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq
-    """  # noqa: S608 - our own words
+    """  # noqa: S608 - no outside text
 )
-# Only the transaction that ends the last item finds no open one, so a batch ends once.
+# Only the transaction that ends the last item finds no open item, so a batch ends exactly once.
 _END_BATCH = Statement(
     """
     update batches set completed_at = case when created_at > :at then created_at else :at end
@@ -129,7 +130,7 @@ _END_BATCH = Statement(
     returning webhook_url, webhook_by_caller
     """
 )
-#: Payloads up to so many bytes are handed over with the claim.
+#: Payloads up to this many bytes are returned by the claim.
 _SMALL = 16_384
 _PAYLOAD = Statement(
     "select data from job_values"
@@ -149,7 +150,7 @@ _REQUEUE = Statement(
 
 
 class _EndedRow(NamedTuple):
-    """What `_END` returns."""
+    """The columns that `_END` returns."""
 
     workspace_id: str
     flow_id: str
@@ -172,7 +173,10 @@ def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int
 
 
 def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
-    """Takes a queued job for a worker. None: it is taken, ended, or must wait for a Playground slot or to be alone."""
+    """Claims a queued job for a worker.
+
+    None: it is claimed or ended, or it waits for a Playground slot or to run alone.
+    """
     at = now(session)
     row = _CLAIM.row(
         session,
@@ -216,11 +220,10 @@ def end_job(
     error: dict[str, Any] | None = None,
     result: tuple[str, int] | None = None,
 ) -> Ended | None:
-    """The one final write: status, result, slot, event and webhook, and the end of its batch when it was the last item.
+    """Ends a job: status, result, slot, event and webhook, and the end of its batch when it was the last item.
 
-    None: the job is not in that state any more.
-
-    `lease` None ends a job that no worker has (queued); `result` is JSON text and its bytes.
+    Returns None when the job is not in the expected state any more. `lease` None ends a queued job, which no worker
+    holds. `result`: JSON text and its bytes.
     """
     at = now(session)
     found = _END.row(
@@ -255,9 +258,10 @@ def end_job(
 
 
 def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool) -> bool:
-    """Puts a processing job back into the queue; `unpunished` takes the attempt back.
+    """Puts a running job back into the queue; `unpunished` takes the attempt back.
 
-    False: it was lost before, or a cancel was asked for; nobody would claim it then.
+    Returns False when the worker lost the job before, or when a cancellation was requested: no worker would claim it
+    then.
     """
     at = now(session)
     row = _REQUEUE.row(
@@ -272,7 +276,7 @@ def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool
 
 
 def request_cancel(session: Session, job_id: str) -> None:
-    """Asks the worker of a processing job to stop it; the first request counts."""
+    """Stores the request to stop a running job; only the first request counts."""
     session.execute(
         text(
             "update jobs set cancel_requested_at = coalesce(cancel_requested_at, :at)"
@@ -283,7 +287,10 @@ def request_cancel(session: Session, job_id: str) -> None:
 
 
 def queued_with_cancel(session: Session) -> Sequence[str]:
-    """Queued jobs whose cancel was asked for. Nobody claims them; an earlier version could put such jobs back into the queue."""
+    """Returns queued jobs with a requested cancellation.
+
+    No worker claims them; only an earlier release could leave such jobs.
+    """
     return session.scalars(
         select(Job.id).where(_OPEN, Job.status == "queued", Job.cancel_requested_at.is_not(None))
     ).all()
@@ -298,7 +305,7 @@ def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) 
 
 
 def held_jobs(session: Session, owner: str) -> Sequence[tuple[str, int, bool]]:
-    """The jobs a worker holds: id, attempt, whether a cancel was asked for."""
+    """Returns the jobs that a worker holds: id, attempt, whether a cancellation was requested."""
     rows = session.execute(
         select(Job.id, Job.attempts, Job.cancel_requested_at).where(
             _OPEN, Job.status == "processing", Job.owner == owner
@@ -308,7 +315,7 @@ def held_jobs(session: Session, owner: str) -> Sequence[tuple[str, int, bool]]:
 
 
 def owners(session: Session) -> set[str]:
-    """The boot ids that hold jobs."""
+    """Returns the boot ids that hold jobs."""
     found = session.scalars(select(Job.owner).where(_OPEN, Job.status == "processing").distinct())
     return {owner for owner in found if owner is not None}
 
@@ -328,7 +335,7 @@ _WAITING = text(
 )
 
 
-# The very words of `ix_jobs_alone`.
+# Exactly the condition of the index `ix_jobs_alone`: SQLite uses a partial index only for the same condition.
 _ALONE = Statement(
     """
     select id from jobs
@@ -343,15 +350,16 @@ _ALONE = Statement(
 
 
 def next_alone(session: Session) -> str | None:
-    """The job that has waited longest for a worker of its own."""
+    """Returns the job that has waited longest to run alone in a worker, or None."""
     row = _ALONE.row(session, {"playground_slots": PLAYGROUND_SLOTS})
     return None if row is None else row[0]
 
 
 def requeue_stale(session: Session, *, older_than_ms: int, most: int) -> list[str]:
-    """Queued jobs whose message is older than that (or from the future: the clock was moved): send them again.
+    """Returns queued jobs whose message is older than `older_than_ms`, or has a time in the future because the clock
+    was set back.
 
-    Those that wait for a worker of their own are found without a message (`next_alone`).
+    Jobs that must run alone are left out: workers find them without a message (`next_alone`).
     """
     at = now(session)
     values = {"at": at, "before": at - older_than_ms, "after": at + 5_000, "most": most, "shared": SHARED_ATTEMPTS}
@@ -359,7 +367,7 @@ def requeue_stale(session: Session, *, older_than_ms: int, most: int) -> list[st
 
 
 def next_playground_job(session: Session, workspace_id: str) -> str | None:
-    """The Playground run that has waited longest."""
+    """Returns the Playground run that has waited longest, or None."""
     return session.scalar(
         select(Job.id)
         .where(_OPEN, Job.status == "queued", Job.environment == "playground", Job.workspace_id == workspace_id)
@@ -369,7 +377,10 @@ def next_playground_job(session: Session, workspace_id: str) -> str | None:
 
 
 def _end_batch(session: Session, batch_id: str, row: _EndedRow, at: int) -> bool:
-    """Marks a batch whose last item `row` was, and puts its webhook into the outbox."""
+    """Marks the batch as ended when `row` was its last item, and adds its webhook to the outbox.
+
+    Returns whether it ended.
+    """
     ended = _END_BATCH.row(session, {"id": batch_id, "at": at})
     if ended is None:
         return False

@@ -1,4 +1,6 @@
-"""The flow a job ran: its title and the document of its version or snapshot, also when the flow was deleted since."""
+"""Queries for the flow that a job ran: its title and the document of its version or snapshot, for a deleted
+flow too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from storage.tables import ApiKey, Flow, FlowVersion, Snapshot
 
 @dataclass(frozen=True)
 class JobFlow:
-    """What a job ran. `document` is JSON text, None when it is not kept any more; `key_label` of the key that asked."""
+    """The flow that a job ran.
+
+    `document`: JSON text, None when it is not stored any more; `key_label`: of the key that submitted it.
+    """
 
     title: str
     deleted: bool
@@ -23,7 +28,7 @@ class JobFlow:
 
 
 def find_job_flow(session: Session, workspace_id: str, job: JobRow) -> JobFlow:
-    """The flow of a job that belongs to this workspace."""
+    """Returns the flow of a job. The caller has checked that the job belongs to this workspace."""
     flow = session.execute(
         select(Flow.title, Flow.deleted_at, Flow.live_version).where(
             Flow.id == job.flow_id, Flow.workspace_id == workspace_id
@@ -50,12 +55,12 @@ def find_job_flow(session: Session, workspace_id: str, job: JobRow) -> JobFlow:
 
 
 def list_flow_titles(session: Session, workspace_id: str) -> dict[str, str]:
-    """Flow id -> title, for lists of jobs; flows that were deleted too."""
+    """Returns flow id -> title, for lists of jobs; with deleted flows."""
     rows = session.execute(select(Flow.id, Flow.title).where(Flow.workspace_id == workspace_id))
     return {row.id: row.title for row in rows}
 
 
 def list_key_labels(session: Session, workspace_id: str) -> dict[str, str]:
-    """Key id -> label, for lists of jobs and refused calls."""
+    """Returns key id -> label, for lists of jobs and refused calls."""
     rows = session.execute(select(ApiKey.id, ApiKey.label).where(ApiKey.workspace_id == workspace_id))
     return {row.id: row.label for row in rows}

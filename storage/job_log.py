@@ -1,4 +1,4 @@
-"""What was stored of a job's course, for its log: events, model calls, tries, and what its steps said."""
+"""Queries for the log of a job: events, model calls, tries, and the lines that its steps wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.events import EventRow
 from storage.jobs import as_value
 from storage.tables import Event, Job, ModelCall, Step, Value
 
-#: Of a long run the newest events are read; a list may have tens of thousands.
+#: Of a run with more events than this, the newest are read; a list may produce tens of thousands.
 MOST_EVENTS = 5_000
 _MOST_VALUES = 1_000
 
@@ -22,7 +22,7 @@ StepKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class CallRow:
-    """A model call that was made; `cost_nanos` None: nobody knows its price."""
+    """A model call; `cost_nanos` None: its price is unknown."""
 
     node_id: str
     index_path: str
@@ -39,7 +39,9 @@ class CallRow:
 
 @dataclass(frozen=True)
 class JobLog:
-    """By (node id, index path): the tries of steps that needed more than one, and the lines that steps wrote."""
+    """The log of a job. By (node id, index path): tries of steps that needed more than one, and the lines that steps
+    wrote.
+    """
 
     events: tuple[EventRow, ...]
     calls: tuple[CallRow, ...]
@@ -50,7 +52,10 @@ class JobLog:
 
 
 def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
-    """The course of a job of this workspace; empty for a foreign one, of an erased one only its calls. Pieces of a model's text are no events of it."""
+    """Returns the log of a job, without streamed model text.
+
+    It is empty for a job of another workspace; of an erased job it has only the calls.
+    """
     events = session.execute(
         select(Event.seq, Event.at, Event.name, Event.data)
         .join(Job, Job.id == Event.job_id)

@@ -1,4 +1,4 @@
-"""Results of jobs: their sizes and stored texts, and small ones for webhooks. The caller has read the jobs of its workspace."""
+"""Queries for the results of jobs. The caller has checked that the jobs belong to its workspace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage.jobs import Json
 from storage.tables import Job, Value
 
-#: A result above this is not part of a list (or of a webhook): 256 KiB.
+#: A result above this size (256 KiB) is left out of lists and webhooks.
 LIST_CAP = 256 * 1024
 
 
@@ -19,19 +19,19 @@ _RESULT = (Value.node_id == "", Value.index_path == "", Value.name == "result")
 
 
 def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
-    """Job id -> bytes of its stored result; without those that have none."""
+    """Returns job id -> bytes of its result, without jobs that have none."""
     rows = session.execute(select(Value.job_id, Value.size).where(Value.job_id.in_(job_ids), *_RESULT))
     return {row.job_id: row.size for row in rows}
 
 
 def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, bytes]:
-    """Job id -> its stored result as JSON in UTF-8."""
+    """Returns job id -> its result as JSON in UTF-8."""
     rows = session.execute(select(Value.job_id, Value.data).where(Value.job_id.in_(job_ids), *_RESULT))
     return {row.job_id: row.data.encode() for row in rows}
 
 
 def small_results(session: Session, workspace_id: str, job_ids: Sequence[str]) -> tuple[dict[str, Json], set[str]]:
-    """Job id -> result, and the ids of jobs whose result is larger than 256 KiB."""
+    """Returns job id -> result, and the ids of the jobs whose result is larger than LIST_CAP."""
     rows = session.execute(
         select(Value.job_id, Value.size, case((Value.size <= LIST_CAP, Value.data)))
         .join(Job, Job.id == Value.job_id)

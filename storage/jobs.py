@@ -1,4 +1,4 @@
-"""Reading jobs: one, a list by cursor, and their values. Changes of a job's status are in `storage/job_changes.py`."""
+"""Queries for jobs: one, a list with a cursor, and their values. `storage/job_changes.py` changes their status."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from storage.value_sizes import VALUE_CAP, WHOLE
 
 Json = Any
 
-#: Jobs a key may see: Playground runs are no part of the public API.
+#: The environments of the public API; an API key never sees Playground runs.
 PUBLIC = ("live", "test", "dev")
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job as stored, without its values. Times in milliseconds since 1970, `limit_ms` from the first start."""
+    """A job as stored, without its values. Times in milliseconds since 1970; `limit_ms` counts from the first start."""
 
     id: str
     workspace_id: str
@@ -38,7 +38,7 @@ class JobRow:
     environment: str
     key_id: str | None
     batch_id: str | None
-    #: Its place in its batch, from 0; None: a single job, or a run of a batch in the Playground.
+    #: Its index in its batch, from 0; None for a single job, and for a run of a Playground batch.
     item_index: int | None
     counted: bool
     status: str
@@ -52,36 +52,38 @@ class JobRow:
     steps_total: int
     steps_done: int
     items_failed: int
-    #: None: at least one model call has no known price.
+    #: None: the price of at least one model call is unknown.
     cost_nanos: int | None
     input_tokens: int
     output_tokens: int
     model_calls: int
     simulated: bool
-    #: The number of its newest event: grows with everything that happens to the job.
+    #: The number of its newest event; it grows with every change of the job.
     last_seq: int
     request_id: str
     traceparent: str | None
     webhook_url: str | None
     run_options: dict[str, Any] | None
-    #: When somebody erased its data.
+    #: When its data was erased.
     data_erased_at: int | None
     has_result: bool
 
     @property
     def ended(self) -> bool:
-        """True when nothing about it will change any more."""
+        """True when the job will not change any more."""
         return self.status in ENDED
 
     @property
     def ends_by(self) -> int | None:
-        """The latest moment it can still be running; None while it waits for its first start."""
+        """The latest time at which it can still run; None while it waits for its first start."""
         return None if self.started_at is None else self.started_at + self.limit_ms
 
 
 @dataclass(frozen=True)
 class KeyScope:
-    """What a key sees of its workspace: jobs and batches of its environment and of the flows it may call; None = every flow."""
+    """What a key may see of its workspace: jobs and batches of its environment and of the flows it may call; None:
+    every flow.
+    """
 
     environment: str
     flow_ids: frozenset[str] | None = None
@@ -89,12 +91,12 @@ class KeyScope:
 
 @dataclass(frozen=True)
 class JobFilters:
-    """What a list is narrowed to; None and empty mean all. `created_after` and `created_before` are milliseconds."""
+    """Which jobs to list; None and empty mean all. `created_after` and `created_before` are milliseconds."""
 
     statuses: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     flow_id: str | None = None
-    #: The flows that whoever asks may see; None = every flow, empty = none.
+    #: The flows that the reader may see; None: every flow, empty: none.
     flow_ids: frozenset[str] | None = None
     flow_version: int | None = None
     key_id: str | None = None
@@ -102,13 +104,13 @@ class JobFilters:
     created_after: int | None = None
     created_before: int | None = None
     error_code: str | None = None
-    #: A job's id, or words of its error.
+    #: A job's id, or text in its error.
     text: str = ""
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """A part of a list, newest first. `next_cursor` is None on the last page."""
+    """One page of a list, newest first. `next_cursor` is None on the last page."""
 
     jobs: tuple[JobRow, ...]
     next_cursor: str | None
@@ -116,7 +118,10 @@ class JobPage:
 
 @dataclass(frozen=True)
 class StoredValue:
-    """A payload, result, input or output. When `cut`, `value` is only the beginning of its JSON text (`size` bytes)."""
+    """A payload, result, input or output.
+
+    When `cut`, `value` is only the beginning of its JSON text of `size` bytes.
+    """
 
     value: Json
     size: int
@@ -130,20 +135,22 @@ _HAS_RESULT = exists().where(
 
 
 def select_jobs() -> Select[*tuple[Any, ...]]:
-    """The statement that makes JobRows; narrow it and give its rows to `as_job`."""
+    """Returns the SELECT for JobRows; the caller adds conditions and passes each row to `as_job`."""
     return select(*_COLUMNS, _HAS_RESULT.label("has_result"))
 
 
 def as_job(row: Row[*tuple[Any, ...]]) -> JobRow:
-    """A row of `select_jobs` as a JobRow."""
+    """Turns a row of `select_jobs` into a JobRow."""
     return JobRow(**row._mapping)
 
 
 def find_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow | None:
-    """A job of this workspace, in whatever environment; with `scope` only one that this key sees."""
+    """Returns a job of this workspace in any environment, or None; with `scope` only one that the key may see."""
     statement = select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)
     if scope is not None:
-        statement = statement.where(*_narrowed(JobFilters(environments=(scope.environment,), flow_ids=scope.flow_ids)))
+        statement = statement.where(
+            *_conditions(JobFilters(environments=(scope.environment,), flow_ids=scope.flow_ids))
+        )
     row = session.execute(statement).one_or_none()
     return None if row is None else as_job(row)
 
@@ -152,7 +159,7 @@ _STATUS = Statement("select status from jobs where id = :id and workspace_id = :
 
 
 def find_status(session: Session, workspace_id: str, job_id: str) -> str | None:
-    """A job's status; for those who wait and look often."""
+    """Returns a job's status, or None. Cheap enough to poll."""
     row = _STATUS.row(session, {"id": job_id, "workspace_id": workspace_id})
     return None if row is None else row[0]
 
@@ -166,16 +173,16 @@ _LONGEST_WAIT = Statement(
 
 
 def longest_wait_ms(session: Session) -> int:
-    """How long the oldest accepted job that has a slot waits for a worker, 0 when none does.
+    """Returns how long the oldest job with a slot has waited for a worker, in milliseconds; 0 when none waits.
 
-    A job that waits until a worker is its own says nothing about the others.
+    A job that waits to run alone in a worker is left out, because its wait says nothing about others.
     """
     row = _LONGEST_WAIT.row(session, {"shared": SHARED_ATTEMPTS})
     return 0 if row is None or row[0] is None else max(0, now(session) - row[0])
 
 
 def get_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow:
-    """The same. Raises NotFound."""
+    """Returns the same as `find_job`. Raises NotFound."""
     job = find_job(session, workspace_id, job_id, scope)
     if job is None:
         raise NotFound(f"No job has the id {job_id[:100]!r}")
@@ -185,8 +192,11 @@ def get_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | 
 def list_jobs(
     session: Session, workspace_id: str, filters: JobFilters = JobFilters(), limit: int = 50, cursor: str | None = None
 ) -> JobPage:
-    """Newest first, stable while jobs arrive. Raises ParameterInvalid for a cursor that is not ours."""
-    statement = select_jobs().where(Job.workspace_id == workspace_id, *_narrowed(filters))
+    """Returns jobs, newest first; pages stay stable while jobs arrive.
+
+    Raises ParameterInvalid for an invalid cursor.
+    """
+    statement = select_jobs().where(Job.workspace_id == workspace_id, *_conditions(filters))
     if cursor is not None:
         at, job_id = read_cursor(cursor, "job")
         statement = statement.where(or_(Job.created_at < at, and_(Job.created_at == at, Job.id < job_id)))
@@ -197,7 +207,7 @@ def list_jobs(
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
-    """A stored value; None also when the job's data was erased. The caller has read the job of its workspace before."""
+    """Returns a stored value; None also when the job's data was erased. The caller has checked the job's workspace."""
     row = session.execute(
         select(Value.data, Value.size)
         .join(Job, Job.id == Value.job_id)
@@ -213,9 +223,9 @@ def find_value(session: Session, job_id: str, name: str, node_id: str = "", inde
 
 
 def read_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> Json:
-    """The JSON of a stored value, None when there is none.
+    """Returns the JSON of a stored value, or None.
 
-    A step's value above the cap reads as `{"cut": true, "size": bytes, "beginning": text}`.
+    A step's value above VALUE_CAP is returned as `{"cut": true, "size": bytes, "beginning": text}`.
     """
     stored = find_value(session, job_id, name, node_id, index_path)
     if stored is None:
@@ -224,7 +234,7 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
 
 
 def find_last_run_payload(session: Session, workspace_id: str, flow_id: str) -> Json:
-    """What the last completed Playground run of a whole flow was given, or None."""
+    """Returns the payload of the last completed Playground run of a flow, or None."""
     job_id = session.scalar(
         select(Job.id)
         .where(
@@ -240,22 +250,22 @@ def find_last_run_payload(session: Session, workspace_id: str, flow_id: str) -> 
 
 
 def has_jobs(session: Session) -> bool:
-    """False while nothing has ever run in this folder."""
+    """True when there is a job."""
     return session.scalar(select(Job.id).limit(1)) is not None
 
 
 def first_job_at(session: Session) -> int | None:
-    """When the oldest job that is still there was accepted."""
+    """Returns when the oldest stored job was accepted, in milliseconds; None without jobs."""
     return session.scalar(select(func.min(Job.created_at)))
 
 
 def last_enqueued_at(session: Session) -> int | None:
-    """When a job was put into the queue last."""
+    """Returns when a job was last put into the queue, in milliseconds; None without jobs."""
     return session.scalar(select(func.max(Job.enqueued_at)))
 
 
 def last_run_times(session: Session, flow_id: str, most: int) -> list[int]:
-    """How many milliseconds each of the flow's last jobs that completed ran."""
+    """Returns the run times of the flow's last completed jobs in milliseconds, newest first."""
     rows = session.execute(
         select(Job.started_at, Job.completed_at)
         .where(Job.flow_id == flow_id, Job.status == "completed")
@@ -266,7 +276,7 @@ def last_run_times(session: Session, flow_id: str, most: int) -> list[int]:
 
 
 def change_numbers(session: Session, ids: Sequence[str]) -> dict[str, int | None]:
-    """Id -> what is another number after each change: of a job that of its newest event, of a batch when it ended."""
+    """Returns id -> a number that every change alters: a job's newest event number, or when a batch ended."""
     found: dict[str, int | None] = {}
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
@@ -278,12 +288,12 @@ def change_numbers(session: Session, ids: Sequence[str]) -> dict[str, int | None
 
 
 def as_value(name: str, data: str, size: int) -> StoredValue:
-    """A row's JSON text as a value; `size` above the cap says that the text is only its beginning."""
+    """Returns the JSON text of a row as a value; a `size` above VALUE_CAP means that the text is only its beginning."""
     cut = size > VALUE_CAP and name not in WHOLE
     return StoredValue(json.loads(data), size, cut)
 
 
-def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
+def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if filters.statuses:
         found.append(Job.status.in_(filters.statuses))
@@ -311,26 +321,26 @@ def _narrowed(filters: JobFilters) -> list[ColumnElement[bool]]:
 
 
 def cursor_after(created_at: int, row_id: str) -> str:
-    """The cursor of the page of a list, newest first, that begins after this row."""
+    """Returns the cursor of the page that starts after this row, in a list with the newest first."""
     return base64.urlsafe_b64encode(f"{created_at}:{row_id}".encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
-    """Time and id of the row that a page begins after. `kind`: how ids of the list begin, `job` or `batch`.
+    """Returns time and id of the row after which a page starts. `kind`: the prefix of the list's ids, `job` or `batch`.
 
-    Raises ParameterInvalid for a cursor that this list did not give.
+    Raises ParameterInvalid for a cursor that this list did not return.
     """
     found = re.fullmatch(r"([0-9]{1,15}):([a-z]{1,10}_[A-Za-z0-9]{22})", cursor_text(cursor))
     is_ours = found is not None and found[2].startswith(f"{kind}_")
     if (
         found is None or not is_ours or cursor_after(int(found[1]), found[2]) != cursor
-    ):  # of texts that say the same, one
+    ):  # only one spelling of a cursor is accepted
         raise ParameterInvalid("`cursor` is not one that this list gave. Leave it out to begin with the newest.")
     return int(found[1]), found[2]
 
 
 def cursor_text(cursor: str) -> str:
-    """What a cursor says; empty for what is none."""
+    """Decodes a cursor (URL-safe Base64, RFC 4648); returns an empty text when it is invalid."""
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except ValueError:

@@ -1,4 +1,7 @@
-"""Queries for API keys: who calls with a key, and the list an owner sees. No key is stored, only its SHA-256."""
+"""Queries for API keys: the caller that a key belongs to, and the list for the owner.
+
+Only the SHA-256 of a key is stored.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from storage.tables import ApiKey, ApiKeySecret
 
 @dataclass(frozen=True)
 class CallerRow:
-    """Who calls: the key's workspace, environment and own limits. `flow_ids` None = every flow."""
+    """The caller with a key: workspace, environment and the key's own limits. `flow_ids` None: every flow."""
 
     workspace_id: str
     key_id: str
@@ -29,15 +32,15 @@ class CallerRow:
     flow_ids: frozenset[str] | None
     concurrency: int | None
     monthly: int | None
-    #: Requests a second, by the workspace's plan; None = any number.
+    #: Requests per second by the workspace's plan; None: no limit.
     requests: int | None
 
 
 @dataclass(frozen=True)
 class KeyRow:
-    """A key as its owner sees it: `prefix` and `last4` of its newest secret, never more. Times are milliseconds.
+    """A key as its owner sees it: of its newest secret only `prefix` and `last4`. Times are milliseconds.
 
-    `older_valid_until` is set while the secret from before a rotation still works.
+    `older_valid_until` is set while the secret from before a rotation is still valid.
     """
 
     id: str
@@ -54,18 +57,18 @@ class KeyRow:
     created_by: str
     last_used_at: int | None
     older_valid_until: int | None
-    #: The actors (ids of people) who were shown a secret that works: who made the key, or rotated it.
+    #: The ids of the people who were shown a valid secret when they created or rotated the key.
     shown_to: frozenset[str]
 
     def status(self, at: int) -> str:
-        """`active`, `expired` or `revoked` at that moment."""
+        """Returns `active`, `expired` or `revoked` for that time."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= at else "active"
 
     @property
     def masked(self) -> str:
-        """`fp_live_…9xQz`."""
+        """The key as it is shown, for example `fp_live_…9xQz`."""
         return f"{self.prefix}…{self.last4}"
 
 
@@ -88,12 +91,16 @@ _READ_CALLER = Statement(
 
 
 def find_caller(session: Session, key_hash: str) -> CallerRow | None:
-    """Who calls with this key now; None when it is unknown, revoked, expired or its overlap after a rotation has ended."""
+    """Returns the caller with this key; None when it is unknown, revoked, expired, or replaced by a rotation that is
+    complete.
+    """
     return _caller(_FIND_CALLER.row(session, {"hash": key_hash, "at": now(session)}))
 
 
 def find_owner_of_secret(session: Session, key_hash: str) -> tuple[str, str, str] | None:
-    """Workspace, key and prefix of a secret that was ever valid, also of a revoked or expired key; None when unknown."""
+    """Returns workspace, key and prefix of a secret that was ever valid, also of a revoked or expired key; None when
+    unknown.
+    """
     row = session.execute(
         select(ApiKey.workspace_id, ApiKey.id, ApiKeySecret.prefix)
         .join(ApiKey, ApiKey.id == ApiKeySecret.key_id)
@@ -103,12 +110,12 @@ def find_owner_of_secret(session: Session, key_hash: str) -> tuple[str, str, str
 
 
 def read_caller(session: Session, workspace_id: str, key_id: str) -> CallerRow | None:
-    """The key as it is in this transaction, without its prefix; None when it was revoked, has expired or is gone."""
+    """Returns the key as it is in this transaction, without its prefix; None when it is revoked, expired or deleted."""
     return _caller(_READ_CALLER.row(session, {"key_id": key_id, "workspace_id": workspace_id, "at": now(session)}))
 
 
 def note_key_use(session: Session, key_id: str) -> None:
-    """Remembers that the key was used; at most one write a minute."""
+    """Stores that the key was used, with at most one write per minute."""
     at = now(session)
     session.execute(
         update(ApiKey)
@@ -118,7 +125,7 @@ def note_key_use(session: Session, key_id: str) -> None:
 
 
 def list_keys(session: Session, workspace_id: str) -> list[KeyRow]:
-    """Every key, newest first, revoked ones too."""
+    """Returns every key, newest first, with revoked ones."""
     keys = session.scalars(
         select(ApiKey).where(ApiKey.workspace_id == workspace_id).order_by(ApiKey.created_at.desc(), ApiKey.id)
     ).all()
@@ -134,13 +141,13 @@ def list_keys(session: Session, workspace_id: str) -> list[KeyRow]:
 
 
 def list_keys_shown_to(session: Session, workspace_id: str, user_id: str) -> list[KeyRow]:
-    """The keys that work and that this person has seen: they may have kept a copy."""
+    """Returns the valid keys whose secret this person was shown, and may have copied."""
     at = now(session)
     return [key for key in list_keys(session, workspace_id) if user_id in key.shown_to and key.status(at) == "active"]
 
 
 def get_key(session: Session, workspace_id: str, key_id: str) -> KeyRow:
-    """One key. Raises NotFound."""
+    """Returns one key. Raises NotFound."""
     key = hold_key(session, workspace_id, key_id)
     secrets = session.scalars(
         select(ApiKeySecret).where(ApiKeySecret.key_id == key.id).order_by(ApiKeySecret.created_at)
@@ -149,7 +156,9 @@ def get_key(session: Session, workspace_id: str, key_id: str) -> KeyRow:
 
 
 def find_key_of_secret(session: Session, key_hash: str) -> tuple[str, str] | None:
-    """(workspace id, key id) of a key's hash, also when it is revoked: whoever holds the key may ask whose it is."""
+    """Returns (workspace id, key id) for a key's hash, for a revoked key too: whoever holds a key may ask to whom it
+    belongs.
+    """
     row = session.execute(
         select(ApiKey.workspace_id, ApiKey.id)
         .join(ApiKeySecret, ApiKeySecret.key_id == ApiKey.id)
@@ -159,7 +168,7 @@ def find_key_of_secret(session: Session, key_hash: str) -> tuple[str, str] | Non
 
 
 def hold_key(session: Session, workspace_id: str, key_id: str) -> ApiKey:
-    """The key's row itself, for a verb to change. Raises NotFound."""
+    """Returns the key's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(select(ApiKey).where(ApiKey.workspace_id == workspace_id, ApiKey.id == key_id)).one_or_none()
     if row is None:
         raise NotFound(
@@ -170,7 +179,7 @@ def hold_key(session: Session, workspace_id: str, key_id: str) -> ApiKey:
 
 
 def find_concurrency(session: Session, key_id: str) -> int | None:
-    """How many jobs of its own the key may have at once; None: as many as its environment."""
+    """Returns the key's own limit of concurrent jobs; None when only its environment's limit applies."""
     return session.scalar(select(ApiKey.concurrency).where(ApiKey.id == key_id))
 
 
@@ -186,7 +195,7 @@ def insert_key(
     expires_at: int | None,
     created_by: str,
 ) -> ApiKey:
-    """Stores a key without a secret; `insert_key_secret` gives it one."""
+    """Adds a key without a secret, which `insert_key_secret` adds; returns its ORM row."""
     key = ApiKey(
         id=new_id("key"),
         workspace_id=workspace_id,
@@ -207,7 +216,7 @@ def insert_key(
 def insert_key_secret(
     session: Session, key_id: str, key_hash: str, *, prefix: str, last4: str, created_by: str
 ) -> None:
-    """Stores the hash of a key's secret: the key works with it from now on."""
+    """Stores the hash of a new secret, with which the key is valid from now on."""
     session.add(
         ApiKeySecret(
             hash=key_hash, key_id=key_id, prefix=prefix, last4=last4, created_at=now(session), created_by=created_by
@@ -217,7 +226,7 @@ def insert_key_secret(
 
 
 def end_current_secret(session: Session, key_id: str, until: int) -> None:
-    """The key's current secret works until then and no longer."""
+    """Ends the validity of the key's current secret at `until` (milliseconds)."""
     session.execute(
         update(ApiKeySecret)
         .where(ApiKeySecret.key_id == key_id, ApiKeySecret.valid_until.is_(None))

@@ -1,4 +1,7 @@
-"""Queries for links: to set up the first owner, to set a new password, to join. Only the SHA-256 of their tokens is stored."""
+"""Queries for links that set up the first owner, reset a password or invite.
+
+Only the SHA-256 of their tokens is stored.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from storage.database import now
 from storage.members import hash_token
 from storage.tables import SetupToken
 
-#: An invitation is named by the first characters of its token's hash: they open nothing.
+#: The id of an invitation is the first characters of its token's hash; the link cannot be derived from it.
 ID_LENGTH = 16
 
 
 @dataclass(frozen=True)
 class Invitation:
-    """A link to join that still works. `created_by` is the actor who made it; without `email` it is for anybody who has it."""
+    """An invitation that is still valid.
+
+    `created_by`: the actor who made it. Without `email` anybody who has the link may use it.
+    """
 
     id: str
     role: Role
@@ -29,7 +35,7 @@ class Invitation:
 
 
 def find_link(session: Session, token: str) -> SetupToken | None:
-    """The link with this token when it can still be used."""
+    """Returns the link with this token when it is still valid, or None."""
     return session.scalars(
         select(SetupToken).where(
             SetupToken.token_hash == hash_token(token),
@@ -51,7 +57,7 @@ def insert_link(
     email: str | None,
     created_by: str | None,
 ) -> None:
-    """Stores a link by its token, which is not kept. `lifetime` in milliseconds."""
+    """Stores a link with the hash of its token. `lifetime` in milliseconds."""
     at = now(session)
     session.add(
         SetupToken(
@@ -69,7 +75,7 @@ def insert_link(
 
 
 def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
-    """When the newest link of this kind was made."""
+    """Returns when the newest link with this purpose was made, or None."""
     return session.scalars(
         select(func.max(SetupToken.created_at)).where(
             SetupToken.workspace_id == workspace_id, SetupToken.purpose == purpose
@@ -78,23 +84,23 @@ def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | Non
 
 
 def void_links(session: Session, workspace_id: str, purpose: str, user_id: str | None) -> None:
-    """Makes the links of this kind useless: those of a person, or those of nobody."""
+    """Invalidates the links with this purpose: those of a person, or with None those that belong to no person."""
     same_person = SetupToken.user_id.is_(None) if user_id is None else SetupToken.user_id == user_id
     session.execute(_void(workspace_id, now(session)).where(SetupToken.purpose == purpose, same_person))
 
 
 def void_invitations_for(session: Session, workspace_id: str, email: str) -> None:
-    """Makes earlier invitations for this e-mail address useless."""
+    """Invalidates earlier invitations for this e-mail address."""
     session.execute(_void(workspace_id, now(session)).where(SetupToken.purpose == "invite", SetupToken.email == email))
 
 
 def void_links_by(session: Session, workspace_id: str, actor: str) -> None:
-    """Makes every link useless that this actor made."""
+    """Invalidates every link that this actor made."""
     session.execute(_void(workspace_id, now(session)).where(SetupToken.created_by == actor))
 
 
 def list_invitations(session: Session, workspace_id: str) -> list[Invitation]:
-    """The invitations that still work, the newest first."""
+    """Returns the invitations that are still valid, newest first."""
     rows = session.scalars(
         select(SetupToken)
         .where(
@@ -109,7 +115,7 @@ def list_invitations(session: Session, workspace_id: str) -> list[Invitation]:
 
 
 def find_invitation(session: Session, workspace_id: str, invitation_id: str) -> SetupToken | None:
-    """The invitation of this id when it still works, for a verb."""
+    """Returns the invitation with this id when it is still valid, for an action to change."""
     return session.scalars(
         select(SetupToken).where(
             SetupToken.workspace_id == workspace_id,
@@ -121,7 +127,7 @@ def find_invitation(session: Session, workspace_id: str, invitation_id: str) -> 
     ).one_or_none()
 
 
-def _void(workspace_id: str, at: int):  # noqa: ANN202 - a statement to go on with
+def _void(workspace_id: str, at: int):  # noqa: ANN202 - the caller extends the statement
     return (
         update(SetupToken)
         .where(SetupToken.workspace_id == workspace_id, SetupToken.used_at.is_(None))

@@ -1,6 +1,6 @@
-"""Queries for people: who is signed in, and who may come in.
+"""Queries for people: who is signed in, and who may sign in.
 
-Cookies and link tokens are looked up by their SHA-256; neither is stored.
+Cookies and link tokens are found by their SHA-256; neither is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST = 30 * DAY
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account. `disabled` people cannot sign in."""
+    """A person with an account. `disabled` people cannot sign in."""
 
     id: str
     workspace_id: str
@@ -33,13 +33,13 @@ class Person:
     role: Role
     disabled: bool
     created_at: int
-    #: When they last did something here, to the minute; None before the first sign-in.
+    #: When the person was last active, to the minute; None before the first sign-in.
     seen_at: int | None = None
 
 
 @dataclass(frozen=True)
 class SignedInBrowser:
-    """One place where somebody is signed in. `id` is what the database knows its cookie by."""
+    """A browser in which a person is signed in. `id` is the SHA-256 of its cookie."""
 
     id: str
     created_at: int
@@ -49,12 +49,14 @@ class SignedInBrowser:
 
 
 def hash_token(token: str) -> str:
-    """SHA-256 in hexadecimal of a cookie or link token."""
+    """Returns the SHA-256 of a cookie or link token in hexadecimal."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def find_signed_in(session: Session, cookie: str) -> Person | None:
-    """Who the cookie belongs to now; None when it is unknown, idle for 12 h, older than 30 days, or the person is disabled."""
+    """Returns the person of a cookie; None when it is unknown, idle for 12 h or older than 30 days, or the person is
+    disabled.
+    """
     if not cookie:
         return None
     at = now(session)
@@ -72,7 +74,7 @@ def find_signed_in(session: Session, cookie: str) -> Person | None:
 
 
 def note_seen(session: Session, cookie: str) -> None:
-    """Keeps a session from going idle, and says when the person was last here; at most one write a minute."""
+    """Stores that the person is active, which keeps the session from becoming idle; at most one write per minute."""
     at = now(session)
     kept = session.scalars(
         update(SignIn)
@@ -85,13 +87,13 @@ def note_seen(session: Session, cookie: str) -> None:
 
 
 def list_people(session: Session, workspace_id: str) -> list[Person]:
-    """Everybody of a workspace, the first one first."""
+    """Returns everybody of a workspace, in the order of their accounts' creation."""
     rows = session.scalars(select(User).where(User.workspace_id == workspace_id).order_by(User.created_at, User.id))
     return [person_of(row) for row in rows]
 
 
 def list_browsers(session: Session, workspace_id: str, user_id: str) -> list[SignedInBrowser]:
-    """Where a person is signed in now, the last used first."""
+    """Returns the browsers in which a person is signed in, the last used first."""
     at = now(session)
     rows = session.scalars(
         select(SignIn)
@@ -108,12 +110,12 @@ def list_browsers(session: Session, workspace_id: str, user_id: str) -> list[Sig
 
 
 def has_owner(session: Session, workspace_id: str) -> bool:
-    """False until somebody has set the workspace up."""
+    """True when the workspace has an owner who can sign in; False until it is set up."""
     return count_owners(session, workspace_id) > 0
 
 
 def count_owners(session: Session, workspace_id: str) -> int:
-    """Owners who can sign in."""
+    """Returns the number of owners who can sign in."""
     return session.scalars(
         select(func.count())
         .select_from(User)
@@ -122,17 +124,17 @@ def count_owners(session: Session, workspace_id: str) -> int:
 
 
 def find_user(session: Session, email: str) -> User | None:
-    """The account with this e-mail address (already in small letters), for a verb."""
+    """Returns the ORM row of the account with this e-mail address (in lower case), for an action to change."""
     return session.scalars(select(User).where(User.email == email)).one_or_none()
 
 
 def find_account(session: Session, user_id: str | None) -> User | None:
-    """The account with this id, for an action; None without one."""
+    """Returns the ORM row of the account with this id, for an action; None without one."""
     return None if user_id is None else session.get(User, user_id)
 
 
 def hold_account(session: Session, workspace_id: str, user_id: str) -> User:
-    """The account of somebody of this workspace, for an action to change. Raises NotFound."""
+    """Returns the ORM row of an account of this workspace, for an action to change. Raises NotFound."""
     user = session.get(User, user_id)
     if user is None or user.workspace_id != workspace_id:
         raise NotFound(f"Nobody has the id `{user_id}`")
@@ -142,7 +144,7 @@ def hold_account(session: Session, workspace_id: str, user_id: str) -> User:
 def insert_account(
     session: Session, workspace_id: str, name: str, email: str, *, role: Role, password_hash: str
 ) -> User:
-    """Stores an account."""
+    """Adds an account; returns its ORM row."""
     user = User(
         id=UserId(new_id("user")),
         workspace_id=workspace_id,
@@ -158,7 +160,7 @@ def insert_account(
 
 
 def insert_session(session: Session, user_id: str, cookie: str, *, address: str, browser: str) -> None:
-    """Signs somebody in with this cookie, and removes sessions of everybody that are too old to count."""
+    """Stores a session with the hash of this cookie, and removes all sessions that have expired."""
     at = now(session)
     session.execute(delete(SignIn).where(SignIn.created_at <= at - LONGEST))
     session.add(
@@ -174,16 +176,16 @@ def insert_session(session: Session, user_id: str, cookie: str, *, address: str,
 
 
 def end_session(session: Session, cookie: str) -> None:
-    """Signs the browser with this cookie out. An unknown one is no error."""
+    """Signs out the browser with this cookie; an unknown cookie is ignored."""
     session.execute(delete(SignIn).where(SignIn.token_hash == hash_token(cookie)))
 
 
 def end_sessions(session: Session, user_id: str, *, but: str = "") -> None:
-    """Signs somebody out of every browser, except the one with the cookie `but`."""
+    """Signs a person out of every browser, except the one with the cookie `but`."""
     session.execute(delete(SignIn).where(SignIn.user_id == user_id, SignIn.token_hash != hash_token(but)))
 
 
 def person_of(row: User) -> Person:
-    """The account as the pages see it: without its password's hash."""
+    """Returns the account as the pages need it, without the hash of its password."""
     disabled = row.disabled_at is not None
     return Person(row.id, row.workspace_id, row.name, row.email, Role(row.role), disabled, row.created_at, row.seen_at)

@@ -1,4 +1,4 @@
-"""Queries for notes to the owner: what people asked for and nobody has dealt with yet."""
+"""Queries for notes to the owner: requests of people that no owner has closed yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.tables import Flow, OwnerNote
 
 @dataclass(frozen=True)
 class OwnerNoteRow:
-    """`name` asked for something for `subject`; `flow_id` None when that is no flow, or one that is gone."""
+    """A request by `name` about `subject`; `flow_id` is None when it is about no flow, or about a deleted one."""
 
     id: str
     user_id: str
@@ -27,7 +27,7 @@ class OwnerNoteRow:
 
 
 def list_open_notes(session: Session, workspace_id: str) -> list[OwnerNoteRow]:
-    """The newest first."""
+    """Returns the open notes, newest first."""
     rows = session.execute(
         select(OwnerNote, Flow.title)
         .outerjoin(Flow, (Flow.id == OwnerNote.flow_id) & Flow.deleted_at.is_(None))
@@ -49,31 +49,33 @@ def list_open_notes(session: Session, workspace_id: str) -> list[OwnerNoteRow]:
 
 
 def count_open_notes(session: Session, workspace_id: str) -> int:
-    """How many wait for the owner."""
+    """Returns the number of open notes."""
     return session.scalar(select(func.count()).select_from(OwnerNote).where(*_open(workspace_id))) or 0
 
 
 def find_open_note(
     session: Session, workspace_id: str, user_id: str, flow_id: str | None, subject: str
 ) -> OwnerNote | None:
-    """What this person has asked for already: the same flow, or without one the same subject."""
+    """Returns this person's open note about the same flow, or without a flow about the same subject; None
+    without one.
+    """
     same = OwnerNote.subject == subject if flow_id is None else OwnerNote.flow_id == flow_id
     return session.scalars(select(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id, same)).first()
 
 
 def has_asked(session: Session, workspace_id: str, user_id: str, flow_id: str | None, subject: str) -> bool:
-    """True when a note of this person about the same waits."""
+    """True when this person has an open note about the same."""
     return find_open_note(session, workspace_id, user_id, flow_id, subject) is not None
 
 
 def count_open_notes_of(session: Session, workspace_id: str, user_id: str) -> int:
-    """How many of this person's notes wait for the owner."""
+    """Returns the number of this person's open notes."""
     mine = select(func.count()).select_from(OwnerNote).where(*_open(workspace_id), OwnerNote.user_id == user_id)
     return session.scalar(mine) or 0
 
 
 def hold_note(session: Session, workspace_id: str, note_id: str) -> OwnerNote:
-    """The note's row itself, for a verb. Raises NotFound."""
+    """Returns the note's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(
         select(OwnerNote).where(OwnerNote.workspace_id == workspace_id, OwnerNote.id == note_id)
     ).one_or_none()
@@ -92,7 +94,7 @@ def insert_note(
     subject: str,
     message: str,
 ) -> str:
-    """Stores a note that waits for the owner, and returns its id."""
+    """Adds an open note to the owner; returns its id."""
     note = OwnerNote(
         id=new_id("note"),
         workspace_id=workspace_id,

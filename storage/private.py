@@ -1,8 +1,8 @@
-"""The data folder is for the person who runs Flowport only: files 0600, folders 0700.
+"""Restricts the data folder to the user who runs Flowport: files have mode 0600, folders 0700.
 
-Folders of earlier releases are tightened when they are opened. What somebody shares on purpose stays shared: the folder itself keeps
-its mode when files of others lie in it, a group stays when it is not the usual one of whoever runs Flowport (or the folder is
-set-gid), and what belongs to another user or is a link is left alone.
+Folders of earlier releases are restricted when they are opened. Intended sharing is kept: the mode of the folder itself
+stays when other files lie in it; group rights stay when the group is not the default group of the user (or the folder
+is set-gid); files of other users and symbolic links stay unchanged.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 
 _FOLDERS = ("run", "backups", "pages")
 _FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-journal", "secret.key", "migrate.lock")
-#: Every file system of its own has it.
-_NOBODYS = {"lost+found"}
+#: A folder in the root of every separate file system; it does not count as another's file.
+_IGNORED = {"lost+found"}
 
 
 def make_private(data: Path) -> None:
-    """Takes rights from others, where the folder is Flowport's. What is not there or cannot be changed stays."""
+    """Removes the rights of other users in Flowport's own files.
+
+    What does not exist or cannot be changed is left out.
+    """
     for path in _own(data):
         with contextlib.suppress(OSError):
             _tighten(path)
@@ -29,7 +32,7 @@ def make_private(data: Path) -> None:
 def _own(data: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         names = {path.name for path in data.iterdir()}
-        if names <= {*_FOLDERS, *_FILES, *_NOBODYS}:
+        if names <= {*_FOLDERS, *_FILES, *_IGNORED}:
             yield data
         yield from (data / name for name in _FILES if name in names)
         for name in _FOLDERS:

@@ -1,4 +1,4 @@
-"""The queue of job ids: Huey's table in this database. `engine.jobs.huey_queue` makes and reads the messages."""
+"""Queries for the queue: Huey's table in this database. `engine.jobs.huey_queue` creates and parses the messages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SEND = Statement("insert into task (queue, data, priority) values (:queue, :dat
 
 
 def add_messages(session: Session, messages: Iterable[bytes]) -> None:
-    """Puts messages at the end of the queue."""
+    """Adds messages to the end of the queue."""
     _SEND.run(session, *({"queue": QUEUE, "data": message} for message in messages))
 
 
 def has_messages(session: Session) -> bool:
-    """True while there is something to take."""
+    """True while the queue has messages."""
     return _HAS.row(session, {"queue": QUEUE}) is not None
 
 
 def take_messages(session: Session, most: int) -> list[bytes]:
-    """Removes the first messages and returns them in order."""
+    """Removes up to `most` messages from the front of the queue, and returns them in order."""
     return [data for _, data in sorted(_TAKE.rows(session, {"queue": QUEUE, "most": most}))]

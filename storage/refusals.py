@@ -1,7 +1,8 @@
-"""Calls the public API refused: a count per minute, flow, key and code, and the last 1,000 of each workspace.
+"""Queries for calls that the public API refused: counts per minute, flow, key and code, and the last 1,000 of each
+workspace.
 
-Pointers, codes and types only; nothing that was sent is kept. Calls without a valid key belong to nobody: they are only counted,
-under the empty workspace.
+They store pointers, codes and types, but no value that was sent. A call without a valid key belongs to no workspace: it
+is only counted, under the empty workspace id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ KEPT_CALLS = 1_000
 
 
 class Counted(NamedTuple):
-    """What is counted together. `minute` is minutes since 1970; ids are empty when there is none."""
+    """The key of a count. `minute` is minutes since 1970; an id is empty when there is none."""
 
     minute: int
     workspace_id: str
@@ -30,7 +31,9 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """One refused call. `fields`: `{pointer, code, detail}` of each wrong field, without values; `sent` is an unknown field's type."""
+    """A refused call. `fields`: `{pointer, code, detail}` of each wrong field, without values; `sent` is the type of an
+    unknown field.
+    """
 
     workspace_id: str
     at: int
@@ -52,7 +55,7 @@ _COUNT = text(
 
 
 def add_refusals(session: Session, counts: Mapping[Counted, int], calls: Sequence[RefusedRow]) -> None:
-    """Adds to the counts and keeps the newest calls."""
+    """Adds to the counts, and stores the newest calls."""
     if counts:
         session.execute(_COUNT, [{**key._asdict(), "count": count} for key, count in counts.items()])
     if calls:
@@ -73,7 +76,7 @@ def add_refusals(session: Session, counts: Mapping[Counted, int], calls: Sequenc
 
 @dataclass(frozen=True)
 class RefusalFilters:
-    """What a list is narrowed to; None means all. `since` and `until` are milliseconds, both included."""
+    """Which refused calls to list; None: all. `since` and `until` are milliseconds, both included."""
 
     flow_id: str | None = None
     key_id: str | None = None
@@ -90,7 +93,7 @@ def list_refused_calls(
     flow_id: str | None = None,
     limit: int = 100,
 ) -> list[RefusedRow]:
-    """The newest refused calls first."""
+    """Returns refused calls, newest first."""
     statement = select(RefusedCall).where(RefusedCall.workspace_id == workspace_id)
     for column, value in (
         (RefusedCall.flow_id, flow_id if flow_id is not None else filters.flow_id),
@@ -109,7 +112,7 @@ def list_refused_calls(
 def count_refusals(
     session: Session, workspace_id: str, since: int, until: int, *, flow_id: str | None = None
 ) -> dict[str, int]:
-    """Code -> how often, between two times in milliseconds (whole minutes)."""
+    """Returns code -> number of refused calls between two times in milliseconds (rounded to minutes)."""
     statement = select(RefusalCount.code, func.sum(RefusalCount.count)).where(
         RefusalCount.workspace_id == workspace_id,
         RefusalCount.minute >= since // 60_000,
@@ -122,7 +125,7 @@ def count_refusals(
 
 
 def count_unknown_keys(session: Session, filters: RefusalFilters = RefusalFilters()) -> int:
-    """Calls to this server whose key nobody has; none fit when `filters` ask for a flow, a key or another code."""
+    """Returns the number of calls with an unknown key; 0 when `filters` ask for a flow, a key or another code."""
     if filters.flow_id or filters.key_id or filters.code not in {None, "unauthorized"}:
         return 0
     return count_refusals(session, "", filters.since or 0, filters.until or 1 << 53).get("unauthorized", 0)

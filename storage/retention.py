@@ -1,10 +1,11 @@
-"""What retention looks for and removes: values first, rows of jobs much later. Every statement touches few rows and uses an index.
+"""Queries of retention: values are removed first, rows of jobs much later. Every statement touches few rows and uses an
+index.
 
-A job's values are its input and result, its steps with theirs, and its events. The input and the result go in the transaction
-that marks the job, so the public API answers 410 from then on and never with half a job.
+A job's values are its input and result, its steps and their values, and its events. Input and result are removed in the
+transaction that marks the job, so that from then on the public API answers 410 and never returns a part of a job.
 
-A job whose data is being erased (`data_erased_at` without `values_gone_at`) is left alone: erasing does more with it than retention,
-and finds by `values_gone_at` what is still to do.
+Retention leaves out a job whose data is being erased (`data_erased_at` without `values_gone_at`): erasing removes more
+than retention, and uses `values_gone_at` to find the jobs that it has not finished.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from engine.core.clock import DAY
 from storage.database import now
 from storage.statements import Statement
 
-#: What the steps and events of a short job take beside its values.
+#: An estimate of the bytes that steps and events of a short job take beside its values.
 JOB_BYTES = 2_048
-#: The flow setting with the days its jobs' values are kept; a flow without it follows the server.
+#: The flow setting for how many days values are kept; without it the server's rule applies.
 KEEP_DAYS = "keep_days"
 
 
 @dataclass(frozen=True)
 class KeptFlow:
-    """A flow with jobs, and how many days their values are kept when it says so itself."""
+    """A flow, and how many days the values of its jobs are kept; None: the server's rule applies."""
 
     id: str
     workspace_id: str
@@ -37,7 +38,7 @@ class KeptFlow:
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes in the database file: all of it, and those of it that hold nothing."""
+    """The size of the database file in bytes, and how much of it is unused."""
 
     file: int
     unused: int
@@ -48,7 +49,7 @@ class Room:
 
 
 def list_kept_flows(session: Session) -> list[KeptFlow]:
-    """All flows, deleted ones too: their jobs stay until retention."""
+    """Returns all flows, deleted ones too: their jobs are kept until retention removes them."""
     rows = session.execute(text("select id, workspace_id, settings from flows"))
     return [KeptFlow(row[0], row[1], _keep_days(row[2])) for row in rows]
 
@@ -67,7 +68,7 @@ _OLDEST = Statement(
      where flow_id = :flow_id and completed_at is not null and values_gone_at is null and data_erased_at is null
     """
 )
-# With those that are being erased: the index has all that it reads.
+# Includes jobs that are being erased, because the index then holds every column that is read.
 _USED = Statement(
     """
     select count(*), coalesce(sum(value_bytes), 0) from jobs
@@ -86,29 +87,32 @@ _DUE_JOBS = Statement(
 
 
 def due_values(session: Session, flow_id: str, before: int, most: int) -> list[str]:
-    """Jobs of a flow that ended before a time and still have their values, the oldest first."""
+    """Returns jobs of a flow that ended before a time and still have their values, oldest first."""
     return [row[0] for row in _DUE_VALUES.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
 
 
 def oldest_values(session: Session, flow_ids: Sequence[str]) -> list[tuple[int, str]]:
-    """(when its oldest job with values ended, flow id) of each flow that has one, the oldest first."""
+    """Returns (when its oldest job with values ended, flow id) of each flow that has such a job, oldest first."""
     found = ((_OLDEST.row(session, {"flow_id": flow_id}), flow_id) for flow_id in flow_ids)
     return sorted((row[0], flow_id) for row, flow_id in found if row is not None and row[0] is not None)
 
 
 def used_by_values(session: Session, flow_ids: Sequence[str]) -> int:
-    """About how many bytes the values of these flows' ended jobs take. Read from an index, not from the values."""
+    """Returns about how many bytes the values of ended jobs of these flows take.
+
+    It reads an index instead of the values.
+    """
     found = [_USED.row(session, {"flow_id": flow_id}) for flow_id in flow_ids]
     return sum(jobs * JOB_BYTES + size for jobs, size in found)
 
 
 def value_bytes(session: Session, job_ids: Sequence[str]) -> list[int]:
-    """The same of each of these jobs."""
+    """Returns the same estimate for each of these jobs."""
     return [JOB_BYTES + _BYTES.row(session, {"id": job_id})[0] for job_id in job_ids]
 
 
 def due_jobs(session: Session, flow_id: str, before: int, most: int) -> list[str]:
-    """Ended jobs of a flow that came in before a time, the oldest first."""
+    """Returns ended jobs of a flow that were accepted before a time, oldest first."""
     return [row[0] for row in _DUE_JOBS.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
 
 
@@ -128,7 +132,7 @@ _STEPS = Statement(
     """
 )
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
-# The runs of a batch share one: the last of them takes it along.
+# The runs of a batch share a snapshot, which is removed with the last of them.
 _SNAPSHOT = Statement(
     """
     delete from snapshots where id = (
@@ -138,13 +142,16 @@ _SNAPSHOT = Statement(
                and other.values_gone_at is null and other.data_erased_at is null))
     """
 )
-# What the caller's trace carries (`baggage`) may tell as much as a payload.
+# The caller's trace is removed too, because its `baggage` may contain personal data like a payload.
 _MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id and data_erased_at is null")
 _CHANGES = Statement("select changes()")
 
 
 def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
-    """Removes values of these jobs, about `most` rows and then no more. Returns how many jobs are done: the first ones."""
+    """Removes values of these jobs and stops after about `most` rows.
+
+    Returns how many jobs are finished: the first ones.
+    """
     left = most
     for done, job_id in enumerate(job_ids):
         left = clear_job(session, job_id, left)
@@ -158,7 +165,10 @@ def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
 
 
 def clear_job(session: Session, job_id: str, most: int) -> int:
-    """Removes values of a job, about `most` rows and then no more. Returns how many more it might have been, 0: go on with it."""
+    """Removes values of a job and stops after about `most` rows.
+
+    Returns how many rows are left of `most`; 0: call it again.
+    """
     left = most
     for statement in (_STEP_VALUES, _EVENTS, _STEPS):
         statement.run(session, {"id": job_id, "most": left})
@@ -189,7 +199,7 @@ _OF_A_JOB = tuple(
 
 
 def remove_jobs(session: Session, job_ids: Sequence[str]) -> int:
-    """Removes ended jobs with all that hangs on them, but for those that somebody has begun to erase meanwhile."""
+    """Removes ended jobs with all rows that belong to them, except jobs whose erasing has started meanwhile."""
     for job_id in job_ids:
         if _IS_BEING_ERASED.row(session, {"id": job_id}) is not None:
             continue
@@ -198,7 +208,7 @@ def remove_jobs(session: Session, job_ids: Sequence[str]) -> int:
     return len(job_ids)
 
 
-#: Logs by their age, a few rows at a time: table, its key, and what is too old.
+#: Log tables whose rows are removed by age: name, and the condition for rows that are too old.
 _LOGS: tuple[tuple[str, str], ...] = (
     ("refusal_counts", "minute < :before / 60000"),
     ("refused_calls", "at < :values_before"),
@@ -213,16 +223,16 @@ LOG_TABLES = tuple(name for name, _ in _LOGS)
 
 
 def has_old_log_rows(session: Session, table: str, *, before: int, values_before: int) -> bool:
-    """Whether a log has rows that are too old: looking is cheaper than a write that finds nothing."""
+    """True when a log has rows that are too old: this query is cheaper than a write that finds none."""
     condition, times = _too_old(table, now(session), before, values_before)
-    return session.execute(text(f"select 1 from {table} where {condition} limit 1"), times).first() is not None  # noqa: S608 - names of ours
+    return session.execute(text(f"select 1 from {table} where {condition} limit 1"), times).first() is not None  # noqa: S608 - no outside text
 
 
 def remove_log_rows(session: Session, table: str, *, before: int, values_before: int, most: int) -> int:
     """Removes up to `most` rows of a log that are too old; returns how many."""
     condition, times = _too_old(table, now(session), before, values_before)
     gone: Any = session.execute(
-        text(f"delete from {table} where rowid in (select rowid from {table} where {condition} limit :most)"),  # noqa: S608 - names of ours
+        text(f"delete from {table} where rowid in (select rowid from {table} where {condition} limit :most)"),  # noqa: S608 - no outside text
         {**times, "most": most},
     )
     return gone.rowcount
@@ -235,7 +245,7 @@ def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str,
 
 
 def read_room(session: Session) -> Room:
-    """How large the database file is, and how much of it is unused."""
+    """Returns the size of the database file, and how much of it is unused."""
     size = session.scalar(text("select page_size from pragma_page_size")) or 0
     pages = session.scalar(text("select page_count from pragma_page_count")) or 0
     unused = session.scalar(text("select freelist_count from pragma_freelist_count")) or 0
@@ -246,9 +256,10 @@ _RELEASE = Statement("pragma incremental_vacuum(1)")
 
 
 def release_pages(session: Session, pages: int) -> None:
-    """Gives unused pages at the end of the file back to the disk; the file shrinks with the next checkpoint.
+    """Returns unused pages at the end of the file to the file system; the file shrinks with the next checkpoint.
 
-    One by one: the driver takes a single step of a statement without columns, and SQLite frees one page a step.
+    It releases one page per call: the driver runs a statement without columns for a single step, and SQLite frees one
+    page in it.
     """
     for _ in range(pages):
         _RELEASE.run(session, {})

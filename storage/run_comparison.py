@@ -1,4 +1,4 @@
-"""Two runs of a flow beside each other: which there are, and whose outputs differ."""
+"""Queries that compare two runs of a flow: which runs there are, and which outputs differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage.jobs import JobRow, as_job, get_job, select_jobs
 from storage.tables import Job, Value
 
-#: So many runs are on offer, and so many outputs of each are compared.
+#: How many runs are offered for a comparison, and how many outputs of each are compared.
 MOST_RUNS = 40
 MOST_OUTPUTS = 5_000
 _BEGINNING = 120
@@ -19,7 +19,7 @@ _BEGINNING = 120
 
 @dataclass(frozen=True)
 class RecentRun:
-    """A job that ended, with the beginning of its input as JSON text."""
+    """A job that has ended, with the beginning of its input as JSON text."""
 
     job: JobRow
     payload: str
@@ -27,7 +27,10 @@ class RecentRun:
 
 @dataclass(frozen=True)
 class OutputsCompared:
-    """A node's outputs in two runs, item by item. `differs_at`: the index path of the first that differs, None without one."""
+    """A node's outputs in two runs, compared item by item.
+
+    `differs_at`: the index path of the first difference, or None.
+    """
 
     same: int
     different: int
@@ -37,7 +40,7 @@ class OutputsCompared:
 
 
 def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[RecentRun]:
-    """The newest runs of this flow that ended, of the Playground and of callers."""
+    """Returns the newest ended runs of this flow, from the Playground and from callers."""
     rows = session.execute(
         select_jobs()
         .where(Job.workspace_id == workspace_id, Job.flow_id == flow_id, Job.completed_at.is_not(None))
@@ -58,7 +61,7 @@ def list_recent_runs(session: Session, workspace_id: str, flow_id: str) -> list[
 
 
 def compare_outputs(session: Session, workspace_id: str, first: str, second: str) -> dict[str, OutputsCompared]:
-    """By node id. Raises NotFound for a job of somebody else."""
+    """Returns node id -> comparison of its outputs. Raises NotFound for a job of another workspace."""
     for job_id in (first, second):
         get_job(session, workspace_id, job_id)
     mine, theirs = dict(_outputs(session, first)), dict(_outputs(session, second))
@@ -79,7 +82,9 @@ def compare_outputs(session: Session, workspace_id: str, first: str, second: str
 
 
 def _outputs(session: Session, job_id: str) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
-    """(node id, index path) -> what tells one output from another without keeping it."""
+    """Yields (node id, index path) and (size, hash) of each output, so that outputs are compared without keeping them
+    in memory.
+    """
     rows = session.execute(
         select(Value.node_id, Value.index_path, Value.size, Value.data)
         .where(Value.job_id == job_id, Value.name == "output")

@@ -1,4 +1,4 @@
-"""Queries for second factors: the sealed key of an authenticator app, and the recovery codes beside it."""
+"""Queries for second factors: the sealed key of an authenticator app, and the recovery codes."""
 
 from __future__ import annotations
 
@@ -17,34 +17,36 @@ from storage.tables import RecoveryCode, SecondFactor, User
 
 @dataclass(frozen=True)
 class SeenFactor:
-    """What a person sees of their own: since when it is on (None: it is off), and how many recovery codes are left."""
+    """A person's second factor as shown to them: since when it is on (None: it is off), and how many recovery codes are
+    left.
+    """
 
     since: int | None
     codes: int
 
 
 def find_second_factor(session: Session, user_id: str) -> SecondFactor | None:
-    """The person's, for a verb."""
+    """Returns the ORM row of the person's second factor, for an action to change; None without one."""
     return session.get(SecondFactor, user_id)
 
 
 def insert_second_factor(session: Session, user_id: str, sealed: str, *, last_step: int) -> None:
-    """Turns a person's on: from now on their sign-in asks for a code. `last_step`: the one that was just given."""
+    """Turns a person's second factor on. `last_step`: the time step (RFC 6238) of the code that was just used."""
     session.add(SecondFactor(user_id=user_id, sealed=sealed, created_at=now(session), last_step=last_step))
 
 
 def has_second_factor(session: Session, user_id: str) -> bool:
-    """Whether the person's sign-in asks for a code."""
+    """True when the person's sign-in asks for a code."""
     return find_second_factor(session, user_id) is not None
 
 
 def owners_need_second_factor(session: Session, workspace_id: str) -> bool:
-    """Whether owners of this workspace sign in with a second factor or set one up."""
+    """True when owners of this workspace must sign in with a second factor."""
     return bool(find_setting(session, workspace_id, OWNERS_NEED_SECOND_FACTOR))
 
 
 def see_second_factor(session: Session, workspace_id: str, user_id: str) -> SeenFactor:
-    """For the person's own page."""
+    """Returns what the person's own page shows."""
     since = session.scalars(
         select(SecondFactor.created_at)
         .join(User, User.id == SecondFactor.user_id)
@@ -55,7 +57,7 @@ def see_second_factor(session: Session, workspace_id: str, user_id: str) -> Seen
 
 
 def people_with_second_factor(session: Session, workspace_id: str) -> frozenset[str]:
-    """The ids of those whose sign-in asks for a code."""
+    """Returns the ids of the people whose sign-in asks for a code."""
     return frozenset(
         session.scalars(
             select(SecondFactor.user_id)
@@ -66,13 +68,13 @@ def people_with_second_factor(session: Session, workspace_id: str) -> frozenset[
 
 
 def put_recovery_codes(session: Session, user_id: str, codes: Collection[str]) -> None:
-    """Keeps these codes in place of the ones before."""
+    """Replaces the person's recovery codes with these; only their SHA-256 is stored."""
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     session.add_all(RecoveryCode(user_id=user_id, code_hash=hash_token(code)) for code in codes)
 
 
 def use_recovery_code(session: Session, user_id: str, code: str) -> bool:
-    """Uses a code up; False when it is none of the person's."""
+    """Removes a recovery code that was used; returns False when it is not one of the person's."""
     gone: Any = session.execute(
         delete(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == hash_token(code))
     )
@@ -80,7 +82,7 @@ def use_recovery_code(session: Session, user_id: str, code: str) -> bool:
 
 
 def remove_second_factor(session: Session, user_id: str) -> bool:
-    """Removes it with its recovery codes; False when there was none."""
+    """Removes the second factor and its recovery codes; returns False when there was none."""
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     gone: Any = session.execute(delete(SecondFactor).where(SecondFactor.user_id == user_id))
     return gone.rowcount == 1

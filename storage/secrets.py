@@ -1,4 +1,4 @@
-"""Queries for secrets: their names for people; the sealed text only for the verb that opens it."""
+"""Queries for secrets: their names for people, and the sealed text for the action that opens it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from storage.tables import Connection, Secret, WebhookSecret
 
 @dataclass(frozen=True)
 class SecretRow:
-    """A secret as people see it: never its value. `hosts`: where nodes may send it; None: anywhere, as before hosts were named."""
+    """A secret as people see it, without its value.
+
+    `hosts`: where nodes may send it; None: anywhere, for secrets from before hosts existed.
+    """
 
     id: str
     name: str
@@ -24,7 +27,7 @@ class SecretRow:
 
 
 def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
-    """The secrets people named; keys of model connections stand with their connection."""
+    """Returns the secrets that people named, without the keys of model connections."""
     of_connections = select(Connection.secret_id).where(
         Connection.workspace_id == workspace_id, Connection.secret_id.is_not(None)
     )
@@ -40,12 +43,12 @@ def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
 
 
 def count_secrets_without_hosts(session: Session) -> int:
-    """Secrets of this server that nodes may send anywhere."""
+    """Returns the number of secrets on this server that nodes may send anywhere."""
     return session.scalar(select(func.count()).select_from(Secret).where(Secret.hosts.is_(None))) or 0
 
 
 def hold_secret(session: Session, workspace_id: str, secret_id: str) -> Secret:
-    """The secret's row itself, for a verb. Raises NotFound."""
+    """Returns the secret's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(
         select(Secret).where(Secret.workspace_id == workspace_id, Secret.id == secret_id)
     ).one_or_none()
@@ -55,14 +58,16 @@ def hold_secret(session: Session, workspace_id: str, secret_id: str) -> Secret:
 
 
 def list_sealed(session: Session) -> list[tuple[str, str, str]]:
-    """(workspace id, secret id, sealed text) of every secret on this server, for the filter that blacks them out."""
+    """Returns (workspace id, secret id, sealed text) of every secret on this server, for the filter that hides them in
+    log lines.
+    """
     kinds = (Secret, WebhookSecret)
     rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
 
 
 def insert_secret(session: Session, workspace_id: str, secret_id: str, name: str, sealed: str) -> None:
-    """Stores a sealed value. No node may send it until hosts are named."""
+    """Adds a secret with its sealed value. It has no hosts yet, so no node may send it."""
     at = now(session)
     session.add(
         Secret(
@@ -73,6 +78,6 @@ def insert_secret(session: Session, workspace_id: str, secret_id: str, name: str
 
 
 def delete_secret(session: Session, secret: Secret) -> None:
-    """Removes a secret, after what names it no longer does."""
+    """Removes a secret. It first flushes pending changes of rows that referred to it."""
     session.flush()
     session.delete(secret)

@@ -1,4 +1,4 @@
-"""Which fields each API key sent to a flow: a count per day, flow, key and field, kept for 30 days."""
+"""Queries for the fields that each API key sent to a flow: a count per day, flow, key and field, kept for 30 days."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from engine.core.clock import DAY
 from storage.database import now
 from storage.tables import SentField
 
-#: The field name under which the calls themselves are counted; no field can have it.
+#: The field name under which calls themselves are counted; no field of a request can have it.
 CALLS = ""
 KEPT_DAYS = 30
 
 
 class Sent(NamedTuple):
-    """What is counted together. `day` is days since 1970."""
+    """The key of a count. `day` is days since 1970."""
 
     day: int
     workspace_id: str
@@ -36,14 +36,16 @@ _ADD = text(
 
 
 def add_sent_fields(session: Session, counts: Mapping[Sent, int]) -> None:
-    """Adds to the counts and forgets what is older than 30 days."""
+    """Adds to the counts, and removes counts that are older than KEPT_DAYS."""
     if counts:
         session.execute(_ADD, [{**sent._asdict(), "count": count} for sent, count in counts.items()])
     session.execute(delete(SentField).where(SentField.day < now(session) // DAY - KEPT_DAYS))
 
 
 def count_sent_fields(session: Session, workspace_id: str, flow_id: str, days: int = 7) -> dict[str, dict[str, int]]:
-    """Key id -> field -> how many accepted calls sent it, today and the `days` before; `CALLS` counts them all."""
+    """Returns key id -> field -> number of accepted calls that sent it, today and in the `days` before; `CALLS` counts
+    all calls.
+    """
     rows = session.execute(
         select(SentField.key_id, SentField.field, func.sum(SentField.count).label("calls"))
         .where(

@@ -1,4 +1,4 @@
-"""How the whole server is doing at this moment: for `/metrics` and the checks, never for a page of one workspace."""
+"""The present figures of the whole server, for `/metrics` and the checks, never for a page of one workspace."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from engine.core.clock import HOUR
 from storage.database import now
 from storage.tables import Job, ModelCall, WorkerProcess
 
-#: A worker that has not been heard of for so long is not counted: it beats every 5 s.
+#: A worker without a heartbeat for so long is not counted; a worker sends one every 5 s.
 LIVING_MS = 30_000
 
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """Numbers over all workspaces. Of the last hour: jobs by status of those that came in, and what models cost."""
+    """Figures over all workspaces.
+
+    Of the last hour: accepted jobs by status, and the cost of models in nano-dollars.
+    """
 
     queued: int
     processing: int
@@ -29,7 +32,7 @@ class ServerFigures:
 
 
 def server_figures(session: Session) -> ServerFigures:
-    """One look; every statement reads an index, whatever the number of jobs."""
+    """Returns the present figures. Every statement reads an index, so that the number of jobs does not matter."""
     at = now(session)
     open_jobs = {
         status: (count, oldest)
@@ -58,7 +61,7 @@ def server_figures(session: Session) -> ServerFigures:
 
 
 def _jobs_since(session: Session, since: int) -> dict[str, int]:
-    # Per workspace, so that the index on (workspace, created) serves it.
+    # Joined by workspace, so that the index on (workspace, created) is used.
     counts = session.execute(
         text(
             "select j.status, count(*) as jobs from workspaces w join jobs j on j.workspace_id = w.id and j.created_at >= :since "

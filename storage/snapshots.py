@@ -1,4 +1,4 @@
-"""Documents that Playground runs are of: what was on the canvas when somebody pressed Run."""
+"""Queries for snapshots: the documents of Playground runs, as they were on the canvas when Run was pressed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.tables import Snapshot
 
 
 def insert_snapshot(session: Session, flow_id: str, document: str) -> str:
-    """Stores a document as JSON text; returns its id."""
+    """Stores a document (JSON text); returns the snapshot's id."""
     snapshot_id = new_id("snap")
     session.execute(
         insert(Snapshot), {"id": snapshot_id, "flow_id": flow_id, "document": document, "created_at": now(session)}
@@ -20,5 +20,5 @@ def insert_snapshot(session: Session, flow_id: str, document: str) -> str:
 
 
 def read_snapshot(session: Session, snapshot_id: str | None) -> str:
-    """The document as JSON text. A job keeps its snapshot for as long as it is there."""
+    """Returns the document as JSON text. Retention removes a snapshot together with the values of its jobs."""
     return session.scalars(select(Snapshot.document).where(Snapshot.id == snapshot_id)).one()

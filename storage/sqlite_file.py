@@ -1,4 +1,6 @@
-"""What only SQLite has: a log beside its file, and a number that changes with the commits of other connections."""
+"""What only SQLite has: a write-ahead log, and a number that changes with commits of other connections
+(`data_version`).
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ _PREFIX = "sqlite:///"
 
 
 def is_sqlite(url: str) -> bool:
-    """Whether this is the address of a SQLite file."""
+    """True for the URL of a SQLite file."""
     return url.startswith(_PREFIX)
 
 
 def checkpoint(url: str, mode: Literal["passive", "truncate"]) -> bool:
-    """Moves the log into the file; `truncate` empties it, too. False: another connection stands in the way just now.
+    """Moves the write-ahead log into the file; `truncate` also empties it. Returns False while another connection uses it.
 
     Raises StorageUnavailable.
     """
@@ -30,17 +32,17 @@ def checkpoint(url: str, mode: Literal["passive", "truncate"]) -> bool:
 
 
 class DataVersion:
-    """Tells whether another connection has committed. Used from one thread at a time."""
+    """Detects commits of other connections. Used from one thread at a time."""
 
     def __init__(self, url: str) -> None:
         self._connection = _connect(url)
 
     def read(self) -> int:
-        """Another number than before when somebody else has committed since."""
+        """Returns a number that differs from the previous one when another connection has committed since."""
         return self._connection.execute("pragma data_version").fetchone()[0]
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._connection.close()
 
 

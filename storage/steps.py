@@ -1,4 +1,4 @@
-"""Steps of a job: what its worker writes about them in one group commit, and reading them back."""
+"""Queries for the steps of a job: what its worker stores in one group commit, and reading it back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storage.statements import Statement, insert_into, to_json
 from storage.tables import Job, ModelCall, Step, Value
 from storage.value_sizes import STORED_BYTES, VALUE_CAP
 
-# A step's end is written over its start.
+# The end of a step replaces the row of its start.
 _PUT_STEP = insert_into(
     "steps", [column.name for column in Step.__table__.columns], ("job_id", "node_id", "index_path")
 )
@@ -31,9 +31,9 @@ _CALLS = cast("Table", ModelCall.__table__)
 
 @dataclass(frozen=True)
 class StepRow:
-    """One node's part of a job, per item. Status: running, completed, failed, skipped, cancelled.
+    """One node's run in a job, per item. Status: running, completed, failed, skipped, cancelled.
 
-    Attempt 0: it did not run, its output was taken over from an earlier job.
+    Attempt 0: it did not run; its output was taken from an earlier job.
     """
 
     node_id: str
@@ -46,13 +46,13 @@ class StepRow:
     duration_ms: int | None
     error: dict[str, Any] | None
     warnings: tuple[str, ...]
-    #: None: a model call without a known price, or a step that has not ended.
+    #: None: the price of a model call is unknown, or the step has not ended.
     cost_nanos: int | None
     input_tokens: int
     output_tokens: int
     model_calls: int
     simulated: bool
-    #: How many items a Splitter gave.
+    #: The number of items that a Splitter gave.
     items: int | None
 
     @property
@@ -62,13 +62,13 @@ class StepRow:
 
     @property
     def index(self) -> tuple[int, ...]:
-        """The item's position: one number per Splitter around the node."""
+        """The positions of the items, one for each Splitter around the node."""
         return tuple(int(part) for part in self.index_path.split("/")) if self.index_path else ()
 
 
 @dataclass(frozen=True)
 class NewValue:
-    """A step's value as JSON text. `size` is of the whole; above the cap `data` is its beginning."""
+    """A step's value as JSON text. `size`: bytes of the whole value; above VALUE_CAP `data` is only its beginning."""
 
     node_id: str
     index_path: str
@@ -79,7 +79,7 @@ class NewValue:
 
 @dataclass(frozen=True)
 class Progress:
-    """What happened to one job since the last write, in order. `steps` and `calls` are rows without the job's ids."""
+    """What one job reported since the last write, in order. `steps` and `calls` are rows without the job's ids."""
 
     job_id: str
     workspace_id: str
@@ -107,7 +107,10 @@ _SUMS = Statement(
 
 
 def write_progress(session: Session, progress: Progress) -> bool:
-    """Stores steps, values, model calls and events, and adds them to the job's sums. False: the job was lost."""
+    """Stores steps, values, model calls and events, and adds them to the job's totals.
+
+    Returns False when the worker lost the job.
+    """
     calls = progress.calls
     costs = [call["cost_nanos"] for call in calls]
     row = _SUMS.row(
@@ -142,7 +145,7 @@ def write_progress(session: Session, progress: Progress) -> bool:
 
 
 def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow]:
-    """The steps of a job of this workspace, in the order they began. None of a job whose data was erased."""
+    """Returns the steps of a job of this workspace in the order of their start; none when the job's data was erased."""
     columns = [getattr(Step, name) for name in StepRow.__dataclass_fields__]
     rows = session.execute(
         select(*columns)
@@ -154,7 +157,9 @@ def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow
 
 
 def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
-    """(node id, index path) -> output of the steps that finished; a step whose output was cut runs again."""
+    """Returns (node id, index path) -> output of the completed steps, without outputs that were cut: those steps run
+    again.
+    """
     rows = session.execute(
         select(Step.node_id, Step.index_path, Value.data, Value.size)
         .join(
@@ -195,7 +200,7 @@ _ADD_BYTES = Statement(
     f"""
     update jobs set value_bytes = (select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :job_id)
      where id = :job_id
-    """  # noqa: S608 - our own words
+    """  # noqa: S608 - no outside text
 )
 _MARK_SIMULATED = Statement(
     """
@@ -206,9 +211,10 @@ _MARK_SIMULATED = Statement(
 
 
 def take_over_steps(session: Session, job_id: str, earlier: str, node_ids: Sequence[str]) -> None:
-    """Gives a new job the finished steps of these nodes of an earlier one, with their values: marked as reused, free of cost.
+    """Copies the completed steps of these nodes from an earlier job to a new one, with their values, as reused and
+    without cost.
 
-    A step whose output was cut is left out: it runs again.
+    A step whose output was cut is left out, so that it runs again.
     """
     if not node_ids:
         return

@@ -1,4 +1,4 @@
-"""What the support file counts: how much of everything there is, and which errors came last; no value of anybody."""
+"""Queries for the support file: row counts and the last error codes, without any value of users."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ _COUNTED: tuple[type[Base], ...] = (
     DatasetRow,
     Job,
 )
-#: Of the newest failed jobs so many are looked at.
+#: The number of newest failed jobs that are examined.
 MOST_ERRORS = 200
 
 
 def count_everything(session: Session) -> dict[str, int]:
-    """Table -> rows, over all workspaces."""
+    """Returns table -> number of rows, over all workspaces."""
     counts = {table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0 for table in _COUNTED}
     live = session.scalar(select(func.count()).select_from(Flow).where(Flow.live_version.is_not(None))) or 0
     return {**counts, "live flows": live}
 
 
 def list_last_errors(session: Session) -> list[tuple[str, int, int]]:
-    """(code, how often among the newest failed jobs, when last), the newest first. Messages may hold values: they stay here."""
+    """Returns (code, how often among the newest failed jobs, when last), newest first, without messages, which may
+    contain values.
+    """
     rows = session.execute(
         select(Job.error, Job.completed_at)
         .where(Job.status == "failed", Job.completed_at.is_not(None))

@@ -1,7 +1,8 @@
-"""The tables. Times are whole milliseconds since 1970 UTC; money is whole nano-dollars (None = unknown, never 0).
+"""The tables. Times are whole milliseconds since 1970 (UTC); money is whole nano-dollars (None: unknown, never 0).
 
-The hot path (accept, claim, step, finish) uses these tables through Core statements; everything else the ORM. The queue's own
-tables (`task`, `kv`, `schedule`, `counter`) come from the migration and belong to Huey.
+Accepting, claiming, running and finishing jobs use these tables through SQL statements (`storage/statements.py`) and
+Core, everything else through the ORM. The tables `task`, `kv`, `schedule` and `counter` belong to Huey; a migration
+creates them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-#: Job statuses that still hold a slot.
+#: The statuses of jobs that have not ended.
 OPEN = ("queued", "processing")
 
 
@@ -27,9 +28,10 @@ class Base(DeclarativeBase):
 
 
 class Workspace(Base):
-    """A tenant: everything owned names its workspace. Its limits override the plan's; -1 = unlimited.
+    """A tenant: everything that is owned names its workspace. Its limits replace those of the plan; -1: no limit.
 
-    `concurrency` and `monthly` are Production's. Staging (`test`) and Development (`dev`) have a quarter of them where null.
+    `concurrency` and `monthly` are Production's. Where those of Staging (`test`) and Development (`dev`) are null, they
+    are a quarter of these.
     """
 
     __tablename__ = "workspaces"
@@ -46,7 +48,7 @@ class Workspace(Base):
 
 
 class User(Base):
-    """A person. Roles: owner, editor, viewer."""
+    """A person with an account. Roles: owner, editor, viewer."""
 
     __tablename__ = "users"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -57,12 +59,12 @@ class User(Base):
     password_hash: Mapped[str | None]
     disabled_at: Mapped[int | None]
     created_at: Mapped[int]
-    #: When they last did something here, to the minute.
+    #: When the person was last active, to the minute.
     seen_at: Mapped[int | None]
 
 
 class SignIn(Base):
-    """A signed-in browser: the cookie's SHA-256, never the cookie."""
+    """A browser in which a person is signed in; it holds the cookie's SHA-256, never the cookie."""
 
     __tablename__ = "sessions"
     token_hash: Mapped[str] = mapped_column(primary_key=True)
@@ -74,9 +76,10 @@ class SignIn(Base):
 
 
 class SetupToken(Base):
-    """A link that sets up the first owner, invites a person or sets a new password, or a sign-in that waits for a code. Hashed, single use, short-lived.
+    """A link that sets up the first owner, invites a person or resets a password, or a sign-in that waits for a code.
+    Hashed, for a single use, short-lived.
 
-    An invitation has a `role`, maybe an `email`, and in `created_by` the actor who made it.
+    An invitation has a `role`, optionally an `email`, and in `created_by` the actor who made it.
     """
 
     __tablename__ = "setup_tokens"
@@ -93,7 +96,7 @@ class SetupToken(Base):
 
 
 class SignInFailure(Base):
-    """A wrong password or link, counted for `subject` for 15 minutes (`engine.actions.guesses`)."""
+    """A wrong password or link, which counts against `subject` for 15 minutes (`engine.actions.guesses`)."""
 
     __tablename__ = "sign_in_failures"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -102,7 +105,9 @@ class SignInFailure(Base):
 
 
 class SignInPlace(Base):
-    """Where a person signed in: an IPv4 address or an IPv6 /64, and the network (/24, /64) it is in."""
+    """A place from which a person signed in: an IPv4 address or an IPv6 /64 network, and the larger network (/24, /64)
+    around it.
+    """
 
     __tablename__ = "sign_in_places"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
@@ -112,7 +117,10 @@ class SignInPlace(Base):
 
 
 class SecondFactor(Base):
-    """The sealed key of a person's authenticator app. Codes of `last_step` (30 seconds each, since 1970) and before are used up."""
+    """The sealed key of a person's authenticator app.
+
+    Codes up to time step `last_step` (30 s each, RFC 6238) cannot be used again.
+    """
 
     __tablename__ = "second_factors"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
@@ -122,7 +130,7 @@ class SecondFactor(Base):
 
 
 class RecoveryCode(Base):
-    """A code that stands in for the authenticator app once: its SHA-256. A used one is removed."""
+    """The SHA-256 of a code that replaces the authenticator app once. A used code is removed."""
 
     __tablename__ = "recovery_codes"
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
@@ -130,7 +138,7 @@ class RecoveryCode(Base):
 
 
 class AuditEntry(Base):
-    """Who did what."""
+    """An entry of the audit log."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -144,7 +152,7 @@ class AuditEntry(Base):
 
 
 class Flow(Base):
-    """A flow: its draft, and which version is newest and live. `newest_version` 0 = never saved."""
+    """A flow: its draft, and the numbers of its newest and its live version. `newest_version` 0: never saved."""
 
     __tablename__ = "flows"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -154,7 +162,7 @@ class Flow(Base):
     draft: Mapped[str] = mapped_column(Text)
     draft_revision: Mapped[int]
     draft_saved_at: Mapped[int]
-    #: True while the draft (without parked nodes) is not what the newest version holds; also before the first save.
+    #: True when the draft (without parked nodes) differs from the newest version; also before the first save.
     draft_differs: Mapped[bool] = mapped_column(default=False)
     newest_version: Mapped[int]
     live_version: Mapped[int | None]
@@ -167,7 +175,7 @@ class Flow(Base):
 
 
 class FlowVersion(Base):
-    """An immutable saved version."""
+    """A saved version, which never changes."""
 
     __tablename__ = "flow_versions"
     flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), primary_key=True)
@@ -181,7 +189,7 @@ class FlowVersion(Base):
 
 
 class Deployment(Base):
-    """What went live and when: the history of one endpoint."""
+    """An entry in the history of an endpoint: which version was deployed, or undeployed, and when."""
 
     __tablename__ = "deployments"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -193,7 +201,7 @@ class Deployment(Base):
 
 
 class Snapshot(Base):
-    """The document a Playground run was started with."""
+    """The document with which a Playground run was started."""
 
     __tablename__ = "snapshots"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -203,7 +211,7 @@ class Snapshot(Base):
 
 
 class ApiKey(Base):
-    """A key's identity: label, environment, limits. Its secrets are rows of `api_key_secrets`."""
+    """An API key: label, environment and limits. Its secrets are rows of `api_key_secrets`."""
 
     __tablename__ = "api_keys"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -221,7 +229,7 @@ class ApiKey(Base):
 
 
 class ApiKeySecret(Base):
-    """SHA-256 of one secret. Two are valid while a key is rotating."""
+    """The SHA-256 of one secret of a key. Two are valid while a key is rotated."""
 
     __tablename__ = "api_key_secrets"
     hash: Mapped[str] = mapped_column(primary_key=True)
@@ -230,14 +238,14 @@ class ApiKeySecret(Base):
     last4: Mapped[str]
     created_at: Mapped[int]
     valid_until: Mapped[int | None]
-    #: The actor it was shown to; None for one from before this was kept, when the audit log did not say it either.
+    #: The actor who was shown the secret; None for old rows, when the audit log does not contain the actor either.
     created_by: Mapped[str | None]
 
 
 class Usage(Base):
     """Slots in use and accepted jobs of the month, per environment of a workspace and per key.
 
-    `subject` is a key's id, a workspace's id (its Production), or that with `:test` or `:dev` behind it.
+    `subject` is a key's id, a workspace's id (for its Production), or a workspace's id followed by `:test` or `:dev`.
     """
 
     __tablename__ = "usage"
@@ -248,7 +256,7 @@ class Usage(Base):
 
 
 class Job(Base):
-    """The truth about one job. Open jobs have status queued or processing."""
+    """The state of one job. Open jobs have the status queued or processing."""
 
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -256,16 +264,16 @@ class Job(Base):
     flow_id: Mapped[str]
     flow_version: Mapped[int | None]
     snapshot_id: Mapped[str | None]
-    #: live, test, dev: by the key. playground: from the canvas, never in the public API.
+    #: live, test, dev: the environment of the key. playground: started on the canvas, never part of the public API.
     environment: Mapped[str]
     key_id: Mapped[str | None]
     batch_id: Mapped[str | None]
-    #: Its place among the items of its batch, from 0; rows of a Playground batch have none.
+    #: Its index among the items of its batch, from 0; rows of a Playground batch have none.
     item_index: Mapped[int | None]
-    #: True when it holds a slot of the plan (False: Playground, waiting batch item).
+    #: True when it counts against the plan's slots (False: Playground run, waiting batch item).
     counted: Mapped[bool]
     status: Mapped[str]
-    #: The boot id of the worker that holds it, and how often it was claimed: every worker write names both.
+    #: The boot id of the worker that holds it, and the number of claims: every write of a worker names both.
     owner: Mapped[str | None]
     attempts: Mapped[int]
     created_at: Mapped[int]
@@ -273,7 +281,7 @@ class Job(Base):
     started_at: Mapped[int | None]
     completed_at: Mapped[int | None]
     cancel_requested_at: Mapped[int | None]
-    #: How long it may run, in milliseconds, from its first start.
+    #: How long it may run from its first start, in milliseconds.
     limit_ms: Mapped[int]
     error: Mapped[dict | None] = mapped_column(JSON)
     steps_total: Mapped[int]
@@ -286,18 +294,20 @@ class Job(Base):
     simulated: Mapped[bool]
     last_seq: Mapped[int]
     request_id: Mapped[str]
-    #: The caller's trace: `traceparent`, and what came with it in a line each (`engine.core.trace_context`).
+    #: The caller's trace as `engine.core.trace_context` writes it: `traceparent`, then the other headers on a line
+    #: each.
     traceparent: Mapped[str | None]
     webhook_url: Mapped[str | None]
-    #: True: the call named `webhook_url`, so the list for callers' webhooks counts; else it is the flow's.
+    #: True: the call named `webhook_url`, so the list for callers' webhooks applies; False: the flow named it.
     webhook_by_caller: Mapped[bool] = mapped_column(default=False)
-    #: What the run was asked to do beyond the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
+    #: What to run instead of the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
     run_options: Mapped[dict | None] = mapped_column(JSON)
-    #: When retention removed its input, result, steps and events; of an erased job, when the last trace was overwritten.
+    #: When retention removed its input, result, steps and events; for an erased job, when its last remains were
+    #: overwritten.
     values_gone_at: Mapped[int | None]
-    #: When somebody erased its data. While `values_gone_at` is empty, that is still being done.
+    #: When its data was erased. While `values_gone_at` is null, remains are still being removed.
     data_erased_at: Mapped[int | None]
-    #: How much was stored of its input, its result and its steps' values: what its workspace uses is the sum of them.
+    #: The stored bytes of its input, its result and the values of its steps; a workspace's use is the sum of them.
     value_bytes: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
@@ -324,7 +334,7 @@ class Job(Base):
             "flow_id",
             "completed_at",
             "value_bytes",
-            "values_gone_at",  # always null here; without it SQLite reads each row to see that
+            "values_gone_at",  # always null in this index; without the column SQLite would read each row to check it
             sqlite_where=text("completed_at is not null and values_gone_at is null"),
             postgresql_where=text("completed_at is not null and values_gone_at is null"),
         ),
@@ -351,7 +361,7 @@ class Job(Base):
             "ix_jobs_batch",
             "batch_id",
             "item_index",
-            "status",  # so that counting the jobs of a batch reads the index alone
+            "status",  # lets a count of a batch's jobs read the index only
             sqlite_where=text("batch_id is not null"),
             postgresql_where=text("batch_id is not null"),
         ),
@@ -359,9 +369,10 @@ class Job(Base):
 
 
 class Value(Base):
-    """Payloads, results and step inputs and outputs as JSON text, out of the hot rows.
+    """Payloads, results and the inputs and outputs of steps as JSON text, in a table of their own to keep rows of jobs
+    and steps small.
 
-    `name` is payload or result (node_id and index_path empty), or input, output, tries, log of a step.
+    `name` is payload or result (with empty node_id and index_path), or input, output, tries or log of a step.
     """
 
     __tablename__ = "job_values"
@@ -375,14 +386,14 @@ class Value(Base):
 
 
 class Step(Base):
-    """One node's part of a job, per item (`index_path` like `3` or `0/12`; empty outside a Splitter)."""
+    """One node's run in a job, per item (`index_path` like `3` or `0/12`; empty outside a Splitter)."""
 
     __tablename__ = "steps"
     job_id: Mapped[str] = mapped_column(primary_key=True)
     node_id: Mapped[str] = mapped_column(primary_key=True)
     index_path: Mapped[str] = mapped_column(primary_key=True)
     status: Mapped[str]  # running, completed, failed, skipped, cancelled
-    attempt: Mapped[int]  # the job's attempt it was written by
+    attempt: Mapped[int]  # the attempt of the job that wrote it
     tries: Mapped[int]
     started_at: Mapped[int]
     ended_at: Mapped[int | None]
@@ -394,11 +405,11 @@ class Step(Base):
     output_tokens: Mapped[int]
     model_calls: Mapped[int]
     simulated: Mapped[bool]
-    items: Mapped[int | None]  # of a Splitter: how many it gave
+    items: Mapped[int | None]  # how many items a Splitter gave
 
 
 class ModelCall(Base):
-    """One call of a language model, with the price it was counted at."""
+    """One call of a language model, with the price used for its cost."""
 
     __tablename__ = "model_calls"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -421,7 +432,7 @@ class ModelCall(Base):
 
 
 class Event(Base):
-    """What happened to a job, in order: the source of the event stream."""
+    """An event of a job, in order; the API streams them."""
 
     __tablename__ = "events"
     job_id: Mapped[str] = mapped_column(primary_key=True)
@@ -432,7 +443,9 @@ class Event(Base):
 
 
 class Batch(Base):
-    """Jobs submitted together: by one call, or the runs of a batch in the Playground, of which only the upper columns count."""
+    """Jobs submitted together by one call, or the runs of a Playground batch, which use only the columns up to
+    `created_at`.
+    """
 
     __tablename__ = "batches"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -441,24 +454,25 @@ class Batch(Base):
     environment: Mapped[str]
     total: Mapped[int]
     created_at: Mapped[int]
-    #: Who is told when all items have ended, and whether the call named it (else it is the flow's).
+    #: The webhook for the end of all items, and whether the call named it (False: the flow did).
     webhook_url: Mapped[str | None]
     webhook_by_caller: Mapped[bool] = mapped_column(default=False)
-    #: When somebody first asked to cancel the whole batch.
+    #: When the cancellation of the whole batch was requested first.
     cancel_requested_at: Mapped[int | None]
-    #: When its last item ended; the transaction of that end sets it.
+    #: When its last item ended, set in the transaction of that end.
     completed_at: Mapped[int | None]
     __table_args__ = (Index("ix_batches_workspace_created", "workspace_id", "created_at", "id"),)
 
 
 class Idempotency(Base):
-    """What a request with an Idempotency-Key was answered, kept 24 hours."""
+    """The answer to a request with an Idempotency-Key, kept for 24 hours."""
 
     __tablename__ = "idempotency"
-    scope: Mapped[str] = mapped_column(primary_key=True)  # workspace + environment + route + key, hashed
-    #: Of the payload with the defaults of `flow_version` and the headers that count; without one, of the body alone as it came.
+    scope: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 of workspace, environment, route and key
+    #: A hash of the payload, with the defaults of `flow_version`, and of the options; without a version, of the body as
+    #: it was sent.
     fingerprint: Mapped[str]
-    #: The version that the request met. Rows of earlier releases have none.
+    #: The version that the request used. Rows of earlier releases have none.
     flow_version: Mapped[int | None]
     status: Mapped[int]
     body: Mapped[str] = mapped_column(Text)
@@ -478,7 +492,7 @@ class RefusalCount(Base):
 
 
 class RefusedCall(Base):
-    """One of the last 1,000 refused calls: pointers and types, never values."""
+    """One of the last 1,000 refused calls of a workspace: pointers and types, never values."""
 
     __tablename__ = "refused_calls"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -510,13 +524,13 @@ class SentField(Base):
 
 
 class WebhookDelivery(Base):
-    """The outbox of calls for ended jobs and batches, and the log of their tries."""
+    """The outbox of webhook calls for ended jobs and batches, with the log of their tries."""
 
     __tablename__ = "webhook_deliveries"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str]
     flow_id: Mapped[str] = mapped_column(index=True)
-    #: The job it tells of; empty when it tells of a batch or is a test.
+    #: The job that has ended; empty for a batch and for a test.
     job_id: Mapped[str]
     batch_id: Mapped[str | None]
     url: Mapped[str]
@@ -526,12 +540,12 @@ class WebhookDelivery(Base):
     next_at: Mapped[int | None] = mapped_column(index=True)
     log: Mapped[list] = mapped_column(JSON)
     created_at: Mapped[int]
-    #: True: a caller named the address, not the flow.
+    #: True: a caller named the address. False: the flow did.
     by_caller: Mapped[bool] = mapped_column(default=False)
 
 
 class WebhookSecret(Base):
-    """What a flow's webhooks are signed with. `ends_at` is None for the current one."""
+    """A secret that signs a flow's webhooks. `ends_at` is None for the current one."""
 
     __tablename__ = "webhook_secrets"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -543,7 +557,7 @@ class WebhookSecret(Base):
 
 
 class Secret(Base):
-    """A sealed value (AES-256-GCM bound to owner and id). Written, never read back to a person."""
+    """A sealed value (AES-256-GCM, bound to owner and id). People can replace it but never read it."""
 
     __tablename__ = "secrets"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -552,7 +566,8 @@ class Secret(Base):
     sealed: Mapped[str] = mapped_column(Text)
     created_at: Mapped[int]
     updated_at: Mapped[int]
-    #: Where nodes may send it, as entries of a list; none: nowhere (the keys of connections). None: anywhere, as before
+    #: The hosts to which nodes may send it; an empty list: none (keys of connections). None: any host, for secrets from
+    #: before hosts existed.
     #: secrets named hosts.
     hosts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
@@ -568,26 +583,27 @@ class Connection(Base):
     base_url: Mapped[str | None]
     secret_id: Mapped[str | None]
     local: Mapped[bool]
-    #: The names its server listed, and those the owner named because no list has them (deployments of Azure).
+    #: The model names that its server listed, and those that the owner entered because no list has them (Azure
+    #: deployments).
     models: Mapped[list] = mapped_column(JSON)
     named_models: Mapped[list | None] = mapped_column(JSON)
-    #: Azure's; None for the usual one.
+    #: The API version for Azure; None: the default one.
     api_version: Mapped[str | None]
-    #: Calls at once in each worker process; None for as many as is usual.
+    #: The number of concurrent calls in each worker process; None: the default.
     max_concurrency: Mapped[int | None]
     created_at: Mapped[int]
 
 
 class OwnerNote(Base):
-    """What somebody asked the owner for: a model for a flow. It stays open until an owner has dealt with it."""
+    """A person's request to the owner: a model for a flow. It stays open until an owner closes it."""
 
     __tablename__ = "owner_notes"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
-    #: Who asked, as they were called then.
+    #: The person who asked, with the name of that time.
     user_id: Mapped[str]
     name: Mapped[str]
-    #: What it is for: a flow, or a template by its title. The flow may be gone meanwhile.
+    #: What the request is about: a flow, or a template by its title. The flow may have been deleted since.
     flow_id: Mapped[str | None]
     subject: Mapped[str]
     message: Mapped[str] = mapped_column(Text)
@@ -608,14 +624,14 @@ class Price(Base):
 
 
 class Dataset(Base):
-    """A named table of rows. `columns`: `{"name", "type"}` each. `byte_count`: of its rows as JSON text."""
+    """A named table of rows. `columns`: a list of `{"name", "type"}`. `byte_count`: bytes of its rows as JSON text."""
 
     __tablename__ = "datasets"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
     columns: Mapped[list] = mapped_column(JSON)
-    #: The column whose values stand in the rows' `key`.
+    #: The column whose values are the `key` of the rows.
     key_column: Mapped[str | None]
     row_count: Mapped[int] = mapped_column(server_default="0")
     byte_count: Mapped[int] = mapped_column(server_default="0")
@@ -624,7 +640,7 @@ class Dataset(Base):
 
 
 class DatasetRow(Base):
-    """One row, in order. `written_by`: the step that wrote it last (`job:node:0/12`)."""
+    """A row of a dataset; `id` gives the order. `written_by`: the step that wrote it last (`job:node:0/12`)."""
 
     __tablename__ = "dataset_rows"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -636,7 +652,9 @@ class DatasetRow(Base):
 
 
 class DatasetWrite(Base):
-    """A receipt: this step (`job:node:0/12`) has written to this dataset, so that its next try writes nothing again."""
+    """A receipt that this step (`job:node:0/12`) has written to this dataset, so that a repeated try does not write
+    again.
+    """
 
     __tablename__ = "dataset_writes"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -646,7 +664,7 @@ class DatasetWrite(Base):
 
 
 class Setting(Base):
-    """A server or workspace setting (`scope` = workspace id, or `server`)."""
+    """A setting of the server or of a workspace (`scope` is `server` or the workspace id)."""
 
     __tablename__ = "settings"
     scope: Mapped[str] = mapped_column(primary_key=True)
@@ -655,7 +673,7 @@ class Setting(Base):
 
 
 class WorkerProcess(Base):
-    """A worker's heartbeat: `beat` grows while it lives. Its jobs are found by `owner` = `boot_id`."""
+    """The heartbeat of a worker: `beat` grows while it lives. The `owner` of its jobs is its `boot_id`."""
 
     __tablename__ = "workers"
     boot_id: Mapped[str] = mapped_column(primary_key=True)

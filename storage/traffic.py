@@ -1,4 +1,4 @@
-"""What passed through the nodes of a flow: time, money and failures of its steps, for the colours on the canvas."""
+"""Queries for the time, cost and failures of each node of a flow, which the canvas shows as colours."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from sqlalchemy.orm import Session
 
 from storage.tables import Job, Step
 
-#: Callers' jobs; what a designer tries in the Playground is no traffic.
-_NOT_TRAFFIC = "playground"
+#: Playground runs are left out: only callers' jobs count.
+_LEFT_OUT = "playground"
 
 
 @dataclass(frozen=True)
 class NodeSums:
-    """Sums over a node's ended steps."""
+    """Sums over the ended steps of a node."""
 
     node_id: str
     steps: int
     time_ms: int
-    #: Of the calls whose price is known.
+    #: The cost of the calls whose price is known.
     cost_nanos: int
     failures: int
 
 
 def sum_by_node(session: Session, workspace_id: str, flow_id: str, since: int) -> list[NodeSums]:
-    """One row for each node that ran in a job of callers made since `since` (ms)."""
+    """Returns one row for each node that ran in jobs of callers accepted since `since` (milliseconds)."""
     rows = session.execute(
         select(
             Step.node_id,
@@ -40,7 +40,7 @@ def sum_by_node(session: Session, workspace_id: str, flow_id: str, since: int) -
             Job.flow_id == flow_id,
             Job.workspace_id == workspace_id,
             Job.created_at >= since,
-            Job.environment != _NOT_TRAFFIC,
+            Job.environment != _LEFT_OUT,
             Step.status.in_(("completed", "failed")),
         )
         .group_by(Step.node_id)

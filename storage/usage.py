@@ -1,6 +1,7 @@
-"""Slots in use and jobs accepted this month, per environment of a workspace and per API key: one conditional UPDATE takes a slot.
+"""Slots in use and jobs accepted this month, per environment of a workspace and per API key. One conditional UPDATE
+takes a slot.
 
-The count and the job row change in the same transaction, so a slot can neither be taken twice nor leak.
+The count changes in the same transaction as the job's row, so a slot can neither be taken twice nor leak.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from storage.tables import OPEN, Job, Usage, Workspace
 
 @dataclass(frozen=True)
 class Caps:
-    """How many jobs at once and how many a UTC month; None means no limit."""
+    """The limits: jobs at once, and accepted jobs per month (UTC). None: no limit."""
 
     concurrency: int | None = None
     monthly: int | None = None
@@ -74,12 +75,12 @@ _SET = Statement(
 
 
 def usage_subject(workspace_id: str, environment: str) -> str:
-    """By what the slots and requests of an environment are counted. Production's is the id of the workspace alone."""
+    """Returns the key of an environment's row. For Production it is the workspace id alone."""
     return workspace_id if environment == "live" else f"{workspace_id}:{environment}"
 
 
 def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
-    """Takes a slot and counts a job of this month, or returns None when either is full.
+    """Takes a slot and counts a job of this month; returns None when either limit is reached.
 
     `subject` is a `usage_subject` or a key id. A subject without a row gets one, counted from the jobs table.
     """
@@ -97,13 +98,16 @@ def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
 
 
 def take_active(session: Session, subject: str, concurrency: int | None) -> bool:
-    """Takes a slot for a job that was counted before: an item of a batch that waited."""
+    """Takes a slot for a job that was counted before: a batch item that waited.
+
+    Returns False when the limit is reached.
+    """
     limit = -1 if concurrency is None else concurrency
     return _TAKE_ACTIVE.row(session, {"subject": subject, "concurrency": limit}) is not None
 
 
 def count_requests(session: Session, subject: str, count: int, monthly: int | None) -> bool:
-    """Counts so many jobs of this month at once, or none when they do not all fit; takes no slot."""
+    """Counts `count` jobs of this month, or none and returns False when they do not all fit. Takes no slot."""
     if not _has_row(session, subject):
         _OPEN.run(session, _counted(session, subject))
     values = {
@@ -116,22 +120,22 @@ def count_requests(session: Session, subject: str, count: int, monthly: int | No
 
 
 def release_slot(session: Session, *subjects: str | None) -> None:
-    """Gives the slot of an ended job back."""
+    """Releases the slot of an ended job."""
     for subject in subjects:
         if subject is not None:
             _RELEASE.run(session, {"subject": subject})
 
 
 def read_usage(session: Session, subject: str) -> Used:
-    """What an environment or a key uses now."""
+    """Returns what an environment or a key uses now."""
     row = _READ.row(session, {"subject": subject, "month": month_of(now(session))})
     return Used(0, 0) if row is None else Used(*row)
 
 
 def reconcile_usage(session: Session) -> int:
-    """Sets every counter to what the jobs table says; returns how many were wrong. Called when a server starts.
+    """Sets every counter to what the jobs table says; returns how many were wrong. A server calls it when it starts.
 
-    The month's count is only raised: jobs whose retention has ended are gone but were accepted.
+    The month's count is only raised: jobs that retention removed were accepted too.
     """
     known = set(session.scalars(select(Usage.subject)))
     for workspace_id in session.scalars(select(Workspace.id)):
@@ -151,7 +155,9 @@ def _has_row(session: Session, subject: str) -> bool:
 
 
 def _of_subject(subject: str) -> ColumnElement[bool]:
-    """The jobs that count for a key, or for an environment of a workspace: one condition, so that an index finds them."""
+    """Returns the condition for the jobs of a key, or of an environment of a workspace, in a form for which an index
+    exists.
+    """
     if subject.startswith("key_"):
         return Job.key_id == subject
     workspace_id, _, environment = subject.partition(":")

@@ -1,10 +1,10 @@
-"""How much of a value is kept with a job, and how many bytes a stored value takes."""
+"""The limits of stored values, and the SQL for the bytes that they take."""
 
 from __future__ import annotations
 
-#: A step's value may have so many bytes; of a larger one the beginning is kept.
+#: The largest size of a step's value in bytes; of a larger one only the beginning is stored.
 VALUE_CAP = 1 << 20
-#: Values that are kept whole: payloads and results have caps of their own.
+#: Values that are stored whole: payloads and results have limits of their own.
 WHOLE = ("payload", "result")
-#: SQL for the bytes that a row of `job_values` stores; text that was cut is ASCII.
+#: SQL for the bytes that a row of `job_values` stores; a text that was cut is ASCII, so its length is its bytes.
 STORED_BYTES = f"case when size > {VALUE_CAP} and name not in {WHOLE} then length(data) else size end"

@@ -1,4 +1,4 @@
-"""The outbox of webhooks: what is due, what happened to it, and what deliveries are signed with."""
+"""Queries for the outbox of webhooks: due deliveries, their tries, and the secrets that sign them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from storage.tables import WebhookDelivery, WebhookSecret
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """A delivery, of a job or of a batch. `log` has a line per try: at (ms), status (None: no answer), milliseconds, message. `next_at`: of the next try.
+    """A delivery for a job or a batch. `log` has an entry per try: at (ms), status (None: no answer), milliseconds,
+    message. `next_at`: the time of the next try.
 
     `by_caller`: a call named the address, not the flow.
     """
@@ -47,13 +48,13 @@ _TAKE = text(
 
 
 def anything_due(session: Session) -> bool:
-    """True when somebody should `take_due`. Reads an index; most of the time nothing is."""
+    """True when a delivery is due. It reads an index, since most of the time nothing is due."""
     due = select(1).where(WebhookDelivery.next_at <= now(session), WebhookDelivery.status == "waiting").limit(1)
     return session.scalar(due) is not None
 
 
 def take_due(session: Session, *, most: int, lease_ms: int) -> list[DeliveryRow]:
-    """Deliveries whose time has come. Nobody else takes them before the lease is over."""
+    """Returns due deliveries, and leases them: no other worker takes them for `lease_ms`."""
     at = now(session)
     ids = list(session.scalars(_TAKE, {"at": at, "leased": at + lease_ms, "most": most}))
     if not ids:
@@ -63,10 +64,10 @@ def take_due(session: Session, *, most: int, lease_ms: int) -> list[DeliveryRow]
 
 
 def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status: str, next_at: int | None) -> None:
-    """What a try brought, and when the next one is due."""
+    """Stores the result of a try, and when the next one is due."""
     row = session.get(WebhookDelivery, delivery_id)
     if row is None:
-        return  # retention took it meanwhile
+        return  # removed by retention meanwhile
     row.tries += 1
     row.status = status
     row.next_at = next_at
@@ -74,7 +75,7 @@ def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status
 
 
 def add_delivery(session: Session, workspace_id: str, flow_id: str, job_id: str, url: str, event: str) -> str:
-    """A delivery that is due now; returns its id."""
+    """Adds a delivery that is due now; returns its id."""
     at, delivery_id = now(session), new_id("whd")
     session.add(
         WebhookDelivery(
@@ -95,7 +96,7 @@ def add_delivery(session: Session, workspace_id: str, flow_id: str, job_id: str,
 
 
 def hold_delivery(session: Session, workspace_id: str, delivery_id: str) -> WebhookDelivery:
-    """The row itself, for a verb. Raises NotFound."""
+    """Returns the ORM row of a delivery, for an action to change. Raises NotFound."""
     row = session.scalars(
         select(WebhookDelivery).where(WebhookDelivery.id == delivery_id, WebhookDelivery.workspace_id == workspace_id)
     ).one_or_none()
@@ -105,7 +106,7 @@ def hold_delivery(session: Session, workspace_id: str, delivery_id: str) -> Webh
 
 
 def list_deliveries(session: Session, workspace_id: str, flow_id: str, limit: int = 20) -> list[DeliveryRow]:
-    """The newest deliveries of a flow."""
+    """Returns the newest deliveries of a flow."""
     rows = session.execute(
         select(*_COLUMNS)
         .where(WebhookDelivery.flow_id == flow_id, WebhookDelivery.workspace_id == workspace_id)
@@ -116,7 +117,7 @@ def list_deliveries(session: Session, workspace_id: str, flow_id: str, limit: in
 
 
 def valid_secrets(session: Session, flow_id: str) -> list[WebhookSecret]:
-    """What a flow's deliveries are signed with now: the current secret first, then one that is being replaced."""
+    """Returns the secrets that sign a flow's deliveries now: the current one first, then one that is being replaced."""
     rows = session.scalars(
         select(WebhookSecret)
         .where(
@@ -129,7 +130,7 @@ def valid_secrets(session: Session, flow_id: str) -> list[WebhookSecret]:
 
 
 def end_signing_secrets(session: Session, flow_id: str, until: int) -> None:
-    """The flow's secrets are valid until then at most; those whose time is over are removed."""
+    """Ends the validity of the flow's secrets at `until` (milliseconds) at the latest, and removes expired ones."""
     for row in valid_secrets(session, flow_id):
         row.ends_at = until if row.ends_at is None else min(row.ends_at, until)
     session.flush()
@@ -139,7 +140,7 @@ def end_signing_secrets(session: Session, flow_id: str, until: int) -> None:
 
 
 def insert_signing_secret(session: Session, workspace_id: str, flow_id: str, secret_id: str, sealed: str) -> None:
-    """Stores the flow's current secret."""
+    """Adds a secret, which becomes the flow's current one."""
     session.add(
         WebhookSecret(
             id=secret_id,

@@ -1,4 +1,4 @@
-"""Heartbeats of worker processes: `beat` grows while one lives."""
+"""Queries for the heartbeats of worker processes: `beat` grows while a worker lives."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WORKERS = cast("Table", WorkerProcess.__table__)
 
 
 def add_worker(session: Session, boot_id: str, host: str, pid: int) -> None:
-    """A worker process has started."""
+    """Adds the row of a worker process that has started."""
     at = now(session)
     row = {"boot_id": boot_id, "started_at": at, "beat": 0, "beat_at": at, "host": host, "pid": pid}
     session.execute(insert(_WORKERS), row)
 
 
 def beat(session: Session, boot_id: str, host: str, pid: int) -> None:
-    """It lives. A row that somebody removed while this process stood still comes back."""
+    """Counts a heartbeat. It restores a row that was removed while this process was suspended."""
     changed = session.execute(
         update(_WORKERS)
         .where(_WORKERS.c.boot_id == boot_id)
@@ -33,10 +33,10 @@ def beat(session: Session, boot_id: str, host: str, pid: int) -> None:
 
 
 def remove_worker(session: Session, boot_id: str) -> None:
-    """It has ended, or was found dead."""
+    """Removes the row of a worker that has ended or was found dead."""
     session.execute(delete(_WORKERS).where(_WORKERS.c.boot_id == boot_id))
 
 
 def beats(session: Session) -> dict[str, int]:
-    """Boot id -> beat of every known worker."""
+    """Returns boot id -> number of heartbeats of every worker."""
     return {row.boot_id: row.beat for row in session.execute(select(WorkerProcess.boot_id, WorkerProcess.beat))}

@@ -1,4 +1,4 @@
-"""Queries for workspaces: the tenants, their plan and their limits."""
+"""Queries for workspaces (tenants), with their plan and limits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from storage.statements import Statement
 from storage.tables import Usage, Workspace
 from storage.usage import Caps
 
-#: Stored in the place of a limit: there is none, whatever the plan says.
+#: The stored value for "no limit", whatever the plan says.
 UNLIMITED = -1
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a workspace may do in each environment (`live`, `test`, `dev`). `plan` is `free`, `title` `Free`.
+    """The limits of a workspace in each environment (`live`, `test`, `dev`). `plan` is for example `free`, `title`
+    `Free`.
 
-    `own`: what the owner set; there None is what the plan gives, and UNLIMITED no limit.
+    `own`: what the owner set; in it, None means the plan's limit and UNLIMITED means no limit.
     """
 
     plan: str
@@ -38,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class WorkspaceRow:
-    """A tenant with its limits as they count now."""
+    """A workspace with its present limits."""
 
     id: str
     name: str
@@ -53,18 +54,21 @@ _LIMITS = Statement(
 
 
 def list_workspaces(session: Session) -> list[WorkspaceRow]:
-    """All of them, the first one first. For the server's own terminal only."""
+    """Returns all workspaces, oldest first. Only the command line of the server uses it."""
     return [_row(row) for row in session.scalars(select(Workspace).order_by(Workspace.created_at, Workspace.id))]
 
 
 def find_first_workspace(session: Session) -> WorkspaceRow | None:
-    """The workspace that was made with the data folder."""
+    """Returns the workspace that was created with the data folder, or None."""
     row = session.scalars(select(Workspace).order_by(Workspace.created_at, Workspace.id).limit(1)).one_or_none()
     return None if row is None else _row(row)
 
 
 def pick_workspace(session: Session, id_or_name: str) -> WorkspaceRow:
-    """The workspace with this id or, when only one has it, this name. Raises NotFound. For the server's own terminal only."""
+    """Returns the workspace with this id, or with this name when only one has it.
+
+    Raises NotFound. Only the command line uses it.
+    """
     rows = session.scalars(select(Workspace).where(or_(Workspace.id == id_or_name, Workspace.name == id_or_name))).all()
     if len(rows) != 1:
         said = f"{len(rows)} workspaces are called" if rows else "No workspace has the id or name"
@@ -73,12 +77,12 @@ def pick_workspace(session: Session, id_or_name: str) -> WorkspaceRow:
 
 
 def get_workspace(session: Session, workspace_id: str) -> WorkspaceRow:
-    """The workspace. Raises NotFound."""
+    """Returns the workspace. Raises NotFound."""
     return _row(hold_workspace(session, workspace_id))
 
 
 def get_limits(session: Session, workspace_id: str) -> Limits:
-    """The limits that count for the next request. Raises NotFound."""
+    """Returns the limits for the next request. Raises NotFound."""
     row = _LIMITS.row(session, {"id": workspace_id})
     if row is None:
         raise NotFound(f"No workspace with the id `{workspace_id}`")
@@ -86,7 +90,7 @@ def get_limits(session: Session, workspace_id: str) -> Limits:
 
 
 def insert_workspace(session: Session, name: str, plan: str) -> WorkspaceId:
-    """Stores a workspace that has used nothing yet; returns its id."""
+    """Adds a workspace with empty counters; returns its id."""
     at = now(session)
     workspace_id = WorkspaceId(new_id("ws"))
     session.add(Workspace(id=workspace_id, name=name, plan=plan, created_at=at))
@@ -96,7 +100,7 @@ def insert_workspace(session: Session, name: str, plan: str) -> WorkspaceId:
 
 
 def hold_workspace(session: Session, workspace_id: str) -> Workspace:
-    """The workspace's row itself, for a verb to change. Raises NotFound."""
+    """Returns the workspace's ORM row, for an action to change. Raises NotFound."""
     row = session.get(Workspace, workspace_id)
     if row is None:
         raise NotFound(f"No workspace with the id `{workspace_id}`")
@@ -111,7 +115,7 @@ def _row(row: Workspace) -> WorkspaceRow:
 
 @functools.lru_cache(maxsize=256)
 def _limits_of(plan: str, *stored: int | None) -> Limits:
-    """The plan's limits with the stored ones over them: two for each environment."""
+    """Returns the plan's limits, replaced by stored ones: a pair of values for each environment."""
     base = PLANS[plan]
     own: dict[str, Caps] = {name: Caps(*stored[2 * at : 2 * at + 2]) for at, name in enumerate(ENVIRONMENTS)}
     live = Caps(_over(base.concurrency, own["live"].concurrency), _over(base.monthly, own["live"].monthly))

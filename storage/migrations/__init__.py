@@ -1,1 +1,1 @@
-"""How the tables came to be: one numbered Alembic revision per change."""
+"""Alembic migrations: one numbered revision per change of the tables."""

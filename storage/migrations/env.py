@@ -1,12 +1,12 @@
-"""What Alembic runs: our connection, our tables."""
+"""The environment that Alembic runs: it uses the connection and the tables of Flowport."""
 
 from alembic import context
 
 from storage.tables import Base
 
 
-def ours(thing: object, name: str | None, kind: str, *_: object) -> bool:
-    """Huey's own tables stand outside autogenerate."""
+def is_own_table(thing: object, name: str | None, kind: str, *_: object) -> bool:
+    """Leaves Huey's tables out of autogenerate."""
     return not (kind == "table" and name in {"task", "kv", "schedule", "counter"})
 
 
@@ -16,7 +16,7 @@ context.configure(
     target_metadata=Base.metadata,
     render_as_batch=True,
     compare_type=True,
-    include_object=ours,
+    include_object=is_own_table,
     transactional_ddl=True,
 )
 context.run_migrations()

@@ -1,4 +1,6 @@
-"""Brings a data folder's tables up to date: under a file lock, after a backup, in one transaction, never downwards."""
+"""Migrates a data folder's tables to the newest schema: under a file lock, after a backup, in one transaction, only
+upwards.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,16 @@ from storage.backup import DATABASE, copy_database, schema_of
 VERSIONS = Path(__file__).parent / "versions"
 
 
-#: Copies made before migrations that are kept.
+#: How many copies from before migrations are kept.
 COPIES_KEPT = 3
 
 
-class NewerData(Exception):  # noqa: N818 - said to the person who starts the program
-    """The data folder was written by a newer Flowport; this one would not understand it."""
+class NewerData(Exception):  # noqa: N818 - shown to the person who starts the program
+    """The data folder was written by a newer Flowport that this one cannot read."""
 
 
 def upgrade(url: str, data: Path) -> bool:
-    """Returns True when something was migrated. Raises NewerData and leaves the folder as it is."""
+    """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then."""
     if url.startswith("sqlite"):
         current = schema_of(data / DATABASE)
         _refuse_newer(data, current)
@@ -59,7 +61,7 @@ def upgrade(url: str, data: Path) -> bool:
 
 
 def newest_schema() -> str:
-    """The revision this program knows last: versions are numbered in their order."""
+    """Returns the newest revision of this program; revisions are numbered in their order."""
     return max(_known())
 
 
@@ -77,7 +79,9 @@ def _refuse_newer(data: Path, current: str) -> None:
 
 
 def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect
-    """Foreign keys off while tables are rebuilt: with them on, a rebuilt parent would delete its children."""
+    """Switches foreign keys off while tables are rebuilt: with them on, dropping the old parent table deletes its child
+    rows.
+    """
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, record: object) -> None:
@@ -93,7 +97,7 @@ def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialec
 
 
 def _back_up(data: Path, current: str) -> None:
-    """A plain copy of the database, for its owner only: going back means putting it in the place of `flowport.db`."""
+    """Writes a copy of the database, readable by its owner only. To go back, put it in the place of `flowport.db`."""
     backups = data / "backups"
     backups.mkdir(mode=0o700, exist_ok=True)
     target = backups / f"{_COPY}{current}.db"

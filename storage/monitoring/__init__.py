@@ -1,1 +1,1 @@
-"""Queries behind the Monitoring page: counts, curves and figures of a period."""
+"""Queries for the Monitoring page: counts, percentiles and curves of a period."""

@@ -1,4 +1,4 @@
-"""What Monitoring counts, each by one statement of the database: jobs, percentiles, costs, failures, refused calls."""
+"""The counts of Monitoring, each from one statement: jobs, percentiles, costs, failures, refused calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from storage.tables import Job, ModelCall, RefusalCount
 
 @dataclass(frozen=True)
 class Cost:
-    """What model calls cost in nano-dollars; `unknown` of the `calls` have no known price and are not in it."""
+    """The cost of model calls in nano-dollars.
+
+    `unknown` of the `calls` have no known price and are not included in it.
+    """
 
     nanos: int = 0
     calls: int = 0
@@ -27,19 +30,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Took:
-    """Exact percentiles in milliseconds."""
+    """Percentiles of a duration in milliseconds."""
 
     p50: int
     p95: int
 
 
-#: (slot, flow id, status) -> jobs.
+#: (slot, flow id, status) -> number of jobs.
 Counts = dict[tuple[int, str, str], int]
 #: (slot, flow id, connection, model) -> cost.
 Costs = dict[tuple[int, str, str, str], Cost]
-#: (flow id, error code) -> how often, and when the last time.
+#: (flow id, error code) -> number of failures, and the time of the last one.
 Failures = dict[tuple[str, str], tuple[int, Millis]]
-#: (slot, flow id, code) -> how often, and when the last time.
+#: (slot, flow id, code) -> number of refused calls, and the time of the last one.
 Refusals = dict[tuple[int, str, str], tuple[int, Millis]]
 
 RUN_TIME = Job.completed_at - Job.started_at
@@ -54,7 +57,9 @@ def percentiles(
     *,
     where: tuple[ColumnElement[bool], ...],
 ) -> dict[Any, Took]:
-    """Group -> exact nearest-rank percentiles of a number of jobs; without groups the one of None."""
+    """Returns group -> exact nearest-rank percentiles of a value of jobs; without `group` one entry with the
+    key None.
+    """
     parts = [] if group is None else [group]
     ranked = (
         select(
@@ -81,7 +86,7 @@ def percentiles(
 
 
 def count_jobs(session: Session, mine: list[ColumnElement[bool]], period: Period) -> Counts:
-    """Jobs by the time they were accepted."""
+    """Counts jobs by the time at which they were accepted."""
     slot = period.slot(Job.created_at)
     rows = session.execute(
         select(slot.label("slot"), Job.flow_id, Job.status, func.count().label("jobs"))
@@ -92,7 +97,7 @@ def count_jobs(session: Session, mine: list[ColumnElement[bool]], period: Period
 
 
 def add_costs(session: Session, mine: list[ColumnElement[bool]], period: Period) -> Costs:
-    """By the time of the call; every call of the period's jobs is in it."""
+    """Adds up the costs of all calls of the period's jobs, by the time of the call."""
     slot = period.slot(ModelCall.at)
     last = len(period.starts) - 1
     by = (slot, ModelCall.flow_id, ModelCall.connection, ModelCall.model)
@@ -116,7 +121,7 @@ def add_costs(session: Session, mine: list[ColumnElement[bool]], period: Period)
 
 
 def count_failures(session: Session, mine: list[ColumnElement[bool]]) -> Failures:
-    """Failed jobs; the last time is the last one's end."""
+    """Counts failed jobs; the time of the last one is when it ended."""
     code = func.coalesce(Job.error["code"].as_string(), "").label("code")
     rows = session.execute(
         select(Job.flow_id, code, func.count().label("jobs"), func.max(Job.completed_at).label("last_at"))
@@ -127,7 +132,7 @@ def count_failures(session: Session, mine: list[ColumnElement[bool]]) -> Failure
 
 
 def count_refusals(session: Session, filters: Filters, workspace_id: str, period: Period) -> Refusals:
-    """Refused calls; the last time is the end of the last minute that had one."""
+    """Counts refused calls; the time of the last one is the end of its minute, since calls are counted by minute."""
     if not filters.of_api:
         return {}
     slot = period.slot(RefusalCount.minute * MINUTE)

@@ -1,4 +1,6 @@
-"""The curves of Monitoring: run time, waiting time and jobs at once, slot by slot; and the mark that tells whether to look again."""
+"""The curves of Monitoring by slot (run time, waiting time, concurrent jobs), and a value that changes when figures may
+change.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,15 @@ from storage.tables import ApiKey, Flow, Job, RefusalCount, Usage
 from storage.usage import usage_subject
 from storage.workspaces import get_limits
 
-#: A job may run a day and wait before that: older ones hold no slot any more.
+#: A job may run for a day, and wait before that; older jobs hold no slot any more.
 _LONGEST = 3 * DAY
 
 
 @dataclass(frozen=True)
 class Curves:
-    """One value for each slot of the period. `took` is of completed jobs by the time they were accepted, `waited` of all that
-    were started, `at_once` the highest number of jobs that held a slot of the plan at the same time.
+    """One value for each slot of the period. `took`: run times of completed jobs by the time of their acceptance;
+    `waited`: waiting times of all that started; `at_once`: the highest number of jobs that held a slot of the plan at
+    the same time.
     """
 
     took: tuple[Took | None, ...]
@@ -33,7 +36,7 @@ class Curves:
 
 
 def read_curves(session: Session, workspace_id: str, filters: Filters, period: Period) -> Curves:
-    """Counts the curves of one workspace."""
+    """Returns the curves of one workspace."""
     mine = filters.jobs(workspace_id, period)
     slot = period.slot(Job.created_at)
     took = percentiles(session, mine, RUN_TIME, slot, where=COMPLETED)
@@ -47,9 +50,10 @@ def read_curves(session: Session, workspace_id: str, filters: Filters, period: P
 
 
 def _at_once(session: Session, workspace_id: str, filters: Filters, period: Period) -> tuple[int, ...]:
-    """Slots are taken when a job is accepted (batch items: when they are let in) and given back when it ends.
+    """Returns the highest number of concurrent jobs in each slot.
 
-    Playground runs hold no slot of the plan: they count from their start.
+    A job of the API takes a slot of the plan when it is accepted (an item of a batch: when it is admitted) and releases
+    it when it ends. A Playground run holds no slot of the plan, so it counts from its start.
     """
     begin: Any
     holds: Any
@@ -92,8 +96,9 @@ def _at_once(session: Session, workspace_id: str, filters: Filters, period: Peri
 
 
 def read_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
-    """Another one after anything happened that a figure may show: a job was accepted, went on, spent something or ended, a call
-    was refused, a limit, flow or key changed. Cheap: it looks at open jobs and the newest rows only.
+    """Returns a value that differs after any change that a figure may show: a job was accepted, made progress, spent
+    something or ended, a call was refused, a limit, flow or key changed. It is cheap, since it reads only open jobs and
+    the newest rows.
     """
     at_work = session.execute(
         select(func.count(), func.sum(Job.last_seq), func.sum(Job.model_calls), func.sum(Job.attempts)).where(

@@ -1,6 +1,7 @@
-"""The figures of Monitoring over a period: counts, percentiles, costs, errors and refusals, all counted by the database.
+"""The figures of Monitoring for a period: counts, percentiles, costs, errors and refusals, computed by the database.
 
-A job belongs to the period it was accepted in, with everything it cost. Percentiles are exact (nearest rank) and of completed jobs.
+A job belongs to the period in which it was accepted, with its whole cost. Percentiles are exact (nearest rank) and
+cover completed jobs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ from storage.workspaces import get_limits
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of failure of a flow: its code, how often, and when the last time. `refused`: no job was made."""
+    """One kind of failure of a flow: its code, how often it occurred, and when last.
+
+    `refused`: the call created no job.
+    """
 
     code: str
     refused: bool
@@ -46,7 +50,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One flow in the period. `title` None: calls that named no flow of ours. `by_slot` counts requests."""
+    """A flow in the period. `title` None: calls whose flow id is unknown. `by_slot` counts requests."""
 
     flow_id: str
     title: str | None
@@ -60,31 +64,32 @@ class Endpoint:
 
     @property
     def requests(self) -> int:
-        """Accepted jobs."""
+        """The number of accepted jobs."""
         return sum(self.by_status.values())
 
     @property
     def success(self) -> float | None:
-        """Completed out of completed and failed, 0 to 1."""
+        """Completed jobs divided by completed and failed ones, 0 to 1; None without any."""
         return success_of(self.by_status)
 
     @property
     def refused(self) -> int:
-        """Calls that made no job."""
+        """The number of calls that created no job."""
         return sum(kind.count for kind in self.kinds if kind.refused)
 
     @property
     def last_error(self) -> Kind | None:
-        """What went wrong last."""
+        """The failure or refusal that occurred last, or None."""
         return max(self.kinds, key=lambda kind: kind.last_at, default=None)
 
 
 @dataclass(frozen=True)
 class Now:
-    """What runs at this moment and how far the limits are; None = no limit. `waiting` have a slot and wait for a worker,
-    `outside` are items of batches that wait for a slot.
+    """The present load and the limits; None: no limit. `waiting` jobs have a slot and wait for a worker; `outside` are
+    items of batches that wait for a slot.
 
-    `concurrency` is of all environments that are looked at together. `quota_of`: whose month it is, when that is to be said.
+    `concurrency` is the sum over all environments in view. `quota_of`: the environment of the monthly figures, when
+    several are in view.
     """
 
     running: int
@@ -98,7 +103,7 @@ class Now:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything but the curves. `costs`: (slot, flow id, connection, model) -> cost, by the time of the call."""
+    """All figures except the curves. `costs`: (slot, flow id, connection, model) -> cost, by the time of the call."""
 
     period: Period
     endpoints: tuple[Endpoint, ...]
@@ -113,33 +118,33 @@ class Figures:
 
     @property
     def requests(self) -> int:
-        """Accepted jobs."""
+        """The number of accepted jobs."""
         return sum(self.by_status.values())
 
     @property
     def refused(self) -> int:
-        """Calls that made no job."""
+        """The number of calls that created no job."""
         return sum(kind.count for kind in self.kinds if kind.refused)
 
     @property
     def success(self) -> float | None:
-        """Completed out of completed and failed, 0 to 1."""
+        """Completed jobs divided by completed and failed ones, 0 to 1; None without any."""
         return success_of(self.by_status)
 
     @property
     def cost(self) -> Cost:
-        """All of it."""
+        """The sum of all costs."""
         return sum(self.costs.values(), Cost())
 
 
 def success_of(by_status: Mapping[str, int]) -> float | None:
-    """Completed out of completed and failed, 0 to 1; None when nothing ended."""
+    """Returns completed jobs divided by completed and failed ones, 0 to 1; None without any."""
     completed, failed = by_status.get("completed", 0), by_status.get("failed", 0)
     return completed / (completed + failed) if completed + failed else None
 
 
 def read_figures(session: Session, workspace_id: str, filters: Filters, period: Period) -> Figures:
-    """Counts a period of one workspace."""
+    """Returns the figures of one workspace for a period."""
     mine = filters.jobs(workspace_id, period)
     counts = count_jobs(session, mine, period)
     costs = add_costs(session, mine, period)
@@ -171,7 +176,7 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
 
 
 def _kinds(failures: Failures, refusals: Refusals) -> dict[str, list[Kind]]:
-    """Flow id -> what went wrong there."""
+    """Returns flow id -> its kinds of failures and refusals."""
     found: dict[str, list[Kind]] = {}
     for (flow_id, code), (count, last_at) in failures.items():
         found.setdefault(flow_id, []).append(Kind(code, False, count, last_at))
@@ -185,7 +190,7 @@ def _kinds(failures: Failures, refusals: Refusals) -> dict[str, list[Kind]]:
 
 
 def _together(kinds: Mapping[str, list[Kind]]) -> tuple[Kind, ...]:
-    """The kinds of all flows, the most frequent first."""
+    """Adds up the kinds of all flows; the most frequent come first."""
     summed: dict[tuple[str, bool], Kind] = {}
     for one in (kind for flow in kinds.values() for kind in flow):
         other = summed.get((one.code, one.refused), Kind(one.code, one.refused, 0, Millis(0)))
@@ -203,7 +208,10 @@ class _Flow:
 
 
 def _list_flows(session: Session, workspace_id: str, filters: Filters, called: set[str]) -> dict[str, _Flow | None]:
-    """Flows that were called, whatever became of them, and flows that are live. None: there is no such flow here."""
+    """Returns flows that were called, deleted ones too, and flows that are live.
+
+    None: no flow has the id of the call.
+    """
     statement = select(Flow.id, Flow.title, Flow.live_version, Flow.deleted_at).where(Flow.workspace_id == workspace_id)
     if filters.flow_id is not None:
         statement = statement.where(Flow.id == filters.flow_id)
@@ -226,7 +234,7 @@ def _endpoints(
     took: Mapping[str, Took],
     kinds: Mapping[str, list[Kind]],
 ) -> list[Endpoint]:
-    """One for each flow, the most called first."""
+    """Returns one entry for each flow, the most called first."""
     by_slot = {flow_id: [0] * len(period.starts) for flow_id in flows}
     by_status: dict[str, dict[str, int]] = {flow_id: {} for flow_id in flows}
     spent = dict.fromkeys(flows, Cost())
@@ -253,9 +261,10 @@ def _endpoints(
 
 
 def _load_limits(session: Session, workspace_id: str, filters: Filters) -> Now:
-    """What is open of the narrowed jobs; limits and the month's count of the key where it has its own, else of its environment.
+    """Returns the open jobs that match the filters, and limits and monthly count of the key or else of its environment.
 
-    Without a key or an environment the month is Production's, or that of another one which is nearly used up and fuller.
+    Without a key or an environment, the monthly figures are Production's, unless another environment is nearly used up
+    and has less left.
     """
     columns = (Job.status, Job.counted, Job.flow_id, Job.key_id, Job.environment)
     found = session.execute(
@@ -291,6 +300,6 @@ def _load_limits(session: Session, workspace_id: str, filters: Filters) -> Now:
 
 
 def _sum(limits: Iterable[int | None]) -> int | None:
-    """None as soon as one of them is no limit."""
+    """Returns the sum of the limits; None when one of them is no limit."""
     known = list(limits)
     return None if None in known else sum(limit for limit in known if limit is not None)

@@ -1,4 +1,4 @@
-"""Flows at a glance: the last job of each, and seven days of calls. Playground runs do not count; see also `monitoring_figures`."""
+"""Queries for the list of flows: the last job of each, and seven days of calls. Playground runs are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from storage.tables import Flow, Job
 
 @dataclass(frozen=True)
 class Activity:
-    """A flow's calls: the newest one, jobs a day (oldest first), and how many ended and failed in that time."""
+    """The calls of a flow: the newest job, jobs per day (oldest day first), and how many completed or failed in these
+    days.
+    """
 
     last_job: JobRow | None
     by_day: tuple[int, ...]
@@ -24,12 +26,12 @@ class Activity:
 
     @property
     def error_rate(self) -> float | None:
-        """Failed out of ended, 0 to 1; None when nothing ended."""
+        """Failed jobs divided by ended ones, 0 to 1; None when none ended."""
         return self.failed / self.ended if self.ended else None
 
 
 def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[str, Activity]:
-    """Flow id -> its activity, for every flow that was ever called."""
+    """Returns flow id -> activity, for every flow that was ever called."""
     today = now(session) // DAY
     first = today - days + 1
     day = Job.created_at // DAY
@@ -51,7 +53,7 @@ def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[st
 
 
 def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
-    """How many API keys called a flow since a moment."""
+    """Returns how many API keys called a flow since a time (milliseconds)."""
     return session.scalars(
         select(func.count(func.distinct(Job.key_id))).where(
             Job.workspace_id == workspace_id,

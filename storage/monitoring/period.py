@@ -1,7 +1,8 @@
-"""Which jobs the figures of Monitoring are about: a period cut into slots, and a flow, key or environment.
+"""The selection of jobs for Monitoring: a period divided into slots, and a flow, key or environment.
 
-A period is exactly as long as its name says, back from now and out to the full minute, because refused calls are counted by the minute.
-Its slots lie on the reader's clock (hours begin at :00, days at midnight), so the first one may be cut short.
+A period ends now and has the length in its name, extended to a full minute, because refused calls are counted by the
+minute. Its slots follow the reader's local time (hours start at :00, days at midnight), so the first one may be
+shorter.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engine.core.clock import DAY, HOUR, MINUTE, Millis
 from storage.jobs import PUBLIC
 from storage.tables import OPEN, ApiKey, Job, RefusalCount
 
-#: Name in the address -> (length, slot), in milliseconds.
+#: Name in the URL -> (length of the period, length of a slot), in milliseconds.
 RANGES: dict[str, tuple[int, int]] = {
     "1h": (HOUR, 2 * MINUTE),
     "24h": (DAY, HOUR),
@@ -26,7 +27,10 @@ RANGES: dict[str, tuple[int, int]] = {
 
 @dataclass(frozen=True)
 class Period:
-    """From `since` to `until`, both included; `offset` is how far the reader's clock is ahead of UTC. All in milliseconds."""
+    """A period from `since` to `until`, both included.
+
+    `offset`: how far the reader's local time is ahead of UTC. In milliseconds.
+    """
 
     since: Millis
     until: Millis
@@ -35,13 +39,13 @@ class Period:
 
     @classmethod
     def ending(cls, until: int, name: str, offset: int = 0) -> Period:
-        """The period of that name of `RANGES` up to now."""
+        """Returns the period of this name in `RANGES` that ends at `until`."""
         length, step = RANGES[name]
         return cls(Millis((until - length) // MINUTE * MINUTE), Millis(until), step, offset)
 
     @property
     def before(self) -> Period:
-        """The same length of time just before."""
+        """The period of the same length that ends just before this one."""
         length = self.until - self.since
         return Period(Millis(self.since - length), Millis(self.since - 1), self.step, self.offset)
 
@@ -52,18 +56,18 @@ class Period:
 
     @property
     def starts(self) -> tuple[Millis, ...]:
-        """When each slot begins, the oldest first; the first may begin before `since`."""
+        """The start of each slot, oldest first; the first one may start before `since`."""
         last = (self.until + self.offset) // self.step
         return tuple(Millis(slot * self.step - self.offset) for slot in range(self.first, last + 1))
 
     def slot(self, moment: Any) -> ColumnElement[int]:
-        """The number of the slot a column of milliseconds lies in, counted from 0."""
+        """Returns the SQL expression for the slot, from 0, in which a column of milliseconds lies."""
         return (moment + self.offset) // self.step - self.first
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What the figures are narrowed to. Without an environment Playground runs do not count."""
+    """What the figures are limited to. Without an environment, Playground runs are left out."""
 
     flow_id: str | None = None
     key_id: str | None = None
@@ -71,11 +75,11 @@ class Filters:
 
     @property
     def of_api(self) -> bool:
-        """True when calls of the API are meant, False for Playground runs."""
+        """True for figures of API calls, False for those of Playground runs."""
         return self.environment != "playground"
 
     def fits(self, flow_id: str, key_id: str | None, environment: str) -> bool:
-        """Whether a job with these is meant."""
+        """True when a job with these values is selected."""
         return (
             self.flow_id in {None, flow_id}
             and self.key_id in {None, key_id}
@@ -83,7 +87,7 @@ class Filters:
         )
 
     def jobs_at_any_time(self, workspace_id: str) -> list[ColumnElement[bool]]:
-        """Conditions on `Job`."""
+        """Returns the conditions on `Job` without those of a period."""
         found = [Job.workspace_id == workspace_id]
         found.append(Job.environment == self.environment if self.environment else Job.environment.in_(PUBLIC))
         if self.flow_id is not None:
@@ -93,7 +97,7 @@ class Filters:
         return found
 
     def jobs(self, workspace_id: str, period: Period) -> list[ColumnElement[bool]]:
-        """Conditions on `Job`: those that were accepted in the period."""
+        """Returns the conditions on `Job`: those that were accepted in the period."""
         return [
             *self.jobs_at_any_time(workspace_id),
             Job.created_at >= period.since,
@@ -101,7 +105,7 @@ class Filters:
         ]
 
     def refusals(self, workspace_id: str, period: Period) -> list[ColumnElement[bool]]:
-        """Conditions on `RefusalCount`."""
+        """Returns the conditions on `RefusalCount`."""
         found = [
             RefusalCount.workspace_id == workspace_id,
             RefusalCount.minute >= period.since // MINUTE,
@@ -118,9 +122,9 @@ class Filters:
 
 
 def open_jobs(workspace_id: str) -> tuple[ColumnElement[bool], ...]:
-    """Conditions on `Job`: those that have not ended, found by `ix_jobs_open` and not among all jobs of the workspace.
+    """Returns conditions on `Job` for jobs that have not ended, written so that SQLite uses the index `ix_jobs_open`.
 
-    SQLite takes a partial index only for the very words it was made with, and it would prefer the workspace's index.
+    SQLite uses a partial index only for exactly its condition, and would otherwise prefer the index on the workspace.
     """
     statuses = [literal_column(f"'{status}'") for status in OPEN]
     return Job.status.in_(statuses), func.coalesce(Job.workspace_id, "") == workspace_id

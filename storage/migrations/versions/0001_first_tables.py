@@ -382,7 +382,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('token_hash', name=op.f('pk_sessions'))
     )
     op.create_index(op.f('ix_sessions_user_id'), 'sessions', ['user_id'], unique=False)
-    # Huey's own tables, so that its message can be written in the transaction that accepts a job.
+    # Huey's tables are created here, so that its messages can be written in the transaction that accepts a job.
     op.execute("create table task (id integer not null primary key, queue text not null, data blob not null, priority real not null default 0.0)")
     op.execute("create index task_queue_priority_id on task (queue, priority desc, id)")
     op.execute("create table kv (queue text not null, key text not null, value blob not null, primary key (queue, key))")

@@ -1,4 +1,4 @@
-"""An index of the batch items that wait for a slot: every job that ends asks for them."""
+"""Adds an index of the batch items that wait for a slot, which every ending job reads."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which fields each key sent to a flow, counted by day."""
+"""Adds counts of the fields that each key sent to a flow, by day."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,6 @@
-"""Retention: when a job's values were removed, and an index of those that still have theirs, oldest first in each flow."""
+"""For retention: when a job's values were removed, and an index of the jobs that still have theirs, oldest first in
+each flow.
+"""
 
 import sqlalchemy as sa
 from alembic import op

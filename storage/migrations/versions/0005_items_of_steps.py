@@ -1,4 +1,4 @@
-"""Steps: how many items a Splitter gave."""
+"""Adds to steps how many items a Splitter gave."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What webhooks are signed with: one secret a flow, two while it is rotated."""
+"""Adds the secrets that sign webhooks: one per flow, two while it is rotated."""
 
 import sqlalchemy as sa
 from alembic import op

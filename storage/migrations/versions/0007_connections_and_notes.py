@@ -1,4 +1,6 @@
-"""Connections: models named by the owner, Azure's version, calls at once. Notes to the owner."""
+"""Adds to connections the models that the owner entered, Azure's API version and the number of concurrent calls; adds
+notes to the owner.
+"""
 
 import sqlalchemy as sa
 from alembic import op

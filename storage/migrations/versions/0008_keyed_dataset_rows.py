@@ -1,4 +1,4 @@
-"""Datasets: how much they hold, rows found by the value of a key column, and which step wrote what."""
+"""Adds to datasets their size, a key by which rows are found, and which step wrote each row."""
 
 import sqlalchemy as sa
 from alembic import op

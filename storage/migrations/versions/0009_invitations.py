@@ -1,4 +1,6 @@
-"""Invitations say for whom and by whom; a person keeps when they were last here after signing out."""
+"""Adds to invitations for whom and by whom they are; stores with a person when they were last active, also after
+signing out.
+"""
 
 import sqlalchemy as sa
 from alembic import op

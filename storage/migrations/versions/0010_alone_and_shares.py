@@ -1,4 +1,4 @@
-"""Jobs: an index of those that wait for a worker of their own, and how many bytes of values each has."""
+"""Adds an index of the jobs that must run alone in a worker, and the bytes of values that each job has."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 ALONE = sa.text("status = 'queued' and attempts >= 2")
 KEPT = sa.text("completed_at is not null and values_gone_at is null")
-#: `size` is of the whole value; of a step's value above 1 MiB only the beginning is stored.
+#: `size` is the size of the whole value; of a step's value above 1 MiB only the beginning is stored.
 STORED = "case when size > 1048576 and name not in ('payload', 'result') then length(data) else size end"
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.create_index("ix_jobs_alone", "jobs", ["enqueued_at"], sqlite_where=ALONE, postgresql_where=ALONE)
     op.add_column("jobs", sa.Column("value_bytes", NUMBER, nullable=False, server_default="0"))
     op.execute(
-        f"update jobs set value_bytes = (select coalesce(sum({STORED}), 0) from job_values where job_id = jobs.id)"  # noqa: S608 - our own words
+        f"update jobs set value_bytes = (select coalesce(sum({STORED}), 0) from job_values where job_id = jobs.id)"  # noqa: S608 - no outside text
         " where values_gone_at is null"
     )
     op.drop_index("ix_jobs_kept_values", "jobs")

@@ -1,4 +1,7 @@
-"""A secret of an API key says to whom it was shown. For older ones the audit log says it, as far as it reaches."""
+"""Adds to the secrets of API keys to whom they were shown.
+
+For older ones it is taken from the audit log, where that goes back far enough.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +15,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("api_key_secrets", sa.Column("created_by", sa.String(), nullable=True))
     connection = op.get_bind()
-    # The secret and the line of the log were written in one transaction, at the same moment.
+    # The secret and its entry in the audit log were written in one transaction, so both have the same time.
     lines = connection.execute(
         sa.text(
             "select s.hash, a.actor from api_key_secrets s join audit a on a.subject = s.key_id and a.at = s.created_at"
@@ -20,7 +23,7 @@ def upgrade() -> None:
         )
     ).all()
     for secret, said in lines:
-        # "Ada (user_...)", or the actor alone.
+        # The actor is written as "Ada (user_...)", or as the id alone.
         actor = said.rpartition("(")[2].removesuffix(")")
         connection.execute(
             sa.text("update api_key_secrets set created_by = :actor where hash = :hash"),

@@ -1,8 +1,9 @@
-"""Secrets name the hosts they go to; webhooks that callers name have a list of their own.
+"""Adds to secrets the hosts they may be sent to, and an allow-list of its own for webhooks that callers name.
 
-A secret gets the hosts that stand in the flows which use it. One that a saved version sends to a host that comes from data may
-still go anywhere, so that live versions go on. The list for callers' webhooks gets the private hosts they reached before. A name
-that may have been reached through a network of the owner's list, and a flow's own address, are left to the owner.
+A secret gets the hosts that appear in the flows that use it. A secret that a saved version sends to a host from data
+may still be sent anywhere, so that live versions keep working. The list for callers' webhooks gets the private hosts
+that they have reached before. Hosts that may have been reached through a network on the owner's list, and the addresses
+of flows' own webhooks, are left to the owner.
 """
 
 import ipaddress
@@ -52,7 +53,7 @@ _DELIVERIES = sa.table(
 )
 _SETTINGS = sa.table("settings", sa.column("scope"), sa.column("name"), sa.column("value", sa.JSON))
 
-#: A web address whose host is written out: nothing of a reference stands before its end.
+#: Matches a web address whose host is literal, without a part of a reference before its end.
 _WRITTEN = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.IGNORECASE
 )
@@ -100,7 +101,7 @@ def _name_hosts_of_secrets(connection: sa.Connection) -> None:
         secret = (row.workspace_id, row.id)
         found = None if secret in anywhere else sorted(hosts.get(secret, ()))
         if row.id in keys:
-            found = []  # a connection sends its key to its own address
+            found = []  # a connection's key is sent to the connection's address only
         else:
             told.add(row.workspace_id)
         connection.execute(sa.update(_SECRETS).where(_SECRETS.c.id == row.id).values(hosts=found))
@@ -111,7 +112,10 @@ def _name_hosts_of_secrets(connection: sa.Connection) -> None:
 
 
 def _uses(document: object) -> list[tuple[str, object]]:
-    """Secret id and address of every node that sends secrets. Drafts hold what was typed or imported, so any shape is met."""
+    """Returns secret id and address of every node that sends secrets.
+
+    Drafts contain whatever was typed or imported, so any shape is possible.
+    """
     try:
         stored = json.loads(document) if isinstance(document, str) else None
     except (ValueError, RecursionError):
@@ -130,7 +134,7 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _written_host(url: object) -> str | None:
-    """The entry for the host of an address, None when it is none or comes from data."""
+    """Returns the entry for the host of an address; None when it is no address or comes from data."""
     read = _read(url)
     if read is None:
         return None
@@ -139,9 +143,9 @@ def _written_host(url: object) -> str | None:
 
 
 def _read(url: object) -> tuple[str, int] | None:
-    """Host and port of an address as they are asked, None when it is none that is ever asked or comes from data.
+    """Returns the host and port to which an address leads; None when it is not a valid address or comes from data.
 
-    What requests are made with writes names in the same way: IDNA 2008 for letters beyond ASCII.
+    Requests convert names in the same way: IDNA 2008 for characters beyond ASCII.
     """
     match = _WRITTEN.match(url.strip()) if isinstance(url, str) else None
     if match is None:
@@ -166,7 +170,9 @@ def _is_address(host: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Whether a name can be looked up, and is no number in disguise (`127.1`): what an entry of a list may be."""
+    """True when a name can be resolved and is not a number in another form (`127.1`), so that it can be an entry of a
+    list.
+    """
     return len(host) <= 253 and bool(_NAME.match(host)) and not _NUMERIC_END.search(host)
 
 
@@ -177,7 +183,7 @@ def _entry(host: str, port: int | None) -> str:
 
 
 def _tell_webhooks_apart(connection: sa.Connection) -> None:
-    """An address that is not the flow's was named by a caller."""
+    """Marks deliveries and jobs whose address is not that of their flow: a caller named it."""
     own = {row.id: _dict(row.settings).get("webhook_url") for row in connection.execute(sa.select(_FLOWS)).all()}
     rows = connection.execute(
         sa.select(_DELIVERIES.c.id, _DELIVERIES.c.flow_id, _DELIVERIES.c.url).where(
@@ -215,7 +221,7 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
         if _is_inside(host) or _is_named(allowed, host, port):
             (left if row.url in own else found).add(_entry(host, port))
         elif not _is_address(host) and any(_is_network(entry, port) for entry in allowed):
-            left.add(_entry(host, port))  # the network may have opened it; an entry would open whatever it leads to
+            left.add(_entry(host, port))  # perhaps allowed by the network entry only; a name entry would allow any address it resolves to
     told: dict[str, object] = {"webhook_allow": ", ".join(sorted(found))} if found else {}
     if found or left:
         told["webhook_hosts_left"] = sorted(left - found)
@@ -231,7 +237,7 @@ def _is_inside(host: str) -> bool:
 
 
 def _is_named(allowed: list[str], host: str, port: int) -> bool:
-    """Whether the owner's list names a host, so that it may lead inside."""
+    """True when the owner's list names a host, which then may resolve to a private address."""
     for entry in allowed:
         name = entry.removesuffix(f":{port}")
         if host == name or (name.startswith("*.") and host.endswith(name[1:])):
@@ -240,7 +246,9 @@ def _is_named(allowed: list[str], host: str, port: int) -> bool:
 
 
 def _is_network(entry: str, port: int) -> bool:
-    """Whether an entry is an address or a network, open at this port: names that lead there were reached."""
+    """True when an entry is an address or a network that is allowed at this port: names that resolve to it were
+    reached.
+    """
     for text in (entry, entry.removesuffix(f":{port}")):
         try:
             ipaddress.ip_network(text.replace("[", "").replace("]", ""), strict=False)

@@ -1,4 +1,6 @@
-"""Where people signed in from (taken over from sessions and the audit log), second factors and their recovery codes."""
+"""Adds the places from which people signed in (copied from sessions and the audit log), second factors and recovery
+codes.
+"""
 
 import ipaddress
 
@@ -50,7 +52,7 @@ def downgrade() -> None:
 
 
 def _known_places() -> list[dict[str, object]]:
-    """The 50 newest places of each person."""
+    """Returns the 50 newest places of each person."""
     found = op.get_bind().execute(
         sa.text(
             "select user_id, address, max(at) from ("

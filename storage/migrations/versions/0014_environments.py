@@ -1,7 +1,8 @@
-"""Each environment has limits of its own; a flow's webhook is Production's.
+"""Adds limits for each environment; a flow's webhook address becomes that of Production.
 
-What Staging and Development have used this month no longer counts for Production. When the server starts, it makes their own
-counters from the jobs table and sets anew how many jobs hold a slot. Open jobs of these two no longer call the flow's webhook: its address is Production's from now on.
+What Staging and Development have used this month no longer counts for Production. When the server starts, it creates
+their counters from the jobs table and counts again how many jobs hold a slot. Open jobs of these two environments no
+longer call the flow's webhook.
 """
 
 import calendar
@@ -61,5 +62,5 @@ def _index_waiting(columns: list[str]) -> None:
 
 
 def _start(month: str) -> int:
-    """The first millisecond of a month like `2026-11`."""
+    """Returns the first millisecond of a month like `2026-11`."""
     return calendar.timegm(datetime.datetime.strptime(month, "%Y-%m").timetuple()) * 1000  # noqa: DTZ007 - UTC

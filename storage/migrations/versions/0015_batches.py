@@ -1,4 +1,6 @@
-"""Batches: the place of each item, when all have ended and who is told then; the version that a repeated request is held against."""
+"""Adds to batches the index of each item, their end and their webhook; adds to Idempotency-Keys the version that the
+first request used.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +17,7 @@ WAITING = sa.text("status = 'queued' and batch_id is not null and not counted")
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("item_index", NUMBER, nullable=True))
-    # The items of a batch came in as one transaction, one after the other.
+    # The items of a batch were inserted in order, in one transaction, so their row ids give the order.
     op.execute(
         """
         update jobs set item_index = numbered.position from (

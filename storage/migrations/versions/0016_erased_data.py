@@ -1,4 +1,4 @@
-"""When a job's data was erased, and how what was interrupted and the runs made again from a job are found."""
+"""Adds when a job's data was erased, and indexes for interrupted erasures and for runs that were made from a job."""
 
 import sqlalchemy as sa
 from alembic import op
