@@ -1,1 +1,3 @@
-"""The pure core: what a flow is and means. Pydantic and the standard library only; no storage, no network, no job."""
+"""What a flow is and means, as pure code: Pydantic, Jinja's parser, RE2 and the standard library; no storage, network
+or jobs.
+"""

@@ -1,4 +1,6 @@
-"""Edits of an API Input that callers ask for: a field they sent and it did not know, a field they cannot send yet."""
+"""Edits of an API Input that callers' requests suggest: add a field that they sent, or make a required field
+optional.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ from engine.flow.edits import Op
 
 
 def accept_field_ops(document: Document, name: str, sent: str = "") -> list[Op]:
-    """The operations that add `name` as an optional field of the type that was `sent` (Text when it is not known).
+    """Returns the operations that add `name` as an optional field of the type that was `sent` (text when it is
+    unknown).
 
-    Empty when the field is there already. Raises Invalid when there is nothing to add it to.
+    Empty when the field exists already. Raises Invalid when there is no API Input, or when it has MAX_FIELDS fields.
     """
     node = api_input(document)
     if node is None:
@@ -42,7 +45,7 @@ def accept_field_ops(document: Document, name: str, sent: str = "") -> list[Op]:
 
 
 def take_back_ops(document: Document, name: str) -> list[Op]:
-    """The operations that take an accepted field away again, whatever else was edited since."""
+    """Returns the operations that remove an accepted field again, whatever was edited since."""
     node = api_input(document)
     if node is None or not has_field(document, name):
         return []
@@ -59,7 +62,7 @@ def take_back_ops(document: Document, name: str) -> list[Op]:
 
 
 def make_optional_ops(document: Document, name: str) -> list[Op]:
-    """The operations that let callers leave out a field; empty when they may already."""
+    """Returns the operations that make a field optional; empty when it is optional already."""
     node = api_input(document)
     fields = [*(node.config.get("fields") or ())] if node is not None else []
     at = next((number for number, field in enumerate(fields) if field.get("name") == name), None)
@@ -78,7 +81,7 @@ def make_optional_ops(document: Document, name: str) -> list[Op]:
 
 
 def has_field(document: Document, name: str) -> bool:
-    """Whether the API Input has a field of this name."""
+    """True when the API Input has a field with this name."""
     return any(str(field.get("name")) == name for field in input_fields(document))
 
 

@@ -1,6 +1,7 @@
-"""Flows that a flow calls (the node Call Flow): which version of each, their fields, and what is wrong with a call. Pure.
+"""Flows that a flow calls with Call Flow nodes: their versions, their fields, and what is wrong with a call. Pure code.
 
-Whoever has the database hands in a `Library`: the flows of the workspace that the document names, and those that they call.
+The caller passes a `Library` from the database: the flows of the workspace that the document names, and those that they
+call.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from engine.flow.document import Document, Node
 from engine.flow.validation import without_parked
 
 CALL_FLOW = "call_flow"
-#: A flow in a flow in a flow: so many calls may be open at once.
+#: How many calls may be nested: a flow that calls a flow that calls a flow, and so on.
 DEEPEST_CALL = 5
 
 
 @dataclass(frozen=True)
 class Callee:
-    """A flow that may be called. `version` is live now, else the newest saved one; None while it was never saved."""
+    """A flow that may be called.
+
+    `version`: the live one, or else the newest saved one; None when it was never saved.
+    """
 
     flow_id: str
     title: str
@@ -30,49 +34,49 @@ class Callee:
 
     @property
     def fields(self) -> list[dict[str, Any]]:
-        """What the call takes."""
+        """The fields that a call may send."""
         return [field for field in input_fields(self.document) if field.get("name")]
 
 
-#: By flow id; a flow that is not there is not the workspace's, or was deleted.
+#: Callees by flow id. A flow that is missing was deleted or belongs to another workspace.
 Library = Mapping[str, Callee]
 
 
 def calls_of(document: Document) -> list[Node]:
-    """The nodes that call another flow."""
+    """Returns the nodes that call another flow."""
     return [node for node in document.nodes if node.type == CALL_FLOW]
 
 
 def called_ids(document: Document) -> list[str]:
-    """The flows that a document calls, each once."""
+    """Returns the ids of the flows that a document calls, each once."""
     return list(dict.fromkeys(flow_id for node in calls_of(document) if (flow_id := called_id(node))))
 
 
 def called_id(node: Node) -> str:
-    """The flow that a node calls; empty while none was chosen."""
+    """Returns the id of the flow that a node calls; empty when none is chosen."""
     chosen = node.config.get("flow_id")
     return chosen if isinstance(chosen, str) else ""
 
 
 def pinned_version(node: Node) -> int | None:
-    """The version a deployment fixed, None on the canvas."""
+    """Returns the version that a deployment fixed; None in a draft."""
     version = node.config.get("version")
     return version if isinstance(version, int) else None
 
 
 def pinned(document: Document, library: Library) -> Document:
-    """The document with the version that each call gets now."""
+    """Returns the document with the version that a deployment fixes now in each call."""
     versions = {flow_id: callee.version for flow_id, callee in library.items()}
     return _with_versions(document, versions)
 
 
 def unpinned(document: Document) -> Document:
-    """The document as it is on a canvas, where calls have no version of their own."""
+    """Returns the document without fixed versions, as in a draft."""
     return _with_versions(document, {})
 
 
 def call_problems(document: Document, flow_id: str, library: Library) -> list[Problem]:
-    """What is wrong with the calls of the flow `flow_id`. All of them stop a deployment only."""
+    """Returns the problems of the calls in the flow `flow_id`. They stop a deployment, but not an import."""
     found: list[Problem] = []
     for node in calls_of(without_parked(document)):
         called = called_id(node)
@@ -82,7 +86,9 @@ def call_problems(document: Document, flow_id: str, library: Library) -> list[Pr
 
 
 def newer_version(node: Node, live_pin: int | None, library: Library) -> int | None:
-    """The version that a new deployment would call, when the live one calls an older one."""
+    """Returns the version that a new deployment would call, when it differs from the one that the live version
+    calls.
+    """
     callee = library.get(called_id(node))
     if callee is None or callee.version is None or live_pin is None:
         return None
@@ -107,8 +113,8 @@ def _problems_of(node: Node, flow_id: str, called: str, library: Library) -> Ite
             "flow_not_saved", f"“{callee.title}”, which {node.name} calls, was never saved. Open it and use Save As."
         )
         return
-    if (circle := _circle([flow_id], called, library)) is not None:
-        names = " → ".join(library[one].title if one in library else "this flow" for one in circle)
+    if (cycle := _cycle([flow_id], called, library)) is not None:
+        names = " → ".join(library[one].title if one in library else "this flow" for one in cycle)
         yield problem("calls_itself", f"These flows call each other without end: {names}. Change one of the calls.")
         return
     if (depth := _depth(called, library)) > DEEPEST_CALL:
@@ -143,12 +149,14 @@ def _input_problems(node: Node, callee: Callee) -> Iterator[Problem]:
             )
 
 
-def _circle(way: list[str], called: str, library: Library) -> list[str] | None:
-    """The flows of a circle that begins with the first of `way`, or that one of the called flows is in."""
-    todo = [[*way, called]]
+def _cycle(way: list[str], called: str, library: Library) -> list[str] | None:
+    """Returns the flows of a cycle: one that starts with a flow of `way`, or one among the called flows. None without
+    one.
+    """
+    paths = [[*way, called]]
     seen: set[str] = set()
-    while todo:
-        path = todo.pop()
+    while paths:
+        path = paths.pop()
         last = path[-1]
         if last in path[:-1]:
             return path[path.index(last) :]
@@ -156,12 +164,12 @@ def _circle(way: list[str], called: str, library: Library) -> list[str] | None:
             continue
         seen.add(last)
         callee = library.get(last)
-        todo += [[*path, one] for one in called_ids(callee.document)] if callee else []
+        paths += [[*path, one] for one in called_ids(callee.document)] if callee else []
     return None
 
 
 def _depth(called: str, library: Library) -> int:
-    """How many calls are open at most when the flow is called; no circle is in it."""
+    """Returns how deep the calls of this flow are nested. The caller has checked that there is no cycle."""
     depth, level = 0, {called}
     while level and depth <= DEEPEST_CALL:
         depth += 1
@@ -185,5 +193,5 @@ def _with_version(node: Node, versions: Mapping[str, int | None]) -> Node:
 
 
 def is_known(document: Document, known: Collection[str]) -> bool:
-    """Whether all flows that are called were looked up."""
+    """True when every called flow is among the known ids."""
     return all(flow_id in known for flow_id in called_ids(document))

@@ -1,4 +1,4 @@
-"""Two versions of a flow beside each other: what its designer changed, and what that changes for callers."""
+"""Compares two versions of a flow: what its designer changed, and what that changes for callers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Weight = Literal["breaking", "careful", "harmless"]
 
 @dataclass(frozen=True)
 class CallerChange:
-    """One thing callers will notice.
+    """One change that callers notice.
 
-    `breaking`: calls that worked are refused, or a value they read is gone. `field` is the top-level request field it
-    is about, None for the result. `sent_now_refused`: calls that send `field` are the ones that break;
-    `missing_now_refused`: calls that do not send it.
+    `breaking`: calls that worked are refused, or a value of the result is gone. `field`: the top-level field of the
+    request, None for the result. `sent_now_refused`: calls that send `field` are affected; `missing_now_refused`: calls
+    that do not send it.
     """
 
     weight: Weight
@@ -31,7 +31,7 @@ class CallerChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """One value of a node that differs: `where` like `config/model` or `inputs/prompt`, before and after."""
+    """One value of a node that differs: `where` is for example `config/model` or `inputs/prompt`."""
 
     where: str
     before: Any
@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NodeChange:
-    """A node that was added, removed or changed (moving it on the canvas is no change)."""
+    """A node that was added, removed or changed; a new position on the canvas is no change."""
 
     node_id: str
     name: str
@@ -50,7 +50,7 @@ class NodeChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What its designer changed. Connections are (name of source, name of target)."""
+    """What the designer changed. Connections are (name of source, name of target)."""
 
     nodes: tuple[NodeChange, ...]
     edges_added: tuple[tuple[str, str], ...]
@@ -58,12 +58,12 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """True when nothing but places on the canvas differs."""
+        """True when nothing differs except positions on the canvas."""
         return not (self.nodes or self.edges_added or self.edges_removed)
 
     @property
     def sentence(self) -> str:
-        """`2 changes in Summarise, 1 node added` for a banner."""
+        """A summary for a banner, for example `2 changes in Summarise, 1 node added`."""
         said = [
             f"{len(change.differences)} {'change' if len(change.differences) == 1 else 'changes'} in {change.name}"
             for change in self.nodes
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare_documents(before: Document, after: Document) -> Comparison:
-    """What was changed between two documents, in the order of the newer one."""
+    """Returns what changed between two documents, in the order of the newer one."""
     old = {node.id: node for node in before.nodes}
     new = {node.id: node for node in after.nodes}
     changes = [_node_change(old.get(node_id), node) for node_id, node in new.items()]
@@ -95,7 +95,7 @@ def compare_documents(before: Document, after: Document) -> Comparison:
 
 
 def caller_changes(before: Document, after: Document, catalog: Catalog) -> tuple[CallerChange, ...]:
-    """What callers of the endpoint will notice when `after` goes live in place of `before`, the breaking things first."""
+    """Returns what callers notice when `after` replaces `before` as the live version; breaking changes come first."""
     old = {str(field.get("name")): field for field in input_fields(before)}
     new = {str(field.get("name")): field for field in input_fields(after)}
     found: list[CallerChange] = []

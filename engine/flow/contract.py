@@ -1,7 +1,8 @@
-"""What callers send and get: the API Input's fields as JSON Schema and as a check, and the shape of the result.
+"""The contract of a flow: the API Input's fields as JSON Schema and as a check of payloads, and the schema of the
+result.
 
-The check never converts: `"5"` is not a number, `5.0` is not a whole number (api.md). Patterns run in a linear-time engine
-(security.md S8).
+The check never converts: `"5"` is not a number, and `5.0` is not a whole number. Patterns run in an engine with linear
+time (S8).
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from engine.flow.references import Json, escape_pointer
 
 MAX_FIELDS = 100
 MAX_LEVELS = 3
-#: Steps that the patterns of one payload may take together (engine.flow.patterns): at worst a fifth of a second.
+#: The steps that all patterns of one payload may take together (`engine.flow.patterns`): at most a fifth of a second.
 PATTERN_STEPS = 30_000_000
 
 FieldDict = Mapping[str, Any]
 
-#: How a reader of an error names each type.
+#: The name of each type in error messages.
 TYPE_WORDS = {
     "string": "text",
     "number": "a number",
@@ -49,43 +50,43 @@ _KEYWORDS = {
     "pattern": "pattern",
     "format": "format",
 }
-#: An object whose designer named no fields takes any.
+#: An object without named fields accepts any.
 _FREE: JsonSchema = {"type": "object", "additionalProperties": True}
-#: Format -> the beginnings and ends of texts that have it; what lies between may be longer.
+#: Format -> starts and ends of texts in this format; the part between them may be made longer.
 _SAMPLES = {
     "uri": (("https://practice.flowport.example/", ""), ("https://a.example", ""), ("http://a", "")),
     "email": (("ann", "@example.com"), ("a" * 64 + "@", ".com"), ("a", "@b.co")),
     "date-time": (),
 }
-#: Patterns are checked so often for one made-up value.
+#: How many candidates are checked to find one example value.
 _MOST_CANDIDATES = 300
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
 
 def api_input(document: Document) -> Node | None:
-    """The flow's API Input, or None."""
+    """Returns the flow's API Input, or None."""
     return next((node for node in document.nodes if node.type == "api_input"), None)
 
 
 def input_fields(document: Document) -> list[dict[str, Any]]:
-    """The fields of the API Input, empty when there is none."""
+    """Returns the fields of the API Input; empty when there is none."""
     node = api_input(document)
     fields = node.config.get("fields") if node else None
     return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list | tuple) else []
 
 
 def samples_of(document: Document) -> list[dict[str, Any]]:
-    """The saved samples of the API Input: `{title, payload}` each."""
+    """Returns the saved samples of the API Input, each as `{title, payload}`."""
     node = api_input(document)
     samples = node.config.get("samples") if node else None
     return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list | tuple) else []
 
 
 def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False, with_null: bool = False) -> dict[str, Any]:
-    """The request body as JSON Schema (2020-12).
+    """Returns the request body as JSON Schema (2020-12).
 
-    `for_output`: the API Input's `out`, where every field is there. `with_null`: what may be left out may be null, as callers are
-    told; forms show one type for a field.
+    `for_output`: the schema of the API Input's `out`, in which every field is present. `with_null`: an optional field
+    may be null, as callers are told; forms need a single type per field.
     """
     wanted = [field for field in fields if isinstance(field, Mapping) and field.get("name")]
     properties = {
@@ -97,14 +98,14 @@ def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False, wit
 
 
 def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
-    """The payload with defaults applied, and every wrong field at once with its pointer."""
+    """Returns the payload with defaults applied, and every error at once, each with its JSON pointer (RFC 6901)."""
     errors = _Found()
     value = _check_object(fields, payload, "", errors)
     return value, list(errors)
 
 
 def sample_payload(document: Document) -> dict[str, Any]:
-    """A payload that fits: the first sample, else examples, defaults and made-up values."""
+    """Returns a payload that fits: the first sample, or else one made of examples, defaults and generated values."""
     samples = samples_of(document)
     fields = input_fields(document)
     if samples:
@@ -119,13 +120,15 @@ def sample_payload(document: Document) -> dict[str, Any]:
 
 
 def example_payload(document: Document) -> dict[str, Any] | None:
-    """The sample payload for callers, or None where none that fits was found: a pattern can ask for what nobody can write."""
+    """Returns the sample payload for callers; None when it does not fit, because some patterns cannot be satisfied by
+    generated text.
+    """
     payload = sample_payload(document)
     return None if check_payload(input_fields(document), payload)[1] else payload
 
 
 def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
-    """The shape of a job's `result`: the API Output's fields, or `{"output": ...}` of the one final node."""
+    """Returns the schema of a job's `result`: the fields of API Output, or `{"output": ...}` of the only final node."""
     output = next((node for node in document.nodes if node.type == "api_output"), None)
     if output is not None:
         properties = {name: binding_schema(binding, document, catalog) for name, binding in output.inputs.items()}
@@ -136,7 +139,7 @@ def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
 
 
 def final_nodes(document: Document) -> list[str]:
-    """Nodes with no outgoing edge; for a Dataset Sink, the nodes that feed it."""
+    """Returns the nodes without an outgoing edge; in place of a Dataset Sink, the nodes before it."""
     graph = Graph(document)
     kinds = {node.id: node.type for node in document.nodes}
     last = [node_id for node_id in graph.ids if not graph.children[node_id] and node_id not in graph.parked]
@@ -147,19 +150,19 @@ def final_nodes(document: Document) -> list[str]:
 
 
 def field_problems(node: Node) -> list[Problem]:
-    """What is wrong with an API Input's fields: names, levels, limits that contradict each other, patterns, defaults."""
+    """Returns the problems of an API Input's fields: names, nesting, contradicting limits, patterns, defaults."""
     fields = node.config.get("fields")
     return _fields_problems(node, fields, "/config/fields", 1) if isinstance(fields, list | tuple) else []
 
 
 def output_field_problems(node: Node) -> list[Problem]:
-    """The same for a Prompt's output fields."""
+    """Returns the same problems for the output fields of a Prompt."""
     fields = node.config.get("output_fields")
     return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
 
 
 class _Found(list[FieldError]):
-    """What is wrong so far, and what is left of the steps that patterns may take."""
+    """The errors so far, and how many steps are left for patterns."""
 
     steps_left = PATTERN_STEPS
 
@@ -232,7 +235,7 @@ def _is_type(kind: str, value: Json) -> bool:
 
 
 def json_type(value: Json) -> str:
-    """The type an API Input field needs to take this value; empty for null, which fits any."""
+    """Returns the type that an API Input field needs for this value; empty for null, which fits any type."""
     match value:
         case None:
             return ""
@@ -284,7 +287,7 @@ def _pattern_errors(field: FieldDict, value: str, at: str, found: _Found) -> lis
     try:
         pattern = read_pattern(str(wanted))
     except BadPattern:
-        return []  # a problem of the flow, told where it is designed
+        return []  # a problem of the flow, which its designer sees
     if len(value) * pattern.size > found.steps_left:
         most = found.steps_left // pattern.size
         return [
@@ -315,7 +318,7 @@ def _size_errors(field: FieldDict, what: str, size: int, word: str, at: str) -> 
 
 
 def fits_format(form: str, value: str) -> bool:
-    """Whether a text is a web address (`uri`), an `email` or a `date-time` with its time zone."""
+    """True when the text is a web address (`uri`), an `email`, or a `date-time` with a time zone."""
     if form == "uri":
         try:
             parts = urlsplit(value)
@@ -351,14 +354,14 @@ def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_ite
         schema |= payload_schema(fields, for_output=for_output, with_null=with_null) if fields else _FREE
     left_out = with_null or (for_output and field.get("default") is None)
     if left_out and not is_item and not field.get("required"):
-        schema["type"] = [kind, "null"]  # null counts as not sent, and stands for what was not sent
+        schema["type"] = [kind, "null"]  # null means "not sent", in requests and in `out`
         if "enum" in schema:
             schema["enum"].append(None)
     return schema
 
 
 def _made_up(field: FieldDict) -> Json:
-    """A value that fits the field; where none is found, one of its type."""
+    """Returns a value that fits the field; when none is found, one of its type."""
     candidates = list(itertools.islice(_candidates(field), _MOST_CANDIDATES))
     return next((value for value in candidates if _fits(field, value)), candidates[-1])
 
@@ -370,7 +373,7 @@ def _fits(field: FieldDict, value: Json) -> bool:
 
 
 def _candidates(field: FieldDict) -> Iterator[Json]:
-    """Values that may fit, the best ones first."""
+    """Yields values that may fit, the most likely ones first."""
     yield from (field[key] for key in ("example", "default") if field.get(key) is not None)
     yield from field.get("enum") or ()
     match field.get("type") or "string":
@@ -402,14 +405,14 @@ def _candidates(field: FieldDict) -> Iterator[Json]:
 
 
 def _within(wanted: float, lowest: float | None, highest: float | None) -> float:
-    """The wanted number, moved between the limits."""
+    """Returns the wanted number, moved into the limits."""
     if lowest is not None and wanted < lowest:
         return lowest
     return highest if highest is not None and wanted > highest else wanted
 
 
 def _texts(field: FieldDict) -> Iterator[str]:
-    """Texts for a field: of its format, then of its pattern, plain ones last."""
+    """Yields texts for a field: first of its format, then of its pattern, then plain ones."""
     least, most = field.get("min_length") or 0, field.get("max_length")
     plain = [(start, end) for start, end in _SAMPLES.get(str(field.get("format")), (("some text", ""), ("a", "")))]
     made = [start + "x" * (least - len(start) - len(end)) + end for start, end in plain]
@@ -432,7 +435,7 @@ def _fields_problems(node: Node, fields: Sequence[Any], pointer: str, level: int
     seen: set[str] = set()
     for position, field in enumerate(fields):
         if not isinstance(field, Mapping):
-            continue  # the shape check has said so
+            continue  # reported by the check of the document's shape
         here = f"{pointer}/{position}"
         name = field.get("name")
         if not isinstance(name, str) or not name.strip():

@@ -1,7 +1,8 @@
-"""Reads a pasted curl command as the settings of an HTTP Request node. Pure: nothing is run, read from disk or sent.
+"""Reads a pasted curl command as the settings of an HTTP Request node. Pure code: it runs, reads and sends nothing.
 
-`read_curl` gives what the command says; headers that look like credentials stand apart, so that they can be kept as secrets.
-Options that only concern curl itself (`-s`, `-L`, `-o file`) are left out; what the node cannot do is refused by name.
+`read_curl` returns what the command says, with headers that look like credentials apart, so that they can be stored as
+secrets. Options that only concern curl itself (`-s`, `-L`, `-o file`) are left out; an option that the node does not
+support is refused by name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SHORT = {
     "O": "remote-name", "J": "remote-header-name", "R": "remote-time", "q": "disable", "0": "http1.0", "1": "tlsv1",
     "4": "ipv4", "6": "ipv6", "j": "junk-session-cookies", "a": "append", "p": "proxytunnel", "Z": "parallel",
 }  # fmt: skip
-#: Options about how curl works or what it shows; those of the second line take a value.
+#: Options about how curl works or what it shows: first those without a value, then those with one.
 _LEFT_OUT = frozenset(
     "silent show-error verbose include location fail fail-with-body fail-early globoff no-buffer progress-bar "  # noqa: SIM905
     "no-progress-meter remote-name remote-name-all remote-header-name remote-time compressed http1.0 http1.1 http2 http3 "
@@ -74,15 +75,16 @@ _HOP_HEADERS = frozenset(
 )
 
 
-class CurlRefused(ValueError):  # noqa: N818 - reads as the fact it is
-    """The command cannot become an HTTP Request. Its text is a sentence for the reader."""
+class CurlRefused(ValueError):  # noqa: N818 - named after the fact
+    """The command cannot become an HTTP Request. Its text is a sentence for the person who pasted it."""
 
 
 @dataclass(frozen=True)
 class CurlCommand:
-    """What a command says. `credentials` are headers that should be kept as secrets: name -> the whole value.
+    """The content of a command. `credentials`: headers that should be stored as secrets, name -> whole value.
 
-    `body` is data when the command sends JSON, else text; None without one. `notes` tell what was left out or must be mended.
+    `body` is a JSON value when the command sends JSON, otherwise text; None without one. `notes` say what was left out
+    or must be changed.
     """
 
     method: str
@@ -94,7 +96,10 @@ class CurlCommand:
     notes: tuple[str, ...] = ()
 
     def config(self, secrets: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The node's settings. `secrets` are ids by header; a credential without one waits for its secret to be chosen."""
+        """Returns the node's settings.
+
+        `secrets`: secret ids by header; a header without one is left empty for the designer to choose.
+        """
         kept = secrets or {}
         found: dict[str, Any] = {"method": self.method}
         if self.credentials:
@@ -102,7 +107,7 @@ class CurlCommand:
         return found
 
     def inputs(self) -> dict[str, Any]:
-        """The node's inputs, without those that are empty. No credential is among them."""
+        """Returns the node's inputs without empty ones. They contain no credentials."""
         found: dict[str, Any] = {"url": self.url}
         if self.headers:
             found["headers"] = dict(self.headers)
@@ -114,12 +119,12 @@ class CurlCommand:
 
 
 def looks_like_curl(text: str) -> bool:
-    """Whether a pasted text is meant as a curl command."""
+    """True when a pasted text looks like a curl command."""
     return re.match(r"\s*(\$\s+)?curl(\.exe)?\s", text) is not None
 
 
 def is_credential(header: str) -> bool:
-    """Whether a header by its name carries a password, key or session."""
+    """True when a header, by its name, carries a password, key or session."""
     return _CREDENTIAL.search(header) is not None
 
 
@@ -141,7 +146,7 @@ def read_curl(text: str) -> CurlCommand:
 
 
 class _Reading:
-    """The options met so far."""
+    """The options that were read so far."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
@@ -179,7 +184,7 @@ class _Reading:
                 position += self._short(word[1:], words[position:])
 
     def _short(self, letters: str, after: list[str]) -> int:
-        """`-sSL`, `-XPOST`: how many of the following words were used up."""
+        """Reads short options like `-sSL` or `-XPOST`; returns how many of the following words it used."""
         for at, letter in enumerate(letters):
             name = _SHORT.get(letter)
             if name is None:
@@ -229,7 +234,7 @@ class _Reading:
         if not colon and text.endswith(";"):
             name, value, colon = text[:-1].strip(), "", ":"
         elif colon and not value:
-            self.headers.pop(name.lower(), None)  # curl takes such a header out
+            self.headers.pop(name.lower(), None)  # curl removes such a header
             return
         if not colon or not name:
             raise CurlRefused(f"The header `{text[:60]}` cannot be read. It is written `Name: value`.")
@@ -288,7 +293,7 @@ class _Reading:
             self._set("Authorization", f"Basic {packed}")
         plain = {name: value for name, value in self.headers.values() if not is_credential(name)}
         secret = {name: value for name, value in self.headers.values() if is_credential(name)}
-        self._tell(url, query, plain, secret, body)
+        self._add_notes(url, query, plain, secret, body)
         return CurlCommand(method, url, plain, query, body, secret, tuple(self.notes))
 
     def _address(self, url: str) -> tuple[str, list[str]]:
@@ -309,7 +314,9 @@ class _Reading:
         return urlunsplit((parts.scheme, place, parts.path, "", "")), [parts.query] if parts.query else []
 
     def _body(self, text: str) -> Json:
-        """Data when it is sent as JSON and comes out the same; else the text, with the type that curl would send."""
+        """Returns the JSON value of a body that is sent as JSON and stays the same, else its text, with the type that
+        curl would send.
+        """
         if self.json:
             self.headers.setdefault("content-type", ("Content-Type", "application/json"))
             self.headers.setdefault("accept", ("Accept", "application/json"))
@@ -320,17 +327,17 @@ class _Reading:
             value = _json_of(text)
             if isinstance(value, dict | list):
                 if self.headers["content-type"][1].strip().lower() == kind:
-                    del self.headers["content-type"]  # the node sends it with data
+                    del self.headers["content-type"]  # the node sends this header itself with JSON
                 return value
         return text
 
-    def _tell(
+    def _add_notes(
         self, url: str, query: Mapping[str, str], plain: Mapping[str, str], secret: Mapping[str, str], body: Json
     ) -> None:
-        told = " ".join(
+        everything = " ".join(
             [url, *query.values(), *plain.values(), *secret.values(), body if isinstance(body, str) else ""]
         )
-        for variable in dict.fromkeys(_VARIABLE.findall(told)):
+        for variable in dict.fromkeys(_VARIABLE.findall(everything)):
             self.notes.append(f"`{variable}` is a variable of your shell: put its value in its place.")
         for name in query:
             if is_credential(name):
@@ -340,7 +347,9 @@ class _Reading:
 
 
 def _with_query(url: str, queries: list[str]) -> tuple[str, dict[str, str]]:
-    """The query as names and values, or left in the address when that would change it (a name twice, no `=`)."""
+    """Returns the query as names and values, or within the address when that would change it (repeated names,
+    no `=`).
+    """
     text = "&".join(query for query in queries if query)
     pairs = parse_qsl(text, keep_blank_values=True)
     query = dict(pairs)
@@ -350,7 +359,9 @@ def _with_query(url: str, queries: list[str]) -> tuple[str, dict[str, str]]:
 
 
 def _json_of(text: str) -> Json:
-    """The value, or None when it is no JSON or would not come out the same (a key twice, NaN)."""
+    """Returns the JSON value; None when the text is no JSON, or would change when written again (repeated keys,
+    NaN).
+    """
 
     def once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         if len(dict(pairs)) != len(pairs):

@@ -1,4 +1,4 @@
-"""The flow document, format 1 (product.md section 2), and its flow file with title and description."""
+"""The flow document in format 1 (docs/dev/flows.md), and the flow file, which adds title and description."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Node(Part):
 
     @property
     def name(self) -> str:
-        """The label, or the id while there is none."""
+        """The label, or the id when it is empty."""
         return self.label or self.id
 
 
@@ -105,11 +105,11 @@ class Document(Part):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
     def node(self, node_id: str) -> Node | None:
-        """The node with this id, or None."""
+        """Returns the node with this id, or None."""
         return next((node for node in self.nodes if node.id == node_id), None)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values in a stable order; defaults that say nothing are left out."""
+        """Returns plain JSON values in a stable order, without default values that carry no information."""
         return {
             "format": self.format,
             "nodes": [_node_json(node) for node in self.nodes],
@@ -118,7 +118,7 @@ class Document(Part):
         }
 
     def dumps(self) -> str:
-        """Compact JSON text, as stored."""
+        """Returns compact JSON text, as it is stored."""
         return json.dumps(self.as_json(), ensure_ascii=False, separators=(",", ":"))
 
 
@@ -130,22 +130,22 @@ class FlowFile(Part):
     document: Document
 
     def as_json(self) -> dict[str, Any]:
-        """The published file: title, description, then the document's keys."""
+        """Returns the published file: title, description, then the document's keys."""
         return {"title": self.title, "description": self.description, **self.document.as_json()}
 
 
 def load_document(text: str) -> Document:
-    """A document that was stored by us. Raises ValidationError only when the store was edited by hand."""
+    """Reads a document that Flowport stored. Raises ValidationError only when somebody edited the database by hand."""
     return Document.model_validate_json(text)
 
 
 def parse_flow_file(
     data: bytes | str, *, fallback_title: str = "Untitled flow"
 ) -> tuple[FlowFile | None, list[Problem]]:
-    """Reads a flow file without running, importing or fetching anything it names.
+    """Reads a flow file without running, importing or fetching anything that it names (S1).
 
-    Returns the file and no problem, or None and every problem of its shape. Meaning (cycles, references, node
-    settings) is the business of `engine.flow.validation`.
+    Returns the file and no problem, or None and every problem of its shape. `engine.flow.validation` checks its meaning
+    (cycles, references, settings of nodes).
     """
     raw = data.encode() if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
@@ -176,7 +176,10 @@ def parse_flow_file(
 
 
 def deeper_than(value: Any, limit: int) -> bool:
-    """True when lists and objects nest more than `limit` levels. Iterative: no input can overflow the stack."""
+    """True when lists and objects are nested more than `limit` levels deep.
+
+    Iterative, so that no input overflows the stack.
+    """
     level = [value]
     for _ in range(limit):
         level = [

@@ -1,6 +1,7 @@
-"""Drafts the API Input's fields from a sample: a JSON request, or the body of a curl command. Pure.
+"""Drafts the fields of an API Input from a sample: a JSON request, or the body of a curl command. Pure code.
 
-A draft is a start for a person: every field is required, with the sample's value as its example.
+A draft is a start for a person: each field has the sample's value as its example, and is required when every sample has
+it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _LONGEST_EXAMPLE = 500
 _LONGEST_SAMPLE = 1 << 20
 
 
-class SampleRefused(ValueError):  # noqa: N818 - reads as the fact it is
-    """No fields can be drafted from this. Its text is a sentence for the reader."""
+class SampleRefused(ValueError):  # noqa: N818 - named after the fact
+    """No fields can be drafted from this. Its text is a sentence for the person who pasted the sample."""
 
 
 def fields_from_text(text: str) -> list[dict[str, Any]]:
-    """The fields for a pasted JSON object or curl command. Raises SampleRefused."""
+    """Returns the fields for a pasted JSON object or curl command. Raises SampleRefused."""
     if len(text) > _LONGEST_SAMPLE:
         raise SampleRefused("The sample is longer than 1 MiB. A shorter one has the same fields.")
     if looks_like_curl(text):
@@ -36,7 +37,7 @@ def fields_from_text(text: str) -> list[dict[str, Any]]:
 
 
 def fields_from_json(value: Any) -> list[dict[str, Any]]:
-    """The fields for a sample request: an object, or a list whose items are objects. Raises SampleRefused."""
+    """Returns the fields for a sample request: an object, or a list of objects. Raises SampleRefused."""
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         return _fields(value, 1)
     if not isinstance(value, Mapping):
@@ -61,7 +62,7 @@ def _fields_from_curl(text: str) -> list[dict[str, Any]]:
 
 
 def _fields(samples: Sequence[Mapping[str, Any]], level: int) -> list[dict[str, Any]]:
-    """Fields that fit every sample; one that some leave out is not required."""
+    """Returns fields that fit every sample; a field that a sample leaves out is not required."""
     names = list(
         dict.fromkeys(name for sample in samples for name in sample if str(name).strip() and len(name) <= MAX_NAME)
     )
@@ -69,19 +70,19 @@ def _fields(samples: Sequence[Mapping[str, Any]], level: int) -> list[dict[str, 
     for name in names[:MAX_FIELDS]:
         values = [sample[name] for sample in samples if name in sample]
         rules = _rules(values, level)
-        here = len(values) == len(samples) and None not in values
-        drafted.append({"name": name, **rules, **({"required": True} if here else {})})
+        required = len(values) == len(samples) and None not in values
+        drafted.append({"name": name, **rules, **({"required": True} if required else {})})
     return drafted
 
 
 def _rules(values: Sequence[Any], level: int) -> dict[str, Any]:
-    """Type, format, example and inner fields that fit all values."""
+    """Returns type, format, example and inner fields that fit all values."""
     known = [value for value in values if value is not None]
     kinds = {json_type(value) for value in known}
     if kinds == {"integer", "number"}:
         kinds = {"number"}
     if len(kinds) != 1:
-        return {"type": "string"}  # nothing known, or of several kinds: a person decides
+        return {"type": "string"}  # unknown or mixed types: the designer decides
     kind = kinds.pop()
     if kind == "object":
         if level >= MAX_LEVELS or not any(known):

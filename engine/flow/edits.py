@@ -1,7 +1,8 @@
-"""Edits of a document: what the canvas sends, applied purely. An edit has an inverse, so it can be undone anywhere.
+"""Edits of a document as the canvas sends them, applied without side effects. Each edit has an inverse, so it can be
+undone.
 
-Operations on the wire (canvas.md): `addNode removeNode updateNode addEdge removeEdge addNote removeNote updateNote`.
-Applying is tolerant where two people edit at once: what is already gone or already there changes nothing.
+The operations (docs/dev/canvas_protocol.md) are `addNode removeNode updateNode addEdge removeEdge addNote removeNote
+updateNote`. Applying tolerates two people editing at once: removing what is removed_id or adding what exists changes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
 
-#: Where a new node stands beside the one it follows (look.md: node 204 wide, 58 apart, 66 down; grid 20).
+#: The distance of a new node from the one before it. A node is 204 wide; gaps are 58 and 66, rounded to the grid of 20.
 STEP_X = 260
 STEP_Y = 160
 
@@ -52,7 +53,7 @@ class EditRefused(Invalid):
 
 
 def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
-    """The document after the operations, all or none. Raises EditRefused with the reason."""
+    """Returns the document after all operations, or raises EditRefused with the reason and applies none."""
     nodes = {node.id: node for node in document.nodes}
     edges = {edge.id: edge for edge in document.edges}
     notes = {note.id: note for note in document.notes}
@@ -79,7 +80,7 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
 
 
 def invert(ops: Sequence[Op]) -> list[Op]:
-    """The operations that take `ops` back."""
+    """Returns the operations that undo `ops`."""
     opposite = {"add": "remove", "remove": "add"}
     inverse: list[Op] = []
     for op in reversed(ops):
@@ -92,7 +93,7 @@ def invert(ops: Sequence[Op]) -> list[Op]:
 
 
 def difference_ops(before: Document, after: Document) -> list[Op]:
-    """The operations that turn one document into the other; used to put a saved version on the canvas, undoably."""
+    """Returns the operations that turn one document into the other, so that loading a saved version can be undone."""
     nodes, edges, notes = ({part.id: part for part in parts} for parts in (after.nodes, after.edges, after.notes))
     ops: list[Op] = [
         {"op": "removeEdge", "edge": edge.model_dump()} for edge in before.edges if edges.get(edge.id) != edge
@@ -125,17 +126,17 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
                 raise EditRefused(f"`{node.id}` cannot be a node's id.")
             nodes.setdefault(node.id, node)
         case "removeNode":
-            gone = op["node"]["id"]
-            nodes.pop(gone, None)
-            for edge_id in [edge.id for edge in edges.values() if gone in {edge.source, edge.target}]:
+            removed_id = op["node"]["id"]
+            nodes.pop(removed_id, None)
+            for edge_id in [edge.id for edge in edges.values() if removed_id in {edge.source, edge.target}]:
                 del edges[edge_id]
         case "updateNode":
             if node := nodes.get(op["id"]):
                 nodes[node.id] = Node.model_validate({**node.model_dump(), **_only(op["after"], _NODE_FIELDS)})
         case "addEdge":
             edge = Edge.model_validate(op["edge"])
-            way = (edge.source, edge.source_port, edge.target)
-            there = any((one.source, one.source_port, one.target) == way for one in edges.values())  # by another tab
+            ends = (edge.source, edge.source_port, edge.target)
+            there = any((one.source, one.source_port, one.target) == ends for one in edges.values())
             if edge.source in nodes and edge.target in nodes and not there:
                 edges.setdefault(edge.id, edge)
         case "removeEdge":
@@ -163,7 +164,7 @@ def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def new_node_id(kind: str, taken: Iterable[str]) -> str:
-    """`prompt`, then `prompt_2`, `prompt_3` ..."""
+    """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ..."""
     used = set(taken)
     if kind not in used:
         return kind
@@ -183,10 +184,11 @@ def add_node(
     port: str | None = None,
     between: str | None = None,
 ) -> tuple[str, list[Op]]:
-    """The id and operations that add a node: at a place, after a node (connected), or in the middle of an edge.
+    """Returns the id and the operations that add a node: at a position, connected after a node, or in the middle of an
+    edge.
 
-    A node that takes no input stands before the one node where the flow begins, connected with it, when there is one.
-    Inputs that earlier data fits without doubt are bound to it, so that the usual case needs no mapping.
+    A node that takes no input is connected before the only node at the start of the flow, when there is one. Required
+    inputs are bound when exactly one kind of earlier data fits, so that the usual case needs no mapping.
     """
     ops: list[Op] = []
     edge = next((edge for edge in document.edges if edge.id == between), None)
@@ -196,7 +198,7 @@ def add_node(
     if start is not None and not (kind.accepts_input and _ports_of(start, catalog)):
         start = None
     node_id = new_node_id(kind.type, (node.id for node in document.nodes))
-    first = None if kind.accepts_input else _only_beginning(document, catalog)
+    first = None if kind.accepts_input else _only_start(document, catalog)
     if position is None and first is not None:
         position = Position(x=first.position.x - STEP_X, y=first.position.y)
     place = position or _free_place(document, start)
@@ -218,7 +220,7 @@ def add_node(
 
 
 def connect_ops(document: Document, edge: Op, catalog: Catalog) -> list[Op]:
-    """What else changes when an edge is drawn: empty inputs of its target get data of the same name."""
+    """Returns further operations for a new edge: empty inputs of its target are bound to data with the same name."""
     node = document.node(edge["target"])
     if node is None:
         return []
@@ -229,7 +231,7 @@ def connect_ops(document: Document, edge: Op, catalog: Catalog) -> list[Op]:
 
 
 def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[str, Any]:
-    """The node's inputs, with empty required ones bound where there is no doubt: to the nearest earlier data that fits."""
+    """Returns the node's inputs, with empty required ones bound to the nearest earlier data that fits without doubt."""
     node = document.node(node_id)
     kind = catalog.get(node.type) if node else None
     if node is None or kind is None or kind.free_form:
@@ -253,7 +255,9 @@ def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[s
 
 
 def _fitting(node_id: str, schema: Mapping[str, Any], name: str) -> Reference | None:
-    """What of a node's output fits an input of this name: a field of the name, its one list, or an item that is an address."""
+    """Returns the data of a node's output that fits an input: a field with its name, the only list, or an item that is
+    an address.
+    """
     known = schema.get("properties") or {}
     if name in known:
         return Reference(node_id, "out", (name,))
@@ -274,7 +278,10 @@ def paste_ops(
     shift: float = 40,
     at: Position | None = None,
 ) -> tuple[list[str], list[Op]]:
-    """New ids for copied nodes; references among them follow, references to others stay. Returns new ids and operations."""
+    """Returns new ids and the operations for pasted nodes.
+
+    References between pasted nodes use the new ids; others are kept.
+    """
     try:
         copies = [Node.model_validate(dict(node)) for node in nodes]
         texts = [Note.model_validate(dict(note)) for note in notes]
@@ -315,24 +322,24 @@ def paste_ops(
 
 
 def add_note(document: Document, position: Position) -> tuple[str, list[Op]]:
-    """A new empty note."""
+    """Returns the id and the operation for a new empty note."""
     note_id = new_node_id("note", (note.id for note in document.notes))
     return note_id, [{"op": "addNote", "note": Note(id=note_id, text="", position=position).model_dump()}]
 
 
 def update_node(node: Node, **after: Any) -> Op:
-    """An `updateNode` operation with the values it replaces."""
+    """Returns an `updateNode` operation that includes the values it replaces."""
     before = node.model_dump()
     return {"op": "updateNode", "id": node.id, "before": {key: before[key] for key in after}, "after": after}
 
 
 def new_edge(source: str, target: str, port: str) -> dict[str, Any]:
-    """An edge with an id of its own, as operations hold it."""
+    """Returns an edge with a new random id, in the form that operations use."""
     return Edge(id=f"e_{secrets.token_hex(6)}", source=source, source_port=port, target=target).model_dump()
 
 
-def _only_beginning(document: Document, catalog: Catalog) -> Node | None:
-    """The one node without a connection into it, when it could have one."""
+def _only_start(document: Document, catalog: Catalog) -> Node | None:
+    """Returns the only node without an incoming edge, when its type accepts input; otherwise None."""
     targets = {edge.target for edge in document.edges}
     beginnings = [node for node in document.nodes if node.id not in targets]
     kind = catalog.get(beginnings[0].type) if len(beginnings) == 1 else None

@@ -1,4 +1,4 @@
-"""Texts that fit a pattern, for made-up payloads: the shortest and plainest first."""
+"""Generates texts that match a pattern, for example payloads: the shortest and simplest first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.flow.patterns import MAX_PATTERN
 
-#: So many forms of one pattern are tried: each repeats more, and takes another alternative.
+#: How many variants of one pattern are tried. Each one repeats more often and takes another alternative.
 _FORMS: Final = 80
 _PLAIN: Final = "a0A-_ .,:/@+#x1B" + "".join(map(chr, range(33, 127))) + "é\n\t"
 _CLASSES: Final = {
@@ -21,15 +21,18 @@ _CLASSES: Final = {
     "\\p{Lu}": "A-Z",
     "\\p{Ll}": "a-z",
 }
-#: What a class of characters begins and ends with, names of classes, and escapes, which are none of these.
+#: Finds escapes, classes like `\p{L}`, and the brackets of a character class.
 _PARTS = re.compile(r"\\p\{L[ul]?\}|\\p\{N\}|\\p[LN]|\\.|[\[\]]", re.DOTALL)
 
 
 def texts_like(pattern: str, shortest: int) -> Iterator[str]:
-    """Texts in which the pattern may be found, of `shortest` characters or more where it lets them. For the caller to check."""
+    """Yields texts that probably match the pattern, with at least `shortest` characters where possible.
+
+    The caller checks them.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python will read otherwise one day
+            warnings.simplefilter("ignore")  # warnings about syntax that Python will change later
             tree = _parser.parse(_translated(pattern[:MAX_PATTERN]))
     except (re.error, OverflowError, RecursionError):
         return
@@ -40,7 +43,7 @@ def texts_like(pattern: str, shortest: int) -> Iterator[str]:
 
 
 def _translated(pattern: str) -> str:
-    """With letters and digits of any script as plain ones, which Python's patterns have no name for."""
+    r"""Replaces classes such as `\p{L}`, which Python's patterns do not have, with plain letters and digits."""
     inside = False
 
     def plain(match: re.Match[str]) -> str:
@@ -55,7 +58,7 @@ def _translated(pattern: str) -> str:
 
 
 def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:
-    """One text of a pattern: each repetition `more` times above its least, alternatives by turns."""
+    """Yields one text of a pattern: every repetition `more` times above its minimum, and alternatives in turn."""
     for kind, value in tree:
         match kind:
             case _constants.LITERAL:
@@ -75,11 +78,11 @@ def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:
                 for _ in range(min(least + more, int(most))):
                     yield from _written(inner, more if least + more < _FORMS else 0)
             case _:
-                pass  # a place, like the end of the text
+                pass  # a position, such as the end of the text
 
 
 def _is_in(code: int, members: list[tuple[Any, Any]]) -> bool:
-    """Whether a character belongs to a class like `[a-z0-9_]`."""
+    """True when a character belongs to a class such as `[a-z0-9_]`."""
     found = False
     for kind, value in members:
         match kind:

@@ -1,18 +1,19 @@
-"""The graph of a document: who runs after whom, who is whose ancestor, cycles, and nodes that stand apart."""
+"""The graph of a document: order of nodes, ancestors, cycles, and parked nodes."""
 
 from __future__ import annotations
 
 from engine.flow.document import Document, Edge
 
-#: Types that data comes from; a node not connected with one of them is parked.
+#: Node types that provide data. A node that is not connected with one of them, even indirectly, is parked.
 SOURCES = frozenset({"api_input", "dataset_source"})
 
 
 class Graph:
-    """Computed once per document; dangling edges are left out. Iterative throughout: size cannot overflow the stack.
+    """The graph of one document. Edges to missing nodes are left out. All methods are iterative, so that no size
+    overflows the stack.
 
-    `order` is a topological order of the nodes that neither lie on a cycle nor come after one; `cycles` names the nodes of every
-    cycle in their order (of cycles that share a node, one).
+    `order`: a topological order of the nodes that are neither on a cycle nor after one. `cycles`: the nodes of each
+    cycle in order; of cycles that share a node, only one.
     """
 
     def __init__(self, document: Document) -> None:
@@ -38,12 +39,12 @@ class Graph:
         return bool(self._ancestors.get(later, 0) & self._bits.get(earlier, 0))
 
     def ancestors(self, node_id: str) -> tuple[str, ...]:
-        """All nodes whose data this node may use, in topological order."""
+        """Returns all nodes whose data this node may use, in topological order."""
         mask = self._ancestors.get(node_id, 0)
         return tuple(other for other in self.order if mask & self._bits[other])
 
     def descendants(self, node_id: str) -> set[str]:
-        """All nodes that run after this one."""
+        """Returns all nodes that run after this one."""
         found: set[str] = set()
         waiting = [node_id]
         while waiting:
@@ -57,7 +58,7 @@ class Graph:
         missing = {node_id: len(parents) for node_id, parents in self.parents.items()}
         ready = [node_id for node_id in self.ids if not missing[node_id]]
         order: list[str] = []
-        for node_id in ready:  # grows while it is read
+        for node_id in ready:  # the list grows during the loop
             order.append(node_id)
             for child in self.children[node_id]:
                 missing[child] -= 1
@@ -74,7 +75,7 @@ class Graph:
         return tuple(found)
 
     def _find_cycle(self, left: set[str]) -> tuple[str, ...]:
-        # Every node left has a parent left, so walking up must come back to where it has been.
+        # Every node in `left` has a parent in `left`, so following parents must return to a visited node.
         path: dict[str, None] = {}
         here = next(node_id for node_id in self.ids if node_id in left)
         while here not in path:
@@ -84,10 +85,10 @@ class Graph:
         return tuple(reversed(walked[walked.index(here) :]))
 
     def _waiting(self, left: set[str]) -> set[str]:
-        """Without the nodes that wait for none of the others."""
+        """Returns the nodes without those that have no parent among them, and without what only follows from these."""
         missing = {node_id: sum(parent in left for parent in self.parents[node_id]) for node_id in left}
         free = [node_id for node_id in left if not missing[node_id]]
-        for node_id in free:  # grows while it is read
+        for node_id in free:  # the list grows during the loop
             for child in self.children[node_id]:
                 if child in missing:
                     missing[child] -= 1
@@ -101,7 +102,7 @@ class Graph:
             masks[node_id] = self._mask(node_id, masks)
         sorted_ids = set(self.order)
         waiting = [node_id for node_id in self.ids if node_id not in sorted_ids]
-        while waiting:  # on and after a cycle: until nobody learns of another ancestor
+        while waiting:  # on and after a cycle: repeat until no set of ancestors grows
             here = waiting.pop()
             mask = self._mask(here, masks)
             if mask != masks[here]:

@@ -1,4 +1,4 @@
-"""References as people read them, everywhere on screen: `Summarise › facts` for `{{ summarise.out.facts }}`."""
+"""Shows references as people read them on every page: `Summarise › facts` for `{{ summarise.out.facts }}`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from engine.flow.references import BadReference, Json, Reference, split_text
 
 
 def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
-    """`Summarise › facts › item 1`. `labels`: node id -> label."""
+    """Returns a reference as text, for example `Summarise › facts › item 1`. `labels`: node id -> label."""
     names = [] if reference.root == "out" else [reference.root]
     parts = [part if isinstance(part, str) else f"item {part + 1}" for part in reference.path]
     return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
 
 
 def text_in_words(text: str, labels: Mapping[str, str]) -> str:
-    """A text with its references in words; what is no reference stays as it is."""
+    """Returns a text with its references replaced by their shown form; other text stays."""
     return "".join(
         piece
         if isinstance(piece, str)
@@ -27,7 +27,10 @@ def text_in_words(text: str, labels: Mapping[str, str]) -> str:
 
 
 def binding_in_words(binding: Json, labels: Mapping[str, str], longest: int) -> Json:
-    """A binding with every text in words; texts are cut after `longest` characters. Depth is bounded by the document's own limit."""
+    """Returns a binding with every text in its shown form, cut after `longest` characters.
+
+    The document's limit bounds the depth.
+    """
     match binding:
         case str():
             return text_in_words(binding[:longest], labels)

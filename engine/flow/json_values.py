@@ -1,4 +1,4 @@
-"""JSON values: how a text is read as one, what a path names, what reads as a number, whether two are the same. Pure."""
+"""JSON values: strict parsing, access by path, reading numbers, ordering and equality. Pure code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.flow.references import as_text
 
 Json = Any
 
-#: About how many characters are worked on without a thread.
+#: Values of about this many characters are processed on the event loop, larger ones in a thread.
 SMALL = 10_000
 
 _PART = re.compile(r'\.?([^.\[\]"]+)|\[\s*(\d{1,9})\s*\]|\["((?:[^"\\]|\\.)*)"\]')
@@ -31,12 +31,13 @@ def _finite(text: str) -> float:
     return number
 
 
-#: Reads JSON as its standard has it: Python's own takes NaN, Infinity and 1e999, which nobody can write out again.
+#: A decoder for standard JSON (RFC 8259). Python's default accepts NaN, Infinity and 1e999, which other programs cannot
+#: read.
 STRICT = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
 
 
 def read_strictly(text: str) -> Json:
-    """The value of a JSON text. Raises ValueError for what is none, and for one that a flow cannot hold (too deep)."""
+    """Returns the value of a JSON text. Raises ValueError when it is no JSON, or nested deeper than a flow may hold."""
     try:
         value = STRICT.decode(text)
     except RecursionError as error:
@@ -47,9 +48,10 @@ def read_strictly(text: str) -> Json:
 
 
 def value_at(item: Json, path: str) -> Json:
-    """What a path like `author.name`, `tags[0]` or `["a key"]` names in an item; "" or "." is the item, null when nothing.
+    """Returns what a path such as `author.name`, `tags[0]` or `["a key"]` names; "" or "." is the item. None when there
+    is none.
 
-    A key that is written with dots itself is found first.
+    A key that itself contains dots is tried first.
     """
     path = path.strip()
     if path in {"", "."}:
@@ -70,7 +72,7 @@ def value_at(item: Json, path: str) -> Json:
 
 
 def as_number(value: Json) -> int | float | None:
-    """The number that a value is or reads as; None for everything else (yes/no are no numbers)."""
+    """Returns the number that a value is, or that its text reads as; None for anything else, also for booleans."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -82,7 +84,7 @@ def as_number(value: Json) -> int | float | None:
 
 
 def is_small(value: Json) -> bool:
-    """True when going through the whole value is quicker than the way to a thread. Stops looking as soon as it is not."""
+    """True when processing the whole value is faster than passing it to a thread. It stops counting at SMALL."""
     left = SMALL
     waiting = [value]
     while waiting and left > 0:
@@ -100,7 +102,10 @@ def is_small(value: Json) -> bool:
 
 
 def ordered_by(items: Sequence[Json], path: str, descending: bool) -> list[Json]:  # noqa: FBT001 - called by position in a thread
-    """The items in order: numbers, texts, yes/no, lists and objects; missing and null last, always. Equal ones stay."""
+    """Returns the items sorted by a path: numbers, texts, booleans, lists and objects.
+
+    Missing and null come last. The sort is stable.
+    """
     keyed = [(value_at(item, path), item) for item in items]
     there = [(_key(value), item) for value, item in keyed if value is not None]
     there.sort(key=lambda pair: pair[0], reverse=descending)
@@ -118,7 +123,7 @@ def _key(value: Json) -> tuple[int, Any]:
 
 
 def same(left: Json, right: Json) -> bool:
-    """Whether two JSON values are the same by type and content; `1` and `1.0` are, `1` and `true` are not. Iterative."""
+    """True when two JSON values are equal in type and content; `1` equals `1.0`, but not `true`. Iterative."""
     waiting = [(left, right)]
     while waiting:
         one, other = waiting.pop()

@@ -1,4 +1,4 @@
-"""A first layout for flows that come without places: columns by what runs after what, as the canvas spaces them."""
+"""Places the nodes of flows that have no positions: in columns by their order, with the spacing of the canvas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine.flow.graph import Graph
 
 
 def with_places(document: Document) -> Document:
-    """The document, its nodes spread out when all of them stand in one place; else as it is."""
+    """Returns the document with its nodes spread out when all have the same position; otherwise unchanged."""
     if len({(node.position.x, node.position.y) for node in document.nodes}) > 1 or len(document.nodes) < 2:
         return document
     graph = Graph(document)

@@ -1,4 +1,7 @@
-"""Which nodes run once per item, and of which lists (product.md section 3). Array Splitter opens a list, Array Flatten closes it."""
+"""Which nodes run once per item, and of which lists (docs/dev/flows.md).
+
+An Array Splitter opens a list, an Array Flatten closes it.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,20 @@ from engine.flow.references import Reference, split_text
 
 SPLITTER = "array_splitter"
 FLATTEN = "array_flatten"
-#: Lists in lists in lists: so many Splitters may stand around a node.
+#: How many Splitters may be nested around a node.
 DEEPEST = 8
 
-#: The Splitters around something, outermost first.
+#: The ids of the Splitters around a node, outermost first.
 Lists = tuple[str, ...]
 
 _WORDS = {dict: "an object", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "nothing"}
 
 
 class ListScopes:
-    """`around`: the lists a node's inputs stand in; `gives`: those its `out` stands in. `mixed`: nodes between two lists."""
+    """The lists around each node.
+
+    `around`: of its inputs; `gives`: of its output. `mixed`: nodes with inputs from unrelated lists.
+    """
 
     def __init__(self, document: Document, graph: Graph) -> None:
         self.around: dict[str, Lists] = dict.fromkeys(graph.ids, ())
@@ -45,13 +51,13 @@ class ListScopes:
         return len(self.gives[node_id]) < len(self.around[node_id])
 
     def sees(self, node_id: str, other: str) -> bool:
-        """Whether a node may use the data of another: its lists are around this one too."""
+        """True when a node may use the data of another: all lists around that data are around this node too."""
         given = self.gives[other]
         return self.around[node_id][: len(given)] == given
 
 
 def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Iterator[Problem]:
-    """What is wrong with the lists of a flow."""
+    """Yields what is wrong with the lists of a flow."""
     nodes = {node.id: node for node in document.nodes}
     has_output = any(node.type == "api_output" for node in document.nodes)
     for node_id, (one, other) in scopes.mixed.items():
@@ -66,7 +72,7 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
         if graph.children[node_id] or node_id in graph.parked or not (inside := scopes.gives[node_id]):
             continue
         if nodes[node_id].type == "dataset_sink" and has_output:
-            continue  # it keeps a row for each item, and callers get the API Output
+            continue  # it stores a row per item, and API Output gives the result
         yield Problem(
             "final_in_list",
             f"{nodes[node_id].name} ends the flow inside the list of {nodes[inside[-1]].name}."
@@ -80,7 +86,7 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
 
 
 def across_list(node: Node, target: Node, document: Document, scopes: ListScopes) -> str | None:
-    """Why `node` cannot use the data of an earlier node, in a sentence; None when it can."""
+    """Returns why `node` cannot use the data of an earlier node, as a sentence; None when it can."""
     if scopes.sees(node.id, target.id):
         return None
     splitter = document.node(scopes.gives[target.id][-1])
@@ -93,7 +99,7 @@ def across_list(node: Node, target: Node, document: Document, scopes: ListScopes
 
 
 def not_a_list(name: str, binding: Json, value: Json) -> NodeFailed:
-    """What a node that needs a list says: the reference and the type found."""
+    """Returns the failure of a node that needs a list, with the reference and the type that was found."""
     shown = f"`{binding.strip()}`" if isinstance(binding, str) and _is_reference(binding) else name
     hint = ""
     if isinstance(value, dict):

@@ -1,10 +1,11 @@
-"""The protocol of a node type: one file declares it, everything else (palette, form, checks, docs, tests) derives from it.
+"""The protocol of a node type: one file declares it; palette, form, checks, docs and tests are derived from the
+declaration.
 
-A node file has: a module docstring (first line = tooltip, the rest = its help page, markdown), `Config`, `Inputs`,
-`async def run(config, inputs, context)` returning the JSON value of `out`, and `NODE = NodeType(...)`.
+A node file contains a module docstring (first line: tooltip, rest: help page in Markdown), `Config`, `Inputs`, `async
+def run(config, inputs, context)`, which returns the JSON value of `out`, and `NODE = NodeType(...)`.
 
-A node keeps no state and does no I/O of its own: everything outside comes through `context`. It raises `NodeFailed` for what
-it understands and lets the rest fly; the runner wraps that once.
+A node keeps no state and does no I/O of its own; it reaches everything through `context`. It raises `NodeFailed` for
+failures that it can explain. It does not catch other exceptions; the runner turns them into a failure.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ GROUPS: dict[Group, str] = {
     "transform": "Transform",
     "logic": "Logic",
 }
-#: Groups whose nodes count as "a processing node" for a deployment.
+#: The groups of which a flow needs at least one node to be deployed.
 PROCESSING: frozenset[Group] = frozenset({"web", "ai", "lists", "transform", "logic"})
 
 
-#: The time limit of a node that may take as long as its job: more than any job has.
+#: The time limit in seconds of a node that may run as long as its job; no job's limit is longer.
 THE_JOBS = 86_400.0
 
-#: An input that wants text takes any JSON value by the rule of `as_text`.
+#: The type of an input for text; it takes any JSON value and converts it with `as_text`.
 Text = Annotated[str, BeforeValidator(as_text)]
 
 
 @dataclass(frozen=True)
 class SecretValue:
-    """A secret as a request carries it. `hosts`: entries of the hosts it may be sent to; None allows every host."""
+    """A secret for a request. `hosts`: the hosts it may be sent to; None allows every host."""
 
     name: str
     value: str = field(repr=False)
@@ -54,33 +55,34 @@ class SecretValue:
 
 
 class NodeConfig(BaseModel):
-    """Settings fixed at design time. Every field has a title and a description: they are the form and the docs."""
+    """Settings that are fixed at design time. Every field has a title and a description for the form and the docs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NodeInputs(BaseModel):
-    """Values bound to data, as they are after rendering. A field without default must be bound before a deploy."""
+    """Input values after rendering. A field without a default must be bound before a deployment."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FreeInputs(BaseModel):
-    """Inputs with names of the designer's choosing (API Output, Set Fields): read them from `model_extra`."""
+    """Inputs whose names the designer chooses (API Output, Set Fields); read them from `values`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     @property
     def values(self) -> dict[str, Json]:
-        """Name -> value in the designer's order."""
+        """Name -> value, in the designer's order."""
         return dict(self.model_extra or {})
 
 
-class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
-    """A node could not do its work, in a sentence for the designer.
+class NodeFailed(Exception):  # noqa: N818 - named after the fact
+    """A node could not do its work; the message is a sentence for the designer.
 
-    `code` is a word of api.md (`http_status`, `page_not_found`, ...); `passing` says that another try may help;
-    `retry_after` is how many seconds the other side asked to wait; `pointer` is the field to mend (`/inputs/url`).
+    `code`: a code of `engine.jobs.job_views.ERROR_CODES` (`http_status`, `page_not_found`, ...). `passing`: another try
+    may succeed. `retry_after`: the seconds that the other side asked to wait. `pointer`: the field to correct
+    (`/inputs/url`).
     """
 
     def __init__(
@@ -106,18 +108,18 @@ class NodeFailed(Exception):  # noqa: N818 - reads as the fact it is
 
 @dataclass(frozen=True)
 class Routed:
-    """What a node with several ports returns: `out` is `value`, and the flow goes on by `port` only."""
+    """The result of a node with several ports: `out` is `value`, and only edges from `port` are followed."""
 
     port: str
     value: Json
 
 
-#: What a request may reach: also what the owner allows flows to reach, or the public web alone.
+#: Which addresses a request may reach: also those the owner allows for flows, or the public web only.
 Reach = Literal["flows", "public"]
 
 
 class HttpAnswer(Protocol):
-    """What the outbound door answers. `listed`: its host is one that the owner allows."""
+    """The answer to an outbound request. `listed`: the owner's allow-list names its host."""
 
     @property
     def url(self) -> str: ...
@@ -135,7 +137,10 @@ class HttpAnswer(Protocol):
 
 
 class DrawnPage(Protocol):
-    """A page after its scripts ran (`engine.browser.browser`). `refused`: how many of its requests were not answered."""
+    """A page after its scripts have run (`engine.browser.browser`).
+
+    `refused`: how many of its requests were blocked or failed.
+    """
 
     @property
     def url(self) -> str: ...
@@ -146,9 +151,10 @@ class DrawnPage(Protocol):
 
 
 class SiteRules(Protocol):
-    """What a site's robots.txt says (`engine.outbound.robots`). `failed_status`: it could not be had just now.
+    """The rules in a site's robots.txt (`engine.outbound.robots`). `failed_status`: the HTTP status when it could not
+    be read.
 
-    `listed`: it came from a host that the owner allows.
+    `listed`: it came from a host that the owner's allow-list names.
     """
 
     @property
@@ -165,7 +171,10 @@ class SiteRules(Protocol):
 
 
 class Http(Protocol):
-    """The outbound door as a node sees it (`engine.outbound.client.OutboundClient`). Refusals and faults come as NodeFailed."""
+    """The outbound client as nodes see it (`engine.outbound.client.OutboundClient`).
+
+    Refusals and faults are raised as NodeFailed.
+    """
 
     async def request(
         self,
@@ -181,20 +190,25 @@ class Http(Protocol):
     ) -> HttpAnswer: ...
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
-        """The robots.txt of a page's site, asked for once in a while. Raises NodeFailed."""
+        """Returns the robots.txt of a page's site, which is cached. Raises NodeFailed."""
         ...
 
     async def draw(self, answer: Any, *, timeout_seconds: float = 30.0) -> DrawnPage:
-        """Draws the page of an answer in a browser. Raises NodeFailed, also when there is none (`page_needs_browser`)."""
+        """Renders the page of an answer in a browser.
+
+        Raises NodeFailed, also when there is no browser (`page_needs_browser`).
+        """
         ...
 
     def turn(self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10) -> AbstractAsyncContextManager[None]:
-        """Enter it around a request: it waits until the page's host may be asked again."""
+        """A context manager around a request that waits until the host may be asked again."""
         ...
 
 
 class DatasetPage(Protocol):
-    """Some rows of a dataset in order, how many characters they are as JSON, and where the next ones begin."""
+    """Some rows of a dataset in order, the characters of their JSON text, and the id after which the next rows
+    start.
+    """
 
     @property
     def rows(self) -> Sequence[dict[str, Json]]: ...
@@ -205,20 +219,26 @@ class DatasetPage(Protocol):
 
 
 class Datasets(Protocol):
-    """The datasets of the flow's workspace, as they are now. A dataset is named by id or name."""
+    """The present datasets of the flow's workspace. A dataset is named by id or name."""
 
     async def read(self, dataset: str, after: int = 0) -> DatasetPage:
-        """The next rows; none at the end. Raises NodeFailed."""
+        """Returns the next rows, none at the end. Raises NodeFailed."""
         ...
 
     async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
-        """Appends, updates or upserts a row, once for each `step`; `added`, `updated`, `unchanged` or `not_found`."""
+        """Appends, updates or upserts a row, once for each `step`.
+
+        Returns `added`, `updated`, `unchanged` or `not_found`.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class ModelQuestion:
-    """What a Prompt asks. `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object."""
+    """A Prompt's request to a model.
+
+    `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object.
+    """
 
     model: str
     prompt: str
@@ -240,7 +260,7 @@ class ModelReply(Protocol):
 
 
 class NodeContext(Protocol):
-    """Everything a node may use from outside. Model calls, warnings and log lines are kept with the step."""
+    """Everything that a node may use from outside. Model calls, warnings and log lines are stored with the step."""
 
     @property
     def http(self) -> Http: ...
@@ -248,12 +268,15 @@ class NodeContext(Protocol):
     def datasets(self) -> Datasets: ...
     @property
     def idempotency_key(self) -> str:
-        """`job:step:item`, the same on every try: sent with HTTP POST so that a repeated call can be recognised."""
+        """`job:step:item`, the same for every try.
+
+        HTTP POST requests send it, so that the receiver can recognise repeats.
+        """
         ...
 
     @property
     def timeout_seconds(self) -> float:
-        """How long this try may take."""
+        """The time limit of this try in seconds."""
         ...
 
     @property
@@ -263,41 +286,46 @@ class NodeContext(Protocol):
 
     @property
     def scope(self) -> Scope:
-        """What references may see; for inputs that are source and render themselves."""
+        """The values that references can see, for nodes that render source code inputs themselves."""
         ...
 
     @property
     def bindings(self) -> Mapping[str, Json]:
-        """The inputs as the designer wrote them; for messages that name a reference."""
+        """The inputs as the designer wrote them, for messages that name a reference."""
         ...
 
     async def ask_model(self, question: ModelQuestion) -> ModelReply: ...
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Runs CPU-heavy pure work off the event loop."""
+        """Runs CPU-heavy pure code off the event loop."""
         ...
 
     async def render_template(self, template: str, data: Mapping[str, Mapping[str, Json]]) -> str:
-        """A template with `{% %}` as text, rendered in a process that can be killed; `data` is `{node id: {"out": value}}`."""
+        """Renders a template with `{% %}` in an evaluator process, which can be killed.
+
+        `data` is `{node id: {"out": value}}`.
+        """
         ...
 
     async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        """A reader of `engine.pages.readers` in a process that can be killed: `{"value"}`, or `{"wrong", "message"}`."""
+        """Runs a reader of `engine.pages.readers` in an evaluator process: returns `{"value"}`, or `{"wrong",
+        "message"}`.
+        """
         ...
 
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
-        """Runs another flow of this workspace as part of this step and gives its result. Raises NodeFailed."""
+        """Runs another flow of this workspace as a part of this step and returns its result. Raises NodeFailed."""
         ...
 
     def secret(self, secret_id: str) -> SecretValue:
-        """A secret of this workspace, for a header. Raises NodeFailed when there is none."""
+        """Returns a secret of this workspace, for a header. Raises NodeFailed when there is none."""
         ...
 
     def warn(self, message: str) -> None:
-        """A warning shown with the step."""
+        """Adds a warning that is shown with the step."""
         ...
 
     def log(self, message: str) -> None:
-        """A line in the step's log."""
+        """Adds a line to the step's log."""
         ...
 
 
@@ -312,14 +340,18 @@ def _no_extra_problems(node: Node, document: Document) -> list[Problem]:
 class NodeType:
     """A node type, declared once by its file.
 
-    `out_schema` is a pure function from the node's config and inputs (as stored, maybe wrong) to the JSON Schema of `out`, or
-    None when anything may come out. `source_inputs` are inputs handed over untouched because they are source, not bindings; `source_references` finds the
-    references in such a source.
-    `out_from` is for types that pass data on: it is also given the schemas of the values bound to the inputs. `source_input` is
-    the input that, while unbound, takes the `out` of the node before it (`all_sources`: a list, of every node before it that
-    ran). Of a list in `without_skipped`, entries that use a skipped node are left out.
-    `summary` makes the one line on the canvas from settings and inputs, whose references are in words by then.
-    `check` adds problems only this type knows. `example` is a pair (config, inputs) that works on the practice site.
+    `out_schema` is a pure function from the node's config and inputs (as stored, possibly invalid) to the JSON Schema
+    of `out`; it returns None when the output can be anything. `source_inputs` are inputs that are passed on without
+    rendering, because they hold source code; `source_references` finds the references in it. `out_from` is for types
+    that pass data on: it also gets the schemas of the values bound to the inputs.
+
+    `source_input` is the input that, when nothing is bound to it, takes the `out` of the node before it (with
+    `all_sources`: a list of the outputs of all nodes before it that ran). Of a list input in `without_skipped`, entries
+    that use a skipped node are left out.
+
+    `summary` makes the line on the canvas from settings and inputs; references in the inputs are already in their shown
+    form. `check` adds problems that only this type knows. `example` is a pair (config, inputs) that works on the
+    practice site.
     """
 
     type: str
@@ -335,7 +367,8 @@ class NodeType:
     ports: tuple[str, ...] = ("out",)
     accepts_input: bool = True
     timeout_seconds: float = 60.0
-    #: For a type whose usual limit follows from its settings (as stored, maybe wrong): seconds, in place of the one above.
+    #: For a type whose default limit depends on its settings (as stored, possibly invalid): returns seconds, and
+    #: replaces `timeout_seconds`.
     time_limit: Callable[[Mapping[str, Any]], float] | None = None
     source_inputs: frozenset[str] = frozenset()
     source_references: Callable[[str], Sequence[Reference | BadReference]] | None = None
@@ -350,31 +383,31 @@ class NodeType:
 
     @property
     def free_form(self) -> bool:
-        """True when the designer names the inputs."""
+        """True when the designer chooses the names of the inputs."""
         return issubclass(self.inputs, FreeInputs)
 
     @property
     def processing(self) -> bool:
-        """True for the groups that count as a processing node."""
+        """True for the groups of which a deployment needs a node."""
         return self.group in PROCESSING
 
     @property
     def tooltip(self) -> str:
-        """One sentence: the first line of the file's docstring."""
+        """The first line of the module's docstring."""
         return self._doc().split("\n")[0]
 
     @property
     def help(self) -> str:
-        """The help page in markdown: the rest of the file's docstring."""
+        """The help page in Markdown: the rest of the module's docstring."""
         return "\n".join(self._doc().split("\n")[1:]).strip()
 
     @property
     def required_inputs(self) -> tuple[str, ...]:
-        """Inputs that must be bound."""
+        """The names of the inputs that must be bound."""
         return tuple(name for name, info in self.inputs.model_fields.items() if info.is_required())
 
     def limit_for(self, config: Mapping[str, Any]) -> float:
-        """Seconds one try may take when the node sets no limit of its own."""
+        """Returns the seconds that one try may take when the node sets no limit of its own."""
         return self.timeout_seconds if self.time_limit is None else self.time_limit(config)
 
     def _doc(self) -> str:

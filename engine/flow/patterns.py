@@ -1,11 +1,12 @@
-r"""Patterns (regular expressions) that people write, in an engine whose time grows with the text and never explodes.
+r"""Regular expressions written by people, run in RE2, whose time grows only linearly with the text.
 
-RE2 has no look-around and no back-references, so no pattern can make it try again and again (security.md S8). What is left,
-text times pattern, is bounded too: a pattern has at most 1,000 characters and 10 KB of program, and one search takes at most
-`STEPS` steps (a few nanoseconds each). RE2 is pure: it reads nothing but the pattern and the text, which is why the core of
-the engine may use it.
+RE2 has no look-around and no back-references, so no pattern makes it backtrack (S8). The remaining cost, text times
+pattern, is limited too: a pattern has at most 1,000 characters and compiles to at most 10 KB, and one search takes at
+most `STEPS` steps of a few nanoseconds. RE2 is pure, since it reads only the pattern and the text, so engine.flow may
+use it.
 
-`\d`, `\w` and `\s` are the plain letters and digits, as in JSON Schema and JavaScript; `\p{L}` is a letter of any script.
+`\d`, `\w` and `\s` match ASCII letters, digits and blanks only, as in RE2's default; `\p{L}` matches a letter of any
+script.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import re2
 MAX_PATTERN: Final = 1_000
 MAX_GROUPS: Final = 50
 MAX_SIZE: Final = 10_000
-#: Steps of one search in the caller's own thread: at worst under a second.
+#: The steps of one search in the calling thread: less than a second at worst.
 STEPS: Final = 100_000_000
-#: For one compiled pattern; with those kept by `read_pattern` at most 64 MiB, whatever is written.
+#: The memory of one compiled pattern in bytes; with those that `read_pattern` caches, at most 64 MiB in all.
 _MEMORY: Final = 1 << 20
 
 _UNICODE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
@@ -46,36 +47,36 @@ _WHY: Final = (
 )  # fmt: skip
 
 
-class BadPattern(ValueError):  # noqa: N818 - reads as the fact it is
+class BadPattern(ValueError):  # noqa: N818 - named after the fact
     """A pattern that cannot be used; the text says why, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A readable pattern. `size` is how many steps one character of text may take at worst; `names` are its named groups."""
+    """A compiled pattern. `size`: how many steps one character of text can take at worst; `names`: its named groups."""
 
     text: str
     size: int
     groups: int
     names: tuple[str, ...]
-    #: The compiled `re2` expression. Searching lets other threads run.
+    #: The compiled `re2` expression. A search releases the interpreter lock.
     engine: Any
-    #: The same without groups: four times as quick when only a yes or no is wanted.
+    #: The same expression without groups, four times as fast when only a yes or no is needed.
     tester: Any
 
     @property
     def longest_text(self) -> int:
-        """So many characters are searched at most by `found_in`."""
+        """The number of characters that `found_in` searches at most."""
         return STEPS // self.size
 
     def found_in(self, text: str) -> bool:
-        """Whether the pattern matches anywhere in the text (in its first `longest_text` characters)."""
+        """True when the pattern matches anywhere in the text (in its first `longest_text` characters)."""
         return self.tester.search(searchable(text[: self.longest_text])) is not None
 
 
 @lru_cache(maxsize=32)
 def read_pattern(text: str) -> Pattern:
-    """The pattern, ready for use. Raises BadPattern."""
+    """Compiles a pattern. Raises BadPattern."""
     if len(text) > MAX_PATTERN:
         raise BadPattern(f"it has {len(text):,} characters; {MAX_PATTERN:,} are allowed")
     options = re2.Options()
@@ -91,7 +92,7 @@ def read_pattern(text: str) -> Pattern:
     except re2.error as error:
         raise BadPattern(_why(error)) from None
     finally:
-        re2.purge()  # its own cache would keep 128 more
+        re2.purge()  # RE2's own cache would keep 128 more patterns
     if engine.groups > MAX_GROUPS:
         raise BadPattern(f"it has {engine.groups} groups in brackets; {MAX_GROUPS} are allowed")
     if engine.programsize > MAX_SIZE:
@@ -101,7 +102,7 @@ def read_pattern(text: str) -> Pattern:
 
 
 def why_not(text: str) -> str:
-    """Why this is no usable pattern, as the end of a sentence; "" when it is one."""
+    """Returns why a pattern cannot be used, as the end of a sentence; "" when it can."""
     try:
         read_pattern(text)
     except BadPattern as bad:
@@ -110,7 +111,9 @@ def why_not(text: str) -> str:
 
 
 def searchable(text: str) -> str:
-    """The text without halves of characters (JSON can carry them), which no encoding knows. Keeps its length."""
+    """Returns the text with lone surrogates replaced, which JSON may contain but UTF-8 cannot encode. Keeps its
+    length.
+    """
     return _SURROGATE.sub("\ufffd", text)
 
 

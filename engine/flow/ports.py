@@ -1,4 +1,6 @@
-"""What comes out of a node, as JSON Schema: the chips on offer and the check of references against known fields."""
+"""The JSON Schema of a node's output: for the data on offer in forms, and for the check that a reference names a known
+field.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,19 @@ from engine.flow.references import Reference, split_text
 ANYTHING: Final[JsonSchema] = {}
 
 
-#: Nodes that pass data on are looked through so many times; what comes from further away may be anything.
+#: How many nodes that pass data on are followed; the output of what is further away counts as unknown.
 _FURTHEST = 12
 
 
 def out_schema(node: Node, catalog: Catalog, document: Document | None = None) -> JsonSchema:
-    """The schema of a node's `out`; `{}` when anything may come out or its settings are still wrong.
+    """Returns the schema of a node's `out`; `{}` when the output can be anything, or when its settings are invalid.
 
-    With the document, nodes that pass data on (an Array Splitter, a Condition) are looked through.
+    With the document, the schemas of nodes that pass data on (an Array Splitter, a Condition) follow from the nodes
+    before them.
     """
     node_type = catalog.get(node.type)
     if document is not None and node_type is not None and node_type.out_from is not None:
-        return _Look(document, catalog).out(node)
+        return _SchemaFinder(document, catalog).out(node)
     return _own_schema(node, catalog)
 
 
@@ -34,11 +37,11 @@ def _own_schema(node: Node, catalog: Catalog) -> JsonSchema:
     try:
         return node_type.out_schema(node.config, node.inputs) or ANYTHING
     except (TypeError, ValueError, KeyError, AttributeError):
-        return ANYTHING  # half-made settings: the shape check reports them
+        return ANYTHING  # invalid settings, which validation reports
 
 
-class _Look:
-    """Looks through nodes that pass data on. Each node once, so neither loops nor many references matter."""
+class _SchemaFinder:
+    """Follows nodes that pass data on. Each node is visited once, so that cycles and many references cost nothing."""
 
     def __init__(self, document: Document, catalog: Catalog) -> None:
         self.document = document
@@ -65,7 +68,9 @@ class _Look:
             return ANYTHING
 
     def _given(self, node: Node, kind: NodeType) -> dict[str, JsonSchema]:
-        """The schemas of what the inputs are bound to, and of what an unbound one takes from the node before."""
+        """Returns the schemas of the values bound to the inputs, and of what an unbound input takes from the node
+        before.
+        """
         given = {name: self.binding(binding) for name, binding in node.inputs.items()}
         name = kind.source_input
         if name is not None and node.inputs.get(name) is None:
@@ -99,7 +104,9 @@ class _Look:
 
 
 def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | None:
-    """The schema of what a path names; `{}` when unknown, None when the schema says there is no such thing."""
+    """Returns the schema of the part that a path names; `{}` when it is unknown, None when the schema has no
+    such part.
+    """
     for part in path:
         if not schema:
             return ANYTHING
@@ -123,5 +130,7 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
 
 
 def binding_schema(binding: Any, document: Document, catalog: Catalog) -> JsonSchema:
-    """The schema of what a binding gives: the type of one lone reference, text for mixed text, a literal's own type."""
-    return _Look(document, catalog).binding(binding)
+    """Returns the schema of a binding's value: that of a lone reference, text for mixed text, or the literal's own
+    type.
+    """
+    return _SchemaFinder(document, catalog).binding(binding)

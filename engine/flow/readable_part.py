@@ -1,4 +1,6 @@
-"""What can still be read of a flow file whose shape is wrong, so that an import names its other problems in the same breath."""
+"""Reads the valid parts of a flow file with an invalid shape, so that an import can report its other problems at the
+same time.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _FILE_ONLY = ("title", "description")
 
 
 def readable_part(data: bytes) -> Document | None:
-    """The document without the values that do not belong, or None when something indispensable is wrong."""
+    """Returns the document without invalid values; None when an essential part is invalid."""
     if len(data) > MAX_BYTES:
         return None
     try:
@@ -36,7 +38,7 @@ def readable_part(data: bytes) -> Document | None:
 
 
 def _take_out(body: Any, location: tuple[int | str, ...]) -> None:
-    """Takes the value of a key out. An item of a list stays: what it stands for cannot be left out."""
+    """Removes a key with an invalid value. An item of a list is kept, because the list cannot be read without it."""
     *way, last = location
     here = body
     for part in way:

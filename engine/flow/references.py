@@ -1,7 +1,7 @@
-"""References `{{ node.out.field }}` in bindings: parsing, rendering and rewriting (product.md section 2).
+"""References `{{ node.out.field }}` in bindings: parsing, rendering and rewriting (docs/dev/flows.md).
 
-Rendering is one pass over the designer's text: data that is put in is never parsed again (security.md S7), and nothing is
-evaluated, only looked up (S5).
+Rendering reads the designer's text once: data that is inserted is never parsed again (S7). Values are only looked up;
+nothing is evaluated (S5).
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _PART = re.compile(r"""\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d{1,9})\s*\]|\
 
 @dataclass(frozen=True)
 class Reference:
-    """`node_id.root` and then a path of names and positions. For the system: node_id `system`, root = the field."""
+    """`node_id.root`, then a path of keys and positions.
+
+    For a system value, `node_id` is `system` and `root` its name.
+    """
 
     node_id: str
     root: str
@@ -38,22 +41,23 @@ class Reference:
 
 @dataclass(frozen=True)
 class BadReference:
-    """Text in `{{ }}` that is not a reference."""
+    """Text inside `{{ }}` that is not a valid reference."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A reference that named nothing at run time."""
+    """A reference without a value at run time."""
 
     reference: Reference
 
 
 class Scope:
-    """What references may see while one node runs: outputs by node id, and system values.
+    """The values that references can see while one node runs: outputs by node id, and system values.
 
-    Inside a list each item has a scope of its own: `items` holds `(index, total)` by Splitter id, `outer` is the scope around it.
+    Inside a list each item has its own scope: `items` holds `(index, total)` by Splitter id, and `outer` is the
+    enclosing scope.
     """
 
     __slots__ = ("items", "outer", "outputs", "skipped", "system")
@@ -74,7 +78,7 @@ class Scope:
         self.outer = outer
 
     def find(self, reference: Reference) -> Json | Missing:
-        """The value named, or Missing."""
+        """Returns the value of a reference, or Missing."""
         node_id, root = reference.node_id, reference.root
         if node_id == SYSTEM:
             value: Any = self.system.get(root)
@@ -97,7 +101,7 @@ class Scope:
         return value
 
     def is_skipped(self, node_id: str) -> bool:
-        """Whether the node was skipped here."""
+        """True when the node was skipped in this scope or an enclosing one."""
         scope: Scope | None = self
         while scope is not None:
             if node_id in scope.skipped:
@@ -115,7 +119,7 @@ class Scope:
 
 
 def parse_reference(text: str) -> Reference | BadReference:
-    """Reads what stands between the braces."""
+    """Parses the text between the braces."""
     head = _HEAD.match(text)
     if head is None:
         return BadReference(text.strip())
@@ -137,7 +141,7 @@ def parse_reference(text: str) -> Reference | BadReference:
 
 
 def split_text(text: str) -> Iterator[str | Reference | BadReference]:
-    """A text as its literal pieces and references, in order. Takes as long as the text, whatever its braces."""
+    """Yields the literal pieces and references of a text in order. Its time is linear in the text, for any braces."""
     at = 0
     while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
         if start > at:
@@ -149,7 +153,7 @@ def split_text(text: str) -> Iterator[str | Reference | BadReference]:
 
 
 def find_references(binding: Json, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
-    """Every reference in a binding with the pointer of the text it stands in. Keys are not bindings. Iterative."""
+    """Yields every reference in a binding, with the JSON pointer of its text. Keys are not searched. Iterative."""
     waiting: list[tuple[str, Json]] = [(pointer, binding)]
     while waiting:
         here, value = waiting.pop()
@@ -162,20 +166,21 @@ def find_references(binding: Json, pointer: str = "") -> Iterator[tuple[str, Ref
 
 
 def render(binding: Json, scope: Scope, missing: list[Missing]) -> Json:
-    """The value of a binding. One reference alone keeps its JSON type; with text around it, it becomes text.
+    """Returns the value of a binding. A lone reference keeps its JSON type; with text around it, the value is converted
+    to text.
 
-    A reference that names nothing gives null (alone) or nothing (in text) and is added to `missing`. Depth is
-    bounded by the document's own limit of 64.
+    A reference without a value gives null (alone) or nothing (within text) and is added to `missing`. The depth is
+    bounded by the document's limit of 64.
     """
     return prepare_binding(binding)(scope, missing)
 
 
-#: A binding that was read once: gives its value in a scope; references that name nothing are added to the list.
+#: A parsed binding: returns its value in a scope, and adds references without a value to the list.
 Rendering = Callable[["Scope", list[Missing]], Json]
 
 
 def prepare_binding(binding: Json) -> Rendering:
-    """Reads a binding once, for rendering it often. Keys are no bindings."""
+    """Parses a binding once, so that it can be rendered often. Keys are not parsed."""
     if isinstance(binding, str):
         return _prepare_text(binding)
     if isinstance(binding, dict):
@@ -202,7 +207,7 @@ def _prepare_text(text: str) -> Rendering:
 
 
 def rename_node(binding: Json, old: str, new: str) -> Json:
-    """The binding with every reference to node `old` pointing to `new` (used when nodes are pasted)."""
+    """Returns the binding with every reference to node `old` changed to `new`; used when nodes are pasted."""
     if isinstance(binding, str):
         return "".join(
             piece
@@ -222,12 +227,12 @@ def rename_node(binding: Json, old: str, new: str) -> Json:
 
 
 def escape_pointer(key: str) -> str:
-    """A key as a JSON pointer token (RFC 6901)."""
+    """Returns a key as a JSON pointer token (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
 def as_text(value: Json) -> str:
-    """A JSON value as text (product.md section 2): strings as they are, null as empty, the rest compact JSON."""
+    """Returns a JSON value as text: strings unchanged, null as empty text, anything else as compact JSON."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -1,18 +1,19 @@
-"""Rules that people pick in a form: a value, an operator, another value. Used by Filter List, Condition and datasets.
+"""Rules that people choose in a form: a value, an operator, another value. Filter List, Condition and datasets use
+them.
 
-`holds` is pure and answers for every pair of JSON values. How values are compared:
+`holds` is pure and has an answer for every pair of JSON values. Values are compared as follows:
 
-* **Text and other types**: what comes from a form is text, so `"5"` equals `5`, `"true"` equals `true`, and `""` equals null.
-  Two texts are equal only when they are the same, capitals included: `"007"` is not `"7"`.
-* **Greater and less**: as numbers when both are numbers or text that reads as one (`"12.50"`, `"-3"`, `"1e3"`); else two
-  texts by their letters, which orders dates like `2026-01-31` rightly. Any other pair is neither greater nor less.
-* **contains**: a part of a text, an item of a list, a key of an object. **starts with**, **ends with**, **matches**: the text
-  of a text, number or yes/no. Null, lists and objects have none.
-* **in**: an item of a list; a text is read as a JSON list or as words between commas or lines.
-* **is empty**: null, text of blanks only, a list or object without anything. `0` and `false` are not empty.
+* **Text and other types**: values from a form are text, so `"5"` equals `5`, `"true"` equals `true`, and `""` equals null.
+  Two texts are equal only when they are identical, including case: `"007"` is not `"7"`.
+* **Greater and less**: as numbers when both are numbers or texts that read as numbers (`"12.50"`, `"-3"`, `"1e3"`); otherwise
+  two texts by their characters, which orders dates like `2026-01-31` correctly. Any other pair is neither greater nor less.
+* **contains**: a part of a text, an item of a list, a key of an object. **starts with**, **ends with**, **matches**: apply to
+  the text of a text, number or boolean. Null, lists and objects have no text.
+* **in**: an item of a list; a text is read as a JSON list, or as words separated by commas or line ends.
+* **is empty**: null, a text of blanks only, an empty list or object. `0` and `false` are not empty.
 * **is true**: true, 1 and the words true, yes, on, 1. **is false**: false, 0 and the words false, no, off, 0. Nothing else.
-* **matches**: a pattern (engine.flow.patterns), found anywhere in the text. A pattern that cannot be read matches nothing.
-* The operators with *not* are true exactly when the one without is not.
+* **matches**: a pattern (`engine.flow.patterns`) found anywhere in the text. An invalid pattern matches nothing.
+* An operator with *not* is true exactly when the one without it is false.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Operator = Literal[
 ]  # fmt: skip
 Match = Literal["all", "any"]
 
-#: What people read on the select.
+#: The name of each operator in forms.
 OPERATOR_TITLES: Final[Mapping[Operator, str]] = {
     "equals": "is",
     "not_equals": "is not",
@@ -55,7 +56,7 @@ OPERATOR_TITLES: Final[Mapping[Operator, str]] = {
     "is_false": "is false (no)",
 }
 MATCH_TITLES: Final[Mapping[Match, str]] = {"all": "All of them", "any": "Any of them"}
-#: Operators that look at one value only.
+#: Operators that use only the left value.
 ALONE: Final[frozenset[str]] = frozenset({"is_empty", "is_not_empty", "is_true", "is_false"})
 MAX_RULES: Final = 100
 _YES: Final = frozenset({"true", "yes", "on", "1"})
@@ -88,7 +89,7 @@ class FieldRule(BaseModel):
     )
 
     def holds_for(self, item: Json) -> bool:
-        """Whether the rule is true of an item."""
+        """True when the rule holds for an item."""
         return holds(value_at(item, self.field), self.operator, self.value)
 
 
@@ -110,17 +111,20 @@ class Rule(BaseModel):
 
     @property
     def holds(self) -> bool:
-        """Whether the rule is true."""
+        """True when the rule holds."""
         return holds(self.left, self.operator, self.right)
 
 
 def item_passes(item: Json, rules: Iterable[FieldRule], match: Match) -> bool:
-    """Whether all or any of the rules are true of the item. No rule at all: every item passes."""
+    """True when all or any of the rules hold for the item. Without rules every item passes."""
     return combined((rule.holds_for(item) for rule in rules), match)
 
 
 def combined(answers: Iterable[bool], match: Match) -> bool:
-    """All or any of the answers; True without any. Looks no further than it must."""
+    """Returns whether all or any of the answers are true; True without answers.
+
+    It stops as soon as the result is known.
+    """
     found = None
     for found in answers:
         if found is (match == "any"):
@@ -129,19 +133,25 @@ def combined(answers: Iterable[bool], match: Match) -> bool:
 
 
 def holds(left: Json, operator: str, right: Json = None) -> bool:
-    """Whether `left operator right` is true (see the module's docstring). Never raises; an unknown operator is false."""
+    """Returns whether `left operator right` is true (see the module's docstring).
+
+    Never raises; an unknown operator is false.
+    """
     question = _QUESTIONS.get(operator)
     if question is None:
         return False
     ask, wanted = question
     try:
         return ask(left, right) is wanted
-    except (RecursionError, OverflowError, ValueError):  # values nested or long beyond what a job may hold
+    except (RecursionError, OverflowError, ValueError):  # values nested deeper or longer than a job may hold
         return not wanted
 
 
 def rule_problem(operator: Any, right: Json) -> str:
-    """Why a rule can never be meant as it stands, as a sentence; "" when it is fine. Patterns with references are not read."""
+    """Returns why a rule can never work, as a sentence; "" when it can.
+
+    Patterns that contain references are not checked.
+    """
     if operator != "matches" or not isinstance(right, str) or "{{" in right:
         return ""
     if not right:
@@ -212,7 +222,7 @@ def _is_in(left: Json, right: Json) -> bool:
         try:
             return any(_equals(left, item) for item in json.loads(text))
         except ValueError:
-            pass  # words, the first of which begins with a bracket
+            pass  # no JSON: words, the first of which starts with a bracket
     return any(_equals(left, word.strip()) for word in re.split(r"[,\n]", text))
 
 
@@ -229,7 +239,7 @@ def _is_word(words: frozenset[str], number: int) -> Callable[[Json, Json], bool]
     return ask
 
 
-#: operator -> (question, the answer that makes the rule true)
+#: Operator -> (function, the answer that makes the rule true).
 _QUESTIONS: Final[Mapping[str, tuple[Callable[[Json, Json], bool], bool]]] = {
     "equals": (_equals, True),
     "not_equals": (_equals, False),

@@ -1,6 +1,6 @@
-"""Splits a command as a shell does, for commands people copy from documentation and from a browser's network tab.
+"""Splits a command as a shell does, for commands that people copy from documentation or a browser's network tab.
 
-Nothing is run or looked up: a variable stays as it is written, and a command inside a command is refused.
+It runs and looks up nothing: variables stay as they are written, and a command substitution is refused.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ import re
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\x1b", "0": "\0"}
 _CODE = re.compile(r"x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|([0-7]{1,3})")
-#: What ends a command when a word begins with it.
+#: What ends a command at the start of a word.
 _ENDS = ("|", ";", "&", ">", "<", "2>")
 
 
-class UnreadableCommand(ValueError):  # noqa: N818 - reads as the fact it is
+class UnreadableCommand(ValueError):  # noqa: N818 - named after the fact
     """The command cannot be split. Its text is a sentence."""
 
 
 def split_command(text: str) -> tuple[list[str], str]:
-    """The words of the first command, and what follows it (after `|`, `&&`, `>`), which is not read.
+    """Returns the words of the first command, and the unread text after it (after `|`, `&&`, `>`).
 
-    Reads the quoting of Unix shells, with `$'...'`, and of the Windows command line (`^"`). Raises UnreadableCommand.
+    Understands the quoting of Unix shells, including `$'...'`, and of the Windows command line (`^"`). Raises
+    UnreadableCommand.
     """
     text = text.replace("\r\n", "\n")
     if "^\n" in text or '^"' in text:
@@ -47,7 +48,7 @@ class _Splitter:
             words.append(word)
 
     def _skip_space(self) -> None:
-        """Over blanks and continued lines; the end of a line that is not continued ends no command people paste."""
+        """Skips blanks, line continuations and line ends: in pasted commands a line end does not end the command."""
         while self.at < len(self.text):
             if self.text.startswith("\\\n", self.at):
                 self.at += 2
@@ -108,7 +109,7 @@ class _Splitter:
         raise UnreadableCommand('a quote (") is opened and never closed')
 
     def _with_escapes(self) -> str:
-        r"""`$'...'`, with `\n`, `\'`, `\u00e4` and the like."""
+        r"""Reads `$'...'` with escapes such as `\n`, `\'` and `\u00e4`."""
         parts: list[str] = []
         self.at += 1
         while self.at < len(self.text):

@@ -1,7 +1,8 @@
-"""A flow as a list of steps, and the edits such a list is made of: put a step in, take it out, move it, choose what it comes after.
+"""A flow as a list of steps, and the edits of that list: insert a step, remove it, move it, choose what it comes after.
 
-On the canvas a new node hangs beside what it follows; in a list it stands between two steps. So these edits re-connect:
-what came after a step comes after the one put behind it, and the gap a step leaves is closed.
+On the canvas a new node is connected to one node; in a list it is inserted between two steps. So these edits reconnect
+nodes: what came after a step comes after a step that is inserted behind it, and the neighbours of a removed step are
+connected.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 
-#: A step and the output of it that leads on.
+#: A node id and the output port of that node that leads to another step.
 Way = tuple[str, str]
-#: At most one of these in a flow.
+#: Node types that a flow may contain only once.
 SINGLE = frozenset({"api_input", "api_output"})
 
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the list. `after`: the ways that lead to it; `follows`: only the step above it does."""
+    """One line of the list. `after`: the outputs that lead to it; `follows`: only the step above leads to it."""
 
     node: Node
     after: tuple[Way, ...]
@@ -33,7 +34,7 @@ class Step:
 
 
 def steps_of(document: Document) -> list[Step]:
-    """All nodes, each after what it depends on, branch by branch; parked ones last."""
+    """Returns all nodes, each after its parents, branch by branch; parked nodes last."""
     graph = Graph(document)
     scopes = ListScopes(document, graph)
     nodes = {node.id: node for node in document.nodes}
@@ -59,7 +60,10 @@ def steps_of(document: Document) -> list[Step]:
 def insert_after(
     document: Document, kind: NodeType, catalog: Catalog, after: str, port: str | None = None
 ) -> tuple[str, list[Op]]:
-    """A new step behind this one; what came after it comes after the new one."""
+    """Inserts a step behind this one; what came after this one comes after the new one.
+
+    Returns the new id and the operations.
+    """
     ports = _ports(document, after, catalog)
     port = port if port in ports else next(iter(ports), None)
     behind = [edge for edge in document.edges if edge.source == after and edge.source_port == port]
@@ -67,12 +71,15 @@ def insert_after(
         return add_node(document, kind, catalog, between=behind[0].id)
     new_id, ops = add_node(document, kind, catalog, after=after, port=port)
     if kind.ports:
-        ops += _led_from(behind, new_id, kind.ports[0])
+        ops += _reconnect(behind, new_id, kind.ports[0])
     return new_id, ops
 
 
 def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: str) -> tuple[str, list[Op]]:
-    """A new step in front of this one; what led to this one leads to the new one."""
+    """Inserts a step before this one; what led to this one leads to the new one.
+
+    Returns the new id and the operations.
+    """
     leading = [edge for edge in document.edges if edge.target == before]
     if len(leading) == 1 and kind.accepts_input:
         return add_node(document, kind, catalog, between=leading[0].id)
@@ -83,7 +90,7 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
             for edge in leading[1:]
             if edge.source != leading[0].source or edge.source_port != leading[0].source_port
         ]
-        ops += [_gone(edge) for edge in leading]
+        ops += [_remove_edge(edge) for edge in leading]
     else:
         node = document.node(before)
         place = Position(x=node.position.x - STEP_X, y=node.position.y) if node else None
@@ -95,16 +102,16 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
 
 
 def take_out(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """The step goes, and what came after it comes after what led to it."""
+    """Returns the operations that remove a step and connect what led to it with what came after it."""
     node = document.node(node_id)
     if node is None:
         return []
-    return [*_set_free(document, node_id, catalog), {"op": "removeNode", "node": node.model_dump()}]
+    return [*_disconnect(document, node_id, catalog), {"op": "removeNode", "node": node.model_dump()}]
 
 
 def move_after(document: Document, node_id: str, after: str, catalog: Catalog, port: str | None = None) -> list[Op]:
-    """The step leaves its place, the gap is closed, and it stands behind `after`."""
-    ops = _set_free(document, node_id, catalog)
+    """Returns the operations that move a step behind `after` and connect its former neighbours."""
+    ops = _disconnect(document, node_id, catalog)
     freed = apply_ops(document, ops)
     ports = _ports(document, after, catalog)
     if after == node_id or not ports:
@@ -114,7 +121,7 @@ def move_after(document: Document, node_id: str, after: str, catalog: Catalog, p
 
 
 def move_up(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """The step changes places with the one above it; nothing when that cannot be."""
+    """Returns the operations that swap a step with the one above it; none when that is not possible."""
     above = _neighbour(document, node_id, -1)
     if above is None or not may_move(document, above, node_id, catalog):
         return []
@@ -122,7 +129,7 @@ def move_up(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
 
 
 def move_down(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """The step changes places with the one below it; nothing when that cannot be."""
+    """Returns the operations that swap a step with the one below it; none when that is not possible."""
     below = _neighbour(document, node_id, 1)
     if below is None or not may_move(document, node_id, below, catalog):
         return []
@@ -130,7 +137,7 @@ def move_down(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
 
 
 def may_move(document: Document, upper: str, lower: str, catalog: Catalog) -> bool:
-    """Whether two steps that follow each other may change places: data goes into the upper one and out of the lower."""
+    """True when two connected steps may swap: the upper one accepts input and the lower one has an output."""
     node = document.node(upper)
     kind = catalog.get(node.type) if node else None
     joined = any(edge.source == upper and edge.target == lower for edge in document.edges)
@@ -138,7 +145,7 @@ def may_move(document: Document, upper: str, lower: str, catalog: Catalog) -> bo
 
 
 def duplicate(document: Document, node_id: str, catalog: Catalog) -> tuple[str, list[Op]]:
-    """A copy of the step behind it."""
+    """Returns the id of a copy behind the step, and the operations."""
     node = document.node(node_id)
     if node is None or node.type in SINGLE:
         return "", []
@@ -150,7 +157,7 @@ def duplicate(document: Document, node_id: str, catalog: Catalog) -> tuple[str, 
 
 
 def ways_to(document: Document, node_id: str, catalog: Catalog) -> list[Way]:
-    """What a step may come after: every output of every step that does not come after it."""
+    """Returns what a step may come after: every output of every step that does not come after it."""
     node = document.node(node_id)
     kind = catalog.get(node.type) if node else None
     if kind is None or not kind.accepts_input:
@@ -165,10 +172,13 @@ def ways_to(document: Document, node_id: str, catalog: Catalog) -> list[Way]:
 
 
 def come_after(document: Document, node_id: str, wanted: Iterable[Way], catalog: Catalog) -> list[Op]:
-    """The step comes after these and nothing else. New connections fill its empty inputs as on the canvas."""
+    """Returns the operations that make a step come after exactly these outputs.
+
+    A new connection fills empty inputs as on the canvas.
+    """
     ways = set(wanted)
     leading = [edge for edge in document.edges if edge.target == node_id]
-    ops = [_gone(edge) for edge in leading if (edge.source, edge.source_port) not in ways]
+    ops = [_remove_edge(edge) for edge in leading if (edge.source, edge.source_port) not in ways]
     had = {(edge.source, edge.source_port) for edge in leading}
     made = [new_edge(source, node_id, port) for source, port in sorted(ways - had)]
     ops += [{"op": "addEdge", "edge": edge} for edge in made]
@@ -180,7 +190,7 @@ def come_after(document: Document, node_id: str, wanted: Iterable[Way], catalog:
 def fitting(
     document: Document, catalog: Catalog, *, after: str | None = None, before: str | None = None
 ) -> list[NodeType]:
-    """The kinds of step that can stand there; with neither, all that the flow can take."""
+    """Returns the node types that can be inserted there; without `after` and `before`, all that the flow can take."""
     used = {node.type for node in document.nodes}
     kinds = [kind for kind in catalog.values() if kind.type not in SINGLE or kind.type not in used]
     if after is not None:
@@ -192,7 +202,9 @@ def fitting(
 
 
 def _in_order(graph: Graph, nodes: dict[str, Node]) -> list[str]:
-    """As the Tab key goes over the canvas: what a node frees comes right after it, from left to right."""
+    """Returns node ids in the order of the Tab key on the canvas: a node is followed by the nodes it unblocks, left to
+    right.
+    """
     missing = {node_id: len(parents) for node_id, parents in graph.parents.items()}
 
     def sort(ids: Iterable[str]) -> list[str]:
@@ -219,12 +231,12 @@ def _neighbour(document: Document, node_id: str, by: int) -> str | None:
     return ids[at] if 0 <= at < len(ids) else None
 
 
-def _set_free(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
-    """Without its connections; what stood on both sides of it is joined."""
+def _disconnect(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """Returns the operations that remove the connections of a step and connect its neighbours."""
     leading = [edge for edge in document.edges if edge.target == node_id]
     leaving = [edge for edge in document.edges if edge.source == node_id]
     joined = {(edge.source, edge.source_port, edge.target) for edge in document.edges}
-    ops = [_gone(edge) for edge in [*leading, *leaving]]
+    ops = [_remove_edge(edge) for edge in [*leading, *leaving]]
     for before in leading:
         for behind in leaving:
             way = (before.source, before.source_port, behind.target)
@@ -235,24 +247,24 @@ def _set_free(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
 
 
 def _put_behind(document: Document, node_id: str, way: Way, catalog: Catalog) -> list[Op]:
-    """A step without connections stands behind `way`, in front of what came after that."""
+    """Returns the operations that insert an unconnected step behind an output, before what followed that output."""
     after, port = way
     behind = [edge for edge in document.edges if (edge.source, edge.source_port) == way]
     ports = _ports(document, node_id, catalog)
     edge = new_edge(after, node_id, port)
     ops: list[Op] = [{"op": "addEdge", "edge": edge}]
     if ports:
-        ops += _led_from(behind, node_id, ports[0])
+        ops += _reconnect(behind, node_id, ports[0])
     return [*ops, *connect_ops(apply_ops(document, ops), edge, catalog)]
 
 
-def _led_from(edges: Sequence[Edge], node_id: str, port: str) -> list[Op]:
-    """What these edges lead to comes after another node."""
-    ops = [_gone(edge) for edge in edges]
+def _reconnect(edges: Sequence[Edge], node_id: str, port: str) -> list[Op]:
+    """Returns the operations that make the targets of these edges come after another node."""
+    ops = [_remove_edge(edge) for edge in edges]
     return [*ops, *({"op": "addEdge", "edge": new_edge(node_id, edge.target, port)} for edge in edges)]
 
 
-def _gone(edge: Edge) -> Op:
+def _remove_edge(edge: Edge) -> Op:
     return {"op": "removeEdge", "edge": edge.model_dump()}
 
 

@@ -1,7 +1,7 @@
-"""The filters of a Text Template: pure functions on JSON values, the same in the quick path and in the evaluator.
+"""The filters of a Text Template: pure functions on JSON values, used both in the server and in the evaluator process.
 
-None of them can make a text much longer than what it was given, and a text over `MAX_TEXT` is refused, so that a row of them
-cannot grow either. They raise TypeError or ValueError with a sentence for what they cannot work on.
+No filter makes a text much longer than its input, and a text above `MAX_TEXT` is refused, so a chain of filters cannot
+grow without limit either. They raise TypeError or ValueError with a sentence for input that they cannot use.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _object(value: Json) -> Mapping[str, Json]:
 
 
 def bounded(size: int) -> None:
-    """Raises ValueError when a text of so many characters would be too long."""
+    """Raises ValueError when a text of `size` characters would be too long."""
     if size > MAX_TEXT:
         raise ValueError(f"the text would have {size:,} characters")
 
@@ -142,7 +142,7 @@ FILTERS: Final[Mapping[str, Callable[..., Json]]] = {
     "wordcount": lambda value: len(re.findall(r"\w+", as_text(value))),
     "urlencode": lambda value: quote(as_text(value), safe="", errors="replace"),
 }
-#: The most and fewest values a filter takes in its brackets.
+#: The smallest and largest number of arguments of each filter; filters that are missing take none.
 ARGUMENTS: Final[Mapping[str, tuple[int, int]]] = {
     "join": (0, 1), "default": (0, 1), "truncate": (0, 1), "replace": (2, 2), "round": (0, 1), "sort": (0, 2),
     "unique": (0, 1), "sum": (0, 1), "min": (0, 1), "max": (0, 1), "map": (1, 1), "split": (0, 1),
@@ -150,7 +150,7 @@ ARGUMENTS: Final[Mapping[str, tuple[int, int]]] = {
 
 
 def filter_problem(name: str, arguments: int) -> str:
-    """Why a filter cannot be used so, as a sentence; "" when it can."""
+    """Returns why a filter cannot be used with this many arguments, as a sentence; "" when it can."""
     if name not in FILTERS:
         return f"There is no filter `{name}`. There are: {', '.join(FILTERS)}."
     fewest, most = ARGUMENTS.get(name, (0, 0))
@@ -167,7 +167,7 @@ def filter_problem(name: str, arguments: int) -> str:
 
 
 def apply_filter(name: str, value: Json, arguments: list[Json]) -> Json:
-    """What the filter makes of the value. Raises ValueError with a sentence."""
+    """Returns the result of a filter. Raises ValueError with a sentence."""
     try:
         made = FILTERS[name](value, *arguments)
         if isinstance(made, str):

@@ -1,10 +1,11 @@
-"""What a Text Template with `{% %}` may say: a small part of Jinja, read and checked here, never run here.
+"""The language of Text Templates with `{% %}`: a small part of Jinja, which is parsed and checked here but never run
+here.
 
-`read_template` parses (which executes nothing), lets through only the parts listed in `_ALLOWED` and finds the data the
-template names. It runs in the server when a flow is checked and again in the evaluator process before anything is rendered
-(engine/sandbox). Reading is bounded: length, number of parts and depth.
+`read_template` parses a template without running it, accepts only the parts in `_ALLOWED`, and finds the data that it
+names. It runs in the server when a flow is checked, and again in the evaluator process before rendering
+(`engine/sandbox`). Length, number of parts and depth are limited.
 
-Not there, on purpose: calls, macros, includes, imports, inheritance, powers. `a.b` reads data and nothing else.
+Calls, macros, includes, imports, inheritance and powers are left out on purpose. `a.b` reads data only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MAX_PARTS: Final = 5_000
 MAX_DEPTH: Final = 64
 MAX_LOOPS: Final = 4
 
-#: Facts that a test (`{% if x is string %}`) may ask for.
+#: The tests that a template may use: `{% if x is string %}`.
 TESTS: Final[dict[str, Callable[[object], bool]]] = {
     "defined": lambda value: value is not None,
     "undefined": lambda value: value is None,
@@ -75,7 +76,7 @@ _TAG_LINE: Final = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)*\{%(?:(?!-
 _RAW: Final = re.compile(r"\{%[-+]?\s*raw\b")
 
 
-class TemplateWrong(ValueError):  # noqa: N818 - reads as the fact it is
+class TemplateWrong(ValueError):  # noqa: N818 - named after the fact
     """A template that cannot be used. `line` counts from 1; `sentence` says why."""
 
     def __init__(self, sentence: str, line: int) -> None:
@@ -86,19 +87,19 @@ class TemplateWrong(ValueError):  # noqa: N818 - reads as the fact it is
 
 @dataclass(frozen=True)
 class ReadTemplate:
-    """A checked template. `tree` belongs to whoever asked: it may be changed."""
+    """A checked template. `tree` is a fresh copy that the caller may change."""
 
     tree: nodes.Template
     references: tuple[Reference | BadReference, ...]
 
     @property
     def roots(self) -> frozenset[tuple[str, str]]:
-        """`(node id, root)` of all the data it names."""
+        """`(node id, root)` of all data that it names."""
         return frozenset((one.node_id, one.root) for one in self.references if isinstance(one, Reference))
 
 
 def read_template(source: str) -> ReadTemplate:
-    """The template, checked. Raises TemplateWrong for the first thing that cannot be."""
+    """Parses and checks a template. Raises TemplateWrong for the first problem."""
     if len(source) > MAX_SOURCE:
         raise TemplateWrong(
             f"The template has {len(source):,} characters; with `{{% %}}` it may have {MAX_SOURCE:,}.", 1
@@ -116,7 +117,7 @@ def read_template(source: str) -> ReadTemplate:
 
 @lru_cache(maxsize=128)
 def template_facts(source: str) -> tuple[TemplateWrong | None, tuple[Reference | BadReference, ...]]:
-    """What is wrong, or the data it names; kept, because a flow is checked after every edit."""
+    """Returns the problem of a template, or the data it names; cached, because a flow is checked after every edit."""
     try:
         return None, read_template(source).references
     except TemplateWrong as wrong:
@@ -125,7 +126,7 @@ def template_facts(source: str) -> tuple[TemplateWrong | None, tuple[Reference |
 
 @dataclass
 class _Check:
-    """Walks the tree once, without recursion."""
+    """Walks the syntax tree once, without recursion, and collects references. Raises TemplateWrong."""
 
     tree: nodes.Template
     references: list[Reference | BadReference] = field(default_factory=list)
@@ -165,7 +166,7 @@ class _Check:
             raise TemplateWrong(f"`{part.name}` has its own meaning; choose another name.", line)
 
     def _chain(self, part: nodes.Getattr | nodes.Getitem, own: set[str], chained: set[int], loops: int) -> None:
-        """A reference from its outermost part inwards: `a.out.items[0].title`."""
+        """Collects a chain of accesses such as `a.out.items[0].title` as one reference."""
         steps: list[str | int | None] = []
         here: nodes.Node = part
         while isinstance(here, nodes.Getattr | nodes.Getitem):
@@ -193,7 +194,7 @@ def _is_own(name: str, own: set[str], loops: int) -> bool:
 
 
 def _step_of(part: nodes.Getattr | nodes.Getitem) -> str | int | None:
-    """The key or position, None when it is worked out while rendering."""
+    """Returns the key or position of an access; None when it is computed during rendering."""
     if isinstance(part, nodes.Getattr):
         return part.attr
     value = part.arg.value if isinstance(part.arg, nodes.Const) else None
@@ -205,7 +206,7 @@ def _step_of(part: nodes.Getattr | nodes.Getitem) -> str | int | None:
 
 
 def _walk(tree: nodes.Template) -> Iterator[tuple[nodes.Node, int, int]]:
-    """Every part with its depth and the number of loops around it."""
+    """Yields every part of the tree with its depth and the number of loops around it."""
     waiting: list[tuple[nodes.Node, int, int]] = [(tree, 0, 0)]
     count = 0
     while waiting:
@@ -221,7 +222,9 @@ def _walk(tree: nodes.Template) -> Iterator[tuple[nodes.Node, int, int]]:
 
 
 def _without_tag_lines(source: str) -> str:
-    """A line that holds only `{% %}` leaves no empty line: its end moves into the tag, so that lines keep their numbers."""
+    """Moves the line end of a line that holds only tags into its last tag: it renders no empty line, and line numbers
+    stay.
+    """
     return source if _RAW.search(source) else _TAG_LINE.sub(r"\1\n%}", source)
 
 

@@ -1,6 +1,7 @@
-"""Everything that is wrong with a flow, at once and without running anything it names (security.md S1).
+"""Finds all problems of a flow at once, without running anything that it names (S1).
 
-`problems` looks at the whole document (import, the canvas); `deploy_problems` at what would go live, without parked nodes.
+`problems` checks the whole document (for import and canvas); `deploy_problems` checks what a deployment uses, without
+parked nodes.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from engine.flow.ports import out_schema, schema_at
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
 from engine.flow.wrong_values import wrong_value
 
-#: A node's one line is made from so much of each text.
+#: The line on a node is made from this many characters of each text.
 SUMMED_UP = 400
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What the canvas shows on a node: one line of its settings, problems, whether it is parked or simulated."""
+    """What the canvas shows on a node: a summary of its settings, the number of problems, whether it is parked or
+    simulated.
+    """
 
     summary: str
     problems: int
@@ -37,7 +40,7 @@ class Mark:
 
 
 def problems(document: Document, catalog: Catalog) -> list[Problem]:
-    """Every problem. `Problem.blocks_import` is False for those that only stop a deployment."""
+    """Returns every problem. `Problem.blocks_import` is False for those that only stop a deployment."""
     graph = Graph(document)
     scopes = ListScopes(document, graph)
     found = [*_id_problems(document), *_edge_problems(document, graph, catalog)]
@@ -47,14 +50,14 @@ def problems(document: Document, catalog: Catalog) -> list[Problem]:
 
 
 def deploy_problems(document: Document, catalog: Catalog) -> list[Problem]:
-    """Problems of what would go live: parked nodes do not count, unless everything is parked."""
+    """Returns the problems that stop a deployment. Parked nodes are left out, unless all nodes are parked."""
     return problems(without_parked(document), catalog)
 
 
 def without_parked(document: Document) -> Document:
-    """The document without nodes that are not connected, even indirectly, with a source of data.
+    """Returns the document without nodes that are not connected, even indirectly, with a source of data.
 
-    A document without any source is given back whole: then the missing API Input is the thing to say.
+    A document without any source is returned unchanged, so that the missing API Input is reported.
     """
     if not any(node.type in SOURCES for node in document.nodes):
         return document
@@ -68,7 +71,7 @@ def without_parked(document: Document) -> Document:
 
 
 def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
-    """A mark for every node."""
+    """Returns a mark for every node."""
     graph = Graph(document)
     counts = Counter(problem.node_id for problem in problems(document, catalog))
     labels = {node.id: node.name for node in document.nodes}
@@ -76,7 +79,7 @@ def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
 
 
 def why_not_connected(document: Document, source: str, target: str, catalog: Catalog) -> str | None:
-    """Why this edge cannot be, in a sentence; None when it can."""
+    """Returns why this edge is not possible, as a sentence; None when it is."""
     start, end = document.node(source), document.node(target)
     if start is None or end is None:
         return "One of the two nodes is not there any more."
@@ -216,8 +219,8 @@ def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) ->
                 yield Problem("invalid_value", f"{wrong_value(model, item)}.", node.id, pointer)
 
 
-def _literal_problems(node: Node, kind: NodeType, told: Container[str]) -> Iterator[Problem]:
-    """Fixed values that would fail every run. What data will be is known only then."""
+def _literal_problems(node: Node, kind: NodeType, reported: Container[str]) -> Iterator[Problem]:
+    """Yields problems of fixed values that would fail every run. Values from data are known only in a run."""
     fixed = {
         name: value
         for name, value in node.inputs.items()
@@ -228,7 +231,7 @@ def _literal_problems(node: Node, kind: NodeType, told: Container[str]) -> Itera
     except ValidationError as error:
         for item in error.errors():
             pointer = "/inputs" + "".join(f"/{part}" for part in item["loc"])
-            if item["type"] not in {"missing", "extra_forbidden"} and pointer not in told:
+            if item["type"] not in {"missing", "extra_forbidden"} and pointer not in reported:
                 yield Problem(
                     "invalid_value", f"{wrong_value(kind.inputs, item)}.", node.id, pointer, blocks_import=False
                 )
@@ -335,7 +338,7 @@ def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Itera
         )
     kinds = {node.id: catalog.get(node.type) for node in document.nodes}
     reached = graph.descendants(start.id) if start else set()
-    # A node of an unknown type may be one; that its type is unknown is told already.
+    # A node of an unknown type may be a processing one; its unknown type is reported elsewhere.
     if not any((kind := kinds[node_id]) is None or kind.processing for node_id in reached):
         yield Problem(
             "no_processing_node",

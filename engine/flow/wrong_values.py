@@ -1,4 +1,6 @@
-"""What is wrong with a value that does not fit its field, in words for the person who set it: pydantic speaks to programs."""
+"""Describes a value that does not fit its field for the person who set it, in place of pydantic's messages for
+programmers.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pydantic import BaseModel
 
 Json = Any
 
-#: pydantic's kind of error -> what the value must be. `{}` are the error's own figures.
+#: The type of a pydantic error -> what the value must be; braces are filled with the error's context.
 _MUST: Mapping[str, str] = {
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
@@ -23,7 +25,7 @@ _MUST: Mapping[str, str] = {
     "string_type": "must be text",
     "finite_number": "must be a number with an end",
 }
-#: The beginnings of kinds that all say the same.
+#: The starts of error types that share a message.
 _MUST_BE = {
     "int_": "must be a whole number",
     "float_": "must be a number",
@@ -39,12 +41,12 @@ _LONGEST = 40
 
 
 def wrong_value(model: type[BaseModel], error: Mapping[str, Any]) -> str:
-    """`“Depth” must be at least 0, but is -1` for an entry of `ValidationError.errors()`."""
+    """Returns for example `“Depth” must be at least 0, but is -1`, for an entry of `ValidationError.errors()`."""
     return f"{place_in_words(model, error['loc'])} {what_it_must_be(error)}, but {_what_it_is(error)}"
 
 
 def what_it_must_be(error: Mapping[str, Any]) -> str:
-    """`must be at least 0`."""
+    """Returns for example `must be at least 0`."""
     kind = str(error["type"])
     if kind in _MUST:
         return _MUST[kind].format(**error.get("ctx", {}))
@@ -53,7 +55,7 @@ def what_it_must_be(error: Mapping[str, Any]) -> str:
 
 
 def place_in_words(model: type[BaseModel], location: Iterable[str | int]) -> str:
-    """`“Rules”, entry 1, `operator``: the title of the field, then the way into it."""
+    """Returns for example `“Rules”, entry 1, `operator``: the title of the field, then the path into it."""
     first, *rest = (*location,) or ("value",)
     info = model.model_fields.get(str(first))
     parts = [f"entry {part + 1}" if isinstance(part, int) else f"`{part}`" for part in rest]
@@ -61,7 +63,7 @@ def place_in_words(model: type[BaseModel], location: Iterable[str | int]) -> str
 
 
 def _what_it_is(error: Mapping[str, Any]) -> str:
-    """`is -1`: a short value as it is, of a long one what it is."""
+    """Returns for example `is -1`: a short value itself, the kind and length of a long one."""
     value = error["input"]
     if error["type"] in _COUNTED:
         return f"has {len(value):,}"

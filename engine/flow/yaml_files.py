@@ -1,8 +1,8 @@
-"""Flow files as YAML: the same document as the JSON file, for people who keep flows beside their code.
+"""Flow files as YAML: the same document as the JSON file, for people who store flows in a repository.
 
-Written so that it reads the same everywhere: no anchors, texts of several lines as blocks, keys in the order of the document.
-Read as the JSON it stands for: aliases (a small file could unfold into a huge one), tags and keys that come twice are refused, dates
-stay text, and only `true` and `false` are yes or no.
+Written files use no anchors, blocks for texts of several lines, and the document's order of keys, so that every YAML
+parser reads the same. Reading accepts only what JSON can express: aliases (a small file could expand to a huge one),
+tags and repeated keys are refused, dates stay text, and only `true` and `false` are booleans.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def is_yaml(name: str) -> bool:
-    """By the name of a file."""
+    """True when the file's name ends like a YAML file."""
     return name.casefold().endswith(_ENDINGS)
 
 
 def as_yaml(file: FlowFile) -> str:
-    """The file as YAML text; reading it gives the identical file."""
+    """Returns the file as YAML text; reading it gives an identical file."""
     return yaml.dump(file.as_json(), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
 
 
 def json_of_yaml(data: bytes) -> bytes:
-    """The JSON text this YAML stands for. Raises FlowInvalid with the line of what cannot be read."""
+    """Returns the JSON text for a YAML file. Raises FlowInvalid with the line that cannot be read."""
     if len(data) > MAX_BYTES:
         raise _refused(f"The file has {len(data):,} bytes; a flow may have {MAX_BYTES:,} (1 MiB).", "too_large")
     try:
         _check(data)
-        value = yaml.load(data, Loader=_Reader)  # noqa: S506 - a SafeLoader with less, not more
+        value = yaml.load(data, Loader=_Reader)  # noqa: S506 - a restricted SafeLoader
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise _refused(f"This is not valid YAML: {_sentence(error)}.") from error
@@ -47,14 +47,14 @@ def _refused(message: str, code: str = "invalid_yaml") -> FlowInvalid:
 
 
 def _sentence(error: Exception) -> str:
-    """PyYAML's words on one line, with the place."""
+    """Returns PyYAML's message on one line, with the line number."""
     mark = getattr(error, "problem_mark", None)
     said = str(getattr(error, "problem", "") or error).strip().rstrip(".")
     return f"{said} (line {mark.line + 1})" if mark is not None else said
 
 
 def _check(data: bytes) -> None:
-    """Reads the events only: nothing is built before it is known to be a plain tree."""
+    """Checks the parser's events, so that no value is built before the file is known to be a plain tree."""
     depth = 0
     for event in yaml.parse(data, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -65,7 +65,7 @@ def _check(data: bytes) -> None:
 
 
 class _Reader(yaml.SafeLoader):
-    """Values of JSON and nothing else."""
+    """A loader for the values of JSON only."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML holds them
         first: [(tag, pattern) for tag, pattern in pairs if tag in ("tag:yaml.org,2002:null", *_NUMBER_TAGS)]
@@ -88,13 +88,14 @@ _Reader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|fa
 
 
 class _Writer(yaml.SafeDumper):
-    """Without anchors, with blocks for texts of several lines."""
+    """A dumper without anchors that writes texts of several lines as blocks."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-#: YAML takes them for ends of lines and would give them back as plain ones; between double quotes they are escaped.
+#: Line separators that YAML would read back as plain line ends; texts with them are written in double quotes, which
+#: escape them.
 _OTHER_LINE_ENDS = re.compile("[\\x85\\u2028\\u2029]")
 
 
