@@ -1,4 +1,4 @@
-"""The node types in palette order. A new node is one file here and one line below; nothing is scanned."""
+"""The node types in the order of the palette. A new node type needs one file here and one line in `NODE_TYPES`."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The payload, defaults applied before the run."""
+    """Returns the job's payload, which already has its defaults applied."""
     return dict(context.payload)
 
 

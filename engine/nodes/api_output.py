@@ -22,7 +22,7 @@ class Inputs(FreeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The response object, fields in the designer's order."""
+    """Returns the response object, with its fields in the designer's order."""
     return inputs.values
 
 

@@ -60,11 +60,14 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Takes a list of lists apart: what the node does without a Splitter. In a list the runner collects instead."""
+    """Flattens a list of lists, which is what the node does without a Splitter.
+
+    Inside a list, the runner collects instead.
+    """
     bound = context.bindings.get("value")
     value = inputs.value
     if bound is None and isinstance(value, list) and len(value) == 1:
-        value = value[0]  # the one node before it
+        value = value[0]  # only one node before it: its output is the list
     if not isinstance(value, list):
         raise not_a_list("Value", bound, value)
     items = flattened(value, config.depth)
@@ -72,7 +75,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def flattened(items: list[Json], depth: int) -> list[Json]:
-    """The list with so many levels of lists in it taken apart."""
+    """Returns the list with `depth` levels of nested lists flattened."""
     for _ in range(depth):
         if not any(isinstance(item, list) for item in items):
             break
@@ -81,7 +84,7 @@ def flattened(items: list[Json], depth: int) -> list[Json]:
 
 
 def flat_list(items: list[Json], *, total: int, errors: list[dict[str, Json]]) -> dict[str, Json]:
-    """The node's `out`."""
+    """Returns the node's `out`."""
     return {
         "items": items,
         "count": len(items),
@@ -110,10 +113,10 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
 
 def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
     item = given.get("value", {})
-    if inputs.get("value") is None:  # one entry per node before it
+    if inputs.get("value") is None:  # the source input has one entry per node before it
         item = item.get("items") or {}
     if config.get("on_item_error") == "include_null" or item.get("type") == "array":
-        item = {}  # null may stand there; without a Splitter, lists are taken apart
+        item = {}  # an item may be null; without a Splitter, lists are flattened
     return _schema(item)
 
 

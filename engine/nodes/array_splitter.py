@@ -58,7 +58,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The items; the runner hands them out one by one. Raises NodeFailed when it is no list."""
+    """Returns the list; the runner runs the nodes after it once per item. Raises NodeFailed when it is no list."""
     if not isinstance(inputs.items, list):
         raise not_a_list("Items", context.bindings.get("items"), inputs.items)
     return inputs.items

@@ -44,12 +44,12 @@ class Inputs(FreeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The called flow's result."""
+    """Returns the result of the called flow."""
     return await context.call_flow(config.flow_id, config.version, inputs.values)
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:
-    return None  # what the called flow returns is known when it runs
+    return None  # the schema of the called flow's result is not known here
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -53,7 +53,10 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
-    """The value, by `yes` or `no`. In a thread when a pattern has to look through texts."""
+    """Returns the value with the port `yes` or `no`.
+
+    Rules with patterns are evaluated in a thread, since they search texts.
+    """
     if any(rule.operator == "matches" for rule in inputs.rules):
         answer = await context.in_thread(_answer, config, inputs)
     else:

@@ -52,7 +52,7 @@ class Inputs(FreeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Writes the row and says what was done."""
+    """Writes the row and returns what was done."""
     row = inputs.values
     action = await context.datasets.write(config.dataset, config.mode, config.key_column, row, context.idempotency_key)
     if action == "not_found":

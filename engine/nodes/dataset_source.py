@@ -26,7 +26,7 @@ from engine.flow.rules import FieldRule, Match
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
 from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words
 
-#: Characters of rows that one step may hold.
+#: The largest number of characters of rows (as JSON) that one step may hold.
 MOST = 20 << 20
 MAX_COUNT = 100_000
 
@@ -51,10 +51,10 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The rows, piece by piece, so that a large dataset is never in memory as a whole."""
+    """Returns the selected rows. It reads page by page, so that a large dataset is never in memory as a whole."""
     taken = _Taken(config, context.idempotency_key)
     after = 0
-    while not taken.enough:
+    while not taken.complete:
         page = await context.datasets.read(config.dataset, after)
         if not page.rows:
             break
@@ -65,7 +65,10 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 class _Taken:
-    """What was taken so far. `seed` decides what is drawn by chance: the same for every try of a step."""
+    """The rows that were selected so far.
+
+    `seed` determines the random selection, so that every try of a step selects the same.
+    """
 
     def __init__(self, config: Config, seed: str) -> None:
         self._config = config
@@ -75,20 +78,20 @@ class _Taken:
         self._kept: list[tuple[int, dict[str, Json]]] = []
 
     @property
-    def enough(self) -> bool:
+    def complete(self) -> bool:
         return self._config.take == "first" and len(self._kept) >= self._config.count
 
     @property
     def rows(self) -> list[dict[str, Json]]:
-        """In the dataset's order."""
+        """The selected rows in the dataset's order."""
         return [row for _, row in sorted(self._kept, key=lambda one: one[0])]
 
     def add(self, rows: Sequence[dict[str, Json]], page: DatasetPage) -> None:
-        """Takes what is wanted of a page. Raises NodeFailed when it is too much."""
+        """Selects rows of a page. Raises NodeFailed when the rows are too large."""
         before = len(self._kept)
         for row in rows:
             self._add(row)
-            if self.enough:
+            if self.complete:
                 break
         self._size += page.size * (len(self._kept) - before) // max(1, len(page.rows))
         if self._size > MOST:
@@ -104,7 +107,7 @@ class _Taken:
         if self._config.take != "random" or at < self._config.count:
             self._kept.append((at, row))
         elif (place := self._drawn.randrange(self._seen)) < self._config.count:
-            self._kept[place] = (at, row)  # each row seen so far stays with the same chance (Vitter's algorithm R)
+            self._kept[place] = (at, row)  # reservoir sampling (Vitter's algorithm R): every row has the same chance
 
 
 def _check(node: Node, document: Document) -> list[Problem]:

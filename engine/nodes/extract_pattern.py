@@ -36,7 +36,7 @@ from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, Nod
 from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, read_pattern, searchable, why_not
 
 MOST_MATCHES = 10_000
-#: Seconds a search may take between two matches and in all.
+#: The seconds that a search may take in all; checked at every match.
 LONGEST = 2.0
 
 
@@ -56,7 +56,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Searches in a thread; the engine lets others run meanwhile."""
+    """Searches in a thread; RE2 releases the interpreter lock meanwhile."""
     try:
         pattern = read_pattern(config.pattern)
     except BadPattern as bad:
@@ -74,7 +74,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def find(pattern: Pattern, text: str, most: int) -> tuple[list[Json], bool]:
-    """The matches, at most so many, and whether there are more. Empty matches count for nothing. Raises NodeFailed."""
+    """Returns at most `most` matches, and whether there are more. Empty matches are left out. Raises NodeFailed."""
     until = time.monotonic() + LONGEST
     found: list[Json] = []
     for match in pattern.engine.finditer(searchable(text[: pattern.longest_text])):

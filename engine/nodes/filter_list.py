@@ -35,7 +35,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Filters in a thread: long lists and patterns take a while."""
+    """Filters in a thread, since long lists and patterns take time."""
     items = items_of(inputs.items)
     kept = await context.in_thread(kept_by, items, config.rules, config.match)
     return {"items": kept, "count": len(kept), "total_count": len(items)}

@@ -32,7 +32,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The first one: the runner leaves out values of nodes that were skipped."""
+    """Returns the first value; the runner has left out values of skipped nodes."""
     if not inputs.values:
         context.warn("None of the values is there, because their nodes were skipped: null goes on.")
         return None

@@ -49,7 +49,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Extracts off the event loop: it is pure work that takes longer for long pages."""
+    """Extracts the text off the event loop, since long pages take CPU time."""
     choices: dict[str, Json] = {
         "selector": config.selector.strip() or None,
         "drop": list(config.drop),

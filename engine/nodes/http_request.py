@@ -69,7 +69,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """One request with its redirects."""
+    """Sends one request and follows its redirects."""
     headers = _texts(inputs.headers)
     content, content_type = _body(inputs.body)
     given = {name.lower() for name in (*headers, *config.secret_headers)}
@@ -97,7 +97,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _texts(values: Mapping[str, Json]) -> dict[str, str]:
-    """Without those that are null: a reference to data that was not there leaves its header or parameter out."""
+    """Returns the values as text, without null: a header or parameter whose data is missing is not sent."""
     return {name: as_text(value) for name, value in values.items() if value is not None}
 
 
@@ -110,7 +110,7 @@ def _body(body: Json) -> tuple[bytes | None, str]:
 
 
 def _json(answer: HttpAnswer) -> Json:
-    """The answer as data; null when it is none."""
+    """Returns the body as JSON; null when it is no JSON."""
     try:
         return read_strictly(answer.text())
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the workspace's datasets add to the nodes that use them: names for ids, columns as data on offer, problems.
+"""Adds the workspace's datasets to the node types that use them: names in place of ids, columns on offer, problems.
 
-A flow file knows nothing of datasets, so the node files say only what holds for each of them. Who knows the datasets (the
-Playground, a deployment) asks here.
+A flow document contains no datasets, so the node files only declare what holds for every dataset. Code that knows the
+datasets (the Playground, a deployment) calls these functions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TYPES = ("dataset_source", "dataset_sink")
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A dataset by id and name. `columns`: name -> JSON type, "mixed" when it has several."""
+    """A dataset. `columns`: name -> JSON type, or "mixed" for a column with several types."""
 
     id: str
     name: str
@@ -30,25 +30,25 @@ class KnownDataset:
 
 
 def dataset_field(description: str) -> Any:
-    """The setting that names a dataset, by id or name."""
+    """Returns the field of a Config for a dataset's id or name."""
     return Field("", max_length=200, title="Dataset", description=description, json_schema_extra={"widget": "dataset"})
 
 
 def no_dataset_yet(node: Node) -> Iterator[Problem]:
-    """The problem of a node without a dataset."""
+    """Yields the problem of a node without a dataset."""
     if not node.config.get("dataset"):
         yield Problem("no_dataset", "Choose a dataset.", node.id, "/config/dataset", blocks_import=False)
 
 
 def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None:
-    """The dataset with this id, else with this name."""
+    """Returns the dataset with this id, or else with this name; None without one."""
     known = tuple(known)
     by_id = (one for one in known if one.id == named)
     return next(by_id, None) or next((one for one in known if one.name == named), None)
 
 
 def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:
-    """Datasets that are not there, and key columns they do not have: problems that stop a deployment only."""
+    """Returns problems of missing datasets and missing key columns. They stop a deployment, but not an import."""
     known = tuple(known)
     found = []
     for node in without_parked(document).nodes:
@@ -69,7 +69,7 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
 
 
 def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:
-    """The catalog in which the nodes of datasets know the columns and call a dataset by its name."""
+    """Returns the catalog with node types that know the datasets' columns and show a dataset by its name."""
     known = tuple(known)
 
     def named(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:
 
 
 def rows_schema(columns: Mapping[str, str]) -> JsonSchema:
-    """A list of rows with these columns; a row may have more."""
+    """Returns the schema of a list of rows with these columns; a row may have more."""
     fields = {name: {} if kind in {"mixed", ""} else {"type": kind} for name, kind in columns.items()}
     item = {"type": "object", "additionalProperties": True, **({"properties": fields} if fields else {})}
     return {"type": "array", "title": "Rows", "items": item}

@@ -1,4 +1,6 @@
-"""Reads a page for a node: an ordinary one in a thread, any other in a process that is killed when it takes too long."""
+"""Reads a page for a node: an ordinary page in a thread, any other one in an evaluator process, which is killed when it
+takes too long.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,16 @@ from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
 from engine.sandbox.limits import LIMITS
 
-_NOT_HERE: Final = object()
+_NOT_ORDINARY: Final = object()
 
 
 async def read_with(context: NodeContext, reader: str, html: str, **choices: Json) -> Json:
-    """What a reader of `engine.pages.readers` gives, as JSON.
+    """Returns the result of a reader of `engine.pages.readers`, as JSON.
 
-    Raises PageTooTangled and SelectorUnreadable, and NodeFailed or an error like it when the page takes too long.
+    Raises PageTooTangled and SelectorUnreadable; a page that takes too long raises PageTooTangled too.
     """
     found = await context.in_thread(_if_ordinary, reader, html, choices)
-    if found is not _NOT_HERE:
+    if found is not _NOT_ORDINARY:
         return found
     answer = await context.read_apart(reader, {"html": html[:LONGEST_PAGE], **choices})
     if (wrong := WRONG.get(answer.get("wrong", ""))) is not None:
@@ -29,7 +31,7 @@ async def read_with(context: NodeContext, reader: str, html: str, **choices: Jso
 
 def _if_ordinary(reader: str, html: str, choices: dict[str, Json]) -> Any:
     if not is_ordinary(html, choices):
-        return _NOT_HERE
+        return _NOT_ORDINARY
     value = READERS[reader](html, **choices)
     if len(json.dumps(value)) > LIMITS["pages"].output:
         raise PageTooTangled("What it says is far longer than the page.")

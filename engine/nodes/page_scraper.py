@@ -54,9 +54,10 @@ from engine.pages.page_text import (
 )
 
 _HTML = {"text/html", "application/xhtml+xml"}
-#: Pages of one host that are read at the same time, by all steps of an engine process.
+#: How many pages of one host all steps of a worker process read at the same time.
 _AT_ONCE = 10
-#: Seconds of a Crawl-delay that are kept: with more, a list's pages would run out of their time while they wait.
+#: The longest Crawl-delay in seconds that is respected; with a longer one, the pages of a list would time out while
+#: they wait.
 _LONGEST_PAUSE = 5.0
 
 
@@ -90,7 +91,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Asks for the page, and reads it off the event loop."""
+    """Requests the page and reads it off the event loop."""
     url = inputs.url.strip()
     pause = 0.0
     if config.respect_robots:
@@ -139,7 +140,7 @@ def _is_page(answer: HttpAnswer) -> bool:
 
 
 async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, context: NodeContext) -> Page:
-    """Reads a whole answer, or what a browser made of it. Raises NodeFailed for what is no page."""
+    """Reads an answer, or the page that a browser rendered from it. Raises NodeFailed when it is no page."""
     kind, header = answer.content_type, answer.headers.get("content-type", "")
     written = drawn.html if drawn else await context.in_thread(decode_body, answer.body, header)
     if not drawn and not _is_page(answer):

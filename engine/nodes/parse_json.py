@@ -27,7 +27,7 @@ from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.json_values import STRICT
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
 
-#: Fences looked at, from the first.
+#: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20
 _OPENING = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE)
 
@@ -41,14 +41,14 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Reads in a thread: megabytes of JSON take a while."""
+    """Parses in a thread, since megabytes of JSON take time."""
     if not isinstance(inputs.text, str):
         return inputs.text
     return await context.in_thread(read_json, inputs.text)
 
 
 def read_json(text: str) -> Json:
-    """The JSON value in the text. Raises NodeFailed with the place of the first fault."""
+    """Returns the JSON value in the text. Raises NodeFailed with the position of the first error."""
     whole = text.strip("\ufeff \t\r\n")
     if not whole:
         raise NodeFailed(
@@ -69,7 +69,7 @@ def read_json(text: str) -> Json:
 
 
 def _found_inside(text: str, error: ValueError) -> Json:
-    """JSON in a fence or between words; raises what is wrong with the likeliest piece."""
+    """Returns the JSON in a fenced code block or between words; raises the error of the most likely part."""
     fault = _Fault.of(text, error, 0)
     for start, end in _fences(text):
         try:
@@ -91,14 +91,14 @@ def _found_inside(text: str, error: ValueError) -> Json:
             if text[: opening.start()].strip() and not re.search(r"^[ \t]{0,3}(```|~~~)", text, re.MULTILINE):
                 fault = _Fault.of(text, inner, 0)
         else:
-            # Words may stand around it, another value may not: which one is meant?
+            # Words may surround the value, but another value may not: it would be unclear which one is meant.
             if not re.search(r"[{}\[\]]", text[end:]):
                 return value
-    raise fault.told(text)
+    raise fault.as_failure(text)
 
 
 class _Fault:
-    """What is wrong, and where in the whole text."""
+    """What is wrong, and at which position of the whole text."""
 
     def __init__(self, what: str, at: int) -> None:
         self.what = what
@@ -110,7 +110,7 @@ class _Fault:
             return cls(_WORDS.get(error.msg, error.msg), min(start + error.pos, len(text)))
         return cls(str(error), start)
 
-    def told(self, text: str) -> NodeFailed:
+    def as_failure(self, text: str) -> NodeFailed:
         line = text.count("\n", 0, self.at) + 1
         begin = text.rfind("\n", 0, self.at) + 1
         column = self.at - begin + 1

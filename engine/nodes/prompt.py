@@ -84,7 +84,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The model's text, or the object of the output fields."""
+    """Returns the model's text, or the object with the output fields."""
     if not _is_model(config.model):
         raise NodeFailed("No model is chosen.", remedy="Choose one in the Prompt's settings.")
     if not inputs.prompt.strip():
@@ -116,7 +116,7 @@ def _object_schema(fields: Any) -> dict[str, Any] | None:
 
 
 def _is_model(model: Any) -> bool:
-    """`CONNECTION:model-name` or `simulated`."""
+    """True for `CONNECTION:model-name` and `simulated`."""
     if not isinstance(model, str):
         return False
     connection, colon, name = model.partition(":")

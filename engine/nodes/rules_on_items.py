@@ -1,4 +1,6 @@
-"""Rules of fields on many items, for Filter List and Dataset Source: what they keep, what is wrong with them, how they read."""
+"""Rules on the fields of many items, for Filter List and Dataset Source: filtering, problems, and their text on the
+canvas.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +24,23 @@ from engine.flow.rules import (
     rule_problem,
 )
 
-#: Seconds the rules may take for one list.
+#: The seconds that the rules may take for one list.
 LONGEST = 10.0
 
 
 def match_field(title: str) -> Any:
-    """Of a Config: whether all of its rules count or any of them."""
+    """Returns the field of a Config for whether all rules must hold or any of them."""
     description = "Whether every rule must be true or one is enough."
     return Field("all", title=title, description=description, json_schema_extra={"words": {**MATCH_TITLES}})
 
 
 def rules_field(description: str) -> Any:
-    """Of a Config: the rules."""
+    """Returns the field of a Config for the rules."""
     return Field((), max_length=MAX_RULES, title="Rules", description=description, json_schema_extra={"item": "rule"})
 
 
 def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:
-    """The items that the rules keep, in order. Raises NodeFailed when it takes too long."""
+    """Returns the items for which the rules hold, in order. Raises NodeFailed when it takes longer than LONGEST."""
     until = time.monotonic() + LONGEST
     kept = []
     for at, item in enumerate(items):
@@ -54,7 +56,7 @@ def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> 
 
 
 def rule_problems(node: Node) -> Iterator[Problem]:
-    """Patterns that cannot be used, in the node's `rules`."""
+    """Yields problems of invalid patterns in the node's `rules`."""
     rules = node.config.get("rules")
     for position, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
         if isinstance(rule, Mapping) and (why := rule_problem(rule.get("operator"), rule.get("value"))):
@@ -62,7 +64,7 @@ def rule_problems(node: Node) -> Iterator[Problem]:
 
 
 def rules_in_words(config: Mapping[str, Any]) -> str:
-    """`price is greater than 3 and name is empty`; "" without a rule."""
+    """Returns for example `price is greater than 3 and name is empty`; "" without rules."""
     rules = config.get("rules")
     wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
     link = " or " if config.get("match") == "any" else " and "

@@ -21,7 +21,7 @@ class Inputs(FreeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """The object, fields in the designer's order."""
+    """Returns the object, with its fields in the designer's order."""
     return inputs.values
 
 

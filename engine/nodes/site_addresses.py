@@ -1,4 +1,6 @@
-"""Addresses of a site's pages: one form for each, which belong to a site, and patterns that pick some. Pure functions."""
+"""Addresses of a site's pages: their normal form, which site they belong to, and patterns that select them. Pure
+functions.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
-#: Parts of a query that count visitors and change nothing on the page.
+#: Query parameters that count visitors and do not change the page.
 _TRACKING = re.compile(
     r"^(utm_\w+|gclid|dclid|gbraid|wbraid|fbclid|msclkid|yclid|twclid|mc_cid|mc_eid|igshid|_ga|_gl)(=|$)"
 )
@@ -22,7 +24,9 @@ _FILES = frozenset(
 
 
 def canonical(url: str) -> str | None:
-    """The one form of an address, without fragment and visitor counters; None for what is no page's address."""
+    """Returns the normal form of an address (RFC 3986), without fragment and tracking parameters; None when it is no
+    page's address.
+    """
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -47,46 +51,50 @@ def canonical(url: str) -> str | None:
 
 
 def page_key(url: str) -> str:
-    """What two addresses of one page have in common: all but http or https and a leading `www.`. `url` is canonical."""
+    """Returns what all addresses of one page share: everything except the scheme and a leading `www.`. `url` is
+    canonical.
+    """
     return _without_www(url.split("://", 1)[1])
 
 
 def site_of(url: str) -> str:
-    """The site of a canonical address: its host without `www.`, and its port when it is not the usual one."""
+    """Returns the site of a canonical address: its host without `www.`, with the port when it is not the
+    default one.
+    """
     return _without_www(urlsplit(url).netloc)
 
 
 def is_file(url: str) -> bool:
-    """Whether an address ends like a picture, a document or another file that is no page."""
+    """True when an address ends like a picture, a document or another file that is no page."""
     name = urlsplit(url).path.rsplit("/", 1)[-1]
     return "." in name and name.rsplit(".", 1)[-1].lower() in _FILES
 
 
 @dataclass(frozen=True)
 class Picker:
-    """Which addresses count: those that match one of `include` (all, when it is empty) and none of `exclude`."""
+    """Selects addresses: those that match one of `include` (all when it is empty) and none of `exclude`."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, include: Iterable[str], exclude: Iterable[str]) -> Picker:
-        """Without the empty lines that a form leaves."""
+        """Creates a Picker without empty lines, which a form may contain."""
         return cls(tuple(filter(None, map(str.strip, include))), tuple(filter(None, map(str.strip, exclude))))
 
     def takes(self, url: str) -> bool:
-        """Whether a canonical address counts."""
+        """True when a canonical address is selected."""
         if any(matches(pattern, url) for pattern in self.exclude):
             return False
         return not self.include or any(matches(pattern, url) for pattern in self.include)
 
 
 def matches(pattern: str, url: str) -> bool:
-    """Whether a pattern describes all that follows the host, or, when it has `://`, the whole address.
+    """True when a pattern matches everything after the host, or the whole address when the pattern contains `://`.
 
-    `*` stands for any characters, also none. A pattern with `/` in front and at the end means everything below it. One that
-    begins with neither `/` nor `*` may begin anywhere, and a plain word may stand anywhere. Takes time in proportion to the
-    lengths.
+    `*` matches any characters, also none. A pattern that ends with `/` matches everything below it. A pattern that
+    starts with neither `/` nor `*` may match at any position, and without `*` it may match any part. The time is linear
+    in the lengths.
     """
     text = url
     if "://" not in pattern:
@@ -110,7 +118,7 @@ def matches(pattern: str, url: str) -> bool:
 
 
 def _without_dots(path: str) -> str:
-    """`/a/./b/../c` is `/a/c` (RFC 3986, 5.2.4)."""
+    """Resolves dot segments: `/a/./b/../c` becomes `/a/c` (RFC 3986, 5.2.4)."""
     kept: list[str] = []
     pieces = path.split("/")[1:]
     for piece in pieces:
@@ -128,7 +136,9 @@ def _without_www(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escapes in one form: `%7e` is `~`, `%c3` is `%C3`, a space is `%20`."""
+    """Returns text with percent-encoding in normal form: `%7e` becomes `~`, `%c3` becomes `%C3`, a space
+    becomes `%20`.
+    """
 
     def one(match: re.Match[str]) -> str:
         letter = chr(int(match[1], 16))

@@ -1,10 +1,11 @@
-"""The Website Mapper's search: level by level from the start page, several pages at once, in an order that never changes.
+"""The search of the Website Mapper: level by level from the start page, with concurrent requests, in a reproducible
+order.
 
-The pages of a level are asked for in the order of their links and taken in that order, whoever answered first. A level is read
-in batches of as many pages as there is room for, so the limit cuts at the same page every time.
+The pages of a level are requested in the order of their links, and processed in that order, whichever answers first. A
+level is read in batches as large as the remaining number of pages, so that the limit always cuts at the same page.
 
-An address that a site of the public web names is asked for on the public web only, as a redirect of that site would be: the
-owner's list is for addresses that flows name and for what the hosts on it name.
+An address that a public site names is requested on the public web only, as a redirect of that site would be. The
+owner's allow-list applies to addresses that flows name, and to those that hosts on the list name.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
 _MOST_LINES = 200
-#: A site may ask for a longer pause than ours; more than this is not waited.
+#: The longest pause in seconds that a site may ask for; longer ones are shortened to it.
 _LONGEST_DELAY = 30.0
 
-#: `listed`: a page. `broken`: a page, but not just now. The rest are left out.
+#: `listed`: the page is in the result. `broken`: it is in the result, but could not be read now. All others are left
+#: out.
 Fate = Literal["listed", "broken", "gone", "closed", "elsewhere", "file"]
 _SUMMARY: dict[Fate, tuple[str, str]] = {
     "broken": (
@@ -47,7 +49,7 @@ _SUMMARY: dict[Fate, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How far the search goes and how it behaves."""
+    """The limits and options of a search."""
 
     depth: int
     pages: int
@@ -60,7 +62,7 @@ class Limits:
 
 
 class _Link(NamedTuple):
-    """An address and what a request for it may reach, which depends on who named it."""
+    """An address, and what a request for it may reach, which depends on who named it."""
 
     url: str
     reach: Reach
@@ -68,7 +70,7 @@ class _Link(NamedTuple):
 
 @dataclass(frozen=True)
 class _Visit:
-    """What became of one address. `url` is where it led to."""
+    """The result for one address. `url` is the address it led to."""
 
     fate: Fate
     url: str
@@ -77,7 +79,7 @@ class _Visit:
 
 
 class Crawl:
-    """One search; used once."""
+    """One search; an instance is used once."""
 
     def __init__(self, limits: Limits, context: NodeContext) -> None:
         self.limits = limits
@@ -92,7 +94,7 @@ class Crawl:
         self._first: dict[Fate, _Visit] = {}
         self._lines = 0
         self._requests_left = limits.pages + max(20, limits.pages // 2)
-        self._gate = asyncio.Semaphore(limits.at_once)
+        self._slots = asyncio.Semaphore(limits.at_once)
         self._clock = asyncio.get_running_loop().time
         seconds = context.timeout_seconds
         self._deadline = self._clock() + seconds - min(5.0, seconds / 10)
@@ -100,13 +102,16 @@ class Crawl:
         self._more = False
 
     async def go(self, start: str) -> dict[str, int]:
-        """The pages with their distance from the start, in order. Raises NodeFailed when the start page cannot be read."""
+        """Returns the pages with their distance from the start page, in order.
+
+        Raises NodeFailed when the start page cannot be read.
+        """
         links = await self._read_start(start)
         for level in range(1, self.limits.depth + 1):
             if not links:
                 break
             links = await self._read_level(links, level)
-        self._tell()
+        self._add_warnings()
         return self.found
 
     async def _read_start(self, start: str) -> list[_Link]:
@@ -137,22 +142,25 @@ class Crawl:
         return [*links, *await self._sitemap_links(self._link(url, named_by_listed=answer.listed))]
 
     async def _read_level(self, links: list[_Link], level: int) -> list[_Link]:
-        """The links of this level's pages, after those were listed."""
+        """Lists the pages of this level and returns their links."""
         waiting = self._new_ones(links)
         below: list[_Link] = []
         while waiting:
-            room = min(self.limits.pages - len(self.found), self._requests_left)
-            if room <= 0 or self._out_of_time:
+            left = min(self.limits.pages - len(self.found), self._requests_left)
+            if left <= 0 or self._out_of_time:
                 self._more = True
                 break
-            batch, waiting = waiting[:room], waiting[room:]
+            batch, waiting = waiting[:left], waiting[left:]
             self._requests_left -= len(batch)
             for visit in await self._visit_all(batch, level):
                 below += self._settle(visit, level)
         return below
 
     def _link(self, url: str, *, named_by_listed: bool) -> _Link:
-        """An address that an answer named. The start page's own origin stays open, whoever leads back to it."""
+        """Returns the link for an address that an answer named.
+
+        The origin of the start page stays reachable, whoever names it.
+        """
         back = bool(self._listed_start) and _origin(canonical(url) or "") == self._listed_start
         return _Link(url, "flows" if named_by_listed or back else "public")
 
@@ -168,11 +176,11 @@ class Crawl:
         return new
 
     async def _visit_all(self, links: list[_Link], level: int) -> list[_Visit]:
-        """What became of each, in their order; without those that the time did not suffice for."""
+        """Returns the results in the order of the links, without those for which there was no time."""
         visits: list[_Visit | None] = [None] * len(links)
 
         async def visit(position: int, link: _Link) -> None:
-            async with self._gate:
+            async with self._slots:
                 visits[position] = await self._visit(link, level)
 
         limit = asyncio.timeout_at(self._deadline)
@@ -246,10 +254,10 @@ class Crawl:
         return await self.context.in_thread(decode_body, answer.body, answer.headers.get("content-type", ""))
 
     def _settle(self, visit: _Visit, level: int) -> tuple[_Link, ...]:
-        """Lists a page, or tells why not. Gives the links to follow."""
+        """Adds a page to the result, or logs why not. Returns the links to follow."""
         if visit.fate in {"listed", "broken"}:
             if page_key(visit.url) in self._listed:
-                return ()  # two addresses led to one page
+                return ()  # another address led to the same page
             self._seen.add(page_key(visit.url))
             self._take(visit.url, level)
         if visit.fate != "listed":
@@ -265,7 +273,7 @@ class Crawl:
         self._listed.add(page_key(url))
 
     async def _sitemap_links(self, start: _Link) -> list[_Link]:
-        """What the site's sitemaps list, in their order."""
+        """Returns the pages that the site's sitemaps list, in their order."""
         if not self.limits.use_sitemap or self.limits.depth == 0 or self.limits.pages == 1:
             return []
         http = self.context.http
@@ -293,7 +301,7 @@ class Crawl:
         return pages
 
     async def _read_sitemap(self, link: _Link) -> tuple[list[_Link], list[_Link]]:
-        """Further sitemaps and pages that one lists."""
+        """Returns the further sitemaps and the pages that a sitemap lists."""
         http = self.context.http
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
@@ -309,7 +317,7 @@ class Crawl:
             return [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses[:_MOST_SITEMAPS]], []
         return [], [self._link(url, named_by_listed=answer.listed) for url in sitemap.addresses]
 
-    def _tell(self) -> None:
+    def _add_warnings(self) -> None:
         for fate, (one, many) in _SUMMARY.items():
             if count := self._fates[fate]:
                 first = self._first[fate]
@@ -330,12 +338,12 @@ class Crawl:
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port of a canonical address."""
+    """Returns scheme, host and port of a canonical address."""
     return "/".join(url.split("/", 3)[:3])
 
 
 def _sentence(why: str, url: str) -> str:
-    """A failure's message names its page already."""
+    """Returns the reason as a sentence that names the page; a failure's message names it already."""
     return why if "`" in why else f"`{shown(url)}`, {why}."
 
 

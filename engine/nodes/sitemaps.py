@@ -1,6 +1,8 @@
-"""Reads sitemaps: the addresses a site lists for programs (sitemaps.org). Pure functions.
+"""Reads sitemaps: the addresses that a site lists for programs (https://www.sitemaps.org/protocol.html). Pure
+functions.
 
-A sitemap is read by its `<loc>` elements alone, so a broken one still gives what it has, and nothing in it can be expanded.
+Only the `<loc>` elements are searched, without an XML parser: a broken sitemap still gives its addresses, and no entity
+is expanded.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from typing import Any
 
 import re2
 
-#: Unpacked bytes and addresses that are read of one sitemap.
+#: How many unpacked bytes and how many addresses are read of one sitemap.
 LONGEST = 10 * 1024 * 1024
 MOST_ADDRESSES = 20_000
 
 _LONGEST_ADDRESS = 4_096
-# RE2 takes time in proportion to the sitemap, whatever stands in it, and lets other threads run.
+# RE2 takes time linear in the length of the sitemap and releases the interpreter lock.
 _BYTES = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1
 _LOC: Any = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
@@ -26,14 +28,16 @@ _LINE: Any = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
 
 @dataclass(frozen=True)
 class Sitemap:
-    """`addresses` are pages, or other sitemaps when it `is_index`."""
+    """`addresses` are pages, or further sitemaps when `is_index`."""
 
     addresses: tuple[str, ...]
     is_index: bool
 
 
 def read_sitemap(body: bytes) -> Sitemap:
-    """The addresses of a sitemap in XML or plain text, also packed with gzip; none of what is no sitemap."""
+    """Returns the addresses of a sitemap in XML or plain text, also compressed with gzip; none when it is no
+    sitemap.
+    """
     if body[:2] == b"\x1f\x8b":
         body = _unpacked(body)
     body = body[:LONGEST]
@@ -50,7 +54,7 @@ def read_sitemap(body: bytes) -> Sitemap:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """At most LONGEST bytes; what is damaged ends where it broke."""
+    """Returns at most LONGEST unpacked bytes; nothing when the data is damaged."""
     try:
         return zlib.decompressobj(31).decompress(body, LONGEST)
     except zlib.error:

@@ -47,7 +47,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Sorts in a thread: lists may be long."""
+    """Sorts in a thread, since lists may be long."""
     items = items_of(inputs.items)
     by = config.by.strip()
     if by:

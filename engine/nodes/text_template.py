@@ -73,7 +73,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Renders once: references and filters here, everything else in a process that can be killed."""
+    """Renders the template once: references and filters here, anything with `{% %}` in an evaluator process."""
     if is_simple(inputs.template):
         if not _is_quick(inputs.template, context.scope):
             return await context.in_thread(render_template, inputs.template, context.scope)
@@ -91,7 +91,9 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _is_quick(template: str, scope: Scope) -> bool:
-    """Whether writing it takes less time than the way to a thread: no filter, or a few that add little to little data."""
+    """True when rendering is faster than passing it to a thread: no filter, or few filters that add little to small
+    data.
+    """
     if "|" not in template:
         return True
     if len(template) > _SHORT or template.count("|") > _FEW or _ADDS_MUCH.search(template):
@@ -100,12 +102,14 @@ def _is_quick(template: str, scope: Scope) -> bool:
 
 
 def is_simple(template: str) -> bool:
-    """Whether it may hold references and filters only, which need no evaluator: it has no `{%`."""
+    """True when the template contains at most references and filters, which need no evaluator process: it has
+    no `{%`.
+    """
     return "{%" not in template
 
 
 def render_template(template: str, scope: Scope) -> str:
-    """A simple template as text. Data is put in as it is and never read as template. Raises NodeFailed."""
+    """Renders a simple template. Data is inserted unchanged and never parsed as a template. Raises NodeFailed."""
     if not is_simple(template):
         raise NodeFailed("A template with `{% %}` is written when the flow runs.", code="template_error")
     written: list[str] = []
@@ -126,7 +130,7 @@ def render_template(template: str, scope: Scope) -> str:
 
 
 def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str, list[Json]]]]:
-    """What stands between the braces as a reference and its filters. A filter that cannot be read is a BadReference."""
+    """Parses the text between the braces as a reference and its filters. An invalid filter gives a BadReference."""
     first, *rest = _split_pipes(inside)
     filters = []
     for text in rest:
@@ -139,7 +143,7 @@ def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str
 
 
 def template_references(template: str) -> list[Reference | BadReference]:
-    """Every reference of a template, filters taken off; none of one that cannot be read, which `check` tells."""
+    """Returns every reference of a template, without filters; none when it cannot be parsed, which `check` reports."""
     if is_simple(template):
         return [parse_reference(_split_pipes(inside)[0]) for inside in _insides(template)]
     return list(template_facts(template)[1])
@@ -174,11 +178,11 @@ def _check(node: Node, document: Document) -> list[Problem]:
 
 
 def _wrong_filter(template: str) -> str:
-    """What is wrong with the first filter that cannot be used on data that is named rightly, as a sentence."""
+    """Returns what is wrong with the first invalid filter on a valid reference, as a sentence; "" without one."""
     for start, end in _places(template):
         first, *rest = _split_pipes(template[start + 2 : end - 2])
         if isinstance(parse_reference(first), BadReference):
-            continue  # told as what it is
+            continue  # reported as an invalid reference
         for text in rest:
             match = _FILTER.fullmatch(text)
             arguments = _arguments(match.group(2) or "") if match else None
@@ -193,7 +197,7 @@ def _wrong_filter(template: str) -> str:
 
 
 def _places(template: str) -> list[tuple[int, int]]:
-    """Where `{{ }}` begin and end."""
+    """Returns where each `{{ }}` starts and ends."""
     found, at = [], 0
     while (start := template.find("{{", at)) >= 0 and (end := template.find("}}", start + 2)) >= 0:
         found.append((start, end + 2))

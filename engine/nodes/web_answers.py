@@ -1,4 +1,6 @@
-"""What web nodes make of an answer: which statuses are faults, when another try may help, and what robots.txt allows."""
+"""How web nodes treat an answer: which statuses are failures, when another try may succeed, and what robots.txt
+allows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from http import HTTPStatus
 
 from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, SiteRules
 
-#: What a status usually means, for an answer that says nothing itself.
+#: What a status usually means, for an answer without a text of its own.
 _REASONS = {
     401: "It wants to know who asks: a key or password is missing or wrong.",
     403: "It does not let this be read: a key or password is missing, or has no right to it.",
@@ -21,13 +23,15 @@ _REASONS = {
 
 
 def shown(url: str) -> str:
-    """A URL as a message shows it: without query, which may hold keys."""
+    """Returns a URL as messages show it: at most 120 characters, without query, which may contain keys."""
     text = url.strip().split("?", 1)[0].split("#", 1)[0]
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def status_failure(answer: HttpAnswer, asked: str, *, code: str = "http_status", remedy: str = "") -> NodeFailed:
-    """The failure for an answer with an error status. 408, 425, 429 and 5xx are passing and keep the Retry-After."""
+    """Returns the failure for an error status. 408, 425, 429 and 5xx may pass, so they can be retried, after their
+    Retry-After.
+    """
     passing = answer.status in {408, 425, 429} or answer.status >= 500
     said = " ".join(answer.text()[:2_000].split())[:200] if "html" not in answer.content_type else ""
     return NodeFailed(
@@ -47,7 +51,9 @@ def _usual_reason(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the Retry-After header asks for, written as a number or as a date."""
+    """Returns the seconds of the Retry-After header, which is a number or a date (RFC 9110, 10.2.3); None without a
+    valid one.
+    """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -60,9 +66,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 async def ask_robots(url: str, context: NodeContext) -> SiteRules:
-    """The rules of the page's site. Raises NodeFailed (`page_blocked_by_robots`) when they close the page to programs.
+    """Returns the rules of the page's site. Raises NodeFailed (`page_blocked_by_robots`) when they disallow the page.
 
-    A site without a readable robots.txt allows everything; one whose server fails says nothing yet, so it is a passing fault.
+    A site without a readable robots.txt allows everything. When its server fails, the rules are unknown, so the failure
+    can be retried.
     """
     rules = await context.http.site_rules(url, timeout_seconds=context.timeout_seconds)
     if rules.failed_status is not None:
@@ -85,7 +92,7 @@ async def ask_robots(url: str, context: NodeContext) -> SiteRules:
 
 
 def phrase(status: int) -> str:
-    """` (Not Found)` for 404, nothing for a number without a name."""
+    """Returns for example ` (Not Found)` for 404; an empty text for a status without a name."""
     try:
         return f" ({HTTPStatus(status).phrase})"
     except ValueError:

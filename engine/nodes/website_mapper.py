@@ -80,7 +80,7 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Reads the start page, then level by level what is linked."""
+    """Reads the start page, then level by level the pages that are linked."""
     limits = Limits(
         depth=config.max_depth,
         pages=config.max_pages,
@@ -96,7 +96,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _time_limit(config: Mapping[str, Any]) -> float:
-    """Seconds: time for every page, one after another, and a minute on top."""
+    """Returns the time limit in seconds: the delay for every page, and a minute more; at most a day."""
     values = (config.get("max_pages", 100), config.get("delay_seconds", 1.0))
     pages, delay = (value if isinstance(value, int | float) and value >= 0 else 0 for value in values)
     return min(pages * delay + 60.0, 86_400.0)
