@@ -1,1 +1,1 @@
-"""What Flowport does: flows, nodes, runs, jobs and the verbs that change them. Knows neither a page nor an HTTP status."""
+"""Flows, nodes, runs, jobs and the actions that change them. This package knows neither pages nor HTTP statuses."""

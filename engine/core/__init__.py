@@ -1,1 +1,4 @@
-"""What everything else may use: errors, clock, ids, plans, settings and logging. Knows no flow, no storage and no network."""
+"""What every package may use: errors, clock, ids, plans, settings and logging.
+
+It knows no flows, storage or network.
+"""

@@ -1,4 +1,4 @@
-"""Bytes of the web as text, in the charset they were written in."""
+"""Decodes the bytes of web pages and answers in the charset in which they were written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _META_CHARSET = rb"<meta[^>]{0,200}?charset\s*+=\s*+[\"']?+\s*+([a-z0-9_.:-]{2,4
 
 
 def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) -> str:
-    """The bytes of an answer as text; what cannot be read becomes a replacement mark.
+    """Returns the bytes of an answer as text; invalid bytes become replacement characters.
 
-    Order of trust: byte order mark, Content-Type header, with `is_page` a `<meta charset>`, UTF-8, Windows-1252.
+    The first of these that is known decides: byte order mark, Content-Type header, `<meta charset>` (with `is_page`),
+    UTF-8, Windows-1252.
     """
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8"),
@@ -25,7 +26,7 @@ def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) ->
         return body.decode(name, errors="replace")
     in_page = re.search(_META_CHARSET, body[:4096], re.IGNORECASE) if is_page else None
     if in_page and (name := _codec(in_page[1].decode("ascii"))):
-        # a page that can say so in ASCII is not UTF-16
+        # a page whose meta tag can be read as ASCII is not UTF-16
         return body.decode("utf-8" if name.startswith("utf-16") else name, errors="replace")
     try:
         return body.decode("utf-8")
@@ -34,7 +35,9 @@ def decode_body(body: bytes, content_type: str = "", *, is_page: bool = True) ->
 
 
 def _codec(label: str) -> str | None:
-    """The codec browsers use for a charset's name; None for one that is unknown or not meant for pages."""
+    """Returns the codec that browsers use for a charset's name (https://encoding.spec.whatwg.org); None when it is not
+    for pages.
+    """
     try:
         name = codecs.lookup(label.strip().lower()).name
     except (LookupError, ValueError):
@@ -44,6 +47,6 @@ def _codec(label: str) -> str | None:
     wider = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
     try:
         b"a".decode(wider.get(name, name), errors="replace")
-    except LookupError:  # zip, hex and others that make bytes of bytes
+    except LookupError:  # zip, hex and other codecs from bytes to bytes
         return None
     return wider.get(name, name)

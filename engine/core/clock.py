@@ -1,4 +1,4 @@
-"""Time, handed in. Stored times are whole milliseconds since 1970-01-01 UTC; durations use the monotonic clock."""
+"""Time as a dependency. Stored times are whole milliseconds since 1970-01-01 UTC; durations use the monotonic clock."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ DAY = 24 * HOUR
 
 
 class Clock(Protocol):
-    """Where time comes from; tests hand in one that they move."""
+    """A source of time; tests pass one that they can move."""
 
     def now(self) -> Millis:
-        """The wall clock."""
+        """Returns the wall clock in milliseconds since 1970-01-01 UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only grow: for durations, and for deadlines within this process."""
+        """Returns seconds that never decrease, for durations and for deadlines within this process."""
         ...
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The clocks of the machine."""
 
     def now(self) -> Millis:
         return Millis(time.time_ns() // 1_000_000)
@@ -40,7 +40,7 @@ class SystemClock:
 
 @dataclass
 class MovedClock:
-    """A clock that runs `offset` milliseconds away from the machine's: tests of months and expiry move it."""
+    """A clock that is `offset` milliseconds ahead of the machine's; tests of months and expiry move it."""
 
     offset: int = 0
 
@@ -52,7 +52,7 @@ class MovedClock:
 
 
 def to_rfc3339(at: int) -> str:
-    """`2026-11-25T09:41:52.031Z`: RFC 3339, UTC, milliseconds."""
+    """Returns for example `2026-11-25T09:41:52.031Z`: RFC 3339, UTC, with milliseconds."""
     second, millis = divmod(at, 1_000)
     return f"{_to_the_second(second)}.{millis:03d}Z"
 
@@ -63,12 +63,12 @@ def _to_the_second(at: int) -> str:
 
 
 def month_of(at: int) -> str:
-    """The UTC calendar month as `2026-11`."""
+    """Returns the calendar month in UTC, for example `2026-11`."""
     return _to_the_second(at // DAY * (DAY // SECOND))[:7]
 
 
 def next_month(at: int) -> Millis:
-    """The first moment of the following UTC month."""
+    """Returns the first moment of the following month in UTC."""
     return _next_month(at // DAY)
 
 
@@ -80,6 +80,6 @@ def _next_month(day: int) -> Millis:
 
 
 def month_start(at: int) -> Millis:
-    """The first moment of the UTC month that `at` lies in."""
+    """Returns the first moment of the month of `at` in UTC."""
     moment = datetime.fromtimestamp(at / 1000, tz=UTC)
     return Millis(int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp() * 1000))

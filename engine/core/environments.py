@@ -1,4 +1,4 @@
-"""The environments of a workspace: each has keys, limits and webhooks of its own."""
+"""The environments of a workspace; each has its own keys, limits and webhooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Environment(StrEnum):
-    """What a key, and each job it starts, belongs to. Stored and published as its value."""
+    """The environment of a key and of the jobs it starts. The value is stored and published."""
 
     LIVE = "live"
     TEST = "test"
@@ -14,7 +14,7 @@ class Environment(StrEnum):
 
 
 ENVIRONMENTS = tuple(Environment)
-#: The words of the screens.
+#: The names of the environments on the pages.
 ENVIRONMENT_TITLES: dict[str, str] = {
     Environment.LIVE: "Production",
     Environment.TEST: "Staging",

@@ -1,4 +1,4 @@
-"""Every way Flowport says no, drawn as a tree. A class is a fact; its docstring is the title a reader sees.
+"""All refusals of Flowport, as a tree of classes. The docstring of a class is the title that a reader sees.
 
 Refusal
 ├── NotFound                    an id that is unknown, deleted or somebody else's (they look the same)
@@ -46,9 +46,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field. `pointer` is a JSON pointer into what was sent, `code` a word of the public API (api.md).
+    """One wrong field. `pointer`: a JSON pointer (RFC 6901) into what was sent; `code`: a code of the public API.
 
-    `sent` is the JSON type of an unknown field's value, so that its owner can accept it; it is not published.
+    `sent`: the JSON type of an unknown field's value, so that the flow's designer can add the field; it is not
+    published.
     """
 
     pointer: str
@@ -57,11 +58,11 @@ class FieldError:
     sent: str = ""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refusal(Exception):  # noqa: N818 - an expected answer, not an error of the program
     """Flowport said no."""
 
     code: ClassVar[str] = "refused"
-    #: What to do, when the class already knows it.
+    #: What to do, when it is the same for every refusal of the class.
     remedy: str = ""
 
     def __init__(
@@ -81,7 +82,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 
     @property
     def title(self) -> str:
-        """The fact as one sentence, without a full stop."""
+        """The first line of the class's docstring, without a full stop."""
         return (inspect.getdoc(type(self)) or "").split("\n")[0].rstrip(".")
 
     def __str__(self) -> str:
@@ -296,19 +297,19 @@ class ShuttingDown(Unavailable):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a flow that its designer has to mend.
+    """A problem of a flow that its designer must correct.
 
-    `node_id` names the node (None: the whole flow), `pointer` the field inside the document's node
-    (`/inputs/url`, `/config/fields/0/name`), `code` one word for programs, `message` a sentence for people.
+    `node_id`: the node (None: the whole flow). `pointer`: the field inside the node (`/inputs/url`,
+    `/config/fields/0/name`). `code`: for programs. `message`: a sentence for people.
     """
 
     code: str
     message: str
     node_id: str | None = None
     pointer: str = ""
-    #: False for problems that only stop a deploy; import reports those as warnings.
+    #: False for problems that only stop a deployment; an import reports those as warnings.
     blocks_import: bool = field(default=True, compare=False)
 
     def as_json(self) -> dict[str, str | None]:
-        """The published shape: `{code, message, node_id, pointer}`."""
+        """Returns the published form: `{code, message, node_id, pointer}`."""
         return {"code": self.code, "message": self.message, "node_id": self.node_id, "pointer": self.pointer}

@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open at once."""
+"""The limit of files and connections that this process may have open at the same time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None
 
-#: More is of no use, and some programs walk through all that they could have.
+#: The highest limit that is set. More is useless, and some programs loop over all possible descriptors.
 ENOUGH = 65_536
 
 
 def raise_limit() -> int:
-    """Raises the soft limit as far as the hard one allows; what is started from here inherits it. Returns what is allowed now."""
+    """Raises the soft limit as far as the hard limit allows; child processes inherit it.
+
+    Returns the limit that applies now.
+    """
     if resource is None:
         return ENOUGH
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""Ids: a prefix that says what it is, and 130 random bits in base62 (security.md S17)."""
+"""Ids: a prefix for the kind of object, then 131 random bits in base62, so that ids cannot be guessed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ NodeId = NewType("NodeId", str)
 
 
 def new_id(prefix: str) -> str:
-    """`prefix_` and 22 random base62 characters (131 bits)."""
+    """Returns `prefix_` and 22 random base62 characters (131 bits)."""
     return f"{prefix}_{random_base62(22)}"
 
 
-#: Random bytes as characters, all equally likely: 248 is 4 times 62, and the bytes above are thrown away.
+#: Maps random bytes to characters with equal probability: 248 is 4 times 62, and larger bytes are rejected.
 _AS_BASE62 = bytes(ord(BASE62[byte % 62]) for byte in range(256))
 _REJECTED = bytes(range(248, 256))
 
 
 def random_base62(length: int) -> str:
-    """`length` characters drawn by the system's secure generator."""
+    """Returns `length` random characters from the operating system's secure generator."""
     with _POOL_LOCK:
         while len(_POOL) < length:
             _POOL.extend(os.urandom(_DRAWN).translate(_AS_BASE62, _REJECTED))
@@ -38,12 +38,13 @@ def random_base62(length: int) -> str:
 
 
 def _forget() -> None:
-    """A copy of this process must not draw the same ids."""
+    """Empties the pool after a fork, so that the child process does not use the same ids."""
     _POOL.clear()
     _POOL_LOCK.release()
 
 
-#: Drawn and not used yet. A call of the system for every id lets another thread in and waits until it is done.
+#: Random characters that are not used yet. A system call for every id would release the interpreter lock and wait for
+#: it again.
 _POOL = bytearray()
 _POOL_LOCK = threading.Lock()
 _DRAWN = 4_096

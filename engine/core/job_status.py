@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """What a job is, as it is stored and published."""
+    """The status of a job; the value is stored and published."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -15,5 +15,5 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: Statuses that a job or batch keeps for ever.
+#: Final statuses of a job or batch.
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)

@@ -1,22 +1,24 @@
-"""What the C library does with memory that a process asked for. Only glibc can be told; elsewhere these do nothing."""
+"""How the C library keeps freed memory. Only glibc has these functions; elsewhere they do nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 
-#: Its name for the number of places where memory is kept for threads (malloc.h).
+#: glibc's constant for the number of memory arenas (malloc.h).
 _M_ARENA_MAX = -8
 _C = ctypes.CDLL(None)
 
 
 def share_among_threads() -> None:
-    """Two places where memory is kept for threads, not eight a core: each would keep the most it ever needed."""
+    """Limits glibc to two memory arenas instead of eight per core, because each keeps the most memory that it ever
+    needed.
+    """
     with contextlib.suppress(AttributeError):
         _C.mallopt(_M_ARENA_MAX, 2)
 
 
 def give_back() -> None:
-    """Returns to the system what is free. Takes some milliseconds, without holding Python's lock."""
+    """Returns free memory to the system. It takes some milliseconds, without the interpreter lock."""
     with contextlib.suppress(AttributeError):
         _C.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Where the program's own files are: the checkout or the image's folder, whatever the working directory is."""
+"""The folders of the program's own files, in a checkout or an image, whatever the working directory is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plans as data: how many jobs at once, requests a month and requests a second. None means no limit."""
+"""The plans of workspaces as data: concurrent jobs, requests per month and requests per second. None: no limit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """`concurrency`: active jobs at once; `monthly`: accepted jobs in a UTC calendar month; None is unlimited.
+    """`concurrency`: active jobs at once. `monthly`: accepted jobs in a calendar month (UTC). None: no limit.
 
-    `requests`: calls of the API that one key may send in a second, polling too.
+    `requests`: API calls that one key may send per second, polling included.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Plan:
 
 
 def quarter(limit: int | None) -> int | None:
-    """What Staging and Development may each use beside Production's limit, as long as the owner sets nothing else."""
+    """Returns the limit of Staging and of Development for a limit of Production, unless the owner sets another one."""
     return None if limit is None else max(1, limit // 4)
 
 

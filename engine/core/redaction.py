@@ -1,4 +1,4 @@
-"""Takes secrets out of text: the values that a process or a run was given, and strings that look like keys (security.md S26)."""
+"""Removes secrets from text: values that a process or a run was given, and strings that look like keys (S26)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ import re
 from collections.abc import Iterable
 
 HIDDEN = "••••"
-#: Strings that look like keys: ours and the model providers'.
+#: Strings that look like keys: Flowport's API keys and webhook secrets, and keys of model providers.
 _KEYS = re.compile(r"\b(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})")
 
 
 class Redaction:
-    """Takes the secrets that a run was given out of everything that is stored about it (security.md S26)."""
+    """Removes known secrets from everything that is stored or logged about a run (S26)."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
 
     def add(self, secret: str) -> None:
-        """From now on this value is hidden. Very short ones would hide half the text and are left."""
+        """Hides this value from now on. Values below 6 characters are not hidden: they occur in ordinary text."""
         if len(secret) >= 6:
             self._secrets |= {form for form in _written(secret) if len(form) >= 6}
 
     def text(self, text: str) -> str:
-        """The text (plain or JSON) without secrets and without what looks like a key."""
+        """Returns the text (plain or JSON) without known secrets and without strings that look like keys."""
         return _KEYS.sub(HIDDEN, self.known(text))
 
     def known(self, text: str) -> str:
-        """The text without the secrets of this run: for results, which may hold anything that only looks like a key."""
+        """Returns the text without known secrets; for results, in which a string may look like a key without
+        being one.
+        """
         for secret in sorted(self._secrets, key=len, reverse=True):
             if secret in text:
                 text = text.replace(secret, HIDDEN)
         return text
 
     def begun(self, text: str) -> int:
-        """How many characters at the end of a text may be the beginning of a secret."""
+        """Returns how many characters at the end of the text may be the beginning of a secret."""
         return max((_overlap(text, secret) for secret in self._secrets), default=0)
 
 
@@ -44,5 +46,5 @@ def _overlap(text: str, secret: str) -> int:
 
 
 def _written(secret: str) -> Iterable[str]:
-    """A secret as itself and as it stands inside a JSON string."""
+    """Returns the secret as it is, and as it is written inside a JSON string."""
     return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}

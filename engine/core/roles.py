@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody may do; `engine.actions.principal` says what that is. Stored as its value."""
+    """The role of a person; `engine.actions.principal` defines what it allows. The value is stored."""
 
     OWNER = "owner"
     EDITOR = "editor"

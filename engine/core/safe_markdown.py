@@ -1,11 +1,11 @@
-"""Markdown as safe HTML, for help pages and docs: rendered, then cleaned by nh3 (security.md S27)."""
+"""Renders Markdown as safe HTML for help pages and docs; nh3 removes everything that is not allowed (S27)."""
 
 from __future__ import annotations
 
 import markdown2
 import nh3
 
-#: No images, styles or classes: text with structure, and links.
+#: The allowed tags: structured text and links, without images, styles or classes.
 _TAGS = {
     "p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "h1", "h2", "h3", "h4", "blockquote", "a", "hr",
     "table", "thead", "tbody", "tr", "th", "td",
@@ -13,7 +13,7 @@ _TAGS = {
 
 
 def clean_html(text: str) -> str:
-    """Markdown as HTML without script, style, image or class."""
+    """Returns Markdown as HTML without scripts, styles, images or classes."""
     rendered = markdown2.markdown(text, extras=["fenced-code-blocks", "tables", "cuddled-lists"])
     return nh3.clean(
         str(rendered),

@@ -1,4 +1,4 @@
-"""How this server was set up: everything the environment says, read once in `app.py` and handed on as a value."""
+"""The settings of this server: everything from the environment, read once in `app.py` and passed on as a value."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, Literal
 
 from engine.core.plans import PLANS
 
-ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - compared with, not listened on
+ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - only compared with
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-#: Where model servers listen when nobody changed it: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
+#: The default ports of model servers: Ollama, LM Studio, vLLM and SGLang, llama.cpp.
 MODEL_SERVER_PORTS = (11434, 1234, 8000, 8080)
 
 
-class BadSetting(Exception):  # noqa: N818 - said to the person who starts the program
-    """A setting has a value Flowport cannot use. The text names the setting, the value and what would do."""
+class BadSetting(Exception):  # noqa: N818 - shown to the person who starts the program
+    """A setting has an invalid value. The text names the setting, the value and what is valid."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One value per setting; the README's table lists the variables.
+    """One value per setting; the README lists the environment variables.
 
-    `data` is the folder everything is kept in. `public_url` has no slash at its end and is "" when callers reach the
-    server by host and port. `trusted_proxies` may hold addresses, networks and the word `private`.
+    `data` is the folder that everything is stored in. `public_url` has no slash at its end, and is "" when callers
+    reach the server by host and port. `trusted_proxies` may contain addresses, networks and the word `private`.
     """
 
     data: Path = Path("data")
@@ -33,12 +33,12 @@ class Settings:
     port: int = 8080
     public_url: str = ""
     outbound_allow: str = ""
-    #: Private addresses that webhooks named by callers may reach.
+    #: Private addresses that webhooks of callers may reach.
     webhook_allow: str = ""
     outbound_proxy: str = ""
-    #: Who looks the names of https addresses up when a proxy is set: this server, or the proxy alone.
+    #: Who resolves the host names of https addresses when a proxy is set: this server, or only the proxy.
     outbound_proxy_names: Literal["here", "proxy"] = "here"
-    #: Whether the browser that draws pages has its sandbox.
+    #: Whether the browser that renders pages uses its sandbox.
     browser_sandbox: bool = True
     admin_email: str = ""
     admin_password_file: Path | None = None
@@ -48,91 +48,91 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     log: Literal["text", "json"] = "text"
     metrics_token_file: Path | None = None
-    #: Ports at which a model server of one's own is looked for.
+    #: Ports on which a local model server is searched.
     local_servers: tuple[int, ...] = MODEL_SERVER_PORTS
     backup_passphrase: str = dataclasses.field(default="", repr=False)
     backup_passphrase_file: Path | None = None
 
     @property
     def local_url(self) -> str:
-        """Where this machine reaches the server, like `http://localhost:8080`."""
+        """The address of the server on this machine, for example `http://localhost:8080`."""
         host = "localhost" if self.host in ANY_ADDRESS | LOOPBACK else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """The front of every link and endpoint shown: the public address, else host and port."""
+        """The start of every link and endpoint that is shown: the public address, or else host and port."""
         return self.public_url or self.local_url
 
 
 def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
-    """The settings in `env`; an override that is not None wins. Raises BadSetting."""
-    said = {name: env.get(f"FLOWPORT_{name.upper()}", "").strip() for name in _READ}
-    found = {name: read(name, said[name]) for name, read in _READ.items() if said[name]}
+    """Returns the settings in `env`; an override that is not None takes precedence. Raises BadSetting."""
+    raw = {name: env.get(f"FLOWPORT_{name.upper()}", "").strip() for name in _READ}
+    found = {name: read(name, raw[name]) for name, read in _READ.items() if raw[name]}
     found |= {name: value for name, value in overrides.items() if value is not None}
     return dataclasses.replace(Settings(), **found)
 
 
-def _text(name: str, said: str) -> str:
-    return said
+def _text(name: str, raw: str) -> str:
+    return raw
 
 
-def _path(name: str, said: str) -> Path:
-    return Path(said).expanduser()
+def _path(name: str, raw: str) -> Path:
+    return Path(raw).expanduser()
 
 
-def _words(name: str, said: str) -> tuple[str, ...]:
-    return tuple(word.strip().rstrip("/") for word in said.split(",") if word.strip())
+def _words(name: str, raw: str) -> tuple[str, ...]:
+    return tuple(word.strip().rstrip("/") for word in raw.split(",") if word.strip())
 
 
-def _port(name: str, said: str) -> int:
-    if not said.isdigit() or not 0 < int(said) < 65_536:
-        raise BadSetting(f"FLOWPORT_PORT is {said!r}. Set it to a port number between 1 and 65535, like 8080.")
-    return int(said)
+def _port(name: str, raw: str) -> int:
+    if not raw.isdigit() or not 0 < int(raw) < 65_536:
+        raise BadSetting(f"FLOWPORT_PORT is {raw!r}. Set it to a port number between 1 and 65535, like 8080.")
+    return int(raw)
 
 
-def _ports(name: str, said: str) -> tuple[int, ...]:
-    words = [] if said.lower() == "off" else [word.strip() for word in said.split(",") if word.strip()]
+def _ports(name: str, raw: str) -> tuple[int, ...]:
+    words = [] if raw.lower() == "off" else [word.strip() for word in raw.split(",") if word.strip()]
     if not all(word.isdigit() and 0 < int(word) < 65_536 for word in words):
         raise BadSetting(
-            f"FLOWPORT_{name.upper()} is {said!r}. Set it to port numbers like {MODEL_SERVER_PORTS[0]},{MODEL_SERVER_PORTS[2]}, or to off."
+            f"FLOWPORT_{name.upper()} is {raw!r}. Set it to port numbers like {MODEL_SERVER_PORTS[0]},{MODEL_SERVER_PORTS[2]}, or to off."
         )
     return tuple(int(word) for word in words)
 
 
-def _log(name: str, said: str) -> str:
-    if said.lower() not in {"text", "json"}:
-        raise BadSetting(f"FLOWPORT_LOG is {said!r}. Set it to text (for people) or json (for programs).")
-    return said.lower()
+def _log(name: str, raw: str) -> str:
+    if raw.lower() not in {"text", "json"}:
+        raise BadSetting(f"FLOWPORT_LOG is {raw!r}. Set it to text (for people) or json (for programs).")
+    return raw.lower()
 
 
-def _proxy_names(name: str, said: str) -> str:
-    if said.lower() not in {"here", "proxy"}:
+def _proxy_names(name: str, raw: str) -> str:
+    if raw.lower() not in {"here", "proxy"}:
         raise BadSetting(
-            f"FLOWPORT_OUTBOUND_PROXY_NAMES is {said!r}. Set it to here (names are looked up and checked by this server) "
+            f"FLOWPORT_OUTBOUND_PROXY_NAMES is {raw!r}. Set it to here (names are looked up and checked by this server) "
             "or to proxy (the proxy decides where a name leads)."
         )
-    return said.lower()
+    return raw.lower()
 
 
-def _switch(name: str, said: str) -> bool:
-    if said.lower() not in {"on", "off"}:
-        raise BadSetting(f"FLOWPORT_{name.upper()} is {said!r}. Set it to on or off.")
-    return said.lower() == "on"
+def _switch(name: str, raw: str) -> bool:
+    if raw.lower() not in {"on", "off"}:
+        raise BadSetting(f"FLOWPORT_{name.upper()} is {raw!r}. Set it to on or off.")
+    return raw.lower() == "on"
 
 
-def _plan(name: str, said: str) -> str:
-    if said.lower() not in PLANS:
-        raise BadSetting(f"FLOWPORT_PLAN is {said!r}. Set it to one of {', '.join(PLANS)}.")
-    return said.lower()
+def _plan(name: str, raw: str) -> str:
+    if raw.lower() not in PLANS:
+        raise BadSetting(f"FLOWPORT_PLAN is {raw!r}. Set it to one of {', '.join(PLANS)}.")
+    return raw.lower()
 
 
-def _url(name: str, said: str) -> str:
-    if not said.startswith(("http://", "https://")):
+def _url(name: str, raw: str) -> str:
+    if not raw.startswith(("http://", "https://")):
         raise BadSetting(
-            f"FLOWPORT_{name.upper()} is {said!r}. Set it to a full address, like https://flows.example.com."
+            f"FLOWPORT_{name.upper()} is {raw!r}. Set it to a full address, like https://flows.example.com."
         )
-    return said.rstrip("/")
+    return raw.rstrip("/")
 
 
 _READ = {

@@ -1,7 +1,9 @@
-"""Where a job stands in the trace of its caller: W3C Trace Context and Baggage, read from a request, kept with the job, sent on.
+"""The position of a job in its caller's trace (W3C Trace Context and W3C Baggage): read from a request, stored, and
+sent on.
 
-Header text only: without a tracing library a job passes on what its caller sent, so that what it asks of others stays in the
-caller's trace. What is malformed or too long is left out and refuses nothing, as the standards ask.
+It handles header texts only: without a tracing library a job passes on what its caller sent, so that its own requests
+belong to the caller's trace. Malformed or too long headers are ignored without refusing the request, as the standards
+ask.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ _STATE = re.compile(
     r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SAID = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
-_BAGGAGE = re.compile(rf"\A{_NAME}[ \t]*=[ \t]*{_SAID}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_SAID})?)*")
+_VALUE = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
+_BAGGAGE = re.compile(rf"\A{_NAME}[ \t]*=[ \t]*{_VALUE}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_VALUE})?)*")
 
 
 @dataclass(frozen=True)
 class TraceContext:
-    """The three headers; None for what was not sent or is malformed. There is no `tracestate` without `traceparent`."""
+    """The three headers; None for one that was not sent or is malformed.
+
+    There is no `tracestate` without a `traceparent`.
+    """
 
     traceparent: str | None = None
     tracestate: str | None = None
@@ -34,7 +39,7 @@ class TraceContext:
 
     @classmethod
     def of(cls, values: Callable[[str], Sequence[str]]) -> TraceContext:
-        """Reads headers; `values` gives all that stand under a name, lower case."""
+        """Reads the headers; `values` returns all values of a header by its lower-case name."""
         parents = [value.strip() for value in values("traceparent")]
         parent = parents[0] if len(parents) == 1 and _PARENT.fullmatch(parents[0]) else None
         state = _members(values("tracestate"), _STATE, MAX_TRACESTATE) if parent else None
@@ -44,27 +49,29 @@ class TraceContext:
 
     @classmethod
     def loads(cls, text: str | None) -> TraceContext:
-        """What `dumps` wrote."""
+        """Reads the text that `dumps` returned."""
         return cls(*(line or None for line in (text or "").split("\n")))
 
     def dumps(self) -> str | None:
-        """As one text, to be kept with a job: a line per header. None when there is nothing to keep."""
+        """Returns one text with a line per header, to be stored with a job; None when there is nothing to store."""
         lines = (self.traceparent, self.tracestate, self.baggage)
         return "\n".join(line or "" for line in lines).rstrip("\n") or None
 
     def headers(self) -> dict[str, str]:
-        """What is sent on."""
+        """Returns the headers to send."""
         sent = {"traceparent": self.traceparent, "tracestate": self.tracestate, "baggage": self.baggage}
         return {name: value for name, value in sent.items() if value is not None}
 
 
 NO_TRACE = TraceContext()
-#: Of the step that runs, or of its job; what it sends out carries these headers.
+#: The context of the running step, or else of its job; requests that it sends carry these headers.
 CURRENT_TRACE: ContextVar[TraceContext] = ContextVar("trace", default=NO_TRACE)
 
 
 def _members(values: Sequence[str], member: re.Pattern[str], most: int) -> str | None:
-    """The entries of a list header, or None when one is malformed or all are too long together."""
+    """Returns the entries of a list header; None when an entry is malformed, or when all together are longer than
+    `most`.
+    """
     entries = [entry.strip(" \t") for value in values for entry in value.split(",")]
     text = ",".join(entry for entry in entries if entry)
     if not text or len(text) > most or not all(member.fullmatch(entry) for entry in entries if entry):

@@ -1,4 +1,4 @@
-"""The version of this program, as `pyproject.toml` says."""
+"""The version of this program, from `pyproject.toml`."""
 
 from __future__ import annotations
 
