@@ -1,1 +1,1 @@
-"""Pages rendered by a headless Chromium in a process of its own."""
+"""Renders pages with a headless Chromium in a process of its own."""

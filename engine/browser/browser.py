@@ -1,12 +1,13 @@
-"""Draws pages that scripts make, in a Chromium that has no network of its own.
+"""Renders pages that are built by scripts, in a Chromium without network access of its own.
 
-Every request of a page comes to us and goes out by the door, with its checks; what the door refuses fails inside the page. For
-whatever would not come to us (preconnects, WebRTC, redirects inside the browser) names lead nowhere and the only proxy is a
-port that nobody listens at. Service workers, web sockets, downloads and popups are closed. A page gets so much time, memory and
-answers and no more. Chromium's own sandbox is always on, unless the owner switched it off (FLOWPORT_BROWSER_SANDBOX=off).
+Every request of a page is intercepted and sent by the outbound client with its checks; a request that the client
+refuses fails inside the page. Traffic that cannot be intercepted (preconnects, WebRTC, redirects inside the browser)
+fails, because no host name resolves and the only proxy is a port on which nothing listens. Service workers, web
+sockets, downloads and popups are blocked. Time, memory and the size of answers are limited for each page. Chromium's
+own sandbox is on, unless the owner switches it off (FLOWPORT_BROWSER_SANDBOX=off).
 
-Playwright is the optional extra `browser`. It runs in a thread of its own (`browser_room`), so that the engine's loop never
-waits for it.
+Playwright is the optional extra `browser`. It runs in a thread of its own (`engine.browser.process`), so that it never
+blocks the worker's event loop.
 """
 
 from __future__ import annotations
@@ -16,44 +17,44 @@ import importlib.util
 
 from engine.browser.page import Drawn, Fetch, OutboundAnswer
 from engine.browser.page_requests import PageRequests
-from engine.browser.process import BrowserRoom, has_browser, no_browser
+from engine.browser.process import BrowserThread, has_browser, no_browser
 from engine.outbound.client import OutboundClient
 
 __all__ = ["Browser", "Drawn", "browser_of", "has_browser"]
 
 
 class Browser:
-    """One engine process's browser. Used from the engine's loop; started when first needed."""
+    """The browser of one worker process. Used from the worker's event loop; started when it is first needed."""
 
     def __init__(self, fetch: Fetch, *, sandbox: bool = True) -> None:
         self._fetch = fetch
         self._sandbox = sandbox
-        self._room: BrowserRoom | None = None
+        self._thread: BrowserThread | None = None
 
     async def draw(self, answer: OutboundAnswer, seconds: float) -> Drawn:
-        """Draws the page of an answer that came by the door, within `seconds`. Raises NodeFailed."""
-        room = self._in_room()
-        return await room.call(room.draw(answer, seconds))
+        """Renders the page of an answer from the outbound client, within `seconds`. Raises NodeFailed."""
+        thread = self._started_thread()
+        return await thread.call(thread.draw(answer, seconds))
 
     async def try_out(self) -> str:
-        """Starts the browser and gives its version. Raises NodeFailed."""
-        room = self._in_room()
-        return await room.call(room.try_out())
+        """Starts the browser and returns its version. Raises NodeFailed."""
+        thread = self._started_thread()
+        return await thread.call(thread.try_out())
 
-    def _in_room(self) -> BrowserRoom:
+    def _started_thread(self) -> BrowserThread:
         if importlib.util.find_spec("playwright") is None:
             raise no_browser("the extra `browser` is not installed")
-        if self._room is None:
-            self._room = BrowserRoom(asyncio.get_running_loop(), self._fetch, sandbox=self._sandbox)
-        return self._room
+        if self._thread is None:
+            self._thread = BrowserThread(asyncio.get_running_loop(), self._fetch, sandbox=self._sandbox)
+        return self._thread
 
     async def aclose(self) -> None:
         """Ends the browser and its thread."""
-        room, self._room = self._room, None
-        if room is not None:
-            await room.end()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await thread.end()
 
 
 def browser_of(outbound: OutboundClient) -> Browser:
-    """The browser of an outbound client, which hands this function in as its `renderer`."""
+    """Returns the browser for an outbound client, which gets this function as its `renderer`."""
     return Browser(PageRequests(outbound.request), sandbox=outbound.rules.browser_sandbox)

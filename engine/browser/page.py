@@ -1,4 +1,6 @@
-"""One page in the browser: what it asks for goes to the door, and what it shows is read when it has come to rest."""
+"""One page in the browser: its requests go through the outbound client, and its HTML is read when it has stopped
+changing.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from engine.flow.node_type import NodeFailed
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page, Request, Route
 
-#: What one page may ask for.
+#: The limits of one page: requests, bytes in all, bytes of one answer, characters of HTML, seconds to wait for silence.
 _MOST_REQUESTS = 300
 _MOST_BYTES = 30 * 1024 * 1024
 _LONGEST_ONE = 10 * 1024 * 1024
@@ -32,7 +34,7 @@ _HTML = (
 
 
 class OutboundAnswer(Protocol):
-    """What the door answers."""
+    """An answer of the outbound client."""
 
     @property
     def url(self) -> str: ...
@@ -48,22 +50,26 @@ class OutboundAnswer(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """A page after its scripts ran: where it is, its HTML, and how many of its requests were refused or failed."""
+    """A page after its scripts have run: its address, its HTML, and how many of its requests were refused or failed."""
 
     url: str
     html: str
     refused: int = 0
 
 
-#: The door for a page: (the page, method, url, headers, body, seconds, most bytes) -> answer. Raises NodeFailed.
+#: Sends a request of a page through the outbound client: (page, method, url, headers, body, seconds, most bytes) ->
+#: answer. Raises NodeFailed.
 Fetch = Callable[[OutboundAnswer, str, str, dict[str, str], bytes | None, float, int], Awaitable[OutboundAnswer]]
 
 
 @dataclass
 class BrowserPage:
-    """One page: its requests go to the door, and are counted."""
+    """One page, whose requests go through `fetch` and are counted.
 
-    by_the_door: Fetch
+    `until`: the deadline, on the clock of the browser's loop.
+    """
+
+    fetch: Fetch
     answer: OutboundAnswer
     until: float
     requests: int = 0
@@ -82,7 +88,7 @@ class BrowserPage:
         page = await context.new_page()
         page.on("crash", lambda _: setattr(self, "crashed", True))
         context.on("page", lambda other: asyncio.ensure_future(closed(other)))
-        with contextlib.suppress(Error):  # a page that never ends loading is read as it is
+        with contextlib.suppress(Error):  # a page that never finishes loading is read as it is
             await page.goto(self.answer.url, wait_until="domcontentloaded", timeout=_left(self.until) * 700)
         if self.crashed or page.is_closed():
             raise Error("the page crashed")
@@ -94,7 +100,7 @@ class BrowserPage:
         return Drawn(url, html, self.refused)
 
     def end(self) -> None:
-        """Nothing more is asked for."""
+        """Cancels the requests of the page."""
         for task in self._tasks:
             task.cancel()
 
@@ -112,20 +118,22 @@ class BrowserPage:
             else:
                 headers = {name: value for name, value in reply.headers.items() if name not in _NOT_PASSED_ON}
                 await route.fulfill(status=reply.status, headers=headers, body=reply.body)
-        except (Error, asyncio.CancelledError):  # the page is gone
+        except (Error, asyncio.CancelledError):  # the page was closed
             return
         finally:
             if task is not None:
                 self._tasks.discard(task)
 
     async def _reply(self, request: Request) -> OutboundAnswer | None:
-        """What the door answers; None for what it refuses, what fails, and what a text does not need."""
+        """Returns the answer for a request; None when it is refused, fails, or is not needed for the text (pictures,
+        fonts).
+        """
         if self._first and request.is_navigation_request() and request.url == self.answer.url:
             self._first = False
             return self.answer
         self.requests += 1
-        room = min(_LONGEST_ONE, _MOST_BYTES - self.received)
-        if self.requests > _MOST_REQUESTS or room <= 0:
+        most_bytes = min(_LONGEST_ONE, _MOST_BYTES - self.received)
+        if self.requests > _MOST_REQUESTS or most_bytes <= 0:
             return None
         if request.resource_type not in _KINDS or request.method not in _METHODS:
             return None
@@ -137,14 +145,14 @@ class BrowserPage:
             if name not in _OWN_HEADERS and not name.startswith(":")
         }
         try:
-            found = await self.by_the_door(
+            found = await self.fetch(
                 self.answer,
                 request.method,
                 request.url,
                 headers,
                 request.post_data_buffer,
                 _left(self.until),
-                room,
+                most_bytes,
             )
         except NodeFailed:
             return None
@@ -153,14 +161,17 @@ class BrowserPage:
 
 
 async def _read(page: Page) -> str:
-    """The page's HTML, as soon as its text stops growing. Read in a world of its own that the page's scripts cannot reach."""
+    """Returns the page's HTML once its text stops growing.
+
+    It runs in an isolated world that the page's scripts cannot reach.
+    """
     session = await page.context.new_cdp_session(page)
     tree = await session.send("Page.getFrameTree")
     frame = tree["frameTree"]["frame"]["id"]
     world = await session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "reader"})
 
     async def ask(expression: str) -> Any:
-        told = await session.send(
+        answer = await session.send(
             "Runtime.evaluate",
             {
                 "expression": expression,
@@ -169,7 +180,7 @@ async def _read(page: Page) -> str:
                 "timeout": 5_000,
             },
         )
-        return told.get("result", {}).get("value")
+        return answer.get("result", {}).get("value")
 
     before = -1
     for _ in range(10):
@@ -183,7 +194,7 @@ async def _read(page: Page) -> str:
 
 
 async def closed(thing: Any) -> None:
-    """Closes a page or context, also one that is closed already."""
+    """Closes a page or a context; an error, such as that it is closed already, is ignored."""
     with contextlib.suppress(Exception):
         await thing.close()
 

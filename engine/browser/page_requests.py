@@ -1,7 +1,8 @@
-"""What the scripts of a drawn page may ask for: the public web, and their own origin inside when the page is from there.
+"""Which requests the scripts of a rendered page may make: to the public web, and to the page's own origin inside the
+network.
 
-The owner's list opens addresses inside a network to flows. A page of the public web must not make use of that, neither
-directly nor by a redirect of its own server, nor by a name of its own that leads elsewhere a moment later.
+The owner's allow-list opens private addresses to flows. A page of the public web must not use it: neither directly, nor
+through a redirect of its server, nor through a host name of its own that resolves to a private address a moment later.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from engine.outbound.redirects import origin_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
-_STAY_HOME = frozenset({"authorization", "cookie"})
+_SAME_ORIGIN_ONLY = frozenset({"authorization", "cookie"})
 
 
 class PageRequests:
-    """A `browser_page.Fetch`. `request` is the door's."""
+    """Implements `engine.browser.page.Fetch`. `request` is the method of the outbound client."""
 
     def __init__(self, request: Callable[..., Awaitable[Any]]) -> None:
         self._request = request
@@ -35,12 +36,12 @@ class PageRequests:
         seconds: float,
         most: int,
     ) -> OutboundAnswer:
-        """An answer for a page that the door brought. Raises NodeFailed."""
-        home = origin_of(read_url(page.url))
+        """Returns the answer for a request of `page`. Raises NodeFailed."""
+        page_origin = origin_of(read_url(page.url))
         reach = "flows" if page.listed else "public"
         options: dict[str, Any] = {"timeout_seconds": seconds, "max_bytes": most}
         for _ in range(_MOST_REDIRECTS):
-            if origin_of(read_url(url)) != home:
+            if origin_of(read_url(url)) != page_origin:
                 break
             answer = await self._request(
                 method, url, headers=headers, content=content, follow_redirects=False, reach=reach, **options
@@ -51,6 +52,6 @@ class PageRequests:
             url = urljoin(url, location)
             if answer.status not in {307, 308}:
                 method, content = "HEAD" if method == "HEAD" else "GET", None
-            if origin_of(read_url(url)) != home:
-                headers = {name: value for name, value in headers.items() if name not in _STAY_HOME}
+            if origin_of(read_url(url)) != page_origin:
+                headers = {name: value for name, value in headers.items() if name not in _SAME_ORIGIN_ONLY}
         return await self._request(method, url, headers=headers, content=content, reach="public", **options)

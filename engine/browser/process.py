@@ -1,4 +1,4 @@
-"""The browser's own thread: one Chromium, started when needed, closed when idle, killed when it does not end."""
+"""The browser's thread: one Chromium, started when needed, closed when idle, and killed when it does not close."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Pages drawn at once; how long a browser may idle, and how many pages it draws before a fresh one takes over.
+#: Pages rendered at once; the seconds after which an idle browser is closed; the pages after which it is replaced.
 _AT_ONCE = 2
 _IDLE_SECONDS = 60.0
 _PAGES_EACH = 100
-#: Memory of the whole browser, above which its largest page is ended.
+#: The memory of the whole browser in bytes; above it, the process of its largest page is killed.
 MOST_MEMORY = 1_000 * 1024 * 1024
 _CLOSE_SECONDS = 5.0
 
@@ -54,17 +54,17 @@ _ARGUMENTS = (
 
 
 def machines_chromium() -> str | None:
-    """The Chromium of this machine; None leaves it to Playwright, which knows where it put its own."""
+    """Returns the path of this machine's Chromium; None lets Playwright use the one it installed."""
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
 def has_browser() -> bool:
-    """Whether somebody gave this server a browser: Playwright is there."""
+    """True when this server has Playwright."""
     return importlib.util.find_spec("playwright") is not None
 
 
 def no_browser(what: str) -> NodeFailed:
-    """Why this server cannot draw pages, with what to do about it."""
+    """Returns the failure for a server that cannot render pages, with what its owner can do."""
     return NodeFailed(
         "The page was not opened in a browser: this server has none.",
         code="page_needs_browser",
@@ -76,7 +76,7 @@ def no_browser(what: str) -> NodeFailed:
 
 
 def no_sandbox(error: Exception) -> NodeFailed:
-    """Chromium does not start with its sandbox here, with what to do about it."""
+    """Returns the failure for a Chromium that cannot start its sandbox, with what the server's owner can do."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     return NodeFailed(
         "The page was not opened in a browser: the Chromium of this server cannot start its sandbox.",
@@ -90,8 +90,8 @@ def no_sandbox(error: Exception) -> NodeFailed:
     )
 
 
-class BrowserRoom:
-    """The browser's thread: everything below runs there, but for `call` and `end`."""
+class BrowserThread:
+    """A thread with an event loop for Playwright. Every method except `call` and `end` runs in this thread."""
 
     def __init__(self, outside: asyncio.AbstractEventLoop, fetch: Fetch, *, sandbox: bool) -> None:
         self._sandbox = sandbox
@@ -105,25 +105,25 @@ class BrowserRoom:
         self._chromium: Chromium | None = None
         self._watch: CDPSession | None = None
         self._main_pid = 0
-        self._nowhere = socket.socket()
-        self._nowhere.bind(("127.0.0.1", 0))  # never listens: what goes to this port is refused
+        self._closed_port = socket.socket()
+        self._closed_port.bind(("127.0.0.1", 0))  # never listens, so that connections to this port are refused
         self._pages = self._open = 0
         self._memory_taken = False
         self._idle: asyncio.TimerHandle | None = None
         self._thread.start()
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs work in the browser's thread."""
+        """Runs a coroutine in the browser's thread, for the caller's loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def end(self) -> None:
         """Closes everything; a browser that does not close is killed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3 * _CLOSE_SECONDS):
-                await self.call(self._leave())
+                await self.call(self._shut_down())
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
-        self._nowhere.close()
+        self._closed_port.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -144,7 +144,7 @@ class BrowserRoom:
             ) from error
 
     async def try_out(self) -> str:
-        """Starts the browser and gives its version. Raises NodeFailed."""
+        """Starts the browser and returns its version. Raises NodeFailed."""
         return (await self._started()).version
 
     async def _started(self) -> Chromium:
@@ -171,7 +171,7 @@ class BrowserRoom:
         self._open += 1
         self._pages += 1
         watcher: asyncio.Task[None] | None = None
-        visit = BrowserPage(self._by_the_door, answer, until)
+        visit = BrowserPage(self._fetch_on_worker_loop, answer, until)
         try:
             context = await chromium.new_context(
                 accept_downloads=False,
@@ -201,10 +201,10 @@ class BrowserRoom:
                 self._memory_taken = False
             if watcher is not None:
                 watcher.cancel()
-            self._rest()
+            self._close_later_when_idle()
 
-    async def _by_the_door(self, *request: Any) -> OutboundAnswer:
-        """A request of a page, sent by the door on the engine's loop."""
+    async def _fetch_on_worker_loop(self, *request: Any) -> OutboundAnswer:
+        """Sends a request of a page through the outbound client, on the worker's event loop."""
         sent: Any = self._fetch(*request)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self._outside))
 
@@ -213,8 +213,8 @@ class BrowserRoom:
             if self._idle is not None:
                 self._idle.cancel()
                 self._idle = None
-            worn = self._pages >= _PAGES_EACH and not self._open
-            if self._chromium is not None and self._chromium.is_connected() and not worn:
+            used_up = self._pages >= _PAGES_EACH and not self._open
+            if self._chromium is not None and self._chromium.is_connected() and not used_up:
                 return self._chromium
             await self._close()
             from playwright.async_api import async_playwright
@@ -236,7 +236,7 @@ class BrowserRoom:
             executable_path=machines_chromium(),
             args=_ARGUMENTS,
             chromium_sandbox=self._sandbox,
-            proxy={"server": f"http://127.0.0.1:{self._nowhere.getsockname()[1]}"},
+            proxy={"server": f"http://127.0.0.1:{self._closed_port.getsockname()[1]}"},
             env={"PATH": os.defpath, "HOME": tempfile.gettempdir(), "LANG": "C.UTF-8"},
             handle_sigint=False,
             handle_sigterm=False,
@@ -246,14 +246,14 @@ class BrowserRoom:
 
     async def _processes(self) -> list[tuple[str, int]]:
         assert self._watch is not None
-        told = await self._watch.send("SystemInfo.getProcessInfo")
-        return [(str(one["type"]), int(one["id"])) for one in told["processInfo"]]
+        info = await self._watch.send("SystemInfo.getProcessInfo")
+        return [(str(one["type"]), int(one["id"])) for one in info["processInfo"]]
 
     async def _watch_memory(self) -> None:
-        """Ends the largest page of a browser that takes too much."""
+        """Kills the process of the largest page while the browser uses more than MOST_MEMORY."""
         from playwright.async_api import Error
 
-        with contextlib.suppress(Error):  # the browser is gone
+        with contextlib.suppress(Error):  # the browser was closed
             while True:
                 await asyncio.sleep(0.25)
                 sizes = {pid: (_own_memory(pid), kind) for kind, pid in await self._processes()}
@@ -272,7 +272,7 @@ class BrowserRoom:
             _kill(self._main_pid)
             raise
 
-    def _rest(self) -> None:
+    def _close_later_when_idle(self) -> None:
         if not self._open and self._idle is None:
             self._idle = self._loop.call_later(_IDLE_SECONDS, lambda: self._loop.create_task(self._close_idle()))
 
@@ -282,7 +282,7 @@ class BrowserRoom:
             if not self._open:
                 await self._close()
 
-    async def _leave(self) -> None:
+    async def _shut_down(self) -> None:
         async with self._starting:
             if self._idle is not None:
                 self._idle.cancel()
@@ -294,7 +294,7 @@ class BrowserRoom:
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await chromium.close()
-            except Exception:  # noqa: BLE001 - whatever keeps it open, it ends now
+            except Exception:  # noqa: BLE001 - whatever keeps it from closing, it is killed
                 _kill(self._main_pid)
         if playwright is not None:
             with contextlib.suppress(Exception):
@@ -314,7 +314,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _own_memory(pid: int) -> int:
-    """Bytes of memory that a process shares with no other; 0 where nobody tells."""
+    """Returns the bytes of memory that a process does not share with others; 0 where the system does not say."""
     try:
         _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
         return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

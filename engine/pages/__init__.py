@@ -1,1 +1,1 @@
-"""Reads HTML pages. Pure; the process in which pages are read that may take long imports this and little else."""
+"""Reads HTML pages. Pure code with few imports, because the evaluator process that reads difficult pages imports it."""

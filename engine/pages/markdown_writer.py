@@ -1,7 +1,7 @@
-"""Writes a part of a page as Markdown or as plain text, for people and models to read.
+"""Writes a part of a page as Markdown or as plain text, for people and for models.
 
-Headings, paragraphs, lists, tables, quotes, code and links are kept; what is not content (scripts, styles, forms' buttons) is
-not. Links become absolute. Nothing of the page is escaped except `<`, so that no text of a page turns into markup later.
+Headings, paragraphs, lists, tables, quotes, code and links are kept; scripts, styles and buttons of forms are left out.
+Links become absolute. Only `<` is escaped in a page's text, so that no text becomes markup later.
 """
 
 from __future__ import annotations
@@ -27,36 +27,38 @@ _MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _DEEPEST = 150
 _MOST_NESTING = 8
-#: A page names one base and thousands of links, which get all of it: without a bound 0.5 MB of page are gigabytes of links.
+#: The longest address in characters. A page has one base and thousands of links that each include it: without a limit,
+#: 0.5 MB of page become gigabytes of links.
 _LONGEST_ADDRESS = 4_096
 LONGEST_BASE = 2_048
-#: Empty cells that are written to make the rows of a table equally long: one long row and thousands of short ones would be millions.
+#: The number of empty cells that may be added to make the rows of a table equally long: one long row and thousands of
+#: short ones would need millions.
 _MOST_PADDING = 50_000
 
 
 @dataclass
 class Writer:
-    """How to write: `markdown` or plain text; `links` keeps addresses of links; `base` makes them absolute."""
+    """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute."""
 
     markdown: bool = True
     links: bool = True
     base: str = ""
     _nesting: int = field(default=0, init=False, repr=False)
-    _holders: set[int] = field(default_factory=set, init=False, repr=False)
+    _containers: set[int] = field(default_factory=set, init=False, repr=False)
 
     def write(self, node: LexborNode) -> str:
-        """The node and all below it; blocks are apart by an empty line."""
-        self._holders = _holders(node)
+        """Returns the node and everything below it as text, with an empty line between blocks."""
+        self._containers = _containers(node)
         blocks = [*self._block(node, 0)] if node.tag in _BLOCKS else [self._tidy(self._inline(node, 0))]
         return "\n\n".join(block for block in blocks if block.strip()).strip()
 
     def _blocks(self, parent: LexborNode, depth: int) -> Iterator[str]:
-        """The children of a container: runs of text are paragraphs of their own."""
+        """Yields the blocks of a container; text between block elements becomes a paragraph."""
         run: list[str] = []
         for child in parent.iter(include_text=True):
             if child.tag in NOT_CONTENT:
                 continue
-            if child.tag in _BLOCKS or (child.tag not in {"-text", "br"} and child.mem_id in self._holders):
+            if child.tag in _BLOCKS or (child.tag not in {"-text", "br"} and child.mem_id in self._containers):
                 if text := self._tidy("".join(run)):
                     yield text
                 run = []
@@ -73,7 +75,7 @@ class Writer:
         elif re.fullmatch(r"h[1-6]", tag):
             title = self._tidy(self._inline(node, depth)).replace("\n", " ")
             yield f"{'#' * int(tag[1])} {title}" if self.markdown and title else title
-        elif tag in {"p", "summary", "figcaption", "legend", "caption"} and node.mem_id not in self._holders:
+        elif tag in {"p", "summary", "figcaption", "legend", "caption"} and node.mem_id not in self._containers:
             yield self._tidy(self._inline(node, depth))
         elif tag in {"ul", "ol", "menu", "dir"}:
             yield self._list(node, depth)
@@ -107,7 +109,7 @@ class Writer:
 
     @contextmanager
     def _deeper(self) -> Iterator[bool]:
-        """One list or quote further in; False when it is too deep to be shown by indenting every line again."""
+        """Enters a list or quote. Yields False when it is nested too deep to be shown by indentation."""
         self._nesting += 1
         yield self._nesting <= _MOST_NESTING
         self._nesting -= 1
@@ -136,7 +138,7 @@ class Writer:
             any(cell.css_first("table") is not None for row in rows for cell in row)
             or max((len(row) for row in rows), default=0) < 2
         ):
-            for row in rows:  # a table for layout, not for data
+            for row in rows:  # a table that is used for layout
                 for cell in row:
                     yield from self._blocks(cell, depth + 1)
             return
@@ -187,7 +189,9 @@ class Writer:
 
 
 def absolute(base: str, href: str | None) -> str | None:
-    """A link's full address, or None when it is no link of the web (mailto, javascript, unreadable, longer than 4,096)."""
+    """Returns a link's absolute address; None when it is no web link (mailto, javascript, invalid) or longer than
+    _LONGEST_ADDRESS.
+    """
     if not href or href.strip().startswith("#"):
         return None
     try:
@@ -201,7 +205,7 @@ def absolute(base: str, href: str | None) -> str | None:
 
 
 def _around(text: str, before: str, after: str) -> str:
-    """Marks stand close to the words; spaces stay outside. Empty text gets no marks."""
+    """Puts marks around the words and leaves surrounding spaces outside. Empty text gets no marks."""
     inner = text.strip()
     if not inner or "\n" in inner:
         return text
@@ -211,7 +215,7 @@ def _around(text: str, before: str, after: str) -> str:
 
 
 def _own_rows(table: LexborNode) -> Iterator[LexborNode]:
-    """The rows of a table, without those of tables inside it."""
+    """Yields the rows of a table, without those of nested tables."""
     for child in table.iter():
         if child.tag == "tr":
             yield child
@@ -223,15 +227,15 @@ def _cells(row: LexborNode) -> Iterator[LexborNode]:
     return (cell for cell in row.iter() if cell.tag in {"td", "th"})
 
 
-def _holders(top: LexborNode) -> set[int]:
-    """The ids of all elements below `top` that have a block somewhere inside. Each is visited once."""
-    holders: set[int] = set()
+def _containers(top: LexborNode) -> set[int]:
+    """Returns the ids of all elements below `top` that contain a block element. Each element is visited once."""
+    containers: set[int] = set()
     for node in top.css(_BLOCK_SELECTOR):
         above = node.parent
-        while above is not None and above.mem_id not in holders:
-            holders.add(above.mem_id)
+        while above is not None and above.mem_id not in containers:
+            containers.add(above.mem_id)
             above = above.parent
-    return holders
+    return containers
 
 
 def _whole(text: str | None, otherwise: int) -> int:

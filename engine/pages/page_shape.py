@@ -1,11 +1,14 @@
-"""Whether a page can be parsed safely: a small file of odd tags can cost gigabytes or minutes in any HTML parser.
+"""Checks whether a page can be parsed safely: a small file with unusual tags can cost gigabytes or minutes in any HTML
+parser.
 
-Three shapes do that. A tag with many attributes makes a parser compare each with all before it: 479 KB in one tag took 90 s. Elements nested thousands deep make a parser look up its whole stack for each. Unclosed formatting elements
-(`<font>`, `<b>`) are made again inside every following paragraph, as the HTML standard asks: 84 KB became 2 GB. All are
-counted here in one pass over the tags, and never too low: what only looks like a closing tag does not count as one.
+Three shapes are dangerous. In a tag with many attributes, parsers compare each attribute with all before it: 479 KB in
+one tag took 90 s. With thousands of nested elements, parsers search their whole stack for each tag. Unclosed formatting
+elements (`<font>`, `<b>`) are opened again in every following paragraph, as the HTML standard asks: 84 KB became 2 GB.
+All three are counted in one pass over the tags. The counts are never too low: text that only looks like a closing tag
+is not counted as one.
 
-A page within these bounds can still take minutes (a list of 100,000 choices does). One that is not `ordinary` is therefore
-read in a process that can be killed (`engine.nodes.page_reading`).
+A page within these limits can still take minutes (for example a list of 100,000 options). A page that is not `ordinary`
+is therefore read in an evaluator process, which can be killed (`engine.nodes.page_reading`).
 """
 
 from __future__ import annotations
@@ -14,16 +17,17 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-#: Characters of a page that are parsed; what comes after is left out.
+#: How many characters of a page are parsed; the rest is ignored.
 LONGEST_PAGE = 3 * 1024 * 1024
 
 _DEEPEST = 5_000
 _MOST_REPEATED = 1_000_000
-#: Attributes of one tag, and tags of a page. Real pages have some dozens and some thousands.
+#: The largest number of attributes of one tag, and of tags of a page. Real pages have dozens and thousands.
 MOST_ATTRIBUTES = 500
 MOST_TAGS = 200_000
 
-# Measured: the worst page within these takes about two seconds of one core, whatever is in it. Most pages of the web are.
+# Measured: the worst page within these limits takes about two seconds of one core. Most pages of the web are within
+# them.
 _ORDINARY_LENGTH = 512 * 1024
 _ORDINARY_TAGS = 6_000
 _ORDINARY_DEPTH = 256
@@ -31,19 +35,19 @@ _ORDINARY_DEPTH = 256
 _TAG = re.compile(
     r"<(?:!--(?P<comment>-?>|)"
     r"|(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*+)(?P<rest>"
-    # attributes as the standard reads them: a quote opens a value only after an equals sign
+    # attributes as in the HTML standard: a quote starts a value only after an equals sign
     r"(?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+)*+)(?P<slash>[\s/]*+))"
 )
 _COMMENT_END = re.compile(r"--!?>")
 _ATTRIBUTE = re.compile(r"[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+")
 _FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
-#: Elements without content, or that close themselves when the next one begins.
+#: Elements without content, or that are closed implicitly when the next one starts.
 _FLAT = frozenset(
     "area base br col embed hr img input link meta source track wbr param keygen frame "  # noqa: SIM905
     "p li dt dd tr td th tbody thead tfoot colgroup caption option optgroup rb rp rt rtc html head body".split()
 )
-#: Tags that end a drawing, or begin HTML inside it: from there on `<path/>` no longer closes itself.
-_NO_DRAWING = _FORMATTING | frozenset(
+#: Tags that end an SVG or MathML element, or start HTML inside it: after them `<path/>` does not close itself any more.
+_NOT_IN_DRAWING = _FORMATTING | frozenset(
     "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing menu meta ol p pre "  # noqa: SIM905
     "ruby span sub sup table ul var foreignobject desc annotation-xml mi mo mn ms mtext".split()
 )
@@ -51,18 +55,19 @@ _NEVER_CLOSED = "Thousands of its elements are never closed."
 _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
 
 
-class PageTooTangled(ValueError):  # noqa: N818 - reads as the fact it is
-    """The page nests its elements so deeply, leaves so many open or writes so much into one tag that reading it is not safe.
+class PageTooTangled(ValueError):  # noqa: N818 - named after the fact
+    """Reading the page is not safe: its elements are nested too deep, too many are open, or a tag has too many
+    attributes.
 
-    Its text says which, for the designer.
+    Its text says which, for the flow's designer.
     """
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a page is made of: its length, opening tags and the deepest nesting, not counted too low.
+    """The measurements of a page: length in characters, opening tags and deepest nesting; none is counted too low.
 
-    `odd`: something in a script or style would be a tag with many attributes if it were outside.
+    `odd`: a script or style contains text that would be a tag with many attributes elsewhere.
     """
 
     length: int
@@ -72,7 +77,7 @@ class Shape:
 
     @property
     def ordinary(self) -> bool:
-        """Whether any reader takes little time for such a page."""
+        """True when every reader takes little time for such a page."""
         return (
             self.length <= _ORDINARY_LENGTH
             and self.tags <= _ORDINARY_TAGS
@@ -82,7 +87,7 @@ class Shape:
 
 
 def check_shape(html: str) -> Shape:
-    """Raises PageTooTangled. Takes time in proportion to the length of the page."""
+    """Measures a page. Raises PageTooTangled. The time is linear in the length of the page."""
     opened: Counter[str] = Counter()
     formatting: list[tuple[str, str]] = []
     formatting_names: Counter[str] = Counter()
@@ -116,16 +121,16 @@ def check_shape(html: str) -> Shape:
         if _has_many_attributes(match["rest"]):
             if not raw:
                 raise PageTooTangled(f"One of its tags has more than {MOST_ATTRIBUTES} attributes.")
-            odd = True  # most likely a comparison in a script
+            odd = True  # probably a comparison in a script
         repeated += len(formatting)
-        if raw or name in _NO_DRAWING:
+        if raw or name in _NOT_IN_DRAWING:
             drawing = False
         if drawing and "/" in match["slash"]:
             continue
         drawing = drawing or name in {"svg", "math"}
         if name in _FORMATTING:
             tag = (name, match["rest"][:100])
-            if formatting.count(tag) < 3:  # the standard keeps no more than three equal ones
+            if formatting.count(tag) < 3:  # the HTML standard keeps at most three equal ones
                 formatting.append(tag)
                 formatting_names[name] += 1
         elif name not in _FLAT:
@@ -140,14 +145,17 @@ def check_shape(html: str) -> Shape:
 
 
 def _has_many_attributes(written: str) -> bool:
-    """Whether a tag has more than MOST_ATTRIBUTES. Only what is long enough for so many is counted."""
+    """True when a tag has more than MOST_ATTRIBUTES; a text that is too short for so many is not searched."""
     if len(written) <= 2 * MOST_ATTRIBUTES:
         return False
     return sum(1 for _ in zip(_ATTRIBUTE.finditer(written), range(MOST_ATTRIBUTES + 1), strict=False)) > MOST_ATTRIBUTES
 
 
 def _close(formatting: list[tuple[str, str]], name: str) -> int:
-    """Takes the last one of a name out of the list, which has one. Gives how many after it were passed over."""
+    """Removes the last element with this name from the list, which contains one.
+
+    Returns how many elements come after it, and itself.
+    """
     position = len(formatting) - 1
     while formatting[position][0] != name:
         position -= 1

@@ -1,7 +1,8 @@
 """Reads a web page: its title, language, links, and its main content as text and Markdown. Pure functions, no I/O.
 
-They take some milliseconds of pure work for a usual page, so nodes run them in a thread. A page's `main` or `article` element
-is its main content; without one, trafilatura looks for it; if that finds nothing, it is the page without menus and footers.
+They take some milliseconds of CPU time for a usual page, so nodes call them in a thread. The main content is the page's
+`main` or `article` element; without one, trafilatura searches for it; when that finds nothing, it is the page without
+menus and footers.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _AROUND_CONTENT = (
     "[class*=cookie-notice], [id*=cookiebanner], [class*=cookiebanner]"
 )
 _MOST_LINKS = 2_000
-#: trafilatura is asked up to this length; it takes seconds for more.
+#: trafilatura is used up to this many characters; it takes seconds for more.
 _LONGEST_FOR_TRAFILATURA = 1024 * 1024
 _SHORT_PAGE = 8_000
 _TINY_PAGE = 500
@@ -52,13 +53,15 @@ _LITTLE_TEXT = 200
 HOW_TO_SELECT = "Write it as in a style sheet, like `.price` or `article h2`."
 
 
-class SelectorUnreadable(ValueError):  # noqa: N818 - reads as the fact it is
-    """The text is no CSS selector."""
+class SelectorUnreadable(ValueError):  # noqa: N818 - named after the fact
+    """The text is not a CSS selector."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says. `html` is the part that `text` and `markdown` were made from; `links` are those of the whole page."""
+    """The content of a page. `html` is the part from which `text` and `markdown` were made; `links` are those of the
+    whole page.
+    """
 
     title: str = ""
     description: str = ""
@@ -71,10 +74,11 @@ class Page:
 
 
 def read_page(html: str, url: str, *, content: Content = "main", selector: str | None = None) -> Page:
-    """Reads a page that was found at `url`. With `content="selector"`, `matches` has the text of every match in page order.
+    """Reads a page from the address `url`. With `content="selector"`, `matches` has the text of every match in page
+    order.
 
-    Raises PageTooTangled for a page that is not safe to parse and SelectorUnreadable for a wrong selector. Only the first
-    LONGEST_PAGE characters are read.
+    Raises PageTooTangled for a page that is not safe to parse, and SelectorUnreadable for an invalid selector. Only the
+    first LONGEST_PAGE characters are read.
     """
     html = html[:LONGEST_PAGE]
     check_shape(html)
@@ -114,9 +118,9 @@ def extract_text(
     keep_links: bool = False,
     max_chars: int | None = None,
 ) -> tuple[str, str, int]:
-    """Text, title and length (before it was cut to `max_chars`) of a piece of HTML.
+    """Returns the text, the title, and the length of the text before it was cut to `max_chars`.
 
-    `selector` picks parts, `drop` are selectors of what is left out, `keep_links` writes links as `[text](address)`.
+    `selector` selects parts; `drop`: selectors of parts to leave out; `keep_links` writes links as `[text](address)`.
     Raises PageTooTangled and SelectorUnreadable.
     """
     html = html[:LONGEST_PAGE]
@@ -132,26 +136,26 @@ def extract_text(
 
 
 def check_selector(selector: str) -> None:
-    """Raises SelectorUnreadable for a text that is no CSS selector."""
+    """Raises SelectorUnreadable for a text that is not a CSS selector."""
     _select(LexborHTMLParser("<p>"), selector)
 
 
 def read_links(html: str, url: str) -> list[str]:
-    """Every address that a page found at `url` links to, once, in page order; none when the page asks programs to follow none.
+    """Returns every address that a page links to, once, in page order; none when its robots meta tag says nofollow.
 
     Raises PageTooTangled.
     """
     html = html[:LONGEST_PAGE]
     check_shape(html)
     tree = LexborHTMLParser(html)
-    wishes = {word.strip().lower() for word in _meta(tree, "robots").split(",")}
-    if wishes & {"nofollow", "none"}:
+    directives = {word.strip().lower() for word in _meta(tree, "robots").split(",")}
+    if directives & {"nofollow", "none"}:
         return []
     return [link["url"] for link in _links(tree, url, _base(tree, url))]
 
 
 def needs_browser(html: str) -> bool:
-    """True for a page that holds almost no text itself, because a script would fetch and draw it."""
+    """True for a page with almost no text of its own, because a script loads and shows it."""
     html = html[:LONGEST_PAGE]
     check_shape(html)
     tree = LexborHTMLParser(html)
@@ -163,7 +167,7 @@ def needs_browser(html: str) -> bool:
 
 
 def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
-    """The part of a page that is its content; `tree` loses what is around it."""
+    """Returns the part of a page that is its main content. It removes surrounding elements from `tree`."""
     marked = _outermost(tree.css("main, [role=main]")) or _outermost(tree.css("article"))
     if len(marked) == 1:
         _remove(marked[0], marked[0].css(_AROUND_CONTENT))
@@ -177,7 +181,7 @@ def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
     around = rest.css(_AROUND_CONTENT)
     _remove(rest, around)
     length = len(_plain(rest))
-    # Trafilatura is made for articles. Of a short page that marks its menu and footer, it loses headings and lists.
+    # trafilatura is made for articles; of a short page with a marked menu and footer it drops headings and lists.
     marked_or_tiny = bool(around) or length < _TINY_PAGE
     if 0 < length <= _SHORT_PAGE and marked_or_tiny and _share_in_links(rest, length) < 0.5:
         return rest
@@ -191,13 +195,13 @@ def _share_in_links(part: LexborNode, length: int) -> float:
 def _by_trafilatura(html: str) -> LexborNode | None:
     if len(html) > _LONGEST_FOR_TRAFILATURA:
         return None
-    import trafilatura  # 0.2 s, and only pages without a marked main part need it
+    import trafilatura  # takes 0.2 s to import; only pages without a marked main part need it
 
     try:
         found = trafilatura.extract(
             html, output_format="html", include_links=True, include_formatting=True, include_tables=True
         )
-    except Exception:  # noqa: BLE001 - whatever a strange page does to it, there is another way to read the page
+    except Exception:  # noqa: BLE001 - any error on an unusual page; another way follows
         return None
     part = LexborHTMLParser(found).body if found else None
     return part if part is not None and part.text(deep=True).strip() else None
@@ -235,7 +239,7 @@ def _language(tree: LexborHTMLParser) -> str:
 
 
 def _links(tree: LexborHTMLParser, url: str, base: str) -> list[dict[str, str]]:
-    """Every address the page links to, once, in page order, with the first text that is not empty."""
+    """Returns every address the page links to, once, in page order, with the first link text that is not empty."""
     texts: dict[str, str] = {}
     for node in tree.css("a[href]"):
         full = absolute(base, node.attributes.get("href"))
@@ -258,7 +262,7 @@ def _select(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
 
 
 def _outermost(nodes: list[LexborNode]) -> list[LexborNode]:
-    """Without those that lie inside another one of the list: their text would come twice."""
+    """Returns the nodes that are not inside another node of the list, so that no text appears twice."""
     found = {node.mem_id for node in nodes}
     kept = []
     for node in nodes:
@@ -271,7 +275,7 @@ def _outermost(nodes: list[LexborNode]) -> list[LexborNode]:
 
 
 def _remove(top: LexborNode | None, nodes: list[LexborNode]) -> None:
-    """Takes nodes out of the tree; `top` itself stays."""
+    """Removes nodes from the tree; `top` itself is kept."""
     for node in _outermost([node for node in nodes if top is None or node.mem_id != top.mem_id]):
         node.decompose()
 

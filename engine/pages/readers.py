@@ -1,4 +1,6 @@
-"""What can be done with a page, by name, with arguments and results as JSON: in this process or in one that can be killed."""
+"""The functions that read a page, by name, with arguments and results as JSON, so that an evaluator process can run
+them too.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,19 @@ READERS: dict[str, Callable[..., Json]] = {
     "links": read_links,
     "needs_browser": needs_browser,
 }
-#: What a reader says about a page or a selector, by name: it is handed on from the other process.
+#: The errors of readers by name; an evaluator process returns the name.
 WRONG: dict[str, type[ValueError]] = {one.__name__: one for one in (PageTooTangled, SelectorUnreadable)}
 
-#: One element by its own name, classes, id and attributes, like `a.button[href^="/"]`.
+#: Matches a selector for one element by its name, classes, id and attributes, like `a.button[href^="/"]`.
 _COMPOUND = re.compile(r"(?:\*|[\w-]++)?+(?:[.#][\w-]++|\[[\w-]++(?:[|^$*]?+=[\"']?+[\w/.-]*+[\"']?+)?+\])*+")
 _LONGEST_SELECTORS = 1_000
 
 
 def is_ordinary(html: str, choices: Mapping[str, Json]) -> bool:
-    """Whether reading it takes little time, whatever is in it. Raises PageTooTangled.
+    """True when reading the page takes little time in any case. Raises PageTooTangled.
 
-    A selector that looks at one element alone does. One with a colon (`:has`) or of several parts (`a b`, `a ~ b`) may look
-    through the page anew for every element.
+    That includes selectors for one element by itself. A selector with a colon (`:has`) or with several parts (`a b`, `a
+    ~ b`) may search the page again for every element.
     """
     selectors = (choices.get("selector") or "", *choices.get("drop", ()))
     return (
@@ -41,7 +43,7 @@ def is_ordinary(html: str, choices: Mapping[str, Json]) -> bool:
 
 
 def warm_up() -> None:
-    """Does everything once, so that whatever is imported or opened for it is there."""
+    """Calls every reader once, so that all imports are done and all files are open before the process is locked."""
     article = "<p>The keeper lights the lamp at dusk and writes the weather into a blue book.</p>" * 40
     html = (
         f"<html lang=en><head><title>x</title></head><body><div><h1>x</h1>{article}<a href=/>x</a></div></body></html>"

@@ -1,1 +1,1 @@
-"""Killable processes in which a Text Template is rendered, and pages are read that may take long (security.md S5-S8)."""
+"""Killable processes that render Text Templates and read pages that may take long (S5, S6, S7, S8)."""

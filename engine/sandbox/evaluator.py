@@ -1,15 +1,17 @@
-"""The evaluator process: reads what to do with JSON data on stdin, writes the result on stdout, again and again.
+"""The program of an evaluator process: it reads requests with JSON data from stdin and writes results to stdout, in a
+loop.
 
-It does one of two things: it renders templates, or it reads pages. Started by `pool.py` as
-`python -I -S -B <this file> <kind> <project folder> <folder of jinja2>` with an empty environment, in `/`, with
-no descriptors but its three. It gives up, for good, what it will not need: memory over the limit, writing files, core dumps
-and opening anything at all, files and sockets included. A call that takes too long ends the process from inside (timer
-and CPU limit), so nothing is left when the one who asked is gone; the end of stdin ends it too.
+A process either renders templates or reads pages. `pool.py` starts it as `python -I -S -B <this file> <kind> <project
+folder> <folder of jinja2>`, with an empty environment, in the folder `/`, with no file descriptors except the standard
+three. It permanently gives up what it does not need: memory above the limit, writing files, core dumps, and opening
+anything, files and sockets included. A call that takes too long ends the process from inside (timer and CPU limit), so
+nothing is left running when the worker has ended; the end of stdin ends it too.
 
-One byte says that it is ready. Frames, both ways: four bytes of length, then JSON, with `"spent"` in an answer when the
-process should not be used again.
-    templates: asked `{"template", "data"}`, answered `{"text"}` or `{"wrong"}`
-    pages: asked `{"reader", "arguments"}`, answered `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
+A first byte says that it is ready. A frame in either direction is four bytes of length (big-endian), then JSON; an
+answer has `"spent"` when the process should not be used again.
+
+    templates: request `{"template", "data"}`, answer `{"text"}` or `{"wrong"}`
+    pages: request `{"reader", "arguments"}`, answer `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-#: Every kind of thing that a template can do, mistakes included.
-WARMING = (
+#: Templates that use every feature, and every kind of error, once, so that all imports are done before the process is
+#: locked.
+WARM_UP_TEMPLATES = (
     "{% for x in ['é', \"a\"] %}{{ x | json }}{{ x | urlencode | upper }}{{ [1.5, 2] | sort | json }}{% endfor %}",
     "{% if true %}{{ 'a' | round }}{% endif %}",
     "{% if true %}{{ 1 / 0 }}{% endif %}",
@@ -35,12 +38,12 @@ WARMING = (
 
 
 def main() -> None:
-    """Answers until stdin ends."""
+    """Answers requests until stdin ends."""
     kind, *sys.path[:0] = sys.argv[1:]
     from engine.sandbox.limits import LIMITS
 
-    limits = LIMITS[kind]  # type: ignore[index] - the pool names one of them
-    # what would be imported later is imported now: nothing can be opened after this
+    limits = LIMITS[kind]  # type: ignore[index] - the pool passes a valid kind
+    # imports everything that is needed later: nothing can be opened after `lock_up`
     answer_to = _templates(limits.output) if kind == "templates" else _pages(limits.output)
     lock_up(limits.memory)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -56,7 +59,7 @@ def main() -> None:
 
 
 def lock_up(memory: int) -> None:
-    """What cannot be undone by this process."""
+    """Sets resource limits that this process cannot raise again. `memory`: bytes of address space."""
     os.umask(0o777)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -67,7 +70,10 @@ def lock_up(memory: int) -> None:
 
 
 def _give_up_after(seconds: float) -> None:
-    """The default action of both signals ends the process, also inside C code. The pool kills a little earlier."""
+    """Sets a timer and a CPU limit, whose signals end the process even inside C code.
+
+    The pool kills it a little earlier.
+    """
     signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
     used = resource.getrusage(resource.RUSAGE_SELF)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, resource.RLIM_INFINITY))
@@ -77,7 +83,7 @@ def _templates(longest: int) -> Callable[[bytes], dict[str, Any]]:
     from engine.sandbox.rendering import Renderer
 
     renderer = Renderer(longest)
-    for template in WARMING:
+    for template in WARM_UP_TEMPLATES:
         with contextlib.suppress(ValueError):
             renderer.render(template, {})
 
@@ -89,7 +95,7 @@ def _templates(longest: int) -> Callable[[bytes], dict[str, Any]]:
             return {"wrong": "It needs more memory than a template may use.", "spent": True}
         except RecursionError:
             return {"wrong": "It is nested too deep.", "spent": True}
-        except Exception as error:  # noqa: BLE001 - whatever a template does, the answer is a sentence
+        except Exception as error:  # noqa: BLE001 - every error of a template is answered with a sentence
             return {"wrong": str(error)[:500]}
 
     return answer
@@ -111,7 +117,7 @@ def _pages(longest: int) -> Callable[[bytes], dict[str, Any]]:
             return {"wrong": tangled, "message": "Reading it needs more memory than a page may use.", "spent": True}
         except RecursionError:
             return {"wrong": tangled, "message": "Its elements are nested too deep.", "spent": True}
-        except Exception as error:  # noqa: BLE001 - whatever a page does, the answer is a sentence
+        except Exception as error:  # noqa: BLE001 - every error of a page is answered with a sentence
             name = type(error).__name__
             return {"wrong": name if name in WRONG else tangled, "message": str(error)[:500]}
         return {"value": value}

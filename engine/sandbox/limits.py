@@ -1,4 +1,4 @@
-"""What one call of an evaluator may take (security.md S5, S6, S8)."""
+"""The limits of one call of an evaluator process (S5, S6, S8)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ Kind = Literal["templates", "pages"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, bytes of address space, of what is asked and of what is answered (both as JSON); calls until it is replaced."""
+    """Seconds; bytes of address space, of the request and of the answer (both as JSON); calls until the process is
+    replaced.
+    """
 
     seconds: float
     memory: int
@@ -20,8 +22,8 @@ class Limits:
 
 
 LIMITS: dict[Kind, Limits] = {
-    # 16 MiB: the data that a template may name.
+    # 16 MiB for the data that a template names.
     "templates": Limits(seconds=2.0, memory=400 << 20, input=16 << 20, output=1 << 20, calls=500),
-    # A page of 3 MiB of characters is up to six times as long as JSON, and comes back as text, Markdown and HTML.
+    # A page of 3 MiB of characters is up to six times as long as JSON, and is returned as text, Markdown and HTML.
     "pages": Limits(seconds=10.0, memory=1 << 30, input=32 << 20, output=32 << 20, calls=100),
 }

@@ -1,11 +1,12 @@
-"""A few evaluator processes of one worker: started when first needed, killed when late, replaced after some hundred calls.
+"""The evaluator processes of one worker: started when first needed, killed when late, replaced after some hundred
+calls.
 
     sandbox = Sandbox()
     text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
     answer = await sandbox.read("page", {"html": ..., "url": ...})       # a reader of engine.pages.readers
     await sandbox.close()
 
-A call that is cancelled kills its process. The process ends by itself when this one is gone, however it went.
+Cancelling a call kills its process. An evaluator process ends by itself when the worker has ended in any way.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from engine.sandbox.limits import LIMITS, Kind
 Json = Any
 
 _PROGRAM: Final = Path(__file__).with_name("evaluator.py")
-#: A process reads its modules in so many seconds even on a machine that is very busy.
+#: The seconds in which a process imports its modules, even on a very busy machine.
 _START_SECONDS: Final = 30.0
-#: Two are enough: each uses a whole core while it works.
+#: The number of processes of each kind: each uses a whole core while it works.
 SIZE: Final = 2
 
 
-class RenderFailed(Exception):  # noqa: N818 - reads as the fact it is
-    """The template could not be rendered: what, why and what to do, for the designer."""
+class RenderFailed(Exception):  # noqa: N818 - named after the fact
+    """The template could not be rendered; the error says what happened, why and what to do, for the flow's designer."""
 
     def __init__(self, message: str, why: str = "", remedy: str = "") -> None:
         super().__init__(message)
@@ -49,14 +50,16 @@ class RenderFailed(Exception):  # noqa: N818 - reads as the fact it is
 
 
 class Sandbox:
-    """Evaluators for one process. Safe to use from one event loop."""
+    """The evaluators of one worker process. Used from one event loop."""
 
     def __init__(self, size: int = SIZE) -> None:
         self._templates = _Pool("templates", size)
         self._pages = _Pool("pages", size)
 
     async def render(self, template: str, data: Mapping[str, Json]) -> str:
-        """The text. `data` is `{node id: {"out": value}}`, as JSON. Waits for its turn; raises RenderFailed."""
+        """Renders a template. `data` is `{node id: {"out": value}}`, as JSON. Waits for a free process. Raises
+        RenderFailed.
+        """
         try:
             answer = await self._templates.ask({"template": template, "data": data})
         except _Refused as refused:
@@ -64,7 +67,10 @@ class Sandbox:
         return _checked(answer)
 
     async def read(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        """`{"value"}`, or `{"wrong": name of an error, "message"}`; the time that it waits for its turn does not count."""
+        """Returns `{"value"}`, or `{"wrong": name of an error, "message"}`.
+
+        The time it waits for a free process does not count.
+        """
         try:
             answer = await self._pages.ask({"reader": reader, "arguments": arguments})
         except _Refused as refused:
@@ -75,7 +81,7 @@ class Sandbox:
 
     @property
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """The ids of the processes that run now."""
         return [*self._templates.pids, *self._pages.pids]
 
     async def close(self) -> None:
@@ -89,15 +95,15 @@ class _Refused(Exception):  # noqa: N818 - private
 
 
 class _Stopping(_Refused):
-    """Flowport ends."""
+    """Flowport is stopping."""
 
 
 class _TooDeep(_Refused):
-    """What is asked cannot be written as JSON."""
+    """The request cannot be written as JSON."""
 
 
 class _TooLarge(_Refused):
-    """What is asked is too long as JSON: so many bytes."""
+    """The request is too long as JSON; `size` in bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -105,32 +111,32 @@ class _TooLarge(_Refused):
 
 
 class _TooLong(_Refused):
-    """The time is over."""
+    """The time limit has passed."""
 
 
 class _Broke(_Refused):
-    """The process ended or said nothing that can be used."""
+    """The process ended, or its answer is invalid."""
 
 
 class _Pool:
-    """Evaluators of one kind."""
+    """The evaluators of one kind."""
 
     def __init__(self, kind: Kind, size: int) -> None:
         self._kind: Kind = kind
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"evaluator-{kind}")
         self._free: list[_Evaluator] = []
         self._busy: set[_Evaluator] = set()
-        self._turns = asyncio.Semaphore(size)
+        self._slots = asyncio.Semaphore(size)
         self._closed = False
 
-    async def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
-        """The answer. Waits for its turn; raises _Refused."""
-        async with self._turns:
+    async def ask(self, request: Mapping[str, Json]) -> dict[str, Json]:
+        """Returns the answer. Waits for a free process. Raises _Refused."""
+        async with self._slots:
             if self._closed:
                 raise _Stopping
             evaluator = self._free.pop() if self._free else _Evaluator(self._kind)
             self._busy.add(evaluator)
-            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, asked)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, request)
             work.add_done_callback(lambda done: self._keep(evaluator, done))
             try:
                 return await asyncio.shield(work)
@@ -140,21 +146,21 @@ class _Pool:
 
     @property
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """The ids of the processes that run now."""
         return [pid for one in (*self._free, *self._busy) if (pid := one.pid) is not None]
 
     async def close(self) -> None:
         """Ends every process."""
         self._closed = True
         for evaluator in self._busy:
-            evaluator.kill()  # its thread notices and closes it
+            evaluator.kill()  # its thread notices it and closes the pipes
         while self._free:
             self._free.pop().close()
         await asyncio.to_thread(self._threads.shutdown)
 
     def _keep(self, evaluator: _Evaluator, done: asyncio.Future[dict[str, Json]]) -> None:
-        """Its thread is done with it, whoever still waits for the answer."""
-        done.cancelled() or done.exception()  # seen, also when nobody waits any more
+        """Takes an evaluator back when its thread has finished, even when nobody waits for the answer any more."""
+        done.cancelled() or done.exception()  # marks the exception as retrieved
         self._busy.discard(evaluator)
         if evaluator.usable and not self._closed:
             self._free.append(evaluator)
@@ -163,13 +169,13 @@ class _Pool:
 
 
 class _Evaluator:
-    """One process and its pipes; used by one thread at a time. `kill` may come from another."""
+    """One process and its pipes. One thread uses it at a time; another one may call `kill`."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind: Kind = kind
         self._limits = LIMITS[kind]
         self._process: subprocess.Popen[bytes] | None = None
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
         self._killed = False
         self._calls = 0
 
@@ -179,13 +185,13 @@ class _Evaluator:
 
     @property
     def usable(self) -> bool:
-        """False when it was killed or has done its calls."""
+        """False when it was killed, or when it has answered its number of calls."""
         return not self._killed and self._calls < self._limits.calls
 
-    def ask(self, asked: Mapping[str, Json]) -> dict[str, Json]:
-        """Blocks; for a thread. Raises _Refused."""
+    def ask(self, request: Mapping[str, Json]) -> dict[str, Json]:
+        """Sends a request and returns the answer. It blocks, so it runs in a thread. Raises _Refused."""
         try:
-            frame = json.dumps(asked, allow_nan=False).encode("ascii")
+            frame = json.dumps(request, allow_nan=False).encode("ascii")
         except (ValueError, RecursionError):
             raise _TooDeep from None
         if len(frame) > self._limits.input:
@@ -214,14 +220,14 @@ class _Evaluator:
         return answer
 
     def kill(self) -> None:
-        """Ends the process now. A thread that waits for it notices."""
-        with self._changing:
+        """Ends the process now; a thread that waits for it notices."""
+        with self._lock:
             self._killed = True
             if self._process is not None:
                 self._process.kill()
 
     def close(self) -> None:
-        """Ends the process and lets go of its pipes; only when no thread uses it."""
+        """Ends the process and closes its pipes; called only when no thread uses it."""
         self.kill()
         if self._process is not None:
             self._process.wait()
@@ -230,14 +236,14 @@ class _Evaluator:
                 pipe.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        with self._changing:
+        with self._lock:
             if self._killed:
                 raise _Broke
             if self._process is None:
                 self._process = _start(self._kind)
             else:
                 return self._process
-        # The first answer comes when its modules are read: that time is not the template's.
+        # The process sends its first byte after its imports; that time does not count for the request.
         with contextlib.suppress(TimeoutError, _Gone):
             _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
             if _read(self._process, 1, time.monotonic() + 1) == b"!":
@@ -258,7 +264,7 @@ def _start(kind: Kind) -> subprocess.Popen[bytes]:
     import jinja2
 
     libraries = str(Path(jinja2.__file__).resolve().parents[1])
-    process = subprocess.Popen(  # noqa: S603 - our own program; nothing of a flow is in its arguments
+    process = subprocess.Popen(  # noqa: S603 - our own program, without data of a flow in its arguments
         [sys.executable, "-I", "-S", "-B", str(_PROGRAM), kind, str(PROJECT), libraries],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -304,7 +310,7 @@ def _read(process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
 
 
 def _checked(answer: dict[str, Json]) -> str:
-    """Nothing is believed: it is a text of the allowed length, or a sentence."""
+    """Returns the text after checking the answer of the process, which is not trusted. Raises RenderFailed."""
     if isinstance(text := answer.get("text"), str):
         if len(text.encode("utf-8", "surrogatepass")) <= LIMITS["templates"].output:
             return text

@@ -1,7 +1,8 @@
-"""Renders one template inside the evaluator process. What may be written is checked by `engine.flow.template_language`.
+"""Renders one template inside the evaluator process. `engine.flow.template_language` checks what a template may
+contain.
 
-The data is JSON, attribute access looks into it and nowhere else, and every operation that Jinja would hand to Python's own
-is replaced by one that knows JSON values only: attributes, items, loops, filters, tests, arithmetic, joining, writing.
+The data is JSON. Attribute access reads only this data, and every operation that Jinja passes to Python (attributes,
+items, loops, filters, tests, arithmetic, joining, output) is replaced by one for JSON values only.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from engine.flow.references import as_text
 from engine.flow.template_filters import FILTERS, apply_filter, bounded
 from engine.flow.template_language import LOOP_FIELDS, TESTS, ReadTemplate, TemplateWrong, read_template
 
-#: Whole numbers stay below this, so that no arithmetic grows without end.
+#: Integers must stay below this, so that arithmetic cannot grow without limit.
 _LARGEST = 1 << 63
 _FILE = "<template>"
 _MOST_ITEMS = 1_000_000
 
 
 class Renderer:
-    """Renders with at most `longest` bytes of output."""
+    """Renders templates with at most `longest` bytes of output."""
 
     def __init__(self, longest: int) -> None:
         self.longest = longest
         self._language = _Language()
 
     def render(self, source: str, data: Mapping[str, Any]) -> str:
-        """`data` is `{node id: {"out": value, ...}}`. Raises TemplateWrong or ValueError with a sentence."""
+        """Returns the text. `data` is `{node id: {"out": value, ...}}`. Raises TemplateWrong or ValueError with a
+        sentence.
+        """
         read = read_template(source)
         code = self._language.compile(_prepared(read), filename=_FILE)
         template = self._language.template_class.from_code(self._language, code, {})
@@ -48,14 +51,14 @@ class Renderer:
                 pieces.append(piece)
         except (MemoryError, RecursionError):
             raise
-        except Exception as error:  # noqa: BLE001 - told as a sentence with its line
+        except Exception as error:  # noqa: BLE001 - raised again as a sentence with its line
             line = _line_of(error.__traceback__, template)
             raise TemplateWrong(_sentence(error), line) from None
         return "".join(pieces)
 
 
 class _Language(ImmutableSandboxedEnvironment):
-    """Jinja with data instead of Python objects."""
+    """Jinja's sandboxed environment, restricted to JSON values."""
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
     intercepted_unops = frozenset({"+", "-"})
@@ -69,7 +72,7 @@ class _Language(ImmutableSandboxedEnvironment):
             cache_size=0,
         )
         self.globals.clear()
-        self.undefined = _nothing  # type: ignore[assignment] - Jinja calls it where a name was never set
+        self.undefined = _nothing  # type: ignore[assignment] - Jinja calls it for an undefined name
         self.filters = {name: _filter(name) for name in FILTERS}
         self.filters |= {"_each": _each, "_joined": _joined}
         self.tests = {name: _test(name) for name in TESTS}
@@ -119,11 +122,13 @@ class _Language(ImmutableSandboxedEnvironment):
 
 
 def _nothing(*_: Any, **_names: Any) -> None:
-    """A name that was never set is null."""
+    """The value of an undefined name: null."""
 
 
 def _prepared(read: ReadTemplate) -> nodes.Template:
-    """The tree with loops and joins that know JSON only, and data under names that mean nothing to Jinja."""
+    """Returns the syntax tree with loops and joins for JSON values only, and with names that Jinja has no
+    meaning for.
+    """
     tree = read.tree
     own = {part.name for part in tree.find_all(nodes.Name) if part.ctx == "store"} | {"loop"}
     for part in list(tree.find_all(nodes.Name)):
@@ -156,7 +161,7 @@ def _join_of(part: nodes.Concat) -> nodes.Filter:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value: a name never set is null, a pair written in the template a list, a loop's own value nothing."""
+    """Returns a JSON value: an undefined name is null, a tuple in the template a list, and the loop object null."""
     if isinstance(value, tuple):
         return list(value)
     return value if value is None or isinstance(value, str | int | float | list | dict) else None
@@ -167,19 +172,19 @@ def _is_number(value: Any) -> bool:
 
 
 def _filter(name: str) -> Any:
-    def asked(value: Any, *arguments: Any) -> Any:
+    def call(value: Any, *arguments: Any) -> Any:
         return apply_filter(name, _plain(value), [_plain(one) for one in arguments])
 
-    return asked
+    return call
 
 
 def _test(name: str) -> Any:
     ask = TESTS[name]
 
-    def asked(value: Any) -> bool:
+    def call(value: Any) -> bool:
         return ask(_plain(value))
 
-    return asked
+    return call
 
 
 def _each(value: Any) -> list[Any]:

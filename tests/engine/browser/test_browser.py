@@ -135,13 +135,13 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
         assert out["text"] == "Late words", "the browser goes on after a page that was ended"
 
         drawing = asyncio.create_task(services.http.draw(answer, timeout_seconds=60))
-        while not services.http._renderer._room._open:
+        while not services.http._renderer._thread._open:
             await asyncio.sleep(0.01)
         drawing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drawing
 
-        pid = services.http._renderer._room._main_pid
+        pid = services.http._renderer._thread._main_pid
         assert processes_of(pid)
         await services.http.aclose()
         assert not processes_of(pid)
@@ -166,5 +166,5 @@ async def test_a_page_that_is_a_file_or_not_there_never_gets_to_the_browser():
         out, _ = await run_node(services, "page_scraper", {"use_browser": True}, {"url": site.at("/file")})
         error, _ = await run_node(services, "page_scraper", {"use_browser": True}, {"url": site.at("/none")})
     assert (out["text"], error.code) == ("words", "page_not_found")
-    assert services.http._renderer._room is None
+    assert services.http._renderer._thread is None
     await services.http.aclose()
