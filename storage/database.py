@@ -157,6 +157,13 @@ class Database:
         self._submit(_Write(work, args, kwargs, done))
         return done.result()
 
+    def write_alone(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a function in this thread, in a transaction that no other write shares, of `Statement`s only; not for verbs."""
+        with storage_faults(), self.write_engine.connect() as connection, connection.begin():
+            info = {**self._info_of(connection), "now": self.clock.now()}
+            with Session(connection, info=info) as session:
+                return work(session, *args, **kwargs)
+
     @property
     def closing(self) -> bool:
         """True once no more writes are accepted."""

@@ -9,7 +9,8 @@ does not clear the unused middle of the page they left. `unclean_pages` finds su
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,8 +167,8 @@ _PAGES = Statement("select page_count from pragma_page_count")
 # start so only in a file of 800 GB.
 _WITH_ROWS = Statement(
     """
-    with recursive pages(n) as (select :first union all select n + 1 from pages where n < :last)
-    select pgno, data from pages join sqlite_dbpage on pgno = n where substr(data, 1, 1) = x'0d'
+    select pgno, data from json_each(:numbers) as wanted join sqlite_dbpage on pgno = wanted.value
+     where substr(data, 1, 1) = x'0d'
     """
 )
 _PAGE = Statement("select data from sqlite_dbpage where pgno = :n")
@@ -184,13 +185,14 @@ def last_page(session: Session) -> int:
     return _PAGES.row(session, {})[0]
 
 
-def unclean_pages(session: Session, first: int, last: int) -> list[int]:
+def unclean_pages(session: Session, numbers: Iterable[int]) -> list[int]:
     """Returns those of these pages whose unused part is not empty."""
-    return [number for number, page in _WITH_ROWS.rows(session, {"first": first, "last": last}) if _left_in(page)]
+    found = _WITH_ROWS.rows(session, {"numbers": json.dumps(list(numbers))})
+    return [number for number, page in found if _left_in(page)]
 
 
-def clean_pages(session: Session, numbers: Sequence[int]) -> None:
-    """Clears the unused part of each of these pages."""
+def clean_pages(session: Session, numbers: Iterable[int]) -> None:
+    """Clears the unused part of each of these pages, as they are now."""
     for number in numbers:
         row = _PAGE.row(session, {"n": number})
         if row is not None and (unused := _left_in(row[0])):

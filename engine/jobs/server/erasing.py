@@ -12,8 +12,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -33,6 +34,7 @@ from storage.erasing import (
 )
 from storage.jobs import JobRow, get_job
 from storage.sqlite_file import checkpoint, is_sqlite
+from storage.write_ahead_log import LogPlace, pages_since
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,7 @@ class _Work:
         self._database = database
         self._stop = stop
         self._rest = rest
+        self._file = Path(database.url.removeprefix("sqlite:///"))
 
     def on(self, jobs: list[str]) -> bool:
         """Does all steps for these jobs; returns True when no data of them is left."""
@@ -159,17 +162,45 @@ class _Work:
                 self._database.url.removeprefix("sqlite:///"),
             )
             return True
-        last = self._database.read_now(last_page)
+        _, place = pages_since(self._file, LogPlace())
+        with self._database.reading() as snapshot:
+            return self._clean_all(snapshot) and self._clean_written_since(place)
+
+    def _clean_all(self, snapshot: Session) -> bool:
+        """The pages of the file as it was when the snapshot began."""
+        last = last_page(snapshot)
         for first in range(2, last + 1, LOOKED_AT):
-            until = min(last, first + LOOKED_AT - 1)
-            found = self._rested(lambda first=first, until=until: self._database.read_now(unclean_pages, first, until))
-            for begin in range(0, len(found), PAGES):
-                some = found[begin : begin + PAGES]
-                self._rested(lambda some=some: self._database.write_now(clean_pages, some))
-                if self._stopped:
-                    return False
+            some = range(first, min(last + 1, first + LOOKED_AT))
+            if not self._clean_some(self._rested(lambda some=some: unclean_pages(snapshot, some))):
+                return False
+        return True
+
+    def _clean_some(self, unclean: Sequence[int]) -> bool:
+        for begin in range(0, len(unclean), PAGES):
             if self._stopped:
                 return False
+            some = unclean[begin : begin + PAGES]
+            self._rested(lambda some=some: self._database.write_now(clean_pages, some))
+        return not self._stopped
+
+    def _clean_written_since(self, place: LogPlace) -> bool:
+        """The pages that anybody wrote since then. SQLite moves whole pages with their remains when the file shrinks, and when it
+        puts neighbours in order: also to a number that was looked at before. During the last look nobody else writes.
+        """
+        waiting: set[int] = set()
+        while not self._stopped:
+            written, place = pages_since(self._file, place)
+            waiting |= written
+            if len(waiting) <= PAGES:
+                return self._database.write_alone(self._clean_last, waiting, place)
+            some = [waiting.pop() for _ in range(min(LOOKED_AT, len(waiting)))]
+            if not self._clean_some(self._rested(lambda some=some: self._database.read_now(unclean_pages, some))):
+                return False
+        return False
+
+    def _clean_last(self, session: Session, waiting: set[int], place: LogPlace) -> bool:
+        written, _ = pages_since(self._file, place)
+        clean_pages(session, sorted(waiting | written))
         return True
 
     def _empty_log(self) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ from engine.jobs.submit.accept import Caller, SubmitOptions
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.erasing import unfinished
+from storage.erasing import last_page, unfinished
 from storage.events import list_events
 from storage.job_changes import Lease
 from storage.job_log import read_log
 from storage.jobs import find_job, find_value, read_value
-from storage.retention import remove_jobs, remove_values
+from storage.retention import release_pages, remove_jobs, remove_values
 from storage.statements import DRIVER
 from storage.steps import NewValue, Progress, list_steps, write_progress
 from tests.engine.jobs.world import World, document_of, open_world
@@ -198,6 +199,66 @@ def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> 
     left = [number for number in range(0, 60, 2) if files_hold(world, f"{CANARY}-{number:03d}-")]
     assert left == []
     assert files_hold(world, f"{CANARY}-001-"), "the others' data stays"
+    assert world.read(lambda session: session.scalar(text("pragma integrity_check"))) == "ok"
+
+
+class Meanwhile(threading.Event):
+    """Never stops the work, and does something of its own in one pause of it."""
+
+    def __init__(self, work: Callable[[], object], *, pause: int) -> None:
+        super().__init__()
+        self._work = work
+        self._pauses = itertools.count(1)
+        self._pause = pause
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if next(self._pauses) == self._pause:
+            self._work()
+        return False
+
+
+def leave_remains(session: Any) -> int:
+    """Puts the text into the unused part of the last page with rows; returns its number."""
+    driver = session.info[DRIVER]
+    pages = driver.execute("select pgno, data from sqlite_dbpage where substr(data, 1, 1) = x'0d' order by pgno desc")
+    for number, page in pages.fetchall():
+        begin, end = 8 + 2 * int.from_bytes(page[3:5]), int.from_bytes(page[5:7])
+        if end - begin > len(CANARY):
+            left = page[: end - len(CANARY)] + CANARY.encode() + page[end:]
+            driver.execute("update sqlite_dbpage set data = ? where pgno = ?", (left, number))
+            return number
+    raise AssertionError("no page has room")
+
+
+@pytest.mark.parametrize("pages", [3, 9_999], ids=["more-than-one-write-takes", "few"])
+def test_pages_that_the_shrinking_file_moves_while_it_is_looked_through_keep_no_remains(
+    world: World, ada: Any, monkeypatch, pages: int
+) -> None:
+    """SQLite moves the last pages of the file to unused numbers before them, as they are."""
+    monkeypatch.setattr("engine.jobs.server.erasing.PAGES", pages)
+    flow_id = flow(world)
+    early = [run_job(world, flow_id, "early", size=20_000) for _ in range(4)]
+    for number in range(30):
+        run_job(world, flow_id, f"late-{number}", size=40)
+    job_id = run_job(world, flow_id, "own")
+    world.write(remove_values, early, 9_999)
+    world.write(erase_data, ada, job_id)
+    last = world.write(leave_remains)
+    monkeypatch.setattr("engine.jobs.server.erasing.LOOKED_AT", last - 2)  # the first look is at all pages before it
+
+    def shrink() -> None:
+        assert (
+            world.read(lambda session: session.scalar(text(f"select count(*) from steps where job_id = '{job_id}'")))
+            == 0
+        )
+        before = world.read(last_page)
+        world.write(release_pages, before)
+        assert world.read(last_page) < last, "the page moved"
+        assert files_hold(world, CANARY)
+
+    assert finish_erasing(world.database, stop=Meanwhile(shrink, pause=2))
+
+    assert files_hold(world, CANARY) == []
     assert world.read(lambda session: session.scalar(text("pragma integrity_check"))) == "ok"
 
 
