@@ -84,10 +84,7 @@ _COPIES = Statement(
 
 
 def list_copies(session: Session, workspace_id: str, job_ids: Collection[str], since: int) -> list[str]:
-    """Returns Playground runs that were made from these jobs, or from such runs: they hold the same values.
-
-    `since`: when the first of the jobs was accepted, in milliseconds.
-    """
+    """Returns Playground runs that were made from these jobs, or from such runs, since then: they hold the same values."""
     known = set(job_ids)
     found = []
     for job_id, options in _COPIES.rows(session, {"workspace_id": workspace_id, "since": since}):

@@ -30,7 +30,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
-    from engine.actions.erasing import erase_data
+    from engine.actions.erasing import erase_data, find_copies
     from engine.core.errors import Invalid
     from engine.jobs.server.erasing import finish_erasing
     from storage.erasing import can_clean
@@ -42,7 +42,7 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
             remedy="Name a job, or a key with its period: `--key KEY_ID --from DATE --to DATE`.",
         )
     if arguments.job is not None:
-        terminal.execute(erase_data, arguments.job)
+        terminal.execute(erase_data, arguments.job, terminal.query(find_copies, [arguments.job]))
     elif not _erase_of_key(arguments, terminal):
         return
     if not finish_erasing(terminal.database, rest=0):
@@ -82,7 +82,7 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     erased, after = 0, (since - 1, "~")
     while after is not None:
         part = terminal.query(find_part, key.id, until, after)
-        erased, after = erased + terminal.execute(erase_part, key.id, part.job_ids), part.after
+        erased, after = erased + terminal.execute(erase_part, key.id, part.job_ids, part.copies), part.after
     terminal.value(str(erased))
     return True
 

@@ -12,7 +12,7 @@ from api.http.context import Context, context_of
 from api.http.job_answers import dump, etag_matches, etag_of, with_result
 from api.http.parameters import IfNoneMatch, JobId
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
-from engine.actions.erasing import erase_job
+from engine.actions.erasing import erase_job, find_copies
 from engine.actions.jobs import cancel
 from engine.core.errors import Expired, JobNotCancellable, JobNotEnded, NotFound
 from engine.jobs.job_views import job_view
@@ -130,7 +130,8 @@ async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_
 times and usage stay, `data_erased_at` says when. Again is no error. Backups made before still hold the data.
     """
     address = request.client.host if request.client else ""
-    await context.database.write(erase_job, caller, job_id, address)
+    copies = await context.database.read(find_copies, caller.workspace_id, [job_id])
+    await context.database.write(erase_job, caller, job_id, address, copies)
     await finish_erasing_soon(context.database, WAIT_SECONDS)
     answer, _ = await job_answer(context, request, context.caller_now(caller), job_id, conditional=False)
     answer.headers["Cache-Control"] = "no-store"

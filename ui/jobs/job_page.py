@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from engine.actions.called_flows import read_inner
 from engine.actions.deployments import endpoint_path
-from engine.actions.erasing import erase_data
+from engine.actions.erasing import erase_data, find_copies
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.code_samples import first_call
 from engine.core.errors import NotFound
@@ -361,7 +361,10 @@ class JobDetailPage:
             await self._look()
 
     async def _erase(self) -> None:
-        if await sure_to_erase() and await self.page_session.try_execute(erase_data, self.job.id) is not None:
+        if not await sure_to_erase():
+            return
+        copies = await self.page_session.query(find_copies, [self.job.id])
+        if await self.page_session.try_execute(erase_data, self.job.id, copies) is not None:
             await finish_erasing_soon(self.page_session.app.database, WAIT_SECONDS)
             ui.navigate.to(f"/jobs/{self.job.id}")
 

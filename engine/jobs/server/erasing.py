@@ -14,13 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.clock import MINUTE
 from engine.core.errors import JobNotEnded, StorageUnavailable
-from storage.database import Database
+from storage.database import Database, now
 from storage.erasing import (
     can_clean,
     clean_pages,
@@ -32,7 +34,7 @@ from storage.erasing import (
     unclean_pages,
     unfinished,
 )
-from storage.jobs import JobRow, get_job
+from storage.jobs import JobRow, find_job
 from storage.sqlite_file import checkpoint, is_sqlite
 from storage.write_ahead_log import LogPlace, pages_since
 
@@ -50,33 +52,51 @@ TRIES, PAUSE_SECONDS = 20, 0.1
 WAIT_SECONDS = 10.0
 #: Replaces an error's message, which may quote values.
 ERASED_MESSAGE = "The message was erased with the data of the job."
+#: A run that came in so long ago is seen by every read: no transaction takes that long.
+COMMITTED = MINUTE
 _KEPT = ("code", "node_id", "node_label", "item_index", "attempts")
 
 _one_at_a_time = threading.Lock()
 _thread = ThreadPoolExecutor(1, "erasing")
 
 
-def erase(session: Session, jobs: Iterable[JobRow]) -> int:
+@dataclass(frozen=True)
+class Copies:
+    """Runs in the Playground that were made from jobs, found before the write that erases them. `until`: those of before then."""
+
+    run_ids: tuple[str, ...] = ()
+    until: int = 0
+
+
+def find_copies(session: Session, workspace_id: str, job_ids: Iterable[str]) -> Copies:
+    """For `erase`, in a read of its own: it passes every run that came in since the jobs, and nobody's write should wait for that."""
+    jobs = [job for job_id in job_ids if (job := find_job(session, workspace_id, job_id)) is not None]
+    if not jobs:
+        return Copies()
+    found = list_copies(session, workspace_id, [job.id for job in jobs], min(job.created_at for job in jobs))
+    return Copies(tuple(found), now(session) - COMMITTED)
+
+
+def erase(session: Session, jobs: Iterable[JobRow], copies: Copies = Copies()) -> int:
     """Marks ended jobs, and the Playground runs that were made from them, as erased. Returns how many were not marked
     before.
 
-    Raises JobNotEnded.
+    `copies` are those that were found before; runs since then are looked for here. Raises JobNotEnded.
     """
     wanted = [job for job in jobs if job.data_erased_at is None]
     if not wanted:
         return 0
-    workspace_id, since = wanted[0].workspace_id, min(job.created_at for job in wanted)
-    copies = [
-        get_job(session, workspace_id, job_id)
-        for job_id in list_copies(session, workspace_id, [job.id for job in wanted], since)
-    ]
+    workspace_id, known = wanted[0].workspace_id, [*(job.id for job in wanted), *copies.run_ids]
+    since = max(copies.until, min(job.created_at for job in wanted))
+    run_ids = [*copies.run_ids, *list_copies(session, workspace_id, known, since)]
+    runs = [run for run_id in run_ids if (run := find_job(session, workspace_id, run_id)) is not None]
     for job in wanted:
         if not job.ended:
             raise JobNotEnded(f"{job.id} is {job.status}")
-    for copy in copies:
-        if not copy.ended:
-            raise JobNotEnded(f"A run in the Playground that was made from it, {copy.id}, is {copy.status}")
-    fresh = [*wanted, *(copy for copy in copies if copy.data_erased_at is None)]
+    for run in runs:
+        if not run.ended:
+            raise JobNotEnded(f"A run in the Playground that was made from it, {run.id}, is {run.status}")
+    fresh = [*wanted, *(run for run in runs if run.data_erased_at is None)]
     for job in fresh:
         mark_erased(session, job, _without_words(job.error))
     return len(fresh)

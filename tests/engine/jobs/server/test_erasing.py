@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.actions.erasing import erase_data, erase_part, find_part
+from engine.actions.erasing import erase_data, erase_part, find_copies, find_part
 from engine.actions.jobs import RunOptions, run_in_playground, submit
 from engine.actions.keys import create_key
 from engine.actions.playground_batches import begin_playground_batch, run_in_batch
@@ -303,6 +303,33 @@ def test_runs_made_again_from_it_lose_their_copies_too(world: World, ada: Any) -
     assert world.job(other).data_erased_at is None
     with pytest.raises(Conflict, match="erased"):
         world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+
+
+def test_runs_made_again_are_looked_for_before_the_write_that_erases(world: World, ada: Any, clock: MovedClock) -> None:
+    document = document_of(fields=[{"name": "text", "type": "string"}])
+    flow_id, payload = world.add_flow(document), {"text": CANARY}
+    job_id = run_job(world, flow_id)
+    early = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
+    end_job(world, early, CANARY)
+    clock.offset += DAY
+    copies = world.read(find_copies, world.workspace_id, [job_id])
+    assert copies.run_ids == (early,)
+    late = world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=early))
+    end_job(world, late, CANARY)
+    ran: list[str] = []
+
+    def traced(session: Any) -> None:
+        session.info[DRIVER].set_trace_callback(ran.append)
+        erase_data(session, ada, job_id, copies)
+        session.info[DRIVER].set_trace_callback(None)
+
+    world.write(traced)
+    assert finish_erasing(world.database)
+
+    assert files_hold(world, CANARY) == []
+    assert all(world.job(one).data_erased_at for one in (job_id, early, late))
+    (since,) = [int(said) for one in ran for said in re.findall(r"created_at >= (\d+)", one)]
+    assert since > world.job(early).created_at, "those of before are not passed again"
 
 
 def test_the_remembered_request_cannot_be_compared_any_more(world: World, ada: Any) -> None:
