@@ -24,8 +24,8 @@ from engine.core.clock import to_rfc3339
 from engine.core.job_status import ENDED
 from engine.flow.node_type import NodeFailed
 from engine.jobs.outbound_rules import check_callers_address, outbound_rules
-from engine.jobs.submit.accept import Accepted, Caller, check_flow_allowed, find_live_flow, read_key_again
-from engine.jobs.submit.batches import accept_batch
+from engine.jobs.submit.accept import Accepted, Caller, check_body, check_flow_allowed, find_live_flow, read_key_again
+from engine.jobs.submit.batches import accept_batch, check_batch
 
 #: Headers that ask for something; most calls have none.
 _OPTIONAL = {
@@ -92,10 +92,13 @@ when it ends in time.
     context.refuse_when_stopping()
     wait = parameters.wait_seconds(request, parameters.query(request))
     options = await _options(context, request, f"/flows/execute/{flow_id}")
-    if may_be_large(request):
+    large, checked = may_be_large(request), None
+    if large:
         context.database.look_up(_check_flow, caller, flow_id, options)
     payload = await context.bodies.read_json(request)
-    accepted = await context.database.write(submit, caller, flow_id, payload, options)
+    if large:
+        checked = await context.database.read(check_body, caller, flow_id, payload, options)
+    accepted = await context.database.write(submit, caller, flow_id, payload, options, checked)
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
@@ -130,10 +133,13 @@ for each item, and once with `batch.completed` when all have ended.
     context.refuse_when_stopping()
     parameters.query(request)
     options = await _options(context, request, f"/flows/execute/{flow_id}/batch")
-    if may_be_large(request):
+    large, checked = may_be_large(request), None
+    if large:
         context.database.look_up(_check_flow, caller, flow_id, options)
     body = await context.bodies.read_json(request)
-    accepted = await context.database.write(accept_batch, caller, flow_id, body, options)
+    if large:
+        checked = await context.database.read(check_batch, caller, flow_id, body, options)
+    accepted = await context.database.write(accept_batch, caller, flow_id, body, options, checked)
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
     headers = {

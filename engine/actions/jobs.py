@@ -22,6 +22,7 @@ from engine.jobs.notifier import job_changed
 from engine.jobs.submit.accept import (
     Accepted,
     Caller,
+    CheckedBody,
     SubmitOptions,
     accept,
     flow_limit_ms,
@@ -75,14 +76,19 @@ class RunOptions:
 
 
 def submit(
-    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions = SubmitOptions()
+    session: Session,
+    caller: Caller,
+    flow_id: str,
+    payload: Mapping[str, Any],
+    options: SubmitOptions = SubmitOptions(),
+    checked: CheckedBody | None = None,
 ) -> Accepted:
-    """Accepts a job for a deployed flow; it is on disk when the transaction is.
+    """Accepts a job for a deployed flow; it is on disk when the transaction is. `checked`: what `check_body` said of the payload.
 
     Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
     ConcurrencyLimitExceeded, in this order.
     """
-    return accept(session, caller, flow_id, payload, options)
+    return accept(session, caller, flow_id, payload, options, checked)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:

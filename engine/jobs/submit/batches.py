@@ -14,12 +14,14 @@ from engine.flow.contract import check_payload
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
     Caller,
+    CheckedBody,
     SubmitOptions,
+    body_for,
+    check_body,
     check_flow_allowed,
     choose_version,
     find_earlier,
     find_live_flow,
-    fingerprint_of,
     flow_webhook,
     idempotency_scope,
     limit_ms,
@@ -51,9 +53,14 @@ class AcceptedBatch:
 
 
 def accept_batch(
-    session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
+    session: Session,
+    caller: Caller,
+    flow_id: str,
+    body: Mapping[str, Any],
+    options: SubmitOptions,
+    checked: CheckedBody | None = None,
 ) -> AcceptedBatch:
-    """Stores a job for each item of `{"items": [...]}`.
+    """Stores a job for each item of `{"items": [...]}`. `checked` is the result of `check_batch` for the body.
 
     The items wait for slots. Raises what `accept` raises, but never ConcurrencyLimitExceeded.
     """
@@ -63,7 +70,7 @@ def accept_batch(
     scope = ""
     if options.idempotency_key is not None:
         scope = idempotency_scope(caller, options.route, options.idempotency_key)
-        earlier = find_earlier(session, scope, flow_id, body, options, _check_items)
+        earlier = find_earlier(session, scope, flow_id, body, options, _check_items, checked)
         if earlier is not None:
             limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
             batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
@@ -72,10 +79,11 @@ def accept_batch(
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
-    payloads, errors = _check_items(version.fields, body)
-    if errors:
-        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
-        raise PayloadInvalid(count, errors=tuple(errors))
+    items = body_for(session, flow.id, number, body, options, _check_items, checked)
+    if items.errors:
+        count = "1 field is wrong" if len(items.errors) == 1 else f"{len(items.errors)} fields are wrong"
+        raise PayloadInvalid(count, errors=tuple(items.errors))
+    payloads = items.clean
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
     job_ids = tuple(new_id("job") for _ in payloads)
@@ -103,9 +111,16 @@ def accept_batch(
     admit_waiting(session, caller.workspace_id, caller.environment)
     if scope:
         kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": now(session)}
-        remember(session, scope, fingerprint_of(payloads, options), number, kept)
+        remember(session, scope, items.fingerprint, number, kept)
     limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
     return AcceptedBatch(batch_id, "queued", len(job_ids), job_ids, replayed=False, limits=limits)
+
+
+def check_batch(
+    session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
+) -> CheckedBody | None:
+    """As `check_body`, for the body of a batch."""
+    return check_body(session, caller, flow_id, body, options, _check_items)
 
 
 def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStatus:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from engine.actions.jobs import submit
 from engine.actions.limits import set_plan
@@ -28,11 +29,14 @@ from engine.core.errors import (
     Unauthorized,
 )
 from engine.core.ids import WorkspaceId, new_id
+from engine.flow.document import Document
 from engine.jobs.huey_queue import JsonSerializer
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.submit.accept import (
+    Accepted,
     Caller,
     SubmitOptions,
+    check_body,
     find_live_flow,
     forget_old_idempotency,
     read_key_again,
@@ -672,3 +676,57 @@ def test_64_submitters_in_2_processes_exceed_no_environments_limit_and_are_never
     assert [world.active(usage_subject(world.workspace_id, name)) for name in ENVIRONMENTS] == [0, 0, 0]
     total = world.read(lambda session: session.scalar(select(func.count()).select_from(Job)))
     assert total == sum(int(line[0]) for line in said)
+
+
+def deploy_second(session: Session, flow_id: str, document: Document) -> None:
+    """Version 2 of a flow, live."""
+    made = {"title": "A flow", "note": "", "created_at": 1, "created_by": "test", "first_deployed_at": 1}
+    session.execute(insert(FlowVersion), {"flow_id": flow_id, "number": 2, "document": document.dumps(), **made})
+    session.execute(update(Flow).where(Flow.id == flow_id).values(live_version=2, newest_version=2))
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+def test_what_was_checked_before_is_not_done_again_while_others_wait_to_write(world: World, key: str | None) -> None:
+    flow_id = world.add_flow(document_of(fields=[{"name": "n", "type": "integer", "default": 7}]))
+    options = SubmitOptions(idempotency_key=key)
+
+    def submitted(payload: dict[str, int]) -> tuple[Accepted, set[str]]:
+        called: set[str] = set()
+
+        def work(session: Session) -> Accepted:
+            sys.setprofile(lambda frame, event, _: called.add(frame.f_code.co_name))
+            try:
+                return submit(session, world.caller, flow_id, payload, options, checked)
+            finally:
+                sys.setprofile(None)
+
+        checked = world.read(check_body, world.caller, flow_id, payload, options)
+        return world.write(work), called
+
+    slow = {"check_payload", "fingerprint_of"}
+    first, called = submitted({})
+    assert (world.read(read_value, first.job_id, "payload"), called & slow) == ({"n": 7}, set())
+    world.write(deploy_second, flow_id, document_of(fields=[{"name": "n", "type": "integer", "default": 8}]))
+    again, called = submitted({"n": 7})
+    assert (again.replayed, called & slow) == (key is not None, set())
+    if key is not None:
+        with pytest.raises(IdempotencyKeyReused):
+            submitted({"n": 9})
+
+
+def test_a_body_that_was_checked_for_another_version_is_checked_again(world: World) -> None:
+    flow_id = world.add_flow(document_of(fields=[{"name": "n", "type": "integer", "default": 7}]))
+    options = SubmitOptions(idempotency_key="k1")
+    checked = world.read(check_body, world.caller, flow_id, {}, options)
+    world.write(deploy_second, flow_id, document_of(fields=[{"name": "n", "type": "integer", "default": 8}]))
+
+    job_id = world.write(submit, world.caller, flow_id, {}, options, checked).job_id
+
+    assert world.read(read_value, job_id, "payload") == {"n": 8}
+    assert world.write(submit, world.caller, flow_id, {"n": 8}, options).replayed
+
+
+def test_a_body_for_a_flow_or_version_that_cannot_be_called_is_left_to_the_transaction(world: World) -> None:
+    flow_id = world.add_flow()
+    assert world.read(check_body, world.caller, "flow_none", {}, SubmitOptions()) is None
+    assert world.read(check_body, world.caller, flow_id, {}, SubmitOptions(version=9)) is None

@@ -17,7 +17,7 @@ from engine.core.errors import BatchNotCancellable, IdempotencyKeyReused, NotFou
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, wait_until_ended
 from engine.jobs.submit.accept import SubmitOptions
-from engine.jobs.submit.batches import AcceptedBatch, accept_batch
+from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
 from engine.jobs.transitions import claim, finish, give_back
 from storage.batches import (
     BatchRow,
@@ -29,7 +29,7 @@ from storage.batches import (
     waiting_items,
 )
 from storage.job_changes import Lease
-from storage.jobs import KeyScope
+from storage.jobs import KeyScope, read_value
 from storage.retention import remove_jobs
 from storage.tables import FlowVersion, Idempotency, WebhookDelivery, Workspace
 from tests.engine.jobs.world import World, document_of, open_world
@@ -398,3 +398,16 @@ def test_keys_that_an_earlier_release_kept_go_on_by_the_body_alone(world: World)
     assert (again.job_id, again.replayed) == (first.job_id, True)
     with pytest.raises(IdempotencyKeyReused):
         world.submit(flow_id, {**FIRST, "tag": "a"}, idempotency_key="a")
+
+
+def test_a_batch_that_was_checked_before_is_the_same_batch(world: World) -> None:
+    flow_id = world.add_flow(document_of(fields=[{"name": "n", "type": "integer", "default": 7}]))
+    options, body = SubmitOptions(route="/batch", idempotency_key="k1"), {"items": [{}, {"n": 1}]}
+    checked = world.read(check_batch, world.caller, flow_id, body, options)
+    assert checked is not None
+
+    made = world.write(accept_batch, world.caller, flow_id, body, options, checked)
+
+    assert world.read(read_value, made.job_ids[0], "payload") == {"n": 7}
+    assert world.write(accept_batch, world.caller, flow_id, body, options, checked).batch_id == made.batch_id
+    assert world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 7}, {"n": 1}]}, options).replayed
