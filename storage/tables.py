@@ -365,6 +365,12 @@ class Job(Base):
             sqlite_where=text("batch_id is not null"),
             postgresql_where=text("batch_id is not null"),
         ),
+        Index(
+            "ix_jobs_batch_begun",
+            "batch_id",
+            sqlite_where=text("batch_id is not null and started_at is not null"),
+            postgresql_where=text("batch_id is not null and started_at is not null"),
+        ),
     )
 
 

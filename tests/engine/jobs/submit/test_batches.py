@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
 
 from engine.actions.jobs import cancel, cancel_all
 from engine.core.clock import MovedClock
@@ -411,3 +413,34 @@ def test_a_batch_that_was_checked_before_is_the_same_batch(world: World) -> None
     assert world.read(read_value, made.job_ids[0], "payload") == {"n": 7}
     assert world.write(accept_batch, world.caller, flow_id, body, options, checked).batch_id == made.batch_id
     assert world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 7}, {"n": 1}]}, options).replayed
+
+
+def test_whether_a_batch_has_begun_is_seen_without_its_jobs(world: World) -> None:
+    """A page of 100 batches that wait may have 100,000 jobs: reading them would take seconds."""
+    flow_id = world.add_flow()
+    waiting, begun = submit(world, flow_id), submit(world, flow_id)
+    begin(world, begun.job_ids[1])
+    world.write(give_back, begun.job_ids[1], Lease(world.boot_id, 1))
+    ran: list[str] = []
+
+    def traced(session: Session) -> Any:
+        driver = session.connection().connection.driver_connection
+        driver.set_trace_callback(ran.append)
+        try:
+            return list_batches(session, world.workspace_id, LIVE, 10, None)
+        finally:
+            driver.set_trace_callback(None)
+
+    page = world.read(traced)
+    plans = [
+        row[3]
+        for one in ran
+        for row in world.read(lambda s, one=one: s.execute(text(f"explain query plan {one}")).all())
+    ]
+
+    assert {batch.id: batch.status for batch in page.batches} == {
+        waiting.batch_id: "queued",
+        begun.batch_id: "processing",
+    }
+    indexes = [re.sub(r".* (ix_\w+) .*", r"\1", line) for line in plans if " jobs " in f"{line} "]
+    assert indexes == ["ix_jobs_batch", "ix_jobs_batch_begun"], "the counts, and whether one has begun"
