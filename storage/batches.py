@@ -52,7 +52,7 @@ class BatchRow:
 
     @property
     def ended(self) -> bool:
-        """True when none of its items will change any more."""
+        """True when all of its items have ended: their statuses stay."""
         return self.completed_at is not None
 
     @property

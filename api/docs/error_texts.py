@@ -53,11 +53,11 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait a second and send the same request again; you get the job of the first one.",
     ),
     "job_not_cancellable": (
-        "The job has ended; a job that has ended never changes.",
+        "The job has ended, so there is nothing to stop.",
         "Read the job: it has its result or its error.",
     ),
     "batch_not_cancellable": (
-        "All items of the batch have ended; none of them changes any more.",
+        "All items of the batch have ended, so there is nothing to stop.",
         "Read the batch's results: each item has its result or its error.",
     ),
     "job_not_ended": (

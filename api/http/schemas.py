@@ -131,7 +131,7 @@ class JobUsage(Published):
 
 
 class Job(Published):
-    """One run of a flow. A job that has ended never changes, except that its data can be erased."""
+    """One run of a flow. A job that has ended changes only when its data are erased or expire."""
 
     model_config = _example(**_JOB)
 

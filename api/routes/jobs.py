@@ -42,7 +42,7 @@ async def reading(if_none_match: IfNoneMatch = None) -> None:
     summary="Read a job",
     dependencies=[Depends(reading), Depends(parameters.waiting)],
     response_model=schemas.Job,
-    response_description="One run of a flow. A job that has ended never changes",
+    response_description="One run of a flow. A job that has ended changes only when its data are erased or expire",
     responses={
         200: with_headers("ETag", "Retry-After", "Preference-Applied"),
         304: {"description": "Nothing has changed since that ETag", **with_headers("ETag", "Retry-After")},
@@ -102,7 +102,7 @@ while `next_cursor` is not null.
     operation_id="cancel_job",
     summary="Cancel a job",
     response_model=schemas.Job,
-    response_description="One run of a flow. A job that has ended never changes",
+    response_description="One run of a flow. A job that has ended changes only when its data are erased or expire",
     responses={200: with_headers("ETag", "Retry-After"), **refusals(NotFound, JobNotCancellable)},
 )
 async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
