@@ -12,9 +12,13 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from api.docs.portable_schema import portable
 from api.docs.webhooks import own_schemas, webhooks
 from api.http.problem_json import PROBLEM_TYPE
 from api.http.route_classes import with_headers
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema
+from engine.flow.document import Document
+from engine.nodes import CATALOG
 
 JsonSchema = dict[str, Any]
 VERSION = "1"
@@ -61,6 +65,19 @@ class FlowContract:
     request: JsonSchema
     result: JsonSchema
     sample: dict[str, Any] | None
+
+
+def contract_of(document: Document, *, flow_id: str, title: str, description: str, version: int) -> FlowContract:
+    """What callers of this version of a flow are told."""
+    return FlowContract(
+        flow_id=flow_id,
+        title=title,
+        description=description,
+        version=version,
+        request=payload_schema(input_fields(document), with_null=True),
+        result=result_schema(document, CATALOG),
+        sample=example_payload(document),
+    )
 
 
 def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
@@ -114,9 +131,9 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     document = copy.deepcopy(whole)
     own = document["components"]["schemas"]
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
-    own["Payload"] = {**_with_items(contract.request), "title": "Payload", **examples}
+    own["Payload"] = {**portable(contract.request), "title": "Payload", **examples}
     own["Job"].pop("examples")  # its result is that of another flow
-    own["Result"] = {**_with_items(contract.result), "title": "Result"}
+    own["Result"] = {**portable(contract.result, of_answer=True), "title": "Result"}
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
     slug = slug_of(contract.title, contract.flow_id)
@@ -188,23 +205,6 @@ def _with_nulls(schema: JsonSchema, example: Any) -> Any:
     required = schema.get("required", ())
     fields = {name: example.get(name) for name in schema.get("properties", ()) if name in required or name in example}
     return {**fields, **example}
-
-
-def _with_items(schema: JsonSchema) -> JsonSchema:
-    """The schema whose every list says what its items are, `{}` for anything: some tools refuse a list that does not."""
-    found = dict(schema)
-    if "properties" in found:
-        found["properties"] = {name: _with_items(part) for name, part in found["properties"].items()}
-    for name in ("items", "additionalProperties"):
-        if isinstance(found.get(name), dict):
-            found[name] = _with_items(found[name])
-    for name in ("anyOf", "oneOf", "allOf"):
-        if name in found:
-            found[name] = [_with_items(part) for part in found[name]]
-    kind = found.get("type")
-    if kind == "array" or (isinstance(kind, list) and "array" in kind):
-        found.setdefault("items", {})
-    return found
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_TEXTS
 from api.docs.markdown_pages import as_markdown, first_sentence, guide_html, guide_sections
 from api.docs.node_reference import node_groups, node_page
-from api.docs.openapi import FlowContract, flow_document, served_at
+from api.docs.openapi import contract_of, flow_document, served_at
 from api.docs.reference import OperationPage, operation_pages
 from api.docs.schema_words import field_rows
 from api.docs.search import Entry, guide_entries, plain, search, words_of
@@ -35,7 +35,7 @@ from engine.core.errors import FieldError, Refusal
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
-from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
@@ -248,14 +248,12 @@ class _Docs:
         if found is None:
             return await self.missing(request)
         flow, document, _ = found
-        contract = FlowContract(
+        contract = contract_of(
+            document,
             flow_id=flow.id,
             title=flow.title,
             description=flow.description,
             version=flow.live_version or flow.newest_version,
-            request=payload_schema(input_fields(document), with_null=True),
-            result=result_schema(document, CATALOG),
-            sample=example_payload(document),
         )
         return JSONResponse(flow_document(self.api_document(), contract, self._base(request)))
 

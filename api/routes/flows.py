@@ -10,16 +10,14 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.docs.openapi import FlowContract, flow_document, served_at
+from api.docs.openapi import FlowContract, contract_of, flow_document, served_at
 from api.http.parameters import FlowId
 from api.http.route_classes import BASE, ByAnybody, ByKey, FromApp, PublicRoute, refusals
 from api.http.schemas import FlowList, FlowSummary
 from engine.actions.deployments import endpoint_path
 from engine.core import errors
-from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import load_document
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
-from engine.nodes import CATALOG
 from storage.flows import get_flow, get_version, list_flows
 
 router = APIRouter(prefix=BASE, route_class=PublicRoute)
@@ -97,12 +95,4 @@ def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContrac
     version = choose_version(session, find_live_flow(session, caller, flow_id), None)
     flow = get_flow(session, caller.workspace_id, flow_id)
     document = load_document(get_version(session, caller.workspace_id, flow.id, version).document)
-    return FlowContract(
-        flow_id=flow.id,
-        title=flow.title,
-        description=flow.description,
-        version=version,
-        request=payload_schema(input_fields(document), with_null=True),
-        result=result_schema(document, CATALOG),
-        sample=example_payload(document),
-    )
+    return contract_of(document, flow_id=flow.id, title=flow.title, description=flow.description, version=version)

@@ -1,0 +1,130 @@
+"""The documents of the templates and of unusual flows: a validator finds nothing, and the schemas take what the API takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.app import api_document
+from api.docs.openapi import contract_of, flow_document, served_at
+from api.docs.portable_schema import portable, reads_everywhere
+from engine.core.paths import ASSETS
+from engine.flow.contract import check_payload, input_fields, sample_payload
+from engine.flow.document import Document, parse_flow_file
+from tests.api.docs.odd_flows import ODD_FLOWS
+
+SERVER = "https://flows.example.com"
+TEMPLATES = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ASSETS / "templates").glob("*.json"))
+}
+FLOWS = {**TEMPLATES, **{name: file for name, (file, _) in ODD_FLOWS.items()}}
+
+
+def document_of(file: dict[str, Any]) -> Document:
+    found, problems = parse_flow_file(json.dumps(file))
+    assert found is not None, problems
+    return found.document
+
+
+def openapi_of(file: dict[str, Any]) -> dict[str, Any]:
+    told = {"title": file["title"], "description": file["description"]}
+    contract = contract_of(document_of(file), flow_id="flow_1", version=1, **told)
+    return json.loads(json.dumps(flow_document(api_document(), contract, SERVER)))
+
+
+def test_there_are_twenty_flows_and_more():
+    assert len(FLOWS) >= 20
+
+
+def test_the_document_of_the_whole_api_is_valid():
+    whole = json.loads(json.dumps(served_at(api_document(), SERVER)))
+    assert [error.message for error in OpenAPIV31SpecValidator(whole).iter_errors()] == []
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_document_of_a_flow_is_valid(name: str):
+    assert [error.message for error in OpenAPIV31SpecValidator(openapi_of(FLOWS[name])).iter_errors()] == []
+
+
+@pytest.mark.parametrize("name", ODD_FLOWS)
+def test_the_schema_takes_the_payloads_that_the_api_takes(name: str):
+    file, payload = ODD_FLOWS[name]
+    document = document_of(file)
+    schema = openapi_of(file)["components"]["schemas"]["Payload"]
+    for one in (payload, sample_payload(document)):
+        assert check_payload(input_fields(document), one)[1] == []
+        assert [error.message for error in Draft202012Validator(schema).iter_errors(one)] == []
+
+
+@pytest.mark.parametrize("name", ODD_FLOWS)
+def test_the_schema_of_the_result_takes_what_comes_back(name: str):
+    file, payload = ODD_FLOWS[name]
+    sent, _ = check_payload(input_fields(document_of(file)), payload)
+    result = openapi_of(file)["components"]["schemas"]["Result"]
+    if "sent" in result["properties"]:
+        assert [error.message for error in Draft202012Validator(result["properties"]["sent"]).iter_errors(sent)] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "^[A-Z]{2}-[0-9]{3}$", r"\d\w\s?", "^['\"\\\\/]*$", "(a|b)+", "(?:ab)*?", r"^[\w.+-]+@x$", r"\u00e4|ä", "[a&b]", "日本+"],
+)  # fmt: skip
+def test_a_pattern_that_everybody_reads_stays(pattern: str):
+    assert reads_everywhere(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?i)a", r"\p{L}", r"\Aab\z", "(?P<n>a)", "[[:alpha:]]", r"\Qa\E", r"\a", "[]a]", "a]", "a}", "[a&&b]", r"[\d-x]", r"\-", r"\u{41}"],
+)  # fmt: skip
+def test_a_pattern_that_only_re2_reads_is_told_in_words(pattern: str):
+    assert portable({"type": "string", "pattern": pattern}) == {
+        "type": "string",
+        "description": f"Must match the pattern `{pattern}` (RE2).",
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "kept"),
+    [
+        ({"type": "string", "default": "a"}, True),
+        ({"type": "array", "items": {"type": "integer"}, "default": [1]}, True),
+        ({"type": "string", "enum": ["a", "b"], "default": "a"}, False),
+        ({"type": "string", "format": "uri", "default": "https://example.com"}, False),
+        ({"type": "array", "items": {"type": "string", "enum": ["a"]}, "default": ["a"]}, False),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "default": {"a": "ü"}}, False),
+    ],
+)
+def test_a_default_that_no_generated_client_can_write_is_told_in_words(schema: dict[str, Any], kept: bool):
+    found = portable({"description": "What it is.", **schema})
+    said = f"What it is.\n\nDefault: `{json.dumps(schema['default'], ensure_ascii=False)}`."
+    assert ("default" in found) == kept
+    assert found["description"] == ("What it is." if kept else said)
+    assert "default" not in portable(schema, of_answer=True)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "kept"),
+    [(["a", "b"], True), ([1, 2, None], True), ([0.5, 1], False), ([True, None], False), (["a b", "A-B"], False)],
+)
+def test_allowed_values_that_no_generated_client_can_enumerate_are_told_in_words(allowed: list[Any], kept: bool):
+    found = portable({"enum": allowed})
+    assert ("enum" in found) == kept
+    assert ("description" in found) == (not kept)
+    assert all(Draft202012Validator(found).is_valid(value) for value in allowed)
+    assert not Draft202012Validator(found).is_valid("another")
+
+
+def test_fields_with_long_names_have_short_titles_of_their_own():
+    names = ["ü" * 100 + end for end in "ab"]
+    fields = {name: {"type": "array", "items": {"type": "object", "properties": {}}} for name in names}
+    found = portable({"type": "object", "properties": {**fields, "short": {"type": "string"}}})["properties"]
+
+    titles = [found[name]["title"] for name in names] + [found[name]["items"]["title"] for name in names]
+    assert len(set(titles)) == 4
+    assert max(len(title.encode()) for title in titles) <= 50
+    assert "title" not in found["short"]
