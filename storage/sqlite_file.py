@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from pathlib import Path
 from typing import Literal
 
 from engine.core.errors import StorageUnavailable
@@ -29,6 +30,21 @@ def checkpoint(url: str, mode: Literal["passive", "truncate"]) -> bool:
     except sqlite3.Error as error:
         raise StorageUnavailable(str(error)) from error
     return not busy
+
+
+def file_of(url: str) -> Path:
+    """The database file."""
+    return Path(url.removeprefix(_PREFIX))
+
+
+def write_anew(url: str) -> None:
+    """Writes the whole file anew, without unused parts; nobody else writes meanwhile. Raises StorageUnavailable."""
+    try:
+        with contextlib.closing(_connect(url)) as connection:
+            connection.execute("pragma temp_store=MEMORY")
+            connection.execute("vacuum")
+    except sqlite3.Error as error:
+        raise StorageUnavailable(str(error)) from error
 
 
 class DataVersion:

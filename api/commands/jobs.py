@@ -32,8 +32,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.erasing import erase_data, find_copies
     from engine.core.errors import Invalid
-    from engine.jobs.server.erasing import finish_erasing
-    from storage.erasing import can_clean
+    from engine.jobs.server.erasing import finish_erasing, is_clean
 
     of_key = (arguments.key, arguments.since, arguments.until)
     if (arguments.job is None) == (None in of_key) or (arguments.job is not None and any(of_key)):
@@ -50,10 +49,10 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
             "Nobody is shown it any more, but its last traces are still in the database file or its log, because somebody reads there. "
             "The server removes them while it runs; or give the command again."
         )
-    elif not terminal.database.read_now(can_clean):
+    elif not is_clean(terminal.database):
         said = (
-            "Nobody is shown it any more, but this Python's SQLite cannot clear the unused parts of the database's pages: "
-            "remains may stay in the file until the rows beside them change."
+            "Nobody is shown it any more, but this Python's SQLite has no `sqlite_dbpage`, so remains may stay in the unused parts of "
+            "the database file. To remove them, stop Flowport and run `sqlite3 flowport.db VACUUM` in the data folder."
         )
     else:
         said = "Nothing of it is left in the database."

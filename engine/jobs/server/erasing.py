@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -35,7 +34,7 @@ from storage.erasing import (
     unfinished,
 )
 from storage.jobs import JobRow, find_job
-from storage.sqlite_file import checkpoint, is_sqlite
+from storage.sqlite_file import checkpoint, file_of, is_sqlite, write_anew
 from storage.write_ahead_log import LogPlace, pages_since
 
 log = logging.getLogger(__name__)
@@ -50,6 +49,8 @@ JOBS = 200
 TRIES, PAUSE_SECONDS = 20, 0.1
 #: How long whoever erases waits at most until the remains are removed.
 WAIT_SECONDS = 10.0
+#: Up to here a file is written anew where single pages cannot be cleaned: nobody writes for about a second.
+ANEW_BYTES = 64 << 20
 #: Replaces an error's message, which may quote values.
 ERASED_MESSAGE = "The message was erased with the data of the job."
 #: A run that came in so long ago is seen by every read: no transaction takes that long.
@@ -122,6 +123,13 @@ def finish_erasing(database: Database, *, stop: threading.Event | None = None, r
     return True
 
 
+def is_clean(database: Database) -> bool:
+    """Whether `finish_erasing` leaves no remains: where pages cannot be cleared, only a small file is written anew."""
+    if not is_sqlite(database.url) or database.read_now(can_clean):
+        return True
+    return file_of(database.url).stat().st_size <= ANEW_BYTES
+
+
 def finish_some(database: Database, *, stop: threading.Event) -> None:
     """Does the work of `finish_erasing` for up to JOBS jobs, or nothing while another thread does it. `stop` ends it
     early.
@@ -160,7 +168,7 @@ class _Work:
         self._database = database
         self._stop = stop
         self._rest = rest
-        self._file = Path(database.url.removeprefix("sqlite:///"))
+        self._file = file_of(database.url)
 
     def on(self, jobs: list[str]) -> bool:
         """Does all steps for these jobs; returns True when no data of them is left."""
@@ -173,15 +181,10 @@ class _Work:
         return not left
 
     def _clean(self) -> bool:
-        if not self._database.url.startswith("sqlite"):
+        if not is_sqlite(self._database.url):
             return True
         if not self._database.read_now(can_clean):
-            log.warning(
-                "This Python's SQLite cannot clear the unused parts of the database's pages: "
-                "remains of erased data may stay in %s until the rows beside them change.",
-                self._database.url.removeprefix("sqlite:///"),
-            )
-            return True
+            return self._write_anew()
         _, place = pages_since(self._file, LogPlace())
         with self._database.reading() as snapshot:
             return self._clean_all(snapshot) and self._clean_written_since(place)
@@ -221,6 +224,23 @@ class _Work:
     def _clean_last(self, session: Session, waiting: set[int], place: LogPlace) -> bool:
         written, _ = pages_since(self._file, place)
         clean_pages(session, sorted(waiting | written))
+        return True
+
+    def _write_anew(self) -> bool:
+        """Without `sqlite_dbpage`: a small file is written anew, which leaves no unused part; a large one would keep everybody waiting."""
+        if not is_clean(self._database):
+            log.warning(
+                "This Python's SQLite has no `sqlite_dbpage`, so remains of erased data may stay in the unused parts of %s. "
+                "To remove them, stop Flowport and run `sqlite3 %s VACUUM`, or run it with a Python whose SQLite has it.",
+                self._file,
+                self._file,
+            )
+            return True
+        try:
+            write_anew(self._database.url)
+        except StorageUnavailable as error:
+            log.info("The database was not written anew yet: %s", error.detail)
+            return False
         return True
 
     def _empty_log(self) -> bool:

@@ -22,7 +22,7 @@ from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, IdempotencyKeyReused, JobNotEnded, NotFound
 from engine.core.settings import Settings
 from engine.jobs.server import erasing
-from engine.jobs.server.erasing import ERASED_MESSAGE, finish_erasing
+from engine.jobs.server.erasing import ERASED_MESSAGE, finish_erasing, is_clean
 from engine.jobs.server.maintenance import Maintenance
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.submit.accept import Caller, SubmitOptions
@@ -35,7 +35,7 @@ from storage.job_changes import Lease
 from storage.job_log import read_log
 from storage.jobs import find_job, find_value, read_value
 from storage.retention import release_pages, remove_jobs, remove_values
-from storage.statements import DRIVER
+from storage.statements import DRIVER, Statement
 from storage.steps import NewValue, Progress, list_steps, write_progress
 from tests.engine.jobs.world import World, document_of, open_world
 from tests.factories import person
@@ -260,6 +260,26 @@ def test_pages_that_the_shrinking_file_moves_while_it_is_looked_through_keep_no_
 
     assert files_hold(world, CANARY) == []
     assert world.read(lambda session: session.scalar(text("pragma integrity_check"))) == "ok"
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_without_a_way_to_clear_pages_a_small_file_is_written_anew(
+    world: World, ada: Any, monkeypatch, caplog: pytest.LogCaptureFixture, small: bool
+) -> None:
+    """As with an SQLite that was built without `sqlite_dbpage`."""
+    monkeypatch.setattr("storage.erasing._CAN_CLEAN", Statement("select 1 where 0"))
+    job_id = run_job(world, flow(world))
+    world.write(leave_remains)
+    world.write(erase_data, ada, job_id)
+    if not small:
+        monkeypatch.setattr("engine.jobs.server.erasing.ANEW_BYTES", 0)
+
+    assert finish_erasing(world.database)
+
+    assert is_clean(world.database) == small
+    assert files_hold(world, CANARY) == ([] if small else ["flowport.db"])
+    assert ("VACUUM" in caplog.text) == (not small)
+    assert world.read(unfinished, 9) == []
 
 
 def test_a_job_that_has_not_ended_is_left_alone(world: World, ada: Any) -> None:
