@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,10 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     for name, schema in document["components"]["schemas"].items():
         if name not in _SENT:  # answers may get fields, so a client must take those it does not know
             schema.pop("additionalProperties", None)
+    for content in _streams(
+        document["paths"]
+    ):  # tools follow no reference in an extension, and tell of schemas that nothing uses
+        content["x-itemSchema"] = _without_references(content["x-itemSchema"], document["components"]["schemas"])
     document["security"] = [{name: []} for name in _SECURITY]
     headers = {
         name: {
@@ -196,6 +200,24 @@ def _mend(operation: dict[str, Any]) -> None:
                 content["schema"].pop("title", None)
                 if kind in {"text/event-stream", "application/x-ndjson"}:
                     content["schema"] = {}
+
+
+def _streams(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in paths.values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                yield from (content for content in answer.get("content", {}).values() if "x-itemSchema" in content)
+
+
+def _without_references(part: Any, schemas: dict[str, Any]) -> Any:
+    """A part of a document with the schemas themselves in place of references to them."""
+    if isinstance(part, list):
+        return [_without_references(one, schemas) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _without_references(schemas[part["$ref"].rpartition("/")[2]], schemas)
+    return {name: _without_references(one, schemas) for name, one in part.items()}
 
 
 def _with_nulls(schema: JsonSchema, example: Any) -> Any:
