@@ -1,6 +1,7 @@
-"""Where secrets may go: the hosts each one names, checked at every send and, as far as an address is written out, before a deploy.
+"""Restricts secrets to the hosts they name.
 
-A host is written like an entry of the owner's list: a name, `*.name` or an IP address, each with or without `:port`.
+Each request is checked before it is sent. For addresses that are written literally in a flow, the check also runs
+before a deployment. A host is an allow-list entry: a name, `*.name` or an IP address, each optionally with `:port`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.outbound.errors import BadUrl, SecretNotForHost
 
 MAX_HOSTS = 50
 _POINTER = "/config/secret_headers"
-#: A web address up to the end of its host, which holds no reference.
+#: Matches a URL up to the end of its host, when the host contains no reference to data.
 _WRITTEN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::\d{1,5})?(?=[/?#]|\Z)",
     re.IGNORECASE,
@@ -29,7 +30,7 @@ _WRITTEN = re.compile(
 
 
 class NamedSecret(Protocol):
-    """A secret as people see it (`storage.secrets.SecretRow`)."""
+    """A secret without its value (`storage.secrets.SecretRow`)."""
 
     @property
     def id(self) -> str: ...
@@ -40,7 +41,10 @@ class NamedSecret(Protocol):
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
-    """The hosts of a text, one a line or with commas. Raises ValueError with a sentence for the owner."""
+    """Parses the hosts of a secret, separated by line breaks or commas.
+
+    Raises ValueError with a message for the owner.
+    """
     entries = parse_allow_list(text)
     if not entries:
         raise ValueError("No host is named. Write where the secret may be sent, like `api.example.com`.")
@@ -53,7 +57,7 @@ def parse_hosts(text: str) -> tuple[str, ...]:
 
 
 def check_send(secret: SecretValue, url: httpx2.URL) -> None:
-    """Raises SecretNotForHost unless the secret names the host of `url`, which is about to be asked."""
+    """Raises SecretNotForHost unless the secret may be sent to the host of `url`."""
     host = url.raw_host.decode().lower()
     if secret.hosts is None or _goes_to(secret.hosts, host, port_of(url)):
         return
@@ -66,7 +70,9 @@ def check_send(secret: SecretValue, url: httpx2.URL) -> None:
 
 
 def written_host(url: object) -> tuple[str, int] | None:
-    """Host and port of an input's address when they are written out; None when they come from data, or there is none."""
+    """Returns host and port of an address that is written literally in an input; None when they come from data or the
+    input is empty.
+    """
     match = _WRITTEN.match(url.strip()) if isinstance(url, str) else None
     if match is None:
         return None
@@ -78,7 +84,9 @@ def written_host(url: object) -> tuple[str, int] | None:
 
 
 def host_entry(url: object) -> str:
-    """What a new secret for an address may name: its host, with the port when it is an unusual one; "" when it is not known."""
+    """Returns the host to propose for a new secret: the host of an address, with the port unless it is 80 or 443; ""
+    when it is unknown.
+    """
     found = written_host(url)
     if found is None:
         return ""
@@ -89,7 +97,9 @@ def host_entry(url: object) -> str:
 
 
 def host_problems(document: Document, secrets: Iterable[NamedSecret]) -> list[Problem]:
-    """Secrets that stand beside a written host which they do not name: these would fail every run."""
+    """Returns a problem for each secret that is used with a literal host which it does not name, as every run would
+    fail.
+    """
     found = []
     for node_id, title, secret, url in _uses(document, secrets):
         host = written_host(url)
@@ -104,7 +114,7 @@ def host_problems(document: Document, secrets: Iterable[NamedSecret]) -> list[Pr
 
 
 def host_warnings(document: Document, secrets: Iterable[NamedSecret]) -> list[Problem]:
-    """Secrets that are sent to a host which comes from data, or that may go anywhere."""
+    """Returns a warning for each secret whose destination host comes from data."""
     found = []
     for node_id, title, secret, url in _uses(document, secrets):
         if not url or written_host(url) is not None:

@@ -1,1 +1,1 @@
-"""Secrets at rest: how they are sealed, and how a step that is about to send one gets its value."""
+"""Encryption of stored secrets, and their decryption for a step that is about to send one."""

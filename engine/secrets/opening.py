@@ -1,4 +1,4 @@
-"""Opens what is sealed, for work that is about to use it. Verbs that write secrets are in `engine/actions/secrets.py`."""
+"""Decrypts stored secrets for immediate use. The actions that write secrets are in `engine/actions/secrets.py`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from storage.secrets import hold_secret, list_sealed
 
 
 def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:
-    """The value, for a call that is about to send it to its own address. Raises NotFound, SecretUnreadable."""
+    """Decrypts a secret for a call that is about to send it to its own address.
+
+    Raises NotFound and SecretUnreadable.
+    """
     return vault.open(workspace_id, secret_id, hold_secret(session, workspace_id, secret_id).sealed)
 
 
 def open_for_step(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> SecretValue:
-    """The value with the hosts it may go to, for a step. Raises NotFound, SecretUnreadable."""
+    """Decrypts a secret for a step, together with the hosts it may be sent to. Raises NotFound and SecretUnreadable."""
     secret = hold_secret(session, workspace_id, secret_id)
     hosts = None if secret.hosts is None else tuple(secret.hosts)
     return SecretValue(secret.name, vault.open(workspace_id, secret_id, secret.sealed), hosts)
 
 
 def open_all(session: Session, vault: Vault) -> list[str]:
-    """Every value this server can open, for the filter that blacks them out in logs, errors and outputs (security.md S26)."""
+    """Returns every secret value that this server can decrypt, for the filter that hides them in logs, errors and
+    outputs (S26).
+    """
     values = []
     for workspace_id, secret_id, sealed in list_sealed(session):
         try:
             values.append(vault.open(workspace_id, secret_id, sealed))
         except SecretUnreadable:
-            continue  # sealed with another key: nothing here can print it either
+            continue  # encrypted with another key: this process cannot print it either
     return values

@@ -1,6 +1,8 @@
-"""Seals secrets with AES-256-GCM, bound to their workspace and id: a sealed text moved to another row does not open.
+"""Encrypts secrets with AES-256-GCM, with the workspace and id as associated data: a value copied to another row cannot
+be decrypted.
 
-The key is 32 random bytes in `secret.key` of the data folder (mode 0600), or in the file FLOWPORT_SECRET_KEY_FILE names.
+The key is 32 random bytes in base64, in `secret.key` of the data folder (mode 0600) or in the file that
+FLOWPORT_SECRET_KEY_FILE names.
 """
 
 from __future__ import annotations
@@ -25,20 +27,24 @@ _FORM = "v1."
 
 
 class Vault:
-    """Seals and opens with one key."""
+    """Encrypts and decrypts secrets with one key."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
 
     def seal(self, workspace_id: str, secret_id: str, value: str) -> str:
-        """The sealed text of a value: form, then base64 of nonce, cipher text and tag. From here on no log shows the value."""
+        """Encrypts a value. From then on the log filter hides the value.
+
+        The result is the format version `v1.` followed by the base64 of nonce (12 bytes), ciphertext and tag (16
+        bytes).
+        """
         hide_in_logs(value)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, value.encode(), _bound_to(workspace_id, secret_id))
         return _FORM + base64.b64encode(nonce + sealed).decode()
 
     def open(self, workspace_id: str, secret_id: str, sealed: str) -> str:
-        """The value. Raises SecretUnreadable for another key, another row or a changed text."""
+        """Decrypts a value. Raises SecretUnreadable when the key, the row or the text is not the one of `seal`."""
         try:
             raw = base64.b64decode(sealed.removeprefix(_FORM), validate=True)
             nonce, text = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
@@ -50,7 +56,10 @@ class Vault:
 
 
 def open_vault(data: Path, key_file: Path | None = None) -> Vault:
-    """The vault of a data folder; makes its key the first time. A named key file must exist. Raises BadSetting."""
+    """Opens the vault of a data folder and creates its key on first use.
+
+    A key file that the settings name must exist. Raises BadSetting when the key cannot be read.
+    """
     path = key_file or data / KEY_FILE
     try:
         text = path.read_text().strip() if key_file else key_text(path)
@@ -60,7 +69,7 @@ def open_vault(data: Path, key_file: Path | None = None) -> Vault:
 
 
 def key_text(path: Path) -> str:
-    """32 random bytes in base64 from a file (mode 0600) that is made the first time."""
+    """Reads a key (32 random bytes in base64) from a file; creates the file with mode 0600 when it is missing."""
     if not path.exists():
         _make_key(path)
     return path.read_text().strip()
@@ -70,7 +79,9 @@ _HOW = "It must hold 32 random bytes in base64; `openssl rand -base64 32` makes 
 
 
 def _make_key(path: Path) -> None:
-    """Two processes may come here at once: whoever links first wins, and both read the same key."""
+    """Creates the key file atomically: when two processes do this at once, the first `link` succeeds and both read the
+    same key.
+    """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")

@@ -1,4 +1,4 @@
-"""What a flow's webhooks are signed with: made when it is first needed, sealed, replaced with an overlap."""
+"""The signing secrets of a flow's webhooks: created on first use, stored encrypted, rotated with an overlap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from storage.webhooks import end_signing_secrets, insert_signing_secret, valid_s
 
 
 def signing_secrets(session: Session, vault: Vault, workspace_id: str, flow_id: str) -> list[str]:
-    """The valid secrets, the current one first. A flow without one gets it now. Raises SecretUnreadable."""
+    """Returns the valid signing secrets, the current one first; creates one for a flow that has none.
+
+    Raises SecretUnreadable.
+    """
     rows = valid_secrets(session, flow_id)
     if not rows:
         return [add_signing_secret(session, vault, workspace_id, flow_id)]
@@ -20,7 +23,10 @@ def signing_secrets(session: Session, vault: Vault, workspace_id: str, flow_id: 
 
 
 def add_signing_secret(session: Session, vault: Vault, workspace_id: str, flow_id: str, overlap_ms: int = 0) -> str:
-    """A new current secret, returned this one time. The one before stays valid for the overlap."""
+    """Creates and returns a new current signing secret, which is shown only once.
+
+    The old ones expire after `overlap_ms`.
+    """
     end_signing_secrets(session, flow_id, now(session) + overlap_ms)
     secret, secret_id = new_signing_secret(), new_id("whsec")
     insert_signing_secret(session, workspace_id, flow_id, secret_id, vault.seal(workspace_id, secret_id, secret))
