@@ -1,1 +1,1 @@
-"""Backups of the data folder: snapshot, passphrase and sealed file."""
+"""Encrypted backups of the data folder, and the passphrase that protects them."""

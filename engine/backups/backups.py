@@ -1,7 +1,9 @@
-"""Backups: the database and the key that opens its secrets in one sealed file; made beside a running server, restored into an empty folder.
+"""Backups: one encrypted file with the database and the key of its secrets.
 
-A passphrase seals a backup for any machine. Nightly backups without one are sealed with the server's own key and leave it out:
-they help after a mistake, not after a lost disk, and every place that shows them says so.
+A backup is made while the server runs and restored into an empty folder. A backup with a passphrase can be restored on
+any machine. A nightly backup without a passphrase is encrypted with the server's own key and does not contain it: it
+helps after a mistake, but not after the loss of the disk. The user interface states this wherever it shows such a
+backup.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Kind = Literal["nightly", "manual"]
 
 @dataclass(frozen=True)
 class BackupFile:
-    """A backup in the data folder: `size` in bytes, `at` in milliseconds since 1970."""
+    """A backup file in the data folder: `size` in bytes, `at` is its time in milliseconds since 1970."""
 
     name: str
     kind: Kind
@@ -49,7 +51,7 @@ class BackupFile:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restored backup held."""
+    """The metadata of a restored backup. `with_key`: the key of the secrets was restored too."""
 
     made_at: str
     version: str
@@ -58,7 +60,7 @@ class Restored:
 
 
 def check_passphrase(passphrase: str) -> str:
-    """The passphrase, which no log shows from here on. Raises Invalid when it is too short to protect anything."""
+    """Validates a passphrase and hides it in logs from then on. Raises Invalid when it is too short."""
     hide_in_logs(passphrase)
     if len(passphrase) < MIN_PASSPHRASE:
         raise Invalid(
@@ -75,11 +77,13 @@ def write_backup(
     at: int,
     passphrase: str = "",
     key_file: Path | None = None,
-    told: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Writes a backup of a folder that may be in use; an older file of this name is replaced at the very end.
+    """Writes a backup of a data folder that may be in use.
 
-    `told` hears how many percent are done. Raises StorageUnavailable, BadSetting.
+    An older file at `target` is replaced only when the new one is complete.
+
+    `on_progress` receives the percentage done. Raises StorageUnavailable and BadSetting.
     """
     key = _key_of(data, key_file)
     folder = backups_folder(data)
@@ -90,7 +94,7 @@ def write_backup(
         copy_database(data, copy)
         made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pieces = _pieces(copy, key if passphrase else "", told or _nobody)
+            pieces = _pieces(copy, key if passphrase else "", on_progress or _ignore_progress)
             seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
             file.flush()
             os.fsync(file.fileno())
@@ -111,19 +115,19 @@ def restore_backup(
     *,
     passphrase: str = "",
     key_file: Path | None = None,
-    told: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Restored:
-    """Unpacks a backup into an empty folder, completely or not at all.
+    """Restores a backup into an empty folder, completely or not at all.
 
-    `key_file` is the `secret.key` of the server that wrote it, for backups without a passphrase. Raises FolderNotEmpty,
-    BackupUnreadable, PassphraseWrong, OSError.
+    `key_file` is the `secret.key` of the server that wrote the backup, for backups without a passphrase. Raises
+    FolderNotEmpty, BackupUnreadable, PassphraseWrong and OSError.
     """
     if data.exists() and any(data.iterdir()):
         raise FolderNotEmpty(
             f"{data} holds files already",
             remedy="Name a new folder with --data, or move the old one away first. Nothing was changed.",
         )
-    total, tell = max(1, file.stat().st_size), told or _nobody
+    total, report = max(1, file.stat().st_size), on_progress or _ignore_progress
     with file.open("rb") as source:
         head = read_head(source)
         key = _other_key(head, key_file)
@@ -135,7 +139,7 @@ def restore_backup(
                 head,
                 passphrase=passphrase,
                 server_key=key.encode(),
-                told=lambda: tell(min(99, source.tell() * 100 // total)),
+                on_piece=lambda: report(min(99, source.tell() * 100 // total)),
             )
             names = _unpack(pieces, data, drafts)
             if head.sealed_with == "server key":
@@ -147,7 +151,7 @@ def restore_backup(
             for draft in data.glob(f"{_WORK}*"):
                 draft.unlink(missing_ok=True)
             raise
-    tell(100)
+    report(100)
     made = head.made
     return Restored(
         str(made.get("at", "")), str(made.get("flowport", "")), str(made.get("schema", "")), KEY_FILE in names
@@ -155,7 +159,7 @@ def restore_backup(
 
 
 def list_backups(data: Path) -> list[BackupFile]:
-    """The backups in the data folder, the newest first."""
+    """Returns the backups in the data folder, the newest first."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for path in (data / FOLDER).iterdir():
@@ -167,12 +171,12 @@ def list_backups(data: Path) -> list[BackupFile]:
 
 
 def new_name(kind: Kind, at: int) -> str:
-    """`nightly-20261125-030000.fpbackup` (UTC)."""
+    """Returns the file name of a new backup with its time in UTC, for example `nightly-20261125-030000.fpbackup`."""
     return f"{kind}-{datetime.fromtimestamp(at / 1000, tz=UTC):%Y%m%d-%H%M%S}{SUFFIX}"
 
 
 def find_backup(data: Path, name: str) -> Path:
-    """The file of a backup in the data folder. Raises NotFound."""
+    """Returns the path of a backup in the data folder. Raises NotFound."""
     path = data / FOLDER / name
     if not _NAME.match(name) or not path.is_file():
         raise NotFound(f"No backup is called {name!r}")
@@ -180,14 +184,14 @@ def find_backup(data: Path, name: str) -> Path:
 
 
 def remove_old_nightly(data: Path, kept: int = NIGHTLY_KEPT) -> None:
-    """Keeps the newest nightly backups."""
+    """Deletes all nightly backups except the `kept` newest ones."""
     nightly = [one for one in list_backups(data) if one.kind == "nightly"]
     for one in nightly[kept:]:
         (data / FOLDER / one.name).unlink(missing_ok=True)
 
 
 def remove_unfinished(data: Path) -> None:
-    """Takes away what a process that was killed left half made. Only while nobody makes a backup."""
+    """Deletes incomplete files that a killed process left. Must not run while a backup is being made."""
     with contextlib.suppress(FileNotFoundError):
         for path in (data / FOLDER).iterdir():
             if path.name.startswith(_WORK):
@@ -195,14 +199,14 @@ def remove_unfinished(data: Path) -> None:
 
 
 def backups_folder(data: Path) -> Path:
-    """Where backups are, for the owner of the process only."""
+    """Returns the folder for backups; creates it with access only for the user of this process."""
     folder = data / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
-def _nobody(percent: int) -> None:
-    """Nobody listens."""
+def _ignore_progress(percent: int) -> None:
+    """The default progress callback, which does nothing."""
 
 
 def _described(path: Path, kind: Kind) -> BackupFile:
@@ -216,7 +220,7 @@ def _described(path: Path, kind: Kind) -> BackupFile:
 
 
 def _key_of(data: Path, key_file: Path | None) -> str:
-    open_vault(data, key_file)  # makes the key of a new folder, and says what is wrong with one that is none
+    open_vault(data, key_file)  # creates the key of a new folder, and reports an invalid key file
     return key_text(key_file or data / KEY_FILE)
 
 
@@ -232,7 +236,9 @@ def _other_key(head: Head, key_file: Path | None) -> str:
 
 
 def _require_room(data: Path, folder: Path) -> None:
-    """A copy and the sealed file must fit beside each other."""
+    """Raises StorageUnavailable unless the disk has room for a copy of the database and the encrypted file at the same
+    time.
+    """
     size = (data / DATABASE).stat().st_size
     free = shutil.disk_usage(folder).free
     if free < size * 2 + (16 << 20):
@@ -242,8 +248,8 @@ def _require_room(data: Path, folder: Path) -> None:
         )
 
 
-def _pieces(copy: Path, key: str, told: Callable[[int], None]) -> Iterator[bytes]:
-    """A list of the files, then their bytes."""
+def _pieces(copy: Path, key: str, on_progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Yields the contents of a backup: a JSON list of the files, then their bytes."""
     size = copy.stat().st_size
     secret = f"{key}\n".encode() if key else b""
     files: list[dict[str, Any]] = [{"name": DATABASE, "size": size}]
@@ -255,7 +261,7 @@ def _pieces(copy: Path, key: str, told: Callable[[int], None]) -> Iterator[bytes
     done = 0
     for piece in read_pieces(copy, PIECE):
         done += len(piece)
-        told(done * 100 // max(1, size))
+        on_progress(done * 100 // max(1, size))
         yield piece
 
 

@@ -1,4 +1,4 @@
-"""Which passphrase seals the nightly backups: the one of the environment, else the one the owner set on the page."""
+"""The passphrase of the nightly backups: from the environment, otherwise from the settings page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.settings import BACKUP_PASSPHRASE, SERVER, find_setting
 
 
 def named_passphrase(settings: Settings) -> str:
-    """The passphrase the environment gives, "" when it gives none. Raises BadSetting."""
+    """Returns the passphrase from the environment, "" when it sets none. Raises BadSetting."""
     named = settings.backup_passphrase
     if not named and settings.backup_passphrase_file is not None:
         try:
@@ -23,12 +23,12 @@ def named_passphrase(settings: Settings) -> str:
 
 
 def seal_passphrase(vault: Vault, passphrase: str) -> str:
-    """The text that is kept of a passphrase."""
+    """Encrypts a passphrase for storage in the settings table."""
     return vault.seal(SERVER, BACKUP_PASSPHRASE, passphrase)
 
 
 def find_passphrase(session: Session, settings: Settings, vault: Vault) -> str:
-    """The passphrase of nightly backups, "" when there is none. Raises BadSetting, SecretUnreadable."""
+    """Returns the passphrase of nightly backups, "" when there is none. Raises BadSetting and SecretUnreadable."""
     if named := named_passphrase(settings):
         return named
     sealed = find_setting(session, SERVER, BACKUP_PASSPHRASE)
@@ -36,7 +36,7 @@ def find_passphrase(session: Session, settings: Settings, vault: Vault) -> str:
 
 
 def has_passphrase(session: Session, settings: Settings) -> bool:
-    """Whether nightly backups are sealed for other machines too."""
+    """Tells whether nightly backups are encrypted with a passphrase, and can thus be restored on other machines."""
     return bool(settings.backup_passphrase or settings.backup_passphrase_file) or isinstance(
         find_setting(session, SERVER, BACKUP_PASSPHRASE), str
     )

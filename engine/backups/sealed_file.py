@@ -1,8 +1,11 @@
-"""A stream of bytes sealed into a file: with a passphrase (scrypt) or with a server's own key, in authenticated chunks.
+"""Encrypts a stream of bytes into a file in authenticated chunks, with a passphrase (scrypt, RFC 7914) or the server's
+own key.
 
-Layout: the line `FLOWPORT BACKUP 1`, a line of JSON (how the key is made, and a check of it), then chunks: four bytes of length, and
-AES-256-GCM over the deflated piece. A chunk's nonce holds its number and whether it is the last one, and its associated data is
-the head: so a wrong passphrase, a file that was cut off and a file that was changed are told apart. Memory stays at a few MiB.
+Layout: the line `FLOWPORT BACKUP 1`; one line of JSON, the header (key derivation parameters, a check value of the key,
+metadata); then the chunks. A chunk is its length (4 bytes, big-endian) and the AES-256-GCM ciphertext of a
+zlib-compressed piece. The nonce contains the chunk's number and whether it is the last one; the header line is the
+associated data. A wrong passphrase, a truncated file and a modified file can thus be distinguished. Memory use is a few
+MiB.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from engine.core.errors import BackupUnreadable, PassphraseWrong
 
 MAGIC = b"FLOWPORT BACKUP 1\n"
 PIECE = 1 << 20
-#: 128 MiB and about half a second for each guess.
+#: scrypt parameters: each guess needs 128 MiB of memory and about half a second.
 SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
 _MOST_MEMORY = 1 << 30
 _HEAD_MOST = 4_096
@@ -38,7 +41,7 @@ SealedWith = Literal["passphrase", "server key"]
 
 @dataclass(frozen=True)
 class Head:
-    """What a sealed file tells without being opened."""
+    """The header of an encrypted file, which is readable without the key. `line` is its exact JSON text."""
 
     sealed_with: SealedWith
     made: dict[str, Any]
@@ -48,7 +51,10 @@ class Head:
 def seal(
     pieces: Iterable[bytes], target: IO[bytes], *, passphrase: str = "", server_key: bytes = b"", made: dict[str, Any]
 ) -> None:
-    """Writes the pieces (each at most 1 MiB) into `target`. `made` stands readable in the head: when, and by which program."""
+    """Encrypts the pieces (each at most 1 MiB) into `target`.
+
+    `made` is stored unencrypted in the header: time and program version.
+    """
     salt = secrets.token_bytes(16)
     how: dict[str, Any] = {"sealed_with": "passphrase", **SCRYPT} if passphrase else {"sealed_with": "server key"}
     key, check = _keys({**how, "salt": _text(salt)}, passphrase, server_key)
@@ -67,7 +73,7 @@ def seal(
 
 
 def read_head(source: IO[bytes]) -> Head:
-    """The head of a sealed file; `source` then stands at its first chunk. Raises BackupUnreadable."""
+    """Reads the header of an encrypted file and leaves `source` at its first chunk. Raises BackupUnreadable."""
     begins = source.read(len(MAGIC))
     if begins != MAGIC:
         if begins and MAGIC.startswith(begins):
@@ -92,9 +98,12 @@ def unseal(
     *,
     passphrase: str = "",
     server_key: bytes = b"",
-    told: Callable[[], None] = lambda: None,
+    on_piece: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
-    """The pieces as they were given to `seal`. Raises PassphraseWrong at once, BackupUnreadable where the file is at fault."""
+    """Yields the pieces that were given to `seal`, and calls `on_piece` after each.
+
+    Raises PassphraseWrong before the first piece, and BackupUnreadable where the file is truncated or modified.
+    """
     how = json.loads(head.line)
     try:
         key, check = _keys(how, passphrase, server_key)
@@ -122,14 +131,14 @@ def unseal(
                 raise _cut_off()
             raise _damaged()
         yield piece
-        told()
+        on_piece()
         if last:
             return
         number += 1
 
 
 def _next(source: IO[bytes]) -> tuple[bytes, bool]:
-    """A chunk, and whether the file ends behind it."""
+    """Reads one encrypted chunk, and tells whether it is at the end of the file. Raises BackupUnreadable."""
     length = source.read(_LENGTH.size)
     if len(length) < _LENGTH.size:
         raise _cut_off()
@@ -164,12 +173,15 @@ def _open(cipher: AESGCM, line: bytes, number: int, sealed: bytes, *, last: bool
 
 
 def _nonce(number: int, *, last: bool) -> bytes:
-    """Keys are used for one file only, so counting is enough."""
+    """Builds the nonce of a chunk. A counter is sufficient because each key encrypts only one file."""
     return b"\0\0\0" + bytes([last]) + number.to_bytes(8, "big")
 
 
 def _keys(how: dict[str, Any], passphrase: str, server_key: bytes) -> tuple[bytes, bytes]:
-    """The key of the chunks, and what tells that it is the right one."""
+    """Derives the key of the chunks and a check value that identifies a wrong key.
+
+    Raises KeyError, TypeError and ValueError.
+    """
     salt = base64.b64decode(how["salt"], validate=True)
     if how["sealed_with"] == "passphrase":
         if how["n"] > SCRYPT["n"] * 4 or how["r"] > SCRYPT["r"] or how["p"] > 4:
