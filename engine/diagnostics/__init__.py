@@ -1,1 +1,1 @@
-"""Looks at a server from all sides and says what to do about what is wrong: `app.py check`, and Settings, Server."""
+"""Checks a server's configuration and state and proposes fixes, for `app.py check` and Settings → Server."""

@@ -1,4 +1,4 @@
-"""Whether a browser's way to this server is right: origin of the socket, proxy headers, https. Judged from one page's request."""
+"""Checks how a browser reaches this server: WebSocket origin, proxy headers and https, judged from one page request."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from engine.diagnostics.findings import Line
 
 @dataclass(frozen=True)
 class Opened:
-    """How a page was opened: as the server sees it (`scheme`, `host`, `client`), its headers, and the browser's own address."""
+    """How a page was opened.
+
+    `scheme`, `host` and `client` (address) are what the server sees, after it applied the headers of trusted proxies.
+    """
 
     scheme: str
     host: str
     client: str
     headers: Mapping[str, str]
-    #: `https://flows.example.com`, as the browser says; "" when it did not say.
+    #: The origin that the browser reports, like `https://flows.example.com`; "" when it is unknown.
     origin: str = ""
 
 
 def check_way_in(settings: Settings, opened: Opened) -> Iterator[Line]:
-    """A line about the address, and one about the proxy when there is one."""
+    """Yields one line about the address and one about the reverse proxy."""
     yield _address(settings, opened)
     yield _proxy(settings, opened)
 

@@ -1,17 +1,17 @@
-"""One line of a check: what was looked at, what was found, and what to do about it."""
+"""The result of one check: what was checked, what was found, and how to fix it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-#: ok; note: nothing to do, but good to know; warn: will be a problem; bad: is one.
+#: ok; note: information, no action needed; warn: will become a problem; bad: is a problem.
 State = Literal["ok", "note", "warn", "bad"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """`name` says what was looked at, `found` is a sentence, `fix` what to do ("" when there is nothing)."""
+    """`name` is the subject of the check, `found` a sentence, `fix` what to do ("" when nothing is needed)."""
 
     name: str
     state: State
@@ -20,7 +20,7 @@ class Line:
 
 
 def megabytes(count: float) -> str:
-    """`410 kB`, `412 MB` or `5.2 GB`."""
+    """Formats a number of bytes, for example `410 kB`, `412 MB` or `5.2 GB` (powers of 1000)."""
     if count < 1_000_000:
         return f"{count / 1_000:,.0f} kB"
     mega = count / 1_000_000

@@ -1,4 +1,7 @@
-"""What can be checked on this machine alone: folder, disk, clock, database, workers, backups. Takes a second; run it in a thread."""
+"""The checks that need no network: folder, disk, clock, database, workers and backups.
+
+They take about a second and block: run them in a thread.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,20 @@ from storage.migrations.upgrade import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
 
-#: A sync of a page should take a few milliseconds; above the first it is slow, above the second jobs wait for the disk.
+#: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
-#: SQLite's log needs memory that processes share, which these do not give.
+#: File systems without the shared memory between processes that SQLite's write-ahead log needs.
 _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs"}
 _WAITING_SECONDS = 60
-#: Younger clocks than this program are wrong.
+#: Milliseconds since 1970. An earlier clock is wrong: it is older than this program.
 _NOT_BEFORE_MS = 1_760_000_000_000
 
 
 def check_folder_and_database(settings: Settings, database: Database, *, running: bool | None = None) -> Iterator[Line]:
-    """All lines about this machine. `running` False: nobody expects a server (after a restore)."""
+    """Yields all checks of this machine.
+
+    `running` states whether a server should run on the folder: False after a restore, None when it is not known.
+    """
     data = settings.data
     yield _folder(data)
     yield from _disk(data, database)
@@ -45,7 +51,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
 
 
 def is_serving(data: Path) -> bool:
-    """Whether a server runs on this folder: it holds a lock as long as it lives."""
+    """Tells whether a server runs on this folder, by testing the lock file that a server keeps locked."""
     try:
         descriptor = os.open(run_folder(data) / SERVE, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -197,13 +203,13 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     else:
         age = max(0, at - found[0].at)
         old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
-        told = f"The last one is {old} and has {megabytes(found[0].size)}."
+        age_and_size = f"The last one is {old} and has {megabytes(found[0].size)}."
         if age > 3 * DAY:
-            yield Line("Backup", "bad", told, "The nightly backup fails: the server's log says why.")
+            yield Line("Backup", "bad", age_and_size, "The nightly backup fails: the server's log says why.")
         elif age > 36 * HOUR:
-            yield Line("Backup", "warn", told, "The server must run at night for the nightly backup.")
+            yield Line("Backup", "warn", age_and_size, "The server must run at night for the nightly backup.")
         else:
-            yield Line("Backup", "ok", told)
+            yield Line("Backup", "ok", age_and_size)
     if not database.read_now(has_passphrase, settings):
         yield Line(
             "Backup passphrase",
@@ -214,7 +220,7 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
 
 
 def _sync_seconds(data: Path) -> float:
-    """The middle one of five small writes that reach the disk."""
+    """Returns the median duration of five small synchronous writes, in seconds. Raises OSError."""
     path = data / f".check-{secrets.token_hex(4)}"
     times = []
     try:
@@ -230,7 +236,7 @@ def _sync_seconds(data: Path) -> float:
 
 
 def _file_system(data: Path) -> str:
-    """The kind of file system the folder is on, "" where the machine does not tell."""
+    """Returns the type of the folder's file system; "" on systems without /proc/mounts."""
     try:
         mounts = Path("/proc/mounts").read_text().splitlines()
     except OSError:

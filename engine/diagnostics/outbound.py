@@ -1,4 +1,7 @@
-"""What needs a request: the public address, the outside world, each model connection. Everything goes through the one door."""
+"""The checks that send requests: public address, internet access, browser and model connections.
+
+They use OutboundClient.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from storage.database import Database
 from storage.settings import PUBLIC_URL, SERVER, find_setting
 from storage.workspaces import list_workspaces
 
-#: Asked when a person presses Check, never by itself: a name reserved for examples, by IANA.
+#: Requested only when a person starts a check. IANA reserves the domain for examples (RFC 2606).
 ANYWHERE = "https://example.com/"
 ASK_SECONDS = 8.0
 CLOCK_OFF_SECONDS = 30
@@ -34,7 +37,7 @@ CLOCK_OFF_SECONDS = 30
 async def check_outside(
     settings: Settings, database: Database, vault: Vault, outbound: OutboundClient, *, anywhere: str = ANYWHERE
 ) -> AsyncIterator[Line]:
-    """The lines, as they are known."""
+    """Yields the lines in a fixed order, each as soon as it and those before it are known."""
     address = settings.public_url or database.read_now(find_setting, SERVER, PUBLIC_URL)
     waiting = [_anywhere(outbound, anywhere, database.clock, proxied=bool(settings.outbound_proxy))]
     if address:
@@ -56,7 +59,7 @@ async def check_outside(
 
 
 async def _browser(outbound: OutboundClient, *, sandbox: bool) -> Line:
-    """Whether Page Scraper can open pages in a browser here."""
+    """Checks whether Page Scraper can open pages in a browser on this server."""
     try:
         version = await outbound.try_browser()
     except NodeFailed as error:
@@ -145,7 +148,7 @@ async def _model(outbound: OutboundClient, connection: ModelConnection | str) ->
 
 
 def _connections(session: Session, vault: Vault) -> list[ModelConnection | str]:
-    """Every connection with its key, or its name when the key does not open."""
+    """Returns every model connection with its key, or only its name when the key cannot be decrypted."""
     from engine.core.errors import Refusal
 
     found: list[ModelConnection | str] = []

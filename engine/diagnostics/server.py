@@ -1,4 +1,4 @@
-"""All lines of a check in the order people read them."""
+"""All checks of a server, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ async def check_server(
     running: bool | None = None,
     outside: bool = True,
 ) -> AsyncIterator[Line]:
-    """Looks at everything. `opened`: how the page that asks was opened; `running` as in `check_folder_and_database`."""
+    """Yields the results of all checks.
+
+    `opened` is how the requesting page was opened, None outside the browser. `running` as in
+    `check_folder_and_database`. `outside` False leaves out the checks that send requests.
+    """
     for line in await asyncio.to_thread(lambda: list(check_folder_and_database(settings, database, running=running))):
         yield line
     for line in check_way_in(settings, opened) if opened is not None else ():
@@ -38,9 +42,9 @@ async def check_server(
         yield Line("Allowed addresses", "bad", str(error), "Mend that setting and start again.")
         return
     if (count := database.read_now(count_secrets_without_hosts)) > 0:
-        told = "1 secret may" if count == 1 else f"{count} secrets may"
+        who = "1 secret may" if count == 1 else f"{count} secrets may"
         yield Line(
-            "Secrets", "warn", f"{told} be sent to any host.", "Name its hosts under Settings, Models and secrets."
+            "Secrets", "warn", f"{who} be sent to any host.", "Name its hosts under Settings, Models and secrets."
         )
     for sentence in entries_that_count_no_more(database):
         yield Line("Allowed addresses", "bad", sentence, "It counts no more. Change the list under Settings, Server.")

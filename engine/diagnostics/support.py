@@ -1,7 +1,8 @@
-"""The support file: what somebody who helps needs to know about a server, and nothing that is anybody's (security.md S26).
+"""The support file: technical facts about a server for whoever helps its owner, without private content (S26).
 
-Versions, settings without secrets, what Check this server finds here, counts, and the codes of the last errors. No flow, payload,
-result, message, name or e-mail address is in it; what looks like a key or is a stored secret is blacked out on top.
+It contains versions, settings without secrets, the results of the checks, counts, and the codes of recent errors. It
+contains no flow, payload, result, message, name or e-mail address. In addition, stored secrets and everything that
+looks like a key are redacted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from storage.database import Database
 from storage.server_figures import server_figures
 from storage.support import count_everything, list_last_errors
 
-#: Settings as they are; of all others only whether they are set: they are secrets, hold some, or name a person.
+#: Settings whose values are included. Of all others only "set" or "not set" is shown, as they are secrets or personal
+#: data.
 _AS_THEY_ARE = (
     "host",
     "port",
@@ -40,11 +42,11 @@ _AS_THEY_ARE = (
 
 
 async def write_support_file(settings: Settings, database: Database, vault: Vault, versions: Mapping[str, str]) -> str:
-    """The file as JSON text for people to read. `versions` are those of what Flowport stands on."""
+    """Returns the support file as indented JSON. `versions` are those of the libraries that Flowport uses."""
     lines = [line async for line in check_server(settings, database, vault, running=True, outside=False)]
     figures = await database.read(server_figures)
     errors = await database.read(list_last_errors)
-    said = {
+    report = {
         "made_at": to_rfc3339(database.clock.now()),
         "versions": {
             **versions,
@@ -69,11 +71,11 @@ async def write_support_file(settings: Settings, database: Database, vault: Vaul
     hidden = Redaction()
     for secret in (*await database.read(open_all, vault), settings.backup_passphrase):
         hidden.add(secret)
-    return hidden.text(json.dumps(said, ensure_ascii=False, indent=2)) + "\n"
+    return hidden.text(json.dumps(report, ensure_ascii=False, indent=2)) + "\n"
 
 
 def settings_without_secrets(settings: Settings) -> dict[str, Any]:
-    """Each setting by its variable: its value, or `set` and `not set`."""
+    """Maps each setting's environment variable to its value, or to `set` or `not set`."""
     found = {}
     for name in settings.__dataclass_fields__:
         value = getattr(settings, name)
