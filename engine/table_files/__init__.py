@@ -1,1 +1,4 @@
-"""Tables in files: CSV and JSON into rows and back. Pure; the rows' limits are of `storage.dataset_changes`."""
+"""Reads tables from CSV and JSON files and writes them.
+
+Pure functions; `storage.dataset_changes` applies the limits of a dataset.
+"""

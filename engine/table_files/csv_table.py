@@ -1,8 +1,8 @@
-"""CSV as rows: the delimiter is found, the first line gives the names, each column gets one type.
+"""Reads CSV: detects the delimiter, takes column names from the first line, and gives each column one type.
 
-A column becomes numbers, yes/no, lists or groups only when each of its values is one; otherwise it stays text. Numbers with
-leading zeros (postcodes) and with more than 15 digits (card and article numbers) stay text, because they would change. An
-empty cell is null. The apostrophe that an export puts before a formula (security.md S30) is taken away again.
+A column becomes numbers, booleans, lists or objects only when every value in it is one; otherwise it stays text.
+Numbers with leading zeros (postcodes) or more than 15 digits (card and article numbers) stay text, because conversion
+would change them. An empty cell is null. The apostrophe that an export writes before a formula is removed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ from engine.flow.json_values import read_strictly
 from engine.table_files.table import Names, Table, too_many_rows
 from engine.table_files.writing import FORMULA
 
-#: delimiter -> its word
+#: Delimiters and their names in messages.
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-#: The delimiter is found by looking at so much.
+#: Number of characters that are read to detect the delimiter.
 _LOOKED_AT = 64 << 10
 _MAX_CELL = 1 << 20
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
 
-# The library's own limit is 128 KiB a cell, for the whole process; a row of ours may have 1 MiB.
+# The csv module's limit is 128 KiB per cell for the whole process; a dataset row may have 1 MiB.
 csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))
 
 
 def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows: int = 100_000) -> Table:
-    """The rows of a CSV text. Raises Invalid with the line, TooLarge."""
+    """Reads the rows of a CSV text. `encoding` is shown in `Table.form`.
+
+    Raises Invalid, with the line number, and TooLarge for more than `most_rows` rows.
+    """
     text, delimiter = _delimiter_of(text)
     records = _records(text, delimiter)
     first = next(records, None)
@@ -61,7 +64,7 @@ def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows:
 
 
 def _delimiter_of(text: str) -> tuple[str, str]:
-    """The text without a `sep=;` line, and the delimiter that gives most lines the same number of cells."""
+    """Returns the text without a `sep=;` line, and the delimiter that gives the most lines the same number of cells."""
     if match := re.match(r"\ufeff?sep=([,;|\t])\r?\n", text):
         return text[match.end() :], match[1]
     text = text.removeprefix("\ufeff")
@@ -84,13 +87,13 @@ def _widths(piece: str, delimiter: str) -> list[int]:
     records = csv.reader(io.StringIO(piece, newline=""), delimiter=delimiter)
     with contextlib.suppress(
         csv.Error
-    ):  # a long cell was cut by where we stopped; the reading itself tells what is wrong
+    ):  # the last cell may be cut by the limit; real errors are reported when the whole text is read
         widths.extend(len(record) for record in itertools.islice(records, 200) if record)
     return widths
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(the line it begins in, cells) of each record that is not blank."""
+    """Yields (number of its first line, cells) for each record that is not blank. Raises Invalid."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -137,7 +140,7 @@ def _head(cells: Sequence[str]) -> list[str]:
 
 
 def _fitted(record: list[str], width: int, line: int) -> list[str]:
-    """As many cells as there are columns; a shorter line ends in empty ones."""
+    """Fits a record to the number of columns: missing cells become empty. Raises Invalid for additional values."""
     if len(record) > width and any(cell.strip() for cell in record[width:]):
         raise Invalid(
             f"Line {line:,} has {len(record)} values, but there {'is 1 column' if width == 1 else f'are {width} columns'}",
@@ -151,7 +154,7 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def _typed(cells: list[str]) -> list[Any]:
-    """A column's values."""
+    """Converts the cells of a column to its type."""
     stripped = [cell.strip() for cell in cells]
     full = [cell for cell in stripped if cell]
     read = _reader_of(full)
@@ -161,7 +164,7 @@ def _typed(cells: list[str]) -> list[Any]:
 
 
 def _reader_of(full: Sequence[str]) -> Callable[[str], Any] | None:
-    """What turns each of these texts into a value; None: they are text."""
+    """Returns the function that converts every one of these texts, or None when the column is text."""
     if not full:
         return None
     if all(_INTEGER.fullmatch(cell) for cell in full):

@@ -1,4 +1,4 @@
-"""JSON as rows: a list of objects, an object that holds one such list, one object, or an object in each line."""
+"""Reads rows from JSON: a list of objects, an object that contains one such list, a single object, or JSON Lines."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any, NoReturn
 from engine.core.errors import Invalid
 from engine.table_files.table import Row, Table, too_many_rows
 
-#: Lists in lists in lists: no deeper in a row.
+#: Maximum nesting depth of a row.
 MAX_DEPTH = 64
 _WORDS = {list: "a list", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "null"}
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether a text without a name begins like JSON."""
+    """Tells whether a text starts like JSON, for pasted text without a file name."""
     return text.lstrip("\ufeff \t\r\n").startswith(("{", "["))
 
 
 def read_json(text: str, *, most_rows: int = 100_000) -> Table:
-    """The rows of a JSON text. Raises Invalid with the line or the item, TooLarge."""
+    """Reads the rows of a JSON text.
+
+    Raises Invalid, with the line or item number, and TooLarge for more than `most_rows` rows.
+    """
     text = text.removeprefix("\ufeff")
     try:
         value = _load(text)
@@ -40,7 +43,7 @@ def _load(text: str) -> Any:
         raise Invalid("The JSON is nested too deep", remedy=f"At most {MAX_DEPTH} levels are taken.") from None
     except json.JSONDecodeError:
         raise
-    except ValueError:  # a number with thousands of digits
+    except ValueError:  # Python refuses to parse integers with thousands of digits
         raise Invalid("A number has too many digits", remedy="Write it as text, in quotation marks.") from None
 
 
@@ -62,7 +65,9 @@ def _broken(error: json.JSONDecodeError) -> Invalid:
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, Any]] | None:
-    """(line, value) of each line; None when already the first line is no object by itself."""
+    """Yields (line number, value) for each line; None when the first line is not a JSON object, so the text is not JSON
+    Lines.
+    """
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     try:
         first = json.loads(lines[0][1])
@@ -83,7 +88,9 @@ def _each_line(lines: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
 
 
 def _list_in(value: Any) -> list[tuple[int, Any]]:
-    """(number, item): the items of the list, or of the one list of objects in an object, or the object itself."""
+    """Returns (number, item) for the items of the list, of the only list of objects in an object, or for the object
+    itself.
+    """
     if isinstance(value, dict):
         lists = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
         value = lists[0] if len(lists) == 1 else [value]

@@ -1,9 +1,10 @@
-"""A file or a pasted text as rows: which encoding, which form, and a refusal that names the line when it is no table.
+"""Reads rows from a file or a pasted text: detects encoding and format, and reports invalid data with the line number.
 
     table = read_table(data, "prices.csv", names="auto")
-    table.rows, table.columns, table.form        # form in words: "CSV, semicolons, Windows-1252"
+    table.rows, table.columns, table.form        # for example "CSV, semicolons, Windows-1252"
 
-Forms: CSV with commas, semicolons, tabs or bars; JSON, a list of objects (or an object that holds one); JSON lines.
+Formats: CSV with commas, semicolons, tabs or bars; JSON with a list of objects (or an object that contains one); JSON
+Lines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from engine.table_files.json_table import looks_like_json, read_json
 from engine.table_files.table import Names, Table
 
 MAX_FILE = 64 << 20
-#: File formats people try, by their first bytes.
+#: Other file types that users try to import, by their first bytes.
 _OTHER_FILES: Mapping[bytes, str] = {
     b"PK\x03\x04": "an Excel workbook or a zip file",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -30,7 +31,10 @@ _OTHER_FILES: Mapping[bytes, str] = {
 
 
 def read_table(data: bytes, name: str = "", *, names: Names = "auto", most_rows: int = 100_000) -> Table:
-    """The rows of a file; `name` only helps to tell its form. Raises Invalid with the line, TooLarge."""
+    """Reads the rows of a file; `name` only helps to detect the format.
+
+    Raises Invalid, with the line number, and TooLarge.
+    """
     if len(data) > MAX_FILE:
         raise TooLarge(
             f"The file has {len(data) / (1 << 20):,.1f} MiB; {MAX_FILE >> 20} MiB are read",
@@ -46,7 +50,10 @@ def read_table(data: bytes, name: str = "", *, names: Names = "auto", most_rows:
 
 
 def _as_text(data: bytes) -> tuple[str, str]:
-    """The text, and the encoding in words when it is not UTF-8."""
+    """Decodes the file; returns the text and the name of the encoding, "" for UTF-8.
+
+    Raises Invalid for binary files.
+    """
     for mark, what in _OTHER_FILES.items():
         if data.startswith(mark):
             raise Invalid(

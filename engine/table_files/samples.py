@@ -1,4 +1,6 @@
-"""Small datasets that templates bring along: `assets/templates/datasets/NAME.csv`, named as a template's nodes name them."""
+"""Sample datasets for templates: `assets/templates/datasets/NAME.csv`, where NAME is the dataset name in a template's
+nodes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ FOLDER = ASSETS / "templates" / "datasets"
 
 
 def sample_tables(document: Document) -> dict[str, Table]:
-    """The samples that a template names, by the dataset's name. Only files that are there are ever opened."""
+    """Returns the sample tables that a template uses, by dataset name.
+
+    Names are matched against existing files, so that a name cannot open a file outside the folder.
+    """
     files = {path.stem: path for path in FOLDER.glob("*.csv")}
     named = {str(node.config.get("dataset") or "") for node in document.nodes}
     return {name: read_table(files[name].read_bytes(), files[name].name) for name in sorted(named & files.keys())}

@@ -1,4 +1,4 @@
-"""What a file with rows becomes."""
+"""The result of reading a file with rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Literal
 from engine.core.errors import TooLarge
 
 Row = dict[str, Any]
-#: Whether the first line of a CSV file holds the columns' names; `auto`: unless every cell of it is a number.
+#: Whether the first line of a CSV file holds column names; "auto": unless every cell in it is a number.
 Names = Literal["auto", "first line", "none"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with their columns in order. `form` says in words how they were read: `CSV, semicolons, Windows-1252`.
+    """Rows, with their columns in order. `form` describes the format for users: `CSV, semicolons, Windows-1252`.
 
-    `has_names`: the columns' names stood in the file.
+    `has_names`: the column names were in the file.
     """
 
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class Table:
 
 
 def too_many_rows(most: int) -> TooLarge:
-    """What is said when a file has more rows than a dataset takes."""
+    """The error for a file with more rows than a dataset may have."""
     return TooLarge(
         f"The file has more than {most:,} rows, which is what a dataset takes",
         remedy="Split the file, or leave out rows that are not needed.",

@@ -1,4 +1,7 @@
-"""Rows as CSV and JSON text, piece by piece. A cell that a spreadsheet would run gets an apostrophe in front (security.md S30)."""
+"""Writes rows as CSV and JSON text in pieces.
+
+A CSV cell that a spreadsheet would execute as a formula gets a leading apostrophe (CSV injection, S30).
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,36 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: What makes a spreadsheet read a cell as a formula.
+#: First characters that make a spreadsheet treat a cell as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-#: Tells spreadsheets that a CSV file is UTF-8; it stands before the first line.
+#: The byte order mark before the first line tells spreadsheets that a CSV file is UTF-8.
 MARK = "\ufeff"
 
 
 def csv_line(cells: Iterable[Any]) -> str:
-    """One line of a CSV file, with its line end."""
+    """Returns one line of a CSV file, with its line ending."""
     text = io.StringIO()
     csv.writer(text).writerow([safe_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def csv_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Lines of these columns. Null is empty; lists, groups and yes/no are JSON."""
+    """Returns the CSV lines of the rows.
+
+    Null becomes an empty cell; lists, objects and booleans are written as JSON.
+    """
     return "".join(csv_line(_cell(row.get(column)) for column in columns) for row in rows)
 
 
 def json_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Objects, one a line, with commas between: the inside of a JSON list."""
+    """Returns the rows as JSON objects, one per line, separated by commas: the content of a JSON array without its
+    brackets.
+    """
     return ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
 def safe_cell(value: Any) -> Any:
-    """A value that no spreadsheet runs."""
+    """Adds an apostrophe to a text that a spreadsheet would execute as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
