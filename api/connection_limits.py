@@ -10,11 +10,13 @@ some stay for the database, the worker, model calls and the like, and the connec
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Protocol
+
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 #: More connections than this need more memory than they are worth.
 MOST = 4096
@@ -68,7 +70,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits, proxies: Iterable[str] = ()) -> None:
         self.limits = limits
-        self._is_free = _free_of_limit(proxies)
+        self._trusted = _TrustedHosts(list(proxies))
         self._callers: dict[Connection, str] = {}
         self._of_caller: Counter[str] = Counter()
         self._turned_away: set[Connection] = set()
@@ -84,7 +86,7 @@ class Connections:
         At the limit the one that has been idle longest makes room, at a caller's own limit one of that caller's: many people may sit
         behind one address.
         """
-        caller = "" if self._is_free(address) else network_of(address)
+        caller = "" if self._is_proxy(address) else network_of(address)
         places = self._idle
         if caller and self._of_caller[caller] >= self.limits.most_of_one:
             places = self._idle_of[caller]
@@ -131,6 +133,11 @@ class Connections:
             self._idle[connection] = None
             self._idle_of[self._callers[connection]][connection] = None
 
+    def _is_proxy(self, address: str) -> bool:
+        """A proxy that is trusted, or this machine."""
+        found = _ip_of(address)
+        return str(found or address) in self._trusted or (found is not None and found.is_loopback)
+
     def _turn_away(self, connection: Connection) -> Standing:
         if len(self._turned_away) >= TURNED_AWAY_AT_ONCE:
             return Standing.SHUT_OUT
@@ -140,33 +147,16 @@ class Connections:
 
 def network_of(address: str) -> str:
     """By what a caller is counted: the IPv4 address, or the /64 of an IPv6 one; what is no address counts as it is."""
+    found = _ip_of(address)
+    if found is None:
+        return address
+    return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
+
+
+def _ip_of(address: str) -> IPv4Address | IPv6Address | None:
+    """The address without its zone, an IPv4 address in its own form; None for what is no address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if found.version == 6:
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ip_network((found, 64), strict=False))
-    return str(found)
-
-
-def _free_of_limit(proxies: Iterable[str]) -> Callable[[str], bool]:
-    said = set(proxies)
-    networks: list[IPv4Network | IPv6Network] = []
-    for entry in said - {"*"}:
-        try:
-            networks.append(ip_network(entry, strict=False))
-        except ValueError:
-            continue  # a name of a proxy that is known by name only, as uvicorn takes it
-    everybody = "*" in said
-
-    def is_free(address: str) -> bool:
-        try:
-            found = ip_address(address.partition("%")[0])
-        except ValueError:
-            return everybody or address in said
-        found = getattr(found, "ipv4_mapped", None) or found
-        return everybody or found.is_loopback or any(found in network for network in networks)
-
-    return is_free
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

@@ -82,10 +82,6 @@ def _response(refusal: Refusal, request_id: str, *, public: bool) -> Response:
     return PlainTextResponse(f"{refusal}\n", status_of(refusal), headers_of(refusal) | headers)
 
 
-def _full() -> Refusal:
-    return TooManyConnections(retry_after=5)
-
-
 def _on_the_wire(response: Response, *, head_only: bool = False) -> bytes:
     lines = [name + b": " + value for name, value in _DatedHeaders() + response.raw_headers]
     head = STATUS_LINE[response.status_code] + b"\r\n".join([*lines, b"", b""])
@@ -141,32 +137,49 @@ class _NearestHosts(_TrustedHosts):
         return super().get_trusted_client_address(x_forwarded_for.rpartition(",")[2])
 
 
-class _Watched:
-    """A connection that is looked at once a second: does its caller read, and does it end once it is closed?"""
+class _Watched(asyncio.Protocol):
+    """A connection that is counted, and looked at once a second: does its caller read, and does it end once it is closed?"""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     _stalled: tuple[float, int] | None = None
 
-    def note_stalled(self) -> None:
-        """More is written than the caller reads."""
-        self._stalled = (self.loop.time(), self.transport.get_write_buffer_size())
+    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._counted = connections
 
-    def note_flowing(self) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._counted.leave(self)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More is written than the caller reads."""
+        self._note_stalled()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
         """The caller has read nearly everything."""
         self._stalled = None
+        super().resume_writing()
+
+    def make_room(self) -> None:
+        """Another one gets its place."""
+        self.transport.close()
 
     def look(self, now: float) -> None:
         """Ends the connection when its time is over."""
         if self._stalled is None:
             if self.transport.is_closing():  # it ends once all is delivered
-                self.note_stalled()
+                self._note_stalled()
         elif now - self._stalled[0] > STALLED_SECONDS:
             left = self.transport.get_write_buffer_size()
             if self._stalled[1] - left < STALLED_BYTES:
                 self.transport.abort()
             else:
                 self._stalled = (now, left)
+
+    def _note_stalled(self) -> None:
+        self._stalled = (self.loop.time(), self.transport.get_write_buffer_size())
 
 
 class BoundedHttp(_Watched, HttpToolsProtocol):
@@ -192,11 +205,6 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     _deaf = False
     _standing = Standing.IN
 
-    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._counted = connections
-        self._trailers = _Trailers(self)
-
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._standing = self._counted.enter(self, self.client[0] if self.client else "")
@@ -205,7 +213,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._deadline = self.loop.time() + LINGER_SECONDS
         elif self._standing is Standing.SHUT_OUT:
             self._deaf = True
-            self.transport.write(self._answer(_full()))
+            self.transport.write(self._answer(TooManyConnections()))
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -216,7 +224,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._run += min(MAX_HEAD_BYTES, len(data) - start)
             self._unset_keepalive_if_required()
             self._parse(data[start : start + MAX_HEAD_BYTES])
-            if self._run > MAX_HEAD_BYTES and not self._deaf:
+            if self._run > MAX_HEAD_BYTES:
                 self._refuse(self._too_large())
         if self._in_head and self._run and self._deadline is math.inf and not self._deaf:
             self._deadline = self.loop.time() + HEAD_SECONDS
@@ -237,13 +245,24 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             except httptools.HttpParserCallbackError:
-                self._refuse_unread("Its address cannot be read")
+                self._refuse(MalformedRequest("Its address cannot be read"))
             except httptools.HttpParserError as error:
-                self._refuse_unread(http_words(str(error)))
+                self._refuse(MalformedRequest(http_words(str(error))))
 
     def on_message_begin(self) -> None:
         self._begun = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or one behind the body, which nobody reads."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        if self._trailer_bytes == 0:
+            self._trailer_bytes = self._head_bytes()
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > MAX_HEAD_BYTES:
+            self._refuse(self._too_large())
 
     def on_headers_complete(self) -> None:
         if self._deaf or self.parser is None:
@@ -256,19 +275,16 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         self._deadline = math.inf
         self._trailer_bytes = self._pieces = self._body_bytes = 0
         if self._standing is not Standing.IN:
-            self._refuse(_full())
+            self._refuse(TooManyConnections())
         elif self._run > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._refuse(self._too_large())
         elif ambiguous := self._ambiguous():
             self._refuse(MalformedRequest(ambiguous))
+        elif len(self.pipeline) >= MAX_AHEAD:
+            self._refuse(TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1))
         else:
-            if len(self.pipeline) >= MAX_AHEAD:
-                self.app = _too_many_ahead
             super().on_headers_complete()
             self._own_cycle = True
-            self._deaf = self.app is _too_many_ahead
-            if not self.parser.should_upgrade():
-                self.headers = self._trailers  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         if self._deaf:
@@ -322,17 +338,14 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deaf = True
-        self._counted.leave(self)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Until its caller reads on, nothing can be done for it: another one may get its place."""
-        self.note_stalled()
         self._counted.idle(self)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        self.note_flowing()
         if self._in_head and self.cycle is not None and not self.cycle.response_complete:
             self._counted.busy(self)
         super().resume_writing()
@@ -343,7 +356,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             if self._deaf:
                 self.transport.close()
             else:
-                self._refuse(RequestTimeout() if self._standing is Standing.IN else _full())
+                self._refuse(RequestTimeout() if self._standing is Standing.IN else TooManyConnections())
 
     def make_room(self) -> None:
         """Its caller has not said all, or nothing at all: another one gets its place."""
@@ -352,16 +365,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self.transport.abort()
             return
         if self._may_answer() and (self.cycle is None or self._run or not self._in_head):
-            self.transport.write(self._answer(_full()))
+            self.transport.write(self._answer(TooManyConnections()))
         self.transport.close()
-
-    def count_trailer(self, name: bytes, value: bytes) -> None:
-        """A header behind the body: nobody reads it."""
-        if self._trailer_bytes == 0:
-            self._trailer_bytes = self._head_bytes()
-        self._trailer_bytes += len(name) + len(value) + 4
-        if self._trailer_bytes > MAX_HEAD_BYTES and not self._deaf:
-            self._refuse(self._too_large())
 
     def _should_upgrade(self) -> bool:
         return super()._should_upgrade() and not is_public(self._path())  # the public API has no web sockets
@@ -412,14 +417,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         """Whether an answer would be taken for one to this request: no other is on its way, and none was given."""
         return not self._answers_are_due() and not (self._own_cycle and self.cycle.response_started)
 
-    def _refuse_unread(self, why: str) -> None:
-        """What the parser does not take."""
-        self.logger.warning("Invalid HTTP request received.")
-        if not self._deaf:
-            self._refuse(MalformedRequest(why))
-
     def _refuse(self, refusal: Refusal) -> None:
         """Answers, after the requests before have their answers, reads nothing more and closes."""
+        if self._deaf:
+            return
         self._deaf = True
         answer = self._answer(refusal)
         if self._answers_are_due():
@@ -444,43 +445,4 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
 
 
 class BoundedSocket(_Watched, WebSocketsSansIOProtocol):
-    """uvicorn's web socket, counted, and given up when its page does not read."""
-
-    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._counted = connections
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._counted.leave(self)
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self.note_stalled()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self.note_flowing()
-        super().resume_writing()
-
-    def make_room(self) -> None:
-        """Sockets are never idle; this one ends all the same."""
-        self.shutdown()
-
-
-class _Trailers:
-    """Stands where uvicorn would keep headers, once those of the head are complete."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: BoundedHttp) -> None:
-        self._connection = connection
-
-    def append(self, header: tuple[bytes, bytes]) -> None:
-        self._connection.count_trailer(*header)
-
-
-async def _too_many_ahead(scope: Any, receive: Any, send: Any) -> None:
-    """The answer to the first request that was sent too far ahead; it is the last one of its connection."""
-    refusal = TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1)
-    request_id = request_id_from(Headers(scope=scope).get("x-request-id"))
-    await _response(refusal, request_id, public=is_public(scope["path"]))(scope, receive, send)
+    """uvicorn's web socket, counted, and given up when its page does not read. It is never idle, so it never makes room."""
