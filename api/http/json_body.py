@@ -11,16 +11,18 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import RequestTimeout, UnsupportedMediaType
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
+
+T = TypeVar("T")
 
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
@@ -61,19 +63,11 @@ class Bodies:
         """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout, InvalidJson,
         PayloadInvalid, ParameterInvalid; ClientDisconnect.
         """
-        headers = request.headers
-        announced = headers.get("content-length", "")
-        empty = announced == "0" or (not announced and "transfer-encoding" not in headers)
         content_type = single_header(request, "Content-Type")
-        if not empty:
-            _check_media_type(content_type, headers.get("content-encoding"))
+        if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+            _check_media_type(content_type, request.headers.get("content-encoding"))
         async with self._received(request) as body:
-            if not body.strip():
-                return {}
-            _check_media_type(content_type, headers.get("content-encoding"))
-            if len(body) > _IN_THREAD:
-                return await asyncio.to_thread(parse_object, body)
-            return parse_object(body)
+            return await _beside(parse_object, body) if body.strip() else {}
 
     @contextlib.asynccontextmanager
     async def checked(self, request: Request) -> AsyncIterator[bytes]:
@@ -81,10 +75,7 @@ class Bodies:
         block. Raises as `read_json`.
         """
         async with self._received(request) as body:
-            if len(body) > _IN_THREAD:
-                await asyncio.to_thread(_check_shape, body)
-            else:
-                _check_shape(body)
+            await _beside(_check_shape, body)
             yield body
 
     @contextlib.asynccontextmanager
@@ -105,7 +96,11 @@ class Bodies:
                             self._in_flight += len(body) - counted
                             counted = len(body)
                             if self._in_flight > self.limits.bytes_in_flight:
-                                raise self._no_room()
+                                most = _mebibytes(self.limits.bytes_in_flight)
+                                raise TooManyConnections(
+                                    f"The large bodies that are being received have {most} together",
+                                    remedy="Send the request again in a few seconds, or a smaller one.",
+                                )
             except TimeoutError:
                 late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
                 raise RequestTimeout(late) from None
@@ -118,11 +113,10 @@ class Bodies:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
 
-    def _no_room(self) -> TooManyConnections:
-        return TooManyConnections(
-            f"The large bodies that are being received have {_mebibytes(self.limits.bytes_in_flight)} together",
-            remedy="Send the request again in a few seconds, or a smaller one.",
-        )
+
+async def _beside(work: Callable[[bytes], T], body: bytes) -> T:
+    """The outcome of `work`: of a large body beside the event loop."""
+    return await asyncio.to_thread(work, body) if len(body) > _IN_THREAD else work(body)
 
 
 def may_be_large(request: Request) -> bool:
@@ -235,6 +229,3 @@ def _check_media_type(content_type: str | None, encoding: str | None) -> None:
 
 def _mebibytes(size: int) -> str:
     return f"{size // (1024 * 1024)} MiB"
-
-
-__all__ = ["Bodies", "BodyLimits", "ClientDisconnect", "may_be_large", "parse_json", "parse_object"]

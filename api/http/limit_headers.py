@@ -13,15 +13,17 @@ def limit_headers(limits: LimitsView | None, rate: Rate | None) -> dict[str, str
 
     Without `limits` only the requests a second are told: those who send too many cost no look at the rest.
     """
-    policies: list[str] = []
-    left: list[str] = []
+    told: list[tuple[str, str, str]] = []
     if limits is not None and limits.concurrency is not None:
-        policies.append(f'"concurrency";q={limits.concurrency}')
-        left.append(f'"concurrency";r={max(0, limits.concurrency - limits.active)}')
+        told.append(("concurrency", f"q={limits.concurrency}", f"r={max(0, limits.concurrency - limits.active)}"))
     if limits is not None and limits.monthly is not None:
-        policies.append(f'"monthly";q={limits.monthly};w={_MONTH_SECONDS}')
-        left.append(f'"monthly";r={max(0, limits.monthly - limits.used)};t={limits.resets_in_seconds}')
+        left = f"r={max(0, limits.monthly - limits.used)};t={limits.resets_in_seconds}"
+        told.append(("monthly", f"q={limits.monthly};w={_MONTH_SECONDS}", left))
     if rate is not None:
-        policies.append(f'"requests";q={rate.quota};w={WINDOW_SECONDS}')
-        left.append(f'"requests";r={rate.left};t={WINDOW_SECONDS}')
-    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)} if policies else {}
+        told.append(("requests", f"q={rate.quota};w={WINDOW_SECONDS}", f"r={rate.left};t={WINDOW_SECONDS}"))
+    if not told:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(f'"{name}";{policy}' for name, policy, _ in told),
+        "RateLimit": ", ".join(f'"{name}";{left}' for name, _, left in told),
+    }
