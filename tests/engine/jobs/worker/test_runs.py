@@ -170,7 +170,7 @@ async def test_a_retry_goes_on_after_the_finished_steps(world: World, tmp_path: 
     task = await carry_until_running(world, runs, job_id)
     await next(iter(runs.open.values())).recorder.settled()
     world.write(reclaim, "boot_first")
-    runs._lost(job_id, 1)
+    runs.open[job_id].stop("lost")
     await task
     quick = steps.model_copy(
         update={
