@@ -64,12 +64,12 @@ Fetch = Callable[[OutboundAnswer, str, str, dict[str, str], bytes | None, float,
 
 @dataclass
 class BrowserPage:
-    """One page, whose requests go through `fetch` and are counted.
+    """One page, whose requests go through `send` and are counted.
 
     `until`: the deadline, on the clock of the browser's loop.
     """
 
-    fetch: Fetch
+    send: Fetch
     answer: OutboundAnswer
     until: float
     requests: int = 0
@@ -145,7 +145,7 @@ class BrowserPage:
             if name not in _OWN_HEADERS and not name.startswith(":")
         }
         try:
-            found = await self.fetch(
+            found = await self.send(
                 self.answer,
                 request.method,
                 request.url,
