@@ -164,7 +164,7 @@ async def test_the_client_walks_a_flow_of_70_seconds_to_its_result(house: House,
     assert "Call the tool get_job" in first.content[0].text
     assert (last.is_error, last.structured_content["status"]) == (False, "completed")
     assert last.structured_content["result"] == {"text": "Read it"}
-    assert last.content[0].text == '{"text": "Read it"}'
+    assert last.content[0].text == f'The job {job_id} is completed. Its result:\n{{"text": "Read it"}}'
 
 
 async def test_a_job_that_still_runs_is_waited_for_again_and_again(house: House):
