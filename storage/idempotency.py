@@ -10,7 +10,12 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from engine.core.clock import DAY
+from storage.database import now
 from storage.tables import Idempotency
+
+#: How long an Idempotency-Key is remembered, in milliseconds.
+KEPT_MS = DAY
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,20 @@ class EarlierAnswer:
 
 
 def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
-    """Returns the stored answer, of whatever age, or None."""
+    """Returns the answer that was stored within the last 24 hours, or None. An older one is removed, so that its key can be
+    used again.
+    """
     row = session.execute(
         select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
             Idempotency.scope == scope
         )
     ).one_or_none()
-    return None if row is None else EarlierAnswer(*row)
+    if row is None:
+        return None
+    if row.created_at <= now(session) - KEPT_MS:
+        session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+        return None
+    return EarlierAnswer(*row)
 
 
 def insert_answer(
@@ -53,11 +65,6 @@ def insert_answer(
     )
 
 
-def remove_answer(session: Session, scope: str) -> None:
-    """Removes the answer, so that the Idempotency-Key can be used again."""
-    session.execute(delete(Idempotency).where(Idempotency.scope == scope))
-
-
-def remove_old_answers(session: Session, before: int) -> None:
-    """Removes all answers from before a time in milliseconds."""
-    session.execute(delete(Idempotency).where(Idempotency.created_at < before))
+def remove_old_answers(session: Session) -> None:
+    """Removes all answers that are older than 24 hours."""
+    session.execute(delete(Idempotency).where(Idempotency.created_at < now(session) - KEPT_MS))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.roles import Role
 from storage.database import now
-from storage.members import hash_token
+from storage.sessions import hash_token
 from storage.tables import SetupToken
 
 #: The id of an invitation is the first characters of its token's hash; the link cannot be derived from it.

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.members import hash_token
+from storage.sessions import hash_token
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, find_setting
 from storage.tables import RecoveryCode, SecondFactor, User
 

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.actions.links import link_path, renew_setup_token
 from engine.core.clock import MINUTE, Millis
-from storage.members import find_signed_in, has_owner, hash_token, note_seen
+from storage.members import has_owner
+from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import find_first_workspace
 from ui.kit.frame import THEME_COOKIE
 from ui.kit.plain_pages import error_page, open_link_page

@@ -27,8 +27,9 @@ from engine.core.ids import WorkspaceId
 from engine.models.local_servers import LocalServers
 from storage.database import Database
 from storage.flows import list_flows
-from storage.members import Person, find_signed_in, hash_token, note_seen
+from storage.members import Person
 from storage.owner_notes import count_open_notes
+from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import get_limits
 from ui.kit import feedback, frame
 from ui.kit.search import Hit

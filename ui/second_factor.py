@@ -22,7 +22,7 @@ from engine.actions.second_factor import (
     wants_set_up,
 )
 from engine.core.errors import Conflict, LinkNotValid, RateLimited, Refusal, SignInFailed
-from storage.members import find_signed_in
+from storage.sessions import find_signed_in
 from ui.access_guard import NO_STORE, local_path, stranger_answer, theme_of
 from ui.kit.plain_pages import error_page
 from ui.kit.second_factor_pages import code_page, recovery_codes_page, set_up_factor_page, turn_off_page

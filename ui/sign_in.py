@@ -18,7 +18,7 @@ from engine.actions.members import change_password, join, set_new_password, set_
 from engine.actions.sessions import STEP_LIFETIME, Browser, SecondStep
 from engine.core.clock import SECOND
 from engine.core.errors import Conflict, Invalid, LinkNotValid, RateLimited, Refusal, SignInFailed
-from storage.members import LONGEST, find_signed_in
+from storage.sessions import LONGEST, find_signed_in
 from ui.access_guard import NO_STORE, local_path, ownerless_page, stranger_answer, theme_of
 from ui.kit.plain_pages import (
     change_password_page,

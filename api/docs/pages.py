@@ -40,7 +40,8 @@ from engine.flow.document import Document, load_document
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
 from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version, list_flows
-from storage.members import Person, find_signed_in
+from storage.members import Person
+from storage.sessions import find_signed_in
 
 COOKIE = "flowport_session"
 #: OpenAPI of the whole API, made once: `api_document` of `api/app.py`.

@@ -32,7 +32,7 @@ from storage.guesses import (
     is_known_place,
     oldest_failure,
 )
-from storage.members import hash_token
+from storage.sessions import hash_token
 
 WINDOW = 15 * MINUTE
 PER_ACCOUNT_AND_NETWORK = 5

@@ -29,16 +29,9 @@ from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import Database
 from storage.links import void_links
-from storage.members import (
-    end_session,
-    end_sessions,
-    find_account,
-    find_signed_in,
-    find_user,
-    has_owner,
-    insert_account,
-)
+from storage.members import find_account, find_user, has_owner, insert_account
 from storage.second_factors import has_second_factor
+from storage.sessions import end_session, end_sessions, find_signed_in
 from storage.settings import KNOWN_HOST, SERVER, put_setting
 from storage.workspaces import find_first_workspace
 

@@ -29,7 +29,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import Database, now
 from storage.links import find_link
-from storage.members import end_sessions, find_account, find_signed_in, hold_account
+from storage.members import find_account, hold_account
 from storage.second_factors import (
     find_second_factor,
     has_second_factor,
@@ -39,6 +39,7 @@ from storage.second_factors import (
     remove_second_factor,
     use_recovery_code,
 )
+from storage.sessions import end_sessions, find_signed_in
 from storage.settings import OWNERS_NEED_SECOND_FACTOR, put_setting
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from engine.core.clock import MINUTE
 from engine.core.roles import Role
 from storage.database import now
 from storage.guesses import note_place
-from storage.members import Person, insert_session, person_of
+from storage.members import Person, person_of
 from storage.second_factors import has_second_factor, owners_need_second_factor
+from storage.sessions import insert_session
 
 if TYPE_CHECKING:
     from storage.tables import User

@@ -20,7 +20,8 @@ from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import now
 from storage.links import find_invitation, void_invitations_for, void_links, void_links_by
-from storage.members import count_owners, end_sessions, find_user, hold_account
+from storage.members import count_owners, find_user, hold_account
+from storage.sessions import end_sessions
 
 if TYPE_CHECKING:
     from storage.tables import User

@@ -19,7 +19,7 @@ from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, close
 from engine.flow.node_type import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
-from engine.outbound.redirects import USER_AGENT
+from engine.outbound.user_agent import USER_AGENT
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as Chromium

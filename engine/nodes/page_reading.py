@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from engine.flow.node_type import Json, NodeContext
-from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
 from engine.sandbox.limits import LIMITS
 

@@ -44,14 +44,14 @@ from engine.flow.node_type import (
 )
 from engine.nodes.page_reading import read_with
 from engine.nodes.web_answers import ask_robots, shown, status_failure
-from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled
-from engine.pages.page_text import (
+from engine.pages.main_content import (
     HOW_TO_SELECT,
     Page,
     SelectorUnreadable,
     check_selector,
     decode_body,
 )
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
 
 _HTML = {"text/html", "application/xhtml+xml"}
 #: How many pages of one host all steps of a worker process read at the same time.

@@ -23,7 +23,7 @@ from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
 from engine.nodes.web_answers import ask_robots, retry_after, shown, status_failure
-from engine.pages.page_shape import PageTooTangled
+from engine.pages.parsing_limits import PageTooTangled
 
 _HTML = {"text/html", "application/xhtml+xml"}
 _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}

@@ -42,8 +42,9 @@ from engine.outbound.errors import (
     outbound_fault,
 )
 from engine.outbound.practice_site import PRACTICE_HOST, practice_answer
-from engine.outbound.redirects import USER_AGENT, Hop, sendable, with_query
+from engine.outbound.redirects import Hop, sendable, with_query
 from engine.outbound.robots import CrawlPoliteness, SiteRules
+from engine.outbound.user_agent import USER_AGENT
 
 __all__ = [
     "MAX_BYTES",

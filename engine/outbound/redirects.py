@@ -15,9 +15,9 @@ from engine.outbound.connection_pools import CONNECT_SECONDS
 from engine.outbound.decompression import ACCEPTED_ENCODINGS
 from engine.outbound.errors import AddressNotAllowed, BadHeader, BadUrl
 from engine.outbound.secret_hosts import check_send
+from engine.outbound.user_agent import USER_AGENT
 
 #: Value of the User-Agent header.
-USER_AGENT = "Flowport/1.0"
 
 #: Headers that the client or the HTTP library sets; values from the flow (for example from a pasted curl command) are
 #: dropped.

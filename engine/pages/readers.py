@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled, check_shape
-from engine.pages.page_text import SelectorUnreadable, extract_text, needs_browser, read_links, read_page
+from engine.pages.main_content import SelectorUnreadable, extract_text, needs_browser, read_links, read_page
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, check_shape
 
 Json = Any
 

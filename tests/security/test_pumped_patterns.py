@@ -19,7 +19,7 @@ from engine.models.structured_output import read_object
 from engine.nodes import CATALOG
 from engine.nodes.sitemaps import read_sitemap
 from engine.outbound.robots import read_robots
-from engine.pages.page_shape import PageTooTangled, check_shape
+from engine.pages.parsing_limits import PageTooTangled, check_shape
 from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, patterns_of_the_code
 from ui.playground.state.available_data import broken_finder

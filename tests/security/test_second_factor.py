@@ -26,8 +26,9 @@ from engine.jobs.server.job_waiters import JobWaiters
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.database import Database, open_database
-from storage.members import find_signed_in, find_user
+from storage.members import find_user
 from storage.second_factors import has_second_factor
+from storage.sessions import find_signed_in
 from storage.tables import User
 from ui import second_factor, sign_in
 from ui.page_session import App

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows
 from storage.datasets import DatasetLine, find_dataset, list_rows
-from storage.members import find_signed_in
+from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import sent_file
 from ui.page_session import COOKIE, App

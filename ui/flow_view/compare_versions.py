@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from nicegui import ui
 
-from engine.flow.compare import Comparison, NodeChange, caller_changes, compare_documents
 from engine.flow.document import Document, load_document
 from engine.flow.layout import with_places
+from engine.flow.version_comparison import Comparison, NodeChange, caller_changes, compare_documents
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
 from ui.flow_view.canvas_types import NodeTraffic, Traffic

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
 from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call
-from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
 from engine.flow.validation import without_parked
+from engine.flow.version_comparison import compare_documents
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
 from ui.flows.recent_calls import FirstCalls

@@ -11,8 +11,8 @@ from engine.actions.called_flows import calls_older_versions
 from engine.actions.deployments import problems_before_deploy
 from engine.core.errors import Problem
 from engine.flow.accept_field import has_field
-from engine.flow.compare import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
+from engine.flow.version_comparison import CallerChange, caller_changes
 from engine.nodes import CATALOG
 from engine.outbound.secret_hosts import host_warnings
 from storage.database import now

@@ -17,7 +17,7 @@ from engine.core.clock import to_rfc3339
 from engine.table_files.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
-from storage.members import find_signed_in
+from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import csv_named, sent_file
 from ui.jobs.filters import Narrowed

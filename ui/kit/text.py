@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
@@ -148,45 +148,6 @@ def size(count: int, reader: Reader = ENGLISH) -> str:
         if value < 1023.5 or unit == "TB":
             return f"{number(value, reader, places=1 if value < 10 and round(value, 1) % 1 else 0)} {unit}"
     raise AssertionError
-
-
-def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """How long ago, in one unit: `just now`, `10 s ago`, `4 min ago`, `1 h ago`, `yesterday`, `9 days ago`, `12 Nov`."""
-    seconds = (now - when).total_seconds()
-    if seconds < 2:
-        return _("just now")
-    if seconds < 60:
-        return f"{int(seconds)} s " + _("ago")
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min " + _("ago")
-    days = (now.astimezone(reader.zone).date() - when.astimezone(reader.zone).date()).days
-    if days == 0 or seconds < 6 * 3600:
-        return f"{int(seconds // 3600)} h " + _("ago")
-    if days == 1:
-        return _("yesterday")
-    return f"{days} " + _("days ago") if days <= 14 else day(when, now, reader)
-
-
-def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """`today`, `yesterday`, `31 Dec`, and with the year when it is another one: `31 Dec 2025`."""
-    local, today = when.astimezone(reader.zone), now.astimezone(reader.zone)
-    distance = (today.date() - local.date()).days
-    if distance in (0, 1):
-        return _("yesterday") if distance else _("today")
-    text = f"{local.day} {local:%b}"
-    return text if local.year == today.year else f"{text} {local.year}"
-
-
-def clock_time(when: datetime, reader: Reader = ENGLISH) -> str:
-    """`09:41:52` in the reader's time zone."""
-    return f"{when.astimezone(reader.zone):%H:%M:%S}"
-
-
-def moment(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """Day and time: `today 09:52:07`, `12 Nov 09:52`."""
-    name = day(when, now, reader)
-    local = when.astimezone(reader.zone)
-    return f"{name} {local:%H:%M:%S}" if name in (_("today"), _("yesterday")) else f"{name} {local:%H:%M}"
 
 
 _TYPE_WORDS = {

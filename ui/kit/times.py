@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from engine.core.clock import Clock
 from ui.kit import text
-from ui.kit.text import Reader
+from ui.kit.text import ENGLISH, Reader, _
 
 
 @dataclass(frozen=True)
@@ -19,19 +19,19 @@ class Times:
 
     def ago(self, at: int) -> str:
         """`10 s ago`, `yesterday`."""
-        return text.ago(when(at), when(self.clock.now()), self.reader)
+        return ago(when(at), when(self.clock.now()), self.reader)
 
     def moment(self, at: int) -> str:
         """`today 09:52:07`, `12 Nov 09:52`."""
-        return text.moment(when(at), when(self.clock.now()), self.reader)
+        return moment(when(at), when(self.clock.now()), self.reader)
 
     def day(self, at: int) -> str:
         """`today`, `31 Dec`."""
-        return text.day(when(at), when(self.clock.now()), self.reader)
+        return day(when(at), when(self.clock.now()), self.reader)
 
     def clock_time(self, at: int) -> str:
         """`09:41:52`."""
-        return text.clock_time(when(at), self.reader)
+        return clock_time(when(at), self.reader)
 
     def spent(self, begun: int | None, ended: int | None) -> str:
         """How long something took or has taken so far; empty before it began."""
@@ -47,3 +47,42 @@ class Times:
 def when(at: int) -> datetime:
     """A stored moment as an aware datetime."""
     return datetime.fromtimestamp(at / 1000, UTC)
+
+
+def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """How long ago, in one unit: `just now`, `10 s ago`, `4 min ago`, `1 h ago`, `yesterday`, `9 days ago`, `12 Nov`."""
+    seconds = (now - when).total_seconds()
+    if seconds < 2:
+        return _("just now")
+    if seconds < 60:
+        return f"{int(seconds)} s " + _("ago")
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min " + _("ago")
+    days = (now.astimezone(reader.zone).date() - when.astimezone(reader.zone).date()).days
+    if days == 0 or seconds < 6 * 3600:
+        return f"{int(seconds // 3600)} h " + _("ago")
+    if days == 1:
+        return _("yesterday")
+    return f"{days} " + _("days ago") if days <= 14 else day(when, now, reader)
+
+
+def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """`today`, `yesterday`, `31 Dec`, and with the year when it is another one: `31 Dec 2025`."""
+    local, today = when.astimezone(reader.zone), now.astimezone(reader.zone)
+    distance = (today.date() - local.date()).days
+    if distance in (0, 1):
+        return _("yesterday") if distance else _("today")
+    text = f"{local.day} {local:%b}"
+    return text if local.year == today.year else f"{text} {local.year}"
+
+
+def clock_time(when: datetime, reader: Reader = ENGLISH) -> str:
+    """`09:41:52` in the reader's time zone."""
+    return f"{when.astimezone(reader.zone):%H:%M:%S}"
+
+
+def moment(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
+    """Day and time: `today 09:52:07`, `12 Nov 09:52`."""
+    name = day(when, now, reader)
+    local = when.astimezone(reader.zone)
+    return f"{name} {local:%H:%M:%S}" if name in (_("today"), _("yesterday")) else f"{name} {local:%H:%M}"

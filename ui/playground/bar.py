@@ -9,8 +9,8 @@ from nicegui import ui
 
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
-from engine.flow.compare import compare_documents
 from engine.flow.document import Document, load_document
+from engine.flow.version_comparison import compare_documents
 from storage.flows import FlowRow, get_flow, get_version
 from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow

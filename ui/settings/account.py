@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from engine.actions.members import change_name, sign_out_everywhere
 from engine.core.errors import Refusal
-from storage.members import list_browsers
 from storage.second_factors import SeenFactor, see_second_factor
+from storage.sessions import list_browsers
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.browser_names import browser_name

@@ -18,7 +18,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
-from ui.settings.audit_words import KINDS, Places, is_about_its_actor, load_places, more, what, who
+from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_places, more, what, who
 from ui.settings.navigation import settings_page
 
 PAGE_SIZE = 50

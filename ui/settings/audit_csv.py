@@ -14,14 +14,14 @@ from starlette.responses import Response
 from engine.core.clock import to_rfc3339
 from engine.table_files.writing import MARK, csv_line
 from storage.audit import AuditFilters, list_entries
-from storage.members import find_signed_in
+from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import csv_named, sent_file
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 from ui.parts.time_range import Span, span_of
-from ui.settings.audit_words import more, verbs_of, what, who
+from ui.settings.audit_lines import more, verbs_of, what, who
 
 PATH = "/settings/audit"
 CSV_PATH = "/settings/audit/export.csv"

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.clock import DAY, SECOND
+from engine.core.clock import SECOND
 from engine.core.errors import (
     FieldError,
     IdempotencyKeyReused,
@@ -37,7 +37,7 @@ from engine.jobs.submit.limits import LimitsView, limits_now, take_slots
 from engine.nodes import CATALOG
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow, find_document, was_ever_deployed
-from storage.idempotency import find_answer, insert_answer, remove_answer, remove_old_answers
+from storage.idempotency import find_answer, insert_answer
 from storage.job_changes import insert_job
 from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
@@ -48,7 +48,6 @@ USUAL_LIMIT_SECONDS = 1_800
 LIMIT_SECONDS = (10, 86_400)
 #: The name of the flow setting with the webhook address, for each environment.
 WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
-IDEMPOTENCY_KEPT = DAY
 
 
 @dataclass(frozen=True)
@@ -254,11 +253,6 @@ def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:
     return settings.get(WEBHOOK_SETTINGS[environment]) or None
 
 
-def forget_old_idempotency(session: Session) -> None:
-    """Removes stored Idempotency-Keys that are older than 24 hours."""
-    remove_old_answers(session, now(session) - IDEMPOTENCY_KEPT)
-
-
 def limit_ms(settings: Mapping[str, Any], cancel_after_seconds: float | None) -> int:
     """Returns how long a job may run in milliseconds: the flow's limit, or less when the caller asks for less."""
     limit = flow_limit_ms(settings)
@@ -402,9 +396,6 @@ def find_earlier(
     """
     row = find_answer(session, scope)
     if row is None:
-        return None
-    if row.created_at <= now(session) - IDEMPOTENCY_KEPT:
-        remove_answer(session, scope)
         return None
     if not row.fingerprint:
         raise IdempotencyKeyReused(

@@ -37,7 +37,6 @@ from engine.jobs.at_work import AtWork
 from engine.jobs.huey_queue import Dispatch, send
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.outbound_rules import outbound_rules
-from engine.jobs.submit.accept import forget_old_idempotency
 from engine.jobs.transitions import FORGOTTEN_MS, send_forgotten
 from engine.jobs.webhook_delivery import Webhooks
 from engine.jobs.worker.plan_loader import PlanLoader
@@ -56,6 +55,7 @@ from engine.outbound.otlp import open_tracer_provider
 from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
+from storage.idempotency import remove_old_answers
 from storage.job_changes import held_jobs
 from storage.workers import add_worker, beat, remove_worker
 
@@ -308,7 +308,7 @@ class _Worker:
             self._hide_secrets()
         if first or at - self._last_cleanup >= FORGET_SECONDS:
             self._last_cleanup = at
-            self.database.write_now(forget_old_idempotency)
+            self.database.write_now(remove_old_answers)
 
     def _hide_secrets(self) -> None:
         """Hides all secrets in log lines, including those added since the last call."""

@@ -23,7 +23,8 @@ from engine.actions.team import disable_person, invite
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotFound, RateLimited, SignInFailed
 from storage.audit import list_entries
-from storage.members import find_signed_in, has_owner, list_people, note_seen
+from storage.members import has_owner, list_people
+from storage.sessions import find_signed_in, note_seen
 from storage.settings import KNOWN_HOST, SERVER, find_setting
 from tests.factories import person
 

@@ -22,7 +22,8 @@ from engine.core.clock import DAY, MINUTE
 from engine.core.errors import Conflict, Invalid, LinkNotValid, NotAllowed, NotFound, SignInFailed
 from storage.audit import list_entries
 from storage.links import list_invitations
-from storage.members import find_signed_in, list_people
+from storage.members import list_people
+from storage.sessions import find_signed_in
 from tests.factories import person
 
 PASSWORD = "correct horse battery"

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from engine.nodes.page_reading import read_with
-from engine.pages.page_shape import PageTooTangled, check_shape
-from engine.pages.page_text import SelectorUnreadable, read_page
+from engine.pages.main_content import SelectorUnreadable, read_page
+from engine.pages.parsing_limits import PageTooTangled, check_shape
 from engine.pages.readers import is_ordinary
 from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import Sandbox
-from tests.engine.nodes.test_page_text import PAGES, SITE, practice
+from tests.engine.nodes.test_main_content import PAGES, SITE, practice
 
 pytestmark = pytest.mark.process
 

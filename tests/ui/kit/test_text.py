@@ -9,17 +9,15 @@ import pytest
 from ui.kit.text import (
     ENGLISH,
     Reader,
-    ago,
-    clock_time,
     cost,
     duration,
-    moment,
     number,
     percent,
     size,
     tokens,
     type_word,
 )
+from ui.kit.times import ago, clock_time, moment
 
 NOW = datetime(2026, 11, 24, 9, 41, 52, tzinfo=UTC)
 GERMAN = Reader.of({"fp_signs": ".%2C", "fp_zone": "Europe/Berlin"})

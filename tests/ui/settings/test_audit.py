@@ -38,7 +38,7 @@ def actions_in_the_source() -> set[str]:
 
 
 def test_every_verb_that_is_logged_has_words() -> None:
-    from ui.settings.audit_words import KINDS, VERBS
+    from ui.settings.audit_lines import KINDS, VERBS
 
     assert actions_in_the_source() == set(VERBS)
     assert {kind for kind, _said in VERBS.values()} == set(KINDS)

@@ -19,8 +19,9 @@ from engine.actions.team import disable_person, invite
 from engine.core.ids import WorkspaceId
 from storage.keys import list_keys
 from storage.links import list_invitations
-from storage.members import end_sessions, find_signed_in, find_user, list_people
+from storage.members import find_user, list_people
 from storage.second_factors import has_second_factor, owners_need_second_factor, put_recovery_codes
+from storage.sessions import end_sessions, find_signed_in
 from storage.tables import SecondFactor
 from tests.ui.arrange import buttons, page_text, press
 from tests.ui.conftest import EMAIL, PASSWORD, Site

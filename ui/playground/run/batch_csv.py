@@ -14,7 +14,7 @@ from engine.flow.references import as_text
 from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
-from storage.members import find_signed_in
+from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import sent_file
 from ui.page_session import COOKIE, App

@@ -13,8 +13,8 @@ from storage.job_log import JobLog, read_log
 from ui.flow_view.job_watch import Look
 from ui.flow_view.node_views import labels_of
 from ui.kit.parts import button, icon, words
-from ui.kit.text import Reader, _, clock_time, number
-from ui.kit.times import when
+from ui.kit.text import Reader, _, number
+from ui.kit.times import clock_time, when
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.log_lines import LEVELS, Level, LogLine, log_lines, narrowed

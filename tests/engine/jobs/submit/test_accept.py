@@ -38,12 +38,12 @@ from engine.jobs.submit.accept import (
     SubmitOptions,
     check_body,
     find_live_flow,
-    forget_old_idempotency,
     read_key_again,
     read_version,
 )
 from engine.jobs.transitions import claim, finish
 from storage.database import now
+from storage.idempotency import remove_old_answers
 from storage.job_changes import Lease
 from storage.jobs import KeyScope, read_value
 from storage.keys import read_caller
@@ -569,7 +569,7 @@ def test_rows_of_idempotency_keys_go_when_they_count_no_more(new_data: Path) -> 
         world.submit(flow_id, idempotency_key=f"key {after}")
     for after, left in ((DAY, 2), (DAY + 1, 1), (DAY + HOUR + 1, 0)):
         clock.at = Millis(begun + after)
-        world.write(forget_old_idempotency)
+        world.write(remove_old_answers)
         assert world.read(lambda session: session.scalar(select(func.count()).select_from(Idempotency))) == left
     world.database.close()
 

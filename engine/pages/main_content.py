@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from engine.core.charsets import decode_body
 from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
-from engine.pages.page_shape import LONGEST_PAGE, check_shape
+from engine.pages.parsing_limits import LONGEST_PAGE, check_shape
 
 __all__ = [
     "Content",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.flow.compare import caller_changes, compare_documents
 from engine.flow.document import Document
+from engine.flow.version_comparison import caller_changes, compare_documents
 from engine.nodes import CATALOG
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.pages.page_shape import LONGEST_PAGE, PageTooTangled, check_shape
-from engine.pages.page_text import (
+from engine.pages.main_content import (
     SelectorUnreadable,
     check_selector,
     decode_body,
@@ -15,6 +14,7 @@ from engine.pages.page_text import (
     needs_browser,
     read_page,
 )
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, check_shape
 
 PRACTICE = Path(__file__).parents[3] / "assets" / "practice"
 SITE = "https://practice.flowport.example"
