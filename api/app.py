@@ -12,31 +12,36 @@ import time
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.docs.openapi import whole_document
-from api.http import parameters
-from api.http.auth import KeyUses, Submitters
+from api.http.auth import Callers
 from api.http.context import Context
-from api.http.exception_handlers import HANDLERS, answer_refusal
+from api.http.exception_handlers import HANDLERS
 from api.http.json_body import Bodies, BodyLimits
-from api.http.problem_json import HeadersTooLarge, NoSuchAddress
+from api.http.problem_json import NoSuchAddress
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
-from api.http.sent_fields import SentFieldRecorder
 from api.routes import batches, events, flows, health, jobs, mcp, metrics, submit
 from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.submit.sent_fields import SentFieldRecorder
 from storage.database import Database
 
 log = logging.getLogger(__name__)
 each_call = logging.getLogger(EACH_CALL)
 
-#: Those that are called often first. The routes themselves, not their routers: FastAPI looks twice through a router that it includes.
-ROUTES = [route for module in (submit, jobs, events, batches, flows, health, metrics, mcp) for route in module.ROUTES]
+#: Those that are called often first.
+_ROUTERS = (
+    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, health.router, metrics.router, mcp.router
+)  # fmt: skip
+#: The routes themselves, not their routers: FastAPI looks twice through a router that it includes.
+ROUTES = [route for router in _ROUTERS for route in router.routes]
 #: Calls are counted and told by `PublicApi` itself.
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 
@@ -72,26 +77,31 @@ class PublicApi(FastAPI):
     async def close(self) -> None:
         """Writes the notes about refused calls and used keys that are still waiting."""
         await self._mcp.close()
-        await self._context.refusals.flush()
-        await self._context.key_uses.flush()
-        await self._context.sent_fields.flush()
+        for later in (self._context.refusals, self._context.callers, self._context.sent_fields):
+            await later.flush()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The routes within the exception handlers, and what FastAPI's own routes ask for."""
+        return ExceptionMiddleware(AsyncExitStackMiddleware(self._route), handlers=self.exception_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _refuse_socket(scope, receive, send)
+            await super().__call__(scope, receive, send)  # there is no web socket: the router closes it
             return
         request = Request(scope, receive)
         request.state.request_id = request_id = request_id_from(request.headers.get("x-request-id"))
         answer = _Answer(send, request_id)
         try:
-            _check_head(scope)
             await super().__call__(scope, receive, answer)
-        except Refusal as refusal:  # of the head: all others have been answered
-            scope["app"] = self
-            await (await answer_refusal(request, refusal))(scope, receive, answer)
-        except Exception:  # logged and answered as a fault of ours; Starlette raises it again
-            log.debug("%s: ended with an error", request_id, exc_info=True)
+        except Exception as error:  # an answer that has begun breaks off
+            if not isinstance(error.__cause__, Refusal):  # the reader of an event stream goes on with Last-Event-ID
+                log.exception("%s: %s %s broke off", request_id, request.method, scope["path"])
         self._tell(request, answer)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "\x00" in scope.get("path", ""):
+            raise NoSuchAddress("An address holds no zero byte")
+        await self.router(scope, receive, send)
 
     def _tell(self, request: Request, answer: _Answer) -> None:
         """Counts the call, and writes its line into the log where one is wanted."""
@@ -106,15 +116,13 @@ def create_api(
     database: Database, waiters: JobWaiters, settings: Settings, *, body_limits: BodyLimits = BodyLimits()
 ) -> PublicApi:
     """The public API on this database. Workers are woken by the database's own bell after each commit."""
-    key_uses = KeyUses(database)
     return PublicApi(
         Context(
             database=database,
             waiters=waiters,
             settings=settings,
             refusals=RefusalRecorder(database),
-            key_uses=key_uses,
-            submitters=Submitters(database, key_uses),
+            callers=Callers(database),
             sent_fields=SentFieldRecorder(database),
             bodies=Bodies(body_limits),
         )
@@ -157,16 +165,3 @@ def _log_line(request: Request, answer: _Answer, route: str, seconds: float) -> 
             milliseconds=round(seconds * 1000, 1),
         ),
     )
-
-
-def _check_head(scope: Scope) -> None:
-    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > parameters.MAX_HEADER_BYTES:
-        raise HeadersTooLarge
-    if "\x00" in scope["path"]:
-        raise NoSuchAddress("An address holds no zero byte")
-
-
-async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1000, "reason": "There is no web socket here"})

@@ -3,7 +3,7 @@
 Headers that name two keys are refused before either is looked up: a proxy may have added one, and nobody can tell which one counts.
 
 A revoked key is refused from the next request on: it is looked up for every request, and by calls that submit a job in the
-transaction that accepts it (`Submitters`). A mistyped one is refused by its check sum without a look-up.
+transaction that accepts it (`Callers.find` with `lately`). A mistyped one is refused by its check sum without a look-up.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from api.deferred_writes import Later
 from api.http.parameters import single_header
 from engine.core.api_key_format import parse_key
 from engine.core.errors import ParameterInvalid, Unauthorized
 from engine.jobs.submit.accept import Caller
 from storage.database import Database
+from storage.deferred_writes import Later
 from storage.keys import find_caller, note_key_use
 
 _USE_NOTED_EVERY_SECONDS = 60
@@ -27,68 +27,54 @@ _MOST_KNOWN = 1_000
 _NOBODY: tuple[float, Caller | None] = (0.0, None)
 
 
-class KeyUses:
-    """Notes when a key was last used: at most once a minute and never on a request's own time."""
+class Callers(Later[str]):
+    """Who calls, by the key that was sent. When a key was last used is noted at most once a minute, never on a request's own time."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database, _write)
         self._noted: dict[str, float] = {}
-        self._later = Later(database, _write)
+        self._known: dict[str, tuple[float, Caller]] = {}
 
-    def note(self, key_id: str) -> None:
-        """The key was just used."""
+    def find(self, request: Request, *, lately: bool = False) -> Caller:
+        """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized, and ParameterInvalid for two keys.
+
+        `lately`: who called a moment ago is not looked up. For calls whose transaction reads the key again, which makes the
+        look-up before it a courtesy.
+        """
+        key_hash = parse_key(_sent_key(request))
+        at = time.monotonic()
+        until, caller = self._known.get(key_hash or "", _NOBODY)
+        if caller is None or not lately or at >= until:
+            caller = self._look_up(key_hash)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[caller.key_hash] = (at + _KNOWN_SECONDS, caller)
+        request.state.caller = caller
+        return caller
+
+    def _look_up(self, key_hash: str | None) -> Caller:
+        row = None if key_hash is None else self._database.look_up(find_caller, key_hash)
+        if key_hash is None or row is None:
+            raise Unauthorized
+        self._note(row.key_id)
+        return Caller(
+            key_hash=key_hash,
+            workspace_id=row.workspace_id,
+            key_id=row.key_id,
+            environment=row.environment,
+            label=row.label,
+            prefix=row.prefix,
+            flow_ids=row.flow_ids,
+            concurrency=row.concurrency,
+            monthly=row.monthly,
+            requests=row.requests,
+        )
+
+    def _note(self, key_id: str) -> None:
         at = time.monotonic()
         if at - self._noted.get(key_id, -_USE_NOTED_EVERY_SECONDS) >= _USE_NOTED_EVERY_SECONDS:
             self._noted[key_id] = at
-            self._later.add(key_id)
-
-    async def flush(self) -> None:
-        """Writes what is waiting now."""
-        await self._later.flush()
-
-
-class Submitters:
-    """Who submitted a moment ago. For calls whose transaction reads the key again, which makes the look-up before it a courtesy."""
-
-    def __init__(self, database: Database, uses: KeyUses) -> None:
-        self._database = database
-        self._uses = uses
-        self._known: dict[str, tuple[float, Caller]] = {}
-
-    def find(self, request: Request) -> Caller:
-        """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized and ParameterInvalid."""
-        key_hash = parse_key(_sent_key(request))
-        until, caller = self._known.get(key_hash or "", _NOBODY)
-        if caller is not None and time.monotonic() < until:
-            request.state.caller = caller
-            return caller
-        caller = authenticate(self._database, self._uses, request)
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[caller.key_hash] = (time.monotonic() + _KNOWN_SECONDS, caller)
-        return caller
-
-
-def authenticate(database: Database, uses: KeyUses, request: Request) -> Caller:
-    """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized, and ParameterInvalid for two keys."""
-    key_hash = parse_key(_sent_key(request))
-    row = None if key_hash is None else database.look_up(find_caller, key_hash)
-    if key_hash is None or row is None:
-        raise Unauthorized
-    uses.note(row.key_id)
-    caller = Caller(
-        key_hash=key_hash,
-        workspace_id=row.workspace_id,
-        key_id=row.key_id,
-        environment=row.environment,
-        label=row.label,
-        prefix=row.prefix,
-        flow_ids=row.flow_ids,
-        concurrency=row.concurrency,
-        monthly=row.monthly,
-        requests=row.requests,
-    )
-    request.state.caller = caller
-    return caller
+            self.add(key_id)
 
 
 def key_hash_of(request: Request) -> str | None:

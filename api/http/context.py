@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from api.connection_limits import network_of
-from api.http.auth import KeyUses, Submitters, authenticate
+from api.http.auth import Callers
 from api.http.call_figures import CallFigures
 from api.http.json_body import Bodies
-from api.http.readiness import Readiness
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
-from api.http.sent_fields import SentFieldRecorder
 from engine.core.errors import ParameterInvalid, ShuttingDown, Unauthorized
 from engine.core.settings import Settings
+from engine.diagnostics.readiness import Readiness
 from engine.jobs.server.job_waiters import JobWaiters, Look, wait_until_ended
 from engine.jobs.submit.accept import Caller, read_key_again
+from engine.jobs.submit.sent_fields import SentFieldRecorder
 from storage.database import Database
 from storage.jobs import find_status
 
@@ -35,8 +35,7 @@ class Context:
     waiters: JobWaiters
     settings: Settings
     refusals: RefusalRecorder
-    key_uses: KeyUses
-    submitters: Submitters
+    callers: Callers
     sent_fields: SentFieldRecorder
     bodies: Bodies
     calls: CallFigures = field(default_factory=CallFigures)
@@ -44,32 +43,24 @@ class Context:
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def caller(self, request: Request) -> Caller:
-        """Who calls. Counts the request. Raises Unauthorized, ParameterInvalid and RateLimited."""
-        return self._counted(request, authenticate(self.database, self.key_uses, request))
-
-    def submitter(self, request: Request) -> Caller:
-        """Who calls, for a call whose transaction reads the key again. Raises as `caller`."""
-        return self._counted(request, self.submitters.find(request))
+    def caller(self, request: Request, *, lately: bool = False) -> Caller:
+        """Who calls. Counts the request. Raises Unauthorized, ParameterInvalid and RateLimited. `lately`: see `Callers.find`."""
+        caller = self.callers.find(request, lately=lately)
+        self._count(request, f"key {caller.key_id}", caller.requests, caller.label)
+        return caller
 
     def count_refused(self, request: Request) -> None:
         """Counts a call that was refused before it was known who calls: for its key, or for its address. Raises RateLimited."""
         try:
-            self.submitter(request)
+            self.caller(request, lately=True)
         except (Unauthorized, ParameterInvalid):
-            self._count_stranger(request)
+            address = network_of(request.client.host if request.client else "")
+            self._count(request, f"address {address}", WITHOUT_A_KEY, None)
 
-    def _count_stranger(self, request: Request) -> None:
-        address = network_of(request.client.host if request.client else "")
-        request.state.rate = rate = self.rates.count(f"address {address}", WITHOUT_A_KEY)
+    def _count(self, request: Request, subject: str, quota: int | None, label: str | None) -> None:
+        request.state.rate = rate = self.rates.count(subject, quota)
         if rate is not None and rate.over:
-            raise too_many(rate, label=None)
-
-    def _counted(self, request: Request, caller: Caller) -> Caller:
-        request.state.rate = rate = self.rates.count(f"key {caller.key_id}", caller.requests)
-        if rate is not None and rate.over:
-            raise too_many(rate, label=caller.label)
-        return caller
+            raise too_many(rate, label=label)
 
     def refuse_when_stopping(self) -> None:
         """New work is not taken while the server stops. Raises ShuttingDown."""

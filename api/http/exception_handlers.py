@@ -32,7 +32,12 @@ async def answer_refusal(request: Request, refusal: Refusal) -> Response:
     request_id = request.state.request_id
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        refusal = _or_too_many(context, request, refusal)
+        try:
+            context.count_refused(request)
+        except RateLimited as one_too_many:
+            refusal = one_too_many
+        except Unavailable:
+            log.debug("%s: whose call this is was not to be learned", request_id)
     flow_id = request.path_params.get("flow_id", "")
     context.refusals.record(refusal, request_id, caller, flow_id, None if caller else key_hash_of(request))
     headers = await _limits(context, request, refusal, caller) if isinstance(refusal, LimitReached) else {}
@@ -48,8 +53,6 @@ async def _answer_invalid(request: Request, error: RequestValidationError) -> Re
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
-    if isinstance(error.__cause__, Refusal):
-        return Response()  # an event stream breaks off; its reader goes on with Last-Event-ID
     log.error("%s: %s %s failed", request.state.request_id, request.method, request.url.path, exc_info=error)
     return await answer_refusal(request, Internal())
 
@@ -72,17 +75,6 @@ def _no_such_address(request: Request) -> Refusal:
     if meant is not None:
         return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
     return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
-
-
-def _or_too_many(context: Context, request: Request, refusal: Refusal) -> Refusal:
-    """The refusal of a call that nobody has counted yet, or that it was one too many."""
-    try:
-        context.count_refused(request)
-    except RateLimited as limited:
-        return limited
-    except Unavailable:
-        log.debug("%s: whose call this is was not to be learned", request.state.request_id)
-    return refusal
 
 
 async def _limits(context: Context, request: Request, refusal: Refusal, caller: Caller | None) -> dict[str, str]:

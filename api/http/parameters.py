@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from fastapi import Header, Path, Query
+from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
+from api.http import schemas
 from api.http.problem_json import NotAcceptable
 from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
@@ -19,7 +20,6 @@ from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
 from engine.jobs.submit.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60
-MAX_HEADER_BYTES = 16 * 1024
 MAX_CANCEL_AFTER = 86_400
 MAX_VERSION = 999_999_999
 MAX_PAGE = 100
@@ -33,7 +33,7 @@ WEB_ADDRESS = (
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID = "^[A-Za-z0-9_-]{1,64}$"
 
 
 def query(request: Request) -> dict[str, str]:
@@ -59,12 +59,12 @@ def whole_number(name: str, lowest: int, highest: int, text: str) -> int:
     return int(text)
 
 
-def wait_seconds(request: Request, parameters: dict[str, str]) -> int:
+def wait_seconds(request: Request, wait: str | None) -> int:
     """How long the caller wants to wait: `?wait=N` or `Prefer: wait=N`, at most 60. A preference we cannot read is 0."""
-    if (text := parameters.get("wait")) is not None:
-        if not re.fullmatch(r"\d+", text, re.ASCII):
+    if wait is not None:
+        if not re.fullmatch(r"\d+", wait, re.ASCII):
             raise invalid("wait", "must be a whole number of seconds, 0 or more")
-        return min(int(text.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)  # three digits are more than enough to tell
+        return min(int(wait.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)  # three digits are more than enough to tell
     preferred = _WAIT.search(",".join(request.headers.getlist("prefer")))
     return min(int(preferred.group(1)), MAX_WAIT_SECONDS) if preferred else 0
 
@@ -85,9 +85,7 @@ def moment(name: str, text: str) -> Millis:
 def check_accept(request: Request, kind: str) -> None:
     """Refuses when the Accept header rules `kind` out (RFC 9110: the most specific range counts)."""
     ranges = [part for part in ",".join(request.headers.getlist("accept")).lower().split(",") if part.strip()]
-    if not ranges:
-        return
-    best, taken = -1, False
+    best, taken = -1, not ranges
     for part in ranges:
         name, *settings = (piece.strip() for piece in part.split(";"))
         rank = {"*/*": 0, kind.split("/", maxsplit=1)[0] + "/*": 1, kind: 2}.get(name, -1)
@@ -106,23 +104,13 @@ def one_of(name: str, words: tuple[str, ...], text: str) -> str:
 
 def is_id(text: str) -> bool:
     """True for text that may be an id of ours; anything else is unknown without a look-up."""
-    return _ID.fullmatch(text) is not None
+    return re.fullmatch(ID, text) is not None
 
 
 def _flow_id(text: str) -> str:
     if not is_id(text):
         raise invalid("flow_id", "is not the id of a flow")
     return text
-
-
-def last_event_id(request: Request) -> int:
-    """The number of the last event that the caller has; 0 for none."""
-    text = single_header(request, "Last-Event-ID")
-    if text is None:
-        return 0
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise invalid("Last-Event-ID", "must be the number of an event")
-    return int(text)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -133,16 +121,10 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def cancel_after(request: Request) -> int | None:
-    """A deadline in seconds."""
-    text = single_header(request, "Cancel-After")
-    return None if text is None else whole_number("Cancel-After", 1, MAX_CANCEL_AFTER, text)
-
-
-def flow_version(request: Request) -> int | None:
-    """The version a caller pins."""
-    text = single_header(request, "X-Flow-Version")
-    return None if text is None else whole_number("X-Flow-Version", 1, MAX_VERSION, text)
+def number_header(request: Request, name: str, highest: int) -> int | None:
+    """A header with a whole number from 1 on; None when it is not there."""
+    text = single_header(request, name)
+    return None if text is None else whole_number(name, 1, highest, text)
 
 
 def webhook_url(request: Request) -> str | None:
@@ -184,13 +166,13 @@ def _as(**schema: Any) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+STATUSES: tuple[str, ...] = get_args(schemas.Status)
 
 FlowId = Annotated[str, Path(description="The id of the flow.")]
 JobId = Annotated[str, Path(description="The id of the job.")]
 BatchId = Annotated[str, Path(description="The id of the batch.")]
 Wait = Annotated[
-    int | None,
+    str | None,
     _as(type="integer", minimum=0, examples=[30]),
     Query(
         description=f"Seconds to wait for the end of the job or batch; more than {MAX_WAIT_SECONDS} counts as {MAX_WAIT_SECONDS}."
@@ -203,7 +185,7 @@ IfNoneMatch = Annotated[
     str | None, _as(type="string"), Header(alias="If-None-Match", description="The ETag of an earlier answer.")
 ]
 LastEventId = Annotated[
-    int | None,
+    str | None,
     _as(type="integer", minimum=0, maximum=10**18 - 1),
     Header(alias="Last-Event-ID", description="Go on after the event with this number."),
 ]
@@ -270,7 +252,7 @@ Status = Annotated[
 OfFlow = Annotated[
     str | None,
     BeforeValidator(_flow_id),
-    _as(type="string", pattern="^[A-Za-z0-9_-]{1,64}$"),
+    _as(type="string", pattern=ID),
     Query(description="Only jobs of this flow."),
 ]
 _WITH_ZONE = "A time with its time zone (RFC 3339), like `2026-01-31T12:00:00Z` or `2026-01-31T13:00:00+01:00`."
@@ -295,13 +277,29 @@ Limit = Annotated[
 Cursor = Annotated[str | None, _as(type="string"), Query(description="`next_cursor` of the page before.")]
 AfterItem = Annotated[
     int | None,
+    BeforeValidator(partial(whole_number, "after", 0, MAX_ITEMS - 1)),
     _as(type="integer", minimum=0, maximum=MAX_ITEMS - 1),
     Query(alias="after", description="Begin after the item with this `item_index`."),
 ]
 
 
-async def waiting(wait: Wait = None, prefer: Prefer = None) -> None:
-    """Declares how a caller asks to wait."""
+async def waiting(request: Request, wait: Wait = None, prefer: Prefer = None) -> int:
+    """Declares how a caller asks to wait, and reads it."""
+    return wait_seconds(request, wait)
+
+
+async def last_event(request: Request, last_event_id: LastEventId = None) -> int:
+    """The number of the last event that the caller has; 0 for none."""
+    text = single_header(request, "Last-Event-ID")
+    if text is None:
+        return 0
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise invalid("Last-Event-ID", "must be the number of an event")
+    return int(text)
+
+
+WaitSeconds = Annotated[int, Depends(waiting)]
+LastEvent = Annotated[int, Depends(last_event)]
 
 
 async def submitting(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from api.deferred_writes import Later
 from api.http.parameters import is_id
 from api.http.problem_json import status_of
 from engine.core.clock import MINUTE
 from engine.core.errors import FieldError, NotDeployed, NotFound, Refusal
 from engine.jobs.submit.accept import Caller
 from storage.database import Database
+from storage.deferred_writes import Later
 from storage.flows import which_flows_exist
 from storage.keys import find_owner_of_secret
 from storage.refusals import Counted, RefusedRow, add_refusals
@@ -21,20 +21,16 @@ from storage.refusals import Counted, RefusedRow, add_refusals
 _MOST_FIELDS = 20
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """A refused call; `key_hash` while it is not known whose key was sent."""
-
-    key_hash: str | None
-    call: RefusedRow
+#: A refused call, and the hash of its key while it is not known whose that is.
+_Heard = tuple[RefusedRow, str | None]
 
 
-class RefusalRecorder:
+class RefusalRecorder(Later[_Heard]):
     """Takes note of refusals; they are in the database within a second."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database, _write)
         self._clock = database.clock
-        self._later = Later(database, _write)
 
     def record(
         self, refusal: Refusal, request_id: str, caller: Caller | None, flow_id: str, key_hash: str | None = None
@@ -45,26 +41,18 @@ class RefusalRecorder:
         the flow. `flow_id` is what the address says: what is no id is dropped here, whatever its length.
         """
         unknown_flow = (isinstance(refusal, NotFound) and not isinstance(refusal, NotDeployed)) or not is_id(flow_id)
-        self._later.add(
-            _Heard(
-                key_hash,
-                RefusedRow(
-                    workspace_id=caller.workspace_id if caller else "",
-                    at=self._clock.now(),
-                    request_id=request_id,
-                    key_id=(caller.key_id or "") if caller else "",
-                    key_prefix=caller.prefix if caller else "",
-                    flow_id="" if unknown_flow else flow_id,
-                    status=status_of(refusal),
-                    code=refusal.code,
-                    fields=tuple(_field(error) for error in refusal.errors[:_MOST_FIELDS]),
-                ),
-            )
+        call = RefusedRow(
+            workspace_id=caller.workspace_id if caller else "",
+            at=self._clock.now(),
+            request_id=request_id,
+            key_id=(caller.key_id or "") if caller else "",
+            key_prefix=caller.prefix if caller else "",
+            flow_id="" if unknown_flow else flow_id,
+            status=status_of(refusal),
+            code=refusal.code,
+            fields=tuple(_field(error) for error in refusal.errors[:_MOST_FIELDS]),
         )
-
-    async def flush(self) -> None:
-        """Writes what is waiting now."""
-        await self._later.flush()
+        self.add((call, key_hash))
 
 
 def _field(error: FieldError) -> dict[str, str]:
@@ -75,17 +63,16 @@ def _field(error: FieldError) -> dict[str, str]:
 
 
 def _write(session: Session, heard: list[_Heard]) -> None:
-    calls = _with_own_flows(session, [_owned(session, one) for one in heard])
+    calls = _with_own_flows(session, [_owned(session, *one) for one in heard])
     counts = Counter(
         Counted(call.at // MINUTE, call.workspace_id, call.flow_id, call.key_id, call.code) for call in calls
     )
     add_refusals(session, counts, [call for call in calls if call.workspace_id][-1_000:])
 
 
-def _owned(session: Session, heard: _Heard) -> RefusedRow:
+def _owned(session: Session, call: RefusedRow, key_hash: str | None) -> RefusedRow:
     """The call with the owner of its key."""
-    call = heard.call
-    owner = None if call.workspace_id or heard.key_hash is None else find_owner_of_secret(session, heard.key_hash)
+    owner = None if call.workspace_id or key_hash is None else find_owner_of_secret(session, key_hash)
     if owner is None:
         return call
     workspace_id, key_id, prefix = owner

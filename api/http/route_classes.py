@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -35,7 +35,6 @@ from engine.core.errors import Refusal
 from engine.jobs.submit.accept import Caller
 
 BASE = "/public/v1"
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class PublicRoute(APIRoute):
@@ -48,8 +47,10 @@ class PublicRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         declared = get_flat_params(self.dependant)
         self.takes = tuple(one.alias for one in declared if getattr(one.field_info, "in_", None) == ParamTypes.query)
-        taken = self.methods or set()
-        self.allowed = sorted(taken | {"HEAD"} if "GET" in taken else taken)
+        methods = self.methods or set()
+        self.allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
+        answers: Any = getattr(self.response_class, "value", self.response_class)  # FastAPI wraps its own choice
+        self._kind: str | None = answers.media_type
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
@@ -58,22 +59,9 @@ class PublicRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in self.allowed:
             raise MethodNotAllowed(scope["method"], tuple(self.allowed))
+        if self._kind is not None:
+            parameters.check_accept(Request(scope), self._kind)
         await self.app(scope, receive, send)
-
-    def get_route_handler(self) -> Any:
-        handle = self._handler()
-        answers: Any = getattr(self.response_class, "value", self.response_class)  # FastAPI wraps its own choice
-        kind: str | None = answers.media_type
-
-        async def answer(request: Request) -> Response:
-            if kind is not None:
-                parameters.check_accept(request, kind)
-            return await handle(request)
-
-        return answer
-
-    def _handler(self) -> Handler:
-        return super().get_route_handler()
 
 
 class RawRoute(PublicRoute):
@@ -83,11 +71,21 @@ class RawRoute(PublicRoute):
     are read under the limits of `api.http.json_body`.
     """
 
-    def _handler(self) -> Handler:
-        async def handle(request: Request) -> Response:
-            return await self.endpoint(request, **request.path_params)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = self._answer
 
-        return handle
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.endpoint(Request(scope, receive, send), **scope["path_params"])
+        await response(scope, receive, send)
+
+
+class Stream(StreamingResponse):
+    """An answer in pieces, which nothing on the way keeps or collects. HEAD asks for its headers alone."""
+
+    def __init__(self, request: Request, pieces: AsyncIterator[bytes], status_code: int = 200) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(() if request.method == "HEAD" else pieces, status_code, headers)
 
 
 async def _caller(request: Request, context: FromApp) -> Caller:

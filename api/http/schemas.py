@@ -34,11 +34,7 @@ class Published(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _example(**values: Any) -> ConfigDict:
-    """A whole body whose values fit together; one made field by field shows states that never are."""
-    return ConfigDict(json_schema_extra={"examples": [values]})
-
-
+#: Whole bodies whose values fit together: one made field by field shows states that never are.
 _JOB = {
     "job_id": _JOB_ID,
     "status": "completed",
@@ -133,7 +129,7 @@ class JobUsage(Published):
 class Job(Published):
     """One run of a flow. A job that has ended changes only when its data are erased or expire."""
 
-    model_config = _example(**_JOB)
+    model_config = ConfigDict(json_schema_extra={"examples": [_JOB]})
 
     job_id: str = Field(description="The id of the job.", examples=[_JOB_ID])
     status: Status = Field(description="The last three are final: `completed`, `failed`, `cancelled`.")
@@ -172,7 +168,11 @@ class JobList(Published):
 class BatchAccepted(Published):
     """All items were stored and will run."""
 
-    model_config = _example(batch_id=_BATCH_ID, status="queued", total=2, job_ids=[_JOB_ID, _SECOND_JOB_ID])
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"batch_id": _BATCH_ID, "status": "queued", "total": 2, "job_ids": [_JOB_ID, _SECOND_JOB_ID]}]
+        }
+    )
 
     batch_id: str = Field(description="Ask for it at the path in `Location`.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
@@ -185,7 +185,7 @@ class BatchAccepted(Published):
 class BatchSummary(Published):
     """How the items of a batch stand."""
 
-    model_config = _example(**_BATCH_SUMMARY)
+    model_config = ConfigDict(json_schema_extra={"examples": [_BATCH_SUMMARY]})
 
     batch_id: str = Field(description="The id of the batch.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
@@ -209,7 +209,9 @@ class BatchSummary(Published):
 class Batch(BatchSummary):
     """How the items of a batch stand, with a page of their jobs."""
 
-    model_config = _example(**_BATCH_SUMMARY, next_cursor=None, job_ids=[_JOB_ID, _SECOND_JOB_ID])
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_BATCH_SUMMARY, "next_cursor": None, "job_ids": [_JOB_ID, _SECOND_JOB_ID]}]}
+    )
 
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page of ids; null on the last one.")
     job_ids: list[str] = Field(description="A page of the job ids, in the order of the items.")

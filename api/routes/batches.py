@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.http import parameters, schemas
-from api.http.context import Context, context_of
+from api.http.context import Context
 from api.http.job_answers import dump, with_result
 from api.http.parameters import BatchId, Cursor, Limit
-from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
+from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
 from api.routes.jobs import ASK_AGAIN_SECONDS, CANCEL_WAIT_SECONDS, PAGE_BYTES
 from engine.actions.jobs import cancel_all
 from engine.core.errors import BatchNotCancellable, NotFound, Unauthorized
 from engine.jobs.job_views import batch_view, item_view
 from engine.jobs.submit.accept import Caller, read_key_again
-from engine.jobs.submit.batches import MAX_ITEMS
 from storage.batches import batch_job_ids, find_batch_status, get_batch, list_batches, list_items
 from storage.job_results import result_sizes, result_texts
 
@@ -29,53 +28,40 @@ _EXAMPLE = {
     "example": '{"item_index":0,"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","status":"completed","result":{"summary":"..."},"error":null}\n'
     '{"item_index":1,"job_id":"job_7hGd2KsW9QmNc4RtYp1XbE","status":"queued","result":null,"error":null}\n',
 }
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
-raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
 
 
-class JsonLines(StreamingResponse):
+class JsonLines(Stream):
     """A JSON value on each line."""
 
     media_type = "application/x-ndjson"
 
 
-async def paging(limit: Limit = 50, cursor: Cursor = None) -> None:
-    """Declares how a page of job ids is asked for."""
-
-
-async def going_on(after: parameters.AfterItem = None) -> None:
-    """Declares where results begin."""
-
-
-@raw.get(
+@router.get(
     "/batches/{batch_id}",
     operation_id="get_batch",
     summary="Read a batch",
-    dependencies=[Depends(paging), Depends(parameters.waiting)],
     response_model=schemas.Batch,
     response_description="How the items of a batch stand, with a page of their jobs",
     responses={200: with_headers("Retry-After", "Preference-Applied"), **refusals(NotFound)},
 )
-async def read_batch(request: Request, batch_id: BatchId) -> Response:
+async def read_batch(
+    caller: ByKey,
+    context: FromApp,
+    batch_id: BatchId,
+    wait: parameters.WaitSeconds,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
     """Counts of items per status, and a page of job ids in the order of the items. With `wait`, answers as soon as all items \
 have ended.
     """
-    context = await context_of(request)
-    caller = context.caller(request)
-    sent = parameters.query(request)
-    wait = parameters.wait_seconds(request, sent)
-    limit = parameters.whole_number("limit", 1, parameters.MAX_PAGE, sent.get("limit", "50"))
-    page = batch_id, limit, sent.get("cursor")
-    view = await context.database.read(_read_batch, caller, *page)
+    view = await context.database.read(_read_batch, caller, batch_id, limit, cursor)
     if wait and view["completed_at"] is None:
         caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
-        view = await context.database.read(_read_batch, caller, *page)
-    answer = _answer(view)
-    if wait:
-        answer.headers["Preference-Applied"] = f"wait={wait}"
-    return answer
+        view = await context.database.read(_read_batch, caller, batch_id, limit, cursor)
+    return _answer(view, wait)
 
 
 @router.get(
@@ -113,35 +99,29 @@ then is. Items that have ended stay as they are.
     return _answer(batch_view(batch))
 
 
-@raw.get(
+@router.get(
     "/batches/{batch_id}/results",
     operation_id="get_batch_results",
     summary="Read the results of a batch as JSON Lines",
-    dependencies=[Depends(going_on)],
     response_class=JsonLines,
     response_description="Read the results of a batch as JSON Lines",
     responses={200: {"content": {JsonLines.media_type: _EXAMPLE}}, **refusals(NotFound)},
 )
-async def read_results(request: Request, batch_id: BatchId) -> Response:
+async def read_results(
+    caller: ByKey, context: FromApp, request: Request, batch_id: BatchId, after: parameters.AfterItem = None
+) -> Response:
     """One line per item, in the order of the items: `item_index`, `job_id`, `status`, `result` and `error` as in the job. \
 `result` is null while the item has not ended; `"result_expired": true` stands in the line of an item whose result is not kept \
 any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
     """
-    context = await context_of(request)
-    caller = context.caller(request)
-    sent = parameters.query(request)
-    after = parameters.whole_number("after", 0, MAX_ITEMS - 1, sent["after"]) if "after" in sent else -1
     await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)
-    if request.method == "HEAD":
-        return Response(headers=_HEADERS, media_type=JsonLines.media_type)
-    return JsonLines(_lines(context, caller, batch_id, after), headers=_HEADERS)
+    return JsonLines(request, _lines(context, caller, batch_id, -1 if after is None else after))
 
 
-ROUTES = [*raw.routes, *router.routes]
-
-
-def _answer(view: dict[str, Any]) -> Response:
+def _answer(view: dict[str, Any], waited: int = 0) -> Response:
     headers = {"Cache-Control": "no-store"}
+    if waited:
+        headers["Preference-Applied"] = f"wait={waited}"
     if view.get("batch_id") and view["completed_at"] is None:
         headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
     return Response(dump(view), headers=headers, media_type="application/json")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.http import parameters
-from api.http.context import Context, context_of
+from api.http.context import Context
 from api.http.job_answers import dump
-from api.http.route_classes import BASE, RawRoute, refusals
+from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals
 from engine.core.clock import to_rfc3339
 from engine.core.errors import NotFound, Unauthorized
 from engine.jobs.job_views import place_in_batch, published_code
@@ -33,32 +33,27 @@ _EXAMPLE = {
     "example": "id: 1\nevent: job.queued\n"
     'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
 }
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
 
 
-router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
-
-
-class EventStream(StreamingResponse):
+class EventStream(Stream):
     """Server-sent events."""
 
     media_type = "text/event-stream"
-
-
-async def following(last_event_id: parameters.LastEventId = None) -> None:
-    """Declares what a stream takes."""
 
 
 @router.get(
     "/jobs/{job_id}/events",
     operation_id="stream_job_events",
     summary="Follow a job as server-sent events",
-    dependencies=[Depends(following)],
     response_class=EventStream,
     response_description="Follow a job as server-sent events",
     responses={200: {"content": {EventStream.media_type: _EXAMPLE}}, **refusals(NotFound)},
 )
-async def stream_events(request: Request, job_id: parameters.JobId) -> Response:
+async def stream_events(
+    caller: ByKey, context: FromApp, request: Request, job_id: parameters.JobId, after: parameters.LastEvent
+) -> Response:
     """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
 `step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
 batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
@@ -66,17 +61,8 @@ A `step.delta` carries `text` of a model as it arrives; text of another `call` o
 Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose events are not kept any more it has the \
 last event alone; with `data_erased_at` when its data were erased.
     """
-    context = await context_of(request)
-    caller = context.caller(request)
-    parameters.query(request)
-    after = parameters.last_event_id(request)
     await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
-    if request.method == "HEAD":
-        return Response(headers=_HEADERS, media_type=EventStream.media_type)
-    return EventStream(_follow(context, caller, job_id, after), headers=_HEADERS)
-
-
-ROUTES = router.routes
+    return EventStream(request, _follow(context, caller, job_id, after))
 
 
 async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +20,13 @@ from engine.flow.document import load_document
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
 from storage.flows import get_flow, get_version, list_flows
 
-router = APIRouter(prefix=BASE, route_class=PublicRoute)
-_NO_STORE = {"Cache-Control": "no-store"}
+
+async def never_stored(response: Response) -> None:
+    """What a key may call, and how, can change at any time."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+router = APIRouter(prefix=BASE, route_class=PublicRoute, dependencies=[Depends(never_stored)])
 
 
 @router.get(
@@ -32,12 +37,11 @@ _NO_STORE = {"Cache-Control": "no-store"}
     responses=refusals(),
     tags=["flows"],
 )
-async def list_callable_flows(caller: ByKey, context: FromApp, response: Response) -> FlowList:
+async def list_callable_flows(caller: ByKey, context: FromApp) -> FlowList:
     """All of them in one answer: deployed flows that the key is not kept from. There is no `next_cursor`, as \
 they are never divided into pages: flows are drawn by people, so there are few.
     """
     flows = await context.database.read(list_flows, caller.workspace_id)
-    response.headers.update(_NO_STORE)
     return FlowList(
         data=[
             FlowSummary(
@@ -62,12 +66,9 @@ they are never divided into pages: flows are drawn by people, so there are few.
     responses=refusals(errors.NotAllowed, errors.NotFound, errors.NotDeployed),
     tags=["documents"],
 )
-async def flow_openapi(
-    caller: ByKey, context: FromApp, request: Request, response: Response, flow_id: FlowId
-) -> dict[str, Any]:
+async def flow_openapi(caller: ByKey, context: FromApp, request: Request, flow_id: FlowId) -> dict[str, Any]:
     """The document of this flow alone, with its own request and result schema."""
     contract = await context.database.read(read_contract, caller, flow_id)
-    response.headers.update(_NO_STORE)
     return await asyncio.to_thread(flow_document, request.app.openapi(), contract, context.base_url(request))
 
 
@@ -81,13 +82,9 @@ async def flow_openapi(
     tags=["documents"],
     openapi_extra={"security": []},
 )
-async def api_openapi(context: FromApp, request: Request, response: Response) -> dict[str, Any]:
+async def api_openapi(context: FromApp, request: Request) -> dict[str, Any]:
     """This document. It needs no key."""
-    response.headers.update(_NO_STORE)
     return served_at(request.app.openapi(), context.base_url(request))
-
-
-ROUTES = router.routes
 
 
 def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:

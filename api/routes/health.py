@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from api.http.readiness import not_ready
 from api.http.route_classes import FromApp, PublicRoute
 from engine.core.errors import Refusal
+from engine.diagnostics.readiness import not_ready
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -32,6 +32,3 @@ async def readyz(context: FromApp) -> Response:
     if body["status"] == "ready":
         return JSONResponse(body, headers=_NO_STORE)
     return JSONResponse(body, 503, headers={**_NO_STORE, "Retry-After": "5"})
-
-
-ROUTES = router.routes

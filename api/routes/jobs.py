@@ -53,7 +53,7 @@ async def read_job(request: Request, job_id: JobId) -> Response:
     """With `wait`, answers as soon as the job ends. With If-None-Match, 304 while nothing has changed."""
     context = await context_of(request)
     caller = context.caller(request)
-    wait = parameters.wait_seconds(request, parameters.query(request))
+    wait = parameters.wait_seconds(request, parameters.query(request).get("wait"))
     answer, job = await job_answer(context, request, caller, job_id)
     if wait and not job.ended:
         caller = await context.until_ended(caller, job_id, wait)
@@ -112,8 +112,7 @@ as it then is.
     job = await context.database.write(cancel, caller, job_id)
     if not job.ended:
         caller = await context.until_ended(caller, job_id, CANCEL_WAIT_SECONDS)
-    answer, _ = await job_answer(context, request, caller, job_id, conditional=False)
-    answer.headers["Cache-Control"] = "no-store"
+    answer, _ = await job_answer(context, request, caller, job_id)
     return answer
 
 
@@ -133,34 +132,27 @@ times and usage stay, `data_erased_at` says when. Again is no error. Backups mad
     copies = await context.database.read(find_copies, caller.workspace_id, [job_id])
     await context.database.write(erase_job, caller, job_id, address, copies)
     await finish_erasing_soon(context.database, WAIT_SECONDS)
-    answer, _ = await job_answer(context, request, context.caller_now(caller), job_id, conditional=False)
-    answer.headers["Cache-Control"] = "no-store"
+    answer, _ = await job_answer(context, request, context.caller_now(caller), job_id)
     return answer
 
 
-ROUTES = [*raw.routes, *router.routes]
-
-
-async def job_answer(
-    context: Context, request: Request, caller: Caller, job_id: str, *, conditional: bool = True
-) -> tuple[Response, JobRow]:
-    """The job as a response, and its row. 304 when the caller has it already. Raises NotFound, Expired."""
+async def job_answer(context: Context, request: Request, caller: Caller, job_id: str) -> tuple[Response, JobRow]:
+    """The job as a response, and its row. 304 when the caller who reads it has it already. Raises NotFound, Expired."""
     job, content = await context.database.read(_read_job, caller, job_id)
-    headers = {"ETag": etag_of(content), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": etag_of(content), "Cache-Control": "no-store"}
     if not job.ended:
         headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
-    known = ",".join(request.headers.getlist("if-none-match"))
-    if conditional and request.method in {"GET", "HEAD"} and etag_matches(headers["ETag"], known):
-        return Response(status_code=304, headers=headers), job
+    if request.method in {"GET", "HEAD"}:
+        headers["Cache-Control"] = "private, no-cache"
+        if etag_matches(headers["ETag"], ",".join(request.headers.getlist("if-none-match"))):
+            return Response(status_code=304, headers=headers), job
     return Response(content, headers=headers, media_type="application/json"), job
 
 
 def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, bytes]:
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     view = dump(job_view(job, None))
-    if job.status != "completed":
-        return job, view
-    if job.data_erased_at is not None:
+    if job.status != "completed" or job.data_erased_at is not None:
         return job, view
     if not job.has_result:
         raise Expired("Results are kept for a limited time, and this one's is over")

@@ -70,9 +70,6 @@ async def call_mcp(request: Request) -> ASGIApp:
     return request.app.state.mcp
 
 
-ROUTES = router.routes
-
-
 class Mcp:
     """The ASGI app of `/mcp`. Its libraries load with the first call."""
 

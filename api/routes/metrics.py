@@ -70,6 +70,3 @@ def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
     ):
         Gauge(name, text, registry=registry).set(value)
     return registry
-
-
-ROUTES = router.routes

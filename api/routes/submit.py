@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
@@ -25,7 +26,9 @@ from engine.core.job_status import ENDED
 from engine.flow.node_type import NodeFailed
 from engine.jobs.outbound_rules import check_callers_address, outbound_rules
 from engine.jobs.submit.accept import Accepted, Caller, check_body, check_flow_allowed, find_live_flow, read_key_again
-from engine.jobs.submit.batches import accept_batch, check_batch
+from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
+
+T = TypeVar("T")
 
 #: Headers that ask for something; most calls have none.
 _OPTIONAL = {
@@ -87,31 +90,27 @@ async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
     """The body holds the fields of the flow's API Input; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
-    context = await context_of(request)
-    caller = context.submitter(request)
-    context.refuse_when_stopping()
-    wait = parameters.wait_seconds(request, parameters.query(request))
-    options = await _options(context, request, f"/flows/execute/{flow_id}")
-    large, checked = may_be_large(request), None
-    if large:
-        context.database.look_up(_check_flow, caller, flow_id, options)
-    payload = await context.bodies.read_json(request)
-    if large:
-        checked = await context.database.read(check_body, caller, flow_id, payload, options)
+    context, caller, options, payload, checked = await _read(request, flow_id, check_body)
+    wait = parameters.wait_seconds(request, request.query_params.get("wait"))
     accepted = await context.database.write(submit, caller, flow_id, payload, options, checked)
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
-    headers = {
-        "Location": job_path(accepted.job_id),
-        **limit_headers(accepted.limits, request.state.rate),
-        **_replayed(accepted.replayed),
-    }
+    headers = _headers(request, accepted, job_path(accepted.job_id))
     if wait:
-        answer = await _ended(context, request, caller, accepted, wait, headers)
-        if answer is not None:
+        caller = await context.until_ended(caller, accepted.job_id, wait)
+        answer, job = await job_answer(context, request, caller, accepted.job_id)
+        if job.ended:
+            answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})
             return answer
-    return _accepted(accepted_view(accepted), headers)
+    view = {
+        "job_id": accepted.job_id,
+        "status": accepted.status,
+        "flow_id": accepted.flow_id,
+        "created_at": to_rfc3339(accepted.created_at),
+        "url": job_path(accepted.job_id),
+    }
+    return _accepted(view, headers)
 
 
 @router.post(
@@ -128,35 +127,35 @@ async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
 for each item, and once with `batch.completed` when all have ended.
     """
-    context = await context_of(request)
-    caller = context.submitter(request)
-    context.refuse_when_stopping()
-    parameters.query(request)
-    options = await _options(context, request, f"/flows/execute/{flow_id}/batch")
-    large, checked = may_be_large(request), None
-    if large:
-        context.database.look_up(_check_flow, caller, flow_id, options)
-    body = await context.bodies.read_json(request)
-    if large:
-        checked = await context.database.read(check_batch, caller, flow_id, body, options)
+    context, caller, options, body, checked = await _read(request, flow_id, check_batch)
     accepted = await context.database.write(accept_batch, caller, flow_id, body, options, checked)
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
-    headers = {
-        "Location": f"/public/v1/batches/{accepted.batch_id}",
-        **limit_headers(accepted.limits, request.state.rate),
-        **_replayed(accepted.replayed),
-    }
     view = {
         "batch_id": accepted.batch_id,
         "status": accepted.status,
         "total": accepted.total,
         "job_ids": accepted.job_ids,
     }
-    return _accepted(view, headers)
+    return _accepted(view, _headers(request, accepted, f"{BASE}/batches/{accepted.batch_id}"))
 
 
-ROUTES = router.routes
+async def _read(
+    request: Request, flow_id: str, check: Callable[[Session, Caller, str, dict[str, Any], SubmitOptions], T]
+) -> tuple[Context, Caller, SubmitOptions, dict[str, Any], T | None]:
+    """What a submit begins with: who calls, what they ask for, the body, and of a large body what `check` finds before the write."""
+    context = await context_of(request)
+    caller = context.caller(request, lately=True)
+    context.refuse_when_stopping()
+    parameters.query(request)
+    options = await _options(context, request)
+    large, checked = may_be_large(request), None
+    if large:
+        context.database.look_up(_check_flow, caller, flow_id, options)
+    body = await context.bodies.read_json(request)
+    if large:
+        checked = await context.database.read(check, caller, flow_id, body, options)
+    return context, caller, options, body, checked
 
 
 def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:
@@ -171,23 +170,13 @@ def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitO
         check_flow_allowed(session, caller, flow_id)
 
 
-def accepted_view(accepted: Accepted) -> dict[str, Any]:
-    """The published body of a job that was just accepted."""
-    return {
-        "job_id": accepted.job_id,
-        "status": accepted.status,
-        "flow_id": accepted.flow_id,
-        "created_at": to_rfc3339(accepted.created_at),
-        "url": job_path(accepted.job_id),
-    }
-
-
-async def _options(context: Context, request: Request, route: str) -> SubmitOptions:
+async def _options(context: Context, request: Request) -> SubmitOptions:
+    route = request.scope["path"].removeprefix(BASE)
     if _OPTIONAL.isdisjoint([name for name, _ in request.scope["headers"]]):
         return SubmitOptions(request_id=request.state.request_id, route=route)
     return SubmitOptions(
-        version=parameters.flow_version(request),
-        cancel_after_seconds=parameters.cancel_after(request),
+        version=parameters.number_header(request, "X-Flow-Version", parameters.MAX_VERSION),
+        cancel_after_seconds=parameters.number_header(request, "Cancel-After", parameters.MAX_CANCEL_AFTER),
         webhook_url=await _webhook_url(context, request),
         idempotency_key=parameters.idempotency_key(request),
         request_id=request.state.request_id,
@@ -208,19 +197,9 @@ async def _webhook_url(context: Context, request: Request) -> str | None:
     return url
 
 
-async def _ended(
-    context: Context, request: Request, caller: Caller, accepted: Accepted, wait: int, headers: dict[str, str]
-) -> Response | None:
-    caller = await context.until_ended(caller, accepted.job_id, wait)
-    answer, job = await job_answer(context, request, caller, accepted.job_id)
-    if not job.ended:
-        return None
-    answer.headers.update({**headers, "Cache-Control": "no-store", "Preference-Applied": f"wait={wait}"})
-    return answer
-
-
-def _replayed(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - one fact in, one header out
-    return {"Idempotent-Replayed": "true"} if replayed else {}
+def _headers(request: Request, accepted: Accepted | AcceptedBatch, location: str) -> dict[str, str]:
+    replayed = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
+    return {"Location": location, **limit_headers(accepted.limits, request.state.rate), **replayed}
 
 
 def _accepted(body: dict[str, Any], headers: dict[str, str]) -> Response:

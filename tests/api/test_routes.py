@@ -117,6 +117,18 @@ async def test_a_wrong_method_is_refused_with_those_allowed(house: House, method
     assert response.headers["allow"] == ("GET, HEAD" if method == "GET" else method)
 
 
+async def test_a_head_of_a_stream_is_answered_without_beginning_it(house: House):
+    job_id = (await house.submit()).json()["job_id"]  # it waits, so its stream would not end
+
+    response = await house.client.head(
+        f"/public/v1/jobs/{job_id}/events", headers={"Authorization": f"Bearer {house.key}"}
+    )
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["cache-control"] == "no-store"
+
+
 async def test_every_problem_carries_the_id_of_its_request(house: House):
     response = await house.get("/nothing", headers={"X-Request-Id": "mine.1"})
     assert response.json()["request_id"] == response.headers["x-request-id"] == "mine.1"

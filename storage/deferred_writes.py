@@ -47,19 +47,15 @@ class Later(Generic[T]):
         self._hurry.clear()
 
     async def _write_soon(self) -> None:
+        """One write at a time: while the database does not answer, no more than MOST items wait."""
         while self._items:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DELAY_SECONDS):
                     await self._hurry.wait()
-            await self._write_now()
-
-    async def _write_now(self) -> None:
-        items, self._items = self._items, []
-        if not items:
-            return
-        try:
-            await self._database.write(self._write, items)
-        except Unavailable as refusal:
-            log.warning("%d notes about calls were not kept: %s", len(items), refusal)
-        except Exception:
-            log.exception("%d notes about calls were not kept", len(items))
+            items, self._items = self._items, []
+            try:
+                await self._database.write(self._write, items)
+            except Unavailable as refusal:
+                log.warning("%d notes about calls were not kept: %s", len(items), refusal)
+            except Exception:
+                log.exception("%d notes about calls were not kept", len(items))
