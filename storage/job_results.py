@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import case, select
+from sqlalchemy import bindparam, case, select
 from sqlalchemy.orm import Session
 
 from storage.jobs import Json
@@ -18,6 +18,10 @@ LIST_CAP = 256 * 1024
 _RESULT = (Value.node_id == "", Value.index_path == "", Value.name == "result")
 
 
+#: Built once, so that SQLAlchemy finds the compiled form without hashing the statement at each read.
+_TEXTS = select(Value.job_id, Value.data).where(Value.job_id.in_(bindparam("ids", expanding=True)), *_RESULT)
+
+
 def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
     """Returns job id -> bytes of its result, without jobs that have none."""
     rows = session.execute(select(Value.job_id, Value.size).where(Value.job_id.in_(job_ids), *_RESULT))
@@ -26,8 +30,7 @@ def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
 
 def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, bytes]:
     """Returns job id -> its result as JSON in UTF-8."""
-    rows = session.execute(select(Value.job_id, Value.data).where(Value.job_id.in_(job_ids), *_RESULT))
-    return {row.job_id: row.data.encode() for row in rows}
+    return {row.job_id: row.data.encode() for row in session.execute(_TEXTS, {"ids": list(job_ids)})}
 
 
 def small_results(session: Session, workspace_id: str, job_ids: Sequence[str]) -> tuple[dict[str, Json], set[str]]:

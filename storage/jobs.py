@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, exists, func, or_, select
+from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, bindparam, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
@@ -144,14 +144,23 @@ def as_job(row: Row[*tuple[Any, ...]]) -> JobRow:
     return JobRow(**row._mapping)
 
 
+#: Built once, so that SQLAlchemy finds the compiled form without hashing every column at each read.
+_ONE_JOB = select_jobs().where(Job.id == bindparam("id"), Job.workspace_id == bindparam("workspace_id"))
+_ONE_OF_KEY = _ONE_JOB.where(
+    Job.environment == bindparam("environment"),
+    or_(bindparam("every_flow", type_=Boolean), Job.flow_id.in_(bindparam("flow_ids", expanding=True))),
+)
+
+
 def find_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow | None:
     """Returns a job of this workspace in any environment, or None; with `scope` only one that the key may see."""
-    statement = select_jobs().where(Job.id == job_id, Job.workspace_id == workspace_id)
-    if scope is not None:
-        statement = statement.where(
-            *_conditions(JobFilters(environments=(scope.environment,), flow_ids=scope.flow_ids))
-        )
-    row = session.execute(statement).one_or_none()
+    named = {"id": job_id, "workspace_id": workspace_id}
+    if scope is None:
+        row = session.execute(_ONE_JOB, named).one_or_none()
+    else:
+        every = scope.flow_ids is None
+        seen = {"environment": scope.environment, "every_flow": every, "flow_ids": list(scope.flow_ids or ())}
+        row = session.execute(_ONE_OF_KEY, named | seen).one_or_none()
     return None if row is None else as_job(row)
 
 
