@@ -36,12 +36,14 @@ class Callers(Later[str]):
         self._known: dict[str, tuple[float, Caller]] = {}
 
     def find(self, request: Request, *, lately: bool = False) -> Caller:
-        """The caller of this request; also kept as `request.state.caller`. Raises Unauthorized, and ParameterInvalid for two keys.
+        """The caller of this request. Raises Unauthorized, and ParameterInvalid for two keys.
+
+        Also kept as `request.state.caller`, and the hash of the key, valid or not, as `request.state.key_hash`.
 
         `lately`: who called a moment ago is not looked up. For calls whose transaction reads the key again, which makes the
         look-up before it a courtesy.
         """
-        key_hash = parse_key(_sent_key(request))
+        request.state.key_hash = key_hash = parse_key(_sent_key(request))
         at = time.monotonic()
         until, caller = self._known.get(key_hash or "", _NOBODY)
         if caller is None or not lately or at >= until:
@@ -75,14 +77,6 @@ class Callers(Later[str]):
         if at - self._noted.get(key_id, -_USE_NOTED_EVERY_SECONDS) >= _USE_NOTED_EVERY_SECONDS:
             self._noted[key_id] = at
             self.add(key_id)
-
-
-def key_hash_of(request: Request) -> str | None:
-    """The hash of the key that was sent, valid or not; None for what is no key, and for two keys."""
-    try:
-        return parse_key(_sent_key(request))
-    except ParameterInvalid:
-        return None
 
 
 def _sent_key(request: Request) -> str:

@@ -22,18 +22,9 @@ class CallFigures:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        #: Looking for them by their words takes longer than counting.
-        self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """One call has been answered; `route` is the published path, `?` for an address that does not exist."""
-        figures = self._found.get((route, status))
-        if figures is None:
-            figures = self._found[route, status] = (
-                self._calls.labels(route, str(status)),
-                self._seconds.labels(route),
-            )
-        calls, times = figures
-        calls.inc()
-        times.observe(seconds)
+        self._calls.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)

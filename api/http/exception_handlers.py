@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.http.addresses import meant_by
-from api.http.auth import key_hash_of
 from api.http.context import Context, context_of
 from api.http.limit_headers import limit_headers
 from api.http.parameters import invalid
@@ -39,7 +38,7 @@ async def answer_refusal(request: Request, refusal: Refusal) -> Response:
         except Unavailable:
             log.debug("%s: whose call this is was not to be learned", request_id)
     flow_id = request.path_params.get("flow_id", "")
-    context.refusals.record(refusal, request_id, caller, flow_id, None if caller else key_hash_of(request))
+    context.refusals.record(refusal, request_id, caller, flow_id, getattr(request.state, "key_hash", None))
     headers = await _limits(context, request, refusal, caller) if isinstance(refusal, LimitReached) else {}
     return problem_response(refusal, request_id, headers)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from api.http.route_classes import FromApp, PublicRoute
-from engine.core.errors import Refusal
+from engine.core.errors import ShuttingDown
 from engine.diagnostics.readiness import not_ready
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -24,11 +24,10 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(context: FromApp) -> Response:
     """200 when work can be taken; else 503 with the reason."""
-    try:
-        context.refuse_when_stopping()
+    if context.stopping.is_set():
+        body = not_ready(str(ShuttingDown()))
+    else:
         body = await context.readiness.look(context.database, context.settings.data)
-    except Refusal as refusal:
-        body = not_ready(str(refusal))
     if body["status"] == "ready":
         return JSONResponse(body, headers=_NO_STORE)
     return JSONResponse(body, 503, headers={**_NO_STORE, "Retry-After": "5"})
