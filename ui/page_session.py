@@ -20,7 +20,7 @@ from nicegui import Client, ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.principal import Principal, Verb, may
+from engine.actions.principal import Permission, Principal, may
 from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
@@ -112,9 +112,9 @@ class PageSession:
         """By what the database knows this browser's session."""
         return hash_token(self._cookie)
 
-    def may(self, verb: Verb) -> bool:
-        """Whether to offer something; the verb itself checks again."""
-        return may(self.principal, verb)
+    def may(self, permission: Permission) -> bool:
+        """Tells whether to offer a control; the action itself checks the permission again."""
+        return may(self.principal, permission)
 
     async def find_flows(self, text: str) -> list[Hit]:
         """Flows by title, for the search of the frame."""

@@ -1,4 +1,7 @@
-"""Reading the flows that a flow calls, for checks and for the screen. Flows of other workspaces are as good as not there."""
+"""Reads the flows that a flow calls, for validation and for display.
+
+Flows of other workspaces are treated as missing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from storage.flows import find_flow, find_version
 
 
 def read_library(session: Session, workspace_id: str, document: Document) -> dict[str, Callee]:
-    """The flows of this workspace that a document calls, with those that they call."""
+    """Returns the flows of this workspace that a document calls, directly or through other flows, by flow id."""
     library: dict[str, Callee] = {}
     todo = called_ids(document)
     looked_up = set(todo)
@@ -27,7 +30,10 @@ def read_library(session: Session, workspace_id: str, document: Document) -> dic
 
 
 def find_callee(session: Session, workspace_id: str, flow_id: str) -> Callee | None:
-    """A flow as it would be called now: its live version, else its newest one."""
+    """Returns a flow as a call would run it now: its live version, otherwise its newest one.
+
+    None when it does not exist.
+    """
     flow = find_flow(session, workspace_id, flow_id)
     if flow is None:
         return None
@@ -37,7 +43,7 @@ def find_callee(session: Session, workspace_id: str, flow_id: str) -> Callee | N
 
 
 def calls_older_versions(session: Session, workspace_id: str, flow_id: str) -> bool:
-    """Whether the newest version was deployed with versions of the flows it calls that are not the ones of now."""
+    """Tells whether the newest version was deployed with versions of the flows it calls that have changed since."""
     flow = find_flow(session, workspace_id, flow_id)
     version = find_version(session, workspace_id, flow_id, flow.newest_version) if flow else None
     if version is None or version.first_deployed_at is None:
@@ -49,7 +55,7 @@ def calls_older_versions(session: Session, workspace_id: str, flow_id: str) -> b
 
 
 def live_pins(session: Session, workspace_id: str, flow_id: str) -> dict[str, int]:
-    """Node -> the version that the flow's live version calls."""
+    """Maps each call node of the flow's live version to the version that it calls."""
     flow = find_flow(session, workspace_id, flow_id)
     version = find_version(session, workspace_id, flow_id, flow.live_version) if flow and flow.live_version else None
     if version is None:
@@ -59,7 +65,7 @@ def live_pins(session: Session, workspace_id: str, flow_id: str) -> dict[str, in
 
 
 def read_inner(session: Session, workspace_id: str, document: Document) -> dict[str, Node]:
-    """The nodes of the called versions, as their steps are named in a job: `call_flow.prompt`."""
+    """Returns the nodes of all called versions by the name of their steps in a job, for example `call_flow.prompt`."""
     found: dict[str, Node] = {}
     todo = [("", document, 0)]
     while todo:

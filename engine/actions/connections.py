@@ -1,4 +1,4 @@
-"""Verbs of model connections and of the owner's own prices."""
+"""Actions on model connections and on the owner's own prices."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ from storage.secrets import delete_secret, hold_secret
 if TYPE_CHECKING:
     from storage.tables import Connection
 
-#: A Prompt names its model `CONNECTION:model-name`, so a name holds no colon.
+#: Names contain no colon, because a Prompt node refers to a model as `CONNECTION:model-name`.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VERSION = re.compile(r"v1|20\d\d-\d\d-\d\d(-preview)?")
-#: Models an owner may name, their length, and listed ones that are kept.
+#: Limits: models that an owner may name, characters of a model name, and stored models of a provider's list.
 MOST_NAMED = 100
 MAX_MODEL = 200
 MOST_MODELS = 1_000
-#: The word a Prompt uses for the model that needs no connection.
+#: The name by which a Prompt node refers to the Simulated model, which needs no connection.
 SIMULATED = "simulated"
 
 
 class ConnectionSettings(TypedDict, total=False):
-    """What an owner says about a connection beside its name, provider and key.
+    """The settings of a connection besides its name, provider and key.
 
-    `base_url` None: the provider's own address. `api_version` is Azure's, None for the usual one. `named_models` are models that
-    no list shows (deployments of Azure). `max_concurrency` None: calls at once as is usual.
+    `base_url` None: the provider's default address. `api_version` is for Azure only, None for the default version.
+    `named_models` are models that the provider does not list (deployments of Azure). `max_concurrency` limits
+    concurrent calls, None for the default.
     """
 
     base_url: str | None
@@ -65,12 +66,13 @@ def add_connection(
     models: Iterable[str] = (),
     **settings: Unpack[ConnectionSettings],
 ) -> str:
-    """Adds a connection and returns its id; `models` are those its server listed. Raises Invalid with every wrong field, Conflict
-    when the name is taken.
+    """Adds a connection and returns its id. `models` are the model names that its server lists.
+
+    Raises Invalid with every wrong field, and Conflict when the name is taken.
     """
     require_may(principal, "manage connections")
-    said = _Said.of(settings)
-    _check(name, provider, said)
+    normal = _NormalSettings.of(settings)
+    _check(name, provider, normal)
     if find_connection(session, principal.workspace_id, name) is not None:
         raise Conflict(
             f"A model connection called `{name}` exists already",
@@ -81,15 +83,15 @@ def add_connection(
         principal.workspace_id,
         name,
         provider,
-        base_url=said.base_url,
+        base_url=normal.base_url,
         secret_id=put_secret(session, principal, vault, f"Key of {name}", key) if key else None,
-        local=is_local(provider, said.base_url),
+        local=is_local(provider, normal.base_url),
         models=_listed(models),
-        named_models=list(said.named_models) or None,
-        api_version=said.api_version,
-        max_concurrency=said.max_concurrency,
+        named_models=list(normal.named_models) or None,
+        api_version=normal.api_version,
+        max_concurrency=normal.max_concurrency,
     )
-    add_entry(session, principal, "add connection", connection_id, f"{name}: {_where(provider, said.base_url)}")
+    add_entry(session, principal, "add connection", connection_id, f"{name}: {_where(provider, normal.base_url)}")
     return connection_id
 
 
@@ -102,29 +104,32 @@ def change_connection(
     key: str | None = None,
     **settings: Unpack[ConnectionSettings],
 ) -> None:
-    """Sets all of the settings; `key` None keeps the stored key, "" takes it away, anything else replaces it. Raises as adding does.
+    """Replaces all settings of a connection.
 
-    Another address is another server: its models are not those that were listed.
+    `key` None keeps the stored key, "" removes it, any other value replaces it.
+
+    A changed address clears the stored model list, as it may be another server. Raises Invalid with every wrong field,
+    and NotFound.
     """
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
-    said = _Said.of(settings)
-    _check(name, connection.provider, said)
-    if said.base_url != connection.base_url:
+    normal = _NormalSettings.of(settings)
+    _check(name, connection.provider, normal)
+    if normal.base_url != connection.base_url:
         connection.models = []
-    _set(connection, said)
+    _set(connection, normal)
     if key is not None:
         was = connection.secret_id
         connection.secret_id = put_secret(session, principal, vault, f"Key of {name}", key) if key else None
         _drop_secret(session, principal, was)
-    detail = f"{name}: {_where(connection.provider, said.base_url)}"
+    detail = f"{name}: {_where(connection.provider, normal.base_url)}"
     if key is not None:
         detail += ", with another key" if key else ", without a key"
     add_entry(session, principal, "change connection", connection.id, detail)
 
 
 def remove_connection(session: Session, principal: Principal, name: str) -> None:
-    """Deletes a connection, its key and its prices. Flows that name it say so when they run. Raises NotFound."""
+    """Deletes a connection, its key and its prices. Flows that use it fail when they run. Raises NotFound."""
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
     delete_connection(session, connection)
@@ -133,7 +138,7 @@ def remove_connection(session: Session, principal: Principal, name: str) -> None
 
 
 def remember_models(session: Session, principal: Principal, name: str, models: Iterable[str]) -> None:
-    """Keeps the model names the connection's server listed."""
+    """Stores the model names that the connection's server listed."""
     require_may(principal, "manage connections")
     hold_connection(session, principal.workspace_id, name).models = _listed(models)
 
@@ -141,7 +146,10 @@ def remember_models(session: Session, principal: Principal, name: str, models: I
 def set_price(
     session: Session, principal: Principal, connection: str, model: str, input_nanos: int, output_nanos: int
 ) -> None:
-    """The owner's own price of a model, in nano-dollars per million tokens; it wins over the table from now on."""
+    """Sets the owner's price of a model in nano-dollars per million tokens.
+
+    It overrides the price table for later calls.
+    """
     require_may(principal, "manage connections")
     if min(input_nanos, output_nanos) < 0:
         raise Invalid("A price cannot be below 0", remedy="Set it to 0 for a model that costs nothing.")
@@ -154,7 +162,7 @@ def set_price(
 
 
 def remove_price(session: Session, principal: Principal, connection: str, model: str) -> None:
-    """Takes the owner's own price away: the table's counts again, or the price is unknown. Without one it is no error."""
+    """Deletes the owner's price, so that the price table applies again. Does nothing when there is none."""
     require_may(principal, "manage connections")
     hold_connection(session, principal.workspace_id, connection)
     if delete_price(session, principal.workspace_id, connection, model):
@@ -162,9 +170,9 @@ def remove_price(session: Session, principal: Principal, connection: str, model:
 
 
 def is_local(provider: str, base_url: str | None) -> bool:
-    """True for a model server of one's own, on this machine or in a private network: it costs nothing.
+    """Tells whether the model server is on this machine or in a private network, so that its calls cost nothing.
 
-    A provider that sells by the call does so behind a private address, too.
+    Always False for providers that require a key: they charge for calls behind a private address too.
     """
     known = PROVIDERS.get(provider)
     if known is None or known.needs_key:
@@ -178,8 +186,8 @@ def is_local(provider: str, base_url: str | None) -> bool:
 
 
 @dataclass(frozen=True)
-class _Said:
-    """The settings without blanks, a slash at the address's end, and models named twice."""
+class _NormalSettings:
+    """The settings in normal form: without surrounding blanks, trailing slash and duplicate model names."""
 
     base_url: str | None
     api_version: str | None
@@ -187,7 +195,7 @@ class _Said:
     max_concurrency: int | None
 
     @classmethod
-    def of(cls, settings: ConnectionSettings) -> _Said:
+    def of(cls, settings: ConnectionSettings) -> _NormalSettings:
         named = (model.strip() for model in settings.get("named_models", ()))
         return cls(
             (settings.get("base_url") or "").strip().rstrip("/") or None,
@@ -197,34 +205,34 @@ class _Said:
         )
 
 
-def _set(connection: Connection, said: _Said) -> None:
-    connection.base_url = said.base_url
-    connection.local = is_local(connection.provider, said.base_url)
-    connection.named_models = list(said.named_models) or None
-    connection.api_version = said.api_version
-    connection.max_concurrency = said.max_concurrency
+def _set(connection: Connection, normal: _NormalSettings) -> None:
+    connection.base_url = normal.base_url
+    connection.local = is_local(connection.provider, normal.base_url)
+    connection.named_models = list(normal.named_models) or None
+    connection.api_version = normal.api_version
+    connection.max_concurrency = normal.max_concurrency
 
 
 def _listed(models: Iterable[str]) -> list[str]:
     return sorted(set(models))[:MOST_MODELS]
 
 
-def _check(name: str, provider: str, said: _Said) -> None:
-    wrong = [error for error in (_wrong_name(name), _wrong_version(provider, said.api_version)) if error]
+def _check(name: str, provider: str, normal: _NormalSettings) -> None:
+    wrong = [error for error in (_wrong_name(name), _wrong_version(provider, normal.api_version)) if error]
     if provider not in PROVIDERS:
         wrong.append(FieldError("/provider", "enum", f"the provider is one of {', '.join(PROVIDERS)}"))
-    elif PROVIDERS[provider].needs_address and said.base_url is None:
+    elif PROVIDERS[provider].needs_address and normal.base_url is None:
         hint = PROVIDERS[provider].address_hint
         wrong.append(FieldError("/base_url", "required", f"say where the server is, like {hint}"))
-    if said.base_url is not None and not _is_address(said.base_url):
+    if normal.base_url is not None and not _is_address(normal.base_url):
         wrong.append(
             FieldError("/base_url", "format", "the address is like https://host:port/v1, without a name or password")
         )
-    if len(said.named_models) > MOST_NAMED or any(len(model) > MAX_MODEL for model in said.named_models):
+    if len(normal.named_models) > MOST_NAMED or any(len(model) > MAX_MODEL for model in normal.named_models):
         wrong.append(
             FieldError("/named_models", "max_items", f"at most {MOST_NAMED} models of {MAX_MODEL} characters each")
         )
-    if said.max_concurrency is not None and not 1 <= said.max_concurrency <= MOST_CONCURRENCY:
+    if normal.max_concurrency is not None and not 1 <= normal.max_concurrency <= MOST_CONCURRENCY:
         wrong.append(
             FieldError("/max_concurrency", "minimum", f"calls at once are a whole number from 1 to {MOST_CONCURRENCY}")
         )
@@ -261,7 +269,7 @@ def _is_address(base_url: str) -> bool:
             and not parts.query
             and not parts.fragment
         )
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         return False
 
 

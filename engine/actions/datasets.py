@@ -1,6 +1,6 @@
-"""Verbs of datasets: create, rename, delete, import, and rows and columns changed by hand. Editors may; viewers only look.
+"""Actions on datasets: create, rename, delete, import, and edit rows and columns. They need the role editor or owner.
 
-A file is read before (`engine.table_files.reading`), off the event loop; a verb takes rows.
+Files are parsed beforehand with `engine.table_files.reading`, outside the event loop; the actions take rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Import = Literal["append", "replace"]
 
 
 def add_dataset(session: Session, principal: Principal, name: str, columns: Sequence[ColumnLine] = ()) -> str:
-    """Makes a dataset without rows and returns its id. Raises Invalid, Conflict when the name is taken."""
+    """Creates an empty dataset and returns its id. Raises Invalid, and Conflict when the name is taken."""
     require_may(principal, "edit datasets")
     name = _check_name(session, principal, name)
     dataset = insert_dataset(session, principal.workspace_id, name)
@@ -48,7 +48,7 @@ def add_dataset(session: Session, principal: Principal, name: str, columns: Sequ
 
 
 def bring_samples(session: Session, principal: Principal, samples: Mapping[str, Table]) -> list[str]:
-    """Makes those of a template's datasets that are not there yet, with their rows; returns their names."""
+    """Creates those of a template's sample datasets that do not exist yet, with their rows; returns their names."""
     require_may(principal, "edit datasets")
     made = []
     for name, table in samples.items():
@@ -61,7 +61,10 @@ def bring_samples(session: Session, principal: Principal, samples: Mapping[str, 
 
 
 def rename_dataset(session: Session, principal: Principal, dataset_id: str, name: str) -> None:
-    """Gives it another name. Raises Invalid, and Conflict when the name is taken or a flow finds it by its name."""
+    """Renames a dataset.
+
+    Raises Invalid, and Conflict when the name is taken or when a flow refers to the dataset by its name.
+    """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     name = _check_name(session, principal, name, dataset.id)
@@ -81,7 +84,10 @@ def rename_dataset(session: Session, principal: Principal, dataset_id: str, name
 def delete_dataset(
     session: Session, principal: Principal, dataset_id: str, if_used: Literal["refuse", "delete"] = "refuse"
 ) -> None:
-    """Deletes it with its rows. Raises NotFound, and Conflict while flows use it, unless told to delete it all the same."""
+    """Deletes a dataset with its rows.
+
+    Raises NotFound, and Conflict while flows use it, unless `if_used` is "delete".
+    """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     uses = list_uses(session, principal.workspace_id).get(dataset.id, ())
@@ -101,9 +107,9 @@ def import_rows(
     new: NewRows,
     mode: Import = "append",
 ) -> int:
-    """Adds rows at the end, or puts them in the place of all there are; returns how many there are then.
+    """Appends rows or replaces all existing ones, depending on `mode`; returns the new number of rows.
 
-    `new` was made by `checked_rows`, off the event loop. Raises NotFound, TooLarge, Invalid; then nothing is changed.
+    `checked_rows` makes `new`, outside the event loop. Raises NotFound, TooLarge and Invalid; then nothing is changed.
     """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
@@ -117,7 +123,7 @@ def import_rows(
 
 
 def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) -> int:
-    """Adds a row at the end and returns its id. Raises NotFound, TooLarge, Invalid."""
+    """Appends a row and returns its id. Raises NotFound, TooLarge and Invalid."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     append_rows(session, dataset, checked_rows([data]))
@@ -125,7 +131,10 @@ def add_row(session: Session, principal: Principal, dataset_id: str, data: Row) 
 
 
 def change_row(session: Session, principal: Principal, dataset_id: str, row_id: int, data: Row) -> bool:
-    """Puts values over a row's; the others stay. False: nothing changed. Raises NotFound, TooLarge, Invalid."""
+    """Overwrites the values in `data` and keeps the others. Returns False when nothing changed.
+
+    Raises NotFound, TooLarge and Invalid.
+    """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     row = find_row(session, dataset, row_id)
@@ -135,7 +144,7 @@ def change_row(session: Session, principal: Principal, dataset_id: str, row_id: 
 
 
 def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids: Sequence[int]) -> int:
-    """Deletes rows and returns how many were there."""
+    """Deletes rows and returns how many of them existed."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     removed = remove_rows(session, dataset, row_ids)
@@ -146,7 +155,7 @@ def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids
 
 
 def add_column(session: Session, principal: Principal, dataset_id: str, name: str, kind: ColumnType) -> None:
-    """Adds an empty column. Raises Invalid, Conflict."""
+    """Adds an empty column. Raises Invalid and Conflict."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     dataset_columns.add_column(session, dataset, name, kind)
@@ -154,7 +163,7 @@ def add_column(session: Session, principal: Principal, dataset_id: str, name: st
 
 
 def rename_column(session: Session, principal: Principal, dataset_id: str, column: str, name: str) -> None:
-    """Renames a column in every row. Raises Invalid, Conflict."""
+    """Renames a column in every row. Raises Invalid and Conflict."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     dataset_columns.rename_column(session, dataset, column, name)
@@ -162,7 +171,7 @@ def rename_column(session: Session, principal: Principal, dataset_id: str, colum
 
 
 def remove_column(session: Session, principal: Principal, dataset_id: str, column: str) -> None:
-    """Removes a column with its values. Raises Invalid."""
+    """Removes a column and its values. Raises Invalid."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
     dataset_columns.remove_column(session, dataset, column)
@@ -170,7 +179,7 @@ def remove_column(session: Session, principal: Principal, dataset_id: str, colum
 
 
 def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, ...]:
-    """What a flow can know of the workspace's datasets. A query."""
+    """Returns id, name and columns of each dataset in the workspace, for the validation of flows."""
     return tuple(
         KnownDataset(one.id, one.name, {column.name: column.type for column in one.columns})
         for one in list_datasets(session, workspace_id)
@@ -180,11 +189,11 @@ def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, .
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:
     name = " ".join(name.split())
     if not name or len(name) > MAX_NAME:
-        said = "The name is empty" if not name else f"The name has {len(name)} characters"
+        message = "The name is empty" if not name else f"The name has {len(name)} characters"
         raise Invalid(
-            said,
+            message,
             remedy=f"Give the dataset a name of 1 to {MAX_NAME} characters.",
-            errors=(FieldError("/name", "max_length" if name else "required", said),),
+            errors=(FieldError("/name", "max_length" if name else "required", message),),
         )
     taken = find_named(session, principal.workspace_id, name)
     if taken is not None and taken != own_id:

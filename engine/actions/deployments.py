@@ -1,4 +1,7 @@
-"""Deploy and undeploy: one endpoint per flow for ever, switched to another version in one transaction."""
+"""Deploys and undeploys flows.
+
+The endpoint of a flow never changes; deploying switches its version in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What callers reach now: `path` is the endpoint without the server's address. `warnings`: what deserves a look."""
+    """The result of a deployment.
+
+    `path` is the endpoint without the server's address; `warnings` do not prevent deployment.
+    """
 
     flow_id: FlowId
     version: int
@@ -41,15 +47,15 @@ class Deployed:
 
 
 def endpoint_path(flow_id: str) -> str:
-    """The path of a flow's endpoint; it never changes."""
+    """Returns the path of a flow's endpoint, which never changes."""
     return f"/public/v1/flows/execute/{flow_id}"
 
 
 def deploy(session: Session, principal: Principal, flow_id: str, *, version: int | None = None) -> Deployed:
-    """Makes a version what callers reach. Jobs in flight finish on the version they began with.
+    """Makes a version live. Jobs that are queued or running finish on the version they were submitted with.
 
-    `version` None means what is on the canvas: a draft that differs from the newest version is saved as the next one in the
-    same transaction. Raises FlowInvalid with every problem (a flow that was never saved is one), NotFound.
+    With `version` None the draft is deployed: if it differs from the newest version, it is first saved as the next one,
+    in the same transaction. Raises NotFound, and FlowInvalid with every problem, also for a flow that was never saved.
     """
     require_may(principal, "deploy")
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -73,7 +79,9 @@ def deploy(session: Session, principal: Principal, flow_id: str, *, version: int
 
 
 def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, document: Document) -> list[Problem]:
-    """Everything that stops a deployment: what the flow says about itself, what it names and is not there, and its calls."""
+    """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, and
+    invalid calls.
+    """
     names = {connection.name for connection in list_connections(session, workspace_id)}
     library = read_library(session, workspace_id, document)
     return [
@@ -86,14 +94,14 @@ def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, do
 
 
 def _fix_calls(session: Session, principal: Principal, flow: Flow, number: int, document: Document) -> None:
-    """A version that goes live for the first time keeps the versions of the flows it calls."""
+    """Pins the versions of the called flows when a version goes live for the first time."""
     fixed = pinned(document, read_library(session, principal.workspace_id, document))
     if fixed != document:
         replace_document(session, flow.id, number, fixed.dumps())
 
 
 def unknown_connections(document: Document, names: Collection[str]) -> list[Problem]:
-    """Nodes that name a model connection other than `names`, as problems that stop a deployment only."""
+    """Returns a problem for each node that uses a model connection not in `names`; it prevents deployment only."""
     found = []
     for node in without_parked(document).nodes:
         name, colon, _model = str(node.config.get("model") or "").partition(":")
@@ -104,7 +112,10 @@ def unknown_connections(document: Document, names: Collection[str]) -> list[Prob
 
 
 def undeploy(session: Session, principal: Principal, flow_id: str) -> None:
-    """Stops accepting calls. Running jobs finish, their URLs go on answering and the flow stays. Again is no error."""
+    """Stops accepting requests for the flow.
+
+    Its jobs continue and remain readable. Does nothing when the flow is not deployed.
+    """
     require_may(principal, "deploy")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if flow.live_version is None:

@@ -1,6 +1,7 @@
-"""Verbs that erase the data of jobs: of one, or of all that a key sent in a period. The job itself stays, with status, times and cost.
+"""Actions that erase the data of jobs: of one job, or of all jobs that an API key sent in a period.
 
-`engine.jobs.server.erasing.finish_erasing` then takes the last traces out of the file.
+The job stays, with status, times and cost. `engine.jobs.server.erasing.finish_erasing` then deletes the remaining
+rows and overwrites what is left of them in the database file and its log.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from storage.erasing import list_key_jobs
 from storage.jobs import JobRow, find_job, get_job
 from storage.keys import get_key
 
-#: Jobs, and bytes of their values, of one write.
+#: Limits of one transaction: number of jobs, and total bytes of their values.
 PART_JOBS, PART_BYTES = 100, 4 << 20
 
 __all__ = ["Copies", "Part", "erase_data", "erase_job", "erase_part", "find_copies", "find_part"]
@@ -28,7 +29,7 @@ __all__ = ["Copies", "Part", "erase_data", "erase_job", "erase_part", "find_copi
 
 @dataclass(frozen=True)
 class Part:
-    """Jobs that are erased in one write, and where to go on; `after` None: that is the last part."""
+    """Jobs to erase in one transaction. `after` is the position (time, id) of the next part, None for the last one."""
 
     job_ids: tuple[str, ...]
     after: tuple[int, str] | None
@@ -36,9 +37,9 @@ class Part:
 
 
 def erase_job(session: Session, caller: Caller, job_id: str, address: str = "", copies: Copies = Copies()) -> JobRow:
-    """For a caller: erases the data of an ended job. Again is no error. `copies`: what `find_copies` found before.
+    """Erases the data of an ended job for an API caller. Does nothing when they are already erased.
 
-    Raises Unauthorized, NotFound also for a job this key does not see, JobNotEnded.
+    `copies` is the result of `find_copies`, read before the transaction. Raises Unauthorized, JobNotEnded, and NotFound also for a job that the key may not see.
     """
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
@@ -47,15 +48,17 @@ def erase_job(session: Session, caller: Caller, job_id: str, address: str = "", 
 
 
 def erase_data(session: Session, principal: Principal, job_id: str, copies: Copies = Copies()) -> JobRow:
-    """The same for a person, also for Playground runs. Raises NotFound, NotAllowed, JobNotEnded."""
+    """Erases the data of an ended job or Playground run for a person. Raises NotFound, NotAllowed and JobNotEnded."""
     require_may(principal, "erase data")
     return _erase_one(session, principal, get_job(session, principal.workspace_id, job_id), copies)
 
 
 def find_part(session: Session, workspace_id: str, key_id: str, until: int, after: tuple[int, str]) -> Part:
-    """Ended jobs that a key sent before `until`, behind (time, id) `after`, the oldest first, for `erase_part`. Raises NotFound.
+    """Returns the next ended jobs that a key sent before `until` and after the position `after`, the oldest first, for
+    `erase_part`.
 
-    Go on until its `after` is None. A read of its own: it passes jobs of other keys, and nobody's write should wait for that.
+    Repeat until its `after` is None. This is a separate read, because it also scans jobs of other keys and must not
+    block writers. Raises NotFound.
     """
     key = get_key(session, workspace_id, key_id)
     found = list_key_jobs(session, workspace_id, key.id, until, after, PART_JOBS)
@@ -74,9 +77,10 @@ def find_part(session: Session, workspace_id: str, key_id: str, until: int, afte
 def erase_part(
     session: Session, principal: Principal, key_id: str, job_ids: Sequence[str], copies: Copies = Copies()
 ) -> int:
-    """Erases those of these jobs that a key sent and that are still there; returns how many it erased, with runs made from them.
+    """Erases those of the jobs that the key sent and that still exist.
 
-    Raises NotFound, NotAllowed, and JobNotEnded also for a run made again from one of them.
+    Returns the number of erased jobs, including runs that were repeated from them. Raises NotFound, NotAllowed, and
+    JobNotEnded also when such a repeated run has not ended.
     """
     require_may(principal, "erase data")
     key = get_key(session, principal.workspace_id, key_id)

@@ -1,6 +1,6 @@
-"""Verbs of flows: create, import, save, rename, duplicate, delete, export (product.md section 5).
+"""Actions on flows: create, import, save, rename, duplicate, delete and export.
 
-Nothing a flow names is run, imported or fetched by any of them (security.md S1).
+None of them runs, imports or fetches anything that a flow names (S1).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Which = int | Literal["draft", "newest"]
 
 @dataclass(frozen=True)
 class Imported:
-    """A flow that was taken in; `problems` are those that still stop a deployment."""
+    """The result of an import. `problems` are those that still prevent a deployment."""
 
     flow_id: FlowId
     problems: tuple[Problem, ...]
@@ -62,13 +62,13 @@ class Imported:
 def create_flow(
     session: Session, principal: Principal, title: str = "", document: Document = EMPTY, description: str = ""
 ) -> FlowId:
-    """A draft that was never saved: it stands under "Not saved yet" until Save As gives it version 1."""
+    """Creates a flow as an unsaved draft; it is listed under "Not saved yet" until Save As creates version 1."""
     require_may(principal, "edit flows")
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document).id)
 
 
 def import_flow(session: Session, principal: Principal, data: bytes, fallback_title: str = UNTITLED) -> Imported:
-    """Takes a flow file in as a new flow with version 1. Raises FlowInvalid with every problem; then nothing is stored."""
+    """Creates a flow with version 1 from a flow file. Raises FlowInvalid with every problem; then nothing is stored."""
     require_may(principal, "edit flows")
     file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
     if file is None:
@@ -85,7 +85,10 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
 
 
 def save_draft(session: Session, principal: Principal, flow_id: str, document: Document, based_on_revision: int) -> int:
-    """Keeps what is on the canvas and returns its new revision. Raises VersionConflict when the draft moved on meanwhile."""
+    """Stores the draft and returns its new revision.
+
+    Raises VersionConflict when the stored draft is no longer at `based_on_revision`.
+    """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if flow.draft_revision != based_on_revision:
@@ -98,10 +101,10 @@ def save_draft(session: Session, principal: Principal, flow_id: str, document: D
 
 
 def save_as(session: Session, principal: Principal, flow_id: str, title: str) -> FlowId:
-    """Puts the draft in the library under a title.
+    """Saves the draft under a title.
 
-    A flow that was never saved keeps its id and gets version 1; of a saved flow a copy is made, with an id of its own and not
-    deployed.
+    A flow that was never saved keeps its id and gets version 1. Of a saved flow, a copy with a new id is created, which
+    is not deployed.
     """
     require_may(principal, "edit flows")
     title = check_title(title)
@@ -116,10 +119,10 @@ def save_as(session: Session, principal: Principal, flow_id: str, title: str) ->
 def save_version(
     session: Session, principal: Principal, flow_id: str, note: str = "", based_on: int | None = None
 ) -> int:
-    """Makes the draft the next version and returns its number.
+    """Saves the draft as the next version and returns its number.
 
-    `based_on` is the newest version the person had seen: when a newer one exists VersionConflict is raised. With no note and
-    nothing changed since the newest version there is nothing to save, and its number is returned.
+    `based_on` is the newest version that the person saw; VersionConflict is raised when a newer one exists. Without a
+    note and without changes since the newest version, nothing is saved and the newest number is returned.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -133,7 +136,10 @@ def save_version(
 
 
 def restore_version(session: Session, principal: Principal, flow_id: str, number: int) -> int:
-    """Puts a saved version back on the canvas and returns the draft's new revision. Nothing changes for callers."""
+    """Replaces the draft with a saved version and returns the draft's new revision.
+
+    The live version does not change.
+    """
     require_may(principal, "edit flows")
     version = get_version(session, principal.workspace_id, flow_id, number)
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -144,7 +150,7 @@ def restore_version(session: Session, principal: Principal, flow_id: str, number
 def rename_flow(
     session: Session, principal: Principal, flow_id: str, title: str, description: str | None = None
 ) -> None:
-    """Gives the flow another title, and another description unless that is None."""
+    """Changes the title, and the description unless it is None."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     flow.title = check_title(title)
@@ -154,7 +160,10 @@ def rename_flow(
 
 
 def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: str = "") -> FlowId:
-    """A copy of the draft under an id of its own, not deployed; saved as version 1 when the original was ever saved."""
+    """Copies the draft to a new flow, which is not deployed.
+
+    If the original was saved before, the copy is saved as version 1.
+    """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     title = check_title(title or f"Copy of {flow.title}"[:MAX_NAME])
@@ -165,7 +174,7 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
 
 
 def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
-    """Switches the endpoint off and takes the flow out of the library. Its jobs stay until their retention ends."""
+    """Undeploys the flow and removes it from the library. Its jobs are kept until their retention ends."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if flow.live_version is not None:
@@ -176,7 +185,9 @@ def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
 
 
 def export_flow(session: Session, principal: Principal, flow_id: str, which: Which = "newest") -> FlowFile:
-    """The flow as a file: its draft, its newest version (the draft while there is none) or the version with that number."""
+    """Returns the flow as a file: the draft, the newest version (the draft if there is none), or the version with that
+    number.
+    """
     flow = get_flow(session, principal.workspace_id, flow_id)
     if which == "draft" or (which == "newest" and not flow.newest_version):
         document = get_draft(session, principal.workspace_id, flow_id).document
@@ -187,7 +198,7 @@ def export_flow(session: Session, principal: Principal, flow_id: str, which: Whi
 
 
 def change_flow_settings(session: Session, principal: Principal, flow_id: str, changes: Mapping[str, Any]) -> None:
-    """Puts `changes` over the flow's settings; None takes a setting away. The page that offers a setting checks its value."""
+    """Merges `changes` into the flow's settings; the value None removes a setting. Callers validate the values."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     flow.settings = {name: value for name, value in {**flow.settings, **changes}.items() if value is not None}
@@ -195,7 +206,7 @@ def change_flow_settings(session: Session, principal: Principal, flow_id: str, c
 
 
 def add_version(session: Session, principal: Principal, flow: Flow, note: str) -> int:
-    """Freezes the draft, without parked nodes, as the flow's next version."""
+    """Stores the draft without parked nodes as the flow's next version and returns its number."""
     flow.newest_version += 1
     flow.draft_differs = False
     flow.updated_at = now(session)
@@ -205,7 +216,7 @@ def add_version(session: Session, principal: Principal, flow: Flow, note: str) -
 
 
 def not_saved(flow: Flow) -> FlowInvalid:
-    """What is said when a flow must be in the library first."""
+    """Builds the error for an operation on a flow that was never saved."""
     return FlowInvalid(
         [Problem("not_saved", f"`{flow.title}` is not in the library yet. Use Save As to give it a title.")],
         "Save the flow first",
@@ -213,14 +224,14 @@ def not_saved(flow: Flow) -> FlowInvalid:
 
 
 def check_title(title: str) -> str:
-    """The title without spaces around it. Raises Invalid."""
+    """Returns the title without surrounding blanks. Raises Invalid."""
     title = title.strip()
     if not title or len(title) > MAX_NAME:
-        said = "The title is empty" if not title else f"The title has {len(title)} characters"
+        message = "The title is empty" if not title else f"The title has {len(title)} characters"
         raise Invalid(
-            said,
+            message,
             remedy=f"Give the flow a title of 1 to {MAX_NAME} characters.",
-            errors=(FieldError("/title", "max_length" if title else "required", said),),
+            errors=(FieldError("/title", "max_length" if title else "required", message),),
         )
     return title
 
@@ -260,7 +271,7 @@ def _put_draft(session: Session, flow: Flow, document: Document) -> None:
 
 
 def _draft_text(document: Document) -> str:
-    text = unpinned(document).dumps()  # what is called is fixed by deploying
+    text = unpinned(document).dumps()  # pins of called versions are set on deployment and are not part of a draft
     if len(text.encode()) > MAX_BYTES:
         raise Invalid(
             f"The flow has {len(text.encode()):,} bytes; a flow may have {MAX_BYTES:,} (1 MiB)",

@@ -1,12 +1,12 @@
-"""How often a password or a link may be wrong, and for whom that counts (security.md S21).
+"""Limits failed sign-ins and failed links by account and network (S21).
 
-A guesser is a network: an IPv4 /24 or an IPv6 /64, since whoever has one address of it has them all. Wrong passwords count by
-account and network, by network over all accounts, and, for networks the person never signed in from, by account over all networks.
-An address that somebody signed in from has a count of its own and no other: what strangers do, neighbours in the same network
-included, locks nobody out there.
+An attacker is identified by network: an IPv4 /24 or an IPv6 /64, since whoever controls one of its addresses usually
+controls all. Wrong passwords are counted per account and network, per network over all accounts, and, for networks that
+the person never signed in from, per account over all networks. An address that the person signed in from before has
+only its own counter: failures elsewhere, even in the same network, do not lock the person out there.
 
-Everything is counted before the password is looked at, so that guesses sent at once cannot outrun the count, and is kept in the
-database, so that a restart forgets nothing. Unknown e-mail addresses are counted like known ones.
+An attempt is counted before the password is verified, so that parallel attempts cannot exceed the limit. The counters
+are stored in the database and survive a restart. Unknown e-mail addresses are counted like known ones.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ WINDOW = 15 * MINUTE
 PER_ACCOUNT_AND_NETWORK = 5
 PER_ACCOUNT = 50
 PER_NETWORK = 20
-#: Codes of a second factor from networks its person never signed in from: whoever gives them knows the password already.
+#: Wrong second-factor codes per account from unknown networks. The limit is low because the sender already knows the
+#: password.
 CODES_PER_ACCOUNT = 10
 LINKS_PER_NETWORK = 20
-#: Rows of failures in 15 minutes over all networks and accounts; a failure has up to three. Then only known addresses come in.
+#: Failure rows in 15 minutes over all networks and accounts; a failure has up to three rows. Above it, only known
+#: addresses may sign in.
 ROWS_IN_ALL = 30_000
-#: Above this many rows failures are counted and no longer written to the audit log, or strangers could fill it.
+#: Above this many rows, failures are no longer written to the audit log, so that attackers cannot fill it.
 ROWS_AUDITED = 3_000
 
 _AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Team), or run app.py setup-link --reset EMAIL on the server."
@@ -51,20 +53,28 @@ _AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Tea
 
 @dataclass(frozen=True)
 class Try:
-    """A sign-in under way: `rows` count it as a failure until `succeeded` takes them back; `own` is the count of who signs in."""
+    """A sign-in in progress.
+
+    `rows` count it as a failure until `succeeded` removes them; `own` is the counter of account and place.
+    """
 
     own: str
     rows: tuple[int, ...]
 
 
 def place_of(address: str) -> str:
-    """What is remembered of where somebody signed in: the IPv4 address, the IPv6 /64; another text as it is."""
+    """Returns the place that is stored for a sign-in: an IPv4 address, or the /64 network of an IPv6 address.
+
+    A text that is no address is returned unchanged.
+    """
     ip = _ip(address)
     return str(ip) if isinstance(ip, ipaddress.IPv4Address) else network_of(address)
 
 
 def network_of(address: str) -> str:
-    """The network that counts as one guesser: `203.0.113.0/24`, `2001:db8:1:2::/64`; a text that is no address as it is."""
+    """Returns the network of an address: `203.0.113.0/24` or `2001:db8:1:2::/64`; a text that is no address, shortened
+    to 64 characters.
+    """
     ip = _ip(address)
     if ip is None:
         return address[:64]
@@ -72,7 +82,10 @@ def network_of(address: str) -> str:
 
 
 def begin_try(session: Session, email: str, address: str, *, code: bool = False) -> Try:
-    """Counts a password, or the code after it, as a failure, to be taken back when it was right. Raises RateLimited."""
+    """Counts an attempt as a failure before the password (or, with `code`, the second factor) is verified.
+
+    `succeeded` removes the failure again. Raises RateLimited.
+    """
     forget_old_failures(session, now(session) - WINDOW)
     place, network = place_of(address), network_of(address)
     account, most = (_code(email), CODES_PER_ACCOUNT) if code else (_account(email), PER_ACCOUNT)
@@ -90,31 +103,37 @@ def begin_try(session: Session, email: str, address: str, *, code: bool = False)
 
 
 def begin_own_try(session: Session, email: str) -> Try:
-    """The same for somebody who is signed in and gives their password again: strangers' guesses do not count for them."""
+    """Counts an attempt of a signed-in person who confirms their password; failures of other people do not count.
+
+    Raises RateLimited.
+    """
     forget_old_failures(session, now(session) - WINDOW)
     return _begin(session, f"{_account(email)}@signed in")
 
 
 def succeeded(session: Session, tried: Try) -> None:
-    """Takes a try back, and forgets the earlier failures of this account from this network."""
+    """Removes the attempt and the earlier failures of this account from this place."""
     forget_failures(session, tried.own, tried.rows)
 
 
 def forget_all(session: Session, email: str) -> None:
-    """Somebody proved who they are by a link: nothing that was counted for their account stands in their way."""
+    """Removes all failures of an account, after its owner proved their identity with a link."""
     forget_failures_of_account(session, _account(email))
     forget_failures_of_account(session, _code(email))
 
 
 def is_audited(session: Session) -> bool:
-    """Whether a failure gets a line in the audit log: not in a flood of them."""
+    """Tells whether a failure is written to the audit log; False during a flood of failures."""
     return count_failures(session) <= ROWS_AUDITED
 
 
 async def open_link(
     database: Database, token: str, address: str, purposes: Collection[Purpose] = SETUP_PURPOSES
 ) -> Link:
-    """`get_link` for whoever sits at this address. Raises LinkNotValid, and RateLimited when too many links were wrong there."""
+    """Returns what a link allows, and counts invalid links per network.
+
+    Raises LinkNotValid, and RateLimited after too many invalid links from this network.
+    """
 
     def look(session: Session) -> Link | None:
         forget_old_failures(session, now(session) - WINDOW)
@@ -167,7 +186,10 @@ def _code(email: str) -> str:
 
 
 def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An IPv4 address written as IPv6 is the IPv4 address; a zone (`%eth0`) says nothing about the network."""
+    """Parses an IP address; an IPv4-mapped IPv6 address becomes IPv4, a zone (`%eth0`) is ignored.
+
+    None for other text.
+    """
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Verbs of jobs: submit, cancel, and runs from the Playground."""
+"""Actions on jobs: submit, cancel, and run in the Playground."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ PLAYGROUND = "playground"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """`until`: only this node and what it needs. `start` and `reuse`: from this node on, with outputs of that job.
+    """Which part of a flow a Playground run executes.
 
-    `again`: the job whose document and payload are run once more, for people to find their way back.
+    `until`: only this node and the nodes it depends on. `start` and `reuse`: from node `start` on, with the other
+    outputs taken from job `reuse`. `again`: the job that this run repeats, stored as a link for people.
     """
 
     until: str | None = None
@@ -70,9 +71,9 @@ class RunOptions:
     again: str | None = None
 
     def as_json(self) -> dict[str, str] | None:
-        """As stored with the job; None when nothing is asked for."""
-        said = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
-        return {name: value for name, value in said.items() if value} or None
+        """Returns the options as stored with the job; None when none is set."""
+        options = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
+        return {name: value for name, value in options.items() if value} or None
 
 
 def submit(
@@ -83,34 +84,34 @@ def submit(
     options: SubmitOptions = SubmitOptions(),
     checked: CheckedBody | None = None,
 ) -> Accepted:
-    """Accepts a job for a deployed flow; it is on disk when the transaction is. `checked`: what `check_body` said of the payload.
+    """Accepts a job for a deployed flow. The job is stored durably when the transaction commits.
 
-    Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
-    ConcurrencyLimitExceeded, in this order.
+    `checked` is the result of `check_body` for the payload, computed before the transaction. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded
+    and ConcurrencyLimitExceeded; the first that applies in this order.
     """
     return accept(session, caller, flow_id, payload, options, checked)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:
-    """Cancels a queued job now; asks the worker of a running one to stop.
+    """Cancels a queued job immediately; asks the worker of a running job to stop.
 
-    Raises Unauthorized, NotFound also for a job this key does not see, JobNotCancellable.
+    Raises Unauthorized, JobNotCancellable, and NotFound also for a job that the key may not see.
     """
     caller = read_key_again(session, caller)
     return cancel_job(session, caller.workspace_id, job_id, caller.scope)
 
 
 def cancel_all(session: Session, caller: Caller, batch_id: str) -> BatchRow:
-    """The same for every item of a batch that has not ended.
+    """Cancels every item of a batch that has not ended.
 
-    Raises Unauthorized, NotFound also for a batch this key does not see, BatchNotCancellable.
+    Raises Unauthorized, BatchNotCancellable, and NotFound also for a batch that the key may not see.
     """
     caller = read_key_again(session, caller)
     return cancel_batch(session, caller.workspace_id, batch_id, caller.scope)
 
 
 def cancel_run(session: Session, principal: Principal, job_id: str) -> JobRow:
-    """The same for a person on a page, also for Playground runs."""
+    """Cancels a job or a Playground run for a person. Raises NotAllowed, NotFound and JobNotCancellable."""
     require_may(principal, "run flows")
     return cancel_job(session, principal.workspace_id, job_id)
 
@@ -123,9 +124,10 @@ def run_in_playground(
     payload: Mapping[str, Any],
     run_options: RunOptions = RunOptions(),
 ) -> JobId:
-    """Runs what is on the canvas, as a job on a stored snapshot. Four run at once, the fifth waits.
+    """Runs the document on the canvas as a job on a stored snapshot. At most four such jobs run at once; others wait.
 
-    It takes no slot of the plan and is no part of the public API. Raises NotFound, FlowInvalid, PayloadInvalid.
+    Playground runs do not count towards the plan's limits and are not part of the public API. Raises NotFound,
+    FlowInvalid and PayloadInvalid, and Conflict when the data of the reused job were erased.
     """
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, flow_id)
@@ -148,7 +150,10 @@ def run_in_playground(
 def with_called_flows(
     session: Session, principal: Principal, flow_id: str, document: Document, wanted: Document
 ) -> Document:
-    """The document with the versions of the flows that it calls. Raises FlowInvalid when the part `wanted` calls one it cannot."""
+    """Pins the versions of the flows that the document calls.
+
+    Raises FlowInvalid when the part to run, `wanted`, contains an invalid call.
+    """
     library = read_library(session, principal.workspace_id, wanted)
     if wrong := call_problems(wanted, flow_id, library):
         raise FlowInvalid(wrong)
@@ -156,7 +161,7 @@ def with_called_flows(
 
 
 def clean_payload(document: Document, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload with defaults applied. Raises PayloadInvalid with every wrong field."""
+    """Returns the payload with defaults applied. Raises PayloadInvalid with every wrong field."""
     fields = input_fields(document)
     clean, errors = check_payload(fields, payload)
     if errors and fields:
@@ -166,7 +171,7 @@ def clean_payload(document: Document, payload: Mapping[str, Any]) -> dict[str, A
 
 
 def add_snapshot(session: Session, flow_id: str, document: Document) -> str:
-    """Stores the document that Playground runs are of."""
+    """Stores the document of Playground runs and returns its snapshot id."""
     return insert_snapshot(session, flow_id, document.dumps())
 
 
@@ -181,7 +186,7 @@ def add_playground_job(
     run_options: Mapping[str, Any] | None,
     batch_id: str | None = None,
 ) -> JobId:
-    """A job on a stored snapshot, sent to the workers. `document` is the part of it that runs."""
+    """Creates a job on a stored snapshot and notifies the workers. `document` is the part of the snapshot that runs."""
     job_id = JobId(new_id("job"))
     insert_job(
         session,
@@ -207,6 +212,6 @@ def add_playground_job(
 
 
 def _before(document: Document, start: str | None) -> list[str]:
-    """The nodes whose outputs a run from node `start` takes from an earlier one: those that do not run again."""
+    """Returns the nodes whose outputs a run from node `start` reuses: all nodes that do not depend on it."""
     again = {start, *Graph(document).descendants(start)} if start else set()
     return [node.id for node in document.nodes if node.id not in again]

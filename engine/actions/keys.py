@@ -1,4 +1,7 @@
-"""Verbs of API keys: create, change, rotate, revoke. A key is shown once, by the verb that made it (api.md, Keys)."""
+"""Actions on API keys: create, change, rotate and revoke.
+
+A key is returned only once, by the action that creates it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ DEFAULT_OVERLAP_HOURS = 24
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was just made. `key` is the only copy there will ever be."""
+    """A newly created key. `key` is its only copy: the server stores a hash."""
 
     id: KeyId
     key: str
@@ -49,9 +52,10 @@ def create_key(
     concurrency: int | None = None,
     monthly: int | None = None,
 ) -> NewKey:
-    """Makes a key. `flow_ids` None = every flow; `expires_at` in milliseconds; limits of its own can only be lower ones.
+    """Creates a key.
 
-    Raises Invalid with every wrong field, NotFound for a flow that is not there.
+    `flow_ids` None means every flow; `expires_at` is in milliseconds since 1970. `concurrency` and `monthly` are limits
+    in addition to those of the plan. Raises Invalid with every wrong field, and NotFound for an unknown flow.
     """
     require_may(principal, "manage keys")
     _check(session, label, environment, expires_at, concurrency, monthly)
@@ -82,7 +86,7 @@ def change_key(
     concurrency: int | None = None,
     monthly: int | None = None,
 ) -> None:
-    """Sets everything about a key but its environment and secret. Raises as `create_key`."""
+    """Replaces all properties of a key except its environment and secret. Raises Invalid and NotFound."""
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
     _check(session, label, key.environment, expires_at, concurrency, monthly)
@@ -95,7 +99,10 @@ def change_key(
 def rotate_key(
     session: Session, principal: Principal, key_id: str, overlap_hours: float = DEFAULT_OVERLAP_HOURS
 ) -> NewKey:
-    """A new secret under the same id and history. The old one works `overlap_hours` longer (0 = not a moment)."""
+    """Creates a new secret for a key, which keeps its id.
+
+    The old secret stays valid for `overlap_hours` (0: invalid immediately).
+    """
     require_may(principal, "manage keys")
     if not 0 <= overlap_hours <= 24 * 30:
         raise Invalid("The overlap must be between 0 hours and 30 days")
@@ -110,7 +117,7 @@ def rotate_key(
 
 
 def revoke_key(session: Session, principal: Principal, key_id: str) -> None:
-    """Refuses the key from the next request on. Again is no error."""
+    """Revokes a key: the next request with it is refused. Does nothing when it is already revoked."""
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
     if key.revoked_at is None:

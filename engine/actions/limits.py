@@ -1,4 +1,4 @@
-"""Changing a workspace's plan and the limits of its environments. The next request is counted against the new ones."""
+"""Changes a workspace's plan and the limits of its environments. The new limits apply from the next request on."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def set_plan(
     test: Caps = Caps(),
     dev: Caps = Caps(),
 ) -> Limits:
-    """Sets the plan and what the owner gives instead of its limits. Returns what counts now. Raises Invalid.
+    """Sets the plan and the owner's own limits, and returns the limits in effect.
 
-    `concurrency` and `monthly` are Production's, `test` Staging's and `dev` Development's. None is what the plan gives (a
-    quarter of Production's for the other two), UNLIMITED takes a limit away.
+    `concurrency` and `monthly` are for Production, `test` for Staging, `dev` for Development. None means the plan's
+    limit (for Staging and Development a quarter of Production's); UNLIMITED removes the limit. Raises Invalid.
     """
     require_may(principal, "change the plan")
     if plan not in PLANS:
@@ -50,7 +50,9 @@ def set_plan(
 
 
 def describe(limits: Limits) -> str:
-    """`Free: Production 4 jobs at once, 1,000 requests a month; Staging ...; Development ...`."""
+    """Formats the limits, for example `Free: Production 4 jobs at once, 1,000 requests a month; Staging ...;
+    Development ...`.
+    """
     parts = []
     for environment, caps in limits.caps.items():
         at_once = "any number of jobs" if caps.concurrency is None else _plural(caps.concurrency, "job")

@@ -1,7 +1,8 @@
-"""Links that let somebody in without a password: to set up the first owner, to set a new password, to join.
+"""One-time links that replace a password: to create the first owner, to reset a password, and to accept an invitation.
 
-A token is 256 random bits, stored as SHA-256, and works once. Links printed at the server's terminal live 15 minutes and a new one
-voids the one before (S19); a reset link that an owner hands on lives a day, an invitation seven.
+A token has 256 random bits, is stored as SHA-256 and works once. Links printed at the server's terminal are valid for
+15 minutes and invalidate earlier ones (S19); a reset link created by an owner is valid for one day, an invitation for
+seven.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from storage.second_factors import remove_second_factor
 if TYPE_CHECKING:
     from storage.tables import SetupToken
 
-#: "second step": the password was right, and a code is wanted before anybody is signed in.
+#: "second step": the password was correct, and a second-factor code is still required.
 Purpose = Literal["setup", "reset", "invite", "second step"]
 
 LIFETIME = 15 * MINUTE
 RENEWAL = 60 * SECOND
-#: What `/setup/<token>` takes.
+#: The purposes of links that the page `/setup/<token>` accepts.
 SETUP_PURPOSES: tuple[Purpose, ...] = ("setup", "reset")
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a link that still works is for; `email` is set for a new password and may be for an invitation.
+    """What a valid link allows. `email` is set for a password reset and optional for an invitation.
 
-    Of an invitation: the `role` it gives, and the name of who made it.
+    `role` and `made_by` (the inviter's name) are set for invitations.
     """
 
     purpose: Purpose
@@ -49,17 +50,17 @@ class Link:
 
 
 def link_path(token: str) -> str:
-    """The page that takes the token of a set-up or reset link."""
+    """Returns the path of the page for a set-up or reset token."""
     return f"/setup/{token}"
 
 
 def invitation_path(token: str) -> str:
-    """The page that takes the token of an invitation."""
+    """Returns the path of the page for an invitation token."""
     return f"/invite/{token}"
 
 
 def new_setup_token(session: Session, workspace_id: str) -> str:
-    """A token that lets its holder become the first owner. Raises Conflict when there is an owner."""
+    """Creates a token that lets its holder become the first owner. Raises Conflict when an owner exists."""
     if has_owner(session, workspace_id):
         owners = ", ".join(person.email for person in list_people(session, workspace_id) if person.role == "owner")
         raise Conflict(
@@ -70,7 +71,10 @@ def new_setup_token(session: Session, workspace_id: str) -> str:
 
 
 def renew_setup_token(session: Session, workspace_id: str) -> str | None:
-    """A fresh token when a visitor finds no owner; None when the last one is younger than a minute or there is an owner."""
+    """Creates a new set-up token when a visitor arrives and no owner exists.
+
+    Returns None when an owner exists or the last token is less than a minute old.
+    """
     last = last_link_at(session, workspace_id, "setup")
     if has_owner(session, workspace_id) or (last is not None and now(session) - last < RENEWAL):
         return None
@@ -78,9 +82,9 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
 
 
 def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
-    """A token that lets its holder set a new password for this account, whose second factor is taken away. Raises NotFound.
+    """Creates a token that resets the password of an account, and removes the account's second factor. Raises NotFound.
 
-    Only for the server's terminal: whoever sits there has the database.
+    Only for the server's terminal, whose user has full access to the database anyway.
     """
     user = find_user(session, email.strip().lower())
     if user is None or user.workspace_id != workspace_id:
@@ -93,7 +97,7 @@ def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
 
 
 def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP_PURPOSES) -> Link:
-    """What the link is for. Raises LinkNotValid for one that is unknown, used up or too old; they look the same."""
+    """Returns what a link allows. Raises LinkNotValid alike for an unknown, used or expired token."""
     row = find_link(session, token)
     if row is None or row.purpose not in purposes:
         raise LinkNotValid
@@ -105,7 +109,7 @@ def get_link(session: Session, token: str, purposes: Collection[Purpose] = SETUP
 
 
 def use_link(session: Session, token: str, purpose: Purpose) -> SetupToken:
-    """Uses the link up, in the transaction of the verb that it allows. Raises LinkNotValid."""
+    """Marks a link as used, in the transaction of the action that it allows. Raises LinkNotValid."""
     row = find_link(session, token)
     if row is None or row.purpose != purpose:
         raise LinkNotValid
@@ -124,7 +128,10 @@ def add_link(
     email: str | None = None,
     created_by: str | None = None,
 ) -> str:
-    """Stores a new link, for the verbs that may make one; returns its token, which is not kept. `lifetime` in milliseconds."""
+    """Stores a new link and returns its token, of which only the hash is stored. `lifetime` is in milliseconds.
+
+    Callers check whether the actor may create the link.
+    """
     token = secrets.token_urlsafe(32)
     insert_link(
         session,
@@ -147,7 +154,7 @@ def _new_setup_token(session: Session, workspace_id: str) -> str:
 
 @dataclass(frozen=True)
 class _Terminal:
-    """The server's terminal, in the audit log."""
+    """The server's terminal as an actor in the audit log."""
 
     workspace_id: str
     actor: str = "command line"

@@ -1,7 +1,7 @@
-"""Verbs of a person about themselves: set up the first owner, join, sign in and out, change name and password.
+"""Actions of people on their own account: create the first owner, join, sign in and out, change name and password.
 
-What an owner does to others is in `team`. A password costs 20 milliseconds and 19 MiB on purpose, so the verbs that touch one are coroutines on the database: they hash
-in a thread of their own and never while a transaction is open.
+`team` has an owner's actions on other people. Hashing a password takes 20 milliseconds and 19 MiB by design. Actions
+that hash are therefore coroutines on the Database: they hash in a separate thread and never inside a transaction.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 async def set_up_owner(
     database: Database, token: str, name: str, email: str, password: str, browser: Browser = Browser()
 ) -> str:
-    """Makes the first owner by a set-up link and signs them in: returns the cookie. Raises LinkNotValid, Invalid."""
+    """Creates the first owner with a set-up link and signs them in; returns the session cookie.
+
+    Raises LinkNotValid and Invalid.
+    """
     await database.read(get_link, token)
     name, email = check_person(name, email)
     hashed = await hash_password(password)
@@ -65,9 +68,10 @@ async def set_up_owner(
 async def join(
     database: Database, token: str, name: str, email: str, password: str, browser: Browser = Browser()
 ) -> str:
-    """Makes an account by an invitation and signs in: returns the cookie. Raises LinkNotValid, Invalid, Conflict, SecondStep.
+    """Creates an account with an invitation and signs in; returns the session cookie.
 
-    An invitation for one e-mail address makes an account with that address, whatever is sent.
+    An invitation for an e-mail address always creates an account with that address. Raises LinkNotValid, Invalid,
+    Conflict and SecondStep.
     """
     link = await database.read(get_link, token, ("invite",))
     name, email = check_person(name, link.email or email)
@@ -84,9 +88,9 @@ async def join(
 
 
 async def set_new_password(database: Database, token: str, password: str, browser: Browser = Browser()) -> str:
-    """Sets a password by a reset link, ends all sessions and signs in: returns the cookie.
+    """Sets a password with a reset link, ends all sessions and signs in; returns the session cookie.
 
-    Raises LinkNotValid, Invalid; SecondStep, with the password set, when a code is wanted, too.
+    Raises LinkNotValid, Invalid, and SecondStep (the password is set) when a second factor is required.
     """
     await database.read(get_link, token)
     hashed = await hash_password(password)
@@ -106,11 +110,11 @@ async def set_new_password(database: Database, token: str, password: str, browse
 
 
 async def sign_in(database: Database, email: str, password: str, browser: Browser = Browser()) -> str:
-    """Returns a new session's cookie.
+    """Signs a person in and returns the cookie of the new session.
 
-    Raises SignInFailed, the same for an unknown address, a wrong password and a disabled account and after the same work;
-    RateLimited, with `retry_after` in seconds, when there were too many failures (`guesses`); SecondStep when the password is
-    right and a code is wanted, too.
+    Raises SignInFailed alike, and after the same amount of work, for an unknown address, a wrong password and a
+    disabled account; RateLimited, with `retry_after` in seconds, after too many failures; SecondStep when the password
+    is correct and a second factor is required.
     """
     email = email.strip().lower()
 
@@ -134,9 +138,9 @@ async def sign_in(database: Database, email: str, password: str, browser: Browse
 
 
 async def change_password(database: Database, cookie: str, old: str, new: str, browser: Browser = Browser()) -> str:
-    """Sets another password, ends all sessions and returns the cookie of a new one.
+    """Changes the password, ends all sessions and returns the cookie of a new one.
 
-    Raises SignInFailed, Invalid; SecondStep, with the password set, when an owner has to set up a second factor first.
+    Raises SignInFailed, Invalid, and SecondStep (the password is set) when an owner must first set up a second factor.
     """
     check_password(new)
 
@@ -158,7 +162,8 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
         void_links(session, user.workspace_id, "second step", user.id)
         succeeded(session, tried)
         add_entry(session, as_principal(user, browser), "change password", user.id, user.email)
-        if has_second_factor(session, user.id):  # given for the session that has just ended
+        # the ended session had passed the second factor, so no new code is required
+        if has_second_factor(session, user.id):
             return start_session(session, user, browser)
         return enter(session, user, browser)
 
@@ -166,7 +171,7 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
 
 
 def change_name(session: Session, principal: Principal, name: str) -> None:
-    """Gives the person who asks another name. Raises Invalid, and NotFound for an actor without an account."""
+    """Changes the name of the acting person. Raises Invalid, and NotFound for an actor without an account."""
     user = find_account(session, principal.actor)
     if user is None or user.workspace_id != principal.workspace_id:
         raise NotFound
@@ -176,7 +181,10 @@ def change_name(session: Session, principal: Principal, name: str) -> None:
 
 
 def ensure_owner(session: Session, workspace_id: str, email: str, password_hash: str) -> bool:
-    """Makes the owner the environment names, unless there is one. True when it was made. Raises Invalid."""
+    """Creates the owner that the environment names and returns True; returns False when an owner exists.
+
+    Raises Invalid.
+    """
     if has_owner(session, workspace_id):
         return False
     name, email = check_person(email.split("@", maxsplit=1)[0], email)
@@ -186,17 +194,17 @@ def ensure_owner(session: Session, workspace_id: str, email: str, password_hash:
 
 
 def password_hash_now(password: str) -> str:
-    """The hash `ensure_owner` wants, made where no loop runs. Raises Invalid."""
+    """Returns the password hash for `ensure_owner`, synchronously. Raises Invalid."""
     return hash_now(password)
 
 
 def sign_out(session: Session, cookie: str) -> None:
-    """Ends this session. An unknown cookie is no error."""
+    """Ends the session of a cookie. Does nothing for an unknown cookie."""
     end_session(session, cookie)
 
 
 def sign_out_everywhere(session: Session, principal: Principal) -> None:
-    """Ends every session of the person who asks."""
+    """Ends every session of the acting person."""
     end_sessions(session, principal.actor)
     add_entry(session, principal, "sign out everywhere", principal.actor)
 
@@ -207,7 +215,10 @@ def _stored_hash(session: Session, email: str) -> str | None:
 
 
 def _note_failure(session: Session, email: str, browser: Browser) -> None:
-    """A line of the audit log, also for an address nobody has: both take the same time. What was typed is not kept."""
+    """Writes a failed sign-in to the audit log, also for an unknown address, so that both take the same time.
+
+    The address that was typed is not stored when it is unknown.
+    """
     if not is_audited(session):
         return
     user = find_user(session, email)
@@ -236,7 +247,7 @@ def _add_user(session: Session, workspace_id: str, name: str, email: str, role: 
 
 @dataclass(frozen=True)
 class _Somebody:
-    """Whoever sits at this address, in the audit log."""
+    """An unidentified person at an IP address, as an actor in the audit log."""
 
     workspace_id: str
     address: str
@@ -245,7 +256,7 @@ class _Somebody:
 
 
 def check_person(name: str, email: str) -> tuple[str, str]:
-    """Both as they are stored. Raises Invalid, naming every wrong field."""
+    """Validates name and e-mail address and returns them in the stored form. Raises Invalid with every wrong field."""
     name, email = name.strip(), email.strip().lower()
     wrong = []
     if not 1 <= len(name) <= 100:

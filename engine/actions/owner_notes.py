@@ -1,4 +1,4 @@
-"""Verbs of notes to the owner: an editor who needs a model asks, the owner deals with it."""
+"""Actions on notes to the owner: an editor asks for a model, and the owner closes the note."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.database import now
 from storage.flows import get_flow
 from storage.owner_notes import count_open_notes_of, find_open_note, hold_note, insert_note
 
-#: Open notes of one person: enough to ask, too few to bury the page.
+#: Limit of open notes per person, so that one person cannot flood the owner's page.
 MOST_OPEN = 20
 MAX_TEXT = 500
 
@@ -19,9 +19,10 @@ MAX_TEXT = 500
 def ask_owner(
     session: Session, principal: Principal, subject: str, *, flow_id: str | None = None, message: str = ""
 ) -> str:
-    """Leaves a note about a flow, or about `subject` when there is none, and returns its id; asking again changes the message.
+    """Creates a note about a flow, or about `subject` without a flow, and returns its id.
 
-    Raises NotFound for a flow that is not there, Conflict when too many notes of this person wait.
+    A repeated note about the same subject only updates the message. Raises NotFound for an unknown flow, and Conflict
+    when the person has too many open notes.
     """
     require_may(principal, "edit flows")
     if flow_id is not None:
@@ -49,7 +50,7 @@ def ask_owner(
 
 
 def close_note(session: Session, principal: Principal, note_id: str) -> None:
-    """The owner has dealt with it. Again is no error. Raises NotFound."""
+    """Closes a note. Does nothing when it is already closed. Raises NotFound."""
     require_may(principal, "manage connections")
     note = hold_note(session, principal.workspace_id, note_id)
     if note.closed_at is None:

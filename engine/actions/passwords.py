@@ -1,4 +1,4 @@
-"""Passwords: argon2id with 19 MiB, two passes, one lane, in a thread of their own kind and at most two at once (S21)."""
+"""Hashes passwords with argon2id (19 MiB, 2 iterations, parallelism 1) in two dedicated threads (S21)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ _THREADS = ThreadPoolExecutor(2, thread_name_prefix="password")
 
 
 async def hash_password(password: str) -> str:
-    """The hash to store. Raises Invalid for a password that is too short or too long."""
+    """Returns the hash to store. Raises Invalid for a password that is too short or too long."""
     check_password(password)
     return await asyncio.get_running_loop().run_in_executor(_THREADS, _HASHER.hash, password)
 
 
 async def fits(stored: str | None, password: str) -> bool:
-    """Whether the password is the stored one. Without a stored one the same work is done and the answer is no."""
+    """Verifies a password against the stored hash. `stored` None takes the same time and returns False."""
     return await asyncio.get_running_loop().run_in_executor(_THREADS, _fits, stored, password[:LONGEST])
 
 
 def hash_now(password: str) -> str:
-    """`hash_password` for the start of the program and the command line, where no loop runs."""
+    """Hashes a password synchronously, for program start and the command line, where no event loop runs.
+
+    Raises Invalid.
+    """
     check_password(password)
     return _HASHER.hash(password)
 
 
 def check_password(password: str) -> None:
-    """Raises Invalid unless the password can be one."""
+    """Raises Invalid unless the password has a permitted length."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Invalid(
             f"The password has {len(password)} characters",

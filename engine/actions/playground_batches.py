@@ -1,4 +1,4 @@
-"""Verbs of a batch in the Playground: the draft, run once per sample or row of a dataset. Its runs are jobs of one batch."""
+"""Actions on Playground batches: the draft runs once per sample or dataset row, and the runs are jobs of one batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storage.flows import get_flow
 
 @dataclass(frozen=True)
 class PlaygroundBatch:
-    """A batch that has begun: every run of it is of this stored document."""
+    """A batch in progress. All its runs use the document of this snapshot."""
 
     id: str
     flow_id: FlowId
@@ -32,7 +32,7 @@ class PlaygroundBatch:
 def begin_playground_batch(
     session: Session, principal: Principal, flow_id: str, document: Document, total: int
 ) -> PlaygroundBatch:
-    """Stores the document once for all runs. Nothing runs yet. Raises NotFound, FlowInvalid."""
+    """Creates a batch and stores its document, without starting a run. Raises NotFound and FlowInvalid."""
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, flow_id)
     compile_plan(document, CATALOG, trial=True)
@@ -54,7 +54,7 @@ def begin_playground_batch(
 def run_in_batch(
     session: Session, principal: Principal, batch: PlaygroundBatch, payload: Mapping[str, Any], *, row: int, title: str
 ) -> JobId:
-    """Starts the run of one row; `row` counts from 1. A row that is run again replaces what it gave. Raises PayloadInvalid."""
+    """Starts the run of one row; `row` counts from 1. Repeating a row replaces its result. Raises PayloadInvalid."""
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, batch.flow_id)
     clean = clean_payload(batch.document, payload)

@@ -1,4 +1,4 @@
-"""Who acts, and what each role may do."""
+"""The actor of an action, and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OWNERS = (Role.OWNER,)
 EDITORS = (Role.OWNER, Role.EDITOR)
 EVERYBODY = tuple(Role)
 
-Verb = Literal[
+Permission = Literal[
     "look",
     "edit flows",
     "edit datasets",
@@ -27,8 +27,8 @@ Verb = Literal[
     "change the server",
 ]
 
-#: Who may do what: the pages hide what is not allowed, the verbs refuse it.
-ROLES: dict[Verb, tuple[Role, ...]] = {
+#: The roles that have each permission. Pages hide what a role may not do; actions refuse it.
+ROLES: dict[Permission, tuple[Role, ...]] = {
     "look": EVERYBODY,
     "edit flows": EDITORS,
     "edit datasets": EDITORS,
@@ -45,7 +45,10 @@ ROLES: dict[Verb, tuple[Role, ...]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who acts in one workspace. `actor` is a user id, a key id or `command line`; `name` is for people to read."""
+    """The actor of an action in one workspace.
+
+    `actor` is a user id, a key id or `command line`; `name` is for display.
+    """
 
     workspace_id: WorkspaceId
     actor: str
@@ -55,13 +58,13 @@ class Principal:
 
 
 def command_line(workspace_id: str) -> Principal:
-    """The person at the server's own terminal: an owner."""
+    """Returns the principal for the user of the server's terminal, who acts as an owner."""
     return Principal(WorkspaceId(workspace_id), "command line", "Command line", Role.OWNER)
 
 
-def may(principal: Principal, verb: Verb) -> bool:
-    """True when this role may do that."""
-    return principal.role in ROLES[verb]
+def may(principal: Principal, permission: Permission) -> bool:
+    """Tells whether the principal's role has this permission."""
+    return principal.role in ROLES[permission]
 
 
 def require(principal: Principal, *roles: Role) -> None:
@@ -73,6 +76,6 @@ def require(principal: Principal, *roles: Role) -> None:
         )
 
 
-def require_may(principal: Principal, verb: Verb) -> None:
-    """Raises NotAllowed unless the principal may do that."""
-    require(principal, *ROLES[verb])
+def require_may(principal: Principal, permission: Permission) -> None:
+    """Raises NotAllowed unless the principal's role has this permission."""
+    require(principal, *ROLES[permission])

@@ -1,4 +1,7 @@
-"""The payload shown to people of the workspace in code and forms for a flow: real where there is a real one. Never for docs."""
+"""Example payloads of a flow for its code samples and forms.
+
+They may contain real data, so public documentation must not use them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from storage.jobs import find_last_run_payload
 
 
 def example_payload(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
-    """A payload that fits: the flow's first sample, else what the last completed Playground run was given, else a made-up one."""
+    """Returns a valid example payload.
+
+    It is the flow's first sample, otherwise the payload of the last completed Playground run, otherwise generated
+    values.
+    """
     node = api_input(document)
     if node is not None and not node.config.get("samples"):
         fields = input_fields(document)

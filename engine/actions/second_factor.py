@@ -1,8 +1,9 @@
-"""Verbs around the second factor: a code of an authenticator app (TOTP, RFC 6238: 6 digits, 30 seconds), or a recovery code.
+"""Actions on the second factor: TOTP codes of an authenticator app (RFC 6238: 6 digits, 30 seconds) and recovery codes.
 
-The key is sealed, bound to its person; until it is confirmed only the form it stands in has it, so that nobody else who knows the
-password has seen the key that is confirmed. A code counts in its own 30 seconds and the ones before and after, and once. Guesses are
-counted in `guesses`, apart from those of passwords: whoever knows a password gets no tries for codes back by giving it again.
+The TOTP key is encrypted and bound to its person. Until it is confirmed, only the set-up form holds it (encrypted), so
+that another person who knows the password cannot have seen the key that gets confirmed. A code is accepted once, during
+its own period of 30 seconds and the ones before and after. Wrong codes are counted separately from wrong passwords:
+otherwise somebody who knows the password could reset the count by entering it again.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ if TYPE_CHECKING:
 RECOVERY_CODES = 10
 _STEP_SECONDS = 30
 _ISSUER = "Flowport"
-#: Letters and digits that are not taken for each other.
+#: Characters of recovery codes, without those that are easily confused.
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 @dataclass(frozen=True)
 class SetUp:
-    """What an authenticator app is told: the key as text, and the address that a QR code holds.
+    """Data for an authenticator app: the key as text, and the `otpauth://` URI for a QR code.
 
-    `sealed` is the key for the form that confirms it.
+    `sealed` is the encrypted key, which the form sends back for confirmation.
     """
 
     email: str
@@ -66,7 +67,10 @@ class SetUp:
 
 
 def at_step(session: Session, token: str) -> User:
-    """Who gave the right password. Raises LinkNotValid for a step that is unknown, used or too old."""
+    """Returns the person whose sign-in waits for the second step.
+
+    Raises LinkNotValid for an unknown, used or expired token.
+    """
     link = find_link(session, token)
     user = find_account(session, link.user_id) if link is not None and link.purpose == "second step" else None
     if user is None or user.disabled_at is not None:
@@ -75,12 +79,18 @@ def at_step(session: Session, token: str) -> User:
 
 
 def wants_set_up(session: Session, token: str) -> bool:
-    """Whether the step is to set a second factor up, not to give a code. Raises LinkNotValid."""
+    """Tells whether the second step is the set-up of a second factor instead of entering a code.
+
+    Raises LinkNotValid.
+    """
     return not has_second_factor(session, at_step(session, token).id)
 
 
 async def give_code(database: Database, vault: Vault, token: str, code: str, browser: Browser) -> str:
-    """Ends a sign-in with a code: returns the cookie. Raises LinkNotValid, SignInFailed and RateLimited."""
+    """Completes a sign-in with a code and returns the session cookie.
+
+    Raises LinkNotValid, SignInFailed and RateLimited.
+    """
 
     def check(session: Session) -> str | None:
         user = at_step(session, token)
@@ -98,9 +108,10 @@ async def give_code(database: Database, vault: Vault, token: str, code: str, bro
 
 
 def begin_set_up(session: Session, vault: Vault, *, cookie: str = "", token: str = "", sealed: str = "") -> SetUp:
-    """What to tell the app: of somebody who is signed in (`cookie`), or at the step before it (`token`).
+    """Creates the data for an authenticator app, for a signed-in person (`cookie`) or one at the second step (`token`).
 
-    `sealed` is what an earlier call gave, to show it again. Raises LinkNotValid, SignInFailed, and Conflict when it is on already.
+    `sealed` is the value of an earlier call, to show the same key again. Raises LinkNotValid, SignInFailed, and
+    Conflict when the second factor is already on.
     """
     user = _signed_in(session, cookie) if cookie else at_step(session, token)
     if has_second_factor(session, user.id):
@@ -113,12 +124,13 @@ def begin_set_up(session: Session, vault: Vault, *, cookie: str = "", token: str
 async def turn_on(
     database: Database, vault: Vault, cookie: str, password: str, sealed: str, code: str, browser: Browser
 ) -> list[str]:
-    """Confirms the app of somebody who is signed in; returns the recovery codes. Raises SignInFailed, RateLimited, Conflict.
+    """Turns on the second factor of a signed-in person and returns the recovery codes.
 
-    Other browsers are signed out: the password alone had opened their sessions.
+    Other sessions of the person end, because they were opened with the password alone. Raises SignInFailed, RateLimited
+    and Conflict.
     """
 
-    def begin(session: Session):  # noqa: ANN202 - who, and what counts them
+    def begin(session: Session):  # noqa: ANN202 - the attempt and the stored hash
         user = _signed_in(session, cookie)
         return begin_own_try(session, user.email), user.password_hash
 
@@ -140,7 +152,11 @@ async def turn_on(
 async def turn_on_at_step(
     database: Database, vault: Vault, token: str, sealed: str, code: str, browser: Browser
 ) -> tuple[list[str], str]:
-    """The same for an owner who needs it to sign in: the recovery codes, and the cookie."""
+    """Turns on the second factor of an owner who needs it to sign in; returns the recovery codes and the session
+    cookie.
+
+    Raises LinkNotValid, SignInFailed, RateLimited and Conflict.
+    """
 
     def confirm(session: Session) -> tuple[list[str], str] | None:
         user = at_step(session, token)
@@ -158,9 +174,12 @@ async def turn_on_at_step(
 
 
 async def turn_off(database: Database, vault: Vault, cookie: str, proof: str, browser: Browser) -> None:
-    """Turns one's own off; `proof` is the password or a code. Raises SignInFailed, RateLimited, Conflict while owners need it."""
+    """Turns off the acting person's second factor. `proof` is the password or a code.
 
-    def begin(session: Session):  # noqa: ANN202 - who, and what counts them
+    Raises SignInFailed, RateLimited, and Conflict when owners must have a second factor.
+    """
+
+    def begin(session: Session):  # noqa: ANN202 - the attempt and the stored hash
         user = _signed_in(session, cookie)
         if user.role == Role.OWNER and owners_need_second_factor(session, user.workspace_id):
             raise Conflict(
@@ -185,7 +204,7 @@ async def turn_off(database: Database, vault: Vault, cookie: str, proof: str, br
 
 
 def reset_second_factor(session: Session, principal: Principal, user_id: str) -> None:
-    """Takes somebody's second factor away, for an owner. Raises NotFound, and Conflict for the owner's own."""
+    """Removes another person's second factor, as an owner. Raises NotFound, and Conflict for the owner's own."""
     require_may(principal, "manage people")
     user = hold_account(session, principal.workspace_id, user_id)
     if user.id == principal.actor:
@@ -195,7 +214,10 @@ def reset_second_factor(session: Session, principal: Principal, user_id: str) ->
 
 
 def require_second_factor(session: Session, principal: Principal, *, needed: bool) -> None:
-    """Whether owners sign in with a second factor from now on; open sessions stay. Raises Conflict for an owner without one."""
+    """Sets whether owners must sign in with a second factor; open sessions continue.
+
+    Raises Conflict when the acting owner has no second factor.
+    """
     require_may(principal, "manage people")
     if needed and not has_second_factor(session, principal.actor):
         raise Conflict(
@@ -224,7 +246,7 @@ def _confirm(session: Session, vault: Vault, user: User, sealed: str, code: str,
 
 
 def _accepts(session: Session, vault: Vault, user: User, code: str, browser: Browser) -> bool:
-    """Whether this is a code of the app or a recovery code; either is used up."""
+    """Tells whether a code is valid as a TOTP or recovery code, and marks it as used."""
     factor = find_second_factor(session, user.id)
     if factor is None:
         return False
@@ -240,7 +262,10 @@ def _accepts(session: Session, vault: Vault, user: User, code: str, browser: Bro
 
 
 def _step_of(session: Session, key: str, code: str, *, after: int) -> int | None:
-    """Which 30 seconds the code is of, when they are later than `after` and no further away than one."""
+    """Returns the TOTP time step of a code, or None.
+
+    Accepted are the current step and its neighbours, if they are later than `after`.
+    """
     app, step = TOTP(key), now(session) // SECOND // _STEP_SECONDS
     found = (
         one
@@ -251,7 +276,10 @@ def _step_of(session: Session, key: str, code: str, *, after: int) -> int | None
 
 
 def _open(vault: Vault, user: User, sealed: str) -> str | None:
-    """The key; None when another server's key sealed it (recovery codes work then, and a new app), or nobody's."""
+    """Decrypts the TOTP key; None when it was encrypted with another server's key or the text is invalid.
+
+    In that case recovery codes still work, and the person can set up a new app.
+    """
     try:
         return vault.open(user.workspace_id, _vault_id(user), sealed)
     except SecretUnreadable:
@@ -265,8 +293,8 @@ def _signed_in(session: Session, cookie: str) -> User:
     return hold_account(session, person.workspace_id, person.id)
 
 
-def _accepted(answer):  # noqa: ANN001, ANN202 - whatever a right code gives
-    """Refuses after the transaction that counted the wrong code."""
+def _accepted(answer):  # noqa: ANN001, ANN202 - passes any result through
+    """Raises SignInFailed for None, after the transaction that counted the wrong code was committed."""
     if answer is None:
         raise SignInFailed(
             "The code is not the right one", remedy="Wait for the next one and check the clock of your phone."
@@ -283,5 +311,5 @@ def _letters(count: int) -> str:
 
 
 def _plain(code: str) -> str:
-    """A code without what people put between its parts."""
+    """Removes the separators that people type between the parts of a code."""
     return re.sub(r"[\s-]", "", code[:100]).lower()

@@ -1,4 +1,7 @@
-"""Verbs of secrets. A secret is written and replaced, never shown: only `engine/secrets/opening.py`, for a step, gives its value."""
+"""Actions on secrets.
+
+A secret can be set and replaced but not read; `engine/secrets/opening.py` decrypts it for a step.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ MAX_VALUE = 10_000
 
 
 def add_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str, hosts: str) -> str:
-    """Seals a value under a new id, which is returned. `hosts`: where nodes may send it, one a line. Raises Invalid."""
+    """Stores a secret and returns its id. `hosts`: where nodes may send it, one entry per line. Raises Invalid."""
     require_may(principal, "manage connections")
     secret_id = put_secret(session, principal, vault, name, value)
     named = _check_hosts(hosts)
@@ -30,7 +33,7 @@ def add_secret(session: Session, principal: Principal, vault: Vault, name: str, 
 
 
 def set_secret_hosts(session: Session, principal: Principal, secret_id: str, hosts: str) -> None:
-    """Other hosts a secret may be sent to, from the next request on. Raises Invalid, NotFound."""
+    """Changes the hosts that a secret may be sent to, from the next request on. Raises Invalid and NotFound."""
     require_may(principal, "manage connections")
     secret = hold_secret(session, principal.workspace_id, secret_id)
     named = _check_hosts(hosts)
@@ -42,13 +45,13 @@ def set_secret_hosts(session: Session, principal: Principal, secret_id: str, hos
 
 
 def close_secrets_notice(session: Session, principal: Principal) -> None:
-    """The owner has looked at the hosts that the upgrade found for the secrets."""
+    """Hides the notice about the hosts that an upgrade found for existing secrets."""
     require_may(principal, "manage connections")
     put_setting(session, principal.workspace_id, SECRET_HOSTS_FOUND, None)
 
 
 def replace_secret(session: Session, principal: Principal, vault: Vault, secret_id: str, value: str) -> None:
-    """Seals another value under the same id; steps that begin from now on use it. Raises Invalid, NotFound."""
+    """Replaces the value of a secret; steps that start later use it. Raises Invalid and NotFound."""
     require_may(principal, "manage connections")
     secret = hold_secret(session, principal.workspace_id, secret_id)
     secret.sealed = vault.seal(principal.workspace_id, secret_id, _check_value(value))
@@ -68,7 +71,7 @@ def remove_secret(session: Session, principal: Principal, secret_id: str) -> Non
 
 
 def put_secret(session: Session, principal: Principal, vault: Vault, name: str, value: str) -> str:
-    """Seals a value under a new id, without a line in the audit log: for a verb that writes its own. No node may send it."""
+    """Stores a secret that no node may send, and returns its id. The calling action writes the audit log entry."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise Invalid(

@@ -1,4 +1,4 @@
-"""What the owner of the server sets for all of it: its address and names, private addresses flows may reach, how long things are kept."""
+"""Actions on server-wide settings: address and host names, allow-lists, retention and backups."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ MAX_NAMES = 50
 
 
 def require_server_owner(session: Session, principal: Principal) -> None:
-    """The server belongs to the owner of its first workspace; other tenants must not see or change it. Raises NotAllowed."""
+    """Raises NotAllowed unless the principal is an owner of the server's first workspace.
+
+    Other workspaces are other tenants, which must not see or change the server's settings.
+    """
     require_may(principal, "change the server")
     first = find_first_workspace(session)
     if first is None or first.id != principal.workspace_id:
@@ -40,7 +43,7 @@ def require_server_owner(session: Session, principal: Principal) -> None:
 
 
 def set_public_url(session: Session, principal: Principal, url: str) -> None:
-    """The address links and endpoints are shown with; "" takes it away. Raises Invalid."""
+    """Sets the base URL of the links and endpoints that are shown; "" removes it. Raises Invalid."""
     require_server_owner(session, principal)
     url = url.strip().rstrip("/")
     if url and not _URL.match(url):
@@ -54,7 +57,10 @@ def set_public_url(session: Session, principal: Principal, url: str) -> None:
 
 
 def set_known_names(session: Session, principal: Principal, text: str) -> tuple[str, ...]:
-    """Further names the server may be opened by, one a line or with commas; returns them. Raises Invalid."""
+    """Sets further host names that the server accepts, separated by blanks, line breaks or commas; returns them.
+
+    Raises Invalid.
+    """
     require_server_owner(session, principal)
     names = tuple(dict.fromkeys(piece.strip().lower() for piece in re.split(r"[,\s]+", text) if piece.strip()))
     for name in names:
@@ -72,14 +78,20 @@ def set_known_names(session: Session, principal: Principal, text: str) -> tuple[
 
 
 def set_outbound_allow(session: Session, principal: Principal, text: str) -> str:
-    """Private addresses flows may reach; counts for the next request. Returns the list as it is kept. Raises Invalid."""
+    """Sets the allow-list of private addresses for flows, from the next request on; returns the stored list.
+
+    Raises Invalid.
+    """
     kept = _keep_list(session, principal, OUTBOUND_ALLOW, text)
     add_entry(session, principal, "set allowed addresses", SERVER, kept or "none")
     return kept
 
 
 def set_webhook_allow(session: Session, principal: Principal, text: str) -> str:
-    """Private addresses that webhooks named by callers may reach; counts for the next try. Returns the list. Raises Invalid."""
+    """Sets the allow-list of private addresses for webhooks that API callers name, from the next attempt on.
+
+    Returns the stored list. Raises Invalid.
+    """
     kept = _keep_list(session, principal, WEBHOOK_ALLOW, text)
     put_setting(session, SERVER, WEBHOOK_HOSTS_LEFT, None)
     add_entry(session, principal, "set addresses of callers' webhooks", SERVER, kept or "none")
@@ -100,7 +112,7 @@ def _keep_list(session: Session, principal: Principal, name: str, text: str) -> 
 
 
 def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
-    """How long values and rows are kept, and the cap. Raises Invalid."""
+    """Sets how long values and rows are kept, and the maximum size of the database. Raises Invalid."""
     require_server_owner(session, principal)
     for name, value, least, most, unit in (
         ("values", rules.values_days, 1, 3_650, "days"),
@@ -127,7 +139,7 @@ def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
 
 
 def set_backup_passphrase(session: Session, principal: Principal, vault: Vault, passphrase: str) -> None:
-    """The passphrase of nightly backups, kept sealed; "" takes it away. Raises Invalid."""
+    """Sets the passphrase of nightly backups, which is stored encrypted; "" removes it. Raises Invalid."""
     require_server_owner(session, principal)
     sealed = seal_passphrase(vault, check_passphrase(passphrase)) if passphrase else None
     put_setting(session, SERVER, BACKUP_PASSPHRASE, sealed)
@@ -135,6 +147,6 @@ def set_backup_passphrase(session: Session, principal: Principal, vault: Vault, 
 
 
 def note_backup(session: Session, principal: Principal, verb: str, name: str) -> None:
-    """Somebody is about to make, download or delete a backup. Raises NotAllowed."""
+    """Records in the audit log that a backup is created, downloaded or deleted. Raises NotAllowed."""
     require_server_owner(session, principal)
     add_entry(session, principal, verb, name)

@@ -1,4 +1,4 @@
-"""How a sign-in ends: with a session, or, when a second factor is on or wanted, with a step in between."""
+"""Completes a sign-in: with a session, or with a second step when a second factor is on or required."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from storage.sessions import insert_session
 if TYPE_CHECKING:
     from storage.tables import User
 
-#: How long somebody whose password was right may take for the code, or for setting a second factor up.
+#: Milliseconds for entering the code or setting up a second factor after the password was accepted.
 STEP_LIFETIME = 10 * MINUTE
 
 
 @dataclass(frozen=True)
 class Browser:
-    """Where somebody sits: the address that counts, how the browser calls itself, and the host it opened (`10.0.0.5:8080`)."""
+    """The client of a sign-in: IP address, User-Agent, and the host of the request (`10.0.0.5:8080`)."""
 
     address: str = ""
     name: str = ""
     host: str = ""
 
 
-class SecondStep(Exception):  # noqa: N818 - an answer, not a fault
-    """Nobody is signed in yet: `token` stands for the right password, once and for ten minutes.
+class SecondStep(Exception):  # noqa: N818 - a result, not an error
+    """The password is correct and a second step is required. `token` identifies the sign-in, once and for ten minutes.
 
-    A code is wanted with it or, with `set_up`, an owner has to set up a second factor first.
+    The step is to enter a code or, with `set_up`, to set up a second factor.
     """
 
     def __init__(self, token: str, *, set_up: bool) -> None:
@@ -48,7 +48,10 @@ class SecondStep(Exception):  # noqa: N818 - an answer, not a fault
 
 
 def enter(session: Session, user: User, browser: Browser) -> str | SecondStep:
-    """What somebody gets whose password is right, or who has just chosen it: a cookie, or the step before it."""
+    """Starts a session and returns its cookie, or returns the second step that the person must take first.
+
+    Call it after the password was verified or set.
+    """
     on = has_second_factor(session, user.id)
     if not on and not (user.role == Role.OWNER and owners_need_second_factor(session, user.workspace_id)):
         return start_session(session, user, browser)
@@ -58,14 +61,17 @@ def enter(session: Session, user: User, browser: Browser) -> str | SecondStep:
 
 
 def entered(answer: str | SecondStep) -> str:
-    """The cookie `enter` gave. Raises SecondStep, after the transaction that made it."""
+    """Returns the cookie that `enter` returned.
+
+    Raises SecondStep, after the transaction that created it was committed.
+    """
     if isinstance(answer, SecondStep):
         raise answer
     return answer
 
 
 def start_session(session: Session, user: User, browser: Browser) -> str:
-    """Signs somebody in: returns the cookie."""
+    """Creates a session and returns its cookie."""
     cookie = secrets.token_urlsafe(32)
     user.seen_at = now(session)
     if browser.address:
@@ -75,6 +81,6 @@ def start_session(session: Session, user: User, browser: Browser) -> str:
 
 
 def as_principal(user: User, browser: Browser) -> Principal:
-    """The person as an actor, before they have a session."""
+    """Returns the person as a principal, before they have a session."""
     person: Person = person_of(user)
     return Principal(person.workspace_id, person.id, person.name, person.role, browser.address)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
-"""Verbs of an owner about other people: invite them, change their role, shut them out, let them in again.
+"""Actions of an owner on other people: invite, change role, disable and enable.
 
-Whoever loses the role of owner, or is shut out, takes the links they made along: a link kept in a pocket lets nobody back in.
+When people lose the role of owner or are disabled, the links they created become invalid, so that they cannot return
+with one.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from storage.sessions import end_sessions
 if TYPE_CHECKING:
     from storage.tables import User
 
-#: How long an invitation, and a reset link that an owner hands on, can be used.
+#: Lifetime of an invitation, and of a reset link created by an owner, in milliseconds.
 INVITED_FOR = 7 * DAY
 RESET_FOR = DAY
 
 
 def invite(session: Session, principal: Principal, role: Role, email: str = "") -> str:
-    """The token of a link to join with this role, for the one with `email` or for whoever has it. It is shown once.
+    """Creates an invitation with this role and returns its token, which is shown once.
 
-    A new invitation for an e-mail address replaces the one before. Raises Invalid, and Conflict when they are here already.
+    With `email`, only an account with that address can be created, and earlier invitations for it become invalid.
+    Raises Invalid, and Conflict when the person already has an account.
     """
     require_may(principal, "manage people")
     _check_role(role)
@@ -62,7 +64,10 @@ def invite(session: Session, principal: Principal, role: Role, email: str = "") 
 
 
 def withdraw_invitation(session: Session, principal: Principal, invitation_id: str) -> None:
-    """Makes an open invitation useless. Raises NotFound for one that is unknown, used, too old or somebody else's."""
+    """Invalidates an open invitation.
+
+    Raises NotFound for an unknown, used or expired one, and for one of another workspace.
+    """
     require_may(principal, "manage people")
     invitation = find_invitation(session, principal.workspace_id, invitation_id)
     if invitation is None:
@@ -78,7 +83,7 @@ def withdraw_invitation(session: Session, principal: Principal, invitation_id: s
 
 
 def change_role(session: Session, principal: Principal, user_id: str, role: Role) -> None:
-    """Gives somebody another role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
+    """Changes a person's role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
     require_may(principal, "manage people")
     _check_role(role)
     user = hold_account(session, principal.workspace_id, user_id)
@@ -92,7 +97,9 @@ def change_role(session: Session, principal: Principal, user_id: str, role: Role
 
 
 def disable_person(session: Session, principal: Principal, user_id: str, revoke: Iterable[str] = ()) -> None:
-    """Shuts somebody out at once and revokes the keys with the ids in `revoke`; what else they made stays.
+    """Disables a person immediately and revokes the keys with the ids in `revoke`.
+
+    Everything else they created is kept.
 
     Raises NotFound, and Conflict for the last owner.
     """
@@ -110,7 +117,7 @@ def disable_person(session: Session, principal: Principal, user_id: str, revoke:
 
 
 def enable_person(session: Session, principal: Principal, user_id: str) -> None:
-    """Lets somebody in again. Raises NotFound."""
+    """Enables a disabled person. Raises NotFound."""
     require_may(principal, "manage people")
     user = hold_account(session, principal.workspace_id, user_id)
     if user.disabled_at is not None:
@@ -119,9 +126,9 @@ def enable_person(session: Session, principal: Principal, user_id: str) -> None:
 
 
 def make_reset_link(session: Session, principal: Principal, user_id: str) -> str:
-    """The token of a link with which somebody chooses a new password. Raises NotFound, and Conflict for one who is shut out.
+    """Creates a password reset link for a person and returns its token. It replaces an earlier one.
 
-    It replaces the one before. Until it is used, the old password works.
+    The old password works until the link is used. Raises NotFound, and Conflict for a disabled person.
     """
     require_may(principal, "manage people")
     user = hold_account(session, principal.workspace_id, user_id)
@@ -133,7 +140,7 @@ def make_reset_link(session: Session, principal: Principal, user_id: str) -> str
 
 
 def sign_out_person(session: Session, principal: Principal, user_id: str) -> None:
-    """Ends every session of somebody. Raises NotFound."""
+    """Ends every session of a person. Raises NotFound."""
     require_may(principal, "manage people")
     user = hold_account(session, principal.workspace_id, user_id)
     end_sessions(session, user.id)

@@ -1,4 +1,6 @@
-"""Verbs of a flow's webhooks: an address for each environment, what it is signed with, a test, and sending something again."""
+"""Actions on a flow's webhooks: set the URL per environment, rotate the signing secret, send a test, repeat a
+delivery.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ from storage.flows import hold_flow
 from storage.webhooks import add_delivery, hold_delivery
 
 MAX_URL = 2_000
-#: How long deliveries are signed with the old secret too, unless somebody says otherwise.
+#: Default period after a rotation, in milliseconds, in which deliveries are also signed with the old secret.
 OVERLAP_MS = 24 * HOUR
 
 
 def set_webhook(session: Session, principal: Principal, flow_id: str, url: str, environment: str = "live") -> None:
-    """Jobs of an environment that are sent from now on are told to `url` when they end; "" tells nobody.
+    """Sets the webhook URL for jobs of an environment that are submitted from now on; "" removes it.
 
-    Raises Invalid, NotFound.
+    Raises Invalid and NotFound.
     """
     require_may(principal, "edit flows")
     name = _setting(environment)
@@ -44,7 +46,10 @@ def set_webhook(session: Session, principal: Principal, flow_id: str, url: str, 
 def renew_signing_secret(
     session: Session, principal: Principal, vault: Vault, flow_id: str, overlap_ms: int = OVERLAP_MS
 ) -> str:
-    """A new `whsec_...`, shown this one time. For the overlap deliveries carry a signature of the old one too."""
+    """Creates and returns a new signing secret (`whsec_...`), which is shown only once.
+
+    During the overlap deliveries are also signed with the old secret.
+    """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     add_entry(session, principal, "renew webhook secret", flow.id, flow.title)
@@ -52,7 +57,10 @@ def renew_signing_secret(
 
 
 def send_test(session: Session, principal: Principal, flow_id: str, environment: str = "live") -> str:
-    """Puts a `webhook.test` for an environment's address into the outbox; returns the delivery's id. Raises Conflict."""
+    """Queues a `webhook.test` delivery to an environment's URL and returns its id.
+
+    Raises Conflict when no URL is set.
+    """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     url = flow.settings.get(_setting(environment))
@@ -65,7 +73,10 @@ def send_test(session: Session, principal: Principal, flow_id: str, environment:
 
 
 def send_again(session: Session, principal: Principal, delivery_id: str) -> None:
-    """A delivery is due again at once, with all its tries. Raises NotFound, and Conflict while it is on its way."""
+    """Queues a delivery again for immediate sending, with the full number of attempts.
+
+    Raises NotFound, and Conflict while it is being sent.
+    """
     require_may(principal, "edit flows")
     delivery = hold_delivery(session, principal.workspace_id, delivery_id)
     if delivery.status == "waiting" and delivery.next_at is not None and delivery.next_at <= now(session):
@@ -77,11 +88,11 @@ def send_again(session: Session, principal: Principal, delivery_id: str) -> None
 def _setting(environment: str) -> str:
     name = WEBHOOK_SETTINGS.get(environment)
     if name is None:
-        said = f"choose one of {', '.join(WEBHOOK_SETTINGS)}"
+        message = f"choose one of {', '.join(WEBHOOK_SETTINGS)}"
         raise Invalid(
             f"`{environment}` is no environment with a webhook",
-            remedy=f"{said.capitalize()}.",
-            errors=(FieldError("/environment", "enum", said),),
+            remedy=f"{message.capitalize()}.",
+            errors=(FieldError("/environment", "enum", message),),
         )
     return name
 
@@ -90,7 +101,7 @@ def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
-        _ = parts.port  # raises for a port that is none
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         fits = False
     if not fits or len(url) > MAX_URL or any(ord(letter) <= 32 for letter in url):

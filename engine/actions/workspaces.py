@@ -1,4 +1,7 @@
-"""Verbs of workspaces. The first one is made with the data folder; more of them only at the server's own terminal."""
+"""Actions on workspaces.
+
+The first one is created with the data folder, further ones only from the server's terminal.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ MAX_NAME = 100
 
 
 def ensure_workspace(session: Session, plan: str) -> WorkspaceId:
-    """The first workspace; makes it, with this plan, when the folder is new."""
+    """Returns the first workspace; creates it with this plan in a new data folder."""
     first = find_first_workspace(session)
     return WorkspaceId(first.id) if first else _add(session, FIRST_NAME, plan)
 
 
 def create_workspace(session: Session, name: str, plan: str = "free") -> WorkspaceId:
-    """Another tenant on this server. Raises Invalid, and Conflict when the name is taken."""
+    """Creates a workspace for another tenant. Raises Invalid, and Conflict when the name is taken."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise Invalid(
@@ -43,7 +46,7 @@ def _add(session: Session, name: str, plan: str) -> WorkspaceId:
 
 
 class _Server:
-    """The server itself, in the audit log."""
+    """The server itself as an actor in the audit log."""
 
     actor = name = "server"
     address = ""
