@@ -1,8 +1,8 @@
-"""Flowport's one program: reads the environment, builds the parts, mounts them, starts and stops.
+"""The entry point of Flowport: reads the environment, builds and connects the components, starts and stops them.
 
 app.py                       start the server (`serve`), with a worker process of its own
-app.py worker                one more worker on the same data folder
-app.py flows import FILE     and every other command: see `app.py --help`
+app.py worker                start an additional worker on the same data folder
+app.py flows import FILE     and all other commands: see `app.py --help`
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from storage.database import Database
 
 ROOT = Path(__file__).resolve().parent
-#: How long calls that are being answered may take when the server stops; the worker has a time of its own.
+#: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
 DRAIN_SECONDS = 10
 
 
 def serve(settings: Settings) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
     os.umask(0o077)
-    gc.disable()  # until all is imported and built: none of it is garbage
+    gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
     share_among_threads()
     from api.connection_limits import limits_for
     from engine.core.file_descriptors import raise_limit
@@ -69,7 +69,7 @@ def serve(settings: Settings) -> int:
 
 
 def worker(settings: Settings) -> int:
-    """Runs jobs of this data folder until SIGTERM or Ctrl+C; returns the exit code."""
+    """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code."""
     from engine.core.file_descriptors import raise_limit
     from engine.core.logging_setup import log_to_stderr
     from engine.jobs.server.supervisor import ALONE, PIPES
@@ -78,12 +78,15 @@ def worker(settings: Settings) -> int:
     os.umask(0o077)
     raise_limit()
     log_to_stderr(style=settings.log)
-    told = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
-    return run_worker(settings, WorkerOptions(pipes=told[PIPES], alone=told[ALONE], environment=os.environ))
+    flags = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
+    return run_worker(settings, WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], environment=os.environ))
 
 
 def _listen(settings: Settings, backlog: int) -> socket.socket:
-    """The socket, taken before anything else is touched. Raises BadSetting."""
+    """Opens the listening socket before the data folder is opened, so that a used port changes nothing.
+
+    Raises BadSetting.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
@@ -115,7 +118,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
 
 
 def _with_stored_address(settings: Settings, database: Database) -> Settings:
-    """The public address from Settings, Server, when FLOWPORT_PUBLIC_URL does not say one."""
+    """Returns the settings with the public URL from Settings → Server, unless FLOWPORT_PUBLIC_URL sets one."""
     from storage.settings import PUBLIC_URL, SERVER, find_setting
 
     stored = database.read_now(find_setting, SERVER, PUBLIC_URL)
@@ -123,7 +126,11 @@ def _with_stored_address(settings: Settings, database: Database) -> Settings:
 
 
 def _set_up(database: Database, settings: Settings) -> None:
-    """The first workspace and owner, the slots as the jobs say, jobs that were to be cancelled, and where the server is. Prints the set-up link when needed."""
+    """Brings the database to a consistent state before the first request.
+
+    Creates the first workspace and owner, recounts the running jobs of each limit, ends jobs whose cancellation was
+    requested, and stores the server's address. Prints the set-up link while there is no owner.
+    """
     from engine.actions.links import link_path, new_setup_token
     from engine.actions.members import ensure_owner, password_hash_now
     from engine.actions.workspaces import ensure_workspace
@@ -158,7 +165,7 @@ def _admin_password(settings: Settings) -> str:
 async def _run(
     settings: Settings, database: Database, vault: Vault, listener: socket.socket, limits: ConnectionLimits
 ) -> None:
-    """Everything that lives on the event loop, from the first call to the last."""
+    """Runs all components that live on the event loop until the server stops."""
     from api.app import create_api
     from engine.core.logging_setup import worker_line
     from engine.jobs.notifier import NOTIFIER
@@ -177,7 +184,7 @@ async def _run(
         worker_line=worker_line(settings.log),
     )
     database.info[NOTIFIER] = supervisor
-    supervisor.start()  # it starts while the pages are made
+    supervisor.start()  # the worker process starts in parallel with the imports below
     maintenance = Maintenance(database, settings, vault)
     maintenance.start()
     stopping: list[asyncio.Task[None]] = []
@@ -199,7 +206,7 @@ async def _run(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
-        gc.freeze()  # what is here now stays until the end: nobody need look for garbage in it
+        gc.freeze()  # objects of the start live until the end: exclude them from later collections
         gc.enable()
         await server.serve(sockets=[listener])
         await public_api.close()
@@ -211,7 +218,7 @@ async def _run(
 
 
 async def _look_for_servers(local_servers: LocalServers, settings: Settings, database: Database) -> None:
-    """Model servers of this machine, looked for beside everything else: nothing waits for it."""
+    """Finds model servers on this machine, in parallel with the start of the server."""
     from engine.jobs.outbound_rules import outbound_rules
     from engine.outbound.client import OutboundClient
 
@@ -225,7 +232,7 @@ async def _look_for_servers(local_servers: LocalServers, settings: Settings, dat
 
 
 def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Server:
-    """One process, always: pages live in its memory."""
+    """Builds the HTTP server. It is a single process, because the state of the pages is in its memory."""
     import uvicorn
 
     from api.connection_limits import Connections
@@ -243,14 +250,16 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Ser
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # ours reads them
+        proxy_headers=False,  # ProxyHeaders handles them instead
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return Server(config, ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True))
 
 
 def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:
-    """The app in front: the public API beside the pages, sockets only for pages of our own."""
+    """Builds the top-level ASGI app: routes requests to the public API or the pages, and admits WebSockets only from
+    its own pages.
+    """
     from api.http.addresses import is_public
     from storage.settings import known_names
     from ui.allowed_origins import Origins
@@ -281,8 +290,8 @@ def _pages(
     public_api: PublicApi,
     local_servers: LocalServers,
 ) -> FastAPI:
-    """The pages: FastAPI is the root app and NiceGUI joins it, after the plain pages and the assets."""
-    os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data / "pages")  # read when NiceGUI is imported
+    """Builds the app of the pages: NiceGUI runs on a FastAPI app, which also serves assets and documentation."""
+    os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data / "pages")  # NiceGUI reads it when it is imported
 
     from fastapi import FastAPI
     from nicegui import ui
@@ -306,7 +315,8 @@ def _pages(
         reconnect_timeout=30.0,
         binding_refresh_interval=None,
         show_welcome_message=False,
-        storage_secret=None,  # no session storage: a stranger gets no cookie and leaves nothing behind (S29)
+        # no session storage: visitors without an account get no cookie and leave no data behind (S29)
+        storage_secret=None,
     )
     return root
 
@@ -316,17 +326,20 @@ def _worker_command(settings: Settings) -> list[str]:
 
 
 def _trusted(settings: Settings) -> list[str]:
-    """Whose X-Forwarded headers count; `private` stands for every private network.
+    """Returns the proxies whose X-Forwarded headers are trusted; `private` stands for every private network.
 
-    On an IPv6 socket a caller with an IPv4 address has its mapped form (`::ffff:127.0.0.1`), so every IPv4 entry stands in both.
+    An IPv6 socket reports an IPv4 client in mapped form (`::ffff:127.0.0.1`), so every IPv4 entry is added in both
+    forms.
     """
     private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "127.0.0.0/8", "::1")
-    said = [entry for one in settings.trusted_proxies for entry in (private if one == "private" else (one,))]
-    return [*said, *(mapped for entry in said if (mapped := _mapped(entry)) is not None)]
+    named = [entry for one in settings.trusted_proxies for entry in (private if one == "private" else (one,))]
+    return [*named, *(mapped for entry in named if (mapped := _mapped(entry)) is not None)]
 
 
 def _mapped(entry: str) -> str | None:
-    """An IPv4 address or network within IPv6; None for everything else."""
+    """Converts an IPv4 address or network to its IPv4-mapped IPv6 form (RFC 4291, section 2.5.5.2); None for other
+    text.
+    """
     try:
         network = IPv4Network(entry)
     except ValueError:
@@ -337,7 +350,7 @@ def _mapped(entry: str) -> str | None:
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # not made for Windows
+    except ImportError:  # uvloop does not support Windows
         return None
     return uvloop.new_event_loop
 

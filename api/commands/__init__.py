@@ -1,4 +1,4 @@
-"""The command line: `app.py flows import page.json`. It needs no server and works beside a running one.
+"""The command line, for example `app.py flows import page.json`. Commands need no running server and work beside one.
 
-Every command writes its value alone to stdout and notes to stderr; it ends with 0 done, 1 refused, 2 used wrongly.
+A command writes only its result to stdout and notes to stderr. Exit codes: 0 success, 1 refused, 2 wrong usage.
 """

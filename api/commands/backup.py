@@ -1,4 +1,6 @@
-"""`backup FILE`: the database and its key in one file that a passphrase seals, also beside a running server."""
+"""`backup FILE`: writes the database and its key into one file encrypted with a passphrase, also while the server
+runs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from api.commands.terminal import Terminal
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the command."""
+    """Adds the command to the parser."""
     text = "write everything into one file that a passphrase seals; the server may be running"
     command = commands.add_parser("backup", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("file", type=Path, metavar="FILE", help="the file to write, like /mnt/usb/flowport.fpbackup")

@@ -1,4 +1,4 @@
-"""`check`: looks at the server from all sides; each line says what to do. Ends with 1 when something is wrong."""
+"""`check`: checks the server's configuration and state and prints fixes. Exits with 1 when there is a problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "bad": "BAD "}
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the command."""
+    """Adds the command to the parser."""
     text = "look at the server from all sides and say what to do"
     command = commands.add_parser("check", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("--offline", action="store_true", help="leave out what needs a request to the outside")
@@ -38,7 +38,7 @@ def _check(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
 def check_folder(
     terminal: Terminal, *, running: bool | None = None, outside: bool = True, as_json: bool = False
 ) -> int:
-    """Prints the lines; 1 when one of them is bad."""
+    """Runs the checks and prints one line for each; returns 1 when one of them is bad, else 0."""
     lines = asyncio.run(_lines(terminal, running, outside))
     if as_json:
         terminal.json([{"name": one.name, "state": one.state, "found": one.found, "fix": one.fix} for one in lines])

@@ -1,4 +1,4 @@
-"""`flows import|list|export|deploy|undeploy|run`."""
+"""The commands `flows import|list|export|deploy|undeploy|run`."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("flows", help="import, list, export, deploy, undeploy or run flows")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("import", parents=[shared], help="take a flow file in as version 1; prints the flow's id")
-    verb.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
-    verb.add_argument("--json", action="store_true", help="print {flow_id, problems}")
-    verb.set_defaults(run=_import)
+    command = subcommands.add_parser(
+        "import", parents=[shared], help="take a flow file in as version 1; prints the flow's id"
+    )
+    command.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
+    command.add_argument("--json", action="store_true", help="print {flow_id, problems}")
+    command.set_defaults(run=_import)
 
-    verb = verbs.add_parser("list", parents=[shared], help="the flows of the workspace")
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_list)
+    command = subcommands.add_parser("list", parents=[shared], help="the flows of the workspace")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_list)
 
-    verb = verbs.add_parser("export", parents=[shared], help="print a flow as a flow file")
-    verb.add_argument("id", metavar="ID")
-    which = verb.add_mutually_exclusive_group()
+    command = subcommands.add_parser("export", parents=[shared], help="print a flow as a flow file")
+    command.add_argument("id", metavar="ID")
+    which = command.add_mutually_exclusive_group()
     which.add_argument("--draft", action="store_true", help="what is on the canvas, saved or not")
     which.add_argument("--version", type=int, metavar="N", help="this version (default: the newest)")
-    verb.set_defaults(run=_export)
+    command.set_defaults(run=_export)
 
-    verb = verbs.add_parser("deploy", parents=[shared], help="make a version the live one; prints the endpoint's URL")
-    verb.add_argument("id", metavar="ID")
-    verb.add_argument("--version", type=int, metavar="N", help="this version (default: the newest)")
-    verb.set_defaults(run=_deploy)
+    command = subcommands.add_parser(
+        "deploy", parents=[shared], help="make a version the live one; prints the endpoint's URL"
+    )
+    command.add_argument("id", metavar="ID")
+    command.add_argument("--version", type=int, metavar="N", help="this version (default: the newest)")
+    command.set_defaults(run=_deploy)
 
-    verb = verbs.add_parser("undeploy", parents=[shared], help="switch the flow's API off; the flow stays")
-    verb.add_argument("id", metavar="ID")
-    verb.set_defaults(run=_undeploy)
+    command = subcommands.add_parser("undeploy", parents=[shared], help="switch the flow's API off; the flow stays")
+    command.add_argument("id", metavar="ID")
+    command.set_defaults(run=_undeploy)
 
-    verb = verbs.add_parser("run", parents=[shared], help="run a flow file here and now; prints the result")
-    verb.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
-    verb.add_argument("--input", metavar="JSON", default="{}", help="the request body (default: {})")
-    verb.set_defaults(run=_run)
+    command = subcommands.add_parser("run", parents=[shared], help="run a flow file here and now; prints the result")
+    command.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
+    command.add_argument("--input", metavar="JSON", default="{}", help="the request body (default: {})")
+    command.set_defaults(run=_run)
 
 
 def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""`jobs erase`: removes the data of one job, or of all that a key sent in a period."""
+"""`jobs erase`: erases the data of one job, or of all jobs that an API key sent in a period."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("jobs", help="erase the data of jobs")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     text = "remove input, result, steps and messages of a job, or of all that a key sent in a period, for good"
-    verb = verbs.add_parser("erase", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
-    verb.add_argument("job", nargs="?", metavar="JOB_ID", help="the job")
-    verb.add_argument("--key", metavar="KEY_ID", help="the key's id, as `keys list` shows it")
-    verb.add_argument("--from", dest="since", type=_day, metavar="DATE", help="the first day, like 2026-11-01 (UTC)")
-    verb.add_argument("--to", dest="until", type=_day, metavar="DATE", help="the last day; it counts too")
-    verb.add_argument("--yes", action="store_true", help="do not ask")
-    verb.set_defaults(run=_erase)
+    command = subcommands.add_parser("erase", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("job", nargs="?", metavar="JOB_ID", help="the job")
+    command.add_argument("--key", metavar="KEY_ID", help="the key's id, as `keys list` shows it")
+    command.add_argument("--from", dest="since", type=_day, metavar="DATE", help="the first day, like 2026-11-01 (UTC)")
+    command.add_argument("--to", dest="until", type=_day, metavar="DATE", help="the last day; it counts too")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.set_defaults(run=_erase)
 
 
 def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
@@ -45,22 +45,22 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
     elif not _erase_of_key(arguments, terminal):
         return
     if not finish_erasing(terminal.database, rest=0):
-        said = (
+        message = (
             "Nobody is shown it any more, but its last traces are still in the database file or its log, because somebody reads there. "
             "The server removes them while it runs; or give the command again."
         )
     elif not is_clean(terminal.database):
-        said = (
+        message = (
             "Nobody is shown it any more, but this Python's SQLite has no `sqlite_dbpage`, so remains may stay in the unused parts of "
             "the database file. To remove them, stop Flowport and run `sqlite3 flowport.db VACUUM` in the data folder."
         )
     else:
-        said = "Nothing of it is left in the database."
-    terminal.note(f"{said} Backups that were made before still hold it.")
+        message = "Nothing of it is left in the database."
+    terminal.note(f"{message} Backups that were made before still hold it.")
 
 
 def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
-    """True when something was erased, now or before."""
+    """Erases the data of a key's jobs. Returns True when data were erased, now or by an earlier call."""
     from engine.actions.erasing import erase_part, find_part
     from engine.core.errors import Invalid
     from storage.erasing import count_key_jobs
@@ -74,7 +74,7 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
     terminal.note(f"Key “{key.label}”, {arguments.since} to {arguments.until} (UTC): {_counted(found)}.")
     if not found.kept:
         terminal.value("0")
-        return found.erased > 0  # what was interrupted is gone on with
+        return found.erased > 0  # True lets the caller finish an earlier erasure that was interrupted
     if not arguments.yes and not _sure(found.kept):
         terminal.note("Nothing was erased.")
         return False
@@ -87,12 +87,12 @@ def _erase_of_key(arguments: argparse.Namespace, terminal: Terminal) -> bool:
 
 
 def _counted(found: KeyJobs) -> str:
-    said = [f"{found.kept:,} jobs with data"]
+    message = [f"{found.kept:,} jobs with data"]
     if found.open:
-        said.append(f"{found.open:,} that have not ended and keep it (erase again when they have)")
+        message.append(f"{found.open:,} that have not ended and keep it (erase again when they have)")
     if found.erased:
-        said.append(f"{found.erased:,} erased before")
-    return ", ".join(said)
+        message.append(f"{found.erased:,} erased before")
+    return ", ".join(message)
 
 
 def _sure(count: int) -> bool:

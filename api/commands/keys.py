@@ -1,4 +1,4 @@
-"""`keys create|list|revoke`."""
+"""The commands `keys create|list|revoke`."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from engine.core.environments import ENVIRONMENTS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("keys", help="create, list or revoke API keys")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("create", parents=[shared], help="make a key and print it: the only time it is shown")
-    verb.add_argument("--label", required=True, metavar="L", help="what the key is for")
-    verb.add_argument(
+    command = subcommands.add_parser(
+        "create", parents=[shared], help="make a key and print it: the only time it is shown"
+    )
+    command.add_argument("--label", required=True, metavar="L", help="what the key is for")
+    command.add_argument(
         "--environment",
         required=True,
         choices=[str(one) for one in ENVIRONMENTS],  # its messages show them as they are typed
         help="live (Production), test (Staging) or dev (Development)",
     )
-    verb.add_argument(
+    command.add_argument(
         "--flow",
         action="append",
         metavar="FLOW",
         help="the id of a flow it may call; repeat it for several (default: every flow)",
     )
-    verb.add_argument("--json", action="store_true", help="print {id, key, label, environment}")
-    verb.set_defaults(run=_create)
+    command.add_argument("--json", action="store_true", help="print {id, key, label, environment}")
+    command.set_defaults(run=_create)
 
-    verb = verbs.add_parser("list", parents=[shared], help="the keys, without their secrets")
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_list)
+    command = subcommands.add_parser("list", parents=[shared], help="the keys, without their secrets")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_list)
 
-    verb = verbs.add_parser("revoke", parents=[shared], help="refuse a key from the next request on")
-    verb.add_argument("key", metavar="ID|KEY|-", help="the key's id, the key itself, or - to read either from stdin")
-    verb.set_defaults(run=_revoke)
+    command = subcommands.add_parser("revoke", parents=[shared], help="refuse a key from the next request on")
+    command.add_argument("key", metavar="ID|KEY|-", help="the key's id, the key itself, or - to read either from stdin")
+    command.set_defaults(run=_revoke)
 
 
 def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
@@ -103,13 +105,13 @@ def _revoke(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     from engine.core.errors import NotFound
     from storage.keys import find_key_of_secret
 
-    said = arguments.key
-    if said == "-":
-        said = read_input("-", 1_000).decode(errors="replace").strip()
-    hashed = parse_key(said)
-    if hashed is None and said.startswith("fp_"):
+    given = arguments.key
+    if given == "-":
+        given = read_input("-", 1_000).decode(errors="replace").strip()
+    hashed = parse_key(given)
+    if hashed is None and given.startswith("fp_"):
         raise NotFound("This is not a key of Flowport", remedy="Check it for missing or mistyped characters.")
-    key_id, principal = said, terminal.principal
+    key_id, principal = given, terminal.principal
     if hashed is not None:
         owner = terminal.database.read_now(find_key_of_secret, hashed)
         if owner is None or (terminal.workspace_named and owner[0] != terminal.workspace.id):

@@ -1,4 +1,4 @@
-"""`models add|list|remove`: connections to language models."""
+"""The commands `models add|list|remove`, for connections to language models."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from engine.models.provider_catalog import AZURE_API_VERSION, PROVIDERS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("models", help="add, list or remove connections to language models")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("add", parents=[shared], help="add a connection; a Prompt names its model NAME:model")
-    verb.add_argument("name", metavar="NAME")
-    verb.add_argument("--provider", required=True, choices=tuple(PROVIDERS), help="whose models they are")
+    command = subcommands.add_parser(
+        "add", parents=[shared], help="add a connection; a Prompt names its model NAME:model"
+    )
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--provider", required=True, choices=tuple(PROVIDERS), help="whose models they are")
     always = " and ".join(name for name, provider in PROVIDERS.items() if provider.needs_address)
-    verb.add_argument("--base-url", metavar="U", help=f"its address; {always} always have one")
-    verb.add_argument(
+    command.add_argument("--base-url", metavar="U", help=f"its address; {always} always have one")
+    command.add_argument(
         "--api-version", metavar="V", help=f"of azure_openai: a date, or v1 (default: {AZURE_API_VERSION})"
     )
-    verb.add_argument(
+    command.add_argument(
         "--model",
         metavar="M",
         action="append",
         default=[],
         help="a model to offer that no list shows; repeat it for more",
     )
-    verb.add_argument("--concurrency", metavar="N", type=int, help="calls at once in each worker process")
-    key = verb.add_mutually_exclusive_group()
+    command.add_argument("--concurrency", metavar="N", type=int, help="calls at once in each worker process")
+    key = command.add_mutually_exclusive_group()
     key.add_argument("--key-env", metavar="VAR", help="take the key from this environment variable")
     key.add_argument("--key-stdin", action="store_true", help="read the key from stdin")
-    verb.set_defaults(run=_add)
+    command.set_defaults(run=_add)
 
-    verb = verbs.add_parser("list", parents=[shared], help="the connections, without their keys")
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_list)
+    command = subcommands.add_parser("list", parents=[shared], help="the connections, without their keys")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_list)
 
-    verb = verbs.add_parser("remove", parents=[shared], help="remove a connection and its key")
-    verb.add_argument("name", metavar="NAME")
-    verb.set_defaults(run=_remove)
+    command = subcommands.add_parser("remove", parents=[shared], help="remove a connection and its key")
+    command.add_argument("name", metavar="NAME")
+    command.set_defaults(run=_remove)
 
 
 def _add(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:

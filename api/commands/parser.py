@@ -1,4 +1,7 @@
-"""Reads the command line and runs one command. Nothing heavy is imported before a command needs it."""
+"""Parses the command line and runs one command.
+
+Expensive imports are inside the commands, so that each start is fast.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 
-#: Starts something that runs until it is stopped, and gives the exit code.
+#: Starts a server or worker, blocks until it is stopped, and returns the exit code.
 Start = Callable[[Settings], int]
 
 
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Sta
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
         return _refused(str(error))
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, closed it early
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except OSError as error:
@@ -40,14 +43,14 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Sta
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        said = _about_the_folder(error)
-        if said is None:
+        message = _about_the_folder(error)
+        if message is None:
             raise
-        return _refused(said)
+        return _refused(message)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Builds the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="app.py",
         description="Flowport: draw an AI flow in the browser, press Deploy, and it is a REST API.",
@@ -79,12 +82,15 @@ def _port(text: str) -> int:
 
 
 def _names_command(first: str) -> bool:
-    """False for options alone (`app.py --port 9000`): they belong to `serve`."""
+    """Tells whether the first argument is a command or a request for help; other options alone belong to `serve`."""
     return not first.startswith("-") or first in {"-h", "--help"}
 
 
 def _about_the_folder(error: Exception) -> str | None:
-    """What to say when the data folder is at fault. By name: the modules of these classes are heavy."""
+    """Returns a message for an error in the data folder, None for other errors.
+
+    Exceptions are compared by class name, because importing their modules is expensive.
+    """
     match type(error).__name__:
         case "NewerData" | "DatabaseDamaged":
             return str(error)

@@ -1,4 +1,4 @@
-"""The passphrase of a backup: from the settings, or asked for at the terminal."""
+"""Reads the passphrase of a backup from the settings or the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.core.settings import Settings
 
 
 def read_passphrase(settings: Settings, *, twice: bool) -> str:
-    """The passphrase; typed `twice` when a new backup is made with it. Raises BadSetting, Invalid."""
+    """Returns the passphrase; `twice` asks again for confirmation. Raises BadSetting and Invalid."""
     from engine.backups.passphrase import named_passphrase
 
     if named := named_passphrase(settings):

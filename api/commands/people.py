@@ -1,4 +1,6 @@
-"""`people list|invite|withdraw|role|disable|enable`, and `setup-link`: the way in for the first owner, or to a new password."""
+"""The commands `people list|invite|withdraw|role|disable|enable`, and `setup-link` for the first owner or a password
+reset.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +18,38 @@ ROLES = [str(role) for role in Role]  # as they are typed
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("people", help="who may come in: list, invite, change a role, shut out")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("list", parents=[shared], help="everybody with an account, and open invitations")
-    verb.add_argument("--json", action="store_true", help="print {people, invitations}")
-    verb.set_defaults(run=_list)
+    command = subcommands.add_parser("list", parents=[shared], help="everybody with an account, and open invitations")
+    command.add_argument("--json", action="store_true", help="print {people, invitations}")
+    command.set_defaults(run=_list)
 
-    verb = verbs.add_parser("invite", parents=[shared], help="print a link to join; it works once, for 7 days")
-    verb.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
-    verb.add_argument("--email", default="", metavar="EMAIL", help="only for this e-mail address")
-    verb.set_defaults(run=_invite)
+    command = subcommands.add_parser("invite", parents=[shared], help="print a link to join; it works once, for 7 days")
+    command.add_argument("--role", required=True, choices=ROLES, help="what the person may do")
+    command.add_argument("--email", default="", metavar="EMAIL", help="only for this e-mail address")
+    command.set_defaults(run=_invite)
 
-    verb = verbs.add_parser("withdraw", parents=[shared], help="make an open invitation useless")
-    verb.add_argument("invitation", metavar="ID", help="its id, as `people list` shows it")
-    verb.set_defaults(run=_withdraw)
+    command = subcommands.add_parser("withdraw", parents=[shared], help="make an open invitation useless")
+    command.add_argument("invitation", metavar="ID", help="its id, as `people list` shows it")
+    command.set_defaults(run=_withdraw)
 
-    verb = verbs.add_parser("role", parents=[shared], help="give somebody another role; signs them out")
-    verb.add_argument("email", metavar="EMAIL")
-    verb.add_argument("role", choices=ROLES)
-    verb.set_defaults(run=_change_role)
+    command = subcommands.add_parser("role", parents=[shared], help="give somebody another role; signs them out")
+    command.add_argument("email", metavar="EMAIL")
+    command.add_argument("role", choices=ROLES)
+    command.set_defaults(run=_change_role)
 
-    verb = verbs.add_parser("disable", parents=[shared], help="shut somebody out at once; what they made stays")
-    verb.add_argument("email", metavar="EMAIL")
-    verb.add_argument("--revoke-keys", action="store_true", help="revoke the API keys they have seen, too")
-    verb.set_defaults(run=_disable)
+    command = subcommands.add_parser(
+        "disable", parents=[shared], help="shut somebody out at once; what they made stays"
+    )
+    command.add_argument("email", metavar="EMAIL")
+    command.add_argument("--revoke-keys", action="store_true", help="revoke the API keys they have seen, too")
+    command.set_defaults(run=_disable)
 
-    verb = verbs.add_parser("enable", parents=[shared], help="let somebody in again")
-    verb.add_argument("email", metavar="EMAIL")
-    verb.set_defaults(run=_enable)
+    command = subcommands.add_parser("enable", parents=[shared], help="let somebody in again")
+    command.add_argument("email", metavar="EMAIL")
+    command.set_defaults(run=_enable)
 
     command = commands.add_parser(
         "setup-link", parents=[shared], help="print a link to set up the first owner or a new password"
@@ -146,7 +150,7 @@ def _enable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
 
 
 def _person(terminal: Terminal, email: str) -> Person:
-    """The one with this e-mail address. Raises NotFound."""
+    """Returns the person with this e-mail address. Raises NotFound."""
     from engine.core.errors import NotFound
     from storage.members import list_people
 

@@ -1,4 +1,4 @@
-"""`plan set|show`: the workspace's plan and the limits of its environments."""
+"""The commands `plan set|show`, for the workspace's plan and the limits of its environments."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("plan", help="show or set the plan and its limits")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("set", parents=[shared], help="set the plan; it counts for the next request")
-    verb.add_argument("plan", choices=tuple(PLANS))
-    verb.add_argument("--concurrency", type=limit, metavar="N", help="Production's jobs at once, or `unlimited`")
-    verb.add_argument("--monthly", type=limit, metavar="N", help="Production's requests a month, or `unlimited`")
+    command = subcommands.add_parser("set", parents=[shared], help="set the plan; it counts for the next request")
+    command.add_argument("plan", choices=tuple(PLANS))
+    command.add_argument("--concurrency", type=limit, metavar="N", help="Production's jobs at once, or `unlimited`")
+    command.add_argument("--monthly", type=limit, metavar="N", help="Production's requests a month, or `unlimited`")
     for environment in ("test", "dev"):
         title = ENVIRONMENT_TITLES[environment]
         for name, what in (("concurrency", "jobs at once"), ("monthly", "requests a month")):
-            said = f"{title}'s {what}, or `unlimited`; a quarter of Production's when it is left out"
-            verb.add_argument(f"--{environment}-{name}", type=limit, metavar="N", help=said)
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_set)
+            help_text = f"{title}'s {what}, or `unlimited`; a quarter of Production's when it is left out"
+            command.add_argument(f"--{environment}-{name}", type=limit, metavar="N", help=help_text)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_set)
 
-    verb = verbs.add_parser("show", parents=[shared], help="the plan and its limits")
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_show)
+    command = subcommands.add_parser("show", parents=[shared], help="the plan and its limits")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_show)
 
 
 def _set(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:

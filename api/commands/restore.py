@@ -1,4 +1,4 @@
-"""`restore FILE`: a backup back into an empty folder, and then a look whether all is well there."""
+"""`restore FILE`: restores a backup into an empty folder and then checks the folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.commands.terminal import Terminal
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the command."""
+    """Adds the command to the parser."""
     text = "unpack a backup into an empty data folder, then check it"
     command = commands.add_parser("restore", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("file", type=Path, metavar="FILE", help="the backup")

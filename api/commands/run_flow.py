@@ -1,6 +1,6 @@
-"""`flows run`: one run of a flow file in this process, without a server and without a job.
+"""`flows run`: runs a flow file once in this process, without a server and without storing a job.
 
-Model connections, secrets and datasets come from the data folder when the flow names some; otherwise the folder is not touched.
+Model connections, secrets and datasets come from the data folder, which is opened only when the flow uses one of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 
 def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Prints the result, and a line for each step on stderr. 1 when the flow or the body is wrong or the run fails."""
+    """Runs the file; prints the result to stdout and a line for each step to stderr.
+
+    Returns 1 when the flow or the payload is invalid or the run fails, else 0.
+    """
     file, found = parse_flow_file(read_input(arguments.file), fallback_title=Path(arguments.file).stem)
     if file is None:
         return _refuse(terminal, FlowInvalid(found))
@@ -66,7 +69,8 @@ async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunO
             system={"flow_id": "local", "flow_version": 0, "job_id": "local"},
             services=services,
             recorder=_Notes(plan.document, terminal),
-            options=RunOptions(job_id=new_id("local")),  # each run writes to datasets anew
+            # a new id for each run, so that dataset writes are not skipped as repetitions
+            options=RunOptions(job_id=new_id("local")),
         )
     finally:
         await outbound.aclose()
@@ -103,7 +107,7 @@ def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
 
 
 class _Outside:
-    """What the run uses from outside: the one door, models, and the data folder's secrets."""
+    """The services of a run: HTTP, models, and the secrets and datasets of the data folder."""
 
     def __init__(self, outbound: OutboundClient, terminal: Terminal) -> None:
         self.http = outbound
@@ -112,12 +116,12 @@ class _Outside:
         self._sandbox = Sandbox()
 
     async def close(self) -> None:
-        """Ends the processes that rendered templates and read pages."""
+        """Ends the processes that render templates and parse pages."""
         await self._sandbox.close()
 
     @cached_property
     def datasets(self) -> WorkspaceDatasets:
-        """The data folder's; only opened when the flow uses one."""
+        """The datasets of the data folder, which is opened on first use."""
         from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 
         return WorkspaceDatasets(self._terminal.database, self._terminal.workspace.id)
@@ -168,7 +172,7 @@ class _Outside:
 
 
 class _Notes:
-    """Tells the person at the terminal how the steps go."""
+    """Prints the progress of the steps to stderr."""
 
     def __init__(self, document: Document, terminal: Terminal) -> None:
         self._names = {node.id: node.name for node in document.nodes}

@@ -1,4 +1,4 @@
-"""What a command stands on: the open data folder, the workspace it acts in, and the two ways it speaks."""
+"""The context of a command: the open data folder, the workspace it acts in, and its output to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Terminal:
-    """One run of one command."""
+    """The context of one command."""
 
     def __init__(self, settings: Settings, workspace: str | None) -> None:
         self.settings = settings
@@ -35,12 +35,12 @@ class Terminal:
 
     @property
     def workspace_named(self) -> bool:
-        """True when the command was told which workspace to act in."""
+        """True when `--workspace` names the workspace to act in."""
         return self._named is not None
 
     @functools.cached_property
     def database(self) -> Database:
-        """The data folder's database; a new folder is made and set up, an older one is migrated."""
+        """The data folder's database. A new folder is created and initialised, an older schema is migrated."""
         from engine.actions.workspaces import ensure_workspace
         from storage.database import open_database
         from storage.workspaces import find_first_workspace
@@ -52,7 +52,7 @@ class Terminal:
 
     @functools.cached_property
     def workspace(self) -> WorkspaceRow:
-        """The workspace `--workspace` names by id or name, else the first one."""
+        """The workspace that `--workspace` names by id or name, otherwise the first one."""
         from storage.workspaces import find_first_workspace, pick_workspace
 
         if self._named is not None:
@@ -63,27 +63,30 @@ class Terminal:
 
     @property
     def principal(self) -> Principal:
-        """Whoever sits at the server's terminal: an owner."""
+        """The actor of the command: the user of the server's terminal, who acts as an owner."""
         from engine.actions.principal import command_line
 
         return command_line(self.workspace.id)
 
     @functools.cached_property
     def vault(self) -> Vault:
-        """Seals what this command stores."""
+        """Encrypts and decrypts the secrets of the data folder."""
         from engine.secrets.sealing import open_vault
 
-        _ = self.database  # makes the folder
+        _ = self.database  # opening the database creates the folder
         return open_vault(self.settings.data, self.settings.secret_key_file)
 
     @property
     def address(self) -> str:
-        """The front of every link shown: FLOWPORT_PUBLIC_URL, host and port when they are set, else where the server last ran."""
+        """The base URL of printed links.
+
+        It comes from FLOWPORT_PUBLIC_URL or host and port when they are set, otherwise from the last run of the server.
+        """
         from storage.settings import ADDRESS, SERVER, find_setting
 
         default = Settings()
-        said = (self.settings.host, self.settings.port) != (default.host, default.port)
-        if self.settings.public_url or said:
+        address_given = (self.settings.host, self.settings.port) != (default.host, default.port)
+        if self.settings.public_url or address_given:
             return self.settings.base_url
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
@@ -91,20 +94,22 @@ class Terminal:
         """Runs a query on the workspace."""
         return self.database.read_now(query, self.workspace.id, *args, **kwargs)
 
-    def execute(self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a verb in one transaction."""
-        return self.database.write_now(verb, self.principal, *args, **kwargs)
+    def execute(self, action: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs an action in one transaction."""
+        return self.database.write_now(action, self.principal, *args, **kwargs)
 
     def value(self, text: str) -> None:
-        """The command's answer, on stdout."""
+        """Prints the command's result to stdout."""
         print(text)
 
     def json(self, value: Any) -> None:
-        """The command's answer as JSON, on stdout."""
+        """Prints the command's result as JSON to stdout."""
         print(json.dumps(value, ensure_ascii=False, indent=2))
 
     def table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        """Rows on stdout, their columns' names on stderr; between pipes the columns are split by tabs."""
+        """Prints rows to stdout: as aligned columns with a header on a terminal, separated by tabs without a header in
+        a pipe.
+        """
         if not sys.stdout.isatty():
             for row in rows:
                 print("\t".join(row))
@@ -114,18 +119,18 @@ class Terminal:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def note(self, text: str) -> None:
-        """Something for the person to read, on stderr."""
+        """Prints a note for the user to stderr."""
         print(text, file=sys.stderr)
 
     def close(self) -> None:
-        """Closes the database if a command opened it."""
+        """Closes the database if the command opened it."""
         if "database" in self.__dict__:
             self.database.close()
 
 
 @contextlib.contextmanager
 def open_terminal(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Iterator[Terminal]:
-    """The terminal of one command: `--data` wins over FLOWPORT_DATA. Raises BadSetting."""
+    """Opens the context of one command; `--data` overrides FLOWPORT_DATA. Raises BadSetting."""
     terminal = Terminal(from_environment(environment, data=arguments.data), arguments.workspace)
     try:
         yield terminal
@@ -134,7 +139,7 @@ def open_terminal(arguments: argparse.Namespace, environment: Mapping[str, str])
 
 
 def read_input(name: str, most: int = 16 << 20) -> bytes:
-    """The bytes of a file, or of stdin for `-`; no more than `most`. Raises OSError."""
+    """Reads up to `most` bytes of a file, or of stdin for `-`. Raises OSError."""
     if name == "-":
         return sys.stdin.buffer.read(most)
     with open(name, "rb") as file:  # noqa: PTH123 - a path as typed
@@ -142,7 +147,7 @@ def read_input(name: str, most: int = 16 << 20) -> bytes:
 
 
 def limit(text: str) -> int:
-    """A limit as typed: a whole number from 1 on, or `unlimited` (stored as -1)."""
+    """Parses a limit: a whole number from 1 on, or `unlimited` (stored as -1). Raises ArgumentTypeError."""
     if text == "unlimited":
         return -1
     if not text.isdigit() or int(text) < 1:

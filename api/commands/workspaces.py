@@ -1,4 +1,4 @@
-"""`workspaces create|list`: more than one tenant on a server."""
+"""The commands `workspaces create|list`, for several tenants on one server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from engine.core.plans import PLANS
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Adds the commands."""
+    """Adds the commands to the parser."""
     group = commands.add_parser("workspaces", help="create or list workspaces")
-    verbs = group.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    verb = verbs.add_parser("create", parents=[shared], help="add a workspace; prints its id")
-    verb.add_argument("name", metavar="NAME")
-    verb.add_argument("--plan", choices=tuple(PLANS), default="free", help="its plan (default: free)")
-    verb.set_defaults(run=_create)
+    command = subcommands.add_parser("create", parents=[shared], help="add a workspace; prints its id")
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--plan", choices=tuple(PLANS), default="free", help="its plan (default: free)")
+    command.set_defaults(run=_create)
 
-    verb = verbs.add_parser("list", parents=[shared], help="the workspaces of this server")
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_list)
+    command = subcommands.add_parser("list", parents=[shared], help="the workspaces of this server")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_list)
 
 
 def _create(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
