@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Builds the flow canvas: `build_canvas.py` writes the bundle, `build_canvas.py --check` shows that the committed one is what its sources make.
+"""Builds the flow canvas: `build_canvas.py` writes the bundle, `build_canvas.py --check` verifies the committed one.
 
-Needs Node 20.19 or later; only people who change the canvas need it. The first line of the bundle carries a hash of
-everything it was made from, so that a fast test notices sources without a new bundle.
+Needs Node 20.19 or later; only people who change the canvas need it. The first line of the bundle carries a hash of all
+its inputs, so that a fast test detects changed sources without a new bundle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ MARK = "/* Flowport canvas, made from sources sha256:"
 
 
 def sources_hash(canvas: Path = CANVAS) -> str:
-    """SHA-256 over names and bytes of the sources, the lock and the build settings. Line ends of a checkout do not count."""
+    """Returns the SHA-256 over names and contents of the sources, the lock file and the build settings.
+
+    Line endings are normalised, because they depend on the checkout.
+    """
     files = sorted((canvas / "src").rglob("*")) + [canvas / name for name in MADE_FROM]
     digest = hashlib.sha256()
     for file in files:
@@ -32,7 +35,7 @@ def sources_hash(canvas: Path = CANVAS) -> str:
 
 
 def marked_hash(bundle: Path = CANVAS / "dist" / BUNDLE) -> str:
-    """The hash on the bundle's first line; empty when there is none."""
+    """Returns the hash in the bundle's first line; "" when there is none."""
     with bundle.open(encoding="utf-8") as lines:
         first = lines.readline()
     return first.removeprefix(MARK).split(" ")[0].strip() if first.startswith(MARK) else ""
@@ -51,7 +54,7 @@ def build(canvas: Path) -> None:
 
 
 def check() -> None:
-    """Builds in a temporary folder and ends with an error unless every file of `dist` comes out byte for byte the same."""
+    """Builds in a temporary folder and exits with an error unless every file of `dist` is byte for byte identical."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "canvas"
         shutil.copytree(CANVAS, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))

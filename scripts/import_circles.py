@@ -1,7 +1,8 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Prints every circle of imports between modules of this repository; imports inside functions and for types count too.
+"""Prints every import cycle between modules of this repository, including imports inside functions and for type
+checking.
 
-Run it with `make circles`. It ends with 1 when there is a circle.
+Run it with `make circles`. It exits with 1 when there is a cycle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ PACKAGES = ("api", "engine", "storage", "ui")
 
 
 def circles(*packages: str) -> list[list[str]]:
-    """Circles of modules, each from a module back to itself, so that cutting one import of each leaves none."""
+    """Returns import cycles, each as a list that starts and ends with the same module.
+
+    Removing one import of each returned cycle leaves no cycle.
+    """
     graph = grimp.build_graph(*packages, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     found = []
@@ -23,7 +27,7 @@ def circles(*packages: str) -> list[list[str]]:
         try:
             graphlib.TopologicalSorter(imports).prepare()
         except graphlib.CycleError as error:
-            circle = error.args[1][::-1]  # the sorter lists what is imported before what imports it
+            circle = error.args[1][::-1]  # the sorter lists an imported module before the module that imports it
             found.append(circle)
             imports[circle[0]].remove(circle[1])
         else:
@@ -31,7 +35,7 @@ def circles(*packages: str) -> list[list[str]]:
 
 
 def main() -> int:
-    """Prints the circles and their number."""
+    """Prints the cycles and their number; returns the exit code."""
     found = circles(*PACKAGES)
     for circle in found:
         print(" -> ".join(circle))  # noqa: T201 - what the command is for
