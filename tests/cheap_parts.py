@@ -1,11 +1,12 @@
-"""A pytest plugin: what makes parts of the product dear in real life and shows nothing in most tests is cheap in this process.
+"""A pytest plugin that makes expensive operations cheap in the test process where most tests do not depend on their
+cost.
 
-* A commit does not wait for the disk: it is there for every other connection and process, and no test takes the power away.
-* SQL is compiled once for all databases that tests open, not for each anew.
-* Passwords are hashed with little work. A test of the hash itself uses the fixture `dear_passwords`.
-* What was imported to collect the tests is not looked through for garbage again and again.
+* A commit does not wait for the disk: other connections and processes see it anyway, and no test cuts the power.
+* SQL statements are compiled once for all databases that tests open.
+* Passwords are hashed with minimal work. Tests of the hash itself use the fixture `dear_passwords`.
+* Objects that exist after the collection of tests are excluded from garbage collection.
 
-Servers that tests start as processes of their own have none of this.
+Servers that tests start as separate processes are not affected.
 """
 
 from __future__ import annotations
@@ -19,27 +20,29 @@ import pytest
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-#: Statements of the whole product; SQLAlchemy itself keeps 500.
+#: Size of the cache of compiled statements, large enough for the whole product; SQLAlchemy's default is 500.
 STATEMENTS = 5_000
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Everything that modules hold stays until the end."""
+    """Excludes everything that the imported modules hold from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """One look for what was never closed. pytest looks ten times more; what is left then is passed over."""
+    """Collects garbage once, to report unclosed resources. pytest then repeats this several times; frozen objects make
+    that fast.
+    """
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_databases() -> Iterator[None]:
-    """Every SQLite database that `open_database` opens in this process."""
+    """Applies to every SQLite database that `open_database` opens in this process."""
     from sqlalchemy import Engine, create_engine, event
 
     import storage.database
@@ -47,7 +50,7 @@ def cheap_databases() -> Iterator[None]:
     make_engine = storage.database.make_engine
     first = create_engine("sqlite://", query_cache_size=STATEMENTS)
     with first.connect():
-        pass  # it learns what this SQLite can
+        pass  # the dialect detects the features of this SQLite on its first connection
 
     def make_cheap_engine(url: str, *, immediate: bool) -> Engine:
         engine = make_engine(url, immediate=immediate)
@@ -64,7 +67,10 @@ def cheap_databases() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_passwords() -> Iterator[PasswordHasher]:
-    """A hash says itself how much work checking it takes. Gives what the product hashes with."""
+    """Makes hashing cheap; a hash contains its own parameters, so checking it is cheap too.
+
+    Yields the product's hasher.
+    """
     from argon2 import PasswordHasher
 
     from engine.actions import passwords
@@ -77,7 +83,7 @@ def cheap_passwords() -> Iterator[PasswordHasher]:
 
 @pytest.fixture
 def dear_passwords(cheap_passwords: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work that a password takes in real life."""
+    """Restores the product's password hashing for one test."""
     from engine.actions import passwords
 
     monkeypatch.setattr(passwords, "_HASHER", cheap_passwords)

@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Configuration and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from hypothesis import settings
 from tests.tiers import LONG_FIRST, MISPLACED, NO_PROCESS, PROCESS_FIXTURES, PROCESS_FOLDERS
 
 if sys.dont_write_bytecode:
-    # The tests start Flowport a hundred times. Where nothing may be compiled beside the source, it is compiled in the
-    # environment's folder, so that every start after the first is as quick as it is for people.
+    # The tests start Flowport about a hundred times. Where bytecode must not be written beside the source, it is
+    # written into the virtual environment, so that starts after the first one skip compilation.
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(Path(sys.prefix) / "compiled")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
-# Tests make much that lives a moment; looking for garbage as often as Python does by itself costs a fifth of their time.
+# Tests create many short-lived objects. With Python's default thresholds, garbage collection takes a fifth of the test
+# time.
 gc.set_threshold(200_000, 50, 1_000)
 
-# Shared machines are slow at times: how long one example takes says nothing about what a property test looks for.
+# Property tests have no deadline per example, because shared machines can be slow.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
@@ -37,17 +38,18 @@ TESTS = Path(__file__).parent
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`-m "process and ..."`, the process tier, leaves out folders that have nothing for it."""
+    """Skips folders without process tests when `-m "process and ..."` selects the process tier."""
     if not config.option.markexpr.startswith("process ") or not collection_path.is_relative_to(TESTS):
         return None
     return collection_path.relative_to(TESTS).as_posix() in NO_PROCESS or None
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not want
+@pytest.hookimpl(tryfirst=True)  # runs before pytest applies `-m`
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Each test gets the marker of its tier; files stay whole, and those that take long begin first.
+    """Adds the marker of its tier to each test and puts long-running files first; the tests of a file stay together.
 
-    Where both run in one process, tests with the browser are last: it stays open, and no asyncio test can run beside it.
+    Where both kinds run in one process, browser tests run last: the browser stays open, and asyncio tests cannot run
+    beside it.
     """
     for item in items:
         place = item.path.relative_to(TESTS)
@@ -66,7 +68,7 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty data folder with all tables: copying it is faster than migrating anew."""
+    """An empty data folder with all tables. Copying it is faster than running the migrations again."""
     from storage.database import open_database
 
     data = tmp_path_factory.mktemp("migrated")
@@ -76,7 +78,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_data(migrated: Path, tmp_path: Path) -> Path:
-    """A data folder of the test's own, with all tables and nothing in them."""
+    """A data folder for one test, with all tables and no rows."""
     return Path(shutil.copytree(migrated, tmp_path / "data"))
 
 
@@ -95,5 +97,7 @@ def _place(folder: str) -> int:
 
 
 def pytest_make_parametrize_id(config: Any, val: Any, argname: str) -> str | None:
-    """Bytes are named by their length: files run side by side need names that do not change (gzip writes the time)."""
+    """Names bytes parameters by their length: xdist needs names that are equal in all processes, and gzip data contain
+    the time.
+    """
     return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None

@@ -1,8 +1,8 @@
-"""A pytest plugin: how much CPU each test used, with the processes it started, against the budget of the run.
+"""A pytest plugin that measures the CPU time of each test and its child processes, and compares the sum with a budget.
 
-CPU seconds tell what a test costs on a machine with other work better than wall seconds do. `--cpu-budget SECONDS` names
-what the selected tests may use together; the summary prints the sum, the costliest tests, and how many servers and browsers
-were started. A test over COSTLY_SECONDS says why with `@pytest.mark.costly("reason")`.
+CPU seconds describe the cost of a test better than wall time on a machine that runs other programs. `--cpu-budget
+SECONDS` is the limit for all selected tests; the summary prints the sum, the most expensive tests, and the number of
+servers and browsers started. A test over COSTLY_SECONDS needs a reason: `@pytest.mark.costly("reason")`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import pytest
 COSTLY_SECONDS = 20.0
 SHOWN = 10
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-#: What an audit hook cannot see: Playwright's driver starts the browser, not this process.
+#: An audit hook does not see the browser start, as Playwright's driver process starts it; these imports are counted
+#: instead.
 _BROWSERS = ("playwright.sync_api", "playwright.async_api")
 
 
@@ -31,7 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
-        config.pluginmanager.register(_Summary(config), "cpu_summary")  # the controller of xdist runs no tests itself
+        # the controller process of xdist runs no tests itself
+        config.pluginmanager.register(_Summary(config), "cpu_summary")
         return
     config.pluginmanager.register(_Meter(config), "cpu_meter")
     if not hasattr(config, "workerinput"):
@@ -39,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Meter:
-    """Measures in the process that runs the tests."""
+    """Measures in a process that runs tests."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -48,7 +50,7 @@ class _Meter:
         sys.addaudithook(self._count_process)
 
     def pytest_collection_finish(self) -> None:
-        self._before = _cpu_seconds()  # reading all test files is no cost of the first test
+        self._before = _cpu_seconds()  # importing the test files is not counted as a cost of the first test
         if hasattr(self._config, "workeroutput"):
             self._config.workeroutput["reading"] = self._before  # type: ignore[attr-defined]
         elif (summary := self._config.pluginmanager.get_plugin("cpu_summary")) is not None:
@@ -91,7 +93,7 @@ class _Meter:
 
 
 class _Summary:
-    """Adds up what the processes that ran the tests measured, and prints it."""
+    """Adds up the measurements of all test processes and prints them."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._budget: float | None = config.getoption("--cpu-budget")
@@ -136,7 +138,7 @@ class _Summary:
 
 
 def _cpu_seconds() -> float:
-    """CPU seconds of this process, of all it started and waited for, and of all its running descendants."""
+    """Returns the CPU seconds of this process, its finished children and all running descendants."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system + _descendants(os.getpid())
 
@@ -147,13 +149,13 @@ def _descendants(pid: int) -> float:
         try:
             fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process ended in the meantime
         seconds += sum(map(int, fields[11:15])) / _TICKS + _descendants(child)
     return seconds
 
 
 def _children(pid: int) -> list[int]:
-    """The processes that any thread of this one started; none where the system does not tell."""
+    """Returns the child processes of all threads of a process; none on systems without /proc."""
     found: list[int] = []
     try:
         for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -1,4 +1,4 @@
-"""Small flows and people for tests."""
+"""Builds small flows and people for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.flow.document import Document, parse_flow_file
 
 
 def greeting(text: str = "Hello {{ api_input.out.name }}", **changes: Any) -> dict[str, Any]:
-    """A flow file that runs: API Input with `name`, then a Text Template."""
+    """A valid flow file: API Input with the field `name`, then a Text Template."""
     return {
         "format": 1,
         "title": "Greeting",
@@ -29,22 +29,22 @@ def greeting(text: str = "Hello {{ api_input.out.name }}", **changes: Any) -> di
 
 
 def parked_node() -> dict[str, Any]:
-    """A node that stands apart."""
+    """A node without edges, which a flow ignores (parked)."""
     return {"id": "set_fields", "type": "set_fields", "inputs": {"a": 1}}
 
 
 def as_bytes(file: dict[str, Any]) -> bytes:
-    """A flow file as it stands on disk."""
+    """Serialises a flow file as it is stored on disk."""
     return json.dumps(file).encode()
 
 
 def document(file: dict[str, Any] | None = None) -> Document:
-    """The document of a flow file."""
+    """Parses a flow file and returns its document."""
     parsed, problems = parse_flow_file(as_bytes(file or greeting()))
     assert parsed is not None, problems
     return parsed.document
 
 
 def person(workspace_id: str, role: str = "owner", name: str = "Ada") -> Principal:
-    """Somebody signed in."""
+    """Builds a signed-in principal."""
     return Principal(workspace_id, f"user_{name}", name, role, "192.0.2.7")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A real Flowport for tests: `app.py serve` in a process of its own, on a free port, with a data folder of its own."""
+"""Starts a real Flowport for tests: `app.py serve` in its own process, with a free port and its own data folder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from storage.database import Database, open_database
 from tests.one_command import run_here
 
 ROOT = Path(__file__).parents[1]
-#: Nothing here speaks TLS; without it httpx reads every certificate authority of this machine for each call.
+#: Empty, as no test uses TLS: httpx would otherwise load all certificate authorities of the machine for each call.
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 EMAIL = "owner@example.com"
 PASSWORD = "correct horse battery"
-#: Patient: machines that run tests are shared.
+#: Long, because tests run on shared machines.
 READY_SECONDS = 180
 
 
 def free_port() -> int:
-    """A port nobody listens on right now. It is below those that the system gives to connections: none takes it meanwhile."""
+    """Returns a port that nobody listens on.
+
+    It is below the system's range of ephemeral ports, so that no connection takes it.
+    """
     for port in random.sample(range(15_000, 30_000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -41,12 +44,12 @@ def free_port() -> int:
 
 @dataclass
 class LiveServer:
-    """`start`, `stop` or `kill` it as often as you like; the data folder stays."""
+    """A server that can be started, stopped and killed repeatedly; its data folder is kept."""
 
     data: Path
     port: int = field(default_factory=free_port)
     env: Mapping[str, str] = field(default_factory=dict)
-    #: How many files and connections its processes may have open, when not as many as the tests' own.
+    #: Limit of open files and connections of the server's processes; None for the limit of the tests.
     descriptors: int | None = None
     process: subprocess.Popen[bytes] | None = None
 
@@ -56,11 +59,11 @@ class LiveServer:
 
     @functools.cached_property
     def store(self) -> Database:
-        """The data folder, opened by this process too, as a command beside the server does it."""
+        """The server's database, opened by the test process too, as a command beside a running server does."""
         return open_database(self.data)
 
     def close_store(self) -> None:
-        """Closes the store if it was opened; it may be opened again."""
+        """Closes the database if it was opened; it can be opened again."""
         if (store := self.__dict__.pop("store", None)) is not None:
             store.close()
 
@@ -69,7 +72,7 @@ class LiveServer:
         return self.data.parent / f"{self.data.name}.log"
 
     def environment(self) -> dict[str, str]:
-        """A clean environment: PYTEST_CURRENT_TEST would change how NiceGUI listens."""
+        """Returns the environment without variables of pytest: PYTEST_CURRENT_TEST changes how NiceGUI listens."""
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
         }
@@ -82,7 +85,7 @@ class LiveServer:
         }
 
     def start(self, *, owner: bool = True) -> LiveServer:
-        """Starts the server and waits until it is ready; `owner` makes an owner to sign in as."""
+        """Starts the server and waits until it is ready. `owner` creates an owner to sign in as."""
         env = self.environment()
         if owner:
             secret = self.data.parent / f"{self.data.name}.password"
@@ -110,7 +113,7 @@ class LiveServer:
         return self
 
     def wait_until_ready(self) -> None:
-        """Returns when /readyz says yes; fails with the log when the process ends or time is over."""
+        """Returns when /readyz answers 200; fails with the log when the process ends or after READY_SECONDS."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self.process is not None and self.process.poll() is not None:
@@ -122,23 +125,23 @@ class LiveServer:
         raise AssertionError(f"the server was not ready in {READY_SECONDS} s:\n{self.log()}")
 
     def stop(self) -> int:
-        """SIGTERM and wait. Returns the exit status."""
+        """Sends SIGTERM, waits for the end and returns the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=READY_SECONDS)
 
     def kill(self) -> None:
-        """kill -9 of the server process."""
+        """Kills the server process with SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(timeout=30)
 
     def log(self) -> str:
-        """What it wrote so far."""
+        """Returns the log written so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command of app.py beside the running server, carried out in this process."""
+        """Runs a command of app.py beside the running server, inside the test process."""
         ended = run_here(command, stdin=(stdin or "").encode(), environment=self.environment(), folder=ROOT)
         answer = subprocess.CompletedProcess(
             command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
@@ -152,7 +155,7 @@ class LiveServer:
 def live_server(
     data: Path, *, owner: bool = True, env: Mapping[str, str] | None = None, descriptors: int | None = None
 ) -> Iterator[LiveServer]:
-    """A server for the time of the `with`."""
+    """A running server, which is stopped at the end of the `with` block."""
     server = LiveServer(data, env=env or {}, descriptors=descriptors)
     try:
         server.start(owner=owner)

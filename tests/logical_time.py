@@ -1,12 +1,13 @@
-"""Time in tests that run in one process: an event loop whose clock stands still while anything works and skips what is only waited for.
+"""Simulated time for tests in one process: an event loop whose clock stops while work is running and skips idle
+waiting.
 
     def pytest_asyncio_loop_factories(config, item):      in the conftest.py of a folder
         return loop_factories(item)
 
-A limit of 50 ms cannot pass because the machine is busy, a sleep of a minute takes no time, and after `pass_time(0.3)` all that
-was due within 0.3 s has happened, on a slow machine, too. `LogicalClock`, handed to what is tested, follows the loop. Work in
-threads of executors and of a database's writer is waited for before time moves. While a socket or a pipe is open in the loop,
-time is real.
+A time limit of 50 ms cannot expire because the machine is busy, a sleep of a minute takes no real time, and after
+`pass_time(0.3)` everything that was due within 0.3 s has happened, even on a slow machine. `LogicalClock` gives the
+loop's time to the code under test. Before time advances, the loop waits for work in executor threads and in a
+database's writer thread. While a socket or pipe is registered with the loop, it uses real time.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from engine.core.clock import DAY, SECOND, Millis, MovedClock
 from storage.database import Database
 from tests.tiers import PROCESS_FIXTURES
 
-#: A thread that is busy for so many real seconds waits for the time that stands still.
+#: Real seconds that a busy thread may take before simulated time advances in spite of it.
 PATIENCE_SECONDS = 20.0
 
 
 class UnderWay:
-    """How much is done in threads whose end the loop has not heard of yet."""
+    """Counts the work in threads whose completion the loop has not processed yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,10 +47,10 @@ WRITES = UnderWay()
 
 
 class LogicalLoop(asyncio.SelectorEventLoop):
-    """An event loop for tests, see above."""
+    """An event loop with simulated time, as described in the module docstring."""
 
     BEGIN = 1_000.0
-    #: The loop of the test that runs.
+    #: The loop of the running test.
     current: ClassVar[LogicalLoop | None] = None
 
     def __init__(self) -> None:
@@ -75,7 +76,8 @@ class LogicalLoop(asyncio.SelectorEventLoop):
             executor = self._threads = self._threads or ThreadPoolExecutor(8, "asyncio")
         work = executor.submit(func, *args)
         self.under_way.add(1)
-        answer = asyncio.wrap_future(work, loop=self)  # it tells the loop first
+        # registered first, so that the loop is notified before the counter decreases
+        answer = asyncio.wrap_future(work, loop=self)
         work.add_done_callback(lambda _: self.under_way.add(-1))
         return answer
 
@@ -89,8 +91,10 @@ class LogicalLoop(asyncio.SelectorEventLoop):
 
 @dataclass
 class LogicalClock(MovedClock):
-    """`monotonic` is the time of the test's loop, in every thread; the wall clock begins at noon, far from the edge of an hour, a
-    day or a minute, and what is skipped of waiting passes on it, too.
+    """A clock for simulated time.
+
+    `monotonic` is the time of the test's loop, in every thread. The wall clock starts at noon, far from the boundary of
+    a minute, hour or day, and advances with skipped time too.
     """
 
     _begun: float = field(default_factory=time.monotonic)
@@ -106,13 +110,13 @@ class LogicalClock(MovedClock):
         return super().monotonic() if loop is None else loop.time()
 
 
-#: In September 2026.
+#: A time in September 2026.
 STILL_AT = Millis(1_790_000_000_000)
 
 
 @dataclass
 class StillClock:
-    """A clock that stands until a test moves it: for what holds to the millisecond."""
+    """A clock that changes only when a test sets it, for assertions to the millisecond."""
 
     at: Millis = STILL_AT
 
@@ -124,9 +128,9 @@ class StillClock:
 
 
 class Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-    """Where the loop waits for its next timer and for what comes from outside."""
+    """The selector of LogicalLoop: waits for file descriptors, or advances the simulated time to the next timer."""
 
-    #: The loop's own pipe, through which threads wake it.
+    #: Number of file descriptors of the loop itself: the pipe through which threads wake it.
     OWN = 1
 
     def __init__(self, loop: LogicalLoop) -> None:
@@ -144,27 +148,27 @@ class Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
         until = time.monotonic() + PATIENCE_SECONDS
         found = super().select(0)
         while not found and self._loop.busy and time.monotonic() < until:
-            found = super().select(0.05)  # a thread that is through wakes the loop
-        found = found or super().select(0)  # what ended just now has told the loop before
+            found = super().select(0.05)  # a thread that finishes wakes the loop
+        found = found or super().select(0)  # picks up notifications of work that ended just now
         if not found:
             self._loop.pass_time(timeout)
         return found
 
 
 async def pass_time(seconds: float) -> None:
-    """Lets time pass: afterwards everything that was due within it has happened."""
+    """Lets simulated time pass. Afterwards everything that was due within it has happened."""
     await asyncio.sleep(seconds)
 
 
 def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop of a test. Tests with a process or a server of their own live in real time."""
+    """Chooses the loop of a test. Tests that use a process or a server run in real time."""
     marked = any(map(item.get_closest_marker, ("process", "browser", "slow")))
     real = marked or "browser" in item.fixturenames or PROCESS_FIXTURES.intersection(item.fixturenames)
     return {"real": asyncio.new_event_loop} if real else {"logical": LogicalLoop}
 
 
 def _count_writes() -> None:
-    """The loop learns when a database is through with a write and its notices."""
+    """Patches Database so that the loop knows when a write and its notifications are complete."""
     submit, write_together = Database._submit, Database._write_together
 
     def counted_submit(database: Database, write: Any) -> None:
@@ -185,7 +189,7 @@ def _count_writes() -> None:
 
 
 def _count_threads() -> None:
-    """The same for threads that Starlette takes."""
+    """Patches anyio so that the loop knows about the threads that Starlette uses."""
     run_sync = anyio.to_thread.run_sync
 
     async def counted(*args: Any, **options: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Runs one command of `app.py`: in this process, or in one of its own.
+"""Runs one command of `app.py`, in this process or in a process of its own.
 
-A hundred tests ask the command line something, and most of a command's time is Python reading its modules, so that most of
-them call the program's own `main` with their environment, folder and streams (`run_here`). What only a process can show
-(commands that come at once) has one that is forked from a process which has imported the program already (`run_command`).
+Most of a command's time is importing modules, and a hundred tests run commands. `run_here` therefore calls the
+program's `main` with the given environment, folder and streams. `run_command`, for tests that need a process (commands
+that start at the same time), forks one from a process that has already imported the program.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     returncode: int
     stdout: bytes
@@ -37,7 +37,7 @@ class Ended:
 
 
 def run_here(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], folder: Path) -> Ended:
-    """Calls the program's `main` as its last line does, in a thread: whoever calls may have an event loop running."""
+    """Calls `main` as the program does, in a thread, because the caller may have a running event loop."""
     ended: list[int | BaseException] = []
     streams = [io.TextIOWrapper(io.BytesIO(given), encoding="utf-8", write_through=True) for given in (stdin, b"", b"")]
     caller = threading.Thread(target=_call_main, args=(arguments, environment, ended))
@@ -63,19 +63,19 @@ def _call_main(arguments: Sequence[str], environment: Mapping[str, str], ended: 
 
     try:
         ended.append(app.main(arguments, environment, serve=app.serve, worker=app.worker))
-    except SystemExit as said:  # argparse
+    except SystemExit as said:  # argparse exits this way
         ended.append(said.code if isinstance(said.code, int) else 1)
-    except BaseException as fault:  # noqa: BLE001 - whoever waits raises it
+    except BaseException as fault:  # noqa: BLE001 - the waiting thread raises it
         ended.append(fault)
 
 
 def run_command(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], folder: Path) -> Ended:
-    """Runs `app.py` with these arguments. Fails when it does not end in time."""
+    """Runs `app.py` with these arguments in a process of its own. Fails when it does not end in time."""
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
         for file, content in zip(files, (stdin, b"", b""), strict=True):
             file.write_bytes(content)
-        with _STARTING:  # commands that begin at once share one
+        with _STARTING:  # commands that start at the same time share one fork server
             starter = _starter()
         process = starter.Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
         process.start()
@@ -91,7 +91,7 @@ _STARTING = threading.Lock()
 
 @functools.cache
 def _starter() -> ForkServerContext:
-    """Its process must find our modules; it looks for them once, when it starts."""
+    """Starts the fork server with PYTHONPATH set, because it imports the preloaded modules only once, at its start."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     before = os.environ.get("PYTHONPATH")

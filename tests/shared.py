@@ -1,8 +1,8 @@
-"""What all tests of one process share: a running Flowport, and a browser.
+"""Resources shared by all tests of a process: a running Flowport and a browser.
 
-Each module (or test) has a workspace of its own on that server, so that it sees only what it made itself. Only a test that
-kills, restarts or configures a server starts one. A module whose fixtures ask for the browser is run in a pytest of its own
-kind: while Playwright's synchronous interface is open, no asyncio test can run in the same process.
+Each module (or test) has its own workspace on the server, so that it sees only its own data. A test starts another
+server only when it kills, restarts or configures it. Modules that use the browser run in a separate pytest process:
+while Playwright's synchronous API is active, no asyncio test can run in the same process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # One process draws all pages: starting one for each page costs more than most tests do with theirs.
+    # One renderer process for all pages: starting one per page costs more than most tests do.
     "--renderer-process-limit=1",
     "--process-per-site",
 ]
@@ -38,7 +38,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def places() -> Iterator[Places]:
-    """Where stand-ins may listen that flows of the shared server are to reach."""
+    """Reserved ports for the stand-in servers that flows of the shared server may reach."""
     kept = Places()
     yield kept
     kept.close()
@@ -46,7 +46,7 @@ def places() -> Iterator[Places]:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Iterator[LiveServer]:
-    """With an owner of its first workspace. It is never stopped and its settings stay as they are."""
+    """The shared server, with an owner of its first workspace. Tests must not stop or reconfigure it."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "metrics-token").write_text(METRICS_TOKEN)
     env = {
@@ -64,17 +64,17 @@ CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-
 
 
 def chromium() -> str | None:
-    """A Chromium of this machine; None lets Playwright take its own."""
+    """Returns the path of an installed Chromium; None makes Playwright use its own."""
     named = os.environ.get("FLOWPORT_TEST_BROWSER")
     return named or next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The one Chromium."""
+    """The browser that all tests share."""
     from playwright.sync_api import expect, sync_playwright
 
-    # Generous: what is looked for must come, how fast is measured elsewhere, and machines that run tests are shared.
+    # Long, because tests run on shared machines; speed is measured by other tests.
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)

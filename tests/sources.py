@@ -1,4 +1,4 @@
-"""The product's source files as syntax trees, each parsed once per process: several tests look through all of them."""
+"""The product's source files as syntax trees, each parsed once per process, for the tests that search all of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FOLDERS = ("api", "engine", "storage", "ui")
 
 @functools.cache
 def source_files() -> tuple[Path, ...]:
-    """`app.py` and every module of the product, in order."""
+    """Returns `app.py` and the path of every module of the product, sorted."""
     return (ROOT / "app.py", *sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")))
 
 
 @functools.cache
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a file; callers do not change it."""
+    """Returns the syntax tree of a file. It is cached, so callers must not change it."""
     return ast.parse(path.read_text())
 
 
 @functools.cache
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
-    """Every node of a file's syntax tree: walking it anew takes longer than parsing."""
+    """Returns every node of a file's syntax tree. It is cached, because walking a tree takes longer than parsing it."""
     return tuple(ast.walk(parsed(path)))

@@ -1,6 +1,7 @@
-"""Which tests belong to which tier of the Makefile; a test's own marks are added to these.
+"""Assigns tests to the tiers of the Makefile, in addition to their own markers.
 
-`make quick` runs what is neither `process` nor `browser`; a test that uses the fixture `browser` is a `browser` test.
+`make quick` runs tests that are neither `process` nor `browser`; a test that uses the fixture `browser` is a `browser`
+test.
 """
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 #: Folders in which every test starts a process or listens on a socket.
 PROCESS_FOLDERS = frozenset({"chaos", "commands", "contract", "hosting", "live", "soak"})
 
-#: Fixtures that start a process or listen on a socket, wherever they are defined: whoever uses one is a `process` test.
+#: Fixtures that start a process or listen on a socket, wherever they are defined. Tests that use one are `process`
+#: tests.
 PROCESS_FIXTURES = frozenset(
     {
         "address",
@@ -24,7 +26,7 @@ PROCESS_FIXTURES = frozenset(
     }
 )
 
-#: Folders without a process test, which the process tier does not even read.
+#: Folders without process tests, which the process tier does not collect.
 NO_PROCESS = (
     "api/docs",
     "browser",
@@ -38,10 +40,10 @@ NO_PROCESS = (
     "ui/monitoring",
 )
 
-#: Tests that their tier would not find, filled when tests are collected; `tests/house/test_layout.py` wants none.
+#: Ids of tests that their tier would not find, collected for `tests/house/test_layout.py`, which requires an empty list.
 MISPLACED = pytest.StashKey[list[str]]()
 
-#: Folders whose files take long: they begin first, so that at the end no process works alone on a long one.
+#: Folders with long-running files. They start first, so that no process is left alone with a long file at the end.
 LONG_FIRST = (
     "hosting",
     "browser",

@@ -11,7 +11,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 TOP = ("api", "assets", "docs", "engine", "scripts", "storage", "tests", "ui")
-#: `engine/jobs/` or `api/app.py`, also with a test's name behind it.
+#: Matches paths such as `engine/jobs/` or `api/app.py`, also when the name of a test follows.
 _PATH = re.compile(rf"`((?:{'|'.join(TOP)})/[\w./*-]*)(?:::\w+)?`")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _RULE = re.compile(r"\b([SL]\d{1,2})\b")
@@ -47,7 +47,9 @@ def test_every_rule_that_the_code_names_is_promised():
 
 
 def _comments(path: Path) -> str:
-    """Comments and docstrings, roughly: lines with quotes of three, and what stands behind a number sign."""
+    """Returns the comments and docstrings of a file, approximately: string tokens with triple quotes, and comment
+    tokens.
+    """
     import io
     import tokenize
 

@@ -1,4 +1,6 @@
-"""A page that is added is looked at by axe and with hostile texts, too."""
+"""Every page is opened by the accessibility tests (axe) and the tests with hostile texts, so that a new page is not
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: These only lead elsewhere, or give a file.
+#: Addresses that redirect or return a file.
 NO_PAGES = {"/", "/settings", "/playground", "/settings/data/backups/{name}"}
 
 
 def pages() -> set[str]:
-    """The address of every page, as its decorator says it."""
+    """Returns the addresses of all pages, read from their decorators."""
     texts = [path.read_text() for path in (ROOT / "ui").rglob("*.py")]
     return {page for text in texts for page in re.findall(r'@page_at\(\s*"([^"]+)"', text)} - NO_PAGES
 
 
 def not_opened(files: str) -> list[str]:
-    """The pages that no address in these files opens."""
+    """Returns the pages that no address in these test files opens."""
     text = "\n".join(path.read_text() for path in (ROOT / "tests" / "browser").glob(files))
     return [
         page
@@ -29,7 +31,9 @@ def not_opened(files: str) -> list[str]:
 
 
 def test_every_page_has_what_holds_for_all_pages() -> None:
-    """Its language, and more time on a busy machine than the 3 seconds after which NiceGUI answers 500."""
+    """Pages are registered with `page_at`, which sets the language and replaces NiceGUI's time limit of 3 seconds
+    (status 500).
+    """
     bare = [path.name for path in (ROOT / "ui").rglob("*.py") if re.search(r"\bui\.page\(", path.read_text())]
     assert bare == ["page_session.py"]
 

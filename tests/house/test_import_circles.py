@@ -1,4 +1,4 @@
-"""No module imports itself by way of others, imports inside functions and for types included."""
+"""There is no import cycle between modules, including imports inside functions and for type checking."""
 
 import textwrap
 

@@ -1,4 +1,6 @@
-"""The house rules that no linter knows: what stands at the top, who reads the environment, what files may not say."""
+"""Rules for the source code that no linter checks: top-level folders, who reads the environment, forbidden names and
+calls.
+"""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""S9: one module makes every outbound request. Nothing else may import a client or open a connection of its own."""
+"""S9: one package makes every outbound request. No other code may import an HTTP client or open a connection."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.sources import ROOT, nodes_of, source_files
 
 SOURCES = source_files()
 
-#: The door and the rooms behind it: they may name the HTTP library.
-THE_DOOR = {
+#: The modules of the outbound client, which may import the HTTP library.
+OUTBOUND_CLIENT = {
     f"engine/outbound/{name}.py"
     for name in (
         "client",
@@ -25,14 +25,14 @@ THE_DOOR = {
         "practice_site",
     )
 }
-#: The room that drives a browser. Its pages have no network: what they ask for is answered by the door.
-BROWSER_ROOM = {f"engine/browser/{name}.py" for name in ("browser", "page", "process")}
-#: The room that builds model SDKs: it may name them and the type of the client, and must hand them the door's client.
-SDK_ROOM = "engine/models/"
-#: They name the types of the HTTP library, and open nothing: which hosts a secret may go to, and what a robots.txt says.
+#: The modules that control a browser. Its pages have no network access: the outbound client answers their requests.
+BROWSER_FILES = {f"engine/browser/{name}.py" for name in ("browser", "page", "process")}
+#: Builds the model SDKs: may import them and HTTP types, and must give them the outbound client's HTTP client.
+SDK_FOLDER = "engine/models/"
+#: They use types of the HTTP library and open no connections.
 TYPES_ONLY = {"engine/outbound/secret_hosts.py", "engine/outbound/robots.py", "engine/outbound/errors.py"}
-#: Sends traces to the collector that the operator names; nothing of a flow goes this way.
-TRACE_ROOM = "engine/outbound/otlp.py"
+#: Sends traces to the collector that the operator configures; it handles no requests of flows.
+TRACE_EXPORTER = "engine/outbound/otlp.py"
 
 CLIENTS = {
     "aiohttp", "opentelemetry.exporter", "ftplib", "http.client", "httpcore", "httpcore2", "httpx", "httpx2", "imaplib", "niquests", "nntplib",
@@ -40,13 +40,13 @@ CLIENTS = {
     "xmlrpc.client",
 }  # fmt: skip
 SDKS = {"anthropic", "google.genai", "mistralai", "openai", "pydantic_ai"}
-#: Calls that open a connection without any library.
+#: Functions that open a connection without an HTTP library.
 DIALLING = {"create_connection", "urlopen", "urlretrieve", "sock_connect", "open_unix_connection", "connect_ex"}
 ASYNCIO_DIALLING = {"asyncio.open_connection", "asyncio.open_unix_connection"}
 
 
 def ways_out(nodes: Iterable[ast.AST], file: str) -> list[str]:
-    """Every way out of the process that a file has, as `file:line what`."""
+    """Returns every way in which a file could open a connection, as `file:line name`."""
     ways: list[str] = []
     closed = _closed_to(file)
     for node in nodes:
@@ -61,7 +61,7 @@ def ways_out(nodes: Iterable[ast.AST], file: str) -> list[str]:
             if (
                 last in DIALLING
                 or called in ASYNCIO_DIALLING
-                or (called.startswith(("httpx2.", "httpcore2.")) and file not in THE_DOOR)
+                or (called.startswith(("httpx2.", "httpcore2.")) and file not in OUTBOUND_CLIENT)
             ):
                 ways.append(f"{file}:{node.lineno} {called}()")
             if last in {"import_module", "__import__"} and node.args and isinstance(node.args[0], ast.Constant):
@@ -71,21 +71,21 @@ def ways_out(nodes: Iterable[ast.AST], file: str) -> list[str]:
 
 
 def found_in(source: str, file: str) -> list[str]:
-    """The same of a file with this text."""
+    """Parses a source text and returns its `ways_out`."""
     return ways_out(ast.walk(ast.parse(source)), file)
 
 
 def _closed_to(file: str) -> set[str]:
-    if file in THE_DOOR:
+    if file in OUTBOUND_CLIENT:
         return SDKS
-    if file == TRACE_ROOM:
+    if file == TRACE_EXPORTER:
         return (CLIENTS - {"opentelemetry.exporter"}) | SDKS
-    if file in BROWSER_ROOM:
+    if file in BROWSER_FILES:
         return (CLIENTS - {"playwright"}) | SDKS
     if file in TYPES_ONLY:
         return (CLIENTS - {"httpx2", "httpcore2"}) | SDKS
-    if file.startswith(SDK_ROOM):
-        return CLIENTS - {"httpx2", "httpcore2"}  # the names of their types and faults, no more
+    if file.startswith(SDK_FOLDER):
+        return CLIENTS - {"httpx2", "httpcore2"}  # only for the names of types and exceptions
     return CLIENTS | SDKS
 
 
@@ -98,7 +98,7 @@ def test_there_is_one_way_out():
     assert ways == []
 
 
-def test_the_door_itself_dials_in_one_place():
+def test_connections_are_opened_in_one_file():
     uses = [
         path.name
         for path in (ROOT / "engine" / "outbound").glob("*.py")
@@ -108,20 +108,20 @@ def test_the_door_itself_dials_in_one_place():
     assert set(uses) == {"connection_pools.py"}
 
 
-def test_a_drawn_page_is_answered_by_the_door_alone():
-    """Playwright's own ways to let a request through, and its own client, are used nowhere."""
+def test_rendered_pages_send_requests_through_the_outbound_client_only():
+    """Playwright's functions that let a request through, and its own HTTP client, are not used."""
     through = {"continue_", "fallback", "connect_to_server", "connect_over_cdp", "fetch", "APIRequestContext"}
-    rooms = [path for path in SOURCES if path.relative_to(ROOT).as_posix() in BROWSER_ROOM]
-    assert len(rooms) == len(BROWSER_ROOM)
-    for path in rooms:
+    files = [path for path in SOURCES if path.relative_to(ROOT).as_posix() in BROWSER_FILES]
+    assert len(files) == len(BROWSER_FILES)
+    for path in files:
         for node in nodes_of(path):
             assert not (isinstance(node, ast.Attribute) and node.attr in through), f"{path.name}:{node.lineno}"
-    room = (ROOT / "engine/browser/process.py").read_text()
-    assert "MAP * ~NOTFOUND" in room and 'service_workers="block"' in room and "proxy=" in room
+    source = (ROOT / "engine/browser/process.py").read_text()
+    assert "MAP * ~NOTFOUND" in source and 'service_workers="block"' in source and "proxy=" in source
 
 
-def test_a_model_sdk_gets_the_doors_client():
-    for path in sorted({*(ROOT / SDK_ROOM).rglob("*.py")} - {ROOT / TRACE_ROOM}):
+def test_a_model_sdk_gets_the_http_client_of_the_outbound_client():
+    for path in sorted({*(ROOT / SDK_FOLDER).rglob("*.py")} - {ROOT / TRACE_EXPORTER}):
         for node in nodes_of(path):
             if isinstance(node, ast.Call) and re.fullmatch(r"[A-Z]\w+Provider", ast.unparse(node.func)):
                 handed_in = {keyword.arg for keyword in node.keywords}
@@ -155,7 +155,7 @@ def test_the_scan_sees_every_other_client(source):
     assert found_in(source, "engine/nodes/page_scraper.py")
 
 
-def test_the_scan_sees_a_client_made_beside_the_door():
+def test_the_scan_sees_an_http_client_created_elsewhere():
     assert found_in("import httpx2\nhttpx2.AsyncClient()", "engine/models/providers.py")
     assert found_in("from openai import AsyncOpenAI", "engine/models/providers.py") == []
 

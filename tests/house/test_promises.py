@@ -28,7 +28,7 @@ def late_marks(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
 
 @functools.cache
 def run_by_make_test(file: Path) -> dict[str, bool]:
-    """Name of each test of a file -> whether `make test` runs it."""
+    """Maps the name of each test in a file to whether `make test` runs it."""
     module = parsed(file)
     marks = [
         node for node in module.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"

@@ -1,4 +1,6 @@
-"""What the README promises about settings and commands, and what no file of the repository may hold."""
+"""The README's tables of settings and commands match the code, and no file contains machine paths or package
+registries.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,20 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SETTINGS = {f"FLOWPORT_{field.name.upper()}" for field in fields(Settings)}
 
-# Put together here, so that this file does not hold them itself.
+# The patterns are assembled from parts, so that this file does not match them.
 MACHINE = re.compile(rb"(?<![\w./-])/(?:work|root|home/\w+)/[\w.]|/tmp/" + b"flowport")
 REGISTRIES = re.compile(rb"files\.python" + rb"hosted|registry\.npm" + rb"js|py" + rb"pi\.org")
 
 
 def table() -> dict[str, str]:
-    """Variable -> default, of the README's table."""
+    """Maps each variable in the README's table to its default."""
     rows = re.findall(r"^\| `(FLOWPORT_\w+)` \| (.+?) \| .+ \|$", README, re.MULTILINE)
     assert len(rows) == len(dict(rows)), "a variable stands in the table twice"
     return dict(rows)
 
 
 def commands(parser: argparse.ArgumentParser, front: str = "") -> list[str]:
-    """Every command with its verbs, like `flows import`."""
+    """Returns every command with its subcommand, for example `flows import`."""
     found = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,4 +1,4 @@
-"""Deny by default (security.md S20): every route of the server stands in a table of who may call it, and the server keeps to it."""
+"""Deny by default (S20): a table lists who may call each route of the server, and the server enforces it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ NICEGUI = version("nicegui")
 EVERYBODY = "everybody"
 KEY = "a key"
 SIGNED_IN = "signed in"
-#: The same; strangers get 401 and are not led anywhere.
+#: As above, but requests without a session get 401 instead of a redirect to the sign-in page.
 SIGNED_IN_FORM = "signed in, a form"
-#: Signed in to its workspace, or everybody when the flow's docs were made public.
+#: Members of the flow's workspace, or everybody when the flow's documentation is public.
 DOCS_OF_A_FLOW = "signed in, or public docs"
-#: NiceGUI's own scripts and styles; the pages of strangers need none.
+#: NiceGUI's scripts and styles, which public pages do not use.
 SCRIPTS = "signed in, scripts"
-#: The web socket and its plain requests: closed for strangers.
+#: The WebSocket and its HTTP requests, which need a session.
 SOCKET = "signed in, socket"
 
 WHO_MAY_CALL = {
-    # The public API and its health.
+    # The public API and its health checks.
     "POST /public/v1/flows/execute/{flow_id}": KEY,
     "POST /public/v1/flows/execute/{flow_id}/batch": KEY,
     "GET /public/v1/jobs/{job_id}": KEY,
@@ -50,8 +50,8 @@ WHO_MAY_CALL = {
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
     "POST /mcp": KEY,
-    "GET /metrics": EVERYBODY,  # 404 without a token file, 401 without the token
-    # Plain pages and files.
+    "GET /metrics": EVERYBODY,  # answers 404 without a token file and 401 without the token
+    # Pages without NiceGUI, and files.
     "MOUNT /assets": EVERYBODY,
     "GET /llms.txt": EVERYBODY,
     "GET /docs/llms.txt": EVERYBODY,
@@ -93,7 +93,7 @@ WHO_MAY_CALL = {
     "POST /change-password": SIGNED_IN_FORM,
     "GET /invite/{token}": EVERYBODY,
     "POST /invite/{token}": EVERYBODY,
-    # NiceGUI's own: what is the same for everybody carries its version in the address.
+    # NiceGUI's own routes; files that are equal for everybody have NiceGUI's version in the path.
     "MOUNT /_nicegui_ws": SOCKET,
     "MOUNT /_nicegui/VERSION/static": SCRIPTS,
     "GET /_nicegui/VERSION/libraries/{key:path}": SCRIPTS,
@@ -101,7 +101,7 @@ WHO_MAY_CALL = {
     "GET /_nicegui/VERSION/resources/{key}/{path:path}": SCRIPTS,
     "GET /_nicegui/VERSION/dynamic_resources/{name}": SCRIPTS,
     "GET /_nicegui/VERSION/esm/{key}/{path:path}": SCRIPTS,
-    # The pages.
+    # The NiceGUI pages.
     "GET /": SIGNED_IN,
     "GET /start": SIGNED_IN,
     "GET /flows": SIGNED_IN,
@@ -132,7 +132,8 @@ WHO_MAY_CALL = {
     "GET /settings/about": SIGNED_IN,
 }
 
-#: Builds the server's apps as `app.py` does and prints every route. NiceGUI's app is one per process, so it needs its own.
+#: Builds the apps as `app.py` does and prints every route. A process can have only one NiceGUI app, so this needs its
+#: own process.
 _LIST = """
 import asyncio, json, sys
 from dataclasses import replace
@@ -181,7 +182,7 @@ def stranger(server: LiveServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def owner(server: LiveServer) -> Iterator[httpx.Client]:
-    """Somebody signed in."""
+    """A client that is signed in as the owner."""
     with httpx.Client(base_url=server.url, timeout=20, headers={"Origin": server.url}) as client:
         answer = client.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
         assert answer.status_code == 303, answer.text
@@ -193,7 +194,7 @@ def routes(*who: str) -> list[str]:
 
 
 def address(route: str) -> tuple[str, str]:
-    """Method and an address of the route, with ids that nothing has."""
+    """Returns the method and an address of the route, with ids that do not exist."""
     method, path = route.replace("VERSION", NICEGUI).split(" ")
     for name in ("flow_id", "job_id", "batch_id"):
         path = path.replace(f"{{{name}}}", f"{name.removesuffix('_id')}_0000000000000000000000")

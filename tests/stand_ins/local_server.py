@@ -1,6 +1,7 @@
-"""A real HTTP server on a free port of 127.0.0.1, in threads of its own: what the stand-ins are built on.
+"""A real HTTP server on a free port of 127.0.0.1 that runs in threads; the base of the other stand-ins.
 
-A Flowport that many tests share must know from its start where they will listen: `Places` keeps ports for them.
+A Flowport that many tests share must know the addresses of the stand-ins when it starts: `Places` reserves ports for
+them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it came in. Header names are lower case."""
+    """A received request. Header names are lower case."""
 
     method: str
     target: str
@@ -42,8 +43,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back. `chunks` are sent one by one (a stream) with `pause` seconds, or a call of `between`, between; `drop` closes the connection
-    instead of answering, or in the middle of the chunks; `delay` seconds pass before the first byte.
+    """A response.
+
+    `chunks` are sent one by one (a stream), with `pause` seconds or a call of `between` in between. `drop` closes the
+    connection instead of answering, or in the middle of the chunks. `delay` is in seconds before the first byte.
     """
 
     status: int = 200
@@ -62,19 +65,19 @@ class Reply:
 
 
 class Places:
-    """Ports of this machine, kept until somebody listens there. Each is used once."""
+    """Reserved ports of this machine. Each can be used once."""
 
     def __init__(self, count: int = 80) -> None:
         self._kept = [_kept_port() for _ in range(count)]
         self.allow = ",".join(f"127.0.0.1:{place.getsockname()[1]}" for place in self._kept)
 
     def take(self) -> socket.socket:
-        """A socket that is bound and does not listen yet."""
+        """Returns a socket that is bound but not listening."""
         assert self._kept, "every place was used; keep more of them"
         return self._kept.pop()
 
     def close(self) -> None:
-        """Gives back what nobody took."""
+        """Releases the unused ports."""
         for place in self._kept:
             place.close()
 
@@ -86,7 +89,7 @@ def _kept_port() -> socket.socket:
 
 
 class LocalServer:
-    """Subclasses say what to answer in `reply`. Use it in a `with`, or `start()` and `stop()`."""
+    """A server whose subclasses implement `reply`. Use it in a `with` block, or call `start()` and `stop()`."""
 
     def __init__(self) -> None:
         self.requests: list[Seen] = []
@@ -97,7 +100,7 @@ class LocalServer:
         self._place: socket.socket | None = None
 
     def at_place(self, places: Places) -> Self:
-        """Will listen at one of these places, where the shared Flowport may come."""
+        """Makes the server listen on a reserved port, which the shared Flowport may reach."""
         self._place = places.take()
         return self
 
@@ -145,7 +148,7 @@ class LocalServer:
             request_queue_size = 128
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A caller that hangs up is no error here."""
+                """Ignores callers that close the connection early."""
 
         if self._place is None:
             self._server = Server(("127.0.0.1", 0), Handler)
@@ -182,7 +185,7 @@ class LocalServer:
 
     @property
     def origin(self) -> str:
-        """`http://127.0.0.1:PORT`."""
+        """The server's origin, `http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -190,7 +193,7 @@ class LocalServer:
         return self.requests[-1]
 
     def hits(self, path: str) -> int:
-        """How many requests came in for this path."""
+        """Returns the number of requests for this path."""
         return sum(seen.path == path for seen in list(self.requests))
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:

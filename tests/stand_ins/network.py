@@ -1,4 +1,4 @@
-"""A network that dials nothing: it writes down who should be dialled, and answers from a table."""
+"""A simulated network for tests: it records the connections that code opens and answers from a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import httpcore2
 
 
 class RecordedNetwork(httpcore2.AsyncNetworkBackend):
-    """Every dial goes into `dialled`; the answer for an address is bytes from `answers`, else an empty 200."""
+    """A network backend without a network: connections are recorded in `dialled`.
+
+    The response for an address is taken from `answers`, otherwise it is an empty 200.
+    """
 
     def __init__(self, answers: dict[str, bytes] | None = None) -> None:
         self.dialled: list[tuple[str, int]] = []
@@ -50,7 +53,9 @@ class _Scripted(httpcore2.AsyncNetworkStream):
 
 
 class Names:
-    """A resolver from a table: each look-up of a name takes its next list of addresses; the last one stays."""
+    """A resolver with a table: each look-up of a name returns its next list of addresses, and the last list from then
+    on.
+    """
 
     def __init__(self, table: dict[str, list[list[str]]] | None = None) -> None:
         self.looked_up: list[str] = []

@@ -1,11 +1,12 @@
-"""A language model server that says what it is told to: OpenAI's chat completions, and enough of Anthropic, Google and Azure.
+"""A scripted model server: OpenAI's chat completions, and the needed parts of the APIs of Anthropic, Google and Azure.
 
     with OpenAIServer(key="sk-test") as server:
         server.say("Paris", Said("Lyon", delay=1), Said(status=429, headers={"retry-after": "7"}))
         ...  # ask server.url
         server.last.json["model"]
 
-Answers are used up in order; when none is left, `default` is said. `answer_with` takes a function of the request body instead.
+Answers are used in order; after the last one, `default` is returned. `answer_with` sets a function of the request body
+instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from tests.stand_ins.local_server import LocalServer, Reply, Seen
 
-#: What Mistral takes; other fields get 422 there.
+#: The request fields that Mistral accepts; it answers 422 to others.
 MISTRAL_FIELDS = frozenset(
     {
         "frequency_penalty",
@@ -49,7 +50,10 @@ MISTRAL_FIELDS = frozenset(
 
 @dataclass(frozen=True)
 class Said:
-    """One answer. `raw` replaces the whole body; `usage` False leaves the token counts out; `message` is an error's text."""
+    """One scripted answer.
+
+    `raw` replaces the whole body; `usage` False omits the token counts; `message` is the text of an error.
+    """
 
     text: str = ""
     input_tokens: int = 12
@@ -68,9 +72,12 @@ class Said:
 
 
 class OpenAIServer(LocalServer):
-    """`key`: calls without it get 401. `json_mode` False: a `response_format` gets 400, as weak servers do; `streams` False:
-    a stream is asked for in vain, the answer comes whole. `known_fields`: others get 422, as at Mistral, which also counts
-    the tokens of a stream without being asked. `base` is where OpenAI's paths begin; `owner` of the models.
+    """The scripted server.
+
+    `key`: calls without it get 401. `json_mode` False: requests with `response_format` get 400, as on servers without
+    structured output. `streams` False: a requested stream is answered as a whole. `known_fields`: requests with other
+    fields get 422, as at Mistral, which also reports the tokens of a stream without being asked. `base` is the path
+    prefix of OpenAI's API; `owner` is the `owned_by` of the models.
     """
 
     def __init__(
@@ -99,16 +106,16 @@ class OpenAIServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """The base URL of a connection: `http://127.0.0.1:PORT/v1`."""
+        """The base URL for a connection: `http://127.0.0.1:PORT/v1`."""
         return f"{self.origin}{self.base}"
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        """The bodies of the questions, in order."""
+        """The bodies of the POST requests, in order."""
         return [seen.json for seen in self.requests if seen.method == "POST"]
 
     def say(self, *answers: str | Said) -> None:
-        """Puts answers in line."""
+        """Appends answers to the script."""
         self._script.extend(_said(answer) for answer in answers)
 
     def reply(self, seen: Seen) -> Reply:
@@ -134,7 +141,7 @@ class OpenAIServer(LocalServer):
         return _error(404, "There is nothing here.", {}, None)
 
     def _plain(self, seen: Seen) -> str:
-        """OpenAI's path for one of Azure's: with a date in the query, or below `/openai/v1` without."""
+        """Converts Azure's paths to OpenAI's: with an API version in the query, or below `/openai/v1` without one."""
         path = seen.path
         if path.startswith("/openai/v1/"):
             return path if "api-version" in seen.query else path.replace("/openai/v1", self.base)
@@ -194,13 +201,13 @@ def _completion(body: dict[str, Any], said: Said) -> dict[str, Any]:
 
 
 def _pieces(text: str) -> list[str]:
-    """One word a piece."""
+    """Splits a text into words, each with the blank that follows."""
     words = text.split(" ")
     return [word + (" " if place + 1 < len(words) else "") for place, word in enumerate(words)]
 
 
 def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
-    """Server-sent events."""
+    """Builds a response of server-sent events."""
 
     def event(choices: list[dict[str, Any]], **rest: Any) -> bytes:
         chunk = {

@@ -1,4 +1,4 @@
-"""A site of thirty pages on four levels, for web nodes that follow links."""
+"""A web site of thirty pages on four levels, for nodes that follow links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ def page(*links, more=""):
 
 
 def thirty_pages():
-    """Home, 4 sections, 12 topics, 13 leaves: 1, 5, 17 and 30 pages at depth 0 to 3. Everything links home, too."""
+    """Returns the pages and their order: 1, 5, 17 and 30 pages down to depth 0, 1, 2 and 3.
+
+    Every page also links to the home page.
+    """
     sections = [f"/s{one}" for one in range(4)]
     topics = [f"{section}/t{two}" for section in sections for two in range(3)]
     leaves = [f"{topics[number % 12]}/leaf{number}" for number in range(13)]

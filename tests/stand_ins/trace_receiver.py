@@ -1,4 +1,4 @@
-"""Somebody's collector of traces: takes OpenTelemetry's OTLP over HTTP (protobuf) and keeps the spans.
+"""A trace collector: receives OTLP over HTTP (protobuf) and stores the spans.
 
 with TraceReceiver() as receiver:
     ...  # OTEL_EXPORTER_OTLP_ENDPOINT=receiver.origin
@@ -18,14 +18,14 @@ from tests.stand_ins.local_server import LocalServer, Reply, Seen
 
 @dataclass(frozen=True)
 class SpanSeen:
-    """A span as it was sent. Ids are hexadecimal; `resource` says who made it."""
+    """A received span. Ids are hexadecimal; `resource` describes the sender."""
 
     name: str
     trace_id: str
     span_id: str
     parent_id: str
     kind: int
-    #: 2: an error.
+    #: The OTLP status code; 2 is an error.
     status: int
     state: str
     begun: int
@@ -39,7 +39,7 @@ class SpanSeen:
 
 
 class TraceReceiver(LocalServer):
-    """Takes `/v1/traces`."""
+    """A server that accepts `/v1/traces`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class TraceReceiver(LocalServer):
         return next((span for span in list(self.spans) if span.attributes.get("flowport.job.id") == job_id), None)
 
     def wait_for_job(self, job_id: str, seconds: float = 60.0) -> SpanSeen:
-        """The span of a job: it is the last of its trace that is sent."""
+        """Waits for the span of a job, which is the last one of its trace to be sent, and returns it."""
         found: list[SpanSeen] = []
 
         def came() -> bool:

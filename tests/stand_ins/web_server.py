@@ -1,4 +1,4 @@
-"""A real web server on 127.0.0.1 whose answers a test writes byte by byte."""
+"""A real web server on 127.0.0.1 whose responses a test defines byte by byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Asked:
-    """One request as it came in; header names in lower case."""
+    """A received request; header names are lower case."""
 
     method: str
     target: str
@@ -21,7 +21,7 @@ class Asked:
 
 @dataclass
 class WebServer:
-    """Where it listens and what it was asked so far."""
+    """The server's address and the requests received so far."""
 
     port: int = 0
     scheme: str = "http"
@@ -37,7 +37,7 @@ Handler = Callable[[Asked, Writer], Awaitable[None]]
 
 
 def answer(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
-    """A whole answer; `content_type="text/html"` becomes a Content-Type header."""
+    """Builds a complete response; `content_type="text/html"` becomes a Content-Type header."""
     lines = [f"HTTP/1.1 {status} Answer", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-').title()}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
@@ -45,7 +45,7 @@ def answer(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
 
 @contextlib.asynccontextmanager
 async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebServer]:
-    """Serves until the block ends. The handler writes the raw answer; a handler that raises closes the connection."""
+    """Serves until the block ends. The handler writes the raw response; when it raises, the connection is closed."""
     told = WebServer(scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()
 

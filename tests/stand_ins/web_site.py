@@ -1,10 +1,10 @@
-"""A web site from a dict: path -> text, bytes or Page.
+"""A web site defined by a dict of paths to text, bytes or Page.
 
     with WebSite({"/": "<h1>Hello</h1>", "/old": Page.redirect("/"), "/slow": Page("...", delay=2)}) as site:
         ...  # fetch site.at("/")
         site.hits("/")
 
-Pages can be changed while it runs: `site.pages["/new"] = "..."`. What it does not know is 404.
+Pages can be changed while it runs: `site.pages["/new"] = "..."`. Unknown paths get 404.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.stand_ins.local_server import LocalServer, Reply, Seen
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `chunks` with `pause` seconds between make it drip; `drop` ends the connection early."""
+    """One page. `chunks` are sent with `pause` seconds in between; `drop` closes the connection early."""
 
     body: str | bytes = ""
     status: int = 200
@@ -34,14 +34,14 @@ class Page:
 
 
 class WebSite(LocalServer):
-    """Serves `pages`; with several queries of one path, the path alone decides."""
+    """Serves `pages` by path and query, otherwise by the path alone."""
 
     def __init__(self, pages: Mapping[str, str | bytes | Page] | None = None) -> None:
         super().__init__()
         self.pages: dict[str, str | bytes | Page] = dict(pages or {})
 
     def at(self, path: str) -> str:
-        """The whole address of a page."""
+        """Returns the full URL of a page."""
         return self.origin + path
 
     def reply(self, seen: Seen) -> Reply:

@@ -1,4 +1,4 @@
-"""Somebody else's server that takes webhooks: records them, and answers with the statuses it is told to.
+"""A server that receives webhooks: records them and answers with scripted statuses.
 
 with WebhookReceiver() as receiver:
     receiver.answer(500, 503)  # then 200 again
@@ -15,7 +15,7 @@ from tests.stand_ins.local_server import LocalServer, Reply, Seen
 
 
 class WebhookReceiver(LocalServer):
-    """Takes any path. `delay` seconds pass before each answer."""
+    """Accepts any path. `delay` seconds pass before each response."""
 
     def __init__(self, *, delay: float = 0.0) -> None:
         super().__init__()
@@ -29,15 +29,15 @@ class WebhookReceiver(LocalServer):
 
     @property
     def deliveries(self) -> list[Seen]:
-        """What came in, in order."""
+        """The received requests, in order."""
         return list(self.requests)
 
     def answer(self, *statuses: int | Reply) -> None:
-        """Puts answers in line; when none is left it says 200."""
+        """Appends scripted responses; after the last one the server answers 200."""
         self._statuses.extend(status if isinstance(status, Reply) else Reply(status) for status in statuses)
 
     def wait_for(self, count: int, seconds: float = 30.0) -> list[Seen]:
-        """Waits until so many deliveries have come. Raises AssertionError when they do not."""
+        """Waits until `count` deliveries were received. Raises AssertionError after `seconds`."""
         with self._came:
             if not self._came.wait_for(lambda: len(self.requests) >= count, seconds):
                 raise AssertionError(f"{len(self.requests)} of {count} deliveries came within {seconds} s")
