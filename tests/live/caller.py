@@ -1,4 +1,4 @@
-"""A program that calls deployed flows, and the owner beside the server who makes them."""
+"""An API caller of deployed flows, and the owner who creates them through the server's database."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 90
 
 @dataclass(frozen=True)
 class Caller:
-    """Knows the server's address and one API key."""
+    """An API caller with the server's address and one API key."""
 
     url: str
     key: str
@@ -50,7 +50,7 @@ class Caller:
         return self.request("POST", f"/flows/execute/{flow_id}", json=payload, headers=named)
 
     def accepted(self, flow_id: str, payload: Any, **headers: str) -> str:
-        """The id of a job that was accepted."""
+        """Submits a job, asserts that it is accepted, and returns its id."""
         answer = self.submit(flow_id, payload, **headers)
         assert answer.status_code == 202, answer.text
         return answer.json()["job_id"]
@@ -59,14 +59,14 @@ class Caller:
         return self.request("GET", f"/jobs/{job_id}").json()
 
     def ended(self, job_id: str) -> dict[str, Any]:
-        """The job once it has ended."""
+        """Waits until the job has ended and returns it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (job := self.request("GET", f"/jobs/{job_id}?wait=10").json())["status"] not in ENDED:
             assert time.monotonic() < deadline, job
         return job
 
     def run(self, flow_id: str, payload: Any, **headers: str) -> dict[str, Any]:
-        """Submits and waits for the end."""
+        """Submits a job and waits for its end."""
         return self.ended(self.accepted(flow_id, payload, **headers))
 
     def cancel(self, job_id: str) -> httpx.Response:
@@ -75,7 +75,10 @@ class Caller:
     def events(
         self, job_id: str, after: int | None = None, each: Callable[[str], object] = lambda _name: None
     ) -> list[tuple[int, str, dict[str, Any]]]:
-        """The whole stream, until the server closes it: number, name and data of each event. `each` is told a name as it comes."""
+        """Reads the event stream until the server closes it; returns number, name and data of each event.
+
+        `each` is called with the name of each event as it arrives.
+        """
         headers = {"Authorization": f"Bearer {self.key}"} | ({} if after is None else {"Last-Event-ID": str(after)})
         url, found, fields = f"{self.url}/public/v1/jobs/{job_id}/events", [], {}
         with httpx.stream("GET", url, headers=headers, timeout=60, verify=TLS) as answer:
@@ -92,9 +95,10 @@ class Caller:
 
 
 class Terminal:
-    """The owner of one workspace, beside the running server: what they make is written to the store, as a second process does it.
+    """The owner of a workspace on a running server, who writes to the database from the test process, as a command
+    does.
 
-    Without a name it is the server's first workspace; `Terminal.new(server)` makes one that nobody else uses.
+    Without a name, the workspace is the server's first one; `Terminal.new(server)` creates one that no other test uses.
     """
 
     def __init__(self, server: LiveServer, workspace_id: str | None = None) -> None:
@@ -104,23 +108,23 @@ class Terminal:
 
     @classmethod
     def new(cls, server: LiveServer, plan: str = "free") -> Terminal:
-        """In a workspace of its own, without people."""
+        """Creates a workspace without members."""
         name = f"Workspace {next(_numbers)}"
         return cls(server, server.store.write_now(create_workspace, name, plan))
 
     @property
     def store(self) -> Database:
-        """The server's data folder, opened by this process too."""
+        """The server's database, opened by the test process too."""
         return self.server.store
 
     @functools.cached_property
     def vault(self) -> Vault:
-        """Seals what this owner stores."""
+        """Encrypts and decrypts the server's secrets."""
         return open_vault(self.server.data)
 
     @functools.cached_property
     def owner(self) -> Principal:
-        """Whoever may do everything in the workspace."""
+        """A principal with all permissions in the workspace."""
         if self._named is not None:
             return command_line(self._named)
         first = self.store.read_now(find_first_workspace)
@@ -133,7 +137,7 @@ class Terminal:
 
     @functools.cached_property
     def email(self) -> str:
-        """The e-mail address of the person who owns the workspace; they have an account from now on."""
+        """The e-mail address of the workspace's owner; the account is created on first use."""
         people = self.store.read_now(list_people, self.workspace_id)
         if people:
             return people[0].email
@@ -142,7 +146,10 @@ class Terminal:
         return email
 
     def sign_in(self) -> str:
-        """A cookie of that person's, as their browser gets it. In a thread: whoever calls may have an event loop running."""
+        """Signs the owner in and returns the session cookie.
+
+        Runs in a thread, because the caller may have a running event loop.
+        """
         cookies: list[str] = []
         email = self.email
         signing = threading.Thread(target=lambda: cookies.append(asyncio.run(sign_in(self.store, email, PASSWORD))))
@@ -151,15 +158,15 @@ class Terminal:
         return cookies[0]
 
     def close(self) -> None:
-        """Closes the store if it was opened."""
+        """Closes the database if it was opened."""
         self.server.close_store()
 
     def made(self, file: dict[str, Any]) -> str:
-        """The id of a flow that was imported just now."""
+        """Imports a flow and returns its id."""
         return self.store.write_now(import_flow, self.owner, as_bytes(file), "Flow").flow_id
 
     def flow(self, file: dict[str, Any]) -> str:
-        """The id of this flow, imported and deployed the first time it is asked for."""
+        """Returns the id of this flow, which is imported and deployed on first use."""
         text = json.dumps(file)
         if text not in self._flows:
             flow_id = self.made(file)
@@ -168,32 +175,32 @@ class Terminal:
         return self._flows[text]
 
     def caller(self, label: str = "Shop", environment: Environment = "live", **limits: Any) -> Caller:
-        """A program with a new key."""
+        """Returns a caller with a new key."""
         return Caller(self.server.url, self.store.write_now(create_key, self.owner, label, environment, **limits).key)
 
     def set_plan(self, plan: str, **limits: int) -> None:
-        """What the workspace may use from the next request on; -1 is any number."""
+        """Sets the workspace's plan and limits from the next request on; -1 means unlimited."""
         self.store.write_now(set_plan, self.owner, plan, **limits)
 
     def value(self, *command: str, stdin: str | None = None) -> str:
-        """The one line the command prints."""
+        """Runs a command and returns the single line it prints."""
         out = self.run(*command, stdin=stdin).stdout
         assert out.count("\n") == 1, out
         return out.strip()
 
     def do(self, *command: str, stdin: str | None = None) -> None:
-        """A command that has nothing to print."""
+        """Runs a command that prints nothing to stdout."""
         assert self.run(*command, stdin=stdin).stdout == ""
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command of app.py, in this workspace."""
+        """Runs a command of app.py in this workspace."""
         where = ("--workspace", self._named) if self._named else ()
         return self.server.run(*command, *where, stdin=stdin, check=check)
 
 
 @functools.cache
 def password_hash() -> str:
-    """The hash of the password, made once: it costs time on purpose."""
+    """The hash of the password; computed once, because hashing is slow by design."""
     return password_hash_now(PASSWORD)
 
 

@@ -1,4 +1,4 @@
-"""The server that all share, with a workspace and a site of the module's own that flows may reach."""
+"""Fixtures: the shared server, and for each module a workspace and a web site that its flows may reach."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def site(places: Places) -> Iterator[HoldingSite]:
 
 @pytest.fixture(scope="module")
 def server(shared_server: LiveServer) -> LiveServer:
-    """The module's place is allowed, everything else inside is not."""
+    """The shared server. Flows may reach the module's web site and no other private address."""
     return shared_server
 
 
@@ -37,5 +37,5 @@ def terminal(server: LiveServer, shared_server: LiveServer) -> Terminal:
 
 @pytest.fixture(scope="module")
 def caller(terminal: Terminal) -> Caller:
-    """A program with a Production key."""
+    """A caller with a Production key."""
     return terminal.caller()

@@ -1,4 +1,4 @@
-"""Flow files that go outside."""
+"""Flow files with nodes that send requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ URL = {"name": "url", "type": "string", "format": "uri", "required": True}
 
 
 def one_node(node: dict[str, Any], *fields: dict[str, Any], title: str = "One node") -> dict[str, Any]:
-    """API Input with these fields, then the node."""
+    """A flow of an API Input with these fields and one node."""
     return in_a_row([node], *fields, title=title)
 
 
 def in_a_row(nodes: list[dict[str, Any]], *fields: dict[str, Any], title: str = "In a row") -> dict[str, Any]:
-    """API Input with these fields, then the nodes, each after the one before."""
+    """A flow of an API Input with these fields and the nodes, each connected to the one before."""
     row = [{"id": "api_input", "type": "api_input", "config": {"fields": list(fields)}}, *nodes]
     edges = [
         {"id": f"e{number}", "source": before["id"], "target": after["id"]}
@@ -25,7 +25,7 @@ def in_a_row(nodes: list[dict[str, Any]], *fields: dict[str, Any], title: str = 
 
 
 def fetch(node_id: str = "http_request", url: str = "{{ api_input.out.url }}", **policy: Any) -> dict[str, Any]:
-    """An HTTP Request that waits two minutes unless `policy` says otherwise."""
+    """An HTTP Request node with a time limit of two minutes, unless `policy` sets another one."""
     return {
         "id": node_id,
         "type": "http_request",
@@ -36,7 +36,7 @@ def fetch(node_id: str = "http_request", url: str = "{{ api_input.out.url }}", *
 
 
 def in_a_list(at_once: int = 5) -> dict[str, Any]:
-    """Fetches every one of `urls`, so many at once, and collects the bodies as `index: body`."""
+    """A flow that fetches every one of `urls`, `at_once` in parallel, and collects the bodies as `index: body`."""
     splitter = {
         "id": "each",
         "type": "array_splitter",
@@ -48,7 +48,7 @@ def in_a_list(at_once: int = 5) -> dict[str, Any]:
 
 
 def read_page() -> dict[str, Any]:
-    """A Page Scraper of `url`."""
+    """A Page Scraper node that reads `url`."""
     return {
         "id": "page_scraper",
         "type": "page_scraper",
@@ -58,7 +58,7 @@ def read_page() -> dict[str, Any]:
 
 
 def prompt(model: str, *fields: dict[str, Any]) -> dict[str, Any]:
-    """A Prompt about `topic`."""
+    """A Prompt node that asks about `topic`."""
     return {
         "id": "prompt",
         "type": "prompt",

@@ -1,4 +1,4 @@
-"""A web site that does not answer until a test lets it, and that notices when the caller hangs up.
+"""A web site that delays answers until a test releases them, and that records when the caller closes the connection.
 
 with HoldingSite({"/story": "<h1>Hello</h1>"}) as site:
     ...  # fetch site.hold("a")
@@ -21,28 +21,28 @@ HOLD = "/hold/"
 
 
 class HoldingSite(WebSite):
-    """Pages as a WebSite has them; whatever is asked under `/hold/` waits."""
+    """A WebSite that also delays every request under `/hold/`."""
 
     def __init__(self, pages: dict[str, str] | None = None) -> None:
         super().__init__(pages)
         self.hung_up: list[str] = []
-        #: So many were held at once at most.
+        #: The maximum number of requests that were delayed at the same time.
         self.most_held = 0
         self._held_now = 0
         self._status: dict[str, int] = {}
         self._go: dict[str, threading.Event] = {}
 
     def hold(self, name: str) -> str:
-        """An address that answers when `name` is let go."""
+        """Returns a URL that is answered when `name` is released."""
         return self.at(f"{HOLD}{name}")
 
     def let_go(self, name: str, status: int = 200) -> None:
-        """Answers everybody who waits for `name`, and whoever comes later."""
+        """Answers all waiting and all later requests for `name`."""
         self._status[name] = status
         self._event(name).set()
 
     def wait_until_held(self, name: str, times: int = 1) -> None:
-        """Returns when `name` was asked for so often."""
+        """Returns when `name` was requested `times` times."""
         wait_until(lambda: self.hits(f"{HOLD}{name}") >= times, f"{name} was not asked for {times} times")
 
     def reply(self, seen: Seen) -> Reply:
@@ -72,7 +72,7 @@ class HoldingSite(WebSite):
                 self._held_now -= 1
 
     def _held(self, connection: socket.socket, name: str) -> bool:
-        """Waits; False when the caller hung up meanwhile."""
+        """Waits until `name` is released; returns False when the caller closed the connection before."""
         while not self._event(name).wait(0.02) and not self._stopping.is_set():
             readable, _, _ = select.select([connection], [], [], 0)
             if readable and not connection.recv(1, socket.MSG_PEEK):
@@ -84,7 +84,7 @@ class HoldingSite(WebSite):
 
 
 def wait_until(true, said: str, seconds: float = 120) -> None:
-    """Asks again and again until it is true. Patient: machines that run tests are shared."""
+    """Polls until the condition is true. The limit is long, because tests run on shared machines."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, said

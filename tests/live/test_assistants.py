@@ -1,4 +1,6 @@
-"""AI assistants at a real server, with the protocol's own client: they see a flow work, and get what a long one returns."""
+"""AI assistants at a real server, with the official MCP client: they follow a running flow and get the result of a long
+one.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from tests.live_server import TLS
 
 @contextlib.asynccontextmanager
 async def assistant_of(terminal: Terminal, caller: Caller) -> AsyncIterator[Client]:
-    """An assistant with the flow “Fetch” as its tool."""
+    """An MCP client of a server on which the flow “Fetch” is a tool."""
     flow_id = terminal.flow(flows.one_node(flows.fetch(), flows.URL, title="Fetch"))
     terminal.store.write_now(change_flow_settings, terminal.owner, flow_id, {"mcp": True})
     headers = {"Authorization": f"Bearer {caller.key}"}
@@ -52,7 +54,9 @@ async def test_progress_is_told_while_the_flow_runs(terminal: Terminal, caller: 
 async def test_a_flow_of_70_seconds_is_walked_to_its_result(
     terminal: Terminal, caller: Caller, site: HoldingSite
 ) -> None:
-    """The call answers after 50 seconds with a job, and the tool it names with the job's result."""
+    """After 50 seconds the call returns a job instead of a result, and the tool that it names returns the job's
+    result.
+    """
     opening = threading.Timer(70, site.let_go, ["very-slow-page"])
     async with assistant_of(terminal, caller) as assistant:
         opening.start()

@@ -1,4 +1,4 @@
-"""Submitting and asking: what every caller relies on."""
+"""Submitting and reading jobs through the public API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVERY_KIND = (
 
 @pytest.fixture(autouse=True)
 def _nobody_leaves_a_slot_taken(caller):
-    """The next test begins with all four slots, however slow the machine is."""
+    """Waits for all jobs after each test, so that the next test starts with all four slots free."""
     yield
     for status in ("queued", "processing"):
         for job in caller.request("GET", f"/jobs?status={status}").json()["data"]:
@@ -38,7 +38,7 @@ def greet(terminal) -> str:
 
 @pytest.fixture(scope="module")
 def strict(terminal) -> str:
-    """A flow with a field of every kind."""
+    """A flow with an input field of every type."""
     node = {"id": "set_fields", "type": "set_fields", "inputs": {"url": "{{ api_input.out.url }}"}}
     return terminal.flow(flows.one_node(node, *EVERY_KIND))
 
@@ -251,7 +251,7 @@ def test_a_job_that_did_not_change_is_not_sent_again(caller, greet):
 
 
 def test_a_call_may_come_from_anywhere(caller, greet):
-    """From pages of other sites, by another name, from any program."""
+    """The Origin, Host and User-Agent headers do not matter."""
     elsewhere = {"Origin": "https://elsewhere.example", "Host": "flows.example.com", "User-Agent": "a program"}
     answer = caller.request("POST", f"/flows/execute/{greet}", json={"name": "Ada"}, headers=elsewhere)
     assert answer.status_code == 202, answer.text

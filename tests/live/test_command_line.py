@@ -1,4 +1,4 @@
-"""The command line on an empty folder and beside a running server."""
+"""The command line, on an empty folder and beside a running server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMANDS = {
 
 
 def everything_wrong() -> dict:
-    """A cycle, an unknown type, an unknown key, a dangling edge and a wrong reference."""
+    """A flow file with a cycle, an unknown type, an unknown key, a dangling edge and an invalid reference."""
     file = greeting("{{ nobody.out }}", colour="red")
     file["nodes"] += [{"id": "mystery", "type": "mystery"}, {"id": "set_fields", "type": "set_fields"}]
     file["edges"] += [
@@ -36,7 +36,7 @@ def everything_wrong() -> dict:
     return file
 
 
-#: What is sent, and every problem that must be listed. One by one they stand in tests/commands.
+#: File contents, and every problem that must be listed. tests/commands tests them one by one.
 BAD_FILES = {
     "everything wrong": (
         json.dumps(everything_wrong()),
@@ -59,7 +59,7 @@ def test_bad_files_beside_a_running_server_are_refused_with_every_problem_and_no
 
 
 def check_value(name: str, stdout: str) -> None:
-    """stdout holds the value and nothing else."""
+    """Asserts that stdout holds the command's result and nothing else."""
     if name.endswith("--json"):
         json.loads(stdout)
     elif name == "keys create":
@@ -80,7 +80,7 @@ def test_commands_work_on_an_empty_folder_with_no_server(tmp_path):
 
 
 def test_commands_work_beside_a_running_server_even_at_once(terminal):
-    """Each in a process of its own."""
+    """Each command runs in a process of its own."""
 
     def run(item: tuple[str, tuple[str, ...]]) -> None:
         name, command = item

@@ -1,4 +1,7 @@
-"""Deploying, undeploying and editing, as callers see it. Edits are made through the store, by a second process: this one."""
+"""Deploying, undeploying and editing as callers see it.
+
+The edits are made in the database by a second process, the test.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ def owner(terminal) -> Principal:
 
 @pytest.fixture
 def greet(terminal, request) -> str:
-    """A live flow of its own for each test."""
+    """A deployed flow for each test."""
     return terminal.flow(greeting(title=request.node.name))
 
 
 def edit(store: Database, owner: Principal, flow_id: str, text: str) -> None:
-    """Changes what is on the canvas."""
+    """Changes the draft of a flow."""
     revision = store.read_now(get_draft, owner.workspace_id, flow_id).revision
     store.write_now(save_draft, owner, flow_id, document(greeting(text)), revision)
 

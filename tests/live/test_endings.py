@@ -1,4 +1,7 @@
-"""Processes that are killed or stopped in the middle of jobs: every job goes on and ends, once. One server, which they share."""
+"""Processes are killed or stopped in the middle of jobs: every job continues and ends exactly once.
+
+The tests share one server.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +46,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, places: Places) -> Iterator
 
 @pytest.fixture(scope="module")
 def two_steps(terminal, site) -> str:
-    """Fetches `/first`, then `url`."""
+    """A flow that fetches `/first` and then `url`."""
     row = [flows.fetch("first", site.at("/first")), flows.fetch("second")]
     return terminal.flow(flows.in_a_row(row, flows.URL))
 
 
 def worker_of(server) -> int | None:
-    """The process id of the server's worker that takes jobs: not of one for jobs that two workers died under."""
+    """Returns the process id of the server's ordinary worker, not of one that runs jobs alone after two lost
+    workers.
+    """
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -78,7 +83,7 @@ def kill_worker(server: LiveServer) -> int:
 
 
 def keeping_flow() -> dict[str, Any]:
-    """Each number of `numbers` is logged as a row of its own and counted under one of ten keys."""
+    """A flow that adds each number of `numbers` to a dataset as a row, and counts it under one of ten keys."""
     return flows.in_a_row(
         [
             {
@@ -131,7 +136,7 @@ def test_a_job_goes_on_after_its_worker_was_killed(server, caller, two_steps, si
 def test_the_end_of_a_batch_is_told_once_whenever_its_worker_was_killed(
     server: LiveServer, site: HoldingSite, places: Places
 ) -> None:
-    """While items run, and again in the moment in which the last of them end."""
+    """The kill happens while items run, and again when the last of them end."""
     terminal = Terminal.new(server)
     caller, flow_id = terminal.caller(), terminal.flow(flows.one_node(flows.fetch(), flows.URL, title="Batch"))
     names = ["batch-a", "batch-b", "batch-c"]
@@ -193,10 +198,10 @@ def test_rows_are_kept_once_whatever_happens_to_the_worker(server: LiveServer) -
 def test_many_callers_on_free_never_hold_a_fifth_slot_and_every_slot_comes_back(
     server: LiveServer, site: HoldingSite
 ) -> None:
-    """Their jobs complete, fail, are cancelled and run out of time, and the worker is killed in the middle."""
+    """Jobs complete, fail, are cancelled and time out, and the worker is killed in the middle."""
     terminal = Terminal.new(server)
     flow_id = terminal.flow(flows.one_node(flows.fetch(retries=0), flows.URL, title="Many"))
-    # Each has a key of their own: one key may send 50 requests a second.
+    # Each caller has its own key, because a key may send 50 requests a second.
     callers = [terminal.caller(f"Caller {number}") for number in range(CALLERS)]
     kinds: dict[str, tuple[str, dict[str, str]]] = {
         "completed": (site.at("/story"), {}),
@@ -251,7 +256,7 @@ def test_many_callers_on_free_never_hold_a_fifth_slot_and_every_slot_comes_back(
 def test_a_server_that_is_stopped_in_the_middle_ends_every_job_after_its_next_start(
     server, terminal, caller, two_steps, site
 ):
-    """One job ends while the server stops; of the other its worker loses patience, as it does with a container's."""
+    """One job ends while the server stops; the other exceeds the worker's time limit for stopping."""
     greet = terminal.flow(greeting())
     in_time = caller.accepted(two_steps, {"url": site.hold("in-time")})
     late = caller.accepted(two_steps, {"url": site.hold("late")})
@@ -285,7 +290,7 @@ def test_a_server_that_is_stopped_in_the_middle_ends_every_job_after_its_next_st
 def test_jobs_go_on_after_the_server_was_killed(
     server: LiveServer, caller: Caller, two_steps: str, site: HoldingSite
 ) -> None:
-    """kill -9: nobody could tell the worker, and nobody could tell the store."""
+    """SIGKILL: the server could notify neither the worker nor the database."""
     before = site.hits("/first")
     job_id = caller.accepted(two_steps, {"url": site.hold("server-killed")})
     site.wait_until_held("server-killed")
@@ -301,17 +306,17 @@ def test_jobs_go_on_after_the_server_was_killed(
 
 
 def status_of(terminal, job_id: str) -> str:
-    """As stored: a server that stops answers nobody."""
+    """Reads the status from the database, because a stopping server does not answer."""
     return terminal.store.read_now(get_job, terminal.owner.workspace_id, job_id).status
 
 
 def count_active(session: Any, workspace_id: str) -> int:
-    """Raw, as the tables say it."""
+    """Counts the active jobs directly in the table."""
     said = "select count(*) from jobs where workspace_id = ? and status in ('queued', 'processing')"
     return session.connection().exec_driver_sql(said, (workspace_id,)).scalar_one()
 
 
 def usage_of(session: Any, workspace_id: str) -> tuple[int, int]:
-    """Slots in use and requests of the month, as the counters say it."""
+    """Returns the counters of slots in use and requests of the month."""
     said = "select active, month_count from usage where subject = ?"
     return tuple(session.connection().exec_driver_sql(said, (workspace_id,)).one())

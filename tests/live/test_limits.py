@@ -1,4 +1,6 @@
-"""429: the fifth job at once, request 1,001 of a month, and slots that come back."""
+"""Status 429: more jobs than the concurrency limit, more requests than the monthly quota, and slots that become free
+again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def fetch(terminal) -> str:
 
 @pytest.fixture
 def full(caller, fetch, site, request) -> Iterator[list[tuple[str, str]]]:
-    """Four jobs that run until they are let go: what they wait for, and their ids."""
+    """Four jobs that run until they are released, as pairs of the page they wait for and the job id."""
     names = [f"{request.node.name}-{number}" for number in range(4)]
     jobs = [caller.accepted(fetch, {"url": site.hold(name)}) for name in names]
     for name in names:
@@ -38,7 +40,7 @@ def full(caller, fetch, site, request) -> Iterator[list[tuple[str, str]]]:
 
 
 def check_refused(answer: httpx.Response, code: str) -> int:
-    """A 429 that says what is full. Returns its Retry-After."""
+    """Asserts a response with status 429 that names the limit. Returns its Retry-After."""
     assert answer.status_code == 429, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -105,11 +107,11 @@ def test_a_plan_that_is_changed_at_the_terminal_counts_for_the_next_request(term
 
 
 def check_month(answer: httpx.Response) -> None:
-    """Refused until the 1st, 00:00 UTC."""
+    """Asserts a refusal until the first of the next month, 00:00 UTC."""
     seconds = check_refused(answer, "monthly_quota_exceeded")
     now = datetime.now(UTC)
     first = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
-    earliest = (first - now).total_seconds()  # it was said a moment ago
+    earliest = (first - now).total_seconds()  # Retry-After was computed a moment earlier
     assert earliest <= seconds <= earliest + timedelta(minutes=5).total_seconds()
     assert '"monthly";r=0' in answer.headers["ratelimit"]
 
@@ -151,7 +153,7 @@ def test_enterprise_gives_what_is_agreed_at_once_and_any_number_in_a_month(serve
 
 
 def takes_at_once(terminal: Terminal, caller: Caller, site: HoldingSite, name: str, at_once: int) -> None:
-    """So many jobs are taken, and one more is one too many; then all of them end."""
+    """Asserts that `at_once` jobs are accepted and one more is refused; then all of them end."""
     flow_id = terminal.flow(flows.one_node(flows.fetch(), flows.URL))
     answers = [caller.submit(flow_id, {"url": site.hold(name)}) for _ in range(at_once + 1)]
     assert [answer.status_code for answer in answers] == [202] * at_once + [429]
@@ -162,6 +164,6 @@ def takes_at_once(terminal: Terminal, caller: Caller, site: HoldingSite, name: s
 
 
 def uses_up(terminal: Terminal, requests: int) -> None:
-    """The month has taken so many requests."""
+    """Sets the number of requests used this month."""
     of_mine = update(Usage).where(Usage.subject == terminal.workspace_id).values(month_count=requests)
     terminal.store.write_now(lambda session: session.execute(of_mine))

@@ -1,4 +1,6 @@
-"""A list through the public API: so many at once, in order, and one broken page gives a partial result."""
+"""A list through the public API: items run in parallel, results keep the order, and a failed item gives a partial
+result.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def test_a_list_runs_so_many_at_once_and_comes_out_in_order(caller, site, fetch_
     urls = [site.hold(f"p{number}") for number in range(12)]
     urls[3] = site.at("/gone")
     job_id = caller.accepted(fetch_all, {"urls": urls})
-    for first in (0, 1, 2, 4, 5):  # /gone made room for the sixth
+    for first in (0, 1, 2, 4, 5):  # /gone fails at once, so the sixth item takes its place
         site.wait_until_held(f"p{first}")
     assert caller.job(job_id)["progress"]["steps_total"] == 4
     for number in reversed(range(12)):

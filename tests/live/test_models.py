@@ -1,4 +1,4 @@
-"""Prompt nodes against a model server of our own: text, fields, tokens, money, and a key that is seen nowhere."""
+"""Prompt nodes with a local model server: text, fields, tokens, costs, and an API key that never becomes visible."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def model(places: Places) -> Iterator[OpenAIServer]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _connections(terminal: Terminal, model: OpenAIServer) -> None:
-    """`box` is a model of this machine; `far` stands in for one elsewhere, whose price nobody knows."""
+    """`box` is a local model; `far` stands for a remote one with an unknown price."""
     terminal.set_plan(
         "enterprise"
-    )  # every job is read again after each test, more often than other plans take in a second
+    )  # every job is read again after each test, which exceeds the request rate of other plans
     add = ("--provider", "openai_compatible", "--key-stdin", "--base-url")
     for name in ("box", "far"):
         assert terminal.value("models", "add", name, *add, model.url, stdin=KEY) == name
@@ -46,7 +46,9 @@ def _connections(terminal: Terminal, model: OpenAIServer) -> None:
 
 @pytest.fixture(autouse=True)
 def _the_key_is_nowhere(server, caller):
-    """After every test: not in a file but the sealed store, not in the log, not in what callers and owners can read."""
+    """After every test: the key is in no file (the database has it encrypted), not in the log, and not in what callers
+    and owners can read.
+    """
     yield
     for file in server.data.rglob("*"):
         if file.is_file():
@@ -103,7 +105,8 @@ def test_text_goes_out_while_the_model_still_writes_and_a_replay_tells_the_same(
 
     model.say(Said("one two three four five six", between=after_a_word))
     job_id = caller.accepted(ask(terminal, "box:small-model"), {"topic": "Oslo"})
-    # The model writes its next word once the last one has come out at the other end; the last waits for the end of the step.
+    # The model sends its next word after the previous one has arrived at the caller; the last one waits for the step to
+    # end.
     live = caller.events(job_id, each=lambda name: name == "step.delta" and go_on.release())
     names = [name for _, name, _ in live]
     assert names.count("step.delta") == 6, names

@@ -1,4 +1,4 @@
-"""Flows that go outside: pages, forbidden addresses, cancelling, and time limits that hold."""
+"""Flows that send requests: pages, forbidden addresses, cancellation, and time limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Templates and patterns made to use up the machine, in real jobs: they end, and the server answers meanwhile."""
+"""Templates and patterns that try to exhaust the machine, in real jobs: they are stopped, and the server stays
+responsive.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A trace seen end to end: from the caller over the job, its step and its model call to the site, the model and the webhook."""
+"""One trace from the caller through job, step and model call to the web site, the model server and the webhook
+receiver.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def collector() -> Iterator[TraceReceiver]:
 
 
 def start(folder: Path, *reached: WebSite | OpenAIServer | WebhookReceiver, **env: str) -> Iterator[LiveServer]:
-    """A server that may reach these, with a model connection `box`."""
+    """Starts a server that may reach these servers, with a model connection `box`."""
     allowed = ",".join(other.origin.removeprefix("http://") for other in reached)
     env |= {"FLOWPORT_OUTBOUND_ALLOW": allowed, "FLOWPORT_WEBHOOK_ALLOW": allowed}
     with live_server(folder / "data", env=env) as running:
@@ -60,7 +62,7 @@ def start(folder: Path, *reached: WebSite | OpenAIServer | WebhookReceiver, **en
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, site, model, hook, collector) -> Iterator[LiveServer]:
-    """Its environment names a collector, as OpenTelemetry's own variables do."""
+    """A server that sends traces to a collector, configured with OpenTelemetry's standard variables."""
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.origin, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     yield from start(tmp_path_factory.mktemp("traced"), site, model, hook, **env)
 
@@ -75,7 +77,7 @@ def terminal(server: LiveServer, model: OpenAIServer) -> Terminal:
 
 @pytest.fixture(scope="module")
 def flow_id(terminal: Terminal) -> str:
-    """Fetches a page, then asks the model."""
+    """A flow that fetches a page and then asks the model."""
     return terminal.flow(flows.in_a_row([flows.fetch(), flows.prompt("box:small-model")], *FIELDS))
 
 
@@ -137,7 +139,7 @@ def test_a_failure_is_told_by_its_code(caller, flow_id, site, collector):
     of_job = collector.wait_for_job(job_id)
     (step,) = [span for span in collector.spans if span.parent_id == of_job.span_id and "http" in span.name]
 
-    assert (of_job.parent_id, of_job.status, step.status) == ("", 2, 2)  # nobody's trace: it begins here
+    assert (of_job.parent_id, of_job.status, step.status) == ("", 2, 2)  # no parent: the trace starts with the job
     assert of_job.attributes["error.type"] == step.attributes["error.type"] == job["error"]["code"]
     assert site.requests[-1].headers["traceparent"] == step.traceparent
     assert not any(SECRET.encode() in seen.body for seen in collector.requests)
@@ -158,7 +160,7 @@ def test_a_trace_that_its_caller_does_not_keep_is_not_sent_and_goes_on(caller, f
 
 
 def test_without_a_collector_the_caller_s_trace_is_passed_on_as_it_came(shared_server, places):
-    """No library is needed for that."""
+    """This works without the OpenTelemetry library."""
     own = Terminal.new(shared_server)
     caller = own.caller()
     with WebSite({"/page": "Hello"}).at_place(places) as site:

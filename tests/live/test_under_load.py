@@ -1,4 +1,4 @@
-"""While calls keep coming: a rollback, and a key that is rotated and revoked."""
+"""A rollback, and the rotation and revocation of a key, while calls keep arriving."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def client(server) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass(frozen=True)
 class Call:
-    """One request and its answer. Moments of this process's clock, to tell before from after."""
+    """One request and its response, with times of the test process's clock."""
 
     number: int
 
@@ -59,7 +59,7 @@ async def call(client: httpx.AsyncClient, key: str, method: str, path: str, numb
 
 
 class Load:
-    """Callers who send their next call as soon as the last was answered, until they are told to stop."""
+    """Callers that send their next call as soon as the previous one is answered, until they are stopped."""
 
     def __init__(self, one: Callable[[int], Awaitable[Call]], callers: int = CALLERS) -> None:
         self.calls: list[Call] = []
@@ -72,10 +72,10 @@ class Load:
         while not self._stop:
             self.calls.append(await self._one(next(self._numbers)))
             if self.calls[-1].status == 401:
-                await asyncio.sleep(0.2)  # one address may send 50 calls a second without a key that counts
+                await asyncio.sleep(0.2)  # without a valid key, one address may send 50 calls a second
 
     async def more(self, count: int) -> None:
-        """Returns after so many more answers to calls that were sent from now on."""
+        """Waits for `count` more answers to calls that are sent from now on."""
         now = time.monotonic()
         while sum(made.sent > now for made in self.calls) < count:
             for caller in self._callers:
@@ -83,7 +83,7 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def stop(self) -> list[Call]:
-        """All calls, each answered."""
+        """Stops the callers and returns all calls, each with its answer."""
         self._stop = True
         await asyncio.gather(*self._callers)
         return self.calls
@@ -91,7 +91,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Switch:
-    """Something that was changed: it counts for every call sent after `done`, and for none answered before `began`."""
+    """A change. It must be in effect for every call sent after `done`, and for none answered before `began`."""
 
     began: float
     done: float
@@ -104,7 +104,7 @@ class Switch:
 
 
 async def roll_back(terminal: Terminal, client: httpx.AsyncClient, wait: Callable[[Load], Awaitable[Any]]) -> None:
-    """Versions 3 -> 2 -> 3 go live under load; `wait` says how long each stays."""
+    """Deploys versions 3, 2 and 3 again under load; `wait` waits while each is live."""
     store, owner = terminal.store, terminal.owner
     flow_id = terminal.made(greeting("one {{ api_input.out.name }}", title="Rolled back"))
     await store.write(deploy, owner, flow_id)
@@ -151,7 +151,8 @@ async def test_a_key_is_rotated_under_load_without_a_401_and_ends_when_it_is_rev
     await old.more(10)
     await new.more(10)
     over = update(ApiKeySecret).where(ApiKeySecret.last4 == made.last4).values(valid_until=1)
-    overlap = await Switch.of(store.write(lambda session: session.execute(over)))  # its time is over
+    # the overlap of the old secret has ended
+    overlap = await Switch.of(store.write(lambda session: session.execute(over)))
     await old.more(10)
     await new.more(10)
     revoked = await Switch.of(store.write(revoke_key, owner, made.id))

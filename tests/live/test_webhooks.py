@@ -1,4 +1,4 @@
-"""Webhooks of a real server: told within seconds, signed, and checked by the very code that the guide shows."""
+"""Webhooks of a real server: sent within seconds, signed, and verified by the code that the guide shows."""
 
 from __future__ import annotations
 

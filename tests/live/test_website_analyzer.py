@@ -1,4 +1,6 @@
-"""The website analyzer through the public API: a whole site mapped, every page read and described at once, in order."""
+"""The website analyzer template through the public API: maps a site, and reads and describes its pages in parallel, in
+order.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from tests.stand_ins.thirty_pages import page, thirty_pages
 from tests.stand_ins.web_site import Page, WebSite
 
 TEMPLATE = Path(__file__).parents[2] / "assets" / "templates" / "website-analyzer.json"
-#: Looks like source of a template: wherever it comes from, it is data.
+#: Text that looks like template code, to test that it is treated as data.
 ODD = "{{ 7*7 }} {% for x in [1, 2] %}{{ api_input.out.url }}{% endfor %}"
 
 
 def described(body: dict[str, Any]) -> Said:
-    """What the model says of a page: its title, sooner for some than for others."""
+    """The model's answer for a page: its title, with a delay that depends on the title."""
     title = re.findall(r'Page "([^"]*)":', json.dumps(body["messages"]).replace('\\"', '"'))[-1]
     return Said(json.dumps({"about": f"It is {title}", "findings": [ODD]}), delay=len(title) % 3 * 0.03)
 
@@ -44,7 +46,7 @@ def _connection(terminal: Terminal, model: OpenAIServer) -> None:
 
 
 def analyzer(depth: int, *, delay: float = 0.0, model: str = "simulated") -> dict[str, Any]:
-    """The template, quick where it is polite."""
+    """The template with short delays."""
     file = json.loads(TEMPLATE.read_text())
     settings = {node["id"]: node["config"] for node in file["nodes"] if "config" in node}
     settings["website_mapper"] |= {"max_depth": depth, "delay_seconds": delay, "use_sitemap": False}
@@ -55,7 +57,10 @@ def analyzer(depth: int, *, delay: float = 0.0, model: str = "simulated") -> dic
 
 @contextmanager
 def site_of_thirty(places: Places, *links: str) -> Iterator[tuple[WebSite, list[str]]]:
-    """The site, each page named by its path and answering at another speed, and the paths in their order. `links`: on each."""
+    """The site and the paths of its pages in order.
+
+    Each page is named by its path and has its own delay; `links` are on each page.
+    """
     pages, order = thirty_pages()
     drawn: dict[str, str | bytes | Page] = {}
     for number, path in enumerate(order):
@@ -68,7 +73,7 @@ def site_of_thirty(places: Places, *links: str) -> Iterator[tuple[WebSite, list[
 
 
 def paths_of(site: WebSite, job: dict[str, Any]) -> list[str]:
-    """The pages of the result."""
+    """Returns the paths of the pages in the result."""
     assert job["status"] == "completed", job
     return [one["url"].removeprefix(site.origin) for one in job["result"]["pages"]]
 
@@ -120,7 +125,7 @@ def test_the_delay_is_kept_between_the_requests_of_the_search(terminal, caller, 
 
 
 def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, caller, model, places):
-    """Past a Prompt, a Text Template of either kind and the result: every character is as it came."""
+    """The text stays unchanged through a Prompt, a Text Template of either kind, and the result."""
     told = "{{ page_scraper.out.text }} | {{ prompt.out }}"
     nodes = [
         flows.read_page(),
@@ -149,7 +154,9 @@ def test_what_a_page_or_a_model_says_is_never_read_as_a_template(terminal, calle
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_a_hundred_pages_with_all_settings_as_they_are(terminal, caller: Caller, places: Places):
-    """Takes about two minutes: the search leaves a second between two pages, and the list is gone through one by one."""
+    """Takes about two minutes: the search waits a second between two pages, and the list is processed one item at a
+    time.
+    """
     nodes = [
         {"id": "map", "type": "website_mapper", "inputs": {"url": "{{ api_input.out.url }}"}},
         {"id": "each", "type": "array_splitter", "inputs": {"items": "{{ map.out.urls }}"}},
