@@ -1,4 +1,5 @@
-"""What others notice of an attack: the time of a neighbour's jobs and of /healthz, and the server's memory.
+"""Measures how an attack affects others: the duration of another workspace's jobs and of /healthz, and the server's
+memory.
 
     with beside(server, terminal) as watch:                                        # the neighbour's flow says Hello
         attack()
@@ -8,9 +9,9 @@
         attack()
     watch.check()
 
-While the attack runs, one thread asks /healthz again and again and another runs the neighbour's jobs one after another. A
-machine with other work must not count against the server: the same is measured before the attack, and beside it a program
-that does nothing else answers the same thread (`idle`).
+During the attack, one thread requests /healthz continuously and another runs the neighbour's jobs one after another.
+Load from other programs on the machine must not count against the server. Therefore the same is measured before the
+attack, and during it the first thread also requests an otherwise idle HTTP program (`idle`).
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from tests.factories import greeting
 from tests.live.caller import Caller, Terminal
 from tests.live_server import TLS, LiveServer
 
-#: A neighbour's job, /healthz and the server's memory, as promised.
+#: Promised limits: seconds of a neighbour's job and of /healthz, and growth of the server's memory in MiB.
 JOB_SECONDS = 5.0
 HEALTH_SECONDS = 0.25
 GROWN_MIB = 20.0
-#: What a busy machine takes anyway, times this, is no fault of the server.
+#: A limit is raised to this multiple of the times measured without the attack or with the idle program.
 FAIR = 5
 _IDLE = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -59,7 +60,7 @@ server.serve_forever()
 
 @dataclass
 class Measured:
-    """Seconds of each answer of the server, of the idle program and of each job, and what went wrong."""
+    """Durations in seconds: of /healthz, of the idle program's answers and of jobs. `wrong` lists the failures."""
 
     health: list[float] = field(default_factory=list)
     idle: list[float] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Measured:
 
 @dataclass
 class Watch:
-    """`calm` was measured before the attack, `during` beside it; memory of the server process in MiB."""
+    """`calm` was measured before the attack, `during` beside it. Memory of the server process is in MiB."""
 
     pid: int
     calm: Measured = field(default_factory=Measured)
@@ -79,7 +80,7 @@ class Watch:
 
     @property
     def grown(self) -> float:
-        """By how many MiB the server process was larger than before, at most."""
+        """The maximum growth of the server process in MiB."""
         return self.memory_most - self.memory_before
 
     def check(
@@ -90,9 +91,10 @@ class Watch:
         grown_mib: float = GROWN_MIB,
         starts_a_worker: bool = False,
     ) -> None:
-        """Fails when the neighbour's jobs, /healthz or the memory were not as promised.
+        """Fails when the neighbour's jobs, /healthz or the memory exceeded their limits.
 
-        `starts_a_worker`: one answer of /healthz in fifty may be late, since a process that starts another waits until that begins.
+        `starts_a_worker`: one answer of /healthz in fifty may be late, because starting a process blocks the server
+        until it runs.
         """
         assert not self.during.wrong, self
         slowest_job = max(self.during.jobs)
@@ -118,7 +120,10 @@ class Watch:
 def beside(
     server: LiveServer, terminal: Terminal, *, flow: dict[str, Any] | None = None, payload: Any = None
 ) -> Iterator[Watch]:
-    """Watches what happens beside the body. The neighbour has a workspace of its own, so no limit of a plan is shared."""
+    """Measures beside the body of the `with` statement.
+
+    The neighbour has its own workspace and thus shares no limit of a plan.
+    """
     assert server.process is not None
     owner, neighbour = _neighbour(terminal)
     flow_id = owner.flow(flow or greeting())
@@ -148,7 +153,7 @@ def beside(
 
 @contextmanager
 def _idle_program() -> Iterator[str]:
-    """The address of a program that only answers."""
+    """Runs an HTTP server that does nothing else and yields its URL."""
     process = subprocess.Popen([sys.executable, "-I", "-S", "-c", _IDLE], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -161,7 +166,7 @@ def _idle_program() -> Iterator[str]:
 
 @functools.cache
 def _neighbour(terminal: Terminal) -> tuple[Terminal, Caller]:
-    """The owner of another workspace and a program with a key of theirs; made once a server."""
+    """Returns the owner and an API caller of another workspace; created once per server."""
     owner = Terminal.new(terminal.server)
     return owner, owner.caller()
 
@@ -192,7 +197,7 @@ def _run_job(neighbour: Caller, flow_id: str, payload: Any, measured: Measured) 
 
 
 def _again(act: Callable[[], None], pause: float, over: threading.Event) -> threading.Thread:
-    """Does it once at least, and then until it is over."""
+    """Calls a function repeatedly in a thread until the event is set, at least once."""
 
     def keep_doing() -> None:
         act()
@@ -205,7 +210,7 @@ def _again(act: Callable[[], None], pause: float, over: threading.Event) -> thre
 
 
 def _begin_measuring(pid: int) -> float:
-    """Forgets the most memory a process had; returns what it has now. Only Linux tells; elsewhere it is 0."""
+    """Resets the peak memory of a process and returns its current memory in MiB; 0 on systems other than Linux."""
     with suppress(OSError):
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     return _memory(pid, "VmRSS")

@@ -1,4 +1,4 @@
-"""One real server a module, with a site of its own that flows may reach, and the owner's terminal beside it."""
+"""Fixtures: a real server for each module, a web site that its flows may reach, and the owner of its workspace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def site() -> Iterator[HoldingSite]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, site: HoldingSite) -> Iterator[LiveServer]:
-    """The site is allowed, everything else inside is not."""
+    """The server. Flows may reach the site and no other private address."""
     data = tmp_path_factory.mktemp("attacked") / "data"
     env = {"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}
     with live_server(data, owner=False, env=env) as running:
@@ -36,5 +36,5 @@ def terminal(server: LiveServer) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module")
 def caller(terminal: Terminal) -> Caller:
-    """A program with a Production key, on the Free plan."""
+    """A caller with a Production key, on the Free plan."""
     return terminal.caller()

@@ -1,8 +1,8 @@
-"""Finds the regular expressions of the code base, and texts that make a bad one slow.
+"""Finds the regular expressions in the source code, and generates texts for which a badly written one is slow.
 
-A pattern is bad when its time grows faster than its text. Texts are made from the pattern itself: whatever may be repeated in
-it is repeated, behind a text that leads there and before one that it cannot go on with; and every kind of character that the
-pattern tells apart is repeated alone, in pairs and behind each of its beginnings.
+A pattern is bad when its time grows faster than linearly with the length of the text. The texts are generated from the
+pattern: each repeatable part is repeated, after a prefix that leads to it and before a suffix that does not match. In
+addition, one character of each kind that the pattern distinguishes is repeated alone, in pairs and after each prefix.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import importlib
 import itertools
 import re
-import re._parser as parser  # type: ignore[import-not-found]  # the parse tree of a pattern has no other door
+import re._parser as parser  # type: ignore[import-not-found]  # the parse tree is available only there
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ from tests.sources import ROOT, nodes_of, source_files
 _FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 _ANCHORED = {"match", "fullmatch"}
 
-#: Characters that patterns tell apart; those of the pattern itself are added.
+#: Candidates for characters that a pattern distinguishes; the characters of the pattern itself are added.
 _ALPHABET = " \t\n\ra1_AzZ9.-+:/@\"'`<>={}[]()|\\%&#,;!?*~^$é\u2028\x00"
-#: Characters of the longest text; a quadratic pattern takes some ten milliseconds for it, a linear one less than one.
+#: Maximum length of a text; a quadratic pattern takes tens of milliseconds for it, a linear one less than one.
 LONGEST = 8_192
-#: Less CPU time than this says nothing.
+#: CPU seconds below which a measurement is too imprecise.
 _FLOOR = 0.004
-#: Repeats of fewer are no danger.
+#: Repetitions with a lower maximum are not tested.
 _MANY = 50
 
 
 @dataclass(frozen=True)
 class Found:
-    """One pattern: where it stands, and whether it is only ever applied from the beginning of a text."""
+    """One pattern: its place in the code, and the method with which it is applied."""
 
     where: str
     pattern: re.Pattern[Any]
@@ -45,7 +45,7 @@ class Found:
 
 @functools.cache
 def patterns_of_the_code() -> tuple[list[Found], list[str]]:
-    """Every pattern, and the places of those that are put together while the program runs."""
+    """Returns every pattern, and the places of patterns that are built at run time."""
     found: dict[tuple[Any, int, str], Found] = {}
     unknown: list[str] = []
     everywhere = _methods(source_files())
@@ -69,7 +69,7 @@ def patterns_of_the_code() -> tuple[list[Found], list[str]]:
             used = methods.get(name, {"search"}) if call.func.attr == "compile" else {call.func.attr}
             method = "finditer" if used - _ANCHORED else "fullmatch" if used == {"fullmatch"} else "match"
             found.setdefault((pattern.pattern, pattern.flags, method), Found(where, pattern, method))
-        for name, pattern in _held_by(module):  # also what a helper or a table compiled
+        for name, pattern in _held_by(module):  # finds patterns that helper functions and tables compile, too
             if not any(known[:2] == (pattern.pattern, pattern.flags) for known in found):
                 where = f"{path.relative_to(ROOT)}:{name}"
                 found[pattern.pattern, pattern.flags, "finditer"] = Found(where, pattern)
@@ -77,7 +77,7 @@ def patterns_of_the_code() -> tuple[list[Found], list[str]]:
 
 
 def grows_faster_than_its_text(found: Found) -> str | None:
-    """The text that shows it, shortened; None for a pattern that was linear with every text."""
+    """Returns a description of the text for which the pattern is slow; None when it was linear for every text."""
     for pump in pumps(found.pattern):
         if (size := _too_fast(found, pump)) is not None:
             return f"{pump[0][:40]!r} + {size} characters of {pump[1][:40]!r} + {pump[2]!r}"
@@ -88,7 +88,7 @@ Pump = tuple[str, str, str]
 
 
 def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
-    """(beginning, what is repeated, end)."""
+    """Yields texts as (prefix, repeated part, suffix)."""
     source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     flags = pattern.flags
     tree = parser.parse(source, flags) if isinstance(pattern.pattern, str) else parser.parse(source, flags | re.ASCII)
@@ -121,7 +121,7 @@ def pumps(pattern: re.Pattern[Any]) -> list[Pump]:
 
 
 def _too_fast(found: Found, pump: Pump) -> int | None:
-    """The size from which the time grew more than twice as fast as the text."""
+    """Returns the size from which the time grew more than twice as fast as the text; None when it did not."""
     before: tuple[int, float] | None = None
     for size in (*(len(pump[1]) * units for units in (8, 12, 16, 20, 24, 28, 32)), 128, 512, 2_048, LONGEST):
         if before is not None and size <= before[0]:
@@ -152,13 +152,13 @@ def _cpu_seconds(found: Found, text: Any) -> float:
     return time.thread_time() - begun
 
 
-# The parse tree of a pattern.
+# Functions that walk the parse tree of a pattern.
 
 _REPEATS = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
 
 
 def _repeats(tree: Any, letters: list[str], flags: int, before: str = "") -> Iterator[tuple[str, list[str]]]:
-    """For everything that may be repeated often: a text that leads there, and texts that repeat it."""
+    """Yields for each repeatable part a prefix that leads to it, and texts that it matches once."""
     for operation, value in tree:
         name = str(operation)
         if name in _REPEATS:
@@ -179,7 +179,7 @@ def _repeats(tree: Any, letters: list[str], flags: int, before: str = "") -> Ite
 
 
 def _units(body: Any, letters: list[str], flags: int) -> list[str]:
-    """What one round of a repeat may be: each kind of character that it takes, each branch, the whole."""
+    """Returns texts for one repetition: each kind of character that it accepts, each alternative, and the whole."""
     if len(body) == 1:
         operation, value = body[0]
         if str(operation) == "BRANCH":
@@ -194,7 +194,7 @@ def _units(body: Any, letters: list[str], flags: int) -> list[str]:
 
 
 def _example(tree: Any, letters: list[str], flags: int) -> str:
-    """A short text that the tree matches, as far as it can be told without trying."""
+    """Returns a short text that the tree probably matches."""
     text = ""
     for operation, value in tree:
         name = str(operation)
@@ -215,12 +215,13 @@ def _example(tree: Any, letters: list[str], flags: int) -> str:
 
 
 def _kinds(tree: Any, source: str, flags: int) -> list[str]:
-    """One character of every kind that the pattern tells apart."""
+    """Returns one character of every kind that the pattern distinguishes."""
     classes = list(_classes(tree))
     kinds: dict[tuple[Any, ...], str] = {}
     literals = [chr(value) for operation, value in classes if str(operation) == "LITERAL"]
     for letter in (*_ALPHABET, *literals):
-        of = (letter == "\n", re.match(r"\w", letter) is not None)  # what anchors and borders of words tell apart
+        # properties that anchors and word boundaries depend on
+        of = (letter == "\n", re.match(r"\w", letter) is not None)
         kinds.setdefault((*of, *(_takes(operation, value, letter, flags) for operation, value in classes)), letter)
     return list(kinds.values())
 
@@ -242,7 +243,7 @@ def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _takes(operation: Any, value: Any, letter: str, flags: int) -> bool | None:
-    """Whether an operation that takes one character takes this one; None for other operations."""
+    """Tells whether an operation that matches one character accepts this one; None for other operations."""
     name = str(operation)
     code = ord(letter)
     if name == "LITERAL":
@@ -279,7 +280,7 @@ _CATEGORIES = {
 }
 
 
-# The code base.
+# Functions that search the source code.
 
 
 def _uses_patterns(path: Path) -> bool:
@@ -296,7 +297,7 @@ def _is_of_re(function: ast.expr) -> bool:
 
 
 def _evaluated(call: ast.Call, module: Any) -> re.Pattern[Any]:
-    """The pattern of a call of `re`, with its flags; raises NameError for what only exists while the program runs."""
+    """Evaluates the arguments of a call of `re`. Raises NameError for values that exist only at run time."""
     assert isinstance(call.func, ast.Attribute)
     place = {"sub": 4, "subn": 4, "split": 3, "compile": 1}.get(call.func.attr, 2)
     flags = [one.value for one in call.keywords if one.arg == "flags"] + call.args[place : place + 1]
@@ -309,7 +310,7 @@ def _value(expression: ast.expr, module: Any) -> Any:
 
 
 def _methods(files: Iterable[Path]) -> dict[str, set[str]]:
-    """Name of a pattern -> the methods that are called on it anywhere; anything else done with the name counts as a search."""
+    """Maps the name of a pattern to the methods called on it; any other use of the name counts as a search."""
     used: dict[str, set[str]] = {}
     for file in files:
         called = set()
@@ -328,7 +329,7 @@ def _name(part: ast.expr) -> str:
 
 
 def _held_by(module: Any) -> Iterator[tuple[str, re.Pattern[Any]]]:
-    """Patterns in a module's names, in its tables and on its classes."""
+    """Yields the patterns in a module's variables, in its tables and on its classes."""
     for name, value in vars(module).items():
         values = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
         if isinstance(value, type) and value.__module__ == module.__name__:

@@ -1,4 +1,6 @@
-"""The owner's lists open networks and names of their own: an entry that would open everything is refused, wherever it stands."""
+"""Allow-lists accept only the owner's own networks and names: an entry that would open the internet is rejected
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ TOO_WIDE = [
     "::/0",
     "[::]/0:443",
     "2000::/3",
-    "::ffff:0:0/96",  # every IPv4 address, written as IPv6
+    "::ffff:0:0/96",  # every IPv4 address in IPv6 notation
     "64:ff9b::/96",
     "2002::/16",
     "::/96",

@@ -1,4 +1,6 @@
-"""Lists of jobs with large results: a page has its bytes bounded, and many lists at once do not fill the server."""
+"""Lists of jobs with large results: a page has a maximum size, and many lists at once do not exhaust the server's
+memory.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,12 @@ from tests.live.caller import Caller, Terminal
 from tests.live_server import LiveServer
 from tests.security.beside import beside
 
-#: Of the attack: as many lists at once, of as many jobs, each with almost as large a result as a list holds.
+#: Size of the attack: concurrent lists, jobs in each, and bytes of each result, just below the maximum in a list.
 LISTS, JOBS, RESULT_BYTES = 24, 100, 250 * 1024
 
 
 def add_ended_job(session: Session, workspace_id: str, flow_id: str, result: str) -> str:
-    """A job that has completed with this JSON as its result, as callers and workers leave it."""
+    """Inserts a completed job with this JSON as its result."""
     job_id = new_id("job")
     row = {
         "id": job_id,
@@ -48,11 +50,11 @@ def add_ended_job(session: Session, workspace_id: str, flow_id: str, result: str
 
 
 def text_of(size: int, letter: str = "x") -> str:
-    """A result of so many bytes."""
+    """Returns a JSON result of exactly `size` bytes."""
     return json.dumps({"text": letter * (size - len('{"text": ""}'))})
 
 
-# In process: what a page holds.
+# Tests in this process: the contents of a page.
 
 
 @pytest.fixture
@@ -113,12 +115,12 @@ async def test_a_result_stands_in_answers_as_it_was_stored(house: House, result:
     assert single["error"] is None
 
 
-# Black-box: many at once.
+# Tests of a real server: many lists at once.
 
 
 @pytest.fixture(scope="module")
 def attacker(terminal: Terminal) -> Caller:
-    """A key on the Pro plan, whose workspace has as many large results as a page can name."""
+    """A caller on the Pro plan, whose workspace has as many large results as a page can list."""
     attacker = Terminal.new(terminal.server, "pro")
     flow_id = attacker.flow(greeting(title="Large"))
 

@@ -1,4 +1,4 @@
-"""Chromium is never started without its sandbox unless the owner's setting says so."""
+"""Chromium is started without its sandbox only when the owner's setting says so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSES = "#!/bin/sh\necho \"$@\" >> {log}\necho 'FATAL: No usable sandbox! Upda
 
 @pytest.fixture
 def starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The command lines of a Chromium that cannot make its sandbox, one a line."""
+    """A log with one command line per start of a fake Chromium, which fails to create its sandbox."""
     folder, log = tmp_path / "bin", tmp_path / "starts"
     folder.mkdir()
     log.touch()

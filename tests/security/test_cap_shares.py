@@ -1,4 +1,6 @@
-"""Above the cap of the database a workspace that stores much loses its own values, not those of others."""
+"""When the database exceeds its maximum size, the workspace that stores the most loses its oldest values, not
+others.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def world(new_data: Path) -> Iterator[World]:
 
 
 def store(world: World, workspace_id: str, jobs: int, days_ago: float, size: int = 9_000) -> list[str]:
-    """Ended jobs of a flow of this workspace, with values."""
+    """Inserts ended jobs of a flow of this workspace, with values."""
     first_at = world.database.clock.now() - round(days_ago * DAY)
     flow_id = world.add_flow(workspace_id=workspace_id)
     return world.write(add_ended_jobs, workspace_id, flow_id, jobs, first_at=first_at, size=size)
@@ -37,7 +39,7 @@ def has_values(world: World, jobs: list[str]) -> list[bool]:
 
 
 def run_with_cap(world: World, part: float) -> None:
-    """Retention with a cap that is so large a part of what is stored."""
+    """Runs retention with a maximum size that is this fraction of the stored data."""
     cap = world.read(read_room).used * part / GIB
     Retention(world.database, rest=0).run(Rules(cap_gb=cap))
 
@@ -105,7 +107,7 @@ def stored_bytes(world: World, job_id: str) -> int:
 
 
 def halfway(world: World, job_id: str, owner: str) -> None:
-    """A worker takes the job and stores the inputs of its two steps, a short one and one that is cut."""
+    """A worker claims the job and stores the inputs of its two steps: a short one and one that is truncated."""
     claimed = world.write(claim, owner, job_id)
     values = (
         NewValue("large", "", "input", '{"bytes":"' + "x" * 20_000 + '"}', 5 << 20),

@@ -1,4 +1,4 @@
-"""Strangers who hold connections, or send what nobody reads: others go on, the server's memory stays (security.md S29)."""
+"""Strangers who keep connections open or send endless data do not block others or grow the server's memory (S29)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def head(path: str, *lines: str, method: str = "POST") -> bytes:
 
 
 def poured(server: LiveServer, beginning: bytes, piece: Callable[[int], bytes], size: int) -> bytes:
-    """Sends a request that goes on with pieces until so much is sent or the server closes. Returns what it answered."""
+    """Sends a request with pieces until `size` bytes are sent or the server closes the connection.
+
+    Returns the response.
+    """
     answer = b""
     with connected(server) as line:
         with contextlib.suppress(ConnectionError):
@@ -95,7 +98,9 @@ def test_a_body_of_tiny_pieces_and_requests_in_a_heap_hold_nobody_up(server: Liv
 def test_a_call_that_another_server_may_read_in_another_manner_is_refused_and_the_connection_ends(
     server: LiveServer,
 ) -> None:
-    """Request smuggling: what stands behind such a call would be taken for the call of whoever shares the connection."""
+    """Request smuggling: data after such a request could be read as another user's request on the same proxy
+    connection.
+    """
     hidden = head("/healthz", method="GET")
     for framing in (
         ("transfer-encoding: chunked", f"content-length: {len(hidden)}"),
@@ -147,7 +152,7 @@ def test_a_form_that_is_too_long_is_refused_in_words(server: LiveServer) -> None
 
 @pytest.fixture(scope="module")
 def small_server(tmp_path_factory: pytest.TempPathFactory, site: HoldingSite) -> Iterator[LiveServer]:
-    """A server that may have 256 descriptors."""
+    """A server with a limit of 256 file descriptors."""
     data = tmp_path_factory.mktemp("small") / "data"
     env = {"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}
     with live_server(data, owner=False, env=env, descriptors=DESCRIPTORS) as running:
@@ -192,8 +197,8 @@ def test_three_hundred_connections_that_wait_shut_nobody_out(
 def test_when_every_connection_is_used_new_ones_are_told_so(
     small_server: LiveServer, small_terminal: Terminal, site: HoldingSite
 ) -> None:
-    """All are busy with waiting calls, and nobody takes their places."""
-    small_terminal.set_plan("enterprise")  # other plans would not take so many calls in a second
+    """All connections belong to waiting requests, which must not be dropped for new connections."""
+    small_terminal.set_plan("enterprise")  # other plans do not permit so many calls in a second
     caller = small_terminal.caller()
     flow_id = small_terminal.flow(one_node(fetch(), {"name": "url", "type": "string"}))
     job_id = caller.accepted(flow_id, {"url": site.hold("busy")})

@@ -1,4 +1,4 @@
-"""A worker that stands still is found and replaced; what merely ran beside the cause loses nothing by it."""
+"""A frozen worker is detected and replaced; jobs that only ran in the same worker lose no attempt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.security.beside import beside
 
 pytestmark = pytest.mark.process
 
-#: From the moment it stands still until its jobs run elsewhere; and how much of that passes until it is found.
+#: Seconds from the freeze until its jobs run elsewhere, and the part of them until it is detected.
 REPLACED_SECONDS, FOUND_SECONDS = 15.0, 8.0
 QUICK = document_of(("pid", "test_compute", {}))
 WAITING = document_of(("slow", "test_sleep", {"seconds": 4, "value": "fine"}))
@@ -37,12 +37,12 @@ def world(new_data: Path) -> Iterator[World]:
 
 
 def replaced_within(begin_seconds: float) -> float:
-    """The promise, or more on a machine whose other work makes a worker's beginning slow."""
+    """The promised time, or more on a machine where starting a worker is slow."""
     return max(REPLACED_SECONDS, FOUND_SECONDS + 2 * begin_seconds)
 
 
 def worker_of(server: LiveServer) -> int | None:
-    """The process that takes jobs: the server's child that was started last."""
+    """Returns the process id of the worker: the youngest child of the server."""
     assert server.process is not None
     children = Path(f"/proc/{server.process.pid}/task").glob("*/children")
     found = [int(pid) for path in children for pid in path.read_text().split()]
@@ -66,7 +66,7 @@ def test_a_stopped_worker_is_replaced_and_no_job_loses_an_attempt(
         stopped = worker_of(server)
         assert stopped is not None
         os.kill(stopped, signal.SIGSTOP)
-        again = 2 * len(waiting)  # each is asked for once more, by another worker
+        again = 2 * len(waiting)  # another worker requests each page once more
         wait_until(lambda: site.hits("/hold/stopped") == again, "no worker took its place", seconds=120)
         site.let_go("stopped")
         jobs = [caller.ended(job_id) for job_id in waiting]
@@ -76,7 +76,9 @@ def test_a_stopped_worker_is_replaced_and_no_job_loses_an_attempt(
 
 
 async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_does_not(world: World) -> None:
-    """The cause twice takes its worker along; then it has one of its own, and others notice no more of it."""
+    """The job that blocks the interpreter takes two workers with it; then it runs in a worker of its own and affects no
+    other job.
+    """
     holding = document_of(("hold", "test_hold", {"seconds": 90}))
     begun = time.monotonic()
     with supervised(world) as (supervisor, waiters, lines):
@@ -89,7 +91,8 @@ async def test_who_holds_the_interpreter_loses_attempts_and_who_ran_beside_it_do
         first = await again(world, cause, 1)
         assert time.monotonic() - held_at < replaced_within(begin_seconds), lines
         assert first.status in {"queued", "processing"}
-        # With it they were given to the second worker, which it holds at once; the third one is free of it.
+        # The other jobs were given to the second worker together with this one, which blocks it at once; the third
+        # worker runs without it.
         await again(world, cause, 2)
         await until(world, cause, "processing")
         assert len(supervisor.pids) == 2, "one of its own, beside the others"
@@ -141,14 +144,14 @@ async def test_a_job_that_two_workers_died_under_runs_in_a_process_of_its_own_on
 
 
 def began(world: World, job: JobRow) -> int:
-    """When its step began: the job itself was first begun by a worker that died."""
+    """Returns when the job's step started; the job itself was first started by a worker that died."""
     from storage.steps import list_steps
 
     return min(step.started_at for step in world.read(list_steps, world.workspace_id, job.id) if step.node_id == "slow")
 
 
 async def again(world: World, job_id: str, attempts: int) -> JobRow:
-    """The job once so many of its attempts were lost."""
+    """Waits until the job has lost `attempts` attempts and returns it."""
     for _ in range(2_000):
         job = world.job(job_id)
         if (job.status == "queued" and job.attempts >= attempts) or job.attempts > attempts or job.ended:

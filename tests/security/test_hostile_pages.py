@@ -1,4 +1,4 @@
-"""Pages, sitemaps and texts made to hold a worker up: their jobs end, and others notice nothing."""
+"""Web pages, sitemaps and texts that try to block a worker: their jobs end, and other jobs are not delayed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.stand_ins.web_site import Page
 pytestmark = pytest.mark.process
 
 SIZE = 479 * 1024
-#: 80,000 attributes in one tag: each was compared with all before it, for 90 s.
+#: One tag with 80,000 attributes. A parser that compares each with all earlier ones takes 90 s.
 ATTRIBUTES = ("<html><body><p " + " ".join(f"a{number}" for number in range(80_000)))[: SIZE - 2] + ">x"
-#: Within every bound of check_shape, and minutes of work for the parser.
+#: Passes every limit of check_shape, and takes the parser minutes.
 CHOICES = "<html><body><select>" + "<option>x" * 150_000
 SITEMAP = gzip.compress(b"\n" * 170_000)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sitemaps(site):
-    """Named from the start: robots.txt is asked for once an hour."""
+    """Sitemaps that robots.txt lists from the start, because it is cached for an hour."""
     names = [f"/sitemap{number}.gz" for number in range(3)]
     site.pages |= {name: Page(SITEMAP, content_type="application/gzip") for name in names}
     site.pages["/robots.txt"] = Page(
@@ -32,7 +32,7 @@ def sitemaps(site):
 
 
 def test_pages_that_a_parser_takes_minutes_for_hold_nobody_up(server, terminal, caller, site):
-    """Ten seconds of its CPU time are the parser's, in a process that is then killed."""
+    """The parser may use ten seconds of CPU time in a separate process, which is then killed."""
     reads_a_page = flows.one_node(flows.read_page(), flows.URL)
     scrape = terminal.flow(reads_a_page)
     site.pages |= {f"/attributes{number}": ATTRIBUTES for number in range(4)}

@@ -1,4 +1,4 @@
-"""A key limited to some flows, and a key that counts no more while somebody waits with it."""
+"""Keys that are limited to some flows, and keys that become invalid while a request waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.api.arrange import House, open_house
 
 BODY = {"url": "https://example.com"}
 STREAMED = {"events": EventStream.media_type, "results": JsonLines.media_type}
-#: Every route that names a job or a batch: a new one is walked without being listed here.
+#: Every route with the id of a job or batch. It is derived from ROUTES, so that a new route is tested automatically.
 OF_SOMETHING = [
     (method, route.path, STREAMED.get(route.path.rpartition("/")[2], "application/json"))
     for route in ROUTES
@@ -44,7 +44,7 @@ def other_flow(house: House) -> str:
 
 @pytest.fixture
 def limited(house: House, other_flow: str) -> str:
-    """A key for the other flow alone."""
+    """A key for the other flow only."""
     return house.new_key(flow_ids=[other_flow]).key
 
 
@@ -87,7 +87,7 @@ async def test_a_limited_key_finds_what_belongs_to_its_flows(
     batch_id = await batch_of(house, other_flow, limited)
     job_id = (await house.get(f"/batches/{batch_id}", limited)).json()["job_ids"][0]
     if kind == EventStream.media_type or method == "DELETE":
-        house.finish(job_id)  # else its stream goes on, and its data cannot be erased
+        house.finish(job_id)  # otherwise the stream would not end, and the data could not be erased
 
     answer = await ask(house, method, path, kind, limited, batch_id if "{batch_id}" in path else job_id)
 
@@ -131,7 +131,7 @@ async def test_a_limited_key_learns_nothing_of_flows_there_are_not(house: House,
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-# A key that counts no more while a call waits with it.
+# Keys that become invalid while a request waits.
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired", "limited to another flow"])
@@ -203,7 +203,7 @@ def take_away(house: House, key_id: str, how: str, other_flow: str) -> None:
 
 
 async def call_tool(house: House, key: str, name: str) -> httpx.Response:
-    """A tool call as the protocol puts it on the wire."""
+    """Sends an MCP tool call as plain HTTP."""
     return await house.client.post(
         "/mcp",
         json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": BODY}},
@@ -212,7 +212,7 @@ async def call_tool(house: House, key: str, name: str) -> httpx.Response:
 
 
 async def next_job(house: House, *known: str) -> str:
-    """The id of a job that is not known yet, as soon as there is one."""
+    """Waits for a job that is not in `known` and returns its id."""
     while True:
         found = [job["job_id"] for job in (await house.get("/jobs")).json()["data"] if job["job_id"] not in known]
         if found:

@@ -1,4 +1,6 @@
-"""Which keys somebody who leaves may have kept, and that they can be revoked with it."""
+"""The API keys that a person may have seen are listed when the person is disabled, and can be revoked at the same
+time.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,7 @@ def test_for_keys_of_before_the_audit_log_says_who_has_seen_them(new_data: Path,
 
 
 def upgrade_again(data: Path) -> None:
-    """Takes the change of the schema back and makes it anew, with what the folder holds now."""
+    """Reverts the migration and applies it again to the current contents of the folder."""
     change = importlib.import_module("storage.migrations.versions.0011_key_makers")
     engine = create_engine(sqlite_url(data))
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):

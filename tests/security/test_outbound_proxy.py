@@ -1,4 +1,6 @@
-"""With a company proxy, https goes to the address that was checked here: the proxy never looks a checked name up again."""
+"""With a company proxy, https goes to the IP address that Flowport checked; the proxy does not resolve checked names
+again.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ PUBLIC, OTHER = "93.184.216.34", "93.184.216.35"
 
 @dataclass
 class Proxy:
-    """A proxy whose every tunnel ends at one local port. `refuses`: targets that it does not let through."""
+    """A proxy whose tunnels all lead to one local port. `refuses`: targets that it rejects."""
 
     port: int = 0
     heads: list[str] = field(default_factory=list)
@@ -93,7 +95,7 @@ async def test_https_goes_to_the_checked_address_and_is_verified_against_the_nam
 
 @pytest.mark.process
 async def test_a_name_that_leads_elsewhere_by_then_is_refused(tmp_path: Path) -> None:
-    """The first look-up chooses the proxy; what the second one gives is checked again before it is named to the proxy."""
+    """The first DNS answer selects the proxy; the second one is checked before its address is sent to the proxy."""
     server, trusting = certificate(tmp_path, "shop.example.com")
     names = Names({"shop.example.com": [[PUBLIC], ["10.0.0.1"]]})
     async with serve(hello, server) as web, proxy_to(web.port) as proxy:

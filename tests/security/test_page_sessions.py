@@ -1,4 +1,4 @@
-"""Sockets and uploads belong to the session that opened the page; sizes are the server's to check (security.md S18, S22, S29)."""
+"""WebSockets and uploads belong to the session that opened the page; the server checks sizes itself (S18, S22, S29)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @dataclass
 class Browser:
-    """Somebody signed in, with plain requests."""
+    """A signed-in person, as an HTTP client."""
 
     http: httpx.Client
     server: LiveServer
@@ -47,7 +47,7 @@ class Browser:
         return self.http.cookies["flowport_session"]
 
     def open(self, path: str = "/flows") -> Page:
-        """Opens a page, without its socket."""
+        """Opens a page without its WebSocket."""
         text = self.http.get(path).text
         client_id = re.search(r"client_id\W+([0-9a-f-]{36})", text)
         assert client_id, text[-3000:]
@@ -84,7 +84,7 @@ def owner(server: LiveServer) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def other(server: LiveServer) -> Iterator[Browser]:
-    """Another session; of the same person even."""
+    """Another session of the same person."""
     with signed_in(server) as browser:
         yield browser
 
@@ -100,7 +100,7 @@ def flows(server: LiveServer) -> int:
 
 @contextlib.contextmanager
 def joined(browser: Browser, page: Page, *, named: bool = True, origin: str = "") -> Iterator[ClientConnection]:
-    """The page's socket, once the server has taken it."""
+    """The WebSocket of a page, after the server accepted it."""
     query = "EIO=4&transport=websocket&implicit_handshake=true&next_message_id=0&tab_id=tab&document_id=document"
     query += f"&client_id={page.client_id}" if named else ""
     with connect(
@@ -115,8 +115,8 @@ def joined(browser: Browser, page: Page, *, named: bool = True, origin: str = ""
 
 
 def said(line: ClientConnection) -> str:
-    """The first answer that is no ping."""
-    while (text := str(line.recv(timeout=15))) == "2":  # pings are further apart
+    """Returns the first message that is not a ping."""
+    while (text := str(line.recv(timeout=15))) == "2":  # pings are more than 15 seconds apart
         line.send("3")
     return text
 
@@ -137,7 +137,7 @@ def test_another_session_does_not_get_the_socket_of_a_page(owner: Browser, other
 
 
 def test_a_socket_of_one_page_sends_no_event_of_another(owner: Browser, other: Browser) -> None:
-    """What is told to the log stands for every event: NiceGUI finds the page in the same way."""
+    """A log event represents all events: NiceGUI looks up the page in the same way for each."""
     page, own = owner.open(), other.open()
     with joined(owner, page) as watching, joined(other, own) as attacking:
         assert said(watching).startswith("40")
@@ -179,7 +179,7 @@ def test_a_message_of_a_socket_is_bounded(owner: Browser, terminal: Terminal) ->
                 line.send("42" + "a" * (15 * MIB))
                 while True:
                     line.recv(timeout=30)
-    watch.check(grown_mib=30)  # the page itself, and four million letters before they are too many
+    watch.check(grown_mib=30)  # the page itself, and the four million characters received before the limit applies
 
 
 def test_a_file_comes_from_the_page_it_was_chosen_on(server: LiveServer, owner: Browser, other: Browser) -> None:
@@ -273,7 +273,7 @@ def test_a_page_runs_only_scripts_that_carry_its_mark(owner: Browser) -> None:
 
 
 def _posted(browser: Browser, path: str, headers: dict[str, str], pieces: Iterator[bytes]) -> int:
-    """Goes on sending until the server answers."""
+    """Sends pieces until the server answers; returns the status."""
     chunked = "content-length" not in headers
     lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1:" + str(browser.server.port), f"origin: {browser.server.url}"]
     lines += [f"cookie: flowport_session={browser.cookie}", *(f"{name}: {value}" for name, value in headers.items())]

@@ -1,4 +1,4 @@
-"""The public docs of a flow tell strangers nothing that somebody typed in the Playground."""
+"""The public documentation of a flow contains nothing that somebody typed in the Playground."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def type_and_run(house: House) -> None:
-    """Somebody fills in the Run panel, and the run completes."""
+    """Fills in the Run panel and completes the run."""
     draft = load_document(house.database.read_now(get_draft, house.principal.workspace_id, house.flow_id).document)
     job_id = house.database.write_now(run_in_playground, house.principal, house.flow_id, draft, {"url": TYPED})
     house.finish(job_id)

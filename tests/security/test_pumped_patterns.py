@@ -1,4 +1,4 @@
-"""No regular expression of the code base takes more than its share of time for a longer text, whoever wrote the text."""
+"""Every regular expression in the source code takes time linear to the length of the text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.factories import greeting
 from tests.security.pumping import Found, grows_faster_than_its_text, patterns_of_the_code
 from ui.playground.state.available_data import broken_finder
 
-#: Patterns that once held the whole server, and kinds of them: what the search below must find.
+#: Patterns that once blocked the server, and patterns of the same kinds: the search must detect each of them.
 BAD = {
     "sitemap address": re.compile(r"<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]{1,4096})", re.IGNORECASE),
     "sitemap line": re.compile(r"^\s*(https?://\S{1,4096})\s*$", re.IGNORECASE | re.MULTILINE),
@@ -47,7 +47,7 @@ SCHEMA = {"properties": {"mail": {"type": "string", "format": "email"}, "kind": 
 
 
 def broken_references(text: str) -> list[str]:
-    """What the Playground looks for when a node is opened."""
+    """Runs the search that the Playground makes when a node is opened."""
     document = Document.model_validate({name: greeting()[name] for name in ("format", "nodes", "edges")})
     return broken_finder(document, "text_template", CATALOG)(text)
 
@@ -63,12 +63,13 @@ def shape(text: str) -> None:
 
 
 def robots(text: str) -> None:
-    """Half names of programs, half rules for all of them."""
+    """Parses a robots.txt with as many user agents as rules."""
     names = "".join(f"User-agent: program{number}\n" for number in range(len(text) // 2))
     read_robots(names + "Allow: /\n" * (len(text) // 2))
 
 
-#: What reads a text of somebody else, and a text that once took it seconds or minutes: (reader, beginning, repeated).
+#: Functions that read texts from outside, each with a text that once took seconds or minutes: (function, prefix,
+#: repeated part).
 READERS: dict[str, tuple[Callable[[Any], object], Any, Any]] = {
     "sitemap of blank lines": (read_sitemap, b"", b"\n"),
     "sitemap with a far address": (read_sitemap, b"<loc>", b" "),
@@ -122,7 +123,7 @@ def test_what_reads_a_text_grows_no_faster_than_the_text(
 
 
 def test_end_tags_do_not_look_through_all_that_is_open():
-    """Each looked at a thousand open elements: 3 MB of end tags took a minute."""
+    """Each end tag used to search a thousand open elements: 3 MB of end tags took a minute."""
     ends = "</i>" * 50_000
     open_elements = "".join(f"<b a{number}>" for number in range(1_000))
 

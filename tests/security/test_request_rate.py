@@ -1,4 +1,6 @@
-"""How many requests a second are taken: by key, and by address from those who send no valid key. Told in the headers."""
+"""The limit of requests per second, by key, or by address for requests without a valid key, and its response
+headers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from tests.security.test_key_scope import call_tool
 
 
 class Stopwatch:
-    """Monotonic seconds that a test moves."""
+    """A monotonic clock in seconds that a test sets."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -38,7 +40,7 @@ def watch() -> Stopwatch:
 
 @pytest.fixture
 async def house(new_data: Path, watch: Stopwatch) -> AsyncIterator[House]:
-    """On the Free plan, in a second that does not end by itself."""
+    """A server on the Free plan with a stopped clock, so that the current second does not end."""
     async with open_house(new_data, MovedClock()) as made:
         made.api._context.rates.clock = watch
         yield made

@@ -1,4 +1,6 @@
-"""The second factor: what a stolen password opens, how often a code may be guessed, that a code counts once (S21)."""
+"""The second factor: what a stolen password gives access to, the limit of wrong codes, and that a code is accepted once
+(S21).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ HOME, ELSEWHERE = "203.0.113.7", "198.51.100.20"
 
 @dataclass
 class Server:
-    """The plain pages of a server with two owners, Ada and Bea, and a clock that moves."""
+    """The plain pages of a server with two owners, Ada and Bea, and a clock that a test sets."""
 
     data: Path
     database: Database
@@ -53,7 +55,7 @@ class Server:
         return httpx.AsyncClient(transport=transport, base_url="http://test")
 
     def code(self, key: str, steps: int = 0) -> str:
-        """What the app shows now, or `steps` times 30 seconds later."""
+        """Returns the app's current code, or the code of `steps` periods of 30 seconds later."""
         return pyotp.TOTP(key).generate_otp(self.clock.now() // SECOND // 30 + steps)
 
     def principal(self, email: str) -> Principal:
@@ -94,7 +96,7 @@ async def password(browser: httpx.AsyncClient, email: str = EMAIL, word: str = P
 
 
 def key_on(page: httpx.Response) -> tuple[str, str]:
-    """The key as the page shows it, and as its form holds it."""
+    """Returns the key as the page shows it, and as its form contains it."""
     shown = re.search(r"<pre[^>]*>([A-Z2-7 ]+)</pre>", page.text)
     sealed = re.search(r'name="key" value="([^"]+)"', page.text)
     assert shown
@@ -104,7 +106,10 @@ def key_on(page: httpx.Response) -> tuple[str, str]:
 
 
 async def set_up(server: Server, email: str = EMAIL) -> tuple[str, list[str]]:
-    """Signs in and turns the second factor on: its key and the recovery codes. Later codes are of a later time."""
+    """Signs in and turns the second factor on; returns its key and the recovery codes.
+
+    Advances the clock, so that later codes are new.
+    """
     async with server.at() as browser:
         assert (await password(browser, email)).headers["location"] == "/jobs"
         key, sealed = key_on(await browser.get("/second-factor"))
@@ -119,7 +124,7 @@ async def set_up(server: Server, email: str = EMAIL) -> tuple[str, list[str]]:
 
 
 def cookie_of(server: Server, browser: httpx.AsyncClient) -> bool:
-    """Whether this browser is signed in."""
+    """Tells whether this browser is signed in."""
     return server.database.read_now(find_signed_in, browser.cookies.get("flowport_session") or "") is not None
 
 
@@ -243,7 +248,7 @@ async def test_neither_the_key_nor_a_recovery_code_is_stored(server: Server) -> 
 
 
 async def test_a_sealed_key_is_of_its_person(server: Server) -> None:
-    """Bea's form with Ada's key confirms nothing."""
+    """Bea cannot confirm with a form that contains Ada's key."""
     async with server.at() as ada, server.at() as bea:
         await password(ada)
         await password(bea, OTHER)

@@ -1,4 +1,4 @@
-"""A secret goes only to hosts that it names, whoever decides about the address of a step."""
+"""A secret is sent only to the hosts it names, whoever chooses the address of a step."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def kept(database: Database, owner: Principal, vault: Vault, hosts: str = "api.e
 
 
 def calling(url: str, secret_id: str) -> bytes:
-    """API Input with a field `url`, and an HTTP Request that sends the secret."""
+    """A flow of an API Input with a field `url` and an HTTP Request that sends the secret."""
     fields = [{"name": "url", "type": "string", "required": True}]
     ask = {"secret_headers": {"Authorization": secret_id}}
     nodes = [
@@ -92,7 +92,7 @@ def document_of(file: bytes) -> Document:
 
 
 async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, payload: dict[str, Any]) -> Any:
-    """The job after a worker's runs took it: with the real door, secrets and redaction."""
+    """Runs the job as a worker does, with the real outbound client, secrets and redaction, and returns it."""
     outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
     outside = Outside(
         database=database,
@@ -161,7 +161,7 @@ async def test_the_door_itself_compares_every_send(hosts: str, url: str, goes: b
         await outbound.request("GET", url, secret_headers={"X": SecretValue("Shop token", VALUE, entries)})
     except SecretNotForHost:
         refused = True
-    except Exception:  # noqa: BLE001 - nothing listens there
+    except Exception:  # noqa: BLE001 - no server listens there
         refused = False
     finally:
         await outbound.aclose()

@@ -1,4 +1,6 @@
-"""Guessing passwords and links: what one network, many networks and a whole IPv6 prefix get, and whom it never locks out (S21)."""
+"""Guessing passwords and links: limits for one network, many networks and an IPv6 prefix, and who is never locked out
+(S21).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ ELSEWHERE = "198.51.100.20"
 
 @dataclass
 class Server:
-    """The plain pages of a server with one owner, Ada, and a clock that moves."""
+    """The plain pages of a server with one owner, Ada, and a clock that a test sets."""
 
     database: Database
     clock: MovedClock
@@ -43,7 +45,7 @@ class Server:
     root: FastAPI
 
     def at(self, address: str) -> httpx.AsyncClient:
-        """A browser at this address."""
+        """A browser with this IP address."""
         transport = httpx.ASGITransport(self.root, client=(address, 40_000))
         return httpx.AsyncClient(transport=transport, base_url="http://test")
 
@@ -55,7 +57,7 @@ class Server:
         return [(await self.enter(address, "not it at all", email)).status_code for _ in range(times)]
 
     def restart(self) -> None:
-        """The same data folder, opened anew by another process."""
+        """Opens the same data folder again, as a restarted server does."""
         url, clock = self.database.url, self.clock
         self.database.close()
         self.database = Database(url, clock)
@@ -146,7 +148,7 @@ async def test_a_network_may_fail_20_times_over_all_accounts(server: Server, add
 
 
 async def test_a_success_gives_a_guesser_nothing_back(server: Server) -> None:
-    """Somebody with an account of their own signs in between guesses: the network's count goes on."""
+    """An attacker with a valid account signs in between guesses: the count of the network continues."""
     database = server.database
     async with server.at(ELSEWHERE) as browser:
         token = database.write_now(invite, command_line(server.workspace_id), "viewer", "eve@example.com")
@@ -225,7 +227,7 @@ async def test_a_reset_link_lets_somebody_in_whatever_others_guessed(server: Ser
 
 
 async def test_what_guesses_leave_behind_is_bounded(server: Server) -> None:
-    """A flood from countless networks with countless names: rows and lines of the audit log have an end."""
+    """A flood from many networks with many names: the number of rows and audit log entries is limited."""
     await server.enter(HOME)
     at = server.clock.now()
     kept = ROWS_IN_ALL - 3

@@ -1,4 +1,4 @@
-"""A step whose thread goes on after its limit: it fails, its worker is replaced, and no other job pays for it."""
+"""A step whose thread continues after its time limit fails, its worker is replaced, and no other job is affected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def world(new_data: Path) -> Iterator[World]:
 
 
 def stuck(world: World) -> str:
-    """A flow whose step computes for long in a thread and may take a second."""
+    """A flow whose step computes for a long time in a thread and has a time limit of one second."""
     document = document_of(("compute", "test_compute", {"seconds": 300}))
     nodes = tuple(
         node.model_copy(update={"policy": Policy(timeout_seconds=1)}) if node.id == "compute" else node
@@ -46,7 +46,7 @@ async def test_the_worker_of_a_step_that_cannot_be_ended_is_replaced_and_others_
         too_long = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 22})))).job_id
         for job_id in (ends_in_time, too_long):
             await until_running(world, job_id)
-        # More of them than there are places for threads: nobody waits behind a thread that is left behind.
+        # More jobs than the thread pool has threads: no job waits for a thread that was left running.
         stopped = [world.submit(flow_id).job_id for _ in range(6)]
         for job_id in stopped:
             job = await ended(world, waiters, job_id)

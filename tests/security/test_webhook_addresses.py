@@ -1,4 +1,6 @@
-"""Where webhooks and redirects may lead: a caller's address opens nothing of the owner's list, a public page neither."""
+"""Where webhooks and redirects may lead: neither a caller's URL nor a public page reaches what only the owner's list
+opens.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 async def delivered(world: World, rules: OutboundRules, flow_id: str) -> list[DeliveryRow]:
-    """The flow's deliveries after a first try."""
+    """Attempts the flow's deliveries once and returns them."""
     outbound = OutboundClient(rules)
     webhooks = Webhooks(world.database, outbound, open_vault(world.data))
     try:
@@ -146,7 +148,7 @@ def test_an_address_that_can_never_be_reached_is_told_without_a_look_up(url: str
         "http://localhost:9000/",
         "http://nas.lan:5432/",
         "https://hooks.invalid/",
-        "https://printer.local:8443/",  # it may lead into the network that is allowed at this port
+        "https://printer.local:8443/",  # its name may resolve into the network that is allowed at this port
         "https://name.that.nobody.registered.example/",
     ],
 )
@@ -204,7 +206,7 @@ async def test_between_allowed_hosts_and_from_one_to_the_web_a_redirect_leads_on
 
 
 async def test_the_scripts_of_a_public_page_follow_no_name_that_leads_inside_by_then() -> None:
-    """The page's own origin is asked again while it is drawn: for a page of the public web that is the public web."""
+    """The host of a public page resolves to a private address while the page is rendered: its requests are refused."""
     network = RecordedNetwork()
     names = Names({"example.com": [[PUBLIC], [INSIDE]]})
     outbound = OutboundClient(OutboundRules(parse_allow_list("10.0.0.0/8")), names, network)
