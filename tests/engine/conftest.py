@@ -1,4 +1,4 @@
-"""How time passes in tests of the engine."""
+"""The event loop of the engine's tests."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from tests.logical_time import loop_factories
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
-    """Waiting takes no time (`tests/logical_time.py`)."""
+    """Tests run in simulated time (`tests/logical_time.py`)."""
     return loop_factories(item)

@@ -1,4 +1,6 @@
-"""The examples are run against a local endpoint that is busy first and needs two looks at the job, or answers too late."""
+"""The code samples run against a local endpoint that first refuses, then needs two polls of the job, or answers too
+late.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +32,22 @@ PAYLOAD = {
 
 
 class Endpoint(ThreadingHTTPServer):
-    """Answers like the public API: 429 first, then 202; the job is processing once, then as `ends` says."""
+    """A server with the public API's behaviour: 429 first, then 202; the job is processing once, then has the status in
+    `ends`.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
-        self.server_bind()  # until it listens, a connection is refused
+        self.server_bind()  # bound but not listening, so that connections are refused
         self.submits: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.idempotency_keys: list[str] = []
         self.polls = 0
         self.busy_seconds: int | None = 1
         self.ends = "completed"
-        #: The first submit and the first look at the job get no answer; set when the test is over.
+        #: The first submit and the first poll get no answer until `over` is set at the end of the test.
         self.silent = False
-        #: The data of the job were erased: only its last event is left.
+        #: The data of the job were erased, and only its last event is left.
         self.erased = False
         self.over = threading.Event()
         self.streams: list[str | None] = []
@@ -93,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _stream(self) -> None:
-        """The first stream breaks off after two events, the second has the rest."""
+        """The first stream breaks off after two events; the second has the rest."""
         self.server.streams.append(self.headers["Last-Event-ID"])
         if self.server.erased:
             self.send_response(200)

@@ -1,4 +1,6 @@
-"""What the other tests rely on: waiting takes no time, work takes none of a limit, and nothing is due before work in threads is done."""
+"""Simulated time: waiting takes no time, work uses up no time limit, and timers fire only after work in threads is
+done.
+"""
 
 from __future__ import annotations
 

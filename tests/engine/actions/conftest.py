@@ -1,4 +1,4 @@
-"""A data folder of its own, a clock that moves, and an owner."""
+"""Fixtures: a data folder, a clock that a test sets, and an owner."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def workspace(database):
 
 @pytest.fixture
 def ada(workspace):
-    """The owner."""
+    """The owner of the workspace."""
     return person(workspace)
 
 

@@ -1,4 +1,4 @@
-"""Deploying a flow that calls another fixes the version it calls."""
+"""Deploying a flow pins the versions of the flows it calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.factories import as_bytes, document, greeting
 
 
 def calling(flow_id):
-    """A flow file: API Input with `name`, then a call."""
+    """A flow file of an API Input with `name` and a call of another flow."""
     file = greeting()
     call = {"id": "call_flow", "type": "call_flow", "label": "Greet", "config": {"flow_id": flow_id}}
     file["nodes"][1] = {**call, "inputs": {"name": "{{ api_input.out.name }}"}}
@@ -54,7 +54,7 @@ def called_version(database, ada, flow_id, number):
 
 def test_deploying_fixes_the_live_version_and_keeps_it(database, ada, greet, caller):
     change(database, ada, greet, greeting("newer"))
-    database.write_now(save_version, ada, greet)  # version 2 is not live
+    database.write_now(save_version, ada, greet)  # version 2 is saved but not live
     assert called_version(database, ada, caller, 1) is None
     assert database.write_now(deploy, ada, caller).version == 1
     assert called_version(database, ada, caller, 1) == 1

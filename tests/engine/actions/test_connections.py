@@ -1,4 +1,6 @@
-"""What an owner says about a connection is checked and kept; prices come and go; flows that use it are counted."""
+"""Settings of a connection are validated and stored; prices are set and removed; flows that use a connection are
+counted.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def vault(tmp_path, database):
 
 
 def prompting(model: str, text: str = "Hi {{ api_input.out.name }}") -> dict:
-    """A flow that asks this model."""
+    """A flow file that asks this model."""
     file = greeting(title=f"Asks {model}")
     file["nodes"][1] = {"id": "prompt", "type": "prompt", "config": {"model": model}, "inputs": {"prompt": text}}
     file["edges"][0]["target"] = "prompt"
@@ -136,7 +138,7 @@ def test_flows_that_name_a_connection_in_draft_or_live_version_are_told(database
     assert [uses[name][0].live for name in ("oa", "box")] == [False, True]
 
 
-# Notes to the owner.
+# Tests of notes to the owner.
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Verbs of datasets: names, imports, rows and columns by hand, who may, and flows that use them."""
+"""Actions on datasets: names, imports, edited rows and columns, permissions, and flows that use a dataset."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BREAD = [{"name": "Rye", "price": 3.2}, {"name": "Roll", "price": 1}]
 
 @pytest.fixture
 def bread(database, ada):
-    """A dataset of two rows."""
+    """A dataset with two rows."""
     dataset_id = database.write_now(add_dataset, ada, "Bread")
     database.write_now(import_rows, ada, dataset_id, checked_rows(BREAD))
     return dataset_id
@@ -170,7 +170,7 @@ def test_viewers_only_look_and_strangers_find_nothing(database, ada, stranger, b
 
 
 def using(dataset: str, **changes: Any) -> dict[str, Any]:
-    """A flow with a parked Dataset Source for a draft, or one in use."""
+    """A flow file with a Dataset Source, which is parked: a draft contains it, a version does not."""
     file = greeting(**changes)
     file["nodes"].append({"id": "dataset_source", "type": "dataset_source", "config": {"dataset": dataset}})
     return file

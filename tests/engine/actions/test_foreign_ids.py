@@ -1,4 +1,6 @@
-"""Foreign ids and unknown ones cannot be told apart (S15): every query that takes a workspace and an id is asked for both."""
+"""Ids of other workspaces look like unknown ids (S15): every query that takes a workspace and an id is called with
+both.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from storage.links import list_invitations
 from storage.members import list_people
 from tests.factories import document
 
-#: Parameter that names somebody's thing -> which of the things below it is asked for.
+#: Maps the name of a query's id parameter to the kind of object it identifies.
 NAMED = {
     "flow_id": "flow",
     "job_id": "job",
@@ -38,14 +40,14 @@ NAMED = {
     "note_id": "note",
     "invitation_id": "invitation",
 }
-#: What else these queries want.
+#: Values for the other parameters of the queries.
 OTHERS = {"number": 1, "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
-#: These read nothing that is anybody's: they count what somebody asked, or take more than an id.
+#: Queries that return nothing private: they count the person's own notes, or take more than an id.
 LEFT_OUT = {"owner_notes.count_open_notes_of"}
 
 
 def queries() -> dict[str, tuple[Callable[..., Any], str]]:
-    """`flows.get_flow` -> the query and the kind of thing it takes by id."""
+    """Maps names such as `flows.get_flow` to the query and the kind of object it takes by id."""
     found = {}
     for module in pkgutil.iter_modules(storage.__path__):
         if module.ispkg:
@@ -72,7 +74,7 @@ QUERIES = queries()
 
 @pytest.fixture
 def things(database, ada, tmp_path):
-    """One of each, all Ada's."""
+    """One object of each kind; all belong to Ada."""
     vault = open_vault(tmp_path / "data")
     write = database.write_now
     flow_id = write(create_flow, ada, "Greeting", document(), "")
@@ -93,7 +95,7 @@ def things(database, ada, tmp_path):
 
 
 def asked(database, things, query, workspace_id, thing_id):
-    """What comes back, without the id that was asked for."""
+    """Returns the query's result as text, without the requested id."""
     wanted = list(inspect.signature(query).parameters.values())[2:]
     known = OTHERS | {name: things[kind] for name, kind in NAMED.items()}
     more = {one.name: known.get(one.name, "x") for one in wanted[1:] if one.default is one.empty}
@@ -125,7 +127,7 @@ def test_a_foreign_id_looks_like_an_unknown_one(database, things, stranger) -> N
 
 
 def test_for_its_owner_it_is_there(database, things, ada) -> None:
-    """Or the test above says nothing."""
+    """For the owner each query finds the object; otherwise the test above would prove nothing."""
     there = {
         name
         for name, (query, kind) in QUERIES.items()

@@ -1,4 +1,7 @@
-"""Who may do what: every verb stands in a table, and keeps to it. A verb without a row fails."""
+"""A table lists the roles that may use each action, and each action enforces it.
+
+An action without a row fails the test.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from engine.core.errors import NotAllowed
 from engine.flow.document import Document
 from tests.factories import person
 
-#: Verb of somebody signed in -> the roles that may.
+#: Maps an action of a signed-in person to the permitted roles.
 WHO_MAY = {
     "connections.add_connection": OWNERS,
     "connections.change_connection": OWNERS,
@@ -43,7 +46,7 @@ WHO_MAY = {
     "flows.create_flow": EDITORS,
     "flows.delete_flow": EDITORS,
     "flows.duplicate_flow": EDITORS,
-    "flows.export_flow": EVERYBODY,  # reads
+    "flows.export_flow": EVERYBODY,  # only reads
     "flows.import_flow": EDITORS,
     "flows.rename_flow": EDITORS,
     "flows.restore_version": EDITORS,
@@ -57,8 +60,8 @@ WHO_MAY = {
     "keys.revoke_key": EDITORS,
     "keys.rotate_key": EDITORS,
     "limits.set_plan": OWNERS,
-    "members.change_name": EVERYBODY,  # their own
-    "members.sign_out_everywhere": EVERYBODY,  # themselves
+    "members.change_name": EVERYBODY,  # changes the acting person only
+    "members.sign_out_everywhere": EVERYBODY,  # affects the acting person only
     "owner_notes.ask_owner": EDITORS,
     "owner_notes.close_note": OWNERS,
     "playground_batches.begin_playground_batch": EDITORS,
@@ -89,7 +92,7 @@ WHO_MAY = {
     "webhooks.send_test": EDITORS,
     "webhooks.set_webhook": EDITORS,
 }
-#: What takes a principal and is part of a verb: the verb has asked already.
+#: Functions that take a principal and are part of an action, which has checked the permission.
 PARTS = {
     "flows.add_version",
     "jobs.add_playground_job",
@@ -97,7 +100,7 @@ PARTS = {
     "secrets.put_secret",
     "server.require_server_owner",
 }
-#: What changes something for nobody in particular, and what holds instead of a role.
+#: Functions that change state without a principal, and what they require instead of a role.
 WITHOUT = {
     "erasing.erase_job": "a key",
     "guesses.begin_own_try": "a part of verbs",
@@ -130,7 +133,7 @@ WITHOUT = {
     "workspaces.create_workspace": "the server's terminal",
     "workspaces.ensure_workspace": "the start of the program",
 }
-#: What only reads.
+#: Functions that only read.
 READS = {
     "called_flows.calls_older_versions",
     "called_flows.find_callee",
@@ -150,7 +153,7 @@ READS = {
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """Every function of `engine/actions` that stands on the database, like `flows.save_as`."""
+    """Maps names such as `flows.save_as` to every function of `engine/actions` that works on the database."""
     found = {}
     for module in pkgutil.iter_modules(engine.actions.__path__):
         loaded = importlib.import_module(f"engine.actions.{module.name}")
@@ -166,7 +169,7 @@ def takes_principal(function: Callable[..., Any]) -> bool:
 
 
 def made_up(function: Callable[..., Any]) -> list[Any]:
-    """Something for everything that the verb wants after the session and the principal."""
+    """Builds a value for each parameter after the session and the principal."""
     wanted = list(inspect.signature(function).parameters.values())[2:]
     values = {"document": Document(), "data": b"{}", "vault": None}
     return [
@@ -199,7 +202,7 @@ def test_a_verb_asks_for_the_role_before_anything_else(database, workspace, name
             database.write_now(verb, person(workspace, role), *arguments, **named)
         except NotAllowed:
             refused.add(role)
-        except Exception:  # noqa: BLE001 - it went past the role: what was made up is refused for other reasons
+        except Exception:  # noqa: BLE001 - the role was accepted; the made-up values are refused for other reasons
             pass
 
     assert refused == set(EVERYBODY) - set(WHO_MAY[name])

@@ -1,4 +1,4 @@
-"""Only the owner of the server's first workspace sets what counts for all of it, and nonsense is refused."""
+"""Only an owner of the server's first workspace can change server-wide settings, and invalid values are refused."""
 
 from __future__ import annotations
 

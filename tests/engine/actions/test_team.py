@@ -1,4 +1,4 @@
-"""What an owner does about other people, and what an invitation is worth."""
+"""Actions of an owner on other people, and what an invitation allows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hashed():
 
 @pytest.fixture
 def owner(database, workspace, hashed):
-    """Ada, who has an account."""
+    """Ada, an owner with an account."""
     database.write_now(ensure_owner, workspace, EMAIL, hashed)
     (ada,) = database.read_now(list_people, workspace)
     return Principal(workspace, ada.id, ada.name, ada.role)
@@ -50,7 +50,7 @@ def signed_in(database, cookie):
 
 
 async def joined(database, owner, role="editor", email=EVE):
-    """Somebody who came by an invitation: the person and their cookie."""
+    """Invites a person and accepts the invitation; returns the person and their session cookie."""
     token = database.write_now(invite, owner, role)
     cookie = await join(database, token, email.split("@")[0].capitalize(), email, PASSWORD, HERE)
     return signed_in(database, cookie), cookie

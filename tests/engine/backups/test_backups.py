@@ -33,13 +33,13 @@ PASSPHRASE = "correct horse"
 
 @pytest.fixture(autouse=True)
 def _quick_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file says itself how much work its passphrase is."""
+    """Makes scrypt fast. The restored file states its own cost parameters, so it still opens."""
     monkeypatch.setitem(SCRYPT, "n", 1 << 10)
 
 
 @pytest.fixture
 def data(new_data: Path) -> Path:
-    """A folder with a few MiB in it, and its key."""
+    """A data folder with its key."""
     open_vault(new_data)
     return new_data
 

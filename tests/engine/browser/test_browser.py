@@ -1,4 +1,6 @@
-"""Pages drawn in a real Chromium: what scripts write is read, and no request leaves but by the door (S9, S10)."""
+"""Pages rendered in a real Chromium: text written by scripts is read, and every request passes the outbound client (S9,
+S10).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
 pytestmark = pytest.mark.process
-#: For root Chromium has none.
+#: Chromium's sandbox does not work for root.
 SANDBOX = os.geteuid() != 0
 
 APP = """<!doctype html><title>Shop</title><body><div id="root"></div><script src="/app.js"></script>"""
@@ -64,7 +66,7 @@ fetch("/data.json").then((answer) => answer.json()).then((data) => say("Hello " 
 
 @pytest.fixture(scope="module", autouse=True)
 def chromium_on_path(tmp_path_factory):
-    """The tests' own Chromium is found by name too."""
+    """Puts the tests' own Chromium on PATH, where the code looks for it."""
     named, before = os.environ.get("FLOWPORT_TEST_BROWSER"), os.environ["PATH"]
     if named:
         folder = tmp_path_factory.mktemp("bin")
@@ -79,9 +81,11 @@ def processes_of(pid):
 
 
 async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else(monkeypatch):
-    """One long walk in one browser: reading, attacks, endless scripts, too much memory, and the end of the browser."""
+    """One long sequence in one browser, because starting it is slow: reading, attacks, endless scripts, too much
+    memory, and the end of the browser.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent, WebSite() as other, WebSite() as site:
-        silent.settimeout(0.01)  # it would notice a bare connection, too
+        silent.settimeout(0.01)  # it would also notice a connection without a request
         site.pages |= {
             "/": APP,
             "/app.js": script(
@@ -95,7 +99,7 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
             "/memory": "<body>x<script>const all = []; while (true) all.push(new Uint8Array(2e7).fill(1))</script>",
             "/many": f'<body><div id="root"></div><script>{SAY}Promise.all([...Array(500).keys()].map((n) => fetch("/n" + n).catch(() => 0))).then(() => say("done"))</script>',
         }
-        rules = parse_allow_list(f"127.0.0.1:{site.port}, 127.0.0.1:{other.port}")  # the owner opened both to flows
+        rules = parse_allow_list(f"127.0.0.1:{site.port}, 127.0.0.1:{other.port}")  # the owner allows both for flows
         services = Services(OutboundClient(OutboundRules(rules, browser_sandbox=SANDBOX), Names(), renderer=browser_of))
 
         async def read(path, **config):

@@ -1,4 +1,4 @@
-"""Log lines: readable by default, JSON where a program reads them, never with a secret in them."""
+"""Log lines are text by default or JSON for programs, and never contain a secret."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_line_of_another_process_is_one_line():
 
 @pytest.mark.parametrize("style", LOG_STYLES)
 def test_a_line_of_another_process_holds_no_secret(style: LogStyle):
-    """A thread's uncaught error is written by the interpreter, past the worker's log."""
+    """The interpreter itself writes a thread's uncaught exception, without the worker's log filter."""
     secret, key = 'canary "of a worker"', "sk-" + "a1B2" * 8
     hide_in_logs(secret)
     write = worker_line(style)
@@ -179,7 +179,7 @@ def test_what_a_worker_writes_is_json_too():
     assert (raw["message"], raw["process"]) == ("Fatal Python error: out of memory", "worker[7]")
 
 
-#: The server's own lines and those it passes on, from two threads at once.
+#: Logs the server's own lines and lines of other processes from two threads at once.
 _TWO_THREADS = """
 import logging, threading
 from engine.core.logging_setup import EACH_CALL, log_to_stderr, write_to_stderr

@@ -1,4 +1,4 @@
-"""What is read of a caller's trace headers, kept, and sent on."""
+"""Which trace headers of a caller are read, stored and forwarded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_is_left_out_stays_so(found: TraceContext):
 
 
 def test_a_traceparent_alone_is_kept_as_it_is():
-    """As jobs of before have it."""
+    """Older jobs have stored only the traceparent."""
     assert read(traceparent=PARENT).dumps() == PARENT
     assert read().dumps() is None
     assert TraceContext.loads(PARENT).headers() == {"traceparent": PARENT}

@@ -1,4 +1,4 @@
-"""What a page's own request says about proxy, https and name."""
+"""Checks of proxy, https and host name, judged from the request of a page."""
 
 from __future__ import annotations
 

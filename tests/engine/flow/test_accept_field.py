@@ -1,4 +1,4 @@
-"""Accepting a field that callers sent is an edit of the API Input that can be taken back."""
+"""Accepting a field that callers sent is an edit of the API Input that can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a call of another flow, before anything runs."""
+"""Problems with a call of another flow, found before anything runs."""
 
 from engine.flow.called import Callee, call_problems, newer_version, pinned, unpinned
 from engine.flow.document import Document
@@ -9,7 +9,7 @@ FIELDS = [{"name": "word", "type": "string", "required": True}, {"name": "mark",
 
 
 def calling(*flow_ids, inputs=None):
-    """A flow with a call of each."""
+    """A flow with a call of each of these flows."""
     nodes = [{"id": "api_input", "type": "api_input", "config": {"fields": FIELDS}}]
     for number, flow_id in enumerate(flow_ids, 1):
         given = {"word": "{{ api_input.out.word }}"} if inputs is None else inputs

@@ -1,4 +1,4 @@
-"""Callers' payloads: every wrong field at once, nothing converted."""
+"""Validation of callers' payloads: all wrong fields are reported at once, and nothing is converted."""
 
 import pytest
 

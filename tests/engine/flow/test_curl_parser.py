@@ -1,4 +1,4 @@
-"""A pasted curl command becomes an HTTP Request, or says why not. Nothing is run or read from disk."""
+"""A pasted curl command becomes an HTTP Request node or is rejected with a reason. Nothing is run or read from disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.nodes import CATALOG
 
 
 def read(text):
-    """(method, url, headers, query, body, credentials) of a command."""
+    """Parses a command into (method, url, headers, query, body, credentials)."""
     found = read_curl(text)
     return found.method, found.url, found.headers, found.query, found.body, found.credentials
 

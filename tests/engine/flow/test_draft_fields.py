@@ -1,4 +1,4 @@
-"""Fields of an API Input drafted from a sample; what is drafted has no problem and takes its sample."""
+"""Fields of an API Input derived from a sample: they are valid and accept the sample."""
 
 from __future__ import annotations
 

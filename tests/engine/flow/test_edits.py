@@ -1,4 +1,4 @@
-"""Edits of the canvas: applied purely, undone exactly, tolerant where two people edit at once."""
+"""Edits of the canvas are pure functions, can be undone exactly, and tolerate concurrent edits."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Every kind of edit, in any order, is taken back to the identical document and made once more."""
+"""Property test: edits of every kind, in any order, are undone to an identical document and can be redone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.flow.edits import Op, add_node, add_note, apply_ops, difference_ops,
 from engine.nodes import CATALOG
 
 TYPES = ("api_input", "text_template", "set_fields", "condition", "prompt")
-#: (what, two numbers that choose among what is there, a text)
+#: A random edit: (kind, two numbers that select existing parts, a text).
 EDIT = st.tuples(
     st.sampled_from(
         [
@@ -45,7 +45,7 @@ EDIT = st.tuples(
 
 
 def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
-    """The operations of one gesture, or none when there is nothing to do it with."""
+    """Returns the operations of one edit; none when it cannot be applied to the document."""
     what, first, second, text = edit
     kind = CATALOG[TYPES[first % len(TYPES)]]
     node = document.nodes[first % len(document.nodes)] if document.nodes else None
@@ -104,14 +104,14 @@ def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
     if what == "paste":
         parts = [one.model_dump() for one in (node, other)[: 1 + (node is not other)]]
         return paste_ops(document, parts, [edge.model_dump()] if edge else [], [note.model_dump()] if note else [])[1]
-    if what == "align":  # notes among the nodes
+    if what == "align":  # notes are aligned together with nodes
         nodes = [update_node(one, position={"x": one.position.x, "y": float(first)}) for one in document.nodes]
         return nodes + [update_note(one, position={"x": one.position.x, "y": float(first)}) for one in document.notes]
     return []
 
 
 def note_changes(what: str, first: int, second: int, text: str) -> dict[str, Any]:
-    """What a gesture with a note changes in it."""
+    """Returns the properties of a note that an edit changes."""
     changes: dict[str, dict[str, Any]] = {
         "write": {"text": text},
         "shift": {"position": {"x": first * 20.0, "y": second * 20.0}},
@@ -121,13 +121,13 @@ def note_changes(what: str, first: int, second: int, text: str) -> dict[str, Any
 
 
 def update_note(note: Note, **after: Any) -> Op:
-    """As the canvas tells it: the values before and after."""
+    """Builds the operation as the canvas sends it, with the values before and after."""
     before = note.model_dump()
     return {"op": "updateNote", "id": note.id, "before": {name: before[name] for name in after}, "after": after}
 
 
 def parts(document: Document) -> dict[str, Any]:
-    """The document; its order is no part of what a person sees."""
+    """Returns the document with its lists sorted, because their order is not visible."""
     value = document.as_json()
     return {name: sorted(map(repr, items)) if isinstance(items, list) else items for name, items in value.items()}
 
@@ -151,6 +151,6 @@ def test_undo_and_redo_of_random_edits_return_the_identical_document(edits: list
 
 
 def _new_only(document: Document, ops: list[Op]) -> list[Op]:
-    """As the canvas settles them: a part that is there already is not added again."""
+    """Drops edges that exist already, as the canvas does."""
     edges = {edge.id for edge in document.edges}
     return [op for op in ops if op["op"] != "addEdge" or op["edge"]["id"] not in edges]

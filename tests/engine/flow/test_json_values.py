@@ -1,4 +1,4 @@
-"""Whether JSON values are the same, by type and content, and which are small."""
+"""Equality of JSON values by type and content, and the limit for small values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Flows that come without places are spread out; others stay as they are."""
+"""Nodes without positions are laid out; other flows stay unchanged."""
 
 from engine.flow.document import Document
 from engine.flow.layout import with_places

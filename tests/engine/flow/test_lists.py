@@ -1,4 +1,4 @@
-"""What is wrong with lists before anything runs, and what the nodes that pass data on are known to give."""
+"""Problems with lists found before anything runs, and the known output types of nodes that pass data on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Patterns of people: what can be written, what is told, and that none of them takes long (security.md S8)."""
+"""Regular expressions written by users: accepted syntax, error messages, and that none of them is slow (S8)."""
 
 import pytest
 
@@ -17,7 +17,7 @@ UNUSABLE = {
     "[z-a]": "range", "a" * 1_001: "1,001 characters", "(a)" * 51: "51 groups", r"\Z": "not known", "\ud800": "half a character",
     r"\p{L}{0,900}": "too large",
 }  # fmt: skip
-#: Patterns and texts made to take long in an engine that goes back.
+#: Patterns and texts that take exponential time in a backtracking engine.
 SLOW = [
     (r"^(a+)+$", "a" * 100_000 + "b"),
     (r"^(a|aa)+$", "a" * 100_000 + "b"),
@@ -44,7 +44,7 @@ def test_what_cannot_be_used_says_why(pattern):
 
 @pytest.mark.parametrize(("pattern", "text"), SLOW, ids=[pattern for pattern, _ in SLOW])
 def test_no_pattern_takes_long(pattern, text):
-    """An engine that goes back would need years for each: the limit of a test is the proof."""
+    """A backtracking engine would need years for each; here the time limit of the test is the assertion."""
     read_pattern(pattern).found_in(text)
 
 

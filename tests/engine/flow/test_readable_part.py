@@ -1,4 +1,4 @@
-"""What is still read of a flow file whose shape is wrong, so that its other problems can be told as well."""
+"""The part of a malformed flow file that is still read, so that its other problems are reported too."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""References and bindings, sentence by sentence of product.md section 2."""
+"""References and bindings (docs/dev/flows.md, Data)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SCOPE = Scope(
 @pytest.mark.parametrize(
     ("binding", "value"),
     [
-        # one reference alone keeps the type of what it names
+        # a binding that is a single reference keeps the type of the value
         ("{{ a.out.n }}", 5),
         ("{{a.out.l}}", [1, "x"]),
         ("{{ a.out.yes }}", True),
@@ -69,16 +69,16 @@ SCOPE = Scope(
         ('{{ a.out["any key"].deep[0] }}', 0.5),
         ("{{ split.index }}", 2),
         ("{{ system.flow_version }}", 3),
-        # with other text around it, it is text: blanks count
+        # with other text around it, including blanks, the result is text
         ("{{ a.out.n }} ", "5 "),
         ("{{ a.out.n }}{{ a.out.n }}", "55"),
         ("[{{ a.out.l }}|{{ a.out.none }}|{{ a.out.yes }}|{{ a.out.t }}]", '[[1,"x"]||true|text]'),
         ("{{ split.index }} of {{ split.total }} in {{ system.job_id }}", "2 of 7 in job_1"),
-        # strings nested in a literal are bindings too, keys are not
+        # strings nested in a literal are bindings, keys are not
         ({"{{ a.out.t }}": ["{{ a.out.n }}", {"b": "n={{ a.out.n }}"}, 1, None]}, {"{{ a.out.t }}": [5, {"b": "n=5"}, 1, None]}),
         # literals
         (5, 5), ("", ""), (None, None), (False, False), ([], []), ("} { }} {{", "} { }} {{"),
-        # one render pass: data is never parsed as template
+        # the text is rendered once: data are never parsed as a template
         ("{{ a.out.odd }}", "{{ a.out.n }}"),
         ("> {{ a.out.odd }}", "> {{ a.out.n }}"),
     ],

@@ -1,4 +1,4 @@
-"""Rules: what holds between any two JSON values, and what a path names."""
+"""Rules of conditions: comparisons between any two JSON values, and values named by a path."""
 
 from itertools import product
 from typing import get_args

@@ -1,4 +1,4 @@
-"""A flow as a list of steps: its order, and edits that keep the chain whole."""
+"""A flow shown as a list of steps: its order, and edits that keep the chain connected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from engine.nodes import CATALOG
 
 
 def flow(*edges: str, **types: str) -> Document:
-    """`flow("a b", "b.yes c", a="api_input", ...)`: nodes stand in a row in this order."""
+    """Builds a flow: `flow("a b", "b.yes c", a="api_input", ...)`. The nodes are placed in a row in this order."""
     nodes = [
         {"id": node_id, "type": kind, "position": {"x": at * 260, "y": 0}}
         for at, (node_id, kind) in enumerate(types.items())

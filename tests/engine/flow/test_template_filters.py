@@ -1,4 +1,4 @@
-"""What each filter of a Text Template makes of a value, and what is told when it cannot be used."""
+"""The filters of a Text Template: their results, and the messages when one cannot be applied."""
 
 import pytest
 

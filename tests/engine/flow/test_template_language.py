@@ -1,4 +1,4 @@
-"""What is told of a template that cannot be read, with its line, and which data a template names."""
+"""Error messages for invalid templates, with the line, and the data that a template refers to."""
 
 import pytest
 

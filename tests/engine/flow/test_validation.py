@@ -1,4 +1,4 @@
-"""Every problem of a flow is found at once, and nothing a flow names is run."""
+"""All problems of a flow are found at once, and nothing that a flow names is run."""
 
 import json
 from dataclasses import replace
@@ -165,7 +165,7 @@ def test_groups_of_fields_may_be_three_levels_deep():
 
 
 def test_what_only_stops_a_deployment_is_no_obstacle_to_an_import():
-    """And the other way round: every other problem is one."""
+    """Only these problems permit an import; every other problem prevents it."""
     only_for_deploy = {code for code in WRONG if all(not one.blocks_import for one in found_as(code))}
     assert only_for_deploy == {"no_api_input", "no_processing_node", "several_final_nodes", "input_missing"}
 

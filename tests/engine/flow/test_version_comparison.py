@@ -1,4 +1,4 @@
-"""What a new version changes, for its designer and for callers."""
+"""The differences between two versions, for the designer and for callers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What does not fit a field, in words."""
+"""Messages for values that do not fit a field."""
 
 from __future__ import annotations
 

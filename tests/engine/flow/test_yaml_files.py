@@ -1,4 +1,4 @@
-"""Flow files as YAML: the same document, and nothing that JSON could not say."""
+"""Flow files in YAML give the same document as JSON; YAML features without a JSON equivalent are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ended jobs in great number, written as rows: with values, steps and events, as retention finds them."""
+"""Inserts large numbers of ended jobs, with values, steps and events, for tests of retention."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def add_ended_jobs(
     every_ms: int = 1,
     size: int = 2_000,
 ) -> list[str]:
-    """Jobs that ended one after the other; each has a payload, a result, and two steps with input, output and events."""
+    """Inserts jobs that ended one after another; each has a payload, a result, and two steps with input, output and
+    events.
+    """
     driver: Any = session.info[DRIVER]
     ids = [f"job_{flow_id}_{first_at}_{number:07d}" for number in range(count)]
     at = [first_at + number * every_ms for number in range(count)]

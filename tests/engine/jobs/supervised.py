@@ -1,4 +1,4 @@
-"""A world with a supervised worker: real processes that know the test's nodes."""
+"""A world with a supervised worker: real processes with the node types of the tests."""
 
 from __future__ import annotations
 

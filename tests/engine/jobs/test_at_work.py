@@ -1,4 +1,4 @@
-"""What a worker executes can be read in its lock file after it was ended; and work that nobody waits for gives its place away."""
+"""After a frozen worker is killed, its lock file shows what it executed; abandoned work frees its thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.jobs.at_work import AtWork, give_up, is_stopped, suspects_in, suspec
 from engine.jobs.worker.threads import PLACES, Threads
 from engine.jobs.worker_locks import new_boot
 
-NOBODY = 2**22 + 1  # above every process id
+NOBODY = 2**22 + 1  # larger than every process id
 
 
 @pytest.fixture

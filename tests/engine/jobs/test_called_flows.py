@@ -1,4 +1,4 @@
-"""Flows that call flows, as jobs: one job, its steps and costs together, its limits through and through."""
+"""Flows that call flows, as jobs: one job contains all steps and costs, and its limits apply to the called flows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOUT = document_of(
 
 
 def calling(flow_id: str, inputs: dict[str, Any] | None = None, *, version: int | None = None) -> Document:
-    """API Input with `n`, then a call; `version` as a deployment fixes it."""
+    """A flow of an API Input with `n` and a call; `version` is the version that a deployment pins."""
     document = document_of(("call", "call_flow", {"word": "word {{ api_input.out.n }}"} if inputs is None else inputs))
     config = {"flow_id": flow_id, **({"version": version} if version else {})}
     nodes = tuple(

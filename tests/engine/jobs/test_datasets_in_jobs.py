@@ -1,4 +1,4 @@
-"""Datasets in jobs: a row for each item, once whatever happens to the worker, and rows that are read live."""
+"""Datasets in jobs: each item writes its row once even if the worker dies, and rows are read at run time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def rows_of(world: World, dataset_id: str) -> list[dict[str, Any]]:
 
 
 def keeping(*, sleeps: bool = False) -> Document:
-    """Each item of `x` becomes a row of Kept; with `sleeps` an item waits as long as it says, after it was kept."""
+    """A flow that adds each item of `x` to the dataset Kept; with `sleeps`, an item then waits for its own number of
+    seconds.
+    """
     nodes: list[tuple[str, str, dict[str, Any]]] = [
         ("each", "array_splitter", {"items": "{{ api_input.out.x }}"}),
         ("keep", "dataset_sink", {"item": "{{ each.out }}", "index": "{{ each.index }}"}),

@@ -1,4 +1,4 @@
-"""Lists in jobs: what is stored of each item, progress, and another attempt that goes on with the items that were left."""
+"""Lists in jobs: stored steps of each item, progress, and a retry that continues with the remaining items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ X = [{"name": "x", "type": "array"}]
 
 
 def steps_of(world: World, job_id: str, node_id: str) -> dict[str, str]:
-    """Index path -> status."""
+    """Maps each index path to the status of its step."""
     steps = world.read(list_steps, world.workspace_id, job_id)
     return {step.index_path: step.status for step in steps if step.node_id == node_id}
 

@@ -1,4 +1,4 @@
-"""Runs from the Playground: on a snapshot, beside the plan, four at a time."""
+"""Runs from the Playground: on a snapshot, outside the plan's limits, at most four at a time."""
 
 from __future__ import annotations
 

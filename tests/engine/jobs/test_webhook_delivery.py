@@ -1,4 +1,4 @@
-"""Webhooks: every end of a job that somebody wants to hear of is told, again and again, with a signature that proves it."""
+"""Webhooks: every end of a job is sent to its subscribers, repeatedly until it is accepted, with a valid signature."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def send(webhooks: Webhooks) -> None:
 
 
 async def ended_job(world: World, url: str | None, *, settings: dict[str, Any] | None = None) -> tuple[str, str]:
-    """A job that ran to its end; returns flow id and job id."""
+    """Runs a job to its end; returns the flow id and the job id."""
     flow_id = world.add_flow(settings=settings)
     job_id = world.submit(flow_id, {"n": 7}, webhook_url=url).job_id
     await world.runs().carry(job_id)
@@ -85,7 +85,7 @@ def deliveries(world: World, flow_id: str) -> list[DeliveryRow]:
 
 
 def signatures(secret: str, seen: Any) -> str:
-    """What the published recipe makes of a delivery."""
+    """Computes the signature of a delivery as the Standard Webhooks specification describes."""
     said = f"{seen.headers['webhook-id']}.{seen.headers['webhook-timestamp']}.".encode() + seen.body
     key = base64.b64decode(secret.removeprefix("whsec_"))
     return "v1," + base64.b64encode(hmac.new(key, said, hashlib.sha256).digest()).decode()

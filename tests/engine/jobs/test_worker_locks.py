@@ -1,4 +1,6 @@
-"""Dead workers are found by their lock, those elsewhere by a beat that stands still; no wall clock is asked."""
+"""Dead workers are detected by their file lock, workers on other machines by a missing heartbeat; neither uses the wall
+clock.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from tests.engine.jobs.world import World, open_world
 
 @dataclass
 class Stopwatch:
-    """A monotonic clock that a test moves."""
+    """A monotonic clock that a test sets."""
 
     seconds: float = 1_000.0
 

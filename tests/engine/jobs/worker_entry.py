@@ -1,4 +1,6 @@
-"""`python -m tests.engine.jobs.worker_entry DATA [GRACE SECONDS [DRAIN SECONDS]]`: a worker that also knows the test's nodes."""
+"""`python -m tests.engine.jobs.worker_entry DATA [GRACE SECONDS [DRAIN SECONDS]]`: a worker with the node types of the
+tests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A small world to run jobs in: a data folder with a workspace, flows made of test nodes, and runs without a process."""
+"""A small environment for running jobs: a data folder with a workspace, flows of test nodes, and runs inside the test
+process.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ async def _sleep(config: Any, inputs: Any, context: NodeContext) -> Json:
 
 
 async def _wait(config: Any, inputs: Any, context: NodeContext) -> Json:
-    """Until the file is there."""
+    """Waits until a file exists."""
     while not Path(inputs.values["until"]).exists():
         await asyncio.sleep(0.02)
     return inputs.values.get("value")
@@ -73,7 +75,7 @@ async def _fail(config: Any, inputs: Any, context: NodeContext) -> Json:
 
 
 async def _write(config: Any, inputs: Any, context: NodeContext) -> Json:
-    """Appends a line to a file: a side effect that can be counted."""
+    """Appends a line to a file, as a side effect that a test can count."""
     if isinstance(context.http, NoServices):
         await context.http.settle()
     with Path(inputs.values["path"]).open("a") as file:
@@ -92,7 +94,7 @@ async def _call(config: Any, inputs: Any, context: NodeContext) -> Json:
 
 
 async def _hold(config: Any, inputs: Any, context: NodeContext) -> Json:
-    """Keeps the interpreter as C code does that never lets go of it: no thread of the process runs meanwhile."""
+    """Keeps the interpreter lock, as C code may do, so that no other thread of the process runs."""
     microseconds = int(float(inputs.values["seconds"]) * 1_000_000)
     if inputs.values.get("where") == "loop":
         ctypes.PyDLL(None).usleep(microseconds)
@@ -102,7 +104,7 @@ async def _hold(config: Any, inputs: Any, context: NodeContext) -> Json:
 
 
 async def _compute(config: Any, inputs: Any, context: NodeContext) -> Json:
-    """Keeps a thread, which cannot be ended, and tells in which process."""
+    """Blocks a thread, which cannot be stopped, and returns the process id."""
     await context.in_thread(time.sleep, float(inputs.values.get("seconds", 0)))
     return os.getpid()
 
@@ -144,7 +146,7 @@ TEST_CATALOG = {**CATALOG, **TEST_NODES}
 
 
 def document_of(*nodes: tuple[str, str, Mapping[str, Any]], fields: list[dict[str, Any]] | None = None) -> Document:
-    """An API Input and then nodes (id, type, inputs), one after the other."""
+    """A flow of an API Input and nodes (id, type, inputs), each connected to the one before."""
     made: list[dict[str, Any]] = [
         {"id": "api_input", "type": "api_input", "config": {"fields": fields or [{"name": "n", "type": "integer"}]}}
     ]
@@ -159,7 +161,10 @@ ECHO = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
 
 
 class NoServices:
-    """Services without an outside; datasets and called flows are the workspace's own; `http.settle` waits as a real call does."""
+    """Services without network access.
+
+    Datasets and called flows are those of the workspace; `http.settle` waits as a real request does.
+    """
 
     def __init__(self, recorder: Any, world: World) -> None:
         self.http = self
@@ -188,7 +193,7 @@ class NoServices:
 
 @dataclass
 class World:
-    """One data folder with a workspace, seen from one process."""
+    """A data folder with one workspace, used by one process."""
 
     data: Path
     database: Database
@@ -214,7 +219,10 @@ class World:
         settings: dict[str, Any] | None = None,
         workspace_id: str | None = None,
     ) -> str:
-        """A flow with version 1, deployed unless told otherwise. Written by hand: the test's nodes are in no catalog."""
+        """Adds a flow with version 1, deployed by default.
+
+        It is inserted directly, as the catalog does not contain the test nodes.
+        """
         return self.write(_add_flow, workspace_id or self.workspace_id, document, live, settings or {})
 
     def submit(self, flow_id: str, payload: dict[str, Any] | None = None, **options: Any) -> Accepted:
@@ -232,7 +240,7 @@ class World:
         return self.read(lambda session: session.get(Usage, subject or self.workspace_id).active)
 
     def runs(self, boot_id: str | None = None) -> Runs:
-        """A worker's runs on the test's own loop."""
+        """Creates a worker's job runner on the event loop of the test."""
         step_writer = StepWriter(self.database)
         return Runs(
             self.database,
@@ -244,7 +252,7 @@ class World:
 
 
 def open_world(data: Path, *, clock: Clock | None = None, plan: str = "free") -> World:
-    """A new data folder with one workspace."""
+    """Creates a data folder with one workspace."""
     database = open_database(data, clock=clock)
     world = World(data, database)
     world.workspace_id = world.write(add_workspace, plan)
@@ -296,7 +304,7 @@ def _add_flow(session: Session, workspace_id: str, document: Document, live: boo
 
 
 def count_open(session: Session, workspace_id: str, environment: str = "live") -> int:
-    """Open counted jobs of an environment, from the rows themselves."""
+    """Counts the active jobs of an environment in the jobs table."""
     return (
         session.scalar(
             select(func.count())

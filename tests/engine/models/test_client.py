@@ -1,4 +1,4 @@
-"""Asking models, against a real server on this machine that says what it is told to."""
+"""Questions to models, against a scripted server on this machine."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def running():
 
 @pytest.fixture
 def server(running):
-    """Fresh for each test; the socket stays."""
+    """The server, reset for each test; its socket stays open."""
     running.requests.clear()
     running._script.clear()
     running.key, running.json_mode, running.streams = None, True, True

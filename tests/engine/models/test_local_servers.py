@@ -1,4 +1,4 @@
-"""Model servers on this machine are found, known for what they are, and offered until they are connected."""
+"""Model servers on this machine are found, identified, and offered until they are connected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a call costs: own prices, the table in the package, local models, and what nobody knows."""
+"""The cost of a call: own prices, the price table in the package, local models, and unknown prices."""
 
 import sys
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ def test_a_local_model_costs_nothing_and_says_so():
 
 
 def test_an_own_price_wins_over_free_and_counts_even_when_it_is_zero():
-    """What one's own server costs in power may be set, and a price of 0 is known, not missing."""
+    """The owner can set a price for a local server (for its power consumption), and a price of 0 is a known price."""
     own = {"llama3.2:3b": Price(1_000_000_000, 0), "gpt-4o-mini": Price(0, 0)}
     local = ModelConnection("Ollama", "ollama", local=True, own_prices=own)
     assert cost_of(local, "llama3.2:3b", Tokens(1000, 1000), at=AT) == (own["llama3.2:3b"], 1_000_000)

@@ -1,4 +1,4 @@
-"""Every provider in its own dialect, against servers on this machine that are as strict as the real ones."""
+"""Every provider with its own API protocol, against local servers that validate requests like the real ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOOD = '{"city": "Paris", "people": 2100000}'
 SCHEMA = payload_schema(
     [{"name": "city", "required": True}, {"name": "people", "type": "integer", "required": True}], for_output=True
 )
-#: Provider -> what the server is told to be, what is added to its origin, and the header that carries the key.
+#: Provider -> (options of the server, path of its base URL, header that carries the key).
 DIALECTS = {
     "openai": ({}, "/v1", "authorization"),
     "anthropic": ({}, "", "authorization"),

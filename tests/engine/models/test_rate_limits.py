@@ -1,4 +1,6 @@
-"""Limits at a connection: so many calls at once, in order, and one pause for all when the provider asks for it."""
+"""The limits of a connection: concurrent calls, their order, and one pause for all calls when the provider asks for
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.stand_ins.openai_server import OpenAIServer, Said
 
 
 class Room:
-    """Who is in, who was in, and the most at once."""
+    """Records which calls run, which have run, and the maximum at the same time."""
 
     def __init__(self, turns: CallLimiter, at_once: int) -> None:
         self.turns = turns
@@ -66,7 +68,7 @@ async def test_one_who_gives_up_at_the_moment_it_is_let_in_passes_the_turn_on():
     async with turns.turn(1, float("inf")):
         second, third = asyncio.create_task(room.visit(2)), asyncio.create_task(room.visit(3))
         await asyncio.sleep(0)
-    # Leaving let the second in, which has not run since.
+    # The end of the first call admitted the second, which has not run since.
     second.cancel()
     await asyncio.gather(second, third, return_exceptions=True)
     assert room.order == [3]
@@ -111,11 +113,14 @@ async def test_quiet_connections_are_forgotten_and_busy_ones_kept():
     assert len(every._limiters) <= CallLimiters._MOST
 
 
-# Through a connection.
+# Tests through a connection.
 
 
 class CountingServer(OpenAIServer):
-    """Knows how many questions were under way at once. Answers when `expected` are, and a moment later: one too many would come."""
+    """Counts concurrent requests.
+
+    It answers a moment after `expected` requests arrived, so that an excess one is noticed.
+    """
 
     expected, under_way, busiest = 1, 0, 0
 
@@ -132,7 +137,7 @@ class CountingServer(OpenAIServer):
         self.full.wait(60)
         time.sleep(0.02)
         with self._lock:
-            self.under_way -= 1  # before the answer is out, or the next question could be here first
+            self.under_way -= 1  # before the response is sent, as the next request could arrive first
         super()._send(handler, reply)
 
 
@@ -169,7 +174,7 @@ async def test_a_connection_makes_so_many_calls_at_once(models, server, cap):
 @pytest.mark.process
 async def test_questions_are_asked_in_the_order_they_came(models, server):
     connection = connect(server, max_concurrency=1)
-    await models.ask(connection, question(prompt="first of all"))  # the SDK is loaded from here on
+    await models.ask(connection, question(prompt="first of all"))  # loads the SDK before time is measured
     server.requests.clear()
     await asyncio.gather(*(models.ask(connection, question(prompt=str(n))) for n in range(12)))
     assert [body["messages"][-1]["content"] for body in server.asked] == [str(n) for n in range(12)]
@@ -219,7 +224,8 @@ async def test_what_one_call_is_told_holds_for_every_call_of_the_connection(mode
 async def test_a_pause_longer_than_the_time_limit_is_told_and_left_to_the_tries_of_the_node(models, server):
     server.say(Said(status=429, headers={"retry-after": "250"}))
     connection = connect(server)
-    for told in ("took no more requests", "takes no more requests"):  # by the provider, then by what it said before
+    # the messages of the call that the provider refused, and of the call that the pause stops
+    for told in ("took no more requests", "takes no more requests"):
         with pytest.raises(ModelFailed, match=told) as caught:
             await models.ask(connection, question(timeout_seconds=60))
         assert (caught.value.code, caught.value.passing) == ("model_rate_limited", True)

@@ -1,4 +1,4 @@
-"""The Simulated model: always the same, always valid, never the network."""
+"""The Simulated model: deterministic, valid answers without network access."""
 
 import pytest
 from hypothesis import given, settings

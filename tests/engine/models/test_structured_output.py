@@ -1,4 +1,4 @@
-"""Finding an object in a model's answer and checking it against the output fields."""
+"""Extracting a JSON object from a model's answer and validating it against the output fields."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cases of the nodes that work on data alone: Input/Output, Lists, Transform, Logic."""
+"""Cases of the nodes that only process data: Input/Output, Lists, Transform and Logic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANY = list(range(20_000))
 
 
 def flat(items: list, total: int | None = None, errors: tuple = ()) -> dict:
-    """What an Array Flatten gives."""
+    """The output of an Array Flatten."""
     return {
         "items": items,
         "count": len(items),
@@ -28,12 +28,12 @@ def flat(items: list, total: int | None = None, errors: tuple = ()) -> dict:
 
 
 def found(*matches: object) -> dict:
-    """What an Extract Pattern gives."""
+    """The output of an Extract Pattern."""
     return {"matches": list(matches), "count": len(matches), "first": matches[0] if matches else None}
 
 
 def kept(items: list, total: int) -> dict:
-    """What a Filter List or a Sort and Limit gives."""
+    """The output of a Filter List or a Sort and Limit."""
     return {"items": items, "count": len(items), "total_count": total}
 
 

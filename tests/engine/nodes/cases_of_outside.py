@@ -1,4 +1,4 @@
-"""Cases of the nodes that use something outside: web pages and services, models, datasets, other flows."""
+"""Cases of the nodes that use external resources: web pages and services, models, datasets, other flows."""
 
 from __future__ import annotations
 

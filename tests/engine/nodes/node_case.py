@@ -1,4 +1,7 @@
-"""One case of a node type: what its node is set to and given, and exactly what comes of it. Cases run in a small whole flow."""
+"""Test cases of node types: settings and inputs of a node, and its exact result.
+
+A case runs in a small complete flow.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,15 @@ from tests.stand_ins.openai_server import OpenAIServer
 
 Json = Any
 Kind = Literal["good", "odd", "bad"]
-#: What the caller sent.
+#: A reference to the value in the payload.
 GIVEN = "{{ api_input.out.value }}"
-#: Stands for the local site in a case.
+#: Placeholder in a case for the URL of the local web site.
 SITE = "http://site.test"
 
 
 @dataclass(frozen=True)
 class Fails:
-    """The step's error: what happened, why, and what to do."""
+    """The error of a failed step: what happened, why, and what to do."""
 
     message: str
     why: str
@@ -44,7 +47,7 @@ class Fails:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is told before anything runs, and at which field."""
+    """A problem that validation reports before the run, and the field it concerns."""
 
     pointer: str
     message: str
@@ -52,14 +55,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Refused:
-    """What a caller is told: pointer -> what is wrong."""
+    """The validation errors of a refused payload, by JSON pointer."""
 
     errors: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Case:
-    """`comes`: the node's `out`, or a Fails, a Problem or a Refused. `says`: what the model answers. `only`: the keys of `out` that count."""
+    """A case. `comes`: the expected `out`, or a Fails, a Problem or a Refused.
+
+    `says`: the model's answer. `only`: the keys of `out` that are compared.
+    """
 
     kind: Kind
     what: str
@@ -73,22 +79,24 @@ class Case:
 
 
 def good(what: str, comes: Json, given: Json = None, **more: Any) -> Case:
-    """What the node is made for."""
+    """A case with ordinary input."""
     return Case("good", what, comes, given, **more)
 
 
 def odd(what: str, comes: Json, given: Json = None, **more: Any) -> Case:
-    """Empty, null, of another script, of another type that still makes sense, huge."""
+    """A case with unusual valid input: empty, null, another script, a convertible type, or very large."""
     return Case("odd", what, comes, given, **more)
 
 
 def bad(what: str, comes: Fails | Problem | Refused, given: Json = None, **more: Any) -> Case:
-    """What cannot work, told in words."""
+    """A case with invalid input, which gives an error message."""
     return Case("bad", what, comes, given, **more)
 
 
 def after_a_branch(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """A Condition that never goes on by `no`: `gone` is skipped, `there` gives what was sent."""
+    """Adds a Condition whose outcome is always `yes`: the node `gone` is skipped, the node `there` outputs the
+    payload.
+    """
     rules = [{"left": 1, "operator": "equals", "right": 1}]
     return [
         {"id": "choice", "type": "condition", "inputs": {"rules": rules}},
@@ -99,7 +107,7 @@ def after_a_branch(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 def both_ways(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """What goes on by `yes` and by `no`, brought together again."""
+    """Adds a node after each outcome `yes` and `no` of a Condition, and joins both again."""
     sides: list[dict[str, Any]] = [
         {"id": side, "type": "set_fields", "inputs": {"by": side, "value": "{{ node.out }}"}} for side in ("yes", "no")
     ]
@@ -108,7 +116,7 @@ def both_ways(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """A Splitter and a Flatten with a Parse JSON between them, whose items fail when they are no JSON."""
+    """Adds a Splitter, a Parse JSON whose items fail for invalid JSON, and a Flatten."""
     splitter = {"id": "each", "type": "array_splitter", "inputs": {"items": GIVEN}}
     flatten = {"id": "all", "type": "array_flatten"}
     work = {"id": "work", "type": "parse_json", "inputs": {"text": f"{{{{ {node['id']}.out }}}}"}}
@@ -127,7 +135,7 @@ SHAPES = {
 
 
 def flow_of(kind: str, case: Case) -> Document:
-    """API Input -> the node, with what it needs around it -> API Output."""
+    """Builds the flow API Input -> node, with the nodes it needs around it -> API Output."""
     start: dict[str, Any] = {
         "id": "api_input",
         "type": "api_input",
@@ -160,7 +168,7 @@ def flow_of(kind: str, case: Case) -> Document:
 
 
 async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, tuple[str, ...]]:
-    """Checks the flow, runs it when there is nothing to tell, and gives the `out` or the error, and the node's warnings."""
+    """Validates and runs the flow; returns the problem, or the `out` or error of the node with its warnings."""
     document = flow_of(kind, case)
     told = [one for one in problems(document, CATALOG) if one.code != "no_processing_node"]
     if told:
@@ -183,7 +191,9 @@ async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, t
 
 
 class Services:
-    """What a worker hands to a run: a door that may reach this machine, one model server, a store, one flow to call."""
+    """The services of a run: an outbound client that may reach this machine, a model server, datasets, and one flow to
+    call.
+    """
 
     def __init__(self, world: World, model: OpenAIServer | None = None) -> None:
         self.model = model
@@ -194,7 +204,7 @@ class Services:
         self._connection = ModelConnection("box", "openai_compatible", model.url) if model else None
 
     async def close(self) -> None:
-        """Ends what it opened."""
+        """Closes the outbound client and the sandbox."""
         await self.http.aclose()
         await self._sandbox.close()
 
@@ -218,7 +228,7 @@ class Services:
         return await self._sandbox.read(reader, arguments)
 
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
-        """A flow that greets whom it is given."""
+        """Returns a flow that greets the given name."""
         fields = [{"name": "name", "type": "string", "required": True}]
         greet = {"id": "greet", "type": "text_template", "inputs": {"template": "Hello {{ api_input.out.name }}"}}
         nodes = [{"id": "api_input", "type": "api_input", "config": {"fields": fields}}, greet]
@@ -228,7 +238,7 @@ class Services:
 
 
 def at_site(value: Json, here: str, there: str) -> Json:
-    """The value with every text of it about another address."""
+    """Replaces an address in all texts of a value."""
     match value:
         case str():
             return value.replace(here, there)

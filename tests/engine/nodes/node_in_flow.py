@@ -1,4 +1,6 @@
-"""Runs one node after an API Input, as a worker would: a real door that may also reach this machine, and one secret."""
+"""Runs one node after an API Input, as a worker does, with an outbound client that may reach this machine and one
+secret.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class Notebook:
 
 
 class Services:
-    """What a worker hands to a run."""
+    """The services that a worker gives to a run."""
 
     def __init__(self, outbound=None):
         self.http = outbound or OutboundClient(
@@ -64,7 +66,7 @@ def flow(kind, config, inputs, policy=None):
 
 
 async def run_node(services, kind, config, inputs, payload=None, policy=None):
-    """The node's output, or its error, and the step."""
+    """Returns the node's output or its error, and the step."""
     notebook = Notebook()
     plan = compile_plan(flow(kind, config, inputs, policy), CATALOG)
     options = RunOptions(job_id="job_1")

@@ -1,4 +1,4 @@
-"""Runs one node on its own, with what it may use from outside."""
+"""Runs one node without a flow, with given services."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from engine.nodes import CATALOG
 
 @dataclass
 class Alone:
-    """A node's context without a run around it."""
+    """The context of a node without a run."""
 
     scope: Scope = field(default_factory=lambda: Scope({}, {}))
     sandbox: Any = None
@@ -30,13 +30,13 @@ class Alone:
 
 
 async def run_node(kind, config, inputs, context=None):
-    """The node's `out`, its settings and inputs checked as in a run."""
+    """Validates settings and inputs as in a run and returns the node's `out`."""
     node = CATALOG[kind]
     return await node.run(node.config.model_validate(config), node.inputs.model_validate(inputs), context or Alone())
 
 
 def problems_of(kind, config, inputs):
-    """`(code, pointer)` of what is wrong with the node after an API Input that takes any list or text."""
+    """Returns the problems as `(code, pointer)` of a node after an API Input that accepts any list or text."""
     fields = [{"name": "text", "type": "string"}, {"name": "items", "type": "array"}]
     nodes = [
         {"id": "api_input", "type": "api_input", "config": {"fields": fields}},

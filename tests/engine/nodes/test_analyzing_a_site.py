@@ -1,4 +1,6 @@
-"""A whole site through a flow: mapped, split, every page read at the same time, flattened in order."""
+"""A flow that analyses a whole site: it maps it, splits the list, reads the pages in parallel and flattens them in
+order.
+"""
 
 from __future__ import annotations
 

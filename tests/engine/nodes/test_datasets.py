@@ -1,4 +1,4 @@
-"""Dataset Source and Dataset Sink on a real store."""
+"""Dataset Source and Dataset Sink with a real database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One folder for all: every test makes datasets of its own."""
+    """One data folder for all tests; each test creates its own datasets."""
     world = open_world(tmp_path_factory.mktemp("datasets"))
     yield world
     world.database.close()
@@ -183,7 +183,9 @@ def test_settings_that_cannot_work_are_problems(kind: str, config: dict, inputs:
 
 
 def rows_flow(config: dict[str, Any], key: str = "{{ splitter.out.name }}") -> Document:
-    """API Input, Dataset Source, Splitter, Text Template, Sink: two ends, one of them kept in a dataset."""
+    """A flow of API Input, Dataset Source, Splitter, Text Template and Sink: it has two final nodes, and one writes to
+    a dataset.
+    """
     nodes = [
         {"id": "api_input", "type": "api_input"},
         {"id": "rows", "type": "dataset_source", "config": {"dataset": "Goods"}},

@@ -1,4 +1,4 @@
-"""What every node type promises: words, help, a form, an example that is right, and clear answers to wrong settings."""
+"""Requirements for every node type: texts, help, a form, a valid example, and clear errors for wrong settings."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ BEFORE = [
 
 
 def example_flow(kind):
-    """The node's example after an API Input and a Page Scraper, as a designer would use it."""
+    """A flow with the node's example after an API Input and a Page Scraper, as a designer would use it."""
     config, inputs = kind.example
     node = {"id": kind.type, "type": kind.type, "type_version": kind.version, "config": config, "inputs": inputs}
     if kind.type in {"api_input", "page_scraper"}:
@@ -30,7 +30,7 @@ def example_flow(kind):
     else:
         nodes = [*BEFORE, node]
     if kind.type == "array_splitter":
-        nodes.append({"id": "array_flatten", "type": "array_flatten"})  # a list must end
+        nodes.append({"id": "array_flatten", "type": "array_flatten"})  # every list must be closed by an Array Flatten
     edges = [
         {"id": f"e{number}", "source": left["id"], "target": right["id"]}
         for number, (left, right) in enumerate(pairwise(nodes))

@@ -1,6 +1,7 @@
-"""Every node type with good, odd and bad inputs: exactly what comes out, or the words that tell what, why and what to do.
+"""Every node type with ordinary, unusual and invalid inputs: the exact output, or the error with what, why and what to
+do.
 
-A new node type fails here until its cases stand in one of the two tables.
+A new node type fails here until one of the two tables has its cases.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TABLE = {**cases_of_data.CASES, **cases_of_outside.CASES}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """With the dataset `Goods`."""
+    """A data folder with the dataset `Goods`."""
     made = open_world(tmp_path_factory.mktemp("cases"))
     ada = person(made.workspace_id)
     made.write(import_rows, ada, made.write(add_dataset, ada, "Goods"), checked_rows(cases_of_outside.GOODS))
@@ -55,14 +56,14 @@ async def services(world: World) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def outside(world: World, site: WebSite, model: OpenAIServer) -> AsyncIterator[Services]:
-    """The same with a site and a model server to ask."""
+    """The services of a run, with a web site and a model server."""
     made = Services(world, model)
     yield made
     await made.close()
 
 
 def each_case(table: Mapping[str, Sequence[Case]]) -> list[Any]:
-    """The cases; those that need a process of their own to write a template are marked."""
+    """The cases; those that need the sandbox process to render a template are marked."""
     return [
         pytest.param(
             name,

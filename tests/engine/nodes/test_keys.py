@@ -1,10 +1,10 @@
-"""The keys of each node in a flow file: files that people keep stand on them (product.md section 4)."""
+"""The keys of each node type in a flow file. They must not change, because users' stored files contain them."""
 
 from engine.nodes import CATALOG
 from engine.nodes.api_input import InputField
 
 ANY = "names of the designer's choosing"
-#: type -> settings, inputs
+#: Node type -> (keys of settings, keys of inputs).
 KEYS = {
     "api_input": ("fields samples", ""),
     "api_output": ("", ANY),
@@ -33,7 +33,7 @@ KEYS = {
 FIELD = "name type required description default example format enum minimum maximum min_length max_length min_items max_items pattern items fields"
 
 
-#: What the product page of each node says it does while nothing is set.
+#: The documented default behaviour of each node type without settings.
 USUAL = {
     "website_mapper": {
         "max_depth": 2,

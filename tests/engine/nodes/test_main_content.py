@@ -1,4 +1,4 @@
-"""Reading pages: main content, Markdown, links, charsets, and pages made to hurt a parser."""
+"""Reading pages: main content, Markdown, links, charsets, and pages that attack a parser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def practice(name: str) -> str:
 
 
 def unmarked(html: str) -> str:
-    """The same page without elements that say what its main content is."""
+    """Returns the page without the elements that mark its main content."""
     return html.replace("<main>", "<div>").replace("</main>", "</div>").replace("article>", "div>")
 
 

@@ -1,4 +1,4 @@
-"""Ordinary pages are read in a thread, all others in a process that is killed when it takes too long."""
+"""Ordinary pages are parsed in a thread; all others in a process that is killed after a time limit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.engine.nodes.test_main_content import PAGES, SITE, practice
 
 pytestmark = pytest.mark.process
 
-#: A page over which the parser sits for more than ten seconds.
+#: A page that takes the parser more than ten seconds.
 CHOICES = "<select>" + "<option>x" * 150_000
 HURRY = 3.0
 LONG = "<html><body><main><h1>Long</h1>" + "<p>The keeper lights the lamp.</p>" * 7_000 + "</main></body></html>"
 
 
 class Context:
-    """What a node may use to read a page."""
+    """The services that a node needs to read a page."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -41,7 +41,9 @@ class Context:
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """A page may take a fraction of its time: the process works until it is stopped."""
+    """Shortens the time limit for pages, so that tests of endless pages are fast: the process runs until it is
+    stopped.
+    """
     monkeypatch.setitem(LIMITS, "pages", replace(LIMITS["pages"], seconds=HURRY))
 
 
@@ -112,7 +114,7 @@ async def test_what_an_ordinary_page_says_is_not_much_longer_than_the_page(conte
 
 
 async def test_a_long_page_reads_the_same_in_the_other_process(context):
-    unmarked = LONG.replace("main>", "div>")  # so that the other process has to look for the content
+    unmarked = LONG.replace("main>", "div>")  # without <main>, the other process has to find the content
     for html in (LONG, unmarked):
         there = await read_with(context, "page", html, url=SITE)
         assert there["text"] == read_page(html, SITE).text

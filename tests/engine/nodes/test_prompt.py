@@ -1,4 +1,4 @@
-"""The Prompt node in a flow, asking the stand-in server or the Simulated model."""
+"""The Prompt node in a flow, with the scripted model server or the Simulated model."""
 
 import pytest
 
@@ -56,7 +56,7 @@ class Notebook:
 
 
 class Services:
-    """What a worker hands to a run, for one connection."""
+    """The services that a worker gives to a run, with one connection."""
 
     def __init__(self, outbound, server):
         self.http = outbound
@@ -84,7 +84,7 @@ def server():
 
 @pytest.fixture
 async def ask(server):
-    """Runs a flow with one Prompt; gives the outcome and what was recorded."""
+    """Runs a flow with one Prompt; returns the outcome and the recorded steps."""
     outbound = OutboundClient()
 
     async def go(config, inputs, place="Paris", policy=None):

@@ -1,4 +1,6 @@
-"""A new node takes one file (sample_node.py) and one entry in the list of node types: everything else follows from it."""
+"""A new node type needs one file (sample_node.py) and one entry in the list of node types; everything else is
+derived.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from tests.engine.run.arrange import flow, go
 from ui.flow_view.node_views import view_of
 from ui.forms.specs import specs_of_model
 
-TYPES = (*NODE_TYPES, sample_node.NODE)  # the one entry
+TYPES = (*NODE_TYPES, sample_node.NODE)  # the entry in the list
 CATALOG = {kind.type: kind for kind in TYPES}
 
 FLOW = flow(

@@ -1,4 +1,4 @@
-"""Addresses of pages: one form, one site, patterns. Pure, table by table."""
+"""Addresses of pages: normalisation, membership of a site, and patterns."""
 
 from __future__ import annotations
 

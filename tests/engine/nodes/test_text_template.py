@@ -1,4 +1,4 @@
-"""Text Template: the quick way and the sandbox, and what is told when it is written."""
+"""Text Template: the fast path and the sandbox, and the problems that are reported while it is edited."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The web nodes in a flow: the practice site through a real door, and local servers for everything else."""
+"""The web nodes in a flow: the practice site with a real outbound client, and local servers for everything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SITE = "https://practice.flowport.example"
 
 @pytest.fixture
 async def run():
-    """Runs one node after an API Input; gives its output, or its error, and the step."""
+    """Runs one node after an API Input; returns its output or its error, and the step."""
     services = Services()
 
     async def go(kind, config, inputs, payload=None, policy=None):
@@ -29,7 +29,7 @@ async def run():
 
 
 def serving(pages):
-    """A handler with pages by path; every other path is 404."""
+    """A handler that serves pages by path; other paths get 404."""
 
     async def handler(asked, write):
         found = pages.get(asked.target.split("?")[0])
@@ -254,7 +254,7 @@ class TestHtmlTextExtractor:
 
 
 async def echo(asked, write):
-    """Answers with what it was asked, as JSON."""
+    """Answers with the received request as JSON."""
     told = {"method": asked.method, "target": asked.target, "headers": asked.headers, "body": asked.body.decode()}
     await write(answer(200, json.dumps(told).encode(), content_type="application/json", x_more="1"))
 

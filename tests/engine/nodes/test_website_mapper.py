@@ -1,4 +1,6 @@
-"""The Website Mapper on local sites: which pages, in which order, how far, how politely."""
+"""The Website Mapper on local sites: which pages it finds, in which order, to which depth, and how it limits its
+requests.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ async def services():
 
 
 async def mapped(services, site, config=None, start="/", **more):
-    """The paths that were found, the output, the step."""
+    """Returns the found paths, the output and the step."""
     out, step = await run_node(services, "website_mapper", {**QUICK, **(config or {})}, {"url": site.at(start)}, **more)
     paths = [url.removeprefix(site.origin) for url in out["urls"]] if isinstance(out, dict) else []
     return paths, out, step
@@ -64,7 +66,7 @@ async def test_it_ends_at_the_most_pages_and_says_that_there_are_more(services):
     assert paths == order[:7]
     assert (out["total_pages"], out["crawl_depth"]) == (7, 2)
     assert step.warnings == ("The search ended with 7 pages. The site has more: raise Most pages to list them.",)
-    assert len(site.requests) == 8  # and robots.txt
+    assert len(site.requests) == 8  # 7 pages and robots.txt
 
 
 @pytest.mark.process
@@ -82,7 +84,7 @@ async def test_each_page_is_listed_once_in_one_form_of_its_address(services):
     with WebSite(pages) as site:
         paths, _, _ = await mapped(services, site)
     assert paths == ["/", "/a", "/A", "/a/", "/a?b=2", "/new"]
-    assert site.hits("/a") == 3  # once for itself, once with a query of its own, once behind /old
+    assert site.hits("/a") == 3  # once for itself, once without its query, once behind the redirect of /old
 
 
 @pytest.mark.process
@@ -316,13 +318,13 @@ async def test_other_sites_are_followed_only_when_asked(services):
 
 
 def host(*links, before=""):
-    """What a host answers to every request: a page that is a robots.txt as well."""
+    """A response that is a page and a valid robots.txt at the same time, for all requests of a host."""
     body = f"{before}\n{page(*links)}"
     return f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 class TestTheOwnersList:
-    """10.0.0.0/8 is allowed; two names of the public web, one of which leads inside."""
+    """The allow-list contains 10.0.0.0/8; of two public host names, one resolves to a private address."""
 
     async def mapped(self, hosts, start):
         network = RecordedNetwork(hosts)
@@ -358,7 +360,7 @@ class TestTheOwnersList:
 
 
 class Watched(OutboundClient):
-    """A door that writes down when it was asked, and how many asked at once."""
+    """An outbound client that records the time of each request and the maximum number at the same time."""
 
     def __init__(self):
         super().__init__(OutboundRules(parse_allow_list("127.0.0.1")), Names())

@@ -1,4 +1,7 @@
-"""S10 to S14: what the door refuses, what it opens, and that nothing forbidden is ever dialled. Nothing here leaves the process."""
+"""S10 to S14: what the outbound client refuses and permits, and that it never connects to a forbidden address.
+
+No network is used.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from tests.stand_ins.network import Names, RecordedNetwork
 PUBLIC = "93.184.216.34"
 PUBLIC_6 = "2606:2800:220:1::1"
 
-#: Literal hosts that lead inside, in every spelling; asked for with http.
+#: Literal hosts that are private addresses in various spellings; requested with http.
 CLOSED_HOSTS = """
     127.0.0.1 127.0.0.53 127.255.255.254 127.1 127.0.1 0 0.0.0.0 0.0.0.1 0x7f000001 0x7f.0.0.1 0x7f.1 0X7F000001 2130706433
     017700000001 127.0.0.1. 3232235521 0xC0A80001 0xa9fea9fe 2852039166
@@ -36,14 +39,14 @@ CLOSED_HOSTS = """
     [fe80::1] [fe80::1%25eth0] [febf::1] [fec0::1] [feff::1] [ff02::1] [ff0e::1] [4000::1] [e000::1]
 """.split()  # noqa: SIM905 - a table of words
 
-#: Names that are closed before anything is looked up.
+#: Host names that are refused before any DNS query.
 CLOSED_NAMES = """
     localhost LOCALHOST localhost. localhost.localdomain a.localhost intranet router metadata printer.local nas.lan app.internal
     metadata.google.internal db.corp wiki.intranet box.home gw.home.arpa 1.0.0.127.in-addr.arpa hidden.onion api.default.svc
     kubernetes.default.svc.cluster.local web.private host.localdomain site.i2p x.alt
 """.split()  # noqa: SIM905 - a table of words
 
-#: Whole URLs that no entry of an allow list would make right.
+#: URLs that no allow-list entry can permit.
 BAD_URLS = [
     "",
     "   ",
@@ -90,7 +93,7 @@ BAD_URLS = [
 
 CLOSED_PORTS = [1, 22, 23, 25, 53, 110, 443 + 1, 2375, 3306, 5432, 6379, 8000, 9200, 11211, 11434, 27017, 65535]
 
-#: Names of the web whose addresses are not (all) of the web.
+#: Public host names with at least one private address.
 LEADS_INSIDE = {
     "one.example.com": ["127.0.0.1"],
     "two.example.com": ["10.1.2.3"],

@@ -1,4 +1,4 @@
-"""S11: the owner's list of what flows may reach beyond the public web."""
+"""S11: the owner's allow-list of addresses beyond the public internet."""
 
 from __future__ import annotations
 

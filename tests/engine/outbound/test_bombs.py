@@ -1,4 +1,6 @@
-"""S13: 600 MB packed into less than 1 MB grow a process by less than 20 MB and end with a clear error, however they are packed."""
+"""S13: 600 MB compressed to less than 1 MB grow a process by less than 20 MB and end with a clear error, in every
+encoding.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.process
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[3]
 
-#: Content-Encoding -> window bits of each layer, the inner one first.
+#: Content-Encoding -> window bits of each layer, the innermost first.
 PACKED = {
     "gzip": (31,),
     "deflate": (15,),
@@ -33,7 +35,10 @@ PACKED = {
 
 
 def bomb(*window_bits: int, mebibytes: int = 600) -> bytes:
-    """Zeros, packed once a layer. The inner layer repeats one packed block, so that the test does not pack them all."""
+    """Zeros, compressed once per layer.
+
+    The inner layer repeats one compressed block, so that the test need not compress all of them.
+    """
     packer = zlib.compressobj(9, wbits=window_bits[0])
     start = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -45,7 +50,7 @@ def bomb(*window_bits: int, mebibytes: int = 600) -> bytes:
 
 
 async def attack() -> dict[str, object]:
-    """Fetches every bomb; tells how each ended and by how many MiB the process grew at its highest."""
+    """Fetches every bomb; returns how each ended and by how many MiB the process grew at its peak."""
     bombs = {name: bomb(*bits) for name, bits in PACKED.items()}
     assert max(map(len, bombs.values())) < MIB
 
@@ -69,7 +74,7 @@ async def attack() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def attacked():
-    """In a process of its own: its highest memory is its own."""
+    """Runs the attack in a separate process, so that its peak memory can be measured."""
     done = subprocess.run(
         [sys.executable, __file__],
         check=False,

@@ -1,4 +1,4 @@
-"""The door against real local servers: redirects, secrets, limits, time, TLS, proxy and pooled connections."""
+"""The outbound client with real local servers: redirects, secrets, limits, time, TLS, proxy and pooled connections."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_any_status_is_an_answer(outbound):
 async def test_secrets_stay_behind_when_the_origin_changes(outbound, status):
     secret = {"X-Api-Key": SECRET}
     plain = {"Authorization": "Bearer swordfish", "Cookie": "session=swordfish", "X-Plain": "kept"}
-    plain["Baggage"] = "customer=swordfish"  # what a caller says of itself along with a trace
+    plain["Baggage"] = "customer=swordfish"  # data that the caller attached to a trace
     async with serve(says_hello) as other, serve(sends_on(other.url("/end"), status)) as first:
         got = await outbound.request("GET", first.url("/start"), headers=plain, secret_headers=secret)
     assert (got.url, got.redirects) == (other.url("/end"), (first.url("/start"),))
@@ -187,7 +187,7 @@ async def test_a_method_that_is_none_is_refused(outbound):
 
 
 def bomb(mebibytes: int) -> bytes:
-    """gzip of zeros, made from one packed block so that the test does not pack them all."""
+    """gzip of zeros, made of one repeated block so that the test need not compress all of them."""
     packer = zlib.compressobj(9, wbits=31)
     start = packer.compress(b"\0" * MIB) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(b"\0" * MIB) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -377,7 +377,7 @@ async def test_a_company_proxy_is_used_for_the_web_and_not_for_the_inside():
 
 
 def certificate(tmp_path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for `name`, and a client's context that trusts it."""
+    """Returns a server context with a certificate for `name`, and a client context that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)

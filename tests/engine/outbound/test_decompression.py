@@ -1,4 +1,4 @@
-"""S13: bodies are unpacked piece by piece and stop at the limit."""
+"""S13: bodies are decompressed in pieces up to the limit."""
 
 from __future__ import annotations
 

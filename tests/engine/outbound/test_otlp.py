@@ -1,4 +1,4 @@
-"""When traces are sent, and that it costs nothing else."""
+"""When traces are sent, and that the library is not imported otherwise."""
 
 from __future__ import annotations
 

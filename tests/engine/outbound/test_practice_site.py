@@ -1,4 +1,4 @@
-"""The practice site: twelve linked pages that the door answers itself, without a network."""
+"""The practice site: twelve linked pages that the outbound client serves itself, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""robots.txt is asked for once, and requests to one host take turns, for all that run in a process."""
+"""robots.txt is requested once, and the limits of requests to a host apply to everything that runs in a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of runs share: a recorder that keeps everything, node types made for a test, small flows."""
+"""Helpers for tests of runs: a recorder that stores everything, test node types, small flows."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from engine.run.runner import run_flow
 
 @dataclass
 class Notebook:
-    """A recorder that keeps everything."""
+    """A recorder that stores everything."""
 
     begun: list = field(default_factory=list)
     over: list = field(default_factory=list)
@@ -30,18 +30,18 @@ class Notebook:
         self.texts.append(text)
 
     def statuses(self, node_id):
-        """Index path -> status."""
+        """Maps each index path to the status of the node's step."""
         return {step.key.index_path: step.status for step in self.over if step.key.node_id == node_id}
 
     def status_of(self, node_id):
-        """The status of its first step."""
+        """Returns the status of the node's first step."""
         return self.step(node_id).status
 
     def step(self, node_id):
         return next(step for step in self.over if step.key.node_id == node_id)
 
     def kept(self):
-        """What a later attempt would find."""
+        """Returns the stored outputs that a later attempt would reuse."""
         return {step.key: step.output for step in self.over if step.status == "completed"}
 
 
@@ -78,7 +78,7 @@ def node_type(name, run, **more):
 
 
 async def _work(config, inputs, context) -> Json:
-    """`x` as it came; "bad..." fails."""
+    """Returns `x` unchanged; fails for texts that start with "bad"."""
     value = inputs.values.get("x")
     if isinstance(value, str) and value.startswith("bad"):
         raise NodeFailed(f"{value} broke.", code="http_status")
@@ -89,7 +89,10 @@ WORK = {**CATALOG, "work": node_type("work", _work)}
 
 
 def flow(nodes, edges):
-    """`edges` as text: `in>a a>b c.yes>d`. The API Input is `in` with any fields `x`, `y`."""
+    """Builds a flow.
+
+    `edges` is a text such as `in>a a>b c.yes>d`; `in` is an API Input with the fields `x`, `y` and `word`.
+    """
     fields = [{"name": name, "type": "array"} for name in ("x", "y")] + [{"name": "word", "type": "string"}]
     drawn = []
     for number, text in enumerate(edges.split()):
@@ -104,7 +107,7 @@ def flow(nodes, edges):
 
 
 async def go(document, payload, *, catalog=WORK, trial=False, recorder=None, **more):
-    """The outcome and the notebook of a run."""
+    """Runs a flow; returns the outcome and the notebook."""
     notebook = recorder or Notebook()
     whole = {"x": None, "y": None, "word": None, **payload}
     plan = compile_plan(document, catalog, trial=trial)

@@ -1,4 +1,4 @@
-"""Branches: one side of a Condition is skipped, First Value brings both together again."""
+"""Branches: one side of a Condition is skipped, and First Value joins both."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A flow that calls another: which calls may be opened, and how what happens inside is told."""
+"""Flows that call flows: which calls are permitted, and how the inner steps are reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What happens when the nodes that open or end a list fail, by their policy; and lists beside and in each other."""
+"""Failures of the nodes that open or close a list, by their policy; and lists beside and inside each other."""
 
 from __future__ import annotations
 

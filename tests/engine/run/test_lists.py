@@ -1,4 +1,4 @@
-"""Lists: flows with Splitters and Flattens, and the JSON that must come out (product.md section 3)."""
+"""Lists: flows with Splitters and Flattens, and their exact result (docs/dev/flows.md, Lists)."""
 
 import asyncio
 import weakref
@@ -28,7 +28,7 @@ def broke(index, word="bad"):
 
 
 def each(splitter=None, work=None, flatten=None, *, bound=None, policy=None):
-    """API Input -> s -> a -> f, in that order."""
+    """A flow of API Input, `s` (Splitter), `a` and `f` (Flatten), in that order."""
     nodes = [
         ("s", "array_splitter", X, splitter or {}),
         ("a", "work", work or {"x": "{{ s.out }}"}, {}, policy or {}),

@@ -1,4 +1,6 @@
-"""Random flows of Splitters, Flattens, branches and failures, run beside a model of product.md section 3 that is plain recursion."""
+"""Property test: random flows with lists, branches and failures give the same result as a recursive model of
+docs/dev/flows.md.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,19 +12,19 @@ from hypothesis import strategies as st
 from engine.flow.node_type import NodeFailed
 from tests.engine.run.arrange import WORK, flow, go, node_type
 
-# ---------- flows, as a small language ----------
+# ---------- flows as a small language ----------
 
 
 @dataclass(frozen=True)
 class Work:
-    """Passes its value on; what begins with "bad" fails."""
+    """Passes its value on; fails for values that start with "bad"."""
 
     on_error: str = "fail"
 
 
 @dataclass(frozen=True)
 class Branch:
-    """Goes one way for lists and the other for the rest, and joins again."""
+    """Takes one branch for lists and the other for other values, and joins them."""
 
     yes: tuple[Any, ...]
     no: tuple[Any, ...]
@@ -30,7 +32,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class ForEach:
-    """A list of one or more levels, one body per level, closed at once; the innermost has one or two ways to the Flatten."""
+    """Nested lists with one body per level, which one Flatten closes. The innermost body has one or two paths to it."""
 
     bodies: tuple[tuple[Any, ...], ...]
     second: tuple[Any, ...] | None
@@ -68,7 +70,7 @@ def evaluate(statements, value):
 
 
 def expected(program, x):
-    """The result and None, or None and why the run fails."""
+    """Returns the result and None, or None and the reason why the run fails."""
     try:
         return {"output": {"r": evaluate(program, x)}}, None
     except Skipped:
@@ -121,7 +123,7 @@ def evaluate_list(statement, value):
     return entries
 
 
-# ---------- the same as a document ----------
+# ---------- the same flow as a document ----------
 
 
 def out_of(node_id):
@@ -139,7 +141,7 @@ class Drawing:
         return node_id
 
     def draw(self, statements, source, data):
-        """Returns the last node (with its port) and what names the value."""
+        """Adds nodes; returns the last node (with its port) and a reference to the value."""
         for statement in statements:
             match statement:
                 case Work(on_error):
@@ -177,7 +179,7 @@ class Drawing:
         return flatten, f"{{{{ {flatten}.out.items }}}}"
 
 
-# ---------- what is tried ----------
+# ---------- random flows ----------
 
 work = st.builds(Work, st.sampled_from(["fail", "fail", "skip", "use_default"]))
 
@@ -192,7 +194,7 @@ def longer(statement):
         "on_item_error": st.sampled_from(["exclude", "exclude", "include_null", "fail"]),
         "mode": st.sampled_from(["sequential", "parallel", "chunked"]),
     }
-    # Bodies of a flow's own end in a Work, so that a Flatten without a value collects what the model collects.
+    # The body of a flow ends in a Work, so that a Flatten without a bound value collects the same value as the model.
     ended = body.map(lambda one: (*one, Work()))
     single = st.builds(
         ForEach,
@@ -205,7 +207,7 @@ def longer(statement):
 
 
 statements = st.recursive(work, longer, max_leaves=5)
-# Closed at once only on the outside: there no other list is around that the Flatten would close too.
+# Only the outermost list closes several levels at once: inside another list, the Flatten would close that one too.
 outermost = st.builds(
     ForEach,
     st.lists(bodies(work), min_size=1, max_size=3).map(tuple),
@@ -230,7 +232,7 @@ def test_every_flow_gives_what_the_model_gives(program, x, pauses):
     async def do(config, inputs, context):
         nonlocal calls
         calls += 1
-        for _ in range(pauses[calls % len(pauses)]):  # whatever is ready first
+        for _ in range(pauses[calls % len(pauses)]):  # lets parallel steps run in a random order
             await asyncio.sleep(0)
         value = inputs.values.get("x")
         if isinstance(value, str) and value.startswith("bad"):

@@ -1,4 +1,4 @@
-"""The policy of a node: which faults are tried again, how long is waited, and when it is no use."""
+"""The policy of a node: which failures are retried, how long the pauses are, and when a retry is useless."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRY = Try(1, Millis(0), 5, 0, None, None)
 
 
 class Work:
-    """Fails as told, one failure after another, then gives `done`."""
+    """Raises the given failures one after another, then returns `done`."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -40,7 +40,7 @@ async def tried(*failures: Exception, retries: int = 2, deadline: float | None =
 
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_pause_is_any_part_of_a_time_that_doubles_up_to_a_limit(number):
-    """Full jitter: callers that failed together do not come back together."""
+    """Full jitter: callers that failed together do not retry at the same time."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1))
     pauses = [pause_before(number, None) for _ in range(2_000)]
     assert all(0 <= pause <= longest for pause in pauses)
@@ -112,7 +112,7 @@ async def test_a_fault_of_our_own_is_told_as_one():
 
 
 class BusyAtFirst(WebSite):
-    """Answers 503 and asks for a second, then answers."""
+    """Answers 503 with Retry-After 1 to the first request, and normally to later ones."""
 
     def reply(self, seen: Seen) -> Reply:
         if self.hits("/") == 1:

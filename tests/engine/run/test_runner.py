@@ -1,4 +1,4 @@
-"""Running small flows: order, values, failures, tries, limits. Nodes here are real node types made for the test."""
+"""Running small flows: order, values, failures, retries and limits. The node types are made for the tests."""
 
 import asyncio
 

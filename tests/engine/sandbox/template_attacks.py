@@ -1,13 +1,13 @@
-"""Templates that try to get out of the sandbox, and templates that try to use up the machine.
+"""Templates that try to escape from the sandbox, and templates that try to exhaust the machine.
 
-An escape is a template and what may come out of it at most: `refused` (a problem before anything runs), or the exact text.
+An escape is a template and its permitted result: `refused` (a problem found before anything runs), or the exact text.
 """
 
 from __future__ import annotations
 
 REFUSED = "refused"
 
-#: Data that every attack may name as `a.out`.
+#: Data that every attack can refer to as `a.out`.
 DATA = {
     "a": {
         "out": {
@@ -23,7 +23,7 @@ DATA = {
 }
 
 ESCAPES: list[tuple[str, str]] = [
-    # attributes of Python objects: there are none, only data
+    # attributes of Python objects, which must not be accessible
     ("{{ a.out.s.__class__ }}", ""),
     ("{{ a.out.s['__class__'] }}", ""),
     ('{{ a.out.s["__cla" ~ "ss__"] }}', ""),
@@ -73,7 +73,7 @@ ESCAPES: list[tuple[str, str]] = [
     ("{{ joiner.__init__ }}", REFUSED),
     ("{{ dict(a=1) }}", REFUSED),
     ("{{ _('x') }}{{ gettext('x') }}", REFUSED),
-    # names that Jinja gives its templates
+    # names that Jinja defines in its templates
     ("{% if true %}{{ self }}{% endif %}", REFUSED),
     ("{% if true %}{{ self.__init__ }}{% endif %}", REFUSED),
     ("{% if true %}{{ self._TemplateReference__context }}{% endif %}", REFUSED),
@@ -100,7 +100,7 @@ ESCAPES: list[tuple[str, str]] = [
     ("{% do a.out.l.append(1) %}", REFUSED),
     ("{% debug %}", REFUSED),
     ("{% trans %}x{% endtrans %}", REFUSED),
-    # filters and tests of plain Jinja
+    # filters and tests of unrestricted Jinja
     ("{% if true %}{{ a.out.s | attr('__class__') }}{% endif %}", REFUSED),
     ("{% if true %}{{ a.out.f | format(a.out.s) }}{% endif %}", REFUSED),
     ("{% if true %}{{ a.out.l | map(attribute='__class__') }}{% endif %}", REFUSED),
@@ -113,7 +113,7 @@ ESCAPES: list[tuple[str, str]] = [
     ("{% if a.out.s is callable %}{% endif %}", REFUSED),
     ("{% if a.out.s is sameas none %}{% endif %}", REFUSED),
     ("{% if a.out.s is filter %}{% endif %}", REFUSED),
-    # formatting with `%`, and data that looks like a template
+    # formatting with `%`, and data that look like a template
     ("{% set x = '%s' %}{{ 5 % 3 }}", "2"),
     ("{% if true %}{{ a.out.t }}{% endif %}", "{{ 7*7 }}{% for x in [1] %}{{ x }}{% endfor %}"),
     (
@@ -125,7 +125,7 @@ ESCAPES: list[tuple[str, str]] = [
     ("{% if true %}{{ a.out.f }}{% endif %}", "{0.__class__.__mro__}"),
 ]
 
-#: Templates that fail while they run rather than give anything away.
+#: Templates that fail at run time instead of disclosing anything.
 FAILING = [
     "{% if true %}{{ a.out.f % a.out.s }}{% endif %}",
     "{% if true %}{{ '%c' % 99999999999 }}{% endif %}",
@@ -138,7 +138,7 @@ FAILING = [
 ]
 
 _BIG = "{% set b = a.out.big %}"
-#: Name -> (template, data of `a.out`). Every one ends within the limits, without text.
+#: Name -> (template, data of `a.out`). Each one ends within the limits and without output.
 RESOURCES: dict[str, tuple[str, object]] = {
     "loops in loops": (
         "{% set l = a.out %}{% for a1 in l %}{% for b1 in l %}{% for c1 in l %}{% for d1 in l %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}",

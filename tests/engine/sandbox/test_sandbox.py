@@ -1,4 +1,4 @@
-"""The sandbox: no template gets out of it or uses up the machine, and no process is left behind (security.md S5-S7)."""
+"""The sandbox: no template escapes from it or exhausts the machine, and no process is left behind (S5, S6, S7)."""
 
 import asyncio
 import json
@@ -41,14 +41,14 @@ def refused_before_it_runs(template):
 
 
 async def is_gone(pid):
-    """Waits until the process is; a process that stays ends the test by its time limit."""
+    """Waits until a process has ended. If it never ends, the test fails by its time limit."""
     while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         await asyncio.sleep(0.02)
     return True
 
 
 def ticks(pid):
-    """How long the process has computed."""
+    """Returns the CPU time of a process in clock ticks."""
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
 
 
@@ -80,12 +80,14 @@ async def test_what_cannot_be_done_fails_with_its_line(sandbox):
 
 
 async def test_every_resource_attack_ends_without_text(sandbox):
-    """Each is stopped by a check or, after two seconds, by the pool; the longest test time there is proves it."""
+    """Each is stopped by a check or by the pool's time limit of two seconds; the time limit of the test is the
+    assertion.
+    """
     assert len(RESOURCES) >= 20
     for name, (template, data) in RESOURCES.items():
         async with asyncio.timeout(
             LIMITS["templates"].seconds + 20
-        ):  # far off: a process that hangs, not a machine that is busy
+        ):  # long, so that it catches a hanging process but not a busy machine
             with pytest.raises(RenderFailed) as failed:
                 await sandbox.render(template, {"a": {"out": data}})
         assert failed.value.message, name
@@ -164,7 +166,8 @@ async def test_closing_ends_every_process_also_busy_ones():
 
 async def test_the_process_has_nothing_of_ours(sandbox, monkeypatch):
     monkeypatch.setenv("CANARY", "secret-of-the-worker")
-    with Path(__file__).open(), Path("/dev/null").open("wb"):  # descriptors that it must not get
+    # open file descriptors that the sandbox process must not inherit
+    with Path(__file__).open(), Path("/dev/null").open("wb"):
         await sandbox.render("{% if true %}{% endif %}", {})
     (pid,) = sandbox.pids
     about = Path(f"/proc/{pid}")

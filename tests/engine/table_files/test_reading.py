@@ -1,4 +1,4 @@
-"""Files with rows: encodings, delimiters, types, and refusals that name the line."""
+"""Files with rows: encodings, delimiters, types, and errors that name the line."""
 
 from __future__ import annotations
 

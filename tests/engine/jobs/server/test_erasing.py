@@ -1,4 +1,4 @@
-"""Erasing: what a job was given and gave is gone from every table and from the bytes of the files, and the job itself stays."""
+"""Erasing removes a job's input and output from every table and from the bytes of the files; the job itself stays."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def step(node_id: str, said: str, status: str = "failed") -> dict[str, Any]:
 def run_job(
     world: World, flow_id: str, said: str = CANARY, status: str = "failed", size: int = 1, **options: Any
 ) -> str:
-    """A job that ends with the text in everything that is kept of it."""
+    """Runs a job to its end with the text in everything that is stored of it."""
     job_id = send(world, flow_id, said * size, **options)
     return end_job(world, job_id, said, status, size)
 
@@ -108,12 +108,12 @@ def end_job(world: World, job_id: str, said: str, status: str = "failed", size: 
 
 
 def files_hold(world: World, said: str) -> list[str]:
-    """The files of the data folder with this text in them."""
+    """Returns the files of the data folder that contain this text."""
     return [path.name for path in world.data.rglob("*") if path.is_file() and said.encode() in path.read_bytes()]
 
 
 def plan_of(session: Any, statement: str) -> list[str]:
-    """The lines of SQLite's plan."""
+    """Returns the lines of SQLite's query plan."""
     return [row[3] for row in session.connection().exec_driver_sql(f"explain query plan {statement}")]
 
 
@@ -155,7 +155,7 @@ def test_nothing_of_it_is_left_in_the_files_and_the_job_stays(world: World, ada:
 
 def test_nobody_is_shown_what_was_not_removed_yet(world: World, ada: Any) -> None:
     job_id = run_job(world, flow(world))
-    world.write(erase_data, ada, job_id)  # and nothing was removed yet
+    world.write(erase_data, ada, job_id)  # marks the job; the bytes are not removed yet
     assert files_hold(world, CANARY)
 
     assert world.read(list_events, world.workspace_id, job_id) == []
@@ -185,7 +185,9 @@ def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(worl
 
 
 def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
-    """Rows that grow and rows that go make SQLite move their neighbours, and it leaves copies behind."""
+    """When rows grow or are deleted, SQLite moves neighbouring rows in a page and leaves copies of them in its free
+    space.
+    """
     flow_id = flow(world)
     jobs = [run_job(world, flow_id, f"{CANARY}-{number:03d}-", size=1 + number * 7 % 40) for number in range(60)]
     world.write(lambda session: session.info[DRIVER].execute("delete from job_values where rowid % 3 = 0"))
@@ -367,7 +369,7 @@ def test_the_remembered_request_cannot_be_compared_any_more(world: World, ada: A
 
 def test_what_was_interrupted_is_finished_by_the_server(world: World, ada: Any) -> None:
     job_id = run_job(world, flow(world))
-    world.write(erase_data, ada, job_id)  # and then the process ends
+    world.write(erase_data, ada, job_id)  # the process ends before the erasing is finished
     assert files_hold(world, CANARY)
 
     Maintenance(world.database, Settings(data=world.data), open_vault(world.data)).pass_over()
@@ -391,7 +393,7 @@ def test_a_look_of_the_server_does_a_part_however_much_is_erased(world: World, a
 
 
 def test_the_server_goes_on_with_its_other_work_while_somebody_erases(world: World, ada: Any) -> None:
-    """Erases that keep coming must put off neither retention nor the nightly backup, nor the end of the server."""
+    """A continuous stream of erasures must not delay retention, the nightly backup or the end of the server."""
     run_job(world, flow(world))
     maintenance = Maintenance(world.database, Settings(data=world.data), open_vault(world.data))
     looking = threading.Thread(target=maintenance.pass_over, daemon=True)
@@ -418,9 +420,11 @@ def test_values_that_retention_took_before_can_be_erased_still(world: World, ada
 def test_retention_leaves_a_job_alone_that_is_being_erased(
     world: World, ada: Any, clock: MovedClock, days: int
 ) -> None:
-    """It would take the job for done: no page would be cleaned and the log not emptied."""
+    """Retention must leave the row: without it, the erasing would count as finished before pages and log are
+    cleaned.
+    """
     job_id = run_job(world, flow(world))
-    world.write(erase_data, ada, job_id)  # and then the process ends
+    world.write(erase_data, ada, job_id)  # the process ends before the erasing is finished
     clock.offset = days * DAY
 
     Retention(world.database, rest=0).run(Rules(cap_gb=1e-6))
@@ -480,7 +484,10 @@ def test_all_that_a_key_sent_in_a_period_goes_in_parts(world: World, ada: Any, c
 
 
 def test_the_write_that_erases_a_keys_jobs_looks_for_none_of_them(world: World, ada: Any) -> None:
-    """A workspace may have a million jobs of other keys: passing them is for a read, which makes nobody wait."""
+    """A workspace may have a million jobs of other keys.
+
+    They are scanned in a read, because a write would block other writers.
+    """
     key_id = world.write(create_key, ada, "Shop", "live").id
     job_id = run_job(world, flow(world), caller=Caller(world.workspace_id, key_id, "live"))
     ran: list[str] = []

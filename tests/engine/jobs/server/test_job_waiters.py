@@ -1,4 +1,4 @@
-"""Waiting for jobs: told by notices, by other processes' commits, and never missing the end."""
+"""Waiting for jobs: notifications of this process, commits of other processes, and the end is never missed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_change_by_another_process_is_found_without_a_notice(world: Worl
     job_id = world.submit(world.add_flow()).job_id
     async with waiters.subscribe(job_id) as changes:
         while await changes.wait(0.3):
-            """The first look tells once."""
+            """The first check always reports a change."""
 
         def change() -> None:
             with sqlite3.connect(world.data / "flowport.db") as connection:

@@ -1,4 +1,6 @@
-"""Retention: values go first, rows later, the oldest when the cap is reached; and a backup is made every night."""
+"""Retention deletes values first and rows later, the oldest first when the maximum size is reached; a backup is made
+every night.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +186,7 @@ def test_the_owners_rules_count(world: World) -> None:
 
 @pytest.mark.parametrize("begun_at", range(0, 24, 6))
 def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
-    clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the edge of an hour
+    clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the boundary of an hour
     vault = open_vault(world.data)
     settings = Settings(data=world.data, backup_passphrase="")
     monotonic = [0.0]

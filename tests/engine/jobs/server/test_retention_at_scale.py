@@ -1,4 +1,6 @@
-"""100,000 jobs with values through retention: under the cap, the file smaller, and submits as quick as before."""
+"""Retention of 100,000 jobs with values: the file becomes smaller than the maximum, and submitting stays as fast as
+before.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.engine.jobs.stored_jobs import add_ended_jobs
 from tests.engine.jobs.world import World, open_world
 
 JOBS = int(os.environ.get("FLOWPORT_TEST_JOBS", "100000"))
-#: Submits are measured so long with retention, then so long without, and so on: the machine is the same for both.
+#: Submitting is measured alternately with and without retention, so that other load on the machine affects both.
 BUSY_SECONDS, CALM_SECONDS = 20.0, 5.0
 EACH_SECONDS = 0.01
 
@@ -63,7 +65,7 @@ def test_retention_of_100000_jobs(tmp_path: Path) -> None:
 
 
 def submits(world: World, flow_id: str, seconds: float) -> list[float]:
-    """How long each submit took; one every 10 ms."""
+    """Submits a job every 10 ms and returns the duration of each, in seconds."""
     times = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""The supervisor with children that are small scripts: what it does when the machine gives it too little, and when it stops."""
+"""The supervisor with shell scripts as workers: behaviour when the system lacks resources, and when it stops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.engine.jobs.world import World
 
 pytestmark = pytest.mark.process
 
-#: Tells that it takes jobs, and stays until its input or a signal ends it.
+#: Reports that it takes jobs, and runs until its input closes or a signal ends it.
 TAKES_JOBS = "echo ready /none; exec cat"
 
 
@@ -48,7 +48,7 @@ class Started:
 
 
 def write_program(path: Path, script: str) -> None:
-    """The program stands there whole or not at all."""
+    """Replaces the program atomically."""
     new = path.with_suffix(".new")
     new.write_text(f"#!/bin/sh\n{script}\n")
     new.chmod(0o700)
@@ -57,7 +57,7 @@ def write_program(path: Path, script: str) -> None:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """Where the supervisor looks for its worker: a test writes it before or after."""
+    """The path of the worker program, which a test writes before or after the start."""
     return tmp_path / "worker"
 
 

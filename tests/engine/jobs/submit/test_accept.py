@@ -1,4 +1,4 @@
-"""Accepting jobs: what is refused, in which order, and that limits hold to the last slot."""
+"""Accepting jobs: what is refused, in which order, and that limits are exact."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_an_accepted_job_is_queued_with_its_payload_event_and_message(world: Wor
 
 
 class Told:
-    """A bell that keeps what it was told."""
+    """A notifier that records the job ids it is given."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -379,7 +379,7 @@ def test_a_key_for_some_flows_may_not_call_others(world: World) -> None:
 
 
 def add_versions(world: World, flow_id: str, numbers: Iterable[int], **changes) -> None:
-    """Deployed versions with one field each, `f` and its number."""
+    """Adds deployed versions; each has one input field, `f` and its number."""
 
     def add(session) -> None:
         rows = [

@@ -1,4 +1,4 @@
-"""Batches: items keep their places, the batch ends once with its last item, and it is cancelled as a whole."""
+"""Batches: items keep their order, the batch ends once with its last item, and it is cancelled as a whole."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def begin(world: World, job_id: str) -> None:
 
 
 def end(world: World, job_id: str, status: str = "completed") -> None:
-    """Ends a job that was begun once."""
+    """Ends a job in its first attempt."""
     error = {"code": "node_failed", "message": "No.", "node_id": None} if status == "failed" else None
     assert world.write(finish, job_id, status, lease=Lease(world.boot_id, 1), error=error, result=("1", 1))
 
@@ -60,7 +60,7 @@ def batch_of(world: World, batch_id: str) -> BatchRow:
 
 
 def told(world: World) -> list[tuple[str, str, str | None, str, bool]]:
-    """The outbox."""
+    """Returns the rows of the webhook outbox."""
     columns = [getattr(WebhookDelivery, name) for name in ("event", "job_id", "batch_id", "url", "by_caller")]
     return [tuple(row) for row in world.read(lambda session: session.execute(select(*columns)).all())]
 
@@ -145,7 +145,7 @@ def test_the_flows_webhook_hears_of_a_batch_whose_call_named_none(world: World) 
 
 
 def test_what_is_not_committed_ends_no_batch(world: World) -> None:
-    """A worker that dies before the commit of its last write leaves neither the end nor the webhook behind."""
+    """A worker that dies before its last commit leaves neither the end of the batch nor its webhook."""
     made = submit(world, world.add_flow(), 1, webhook_url=HOOK)
     begin(world, made.job_ids[0])
 
@@ -203,7 +203,7 @@ def test_a_key_lists_the_batches_that_it_sees_newest_first(new_data: Path) -> No
     first, second = world.add_flow(), world.add_flow()
     made = []
     for number in range(7):
-        clock.offset += 1 if number % 2 else 0  # some come in the same millisecond
+        clock.offset += 1 if number % 2 else 0  # some batches are created in the same millisecond
         made.append(submit(world, (first, second)[number % 2], 1).batch_id)
 
     def listed(scope: KeyScope, limit: int = 3) -> list[str]:

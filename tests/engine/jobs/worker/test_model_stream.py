@@ -1,4 +1,4 @@
-"""Model text as it arrives: all of it goes out, and no event holds a piece of a secret."""
+"""Streamed model text: all of it is sent as events, and no event contains a part of a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def streamed(*secrets: str) -> Streamed:
 
 
 def events_of(streamed: Streamed, pieces: list[str], key: StepKey = STEP) -> list[str]:
-    """The texts that go out when there is an event after every piece."""
+    """Returns the texts of the events when one may be sent after every piece."""
     sent = []
     for piece in pieces:
         streamed.add(key, piece)

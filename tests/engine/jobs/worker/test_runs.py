@@ -1,4 +1,4 @@
-"""Claiming, running and ending jobs, on the test's own event loop."""
+"""Claiming, running and ending jobs, on the event loop of the test."""
 
 from __future__ import annotations
 

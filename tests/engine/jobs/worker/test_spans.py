@@ -1,4 +1,4 @@
-"""Which span stands in which: items of lists, steps that run at the same time, flows that are called, and jobs that are stopped."""
+"""The nesting of spans: items of lists, parallel steps, called flows, and jobs that are stopped."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ WORD = [{"name": "word", "type": "string", "required": True}]
 
 
 class Outside(NoServices):
-    """Notes under which span each call would go out."""
+    """Services that record the span under which each request would be sent."""
 
     def __init__(self, recorder: Any, world: World, sent: dict[str, str]) -> None:
         super().__init__(recorder, world)
         self._sent = sent
 
     async def request(self, method: str, url: str, **options: Any) -> Any:
-        await asyncio.sleep(0.01)  # others begin meanwhile
+        await asyncio.sleep(0.01)  # lets other steps start in the meantime
         self._sent[url] = str(CURRENT_TRACE.get().traceparent).split("-")[2]
         return self
 
@@ -36,7 +36,7 @@ class Outside(NoServices):
 
 
 class Traced:
-    """A worker's runs, the spans they made, and what was sent: address -> the span it went out under."""
+    """A worker's runs, their spans, and the span of each sent request by its address."""
 
     def __init__(self, world: World) -> None:
         self._kept = InMemorySpanExporter()
@@ -59,7 +59,7 @@ class Traced:
 
 
 def configured(document: Document, node_id: str, config: dict[str, Any]) -> Document:
-    """The document with settings of one node."""
+    """Returns the document with changed settings of one node."""
     nodes = (node.model_copy(update={"config": config}) if node.id == node_id else node for node in document.nodes)
     return document.model_copy(update={"nodes": tuple(nodes)})
 

@@ -1,4 +1,4 @@
-"""The worker process and its supervisor: real processes, killed and stopped."""
+"""The worker process and its supervisor: real processes that are killed and stopped."""
 
 from __future__ import annotations
 

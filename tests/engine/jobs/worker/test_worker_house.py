@@ -1,4 +1,4 @@
-"""What a worker process does once a second, without a process around it."""
+"""The periodic tasks of a worker, run once a second, tested inside the test process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.engine.jobs.world import TEST_CATALOG, World
 
 
 class House:
-    """A worker that was not started, and the pipe on which its supervisor would hear from it."""
+    """A worker that was not started, and the pipe to its supervisor."""
 
     def __init__(self, world: World) -> None:
         self.heard, self.told = os.pipe()
@@ -31,13 +31,14 @@ class House:
         boot_id, self._lock = new_boot(world.data)
         options = WorkerOptions(catalog=TEST_CATALOG)
         self.worker = _Worker(Settings(data=world.data), options, world.database, boot_id, self._lock, self.told)
-        self.worker._hidden = frozenset(world.read(open_all, self.worker._vault))  # the test's logging stays as it is
+        # keeps the logging of the tests unchanged
+        self.worker._hidden = frozenset(world.read(open_all, self.worker._vault))
 
     def read(self) -> bytes:
         return os.read(self.heard, 1 << 20)
 
     def fill(self) -> None:
-        """As a server that stands still leaves the pipe."""
+        """Fills the pipe, as happens when the server does not read it."""
         for line in (b"job job_0\n" * 100, b"\n"):
             with contextlib.suppress(BlockingIOError):
                 while True:
@@ -90,7 +91,7 @@ def test_a_supervisor_that_stood_still_when_its_worker_began_to_drain_is_told_ag
 
 
 def test_a_beat_that_could_not_be_written_is_tried_again_with_the_next_look(world: World, house: House) -> None:
-    house.worker.host = "h" * 500_000  # more than there is room for
+    house.worker.host = "h" * 500_000  # larger than the free space
     give_pages(world, 1)
     with pytest.raises(StorageUnavailable):
         house.worker._beat(first=True)
@@ -100,5 +101,5 @@ def test_a_beat_that_could_not_be_written_is_tried_again_with_the_next_look(worl
 
 
 def give_pages(world: World, most: int) -> None:
-    """The disk has room for so many pages of the database."""
+    """Limits the database to this number of pages."""
     world.write(lambda session: session.connection().exec_driver_sql(f"pragma max_page_count = {most}"))
