@@ -15,7 +15,7 @@ QUICK := $(PYTEST) -n 2 --dist worksteal -p no:schemathesis -m "not process and 
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
 # More at once than there are cores: tests that start processes wait for them, and browsers for the server.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 4 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
 BROWSER := $(PYTEST) tests/browser -n 3 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
