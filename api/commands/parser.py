@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="app.py",
         description="Flowport: draw an AI flow in the browser, press Deploy, and it is a REST API.",
-        epilog="Without a command the server starts. Settings by environment: see the README.",
+        epilog="Without a command the server starts. Settings by environment: see assets/help/settings.md.",
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(

@@ -65,7 +65,11 @@ GUIDES = {
     "production-checklist": "Production checklist",
     "ai-assistants": "AI assistants (MCP)",
     "hosting": "Hosting",
+    "settings": "Settings",
+    "commands": "Commands",
 }
+#: Guides for whoever runs a server: their examples name any server, not the one that shows them.
+_ABOUT_ANY_SERVER = ("hosting", "settings", "commands")
 #: The change log of the API, kept by hand.
 CHANGES = "api-changes"
 #: What the pages below an address are about, for one that is not there.
@@ -374,8 +378,8 @@ def _guide_html(name: str) -> Markup:
 
 
 def _at(text: str, name: str, base: str) -> str:
-    """The text with the address of this server in it, so that its code runs as it stands. Hosting is about any server."""
-    return str(text) if name == "hosting" else str(text).replace(_ANY_SERVER, base)
+    """The text with the address of this server in it, so that its code runs as it stands; guides about any server keep theirs."""
+    return str(text) if name in _ABOUT_ANY_SERVER else str(text).replace(_ANY_SERVER, base)
 
 
 @functools.lru_cache(maxsize=128)

@@ -22,7 +22,7 @@ class BadSetting(Exception):  # noqa: N818 - shown to the person who starts the 
 
 @dataclass(frozen=True)
 class Settings:
-    """One value per setting; the README lists the environment variables.
+    """One value per setting; assets/help/settings.md lists the environment variables.
 
     `data` is the folder that everything is stored in. `public_url` has no slash at its end, and is "" when callers
     reach the server by host and port. `trusted_proxies` may contain addresses, networks and the word `private`.

@@ -6,7 +6,6 @@ Nothing here fails a test: the machines are shared. Read the ratios, not the abs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import multiprocessing
 import statistics
@@ -17,33 +16,12 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.benchmarks import canvas, fetched_list, lists
-from tests.benchmarks.baseline import bare
+from tests.benchmarks import canvas, fetched_list, finished, lists
+from tests.benchmarks.baseline import bare, wait_for_port
+from tests.benchmarks.finished import THREE_NODES
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.pages import first_rows
 from tests.live_server import LiveServer, free_port, live_server
-
-FLOW = {
-    "format": 1,
-    "title": "Three nodes",
-    "nodes": [
-        {
-            "id": "api_input",
-            "type": "api_input",
-            "config": {"fields": [{"name": "name", "type": "string", "required": True}]},
-        },
-        {"id": "set_fields", "type": "set_fields", "inputs": {"who": "{{ api_input.out.name }}"}},
-        {
-            "id": "text_template",
-            "type": "text_template",
-            "inputs": {"template": "Hello {{ set_fields.out.who | upper }}"},
-        },
-    ],
-    "edges": [
-        {"id": "e1", "source": "api_input", "target": "set_fields"},
-        {"id": "e2", "source": "set_fields", "target": "text_template"},
-    ],
-}
 
 
 async def latencies(server: LiveServer, flow_id: str, headers: dict[str, str], count: int = 200) -> list[float]:
@@ -79,14 +57,6 @@ def percentile(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-def wait_for_port(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
-            return
-        time.sleep(0.05)
-
-
 def main() -> None:
     """Prints the figures."""
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +65,7 @@ def main() -> None:
         with live_server(data) as server:
             cold = time.perf_counter() - begun
             flow_file = Path(folder) / "flow.json"
-            flow_file.write_text(json.dumps(FLOW))
+            flow_file.write_text(json.dumps(THREE_NODES))
             flow_id = server.run("flows", "import", str(flow_file)).stdout.strip()
             server.run("flows", "deploy", flow_id)
             server.run("plan", "set", "enterprise", "--concurrency", "1000000")
@@ -140,5 +110,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    finished.main()
     lists.main()
     fetched_list.main()

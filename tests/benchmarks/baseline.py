@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -22,3 +26,12 @@ def bare(port: int) -> None:
         return {"job_id": "0", "status": "queued"}
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", loop="uvloop", http="httptools")
+
+
+def wait_for_port(port: int) -> None:
+    """Returns when something answers at the port, or after ten seconds."""
+    for _ in range(200):
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/", timeout=1)
+            return
+        time.sleep(0.05)

@@ -10,11 +10,14 @@ CLIENTS = 32
 SECONDS = 4.0
 
 
-async def rate(url: str, body: bytes, headers: dict[str, str], status: int) -> float:
-    """Answers a second with this status, from CLIENTS connections at once for SECONDS."""
+async def rate(
+    url: str, body: bytes, headers: dict[str, str], status: int, *, clients: int = CLIENTS, seconds: float = SECONDS
+) -> float:
+    """Answers a second with this status, from `clients` connections at once for `seconds`."""
     parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     lines = [
-        f"POST {parts.path} HTTP/1.1",
+        f"POST {target} HTTP/1.1",
         f"Host: {parts.netloc}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
@@ -22,7 +25,7 @@ async def rate(url: str, body: bytes, headers: dict[str, str], status: int) -> f
     lines += [f"{name}: {value}" for name, value in headers.items()]
     request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
     done = 0
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
 
     async def one() -> None:
         nonlocal done
@@ -39,5 +42,5 @@ async def rate(url: str, body: bytes, headers: dict[str, str], status: int) -> f
             done += 1
         writer.close()
 
-    await asyncio.gather(*(one() for _ in range(CLIENTS)))
-    return done / SECONDS
+    await asyncio.gather(*(one() for _ in range(clients)))
+    return done / seconds

@@ -1,5 +1,5 @@
-"""The README's tables of settings and commands match the code, and no file contains machine paths or package
-registries.
+"""The tables of settings and commands in the help pages match the code, README leads to them, and no file contains machine
+paths or package registries.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from engine.core.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "assets" / "help" / "commands.md").read_text()
+SETTINGS_PAGE = (ROOT / "assets" / "help" / "settings.md").read_text()
 SETTINGS = {f"FLOWPORT_{field.name.upper()}" for field in fields(Settings)}
 
 # The patterns are assembled from parts, so that this file does not match them.
@@ -25,8 +27,8 @@ REGISTRIES = re.compile(rb"files\.python" + rb"hosted|registry\.npm" + rb"js|py"
 
 
 def table() -> dict[str, str]:
-    """Maps each variable in the README's table to its default."""
-    rows = re.findall(r"^\| `(FLOWPORT_\w+)` \| (.+?) \| .+ \|$", README, re.MULTILINE)
+    """Maps each variable in the table of the settings page to its default."""
+    rows = re.findall(r"^\| `(FLOWPORT_\w+)` \| (.+?) \| .+ \|$", SETTINGS_PAGE, re.MULTILINE)
     assert len(rows) == len(dict(rows)), "a variable stands in the table twice"
     return dict(rows)
 
@@ -84,13 +86,14 @@ def test_no_setting_is_spoken_of_that_does_not_exist():
     assert {line for line in spoken if line.split(": ")[1] not in known} == set()
 
 
-def test_every_command_is_in_the_readme():
-    assert [command for command in commands(build_parser()) if f"`{command}`" not in README] == []
+def test_every_command_is_on_the_page_of_commands():
+    assert [command for command in commands(build_parser()) if f"`{command}`" not in COMMANDS] == []
 
 
-def test_every_command_of_the_readme_exists():
+@pytest.mark.parametrize("page", [README, COMMANDS, SETTINGS_PAGE], ids=["README", "commands", "settings"])
+def test_every_command_that_is_shown_exists(page):
     known = commands(build_parser())
-    written = re.findall(r"app\.py ([a-z][a-z-]*(?: [a-z]+)?)", README)
+    written = re.findall(r"app\.py ([a-z][a-z-]*(?: [a-z]+)?)", page)
     assert written
     assert [said for said in written if not any(f"{said} ".startswith(f"{command} ") for command in known)] == []
 
@@ -145,3 +148,16 @@ def test_every_file_the_readme_shows_is_there():
     shown = re.findall(r"!?\[[^\]]*\]\(([^)#:]+)\)", README)
     named = re.findall(r"`((?:api|ui|engine|storage|assets|tests|scripts)/[\w/.-]+)`", README)
     assert [name for name in [*shown, *named] if not (ROOT / name).exists()] == []
+
+
+def test_readme_leads_to_the_pages_of_commands_and_settings_and_says_how_to_start():
+    """Scripts that know only README look for these words."""
+    wanted = ["(assets/help/commands.md)", "(assets/help/settings.md)", "(assets/help/hosting.md)"]
+    wanted += [
+        "\nmake run ",
+        "\nmake test ",
+        "`.venv/bin/python app.py --help`",
+        "\n.venv/bin/python app.py flows import ",
+    ]
+    wanted += ["docker compose up -d --build", "app.py plan set pro"]
+    assert [words for words in wanted if words not in README] == []
