@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check lock format pin-image
+.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 QUICK_CPU := 150
@@ -88,12 +88,17 @@ canvas: .venv/dev.stamp
 canvas-check: .venv/dev.stamp
 	@$(PY) scripts/build_canvas.py --check
 
-# Pin every dependency with its hash. No host of a registry is written.
+# Pin every dependency with its hash. No host of a registry is written. LOCKS is the folder the locks are written to.
+LOCKS := .
 lock: $(filter .uv/%,$(UV))
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements-dev.lock
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o scripts/uv.lock.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o $(LOCKS)/requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o $(LOCKS)/requirements-dev.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o $(LOCKS)/scripts/uv.lock.txt
 
 # Before a release: the digest of the base image into the Dockerfile (needs Docker).
 pin-image:
 	@./scripts/pin-base-image
+
+# What a release still lacks; it ends with 1 when that is something.
+release-check: .venv/dev.stamp
+	@$(PY) -m scripts.release_check
