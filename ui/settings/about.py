@@ -21,6 +21,7 @@ from ui.settings.support import SupportCard
 #: Fonts and scripts that come with Flowport rather than as a Python package.
 _CARRIED = (
     ("Inter", "SIL Open Font License 1.1", "assets/fonts/inter-LICENSE.txt"),
+    ("Material Symbols and Material Icons", "Apache License 2.0", "assets/fonts/material-LICENSE.txt"),
     ("Vue Flow and the parts of the canvas", "MIT", "assets/canvas/dist/licences.txt"),
 )
 #: Packages whose versions a helper asks for first.

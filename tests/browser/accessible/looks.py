@@ -1,4 +1,4 @@
-"""How a page is looked at by axe: light and dark, on a desktop's window and on a telephone's.
+"""How a page is looked at by axe: light and dark, on a desktop's window and on a telephone's. Its icons are looked at, too.
 
 axe-core comes with the package axe-playwright-python (axe-core is under the MPL 2.0; it is used by these tests only).
 """
@@ -29,6 +29,20 @@ RUN_AXE = """async rules => {
     return found.violations.flatMap(rule => rule.nodes.map(node =>
         `${rule.id}: ${node.target.join(' ')} | ${node.html.slice(0, 160)} | ${(node.failureSummary || '').slice(0, 300)}`));
 }"""
+#: An icon whose name is not in its font is drawn as a word, or not at all: a drawn one is as wide as its font is high.
+UNDRAWN_ICONS = """async () => {
+    await document.fonts.ready;
+    const wrong = [];
+    for (const icon of document.querySelectorAll('.material-symbols-outlined, .material-icons')) {
+        if (!icon.checkVisibility() || !icon.offsetWidth || !icon.textContent.trim()) continue;
+        const text = document.createRange();
+        text.selectNodeContents(icon);
+        const zoom = icon.getBoundingClientRect().width / icon.offsetWidth;
+        const width = text.getBoundingClientRect().width / zoom, size = parseFloat(getComputedStyle(icon).fontSize);
+        if (Math.abs(width - size) > 1) wrong.push(`icon ${icon.textContent.trim()}: ${width} px wide, its font has ${size} px`);
+    }
+    return wrong;
+}"""
 #: Two frames after the window changed its size or its colours everything is drawn.
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -38,7 +52,7 @@ def findings(page: Page) -> list[str]:
     if not page.evaluate("'axe' in window"):  # a page that was looked at before has it
         page.add_style_tag(content=STILL)
         page.evaluate(AXE_SCRIPT)
-    found: list[str] = []
+    found: list[str] = page.evaluate(UNDRAWN_ICONS)
     for size, scheme, rules in LOOKS:
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
