@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check icons lock format pin-image release-check
+.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 QUICK_CPU := 150
@@ -91,6 +91,11 @@ canvas-check: .venv/dev.stamp
 # The icon fonts with the icons in use only: after a new icon, and after an upgrade of NiceGUI.
 icons: .venv/dev.stamp
 	@$(PY) -m scripts.subset_icons
+
+# README's animation, from the real product.
+demo: .venv/dev.stamp
+	@./scripts/get-browser $(PY)
+	@$(PY) -m scripts.record_demo
 
 # Pin every dependency with its hash. No host of a registry is written. LOCKS is the folder the locks are written to.
 LOCKS := .
