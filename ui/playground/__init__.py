@@ -1,1 +1,1 @@
-"""The Flow Playground: palette, canvas, inspector, Run panel."""
+"""The Flow Playground: the page on which flows are drawn, run and deployed."""

@@ -1,4 +1,4 @@
-"""The bar above the canvas: title, what is a draft and what is live, problems, versions, Save and Deploy."""
+"""The bar above the canvas: title, state of draft and live version, problems, versions, Save and Deploy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ui.playground.versions.versions_menu import Versions
 
 
 class PlaygroundBar:
-    """The bar of one tab; it holds the flow's row as last read."""
+    """The bar of one tab. It keeps the flow's row as last read."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class PlaygroundBar:
         self.retitle = retitle
         self.as_steps = as_steps
         self.show_as = show_as
-        #: What callers get, None while nothing is live.
+        #: The live document that callers use; None while the flow is not deployed.
         self.live: Document | None = None
         self.deploy_button: ui.button | None = None
         self._compared: tuple[Document, Document | None] | None = None
 
     def draw(self) -> None:
-        """Draws the bar where the page is being built."""
+        """Draws the bar into the current container."""
         with ui.element("div").classes("fp-pbar"):
             icon_button("add", _("Add a node"), self.toggle_palette).classes("fp-more")
             with ui.element("button").classes("fp-title").props("type=button") as title:
@@ -100,7 +100,7 @@ class PlaygroundBar:
         self.draw_sentence()
 
     async def read_live(self) -> None:
-        """Reads the live version, to say what the draft has changed since."""
+        """Reads the live version, to compare the draft with it."""
         self.live = None
         if self.flow.live_version is not None:
             version = await self.page_session.query(get_version, self.flow.id, self.flow.live_version)
@@ -124,7 +124,7 @@ class PlaygroundBar:
                 self.deploy_button = button(verb, self._deploy, icon="rocket_launch", kind=kind, small=not saved)
 
     def draw_sentence(self) -> None:
-        """What is a draft and what is live, in words."""
+        """Shows in words what is a draft and what is live."""
         now = self.page_session.app.database.clock.now()
         age = max(0, now - self.draft.saved_at) // 1000
         when = (
@@ -154,7 +154,8 @@ class PlaygroundBar:
         if self.live is None:
             return
         comparison = compare_documents(self.live, self.draft.document)
-        # Another version of a called flow goes live by an update, and the document does not show it.
+        # In a flow that calls others an update can change what callers get although the document is the same: it
+        # deploys the newer version of a called flow.
         calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
         self._let_deploy(_("Callers get what you see: nothing to update.") if comparison.same and not calls else "")
         if comparison.same:
@@ -166,7 +167,7 @@ class PlaygroundBar:
             ui.tooltip(comparison.sentence).props("delay=400")
 
     def _let_deploy(self, why_not: str) -> None:
-        """The button can be pressed, or says why not."""
+        """Enables the Deploy button, or shows the reason why it is disabled."""
         if self.deploy_button is not None:
             self.deploy_button.set_enabled(not why_not)
             self.deploy_button.props.set_optional("title", why_not or None)
@@ -178,7 +179,7 @@ class PlaygroundBar:
             await self._deploy()
 
     def show_problems(self, found: Sequence[Problem]) -> None:
-        """The count on the button and the list behind it; a click goes to the field."""
+        """Shows the number of problems on the button and the list behind it; clicking a problem opens its field."""
         count = len(found)
         self.problems_button.text = plural(count, _("problem"), _("problems")) if count else _("No problems")
         self.problems_button.props(f"icon={'sym_o_warning' if count else 'sym_o_check_circle'}")
@@ -197,7 +198,7 @@ class PlaygroundBar:
             await self._read_flow()
 
     async def save(self) -> None:
-        """Ctrl+S: a new version, or Save As when there is none yet."""
+        """Saves the draft as a new version, or opens Save As when the flow has no version yet (Ctrl+S)."""
         await (self._save() if self.flow.newest_version else self._save_as())
 
     async def _save(self) -> None:
@@ -238,7 +239,7 @@ class PlaygroundBar:
             feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
 
     async def _read_flow(self) -> bool:
-        """Shows the flow as it is stored now. False when the tab was closed meanwhile: there is nothing to draw on."""
+        """Reads and shows the stored flow. False when the tab was closed meanwhile and its elements no longer exist."""
         flow = await self.page_session.query(get_flow, self.flow.id)
         if self.buttons.is_deleted:
             return False

@@ -1,4 +1,4 @@
-"""The Flow Playground page: bar, palette, canvas, inspector and Run panel around one shared draft."""
+"""The Flow Playground page: top bar, palette, canvas, inspector and Run panel, all working on one shared draft."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ from ui.playground.state.dependencies import FlowDependencies, load_dependencies
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
-)  # what the deploy dialog shows is drawn as on a flow's page
-#: Seconds a page may be without its connection and still be the same page (canvas.md trap 8).
+)  # pages.css styles the flow page's elements that the deploy dialog also shows
+#: How long, in seconds, NiceGUI keeps a page whose connection is lost. Within this time the canvas reconnects and sends
+#: its unacknowledged edits to the same page (docs/dev/canvas_protocol.md).
 RECONNECT_SECONDS = 60.0
 LOOK_SECONDS = 10.0
-#: Remembers in the browser that a person reads flows as a list of steps.
+#: Name of the cookie that stores whether this browser shows flows as a list of steps.
 STEPS_COOKIE = "fp_steps"
-#: Run and save from anywhere on the page. What is being typed is told to the server first. Constant: no text of a flow is in it.
+#: Browser handler for Ctrl+Enter (run) and Ctrl+S (save). It first moves the focus out of the focused input so that the
+#: input sends its value to the server. The script is constant: it contains no text of a flow.
 _KEYS = """(event) => {
   const key = event.key.toLowerCase();
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || !["enter", "s"].includes(key)) return;
@@ -84,7 +86,10 @@ def register(app: App) -> None:
 
 
 def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
-    """What a job of this flow was given, so that it can be tried again; None when it is not kept or none of its jobs."""
+    """Returns the stored input of a job of this flow.
+
+    None when the job belongs to another flow or its input is not kept.
+    """
     job = find_job(session, workspace_id, job_id)
     if job is None or job.flow_id != flow_id:
         return None
@@ -93,7 +98,7 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
 
 
 async def _empty_draft(page_session: PageSession) -> str:
-    """A flow that was never touched is opened again; else a new one is made."""
+    """Returns a flow of the workspace that was never edited; creates one when there is none."""
     for flow in await page_session.query(list_flows):
         if not flow.newest_version and flow.draft_revision == 1:
             row = await page_session.query(get_draft, flow.id)
@@ -103,7 +108,10 @@ async def _empty_draft(page_session: PageSession) -> str:
 
 
 class PlaygroundPage:
-    """One tab of the Playground: it builds the parts and tells each what the others did."""
+    """One browser tab of the Playground.
+
+    Creates the parts of the page and passes changes from one part to the others.
+    """
 
     def __init__(
         self, page_session: PageSession, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool
@@ -120,7 +128,7 @@ class PlaygroundPage:
         self.shown_frames: list[ListScope] = []
 
     async def build(self, *, select: str, job: str) -> None:
-        """Draws the page."""
+        """Builds the page, with the node `select` selected and the input of the job `job` filled in."""
         ui.add_head_html(_STYLE)
         payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
@@ -180,7 +188,8 @@ class PlaygroundPage:
                     on_delete=self.events.delete_node,
                 )
                 self.inspector.catalog = self.dependencies.catalog
-        self.run_panel.input.touched = given is not None  # a sample must not take the place of the job's input
+        # so that the first saved sample does not replace the input of the job
+        self.run_panel.input.touched = given is not None
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         self.document_changed()
@@ -207,7 +216,9 @@ class PlaygroundPage:
         return verbs.list
 
     async def _look(self) -> None:
-        """The draft grows older, and what the flow refers to may have been made or removed elsewhere."""
+        """Updates the age of the draft and reloads what the flow refers to, which other pages may have created or
+        removed.
+        """
         self.bar.draw_sentence()
         await self._read_dependencies()
 
@@ -222,13 +233,16 @@ class PlaygroundPage:
     async def _load_dependencies(self) -> FlowDependencies:
         return await self.page_session.query(load_dependencies, self.draft.flow_id, self.draft.document)
 
-    # The document.
+    # Changes of the document.
 
     def document_changed(self) -> None:
-        """What follows from another document: marks, problems, the input form, the list of steps, the sentence."""
+        """Updates everything that is derived from the document: marks, problems, input form, list of steps, status
+        sentence.
+        """
         document = self.draft.document
         self.found = self.dependencies.problems(document)
-        if not self.dependencies.covers(document):  # something was chosen, saved or deployed meanwhile
+        # the document refers to something that was not read yet
+        if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
         fresh = self.dependencies.marks(document)
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
@@ -244,7 +258,7 @@ class PlaygroundPage:
         self.bar.draw_sentence()
 
     def _frame_lists(self, document: Document) -> None:
-        """Frames round what runs once per item."""
+        """Sends the canvas a frame for each group of nodes that run once per item of a list."""
         frames = frames_of(document)
         if frames != self.shown_frames:
             self.shown_frames = frames
@@ -267,10 +281,10 @@ class PlaygroundPage:
     async def _add_from_palette(self, kind: str) -> None:
         await self.events.add_after(kind, self.selection[0] if len(self.selection) == 1 else None)
 
-    # What the canvas asks for.
+    # Events of the canvas.
 
     async def canvas_loaded(self) -> None:
-        """The canvas is new: it knows no marks yet, and the address may name a node."""
+        """Sends all marks to a canvas that just loaded, and opens the node that the page's address names."""
         self.shown_marks = {}
         self.shown_frames = []
         self.document_changed()
@@ -279,7 +293,7 @@ class PlaygroundPage:
             await self.open_node(self.first_selection)
 
     async def run(self, mode: str, node_id: str) -> None:
-        """Runs everything, up to and with one node (`node`), or from one node on (`from`)."""
+        """Starts a run: of all nodes (`all`), up to and including one node (`node`), or from one node on (`from`)."""
         await self.draft.settled()
         if mode == "from":
             await self.run_panel.run_from(node_id)
@@ -292,11 +306,11 @@ class PlaygroundPage:
         await (self.save() if event.args == "s" else self.run("all", ""))
 
     async def save(self) -> None:
-        """Ctrl+S."""
+        """Saves the draft (Ctrl+S)."""
         await self.bar.save()
 
     def toggle_palette(self) -> None:
-        """Opens or closes the palette where it is folded."""
+        """Opens or closes the palette on screens where it can be folded."""
         if "fp-pal--open" in self.palette.classes:
             self.palette.classes(remove="fp-pal--open")
         else:
@@ -305,13 +319,13 @@ class PlaygroundPage:
     # Selection and inspector.
 
     async def selected(self, nodes: list[str], edges: list[str]) -> None:
-        """One node, or one connection, is inspected."""
+        """Shows the one selected node or the one selected connection in the inspector."""
         chosen = nodes or edges
         if chosen == self.selection:
             return
         self.selection = chosen
         if len(nodes) == 1 and nodes[0] == self.inspector.node_id:
-            return  # it was opened before the canvas told that it is selected
+            return  # `open_node` already shows it; this is the canvas reporting the selection
         if not nodes and len(edges) == 1:
             await self.inspector.show_edge(edges[0])
             self.work.classes(remove="fp-work--wide")
@@ -319,7 +333,7 @@ class PlaygroundPage:
         await self._inspect(nodes[0] if len(nodes) == 1 else None)
 
     async def open_node(self, node_id: str, *, tab: str | None = None) -> None:
-        """Selects the node and shows it in the inspector."""
+        """Selects the node on the canvas and shows it in the inspector."""
         if self.draft.document.node(node_id) is None:
             return
         self.palette.classes(remove="fp-pal--open")
@@ -330,23 +344,25 @@ class PlaygroundPage:
             await self._inspect(node_id, tab=tab)
 
     async def opened(self, node_id: str) -> None:
-        """Opened by the keyboard or a double click: the keyboard goes along, the inspector is far from the list and the canvas."""
+        """Opens a node after Enter or a double click and moves the keyboard focus into the inspector, which is far
+        away in tab order.
+        """
         await self.open_node(node_id)
         self.inspector.take_keyboard()
 
     async def close_inspector(self) -> None:
-        """Nothing is selected any more."""
+        """Closes the inspector and removes the selection."""
         node_id, self.selection = self.inspector.node_id, []
         closed = node_id or self.inspector.edge_id
         if node_id and self.steps.shown:
             self.steps.focus(node_id)
-        elif node_id:  # an id is a slug
+        elif node_id:  # node ids are slugs, so the id is safe inside the script
             ui.run_javascript(f"document.querySelector('[data-node={node_id}]')?.focus({{preventScroll: true}})")
         self.canvas.deselect([closed] if closed else [])
         await self._inspect(None)
 
     async def refresh_inspector(self) -> None:
-        """The canvas changed what may be open."""
+        """Shows the inspected node or connection again after the canvas changed it."""
         if self.inspector.node_id:
             await self.inspector.refresh()
 
@@ -379,10 +395,10 @@ class PlaygroundPage:
                 background_tasks.create(self.inspector.show_last_run(), name="last run")
         self._draw_steps()
 
-    # The list of steps, and the first node.
+    # The list of steps and the first node.
 
     def _show_as(self, as_steps: bool) -> None:  # noqa: FBT001 - bound to a switch
-        """The canvas or the list of steps; the browser remembers which."""
+        """Switches between the canvas and the list of steps and stores the choice in a cookie."""
         self.as_steps = as_steps
         self.root.classes("fp-pg--steps") if as_steps else self.root.classes(remove="fp-pg--steps")
         ui.run_javascript(f"document.cookie = '{STEPS_COOKIE}={int(as_steps)};path=/;max-age=31536000;samesite=lax'")
@@ -394,6 +410,9 @@ class PlaygroundPage:
             self.steps.draw(self.draft.document, self.run_panel.shown, self.shown_marks, self.inspector.node_id)
 
     async def _begin(self) -> None:
-        """The first node; what was pressed is gone, so its settings take the keyboard."""
+        """Adds the first node.
+
+        The pressed button disappears, so the keyboard focus moves to the settings of the node.
+        """
         await self.events.add("api_input")
         self.inspector.take_keyboard()

@@ -1,18 +1,23 @@
-"""The flow canvas that is edited: it speaks in operations. What it shows and how is in `ui/flow_view/flow_canvas.py`.
+"""The editable flow canvas as a NiceGUI element. `ui/flow_view/flow_canvas.py` holds the part that only shows a flow.
 
-Events, beside those of the canvas that only shows:
+Edits travel as operations. The protocol is described in docs/dev/canvas_protocol.md.
 
-* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas; apply `pending` (change messages the server may not have
-  seen), then answer with `load_graph`, which tells the browser that they have arrived, and `set_marks`.
-* `on_change {seq, clientId, baseRev, reason, ops[]}`: an edit. Answer with `ack`, also when it is refused; then with `load_graph`. The
-  `clientId` and `seq` of the message are one edit, however often it comes (after a reload it keeps the old `clientId`).
-* `on_invalid {code, reason, message, source, source_port, target}`.
-* `on_add_request {type, position, after, port, between}`: make a node there, connected after node `after` by `port` or in the middle
-  of edge `between`; answer with `apply_ops(..., history=True, select=[id])`. `on_note_request {position}` likewise; a selected
-  empty note is ready to write in.
-* `on_paste_request {nodes[], edges[], notes[], position}`: copies with their old ids, their top left corner belongs at `position`. Untrusted.
+Events in addition to those of the read-only canvas:
+
+* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas. The server applies `pending` (change messages
+  it may not have received), then calls `load_graph`, which acknowledges them, and `set_marks`.
+* `on_change {seq, clientId, baseRev, reason, ops[]}`: an edit. The server calls `ack`, also for a refused edit, which
+  `load_graph` must follow. `clientId` and `seq` identify an edit that is sent more than once; after a reload the browser
+  sends pending edits with their old `clientId`.
+* `on_invalid {code, reason, message, source, source_port, target}`: the person tried to draw an invalid connection.
+* `on_add_request {type, position, after, port, between}`: create a node there, connected after the node `after` by its
+  port `port`, or inserted into the edge `between`. The server calls `apply_ops(..., history=True, select=[id])`.
+  `on_note_request {position}` likewise; a selected empty note opens for writing.
+* `on_paste_request {nodes[], edges[], notes[], position}`: insert copies; the parts carry the ids of the originals, and
+  `position` is the top left corner of the copies. The content is untrusted.
 * `on_run_request {mode: all|node|from, node}`, `on_save_request`, `on_search_request`.
-* `on_traffic_request {kind: time|money|failures or empty}`: answer with `set_traffic`. Without a listener there is no switch.
+* `on_traffic_request {kind: time|money|failures or empty}`: the server calls `set_traffic`. Without a listener the
+  canvas shows no switch for traffic.
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ Op = dict[str, Any]
 
 
 class EditableCanvas(FlowCanvas):
-    """The canvas of the Playground; `readonly` for people who may only look."""
+    """The canvas of the Playground. `readonly` is set for people who may not edit."""
 
     def __init__(
         self,
@@ -82,12 +87,16 @@ class EditableCanvas(FlowCanvas):
         select: Iterable[str] | None = None,
         key: str = "",
     ) -> None:
-        """Applies what the server did. `history`: this tab asked for it and can undo it; edits with one `key` within a second are one step."""
+        """Sends operations of the server to the browser.
+
+        `history`: this tab requested the edit and can undo it. Edits with the same `key` within a second are one undo
+        step.
+        """
         options = {"history": history, "key": key, "select": None if select is None else list(select)}
         self.run_method("applyOps", list(ops), rev, options)
 
     def ack(self, seq: int, rev: int) -> None:
-        """Every change up to `seq` is applied; the document has this revision."""
+        """Acknowledges every change up to `seq`; the document now has this revision."""
         self.run_method("ack", seq, rev)
 
     def request_add(
@@ -100,26 +109,29 @@ class EditableCanvas(FlowCanvas):
         x: float | None = None,
         y: float | None = None,
     ) -> None:
-        """Lets the canvas find the place for a new node; it answers with an add request.
+        """Asks the canvas to choose the place of a new node; the canvas answers with an add request.
 
-        Without a wish it comes after the one selected node. `x`, `y`: a point of the window.
+        Without further arguments the node comes after the one selected node. `x`, `y`: a point in the window.
         """
         self.run_method("requestAdd", node_type, {"after": after, "port": port, "between": between, "x": x, "y": y})
 
     def connect(self, source: str, port: str, target: str) -> None:
-        """Connects as if drawn by hand: a change, or an invalid event with the reason."""
+        """Connects two nodes as if drawn by hand.
+
+        The canvas answers with a change, or with an invalid event and its reason.
+        """
         self.run_method("connect", source, port, target)
 
     def add_note(self) -> None:
-        """Asks for a note in the middle of the view (a note request)."""
+        """Asks the canvas for a note in the middle of the view; the canvas answers with a note request."""
         self.run_method("addNote")
 
     def undo(self) -> None:
-        """Takes back this tab's last edit."""
+        """Undoes the last edit of this tab."""
         self.run_method("undo")
 
     def redo(self) -> None:
-        """Makes the edit taken back last once more."""
+        """Applies the last undone edit again."""
         self.run_method("redo")
 
     def copy(self) -> None:
@@ -127,21 +139,21 @@ class EditableCanvas(FlowCanvas):
         self.run_method("copy")
 
     def paste(self) -> None:
-        """Asks for what was copied (a paste request)."""
+        """Asks the canvas to paste the copied parts; the canvas answers with a paste request."""
         self.run_method("paste")
 
     def delete_selection(self) -> None:
-        """Deletes what is selected."""
+        """Deletes the selected parts."""
         self.run_method("deleteSelection")
 
     def auto_layout(self, mode: Literal["wrap", "row"] = "wrap") -> None:
-        """Puts nodes in rows that fit the view, or in one long row."""
+        """Arranges the nodes in rows that fit the view, or in one long row."""
         self.run_method("autoLayout", mode)
 
     def zoom_in(self) -> None:
-        """One step nearer."""
+        """Zooms in by one step."""
         self.run_method("zoomIn")
 
     def zoom_out(self) -> None:
-        """One step away."""
+        """Zooms out by one step."""
         self.run_method("zoomOut")

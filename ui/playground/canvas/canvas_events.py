@@ -1,4 +1,6 @@
-"""What the canvas sends and what is done with it: edits, wishes for new parts, pasted parts, runs."""
+"""Handles the events of the canvas: edits, requests for new nodes and notes, pasted parts, and requests to run or
+save.
+"""
 
 from __future__ import annotations
 
@@ -24,41 +26,44 @@ from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 
 
 class Around(Protocol):
-    """What the page does when the canvas asks for it."""
+    """Callbacks of the page that the canvas events call."""
 
     def document_changed(self) -> None:
-        """The draft has another document now."""
+        """Called after the document of the draft changed."""
 
     async def canvas_loaded(self) -> None:
-        """The canvas shows the draft."""
+        """Called when the canvas shows the draft."""
 
     async def selected(self, nodes: list[str], edges: list[str]) -> None:
-        """Another selection on the canvas."""
+        """Called when the selection on the canvas changed."""
 
     async def open_node(self, node_id: str, *, tab: str | None = None) -> None:
-        """Show this node in the inspector."""
+        """Shows this node in the inspector."""
 
     async def opened(self, node_id: str) -> None:
-        """Enter or a double click on a node: its settings are wanted."""
+        """Called after Enter or a double click on a node: opens its settings."""
 
     async def close_inspector(self) -> None:
-        """Nothing is inspected."""
+        """Closes the inspector."""
 
     async def refresh_inspector(self) -> None:
-        """What is inspected was changed on the canvas."""
+        """Called when the inspected node or connection changed on the canvas."""
 
     async def run(self, mode: str, node_id: str) -> None:
-        """Run: `all`, `node` or `from`."""
+        """Starts a run; `mode` is `all`, `node` or `from`."""
 
     async def save(self) -> None:
-        """Ctrl+S."""
+        """Saves the draft (Ctrl+S)."""
 
     def toggle_palette(self) -> None:
-        """Ctrl+K."""
+        """Opens or closes the palette (Ctrl+K)."""
 
 
 class CanvasEvents:
-    """The canvas of one tab. Every edit goes through `edit`, or comes in through the canvas."""
+    """The canvas of one tab.
+
+    Edits by the server go through `edit`; edits by the person arrive as events of the canvas.
+    """
 
     def __init__(self, page_session: PageSession, draft: OpenDraft, client_id: str, around: Around) -> None:
         self.page_session = page_session
@@ -68,7 +73,7 @@ class CanvasEvents:
         self.mine = MyFields()
 
     def draw(self) -> EditableCanvas:
-        """The element, where the page is being built."""
+        """Creates the canvas element in the current container."""
         self.canvas = EditableCanvas(
             self.draft.flow_id,
             client_id=self.client_id,
@@ -94,10 +99,10 @@ class CanvasEvents:
         )
         return self.canvas
 
-    # What the server does for this tab.
+    # Edits made by the server for this tab.
 
     async def edit(self, ops: Sequence[Op], *, select: Sequence[str] = ()) -> bool:
-        """An edit made by the server for this tab: applied here, undoable here, told to the other tabs."""
+        """Applies an edit of the server for this tab. The person can undo it; other tabs receive it."""
         if not ops:
             return True
         try:
@@ -111,7 +116,10 @@ class CanvasEvents:
         return True
 
     def changed_elsewhere(self, ops: Sequence[Op], revision: int, name: str) -> None:
-        """Another tab's edit: shown here; a field that was set here just before can be put back."""
+        """Shows an edit of another tab.
+
+        When it replaces a value set here shortly before, offers to put that value back.
+        """
         self.canvas.apply_ops(list(ops), revision, history=False)
         lost = self.mine.overwritten(ops, self._now())
         if lost and name:
@@ -145,7 +153,7 @@ class CanvasEvents:
         port: str | None = None,
         between: str | None = None,
     ) -> None:
-        """A new node of this type, open in the inspector."""
+        """Adds a node of this type and opens it in the inspector."""
         node_type = CATALOG.get(kind)
         if node_type is None:
             return
@@ -164,7 +172,7 @@ class CanvasEvents:
             await self.around.open_node(node_id, tab="set_up")
 
     async def add_after(self, kind: str, after: str | None) -> None:
-        """A new node after this one; without one after the last node nothing comes after."""
+        """Adds a node after this one; without `after`, after the last node that has no successor."""
         document = await self.draft.settled()
         if after is None and document.nodes:
             sources = {edge.source for edge in document.edges}
@@ -173,7 +181,7 @@ class CanvasEvents:
         await self.add(kind, after=after)
 
     async def delete_node(self, node_id: str) -> None:
-        """The node and its connections go."""
+        """Deletes the node and its connections."""
         node = self.draft.document.node(node_id)
         if node is None:
             return
@@ -185,7 +193,7 @@ class CanvasEvents:
         await self.edit([*gone, {"op": "removeNode", "node": node.model_dump()}])
         await self.around.close_inspector()
 
-    # What the canvas sends.
+    # Events from the browser.
 
     async def _ready(self, message: dict[str, Any]) -> None:
         pending = message.get("pending") or []
@@ -204,7 +212,7 @@ class CanvasEvents:
         await self.around.canvas_loaded()
 
     async def _kept_is_wanted(self, count: int) -> bool:
-        """Edits made without a connection, and the flow is another by now: the person decides."""
+        """Asks whether to apply edits made while offline, because the flow changed meanwhile."""
         edits = plural(count, _("edit"), _("edits"))
         with self.canvas.client.layout:
             return await feedback.confirm(
@@ -221,7 +229,8 @@ class CanvasEvents:
             self.mine.note(ops, self._now())
         except Refusal as refusal:
             feedback.refused(refusal)
-            self.canvas.ack(message["seq"], self.draft.revision)  # refused is answered: it must not be sent again
+            # a refused edit is acknowledged too, so that the browser does not send it again
+            self.canvas.ack(message["seq"], self.draft.revision)
             self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision}, fit=False)
             return
         self.canvas.ack(message["seq"], revision)

@@ -1,4 +1,4 @@
-"""What stands on an empty canvas: two ways to begin."""
+"""What an empty canvas shows: two ways to begin."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ui.kit.text import _
 
 
 class Blank:
-    """Over the canvas; `begin` adds the first node."""
+    """The overlay of an empty canvas; `begin` adds the first node."""
 
     def __init__(self, begin: Callable[[], Awaitable[None]]) -> None:
         self._begin = begin
         self._box = ui.element("div").classes("fp-blank")
 
     def draw(self, *, empty: bool) -> None:
-        """Shown on an empty canvas, else hidden."""
+        """Shows the overlay when the document is empty, otherwise hides it."""
         self._box.visible = empty
         self._box.clear()
         if not empty:

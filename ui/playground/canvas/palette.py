@@ -1,4 +1,7 @@
-"""The palette: every kind of node by group, searchable. Click or Enter adds after the selected node; drag puts it anywhere."""
+"""The palette: all node types by group, with search.
+
+Click or Enter adds a node after the selected one; dragging places it.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from engine.nodes import NODE_TYPES
 from ui.kit.parts import icon, words
 from ui.kit.text import _
 
-#: A constant script: it carries the kind of node from the button's own data to the canvas.
+#: Browser handler that puts the node type of the dragged button into the drag event. The script is constant.
 _DRAG = """(e) => {
   e.dataTransfer.setData('application/x-flowport-node', e.currentTarget.dataset.type);
   e.dataTransfer.effectAllowed = 'copy';
 }"""
-#: Arrows go from node to node. Constant: it reads nothing of a flow.
+#: Browser handler for the arrow keys, which move the focus between node types. The script is constant: it reads nothing
+#: of a flow.
 ARROWS = """(e) => {
   const all = [...e.currentTarget.querySelectorAll(".fp-pi")].filter((one) => one.checkVisibility());
   const at = all.indexOf(e.target.closest(".fp-pi"));
@@ -27,12 +31,12 @@ ARROWS = """(e) => {
   all[to].focus();
 }"""
 
-#: A heading and the buttons under it.
+#: A group heading and the buttons under it.
 Group = tuple[ui.element, list[tuple[NodeType, ui.element]]]
 
 
 def palette(add: Callable[[str], Any]) -> ui.element:
-    """Draws the palette; `add` is called with the type of a node that was chosen."""
+    """Draws the palette. `add` is called with the node type that was chosen."""
     with ui.element("aside").classes("fp-pal") as panel:
         panel.props["aria-label"] = _("Nodes")
         box = ui.input(placeholder=_("Find a node")).props("outlined dense clearable")
@@ -53,9 +57,9 @@ def palette(add: Callable[[str], Any]) -> ui.element:
 
 
 def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
-    """Shows the kinds that fit this text and gives the one Enter takes: by its title before its tooltip.
+    """Shows the node types that match this text and returns the one that Enter adds. Titles rank before tooltips.
 
-    Tab stops at that one only; arrows reach the others.
+    Only that button is a tab stop; the arrow keys reach the others.
     """
     wanted = (text or "").strip().casefold()
     found = [(kind, item) for _heading, group in groups for kind, item in group if _fits(kind, wanted) is not None]
@@ -70,7 +74,7 @@ def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
 
 
 def _fits(kind: NodeType, wanted: str) -> int | None:
-    """How well, 0 best; None: not at all."""
+    """How well a node type matches the search, 0 is best; None when it does not match."""
     title = kind.title.casefold()
     if title.startswith(wanted):
         return 0
@@ -78,7 +82,7 @@ def _fits(kind: NodeType, wanted: str) -> int | None:
 
 
 def node_list(kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True) -> list[Group]:
-    """Buttons for these kinds under their group's name; gives back headings and buttons for `narrow_to`."""
+    """Draws buttons for these node types under their group's name. Returns headings and buttons for `narrow_to`."""
     made: list[Group] = []
     with ui.element("div").classes("fp-pl"):
         for group, title in GROUPS.items():

@@ -1,4 +1,7 @@
-"""What people do with steps in the list: add, connect, move, duplicate, rename, remove. The small questions are dialogs."""
+"""The actions of the list of steps: add, connect, move, duplicate, rename and remove.
+
+Questions are asked in dialogs.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,17 @@ from ui.kit.text import _
 from ui.playground.canvas.palette import ARROWS, narrow_to, node_list
 from ui.playground.canvas.steps_list import StepsList, way_words
 
-#: Makes an edit of this tab that can be undone; False when it was refused.
+#: Applies an edit of this tab that can be undone; False when it was refused.
 Edit = Callable[[Sequence[Op]], Awaitable[bool]]
-#: From so many outputs on a person is asked which.
+#: From this number of outputs on, a dialog asks which output to connect.
 _MANY_PORTS = 2
 
 
 class StepActions:
-    """`making` is held while new steps are made and added (`OpenDraft`); `open_node` shows a step in the inspector; `run` takes
-    `node` or `from` and the step.
+    """Performs the actions of the list of steps.
+
+    `making` is the lock of the draft (`OpenDraft`) that is held while new steps are made and added. `open_node` shows a
+    step in the inspector; `run` takes `node` or `from` and the step's id.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class StepActions:
         self.list: StepsList | None = None
 
     async def act(self, verb: str, node_id: str) -> None:
-        """One verb of the list. A step that is gone by now changes nothing."""
+        """Performs one action of the list. Does nothing when the step no longer exists."""
         match verb:
             case "undo":
                 self.undo()
@@ -107,7 +112,7 @@ class StepActions:
         outputs = [node for node in document.nodes if node.type == "api_output"]
         if ends:
             await self._add_after(ends[-1].id)
-        elif outputs:  # it stays the last
+        elif outputs:  # the API Output stays the last step
             await self._add_before(outputs[0].id)
         else:
             await self._add(
@@ -203,7 +208,7 @@ class StepActions:
 
 
 async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
-    """Asks for a kind of step among these; None when the person changed their mind."""
+    """Asks for one of these node types; None when the dialog was cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds") as card:
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -234,7 +239,7 @@ async def _ask_port(name: str, kind: NodeType) -> str | None:
 
 
 async def _ask_ways(name: str, offered: Sequence[Way], now: set[Way], names: dict[str, str]) -> set[Way] | None:
-    """Check boxes of what a step may come after; None when the person changed their mind."""
+    """Asks with check boxes which outputs a step comes after; None when the dialog was cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('What does')} {name} {_('come after?')}"
         dialog.props["aria-label"] = title

@@ -1,6 +1,6 @@
-"""The flow as a list of steps: below 768 px, and for the keyboard and screen readers (`assets/components/steps_list.js`).
+"""The flow as a list of steps, for screens below 768 px, keyboards and screen readers (`assets/components/steps_list.js`).
 
-Nothing is sent while the list cannot be seen: on a wide screen the canvas shows the flow.
+Nothing is sent to the browser while the list is hidden because the canvas is shown.
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ _WORDS = {
     "remove": _("Remove"),
     "keys": _("Arrows go from step to step, Alt+arrows move one, N adds after it, C chooses what it comes after."),
 }
-#: What a person wants of a step (or, without an id, of the flow).
+#: Called with the name of an action and the id of the step it concerns; the id is empty for an action on the flow.
 OnVerb = Callable[[str, str], Any]
 
 
 class StepsList(Element, component=_COMPONENT):
-    """`on_verb` gets the verb and the id of the step; `look` gives what is shown, when it can be seen."""
+    """The list element.
+
+    `on_verb` gets the action and the step's id; `look` sends the content once the list is visible.
+    """
 
     def __init__(self, *, on_verb: OnVerb, look: Callable[[], None], may_edit: bool, may_run: bool) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class StepsList(Element, component=_COMPONENT):
         marks: Mapping[str, Marks],
         inspected: str | None,
     ) -> None:
-        """Shows the steps of this document; `statuses` is what each node shows of a run, by node id."""
+        """Shows the steps of this document; `statuses` is the state of each node in a run, by node id."""
         if not self.shown:
             return
         rows = self._rows(document, statuses, marks)
@@ -73,12 +76,12 @@ class StepsList(Element, component=_COMPONENT):
             self.update()
 
     def focus(self, node_id: str) -> None:
-        """Puts the keyboard on this step, which may be about to come."""
+        """Moves the keyboard focus to this step, also when it is added a moment later."""
         if self.shown:
             self.run_method("focus", node_id)
 
     def say(self, text: str) -> None:
-        """Tells people who do not see the list what happened in it."""
+        """Announces a change of the list to screen readers."""
         if self.shown:
             self.run_method("say", text)
 
@@ -123,13 +126,13 @@ class StepsList(Element, component=_COMPONENT):
 
 
 def way_words(way: tuple[str, str], names: Mapping[str, str]) -> str:
-    """`Is it long?, yes`: a step and, where it has several, its output."""
+    """Names a step and, when it has several outputs, the output: `Is it long?, yes`."""
     node_id, port = way
     return names.get(node_id, node_id) + (f", {port}" if port != "out" else "")
 
 
 class _Leave:
-    """What can be done with each step."""
+    """Which actions are possible for each step."""
 
     def __init__(self, document: Document, order: list[str], *, may_edit: bool, may_run: bool) -> None:
         self.document = document
@@ -138,7 +141,7 @@ class _Leave:
         self.may_run = may_run
 
     def verbs(self, at: int, step: Step) -> list[str]:
-        """The verbs of one row, in no order."""
+        """The actions of one row, in no particular order."""
         node, kind = step.node, CATALOG.get(step.node.type)
         found = ["open"]
         if self.may_run and not step.parked and node.type != "api_input":

@@ -1,1 +1,1 @@
-"""The inspector of the Playground: the forms of one step and the values it used."""
+"""The inspector of the Playground: forms for the selected node or connection, and its values in the last run."""

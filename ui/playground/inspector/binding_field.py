@@ -1,6 +1,6 @@
-"""The text field of the Playground: CodeMirror with references as chips (`assets/components/binding_field.js`).
+"""The text field for bindings: CodeMirror with references shown as chips (`assets/components/binding_field.js`).
 
-It saves by small edits: the browser sends where the text changed and what stands there now, never the whole text.
+The browser sends each edit as the changed range and its new text, never the whole text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _COMPONENT = ASSETS / "components" / "binding_field.js"
 
 
 class BindingField(Element, component=_COMPONENT):
-    """A text with references. `on_change` gets the raw text (with `{{ }}`).
+    """A text field with references. `on_change` gets the raw text, with references as `{{ }}`.
 
-    `single`: one value, one line; a chip replaces it. `language`: coloured as this language (`json`).
+    `single`: the field holds one value in one line, and inserting a chip replaces the value. `language`: the syntax
+    highlighting, for example `json`.
     """
 
     def __init__(
@@ -48,41 +49,41 @@ class BindingField(Element, component=_COMPONENT):
 
     @property
     def text(self) -> str:
-        """The raw text as the server knows it."""
+        """The raw text as last received from the browser or set by the server."""
         return str(self.props["value"])
 
     def insert(self, raw: str) -> None:
-        """Puts a reference in."""
+        """Inserts a reference at the caret."""
         self.run_method("insert", raw)
 
     def put(self, value: str) -> None:
-        """Another value from outside; nothing is told."""
+        """Sets the value from the server without calling `on_change`."""
         if value != self.text:
             self.props["value"] = value
             self.run_method("replace", value)
 
     def show_trouble(self, *, bad: bool, broken: Sequence[str]) -> None:
-        """Whether the value has a problem, and which of its references (with their braces) cannot be found."""
+        """Marks the field as invalid, and its references (with their braces) that cannot be resolved."""
         if (bad, list(broken)) != (self.props.get("bad", False), self.props.get("broken", [])):
             self.props.update(bad=bad, broken=list(broken))
             self.update()
 
     def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
-        """What chips say of these nodes."""
+        """Sets the names of nodes that chips show."""
         self.props["nodes"] = dict(nodes)
         self.update()
 
     def describe(self, element_id: str) -> None:
-        """Ties a help or error text to the field."""
+        """Connects a help or error text to the field for screen readers."""
         self.props["describedby"] = element_id
 
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
-        """The raw form with `{{ }}` instead of chips."""
+        """Switches between chips and the raw form with `{{ }}`."""
         self.props["raw"] = raw
         self.update()
 
     def focus(self) -> None:
-        """Puts the caret in."""
+        """Moves the keyboard focus into the field."""
         self.run_method("focus")
 
     def _changed(self, event: GenericEventArguments) -> Any:
@@ -94,7 +95,7 @@ class BindingField(Element, component=_COMPONENT):
         return self.on_change(text)
 
     async def _ask_whole(self) -> None:
-        """The browser knows another text than the server (a lost message): it is asked for all of it."""
+        """Asks the browser for the whole text, after a lost message made its text differ from the server's."""
         with self:
             text = str(await self.run_method("read", timeout=5))
             self.props["value"] = text
@@ -104,7 +105,10 @@ class BindingField(Element, component=_COMPONENT):
 
 
 def with_change(text: str, change: Mapping[str, Any]) -> str | None:
-    """The text after `{from, to, text, base}` in UTF-16 units; None when it was made to another text (`base`: its CRC-32)."""
+    """Applies a change `{from, to, text, base}` in UTF-16 units.
+
+    None when `base`, the CRC-32 of the text it was made to, differs.
+    """
     units = text.encode("utf-16-le", "surrogatepass")
     start, end = int(change["from"]) * 2, int(change["to"]) * 2
     if zlib.crc32(units) != change["base"] or not 0 <= start <= end <= len(units):

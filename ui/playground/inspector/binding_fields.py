@@ -1,4 +1,7 @@
-"""Inputs whose names and types another flow gives: one row for each of its API Input's fields. Drawn by `input_fields.py`."""
+"""Inputs whose names and types come from another flow: one row for each field of its API Input.
+
+Called by `input_fields.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _AS_TEXT = frozenset({"string", ""})
 
 
 def draw_fields(bindings: Bindings, fields: Sequence[Mapping[str, Any]]) -> None:
-    """The fields in their order, then what has a value but is no field any more."""
+    """Draws the fields in their order, then inputs with a value that are no longer a field."""
     for field in fields:
         _draw_field(bindings, field)
     names = {str(field["name"]) for field in fields}
@@ -73,7 +76,7 @@ def _shown(value: Any) -> str:
 
 
 def _put(bindings: Bindings, field: Mapping[str, Any], text: str) -> Any:
-    """A number typed for a number is one; a field left empty is not sent."""
+    """Stores a value: text typed for a number becomes a number, and an empty field is removed from the inputs."""
     name = str(field["name"])
     if not text.strip():
         bindings.inputs = {old: value for old, value in bindings.inputs.items() if old != name}
@@ -83,5 +86,5 @@ def _put(bindings: Bindings, field: Mapping[str, Any], text: str) -> Any:
         try:
             value = json.loads(text)
         except ValueError:
-            value = text  # data of another step
+            value = text  # the value refers to data of another node, so it stays text
     return bindings.put(name, value)

@@ -1,4 +1,7 @@
-"""Inputs that hold many: fields the designer names (API Output), names and values (headers), lists. Drawn by `input_fields.py`."""
+"""Inputs with any number of entries: fields that the designer names (API Output), headers, lists.
+
+Called by `input_fields.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from ui.playground.inspector.bindings import Bindings
 
 
 def draw_free(bindings: Bindings) -> None:
-    """One field per name, each with its menu; a new one at the end."""
+    """One field per name, each with a menu, and a button that adds one."""
     names = list(bindings.inputs)
     for at, name in enumerate(names):
         with ui.element("div").classes("fp-f fp-free"):
@@ -51,7 +54,7 @@ def draw_free(bindings: Bindings) -> None:
 
 
 def draw_rows(bindings: Bindings, name: str, value: dict[str, Any], title: str) -> None:
-    """Names and values, both free."""
+    """Draws rows of a name and a value, both free."""
     keys = list(value)
     for key in keys:
         with ui.element("div").classes("fp-row fp-pairrow"):
@@ -81,7 +84,7 @@ def draw_rows(bindings: Bindings, name: str, value: dict[str, Any], title: str) 
 
 
 def draw_list(bindings: Bindings, name: str, value: list[Any], title: str) -> None:
-    """One field per entry, to be moved up and down."""
+    """Draws one field per entry, with buttons that move it up and down."""
 
     def put(entries: list[Any]) -> Any:
         return _put(bindings, name, entries)
@@ -121,7 +124,7 @@ def draw_list(bindings: Bindings, name: str, value: list[Any], title: str) -> No
 
 
 def _kind_menu(bindings: Bindings, name: str) -> None:
-    """Text with data, or a JSON value of its own (a number, a group, a list)."""
+    """Menu that switches a field between text with references and a JSON value (a number, object or list)."""
     is_text = isinstance(bindings.inputs[name], str)
 
     def switch() -> Any:

@@ -1,4 +1,4 @@
-"""Editing a node's inputs: their values, one field per binding; errors, offers and previews at the field."""
+"""The input fields of a node: one field per binding, with its error, suggestions and preview below it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.state.suggestions import Suggestion
 
-#: Told the new inputs of the node and which input changed.
+#: Called with the node's new inputs and the name of the input that changed.
 Changed = Callable[[dict[str, Any], str], Any]
 
 
 @dataclass
 class Place:
-    """One field with what stands under it."""
+    """One field and the elements below it."""
 
     pointer: str
     field: BindingField
@@ -32,9 +32,9 @@ class Place:
 
 
 class Bindings:
-    """The inputs of one node as fields. The field that had the focus last takes the next chip.
+    """The inputs of one node as fields. A clicked chip goes into the field that last had the focus.
 
-    `draw` draws the fields of a node type (`input_fields.draw_inputs`); it calls `field` for each.
+    `draw` draws the fields of a node type (`input_fields.draw_inputs`), which calls `field` for each of them.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Bindings:
         self.on_change = on_change
         self._draw = draw
         self.readonly = readonly
-        #: Of a node that takes another flow's fields: these, where others may have any name.
+        #: The fields of the flow that the node calls, with their types; None for nodes whose inputs have free names.
         self.fields = fields
         self.raw = False
         self.places: list[Place] = []
         self.previews: dict[str, ui.element] = {}
         self.offers: dict[str, ui.element] = {}
-        #: Boxes for names that the designer gives, by the pointer of what they name.
+        #: Text boxes for the names of inputs that the designer names, by the pointer of the named input.
         self.names: dict[str, ui.input] = {}
         self.errors: dict[str, str] = {}
         self.broken: Callable[[str], list[str]] = lambda _text: []
@@ -69,10 +69,12 @@ class Bindings:
         self.box = ui.element("div").classes("fp-stack")
         self.draw()
 
-    # What the inspector asks.
+    # Calls from the inspector.
 
     def take(self, raw: str, name: str) -> Any:
-        """A chip that no field took: into the first field, or a new one of this name where the designer names them."""
+        """Inserts a chip when no field has the focus: into the first field, or as a new input of this name where names
+        are free.
+        """
         if not self.kind.free_form or self.fields is not None:
             if self.places:
                 self.places[0].field.insert(raw)
@@ -83,7 +85,9 @@ class Bindings:
         return done
 
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
-        """Marks fields by pointer (`/inputs/url`): the sentence, and whether it is wrong (True) or only missing."""
+        """Marks fields by pointer (`/inputs/url`) with a sentence and whether the value is wrong (True) or only
+        missing.
+        """
         for place in self.places:
             mine = next(
                 (found for pointer, found in problems.items() if _within(pointer, place.pointer)),
@@ -98,11 +102,11 @@ class Bindings:
                 sentence(mine[0], tag="span")
 
     def has_field(self, pointer: str) -> bool:
-        """Whether a problem of this place is told at a field."""
+        """True when a problem at this pointer is shown at one of the fields."""
         return any(_within(pointer, place.pointer) for place in self.places)
 
     def name_nodes(self, nodes: Mapping[str, NodeName]) -> None:
-        """Nodes came, or have another name: chips say so."""
+        """Updates the names on chips after nodes were added or renamed."""
         if nodes == self.nodes:
             return
         self.nodes = dict(nodes)
@@ -110,13 +114,13 @@ class Bindings:
             place.field.name_nodes(nodes)
 
     def show_raw(self, raw: bool) -> None:  # noqa: FBT001 - bound to a switch
-        """Chips or `{{ }}`."""
+        """Switches all fields between chips and the raw form with `{{ }}`."""
         self.raw = raw
         for place in self.places:
             place.field.show_raw(raw)
 
     def show_offers(self, offers: Sequence[Suggestion], take: Callable[[Suggestion], Any]) -> None:
-        """One-click offers under the fields they would fill."""
+        """Shows one-click suggestions under the fields they would fill."""
         for box in self.offers.values():
             box.clear()
         for offer in offers:
@@ -126,19 +130,19 @@ class Bindings:
                     made.classes("fp-offer")
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into the field of a problem."""
+        """Moves the keyboard focus into the field that a problem concerns."""
         for place in self.places:
             if _within(pointer, place.pointer):
                 place.field.focus()
                 return
 
     def name(self, pointer: str) -> None:
-        """Puts the caret into the name of a field that is new."""
+        """Moves the keyboard focus into the name box of a new field."""
         if pointer in self.names:
             self.names[pointer].run_method("select")
 
     def follow(self, node: Node) -> bool:
-        """Shows the node's inputs as somebody else left them; False when other fields are needed."""
+        """Updates the fields after the draft changed elsewhere. False when the node now needs other fields."""
         if list(node.inputs) != list(self.inputs) and self.kind.free_form:
             return False
         for name, value in node.inputs.items():
@@ -154,7 +158,7 @@ class Bindings:
     # Drawing.
 
     def draw(self) -> None:
-        """All fields anew."""
+        """Draws all fields again."""
         self.box.clear()
         self.places.clear()
         self.previews.clear()
@@ -168,7 +172,7 @@ class Bindings:
     def field(
         self, pointer: str, label: str, value: Any, on_change: Callable[[Any], Any], *, single: bool
     ) -> BindingField:
-        """One field. A literal that is no text is written as JSON and stays what it is."""
+        """Draws one field. A literal that is not a string is shown as JSON and keeps its type."""
         literal = value is not None and not isinstance(value, str)
         text = "" if value is None else json.dumps(value, ensure_ascii=False, indent=2) if literal else value
 
@@ -200,24 +204,24 @@ class Bindings:
         self.places.append(Place(pointer, field, trouble))
         return field
 
-    # Changing.
+    # Changes of the inputs.
 
     def put(self, name: str, value: Any) -> Any:
-        """Another value of one input; an empty one is taken away where the names are given."""
+        """Stores the value of one input. Where names are free, an empty value removes the input."""
         self.inputs = {**self.inputs, name: value}
         if value == "" and not self.kind.free_form:
             self.inputs.pop(name)
         return self.on_change(dict(self.inputs), name)
 
     def put_anew(self, inputs: dict[str, Any], name: str) -> Any:
-        """Other inputs, drawn anew."""
+        """Stores other inputs and draws them again."""
         self.inputs = inputs
         done = self.on_change(dict(inputs), name)
         self.draw()
         return done
 
     def free_name(self, wish: str) -> str:
-        """A name no field has yet."""
+        """A name that no field has yet."""
         wish = "".join(letter if letter.isalnum() else "_" for letter in wish.lower()).strip("_") or "field"
         name, number = wish, 2
         while name in self.inputs:
@@ -227,7 +231,7 @@ class Bindings:
     def row_buttons(
         self, name: str, at: int, count: int, move: Callable[[int], Any], remove: Callable[[], Any]
     ) -> None:
-        """Up, down and remove, by keyboard too."""
+        """Buttons to move a row up or down and to remove it."""
         if self.readonly:
             return
         if count > 1:
@@ -239,7 +243,7 @@ class Bindings:
 
 
 def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
-    """The value of the last run under a field; `item` is which one of a list, from 0."""
+    """Shows the value of the last run under a field; `item` is the index of the list item, from 0."""
     box.clear()
     with box, ui.element("div").classes("fp-pv"):
         icon("error" if trouble else "visibility", "fp-bad" if trouble else "", size=14)

@@ -1,4 +1,6 @@
-"""What the inspector shows of a called flow: which flows may be chosen, its fields, and which version runs."""
+"""What the inspector shows of a called flow: the flows that can be chosen, the flow's fields, and the version that
+runs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from ui.playground.state.called_flows import CalledFlows, choices, load_called_f
 
 
 class CalledFields:
-    """Of one node that may be a Call Flow."""
+    """The called flow of one node. Empty when the node is not a Call Flow."""
 
     def __init__(self, page_session: PageSession, draft: OpenDraft, node: Node) -> None:
         self.page_session = page_session
@@ -27,16 +29,16 @@ class CalledFields:
         self.node_id = node.id
         self.is_call = node.type == CALL_FLOW
         self.calls = CalledFlows()
-        #: The flow that the fields on screen belong to.
+        #: Id of the flow whose fields are drawn.
         self.shown = called_id(node)
 
     async def load(self) -> None:
-        """Looks up what is called now."""
+        """Loads the flow that is called now."""
         if self.is_call:
             self.calls = await self.page_session.query(load_called_flows, self.draft.flow_id, self.draft.document)
 
     async def offered(self, specs: list[FieldSpec]) -> list[FieldSpec]:
-        """The flow is chosen from a list."""
+        """Replaces the flow setting's field with a list of the flows that can be chosen."""
         if not self.is_call:
             return specs
         flows = await self.page_session.query(choices, self.draft.flow_id)
@@ -45,7 +47,7 @@ class CalledFields:
         return [replace(one, kind="select", choices=tuple(flows)) if one.name == "flow_id" else one for one in specs]
 
     def fields(self, node: Node) -> Sequence[Mapping[str, Any]] | None:
-        """The rows of the inputs; None for every other type."""
+        """The fields of the called flow; None when the node is not a Call Flow."""
         if not self.is_call:
             return None
         self.shown = called_id(node)
@@ -53,11 +55,11 @@ class CalledFields:
         return callee.fields if callee else []
 
     def is_stale(self, node: Node) -> bool:
-        """Whether another flow is chosen than the one whose fields are on screen."""
+        """True when the node calls another flow than the one whose fields are drawn."""
         return self.is_call and called_id(node) != self.shown
 
     def draw(self, node: Node) -> None:
-        """Which version runs, and that a newer one is live."""
+        """Draws which version runs, and a note when a newer version is live."""
         callee = self._callee(node)
         if callee is None:
             if not called_id(node):

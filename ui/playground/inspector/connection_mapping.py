@@ -1,6 +1,7 @@
-"""The inspector of a connection: what the source gives at the left, the inputs of the target at the right, as many mappings as wanted.
+"""The inspector of a connection: the source's data at the left, the target's inputs at the right, mapped by chips.
 
-By mouse: drag a chip onto an input. By keyboard: Enter on a chip puts it into the input that had the focus last.
+With the mouse, chips are dragged onto an input. By keyboard, Enter on a chip inserts it into the input that last had
+the focus.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class EdgeMapping:
-    """Drawn once for a connection."""
+    """The inspector of one connection; drawn once."""
 
     def __init__(
         self,
@@ -62,11 +63,11 @@ class EdgeMapping:
 
     @property
     def target(self) -> Node | None:
-        """The node the connection leads to, as it is now."""
+        """The target node in the current document."""
         return self.draft.document.node(self.edge.target)
 
     async def draw(self) -> None:
-        """Draws the editor where we are."""
+        """Draws the editor into the current container."""
         source, target = self.draft.document.node(self.edge.source), self.target
         if source is None or target is None:
             return
@@ -150,7 +151,7 @@ class EdgeMapping:
             self._show_around()
 
     def _show_around(self) -> None:
-        """Offers and previews."""
+        """Draws the suggestions and previews."""
         target = self.target
         if target is None or self.bindings is None or self.bindings.box.is_deleted:
             return
@@ -185,7 +186,9 @@ class EdgeMapping:
 
 
 def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:
-    """A connection was drawn: what is left empty in its target is offered from its source, with one click, undoable."""
+    """After a connection was drawn: offers to fill the target's empty inputs from its source, as one edit that can be
+    undone.
+    """
     offers = suggestions(draft.document, str(edge["target"]), CATALOG, source=str(edge["source"]))
     if not offers:
         return

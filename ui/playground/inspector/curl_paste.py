@@ -1,4 +1,7 @@
-"""Paste a curl command: the fields of an HTTP Request are filled from it, as one edit; its credentials are kept as secrets."""
+"""The dialog that fills an HTTP Request node from a pasted curl command, as one edit.
+
+Its credentials are stored as secrets.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def paste_button(
     edit: Callable[[Sequence[Op]], Awaitable[Any]],
     filled: Callable[[], Awaitable[Any]],
 ) -> None:
-    """The button above the fields of an HTTP Request. `filled` is called after the edit, to show it."""
+    """The button above the fields of an HTTP Request. `filled` is called after the edit, to update the fields."""
 
     async def paste() -> None:
         chosen = await ask_for_curl(page_session)
@@ -46,13 +49,15 @@ def paste_button(
 
 
 def fill_in(node: Node, command: CurlCommand, secrets: dict[str, str]) -> Op:
-    """The edit that makes the node do what the command does. Settings a command says nothing about stay."""
+    """The operations that make the node send the command's request. Settings that the command does not mention stay."""
     kept = {name: value for name, value in node.config.items() if name not in {"method", "secret_headers"}}
     return update_node(node, config={**kept, **command.config(secrets)}, inputs=command.inputs())
 
 
 async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str, str]] | None:
-    """The pasted command and the ids of the secrets its credentials became; None when the person changed their mind."""
+    """Returns the pasted command and the ids of the secrets created from its credentials; None when the dialog was
+    cancelled.
+    """
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = _("Paste a curl command")
         words(_("Paste a curl command"), tag="h2")
@@ -85,7 +90,7 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
 
 
 class _ParsedCurl:
-    """What was read from the text, shown under it."""
+    """The parsed command, shown under the text box."""
 
     def __init__(self, page_session: PageSession, place: ui.element) -> None:
         self.page_session = page_session
@@ -95,7 +100,7 @@ class _ParsedCurl:
         self.made: dict[str, str] = {}
 
     def read(self, text: str) -> None:
-        """Reads and shows it; a refusal is a line under the box."""
+        """Parses the text and shows the result; a refusal is shown under the text box."""
         self.place.clear()
         self.command = None
         self.keep, self.made = {}, {}
@@ -112,7 +117,7 @@ class _ParsedCurl:
             self._show(self.command)
 
     async def answer(self) -> tuple[CurlCommand, dict[str, str]] | None:
-        """Keeps the chosen credentials as secrets. None when one was refused: then nothing is filled in."""
+        """Stores the chosen credentials as secrets. None when one was refused, and then the node is not filled."""
         command = self.command
         if command is None:
             return None

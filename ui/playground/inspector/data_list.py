@@ -1,4 +1,6 @@
-"""The list of data from earlier steps (`assets/components/data_list.js`): chips to drag, click or press Enter on, with search."""
+"""The list of data from earlier nodes (`assets/components/data_list.js`): searchable chips to drag, click or press
+Enter on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ _WORDS = {
 
 
 class DataList(Element, component=_COMPONENT):
-    """`on_pick` gets `{raw, name}` when no field could take the chip; `on_all` is asked for the sources left out."""
+    """The element.
+
+    `on_pick` gets `{raw, name}` when no field could take the chip; `on_all` is called to load omitted sources.
+    """
 
     def __init__(self, *, on_pick: Callable[[dict[str, str]], Any], on_all: Callable[[], Any]) -> None:
         super().__init__()
@@ -34,7 +39,7 @@ class DataList(Element, component=_COMPONENT):
         self.on("all", lambda _event: on_all() if self.props["more"] else None)
 
     def show(self, sources: Sequence[Source], *, more: bool) -> None:
-        """Shows these; `more`: there are others before them."""
+        """Shows these sources; `more` is true when further earlier nodes exist."""
         self.props.update(sources=[_source(source) for source in sources], more=more)
         self.update()
 

@@ -1,4 +1,4 @@
-"""The dataset of a node is picked from the workspace's, or made here; its key column from its columns and those of the row."""
+"""Fields for the dataset of a node: the dataset, chosen from the workspace or created here, and its key column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class DatasetChoice:
-    """Draws the fields with the widgets `dataset` and `key_column`. `load` first: the form itself waits for nothing."""
+    """Draws the form widgets `dataset` and `key_column`.
+
+    Call `load` before drawing, because the form itself does not wait.
+    """
 
     def __init__(self, page_session: PageSession, node: Callable[[], Node | None]) -> None:
         self.page_session = page_session
@@ -30,17 +33,20 @@ class DatasetChoice:
         self._keys: ui.select | None = None
 
     async def load(self, node: Node) -> None:
-        """Reads the datasets, when the node uses one."""
+        """Loads the datasets of the workspace when the node uses one."""
         if node.type in TYPES:
             self.known = await self.page_session.query(known_datasets)
 
     @property
     def widgets(self) -> Mapping[str, Widget]:
-        """For the form."""
+        """The widgets by name, for `Form(widgets=...)`."""
         return {"dataset": self.draw_dataset, "key_column": self.draw_key}
 
     def draw_dataset(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """A list of the datasets; one that is gone keeps its place, so that it is seen."""
+        """Draws the list of datasets.
+
+        A chosen dataset that was deleted stays in the list, so that the choice remains visible.
+        """
         place = ui.element("div").classes("fp-stack")
 
         def draw(chosen: Any) -> None:
@@ -89,7 +95,7 @@ class DatasetChoice:
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """The columns of the row and of the dataset; another one can be typed."""
+        """Draws the choice of the key column from the columns of the row and of the dataset; other names can be typed."""
         chosen = str(value) if value and isinstance(value, str) else None
         box = ui.select(
             self._key_options(chosen),
@@ -111,7 +117,10 @@ class DatasetChoice:
         return list(dict.fromkeys(names))
 
     def _offer_keys(self) -> None:
-        """The dataset changed: other columns are on offer. The node itself follows a moment later."""
+        """Updates the columns on offer after another dataset was chosen.
+
+        The node in the draft is updated shortly after.
+        """
         if self._keys is not None and not self._keys.is_deleted:
             ui.timer(0.5, self._show_keys, once=True)
 

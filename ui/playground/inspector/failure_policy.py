@@ -1,4 +1,6 @@
-"""The group "If it fails" of a node: time limit, tries, and what happens then, with its default value."""
+"""The group "If it fails" of a node: time limit, number of tries, and what happens after the last one, with a default
+value.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _WORDS = {"fail": _("Stop the job"), "skip": _("Skip this step"), "use_default":
 
 
 class Failing:
-    """Folded, unless something was set."""
+    """The failure settings of a node. The group is folded unless something is set."""
 
     def __init__(
         self, kind: NodeType, node: Callable[[], Node | None], edit_soon: Callable[[Op], None], *, readonly: bool
@@ -36,7 +38,7 @@ class Failing:
             self.form = Form(self._specs(policy), policy.model_dump(), self._changed, read_only=readonly)
 
     def follow(self, policy: Policy) -> None:
-        """Shows what another tab or undo made of it."""
+        """Updates the fields after another tab or an undo changed the node."""
         if {**Policy().model_dump(), **self.form.value} != policy.model_dump():
             self.form.specs = self._specs(policy)
             self.form.set_value(policy.model_dump())

@@ -1,4 +1,4 @@
-"""From an example: JSON or a curl line is pasted, and the fields of the API Input are drafted from it."""
+"""Derives the fields of the API Input from an example: pasted JSON or a pasted curl command."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ Fields = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Drafted:
-    """Fields as the API Input keeps them, and the example itself when it is one request."""
+    """Fields in the form in which the API Input stores them, and the example itself when it is one request."""
 
     fields: Fields
     payload: dict[str, Any] | None
 
 
 def draft_from(text: str) -> Drafted:
-    """The fields of a pasted example. Raises SampleRefused with a sentence for the reader."""
+    """Derives fields from a pasted example. Raises SampleRefused with a sentence that is shown to the person."""
     value: Any = None
     if looks_like_curl(text):
-        with contextlib.suppress(ValueError):  # the sentence about it comes from `fields_from_text`
+        with contextlib.suppress(ValueError):  # `fields_from_text` raises the refusal that the person sees
             value = read_curl(text).body
-        with contextlib.suppress(ValueError, TypeError):  # curl sends JSON as a form when no header says what it is
+        # without a content type header curl sends JSON as a form, so the body is tried as JSON
+        with contextlib.suppress(ValueError, TypeError):
             value = json.loads(value)
         fields = fields_from_json(value) if isinstance(value, dict) else fields_from_text(text)
     else:
@@ -46,7 +47,9 @@ def draft_from(text: str) -> Drafted:
 
 
 async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, Any] | None]:
-    """The fields of the API Input with what the example adds, and a sample made of it; (None, None) when given up."""
+    """Returns the fields of the API Input with the example's fields added, and a sample made of it; (None, None) when
+    cancelled.
+    """
     kept = [one for one in (node.config.get("fields") or () if node else ()) if isinstance(one, dict)]
     state: dict[str, Drafted | None] = {"drafted": None}
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
@@ -90,7 +93,7 @@ async def ask_for_example(node: Node | None) -> tuple[Fields | None, dict[str, A
         return None, None
     fresh = {str(one["name"]): one for one in drafted.fields}
     fields = []
-    for one in kept:  # those that were there keep their place, and their rules where the type is the same
+    for one in kept:  # existing fields keep their place, and their rules where the type is the same
         new = fresh.pop(str(one.get("name")), None)
         if new is not None:
             fields.append(one if one.get("type") == new["type"] else new)

@@ -1,4 +1,6 @@
-"""Which fields a node's inputs get: one binding, rules, names and values, a list, or the fields of a called flow."""
+"""Draws the inputs of a node with the fields that its type needs: a binding, rules, names and values, a list, or the
+fields of a called flow.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from ui.playground.inspector.rule_rows import draw_rules
 
 
 def draw_inputs(bindings: Bindings) -> None:
-    """All inputs of the node, where we are."""
+    """Draws all inputs of the node into the current container."""
     if bindings.fields is not None:
         draw_fields(bindings, bindings.fields)
     elif bindings.kind.free_form:
@@ -60,7 +62,7 @@ def _widget(info: FieldInfo) -> str:
 
 
 def _kinds(info: FieldInfo) -> set[str]:
-    """The JSON types an input takes, as far as its annotation says."""
+    """The JSON types that an input accepts, as far as its annotation states them."""
     whole = info.annotation
     parts = get_args(whole) if get_origin(whole) in {Union, UnionType} else (whole,)
     names = {dict: "object", Mapping: "object", list: "array", tuple: "array", str: "string"}

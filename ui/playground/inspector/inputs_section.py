@@ -1,4 +1,6 @@
-"""The inputs of a node on its tab "Set up": a field each, the data on offer, offers of one click, and previews of the last run."""
+"""The inputs of a node on the tab "Set up": fields, available data, one-click suggestions, and previews of the last
+run.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,17 @@ from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_n
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.suggestions import Suggestion, suggestions
 
-#: Earlier nodes on offer at first; the rest comes when it is looked for.
+#: Number of earlier nodes whose data is listed at first; the search loads the others.
 NEAREST = 20
 
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class InputsSection:
-    """Drawn where we are. `item`: which item of a list is shown; `fields`: those of the called flow, where the node calls one."""
+    """Draws itself into the current container.
+
+    `item` is the list item that is shown; `fields` are the fields of the called flow.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class InputsSection:
         self.item = item
         self.readonly = not page_session.may("edit flows")
         self.data_list: DataList | None = None
-        self.no_data: ui.element | None = None  #: what stands in its place while nothing comes before the node
+        self.no_data: ui.element | None = None  #: shown in place of the data list while the node has no earlier node
         self._all_sources = False
         self._offered_of: tuple[list[tuple[str, str]], dict[str, NodeName]] | None = None
         raw_row = ui.element("div").classes("fp-rawrow")
@@ -93,43 +98,43 @@ class InputsSection:
 
     @property
     def node(self) -> Node | None:
-        """The node as it is now."""
+        """The node in the current document."""
         return self.draft.document.node(self.node_id)
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
-        """The problems of this node at their fields."""
+        """Shows the problems of this node at the fields they concern."""
         self.bindings.broken = broken_finder(self.draft.document, self.node_id, self.catalog)
         self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in problems})
 
     def has_field(self, pointer: str) -> bool:
-        """Whether a problem of this place is told at a field."""
+        """True when a problem at this pointer is shown at one of the fields."""
         return self.bindings.has_field(pointer)
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into the field of a problem."""
+        """Moves the keyboard focus into the field that a problem concerns."""
         self.bindings.focus(pointer)
 
     def follow(self, node: Node) -> bool:
-        """Shows the node's inputs as somebody else left them; False when other fields are needed."""
+        """Updates the fields after the draft changed elsewhere. False when the node now needs other fields."""
         return self.bindings.follow(node)
 
     def put(self, inputs: dict[str, Any]) -> None:
-        """Shows inputs that the draft has already."""
+        """Shows inputs that are already stored in the draft."""
         self.bindings.inputs = inputs
         self.bindings.draw()
 
     def take_fields(self, fields: Sequence[Mapping[str, Any]] | None) -> None:
-        """Another flow is called: its fields take the place of the other's."""
+        """Draws the fields of another called flow in place of the present ones."""
         self.bindings.fields = fields
         self.bindings.draw()
 
     def preview_soon(self) -> None:
-        """Offers at once, previews when typing has paused."""
+        """Updates the suggestions now and the previews once no change came for a moment."""
         self._show_offers()
         self.previews.soon()
 
     async def look_again(self) -> None:
-        """Reads the last run anew: data on offer, offers, previews, cost."""
+        """Reads the last run again and redraws available data, suggestions, previews and cost."""
         node = self.node
         if node is None:
             return
@@ -157,7 +162,7 @@ class InputsSection:
 
     @property
     def is_behind(self) -> bool:
-        """Whether nodes or connections came or went, or have another name, since data was last offered."""
+        """True when nodes or connections were added, removed or renamed since the available data was last drawn."""
         return self._offered_of is not None and self._offered_of != _around(self.draft.document)
 
     async def _drawn_anew(self) -> None:
@@ -194,5 +199,5 @@ class InputsSection:
 
 
 def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:
-    """What decides which data a node may use, and under which names."""
+    """The parts of the document that decide which data a node may use and how that data is named."""
     return [(edge.source, edge.target) for edge in document.edges], names_of(document)

@@ -1,4 +1,6 @@
-"""The inspector: the selected node with its settings, its values in the last run and its help; or the mapping of a connection."""
+"""The inspector: the selected node with its settings, its values in the last run and its help, or the mapping of a
+connection.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,17 @@ if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
     from ui.playground.run.panel import RunPanel
 
-#: Applies operations as this person's edit (undoable on the canvas).
+#: Applies operations as an edit of this person, undoable on the canvas.
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
-#: The first thing to fill or press in the tab that is open; the panel itself when there is none.
+#: Browser function that finds the first field or button of the open tab, or the panel when the tab has none.
 _FIRST_FIELD = """(panel) => {
   const found = panel.querySelectorAll(".fp-ibody :is(input, textarea, [contenteditable=true], button)");
   ([...found].find((one) => !one.disabled && one.checkVisibility()) ?? panel).focus();
 }"""
-#: Escape closes it, unless it just closed something inside. Constant: no text of a flow is in it.
+#: Browser handler: Escape closes the inspector, unless the key just closed something inside it. The script is constant:
+#: it contains no text of a flow.
 _UNLESS_USED = """(event) => {
   const list = event.target.closest("[role=combobox]"); // Quasar takes every Escape in one, also when its list is closed
   if (list ? list.getAttribute("aria-expanded") === "true" : event.defaultPrevented) return;
@@ -46,7 +49,7 @@ _UNLESS_USED = """(event) => {
 
 
 class Inspector:
-    """Shows one node or one connection at a time; `edit` applies what was changed."""
+    """Shows one node or one connection at a time. `edit` applies changes to the draft."""
 
     def __init__(
         self,
@@ -72,19 +75,19 @@ class Inspector:
         self.tab = "set_up"
         self.item = 0
         self.found: Sequence[Problem] = ()
-        self.catalog: Catalog = CATALOG  #: with what is known of the workspace's datasets
+        self.catalog: Catalog = CATALOG  #: replaced by a catalog that knows the columns of the workspace's datasets
         self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
         self.title: ui.input | None = None
-        self._drawing = asyncio.Lock()  # one after another: a quick second choice waits until the first is drawn
+        self._drawing = asyncio.Lock()  # a second selection waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
         self.panel.on("keydown.escape", self.on_close, js_handler=_UNLESS_USED)
         self.panel.visible = False
 
     async def show(self, node_id: str | None, *, tab: str | None = None) -> None:
-        """Shows a node, or nothing."""
+        """Shows a node, or closes the inspector."""
         async with self._drawing:
             await self._show(node_id, tab)
 
@@ -100,7 +103,7 @@ class Inspector:
                 await self._draw(node)
 
     async def show_edge(self, edge_id: str) -> None:
-        """Shows what flows over a connection."""
+        """Shows the mapping of a connection."""
         async with self._drawing:
             await self._show_edge(edge_id)
 
@@ -125,7 +128,9 @@ class Inspector:
         self.show_problems(self.found)
 
     async def refresh(self) -> None:
-        """Somebody else, or undo, changed what is shown: fields follow where they can, else it is drawn again."""
+        """Updates the shown node or connection after another tab or an undo changed it: in place where possible,
+        otherwise redrawn.
+        """
         if self.edge_id is not None:
             await self.show_edge(self.edge_id)
             return
@@ -141,7 +146,7 @@ class Inspector:
         self.show_problems(self.found)
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
-        """Marks the fields that have a problem; what has no field is told above them."""
+        """Marks the fields that have a problem. Problems without a field are listed above the fields."""
         self.found = problems
         if self.set_up is not None:
             self.set_up.show_problems(problems)
@@ -149,21 +154,21 @@ class Inspector:
             self.mapping.show_problems(problems)
 
     def document_changed(self) -> None:
-        """Data on offer follows connections that are drawn or cut while a node is open."""
+        """Updates the available data when nodes or connections changed while a node is shown."""
         if self.set_up is not None and self.set_up.is_behind:
             background_tasks.create(self.show_last_run(), name="data on offer")
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into the field a problem is about (a click on the problem)."""
+        """Moves the keyboard focus into the field that a problem concerns; called when the problem is clicked."""
         if self.set_up is not None:
             self.set_up.focus(pointer)
 
     def take_keyboard(self) -> None:
-        """Puts the keyboard on the first field of what is shown."""
+        """Moves the keyboard focus to the first field that is shown."""
         self.panel.client.run_javascript(f"({_FIRST_FIELD})(getHtmlElement({self.panel.id}))")
 
     async def show_last_run(self) -> None:
-        """Previews, data on offer and values follow a run."""
+        """Updates previews, available data and values after a run."""
         if self.panel.is_deleted:
             return
         with self.panel:

@@ -1,4 +1,6 @@
-"""The model of a Prompt: a connection and one of its models, or the Simulated model; and what to do when there is none."""
+"""The model setting of a Prompt: a connection and one of its models, or the Simulated model, and what to do without a
+connection.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _GONE = _("is gone")
 
 
 class ModelPicker:
-    """Draws the field with the widget `model`. `load` first: the form itself waits for nothing."""
+    """Draws the field with the widget `model`. Call `load` before drawing, because the form itself does not wait."""
 
     def __init__(self, page_session: PageSession, flow_id: str) -> None:
         self.page_session = page_session
@@ -30,12 +32,12 @@ class ModelPicker:
         self.wanted = ModelWanted(page_session, _("this flow"), flow_id=flow_id, on_connected=self._connected)
 
     async def load(self) -> None:
-        """Reads the connections."""
+        """Loads the connections of the workspace."""
         self.rows = await self.page_session.query(list_connections)
         await self.wanted.load()
 
     def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """The choice of the connection, the choice of its model, and a hint."""
+        """Draws the choice of the connection, the choice of its model, and a hint."""
         self.form, self.pointer = form, pointer
         self.model = value if isinstance(value, str) else ""
         self.place = ui.element("div").classes("fp-list")
@@ -93,7 +95,7 @@ class ModelPicker:
             pick.props("readonly")
 
     def _choose(self, option: str) -> None:
-        """Another connection: its first model, until another is chosen."""
+        """Selects the first model of a newly chosen connection."""
         name = option.removeprefix("=")
         if option == SIMULATED:
             self._put(SIMULATED)

@@ -1,4 +1,6 @@
-"""Under the fields of a node: what they will hold with the data of the last run, and what a prompt of that length costs."""
+"""Previews under the fields of a node: each text with the data of the last run inserted, and the cost of a prompt of
+that length.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import Preview, nodes_in, preview_of, price_of, tokens_in
 
-#: Seconds after the last change until the preview follows.
+#: Seconds between the last change and the update of the preview.
 _LATER_SECONDS = 0.25
-#: Without a limit of its own, an answer is priced at so many tokens.
+#: Assumed number of output tokens for the cost of a prompt without a token limit.
 _USUAL_ANSWER = 1000
 
 
 class Previews:
-    """`outputs` are the values of earlier nodes in the last run; whoever reads more puts them there."""
+    """The previews of one node.
+
+    `outputs` holds the outputs of earlier nodes in the last run; `soon` adds those it reads.
+    """
 
     def __init__(
         self,
@@ -51,7 +56,7 @@ class Previews:
         self.cost_line = ui.element("div")
 
     async def show(self) -> None:
-        """Draws every preview and the cost hint."""
+        """Draws every preview and the cost estimate."""
         node = self.node()
         if node is None or self.bindings.box.is_deleted:
             return
@@ -71,12 +76,12 @@ class Previews:
             if used:
                 preview(box, shown.text, item=self.item if items > 1 else None, trouble=shown.trouble)
             else:
-                box.clear()  # a text without data is its own preview
+                box.clear()  # without references the preview would equal the text
         if self.kind.type == "prompt":
             await self._show_cost(node, items)
 
     def soon(self) -> None:
-        """The same when typing has paused."""
+        """Draws the previews again once no change came for a moment, with the outputs that are now referred to."""
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -133,7 +138,7 @@ class Previews:
 
 
 def nodes_used(node: Node, kind: NodeType) -> list[str]:
-    """The nodes whose data the inputs use."""
+    """The nodes whose outputs the inputs of the node refer to."""
     found: list[str] = []
     for name, value in node.inputs.items():
         found += nodes_in(value, source=name in kind.source_inputs)

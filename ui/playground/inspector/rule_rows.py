@@ -1,4 +1,4 @@
-"""The rules of a Condition as rows: a value, a comparison picked from a list, another value. Drawn by `input_fields.py`."""
+"""The rules of a Condition as rows: a value, a comparison from a list, another value. Called by `input_fields.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ui.playground.inspector.bindings import Bindings
 
 
 def draw_rules(bindings: Bindings, name: str, rules: list[Any], title: str) -> None:
-    """One block per rule. What is no rule (a file written by hand) is told as a problem and can be removed."""
+    """Draws one block per rule.
+
+    An entry that is not a rule (from a hand-written file) is shown as a problem and can be removed.
+    """
 
     def put(entries: list[Any]) -> Any:
         return bindings.put_anew({**bindings.inputs, name: entries}, name)

@@ -1,6 +1,6 @@
-"""The editor for headers that are filled from secrets: a header's name, and a secret that is picked or made here.
+"""The editor for headers that are filled from secrets: the name of a header, and a secret that is chosen or created here.
 
-A secret's value is written and never read back; who may not make secrets picks among those that are there.
+The value of a secret is never read back. People who may not create secrets choose among the existing ones.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _GONE = _("A secret that is gone")
 
 
 class SecretHeaders:
-    """Draws fields with the widget `secrets`. `load` first: the form itself waits for nothing. `url` gives the address of the
-    node as it is now: a secret that is made here may go to its host.
+    """Draws fields with the widget `secrets`. Call `load` before drawing, because the form itself does not wait.
+
+    `url` returns the node's current address; its host is proposed as the host that a new secret may be sent to.
     """
 
     def __init__(self, page_session: PageSession, url: Callable[[], Json]) -> None:
@@ -40,11 +41,11 @@ class SecretHeaders:
         self.secrets: list[SecretRow] = []
 
     async def load(self) -> None:
-        """Reads the names of the secrets."""
+        """Loads the names of the secrets."""
         self.secrets = await self.page_session.query(list_secrets)
 
     def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """One row a header."""
+        """Draws one row for each header."""
         _Rows(self, form, spec, pointer, value if isinstance(value, Mapping) else {})
 
 
@@ -89,7 +90,7 @@ class _Rows:
                 icon_button("close", f"{_('Remove')} {self.spec.title} {number}", lambda: self._remove(row), tip=False)
 
     def _names(self, chosen: str) -> dict[str, str]:
-        """Secret id -> what the list shows; equal names get a number."""
+        """The label of each secret in the list, by id; equal names are numbered."""
         found = {"": _NONE}
         for secret in self.owner.secrets:
             same = sum(name == secret.name or name.startswith(f"{secret.name} (") for name in found.values())
@@ -131,7 +132,10 @@ class _Rows:
 
 
 async def ask_secret(page_session: PageSession, *, suggestion: str = "", hosts: str = "") -> str | None:
-    """Asks for a name, a value and hosts and keeps them as a secret. Gives its id, None when the person changed their mind."""
+    """Asks for a name, a value and hosts and stores them as a secret.
+
+    Returns its id, or None when the dialog was cancelled.
+    """
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = _("New secret")
         words(_("New secret"), tag="h2")

@@ -1,4 +1,4 @@
-"""The tab "Set up" of a node: its settings, its inputs (`inputs_section.py`), and what happens if it fails."""
+"""The tab "Set up" of a node: its settings, its inputs (`inputs_section.py`), and what happens when it fails."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.state.last_run import LastRun
 
-#: Settings that stand above the inputs; the others below them.
+#: Settings that are shown above the inputs; the others are shown below.
 _FIRST = frozenset({"model", "method", "dataset", "flow_id"})
 
 
 class SetUpTab:
-    """Drawn once for a node; follows edits made elsewhere where its fields can."""
+    """Drawn once for a node. Edits made elsewhere update its fields where the fields stay the same."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class SetUpTab:
 
     @property
     def node(self) -> Node | None:
-        """The node as it is now."""
+        """The node in the current document."""
         return self.draft.document.node(self.node_id)
 
     async def draw(self) -> None:
-        """Draws the tab where we are."""
+        """Draws the tab into the current container."""
         node = self.node
         assert node is not None
         self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
@@ -104,19 +104,19 @@ class SetUpTab:
         await self.look_again()
 
     async def look_again(self) -> None:
-        """Reads the last run anew: data on offer, offers, previews, cost."""
+        """Reads the last run again and redraws available data, suggestions, previews and cost."""
         if self.inputs is not None:
             await self.inputs.look_again()
 
     @property
     def is_behind(self) -> bool:
-        """Whether nodes or connections came or went, or have another name, since data was last offered."""
+        """True when nodes or connections were added, removed or renamed since the available data was last drawn."""
         return self.inputs is not None and self.inputs.is_behind
 
-    # What the inspector asks.
+    # Calls from the inspector.
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
-        """Errors at their fields; what has none stands above them."""
+        """Shows each problem at its field; problems without a field are listed above the fields."""
         mine = [problem for problem in problems if problem.node_id == self.node_id]
         if self.inputs is not None:
             self.inputs.show_problems(mine)
@@ -135,7 +135,7 @@ class SetUpTab:
                         words(one.message)
 
     def follow(self) -> bool:
-        """Shows what another tab or undo made of the node; False when it must be drawn anew."""
+        """Updates the fields after another tab or an undo changed the node. False when the tab must be drawn again."""
         node = self.node
         if node is None or self.called.is_stale(node) or (self.inputs and not self.inputs.follow(node)):
             return False
@@ -148,7 +148,7 @@ class SetUpTab:
         return True
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into the field of a problem."""
+        """Moves the keyboard focus into the field that a problem concerns."""
         if pointer.startswith("/inputs/") and self.inputs:
             self.inputs.focus(pointer)
         elif pointer.startswith("/config/"):
@@ -158,7 +158,7 @@ class SetUpTab:
                     form.focus(wanted)
 
     async def _filled(self) -> None:
-        await self.secrets.load()  # the paste may have made some
+        await self.secrets.load()  # the pasted curl command may have created secrets
         node = self.node
         if node is None or self.inputs is None:
             return
@@ -170,7 +170,7 @@ class SetUpTab:
     # Settings.
 
     async def _specs(self) -> list[FieldSpec]:
-        """The fields of the settings; a model is chosen among those the workspace has."""
+        """The fields of the settings, with the model as a choice among the workspace's models."""
         specs = list(specs_of_model(self.kind.config))
         if any(spec.widget == "secrets" for spec in specs):
             await self.secrets.load()
@@ -213,7 +213,9 @@ class SetUpTab:
             words(_("Paste JSON or a curl line; the fields are drafted for you."), "fp-t3 fp-s12")
 
     def _edit_soon(self, op: Op) -> None:
-        """A form tells its changes without waiting; the draft takes them one after another."""
+        """Applies a change of a form in the background: forms call this without waiting, and the draft applies changes
+        in order.
+        """
 
         async def edit() -> None:
             with self.problems_box:
@@ -225,7 +227,7 @@ class SetUpTab:
         background_tasks.create(edit(), name="inspector edit")
 
     async def _another_flow(self) -> None:
-        """Another flow was chosen: its fields take the place of the other's."""
+        """Draws the fields of the newly chosen flow in place of the previous one's."""
         node = self.node
         if node is None or self.inputs is None or not self.called.is_stale(node):
             return

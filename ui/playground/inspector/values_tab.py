@@ -1,4 +1,7 @@
-"""The tabs Input and Output: what went in and came out in the last run, item by item; every value of an output can be pointed at."""
+"""The tabs Input and Output: a node's values in the last run, item by item.
+
+Values of an output can be returned or used elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ from ui.playground.state.last_run import LastRun
 
 
 class ValuesTab:
-    """`item` is the place in the list that is shown; `on_item` is told another one."""
+    """One of the two tabs.
+
+    `item` is the index of the list item that is shown; `on_item` is called when another one is chosen.
+    """
 
     def __init__(
         self,
@@ -47,7 +53,7 @@ class ValuesTab:
         self.place = ui.element("div").classes("fp-stack")
 
     async def draw(self) -> None:
-        """Draws what the last run left; again after a run."""
+        """Draws the values of the last run; called again after each run."""
         steps = await self.last_run.steps(self.node.id)
         step = steps[min(self.item, len(steps) - 1)] if steps else None
         stored = await self.last_run.value(step, self.name) if step else None

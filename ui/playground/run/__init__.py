@@ -1,1 +1,1 @@
-"""The Run panel: the input, Run and Stop, the steps as they happen, the values of each item."""
+"""The Run panel of the Playground: input, run controls, steps, log, comparison and batches."""

@@ -1,4 +1,4 @@
-"""The results of a Playground batch as a CSV file: a line per row, its input and its result in columns (security.md S30)."""
+"""The results of a Playground batch as a CSV file: a line per row, with its input and result in columns (rule S30)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ui.playground.run.batch_runner import BatchLine, batches_of
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100
-#: The columns of input and result come from the first so many rows.
+#: Number of rows, from the first on, that decide the columns for input and result.
 LOOKED_AT = 200
 HEAD = ("row", "title", "status", "job_id", "seconds", "cost_usd", "error")
 
@@ -31,12 +31,12 @@ Values = tuple[dict[str, Any], dict[str, Any]]
 
 
 def csv_path(batch_id: str) -> str:
-    """Where the file of a batch is."""
+    """The path of a batch's file."""
     return PATH.format(batch_id=batch_id)
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the file; a plain route, so it keeps no page alive."""
+    """Registers the route of the file. It is a plain route and not a page, so that it keeps no page session open."""
 
     @root.get(PATH, include_in_schema=False)
     async def batch_csv(request: Request, batch_id: str) -> Response:
@@ -74,7 +74,10 @@ async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[st
 
 
 def _refused(app: App, batch_id: str) -> list[BatchLine]:
-    """Rows that never became a job; only the server that ran the batch knows them."""
+    """The rows that were refused and never became a job.
+
+    They are known only to the server process that ran the batch.
+    """
     return [
         line
         for batch in batches_of(app).values()

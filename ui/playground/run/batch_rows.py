@@ -1,4 +1,7 @@
-"""Where the rows of a batch come from: the flow's samples, or a dataset whose columns fill the input fields. No NiceGUI here."""
+"""Sources of the rows of a batch: the flow's samples, or a dataset whose columns fill the input fields.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from storage.datasets import DatasetLine, list_rows
 from ui.kit.text import _
 from ui.playground.run.samples import Sample, payload_of, title_of
 
-#: Rows are read so many at a time.
+#: Number of rows that are read at once.
 PAGE = 100
 _TITLE = 80
 
 
 @dataclass(frozen=True)
 class BatchInputRow:
-    """One run to be: `number` counts from 1."""
+    """One row to run; `number` counts from 1."""
 
     number: int
     title: str
@@ -28,7 +31,7 @@ class BatchInputRow:
 
 
 class Rows(Protocol):
-    """Hands out the rows in order, and one of them once more."""
+    """A source that yields its rows in order and can read one of them again."""
 
     @property
     def total(self) -> int: ...
@@ -38,22 +41,22 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class SampleRows:
-    """The flow's saved samples."""
+    """The saved samples of the flow as rows."""
 
     samples: Sequence[Sample]
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(self.samples)
 
     async def each(self) -> AsyncIterator[BatchInputRow]:
-        """All of them."""
+        """Yields all samples."""
         for number in range(1, self.total + 1):
             yield self._row(number)
 
     async def again(self, number: int) -> BatchInputRow | None:
-        """One of them."""
+        """Returns one sample."""
         return self._row(number)
 
     def _row(self, number: int) -> BatchInputRow:
@@ -63,7 +66,7 @@ class SampleRows:
 
 @dataclass
 class DatasetRows:
-    """The first `total` rows of a dataset. `mapping` is field -> column; a field without one is not sent."""
+    """The first `total` rows of a dataset. `mapping` is field -> column; a field without a column is not sent."""
 
     database: Database
     workspace_id: str
@@ -71,11 +74,11 @@ class DatasetRows:
     fields: Sequence[Mapping[str, Any]]
     mapping: Mapping[str, str]
     total: int
-    #: Number -> id, of the rows handed out: a dataset may lose rows meanwhile.
+    #: Number -> id of the rows that were yielded, because deleted rows shift the numbers of the others.
     _ids: dict[int, int] = field(default_factory=dict)
 
     async def each(self) -> AsyncIterator[BatchInputRow]:
-        """The rows, read piece by piece."""
+        """Yields the rows, reading them page by page."""
         after = number = 0
         while number < self.total:
             page = await self.database.read(
@@ -89,7 +92,7 @@ class DatasetRows:
                 yield self._row(number, line.data)
 
     async def again(self, number: int) -> BatchInputRow | None:
-        """A row as it is now, None when it is gone."""
+        """Reads a row in its current state; None when it was deleted."""
         wanted = self._ids.get(number, 0)
         page = await self.database.read(list_rows, self.workspace_id, self.dataset.id, after=wanted - 1, limit=1)
         return self._row(number, page[0].data) if page and page[0].id == wanted else None
@@ -102,29 +105,29 @@ class DatasetRows:
 
 @dataclass(frozen=True)
 class RestOfRows:
-    """The rows that did not begin in an earlier batch; `ran` holds the numbers of those that did."""
+    """The rows that an earlier batch did not start; `ran` holds the numbers of those that it did."""
 
     rows: Rows
     ran: frozenset[int]
 
     @property
     def total(self) -> int:
-        """How many are left."""
+        """The number of remaining rows."""
         return self.rows.total - sum(number <= self.rows.total for number in self.ran)
 
     async def each(self) -> AsyncIterator[BatchInputRow]:
-        """Those, with the numbers they had."""
+        """Yields the remaining rows with their original numbers."""
         async for row in self.rows.each():
             if row.number not in self.ran:
                 yield row
 
     async def again(self, number: int) -> BatchInputRow | None:
-        """One of them."""
+        """Reads one of the rows again."""
         return await self.rows.again(number)
 
 
 def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
-    """Field -> the column of the same name; capitals, spaces, `_` and `-` do not matter."""
+    """Matches fields to columns of the same name, ignoring case, spaces, `_` and `-`."""
     by_name = {_plain(column): column for column in reversed(columns)}
     names = [str(one.get("name")) for one in fields if one.get("name")]
     return {name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
@@ -133,7 +136,7 @@ def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -
 def payload_of_row(
     data: Mapping[str, Any], fields: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What is sent for a row. An empty cell of a field that need not be there is left out."""
+    """The payload for a row. An empty cell of an optional field is left out."""
     payload: dict[str, Any] = {}
     for one in fields:
         name = str(one.get("name"))
@@ -148,7 +151,9 @@ def payload_of_row(
 
 
 def fitted(value: Any, kind: str) -> Any:
-    """A cell as a field of this type takes it, where that is beyond doubt: `"5"` as a whole number, 5 as text."""
+    """Converts a cell to the type of its field where the conversion is unambiguous: `"5"` to a whole number, 5 to
+    text.
+    """
     if kind == "string":
         return value if isinstance(value, str) or value is None else as_text(value)
     if not isinstance(value, str):

@@ -1,4 +1,7 @@
-"""A batch as it runs: so many rows at once, pause, stop, once more what failed. It belongs to the server, not to a tab. No NiceGUI here."""
+"""Runs a Playground batch: several rows at once, pause, stop, and retry of failed rows. Imports no NiceGUI.
+
+A batch belongs to the server process, not to a browser tab.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ from ui.kit.text import _
 from ui.page_session import App, PageSession, SignedOut
 from ui.playground.run.batch_rows import BatchInputRow, Rows
 
-#: A run is waited for so long; a flow's own time limit ends it before.
+#: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
 PATIENCE_SECONDS = 24 * 3_600
-#: Of what came out this much is kept for the table.
+#: Number of characters of a result that are kept for the table.
 SHOWN = 200
 State = Literal["running", "paused", "stopping", "stopped", "ended"]
 AGAIN = frozenset({"failed", "refused", "cancelled"})
@@ -31,7 +34,7 @@ AGAIN = frozenset({"failed", "refused", "cancelled"})
 
 @dataclass
 class BatchLine:
-    """One row that has begun. `state`: a job's status, or `refused` when its input was wrong."""
+    """One row that has started. `state` is a job's status, or `refused` when its input was invalid."""
 
     number: int
     title: str
@@ -43,7 +46,10 @@ class BatchLine:
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """How far a batch is. `rate` is rows a second of the time it ran; `left_seconds` None while nobody can say."""
+    """The progress of a batch.
+
+    `rate` is rows per second of running time; `left_seconds` is None while it cannot be estimated.
+    """
 
     total: int
     done: int
@@ -55,7 +61,7 @@ class BatchProgress:
 
 @dataclass
 class BatchRunner:
-    """Runs each row once. `change` grows with everything that happens, for those who draw it."""
+    """Runs each row once. `change` is increased with every change of state, so that views know when to redraw."""
 
     page_session: PageSession
     batch: PlaygroundBatch
@@ -71,11 +77,11 @@ class BatchRunner:
     _ran: float = 0.0
     _since: float | None = None
     _ended: int = 0
-    #: After a stop the rows that had not begun are left out, also when failed ones are run again.
+    #: True after a stop: rows that had not started stay out, also when failed rows are run again.
     _closed: bool = False
 
     async def go(self) -> None:
-        """Runs what is left, to the end, a stop or the end of the server."""
+        """Runs the remaining rows until the end, a stop, or the end of the server."""
         self.state, self._since = "running", time.monotonic()
         self._may_go.set()
         try:
@@ -88,7 +94,7 @@ class BatchRunner:
             self.change += 1
 
     def pause(self) -> None:
-        """Rows that run go on; no other begins."""
+        """Starts no further rows; rows that are running continue."""
         if self.state == "running":
             self.state = "paused"
             self._may_go.clear()
@@ -96,7 +102,7 @@ class BatchRunner:
             self.change += 1
 
     def resume(self, page_session: PageSession) -> None:
-        """Goes on after a pause, as this person."""
+        """Continues after a pause, on behalf of this person."""
         if self.state == "paused":
             self.page_session = page_session
             self.state, self._since, self.trouble = "running", time.monotonic(), ""
@@ -104,7 +110,7 @@ class BatchRunner:
             self.change += 1
 
     async def stop(self, page_session: PageSession) -> None:
-        """No other row begins, and those that run are cancelled by this person."""
+        """Starts no further rows and cancels the running ones on behalf of this person."""
         if self.over:
             return
         self.state, self._closed = "stopping", True
@@ -115,7 +121,10 @@ class BatchRunner:
                 await _cancel(page_session, line.job_id)
 
     def retry_failed(self, page_session: PageSession) -> bool:
-        """Puts the rows that failed, were refused or cancelled back; the caller starts `go` again. False: there are none."""
+        """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
+
+        False when there are none.
+        """
         failed = [line for line in self.lines if line.state in AGAIN]
         if not self.over or not failed:
             return False
@@ -129,12 +138,12 @@ class BatchRunner:
 
     @property
     def over(self) -> bool:
-        """True when nothing of it runs."""
+        """True when no row is running or waiting to run."""
         return self.state in {"stopped", "ended"}
 
     @property
     def progress(self) -> BatchProgress:
-        """How far it is."""
+        """The current progress."""
         ended = [line for line in self.lines if line.state in _ENDED]
         failed = sum(line.state in AGAIN for line in ended)
         total = self.rows.total if not self.over or self.state == "stopped" else len(self.lines)
@@ -154,7 +163,7 @@ class BatchRunner:
             await self._run(*found)
 
     async def _next(self) -> tuple[BatchLine, BatchInputRow | None] | None:
-        """The next row, those that failed before first; None at the end and after a stop."""
+        """Returns the next row, failed rows that are run again first. None at the end and after a stop."""
         async with self._turn:
             await self._may_go.wait()
             if self.state == "stopping":
@@ -191,7 +200,7 @@ class BatchRunner:
             self.trouble = _("Whoever started it is signed out.")
             return
         self.change += 1
-        if self.state == "stopping":  # the stop came while it was being accepted
+        if self.state == "stopping":  # the batch was stopped while this job was being submitted
             await _cancel(self.page_session, line.job_id)
         app = self.page_session.app
         job = await wait_for_end(
@@ -211,7 +220,7 @@ _ENDED = AGAIN | {"completed"}
 
 
 async def _cancel(page_session: PageSession, job_id: JobId) -> None:
-    with contextlib.suppress(JobNotCancellable, NotFound):  # it ended by itself
+    with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself
         await page_session.execute(cancel_run, job_id)
 
 
@@ -223,7 +232,10 @@ def _outcome(job: JobRow, result: Any) -> str:
 
 
 class Batches(dict[str, BatchRunner]):
-    """Flow -> its newest batch in this server: every tab of the flow shows the same one, also after it was closed."""
+    """Flow id -> its newest batch on this server.
+
+    All tabs of a flow show it, also after a tab was closed and opened again.
+    """
 
 
 def batches_of(app: App) -> Batches:

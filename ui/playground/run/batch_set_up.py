@@ -1,4 +1,4 @@
-"""What a batch runs over: the flow's samples, or a dataset with its columns laid on the input fields."""
+"""The set-up of a batch: the flow's samples as rows, or a dataset whose columns are assigned to the input fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLES = ""
 
 
 class BatchSetUp:
-    """`on_start` is given the rows. Drawn anew when another source is chosen."""
+    """The form of the set-up; `on_start` gets the rows. Redrawn when another source is chosen."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class BatchSetUp:
         on_start: Callable[[Rows], Awaitable[None]],
         ran: frozenset[int] = frozenset(),
     ) -> None:
-        """`ran`: numbers of rows that a batch which did not come to its end has run; they can be left out."""
+        """`ran` holds the numbers of the rows that an interrupted batch has run; they can be left out."""
         self.page_session = page_session
         self.draft = draft
         self.reader = reader
@@ -45,7 +45,7 @@ class BatchSetUp:
         self.box = ui.element("div").classes("fp-stack fp-batch-set-up")
 
     async def draw(self) -> None:
-        """Reads which datasets there are."""
+        """Loads the datasets and draws the form."""
         self.datasets = {one.id: one for one in await self.page_session.query(list_datasets) if one.rows}
         if self.source is None:
             self.source = SAMPLES if samples_of(self.draft.document) else next(iter(self.datasets), None)

@@ -1,4 +1,4 @@
-"""The tab Batch of the Run panel: what it runs over, how far it is, pause and stop, and what came of each row."""
+"""The tab Batch of the Run panel: source of the rows, progress, pause and stop, and the result of each row."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from ui.playground.run.batch_rows import Rows, SampleRows
 from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRunner, batches_of
 from ui.playground.run.batch_set_up import BatchSetUp
 
-#: Rows of the table on one page.
+#: Number of rows on one page of the table.
 PAGE = 20
 LOOK_SECONDS = 0.5
 
 
 class BatchView:
-    """Shows the flow's batch of this server, whoever started it; `on_open` shows one of its runs."""
+    """Shows the current batch of the flow on this server, whoever started it. `on_open` shows one of its runs."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class BatchView:
             self.content = ui.element("div").classes("fp-stack")
 
     async def show(self) -> None:
-        """The tab was opened."""
+        """Called when the tab is opened."""
         self.batch = batches_of(self.page_session.app).get(self.draft.flow_id)
         if self.batch is None:
             await self._draw_set_up()
@@ -78,20 +78,20 @@ class BatchView:
             self._draw_batch()
 
     def hide(self) -> None:
-        """Another tab was opened."""
+        """Called when another tab is opened."""
         self.timer.deactivate()
 
     async def run_samples(self) -> None:
         """Starts a batch over the saved samples."""
         await self._start(SampleRows(samples_of(self.draft.document)))
 
-    # Starting.
+    # Starting a batch.
 
     async def _draw_set_up(self) -> None:
         self.timer.deactivate()
         begun = self.batch
         earlier = await self.page_session.query(find_playground_batch, flow_id=self.draft.flow_id)
-        if self.batch is not begun:  # one was started meanwhile, and is what is shown
+        if self.batch is not begun:  # another batch was started meanwhile, and that one is shown
             return
         if earlier is not None and self.batch is not None and earlier.id == self.batch.batch.id:
             earlier = None
@@ -106,7 +106,7 @@ class BatchView:
         await set_up.draw()
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
-        """A batch of a server that was started anew since: its runs are there, its rest is not."""
+        """Shows a batch that ran before the server was restarted: how many of its rows ran, and its CSV file."""
         began = sum(earlier.counts.values())
         said = (
             f"{number(began, self.reader)} {_('of')} {plural(earlier.total, _('row'), _('rows'), self.reader)} "
@@ -138,7 +138,7 @@ class BatchView:
         background_tasks.create(self.batch.go(), name=f"batch {begun.id}")
         self._draw_batch()
 
-    # Following.
+    # Progress.
 
     def _draw_batch(self) -> None:
         self._drawn, self._rows = None, []
@@ -221,7 +221,7 @@ class BatchView:
         self.page = max(0, min(self.page, (len(lines) - 1) // PAGE))
         page = lines[self.page * PAGE : (self.page + 1) * PAGE]
         shown = [(self.page, self.only_failed, len(lines) > PAGE), *(replace(line) for line in page)]
-        if shown != self._rows:  # rows that stay are left alone: somebody may be among them by keyboard
+        if shown != self._rows:  # rows are redrawn only when they changed, so that they keep the keyboard focus
             self._rows = shown
             self.results.clear()
             with self.results:
@@ -293,7 +293,7 @@ class BatchView:
         if self.batch is not None:
             self._draw_results(self.batch)
 
-    # What a person does.
+    # Buttons.
 
     async def _pause(self) -> None:
         if self.batch is not None and await self._may_run():
@@ -317,7 +317,7 @@ class BatchView:
             self._draw_batch()
 
     async def _may_run(self) -> bool:
-        """Whether the person still may, as the database says now; a refusal is shown."""
+        """Checks the person's permission in the database again; a refusal is shown."""
         return await self.page_session.try_execute(_require_run) is not None
 
 

@@ -1,4 +1,4 @@
-"""Two runs compared: per node what each was and spent, and values line by line. No NiceGUI here."""
+"""Compares two runs: state, time and cost per node, and values line by line. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, statuses
 from ui.kit.text import ENGLISH, Reader
 
-#: Of each value so many characters are compared line by line, and so many lines are shown.
+#: Number of characters of each value that are compared, and number of lines that are shown.
 MOST_CHARACTERS = 20_000
 MOST_LINES = 120
 _AROUND = 2
@@ -25,7 +25,7 @@ Sign = Literal[" ", "-", "+", "…"]
 
 @dataclass(frozen=True)
 class Spent:
-    """What a node was in one run. `cost_nanos` None: unknown."""
+    """State, time and cost of a node in one run. `cost_nanos` is None when unknown."""
 
     state: str
     word: str
@@ -37,7 +37,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class NodeCompared:
-    """A node in both runs; None where it did not run."""
+    """A node in both runs; None for a run in which it did not run."""
 
     node_id: str
     label: str
@@ -55,7 +55,9 @@ def compare_nodes(
     *,
     inner: Mapping[str, Node] = MappingProxyType({}),
 ) -> list[NodeCompared]:
-    """Every node that ran in either, in the order of the flow; those inside called flows and those that are gone come last."""
+    """Pairs the nodes that ran in either run, in the order of the flow; nodes of called flows and deleted nodes come
+    last.
+    """
     mine, theirs = _spent(first, document, reader), _spent(second, document, reader)
     labels = {node.id: node.name for node in document.nodes}
     order = [*Graph(document).order, *sorted({*mine, *theirs} - set(labels))]
@@ -70,7 +72,10 @@ def compare_nodes(
 
 
 def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
-    """The lines that differ with two around them: `-` only in the first, `+` only in the second, `…` left out. Empty: the same."""
+    """The differing lines with two lines of context: `-` only in the first, `+` only in the second, `…` omitted.
+
+    Empty: equal.
+    """
     mine, theirs = as_lines(first), as_lines(second)
     lines: list[tuple[Sign, str]] = []
     for line in list(difflib.unified_diff(mine, theirs, n=_AROUND, lineterm=""))[2:]:
@@ -84,7 +89,7 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
 
 
 def as_lines(value: Any) -> Sequence[str]:
-    """A value as text: a text as it is, everything else as JSON with one entry a line."""
+    """A value as text: a string unchanged, everything else as JSON with one entry per line."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     return text[:MOST_CHARACTERS].splitlines()
 

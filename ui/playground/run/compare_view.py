@@ -28,7 +28,7 @@ _CLASSES = {"-": "fp-diff-out", "+": "fp-diff-in", " ": "", "…": "fp-t3"}
 
 @dataclass(frozen=True)
 class Compared:
-    """Two runs as they are shown."""
+    """The two runs that are shown."""
 
     first: JobRow
     second: JobRow
@@ -37,7 +37,7 @@ class Compared:
 
 
 class CompareView:
-    """Reads the runs when its tab is opened; the two newest are chosen at first."""
+    """Loads the runs when the tab is opened; the two newest are chosen at first."""
 
     def __init__(self, page_session: PageSession, draft: OpenDraft, reader: Reader) -> None:
         self.page_session = page_session
@@ -51,7 +51,7 @@ class CompareView:
         self.box = ui.element("div").classes("fp-rt fp-rc fp-stack")
 
     async def show(self) -> None:
-        """The tab was opened."""
+        """Called when the tab is opened."""
         runs = await self.page_session.query(list_recent_runs, self.draft.flow_id)
         ids = [run.job.id for run in runs]
         if self.second not in ids or self.first not in ids or self.second != ids[0]:
@@ -68,7 +68,7 @@ class CompareView:
         await self._compare()
 
     def hide(self) -> None:
-        """Another tab was opened."""
+        """Called when another tab is opened."""
 
     def _draw_choices(self, runs: Sequence[RecentRun]) -> None:
         names = {run.job.id: self._run_words(run) for run in runs}

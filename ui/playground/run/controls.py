@@ -12,7 +12,7 @@ from ui.kit.parts import button, icon_button, status_badge, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import Reader, _, cost, duration, tokens
 
-#: Makes the panel larger, or as it was; only the browser needs to know.
+#: Browser handler that enlarges the panel or restores its size; the server does not store the size.
 _RESIZE = """(event) => {
   const work = event.currentTarget.closest(".fp-work");
   const large = work.dataset.run !== "large";
@@ -22,7 +22,7 @@ _RESIZE = """(event) => {
 
 
 class Controls:
-    """Drawn once; `show` follows the job."""
+    """Drawn once; `show` updates it from the job."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Controls:
             size.props("aria-pressed=false").on("click", js_handler=_RESIZE)
 
     def busy(self, *, waits: bool) -> None:
-        """Run was pressed and the server has not answered yet."""
+        """Shows that a run was requested and the server has not answered yet."""
         self.run_button.set_enabled(self.may_run and not waits)
 
     def show(self, job: JobRow, *, stopping: bool) -> None:
-        """The job as it is: `cancelling` until its work has stopped."""
+        """Shows the state of the job, which is `cancelling` until its work has stopped."""
         going = not job.ended
         self.stop_button.visible = going and self.may_run
         self.stop_button.set_enabled(not stopping)

@@ -1,4 +1,4 @@
-"""The card of a step or run that failed, with the way to the field and the run that goes on from there."""
+"""The card of a failed step or run, with a link to the field at fault and a button to run again from there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RunFrom = Callable[[str], Awaitable[None]]
 def failure_card(
     error: Mapping[str, Any], document: Document, *, job_id: str | None, on_fix: Fix | None, on_run_from: RunFrom | None
 ) -> None:
-    """Draws the card where we are. Readers get neither button."""
+    """Draws the card into the current container. People who may only read get no buttons."""
     node_id = error.get("node_id")
     node = document.node(node_id) if isinstance(node_id, str) else None
     label = node.name if node is not None else str(error.get("node_label") or _("The run"))
@@ -45,7 +45,7 @@ def failure_card(
 
 
 def first_field(document: Document, node_id: str) -> str:
-    """The field to look at first when a failure names none: the first input that holds something, else the first setting."""
+    """The field to open when a failure names none: the first input with a value, else the first setting."""
     node = document.node(node_id)
     kind = CATALOG.get(node.type) if node is not None else None
     if node is None or kind is None:

@@ -1,4 +1,4 @@
-"""Following a job until it ends: a look whenever something happened to it, and the clock in between."""
+"""Follows a job until it ends: reads it after each notice of a change, and updates the clock in between."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ui.flow_view.job_watch import Look, look_at
 from ui.page_session import PageSession, SignedOut
 from ui.playground.run.live_text import LiveText
 
-#: A running job is looked at so often at most; the canvas gets one batch of changes each time.
+#: The shortest time between two readings of a running job; the canvas gets one set of changes per reading.
 LOOK_SECONDS = 0.1
-#: The clock in the panel moves while nothing happens.
+#: The interval at which the clock in the panel is updated while the job does not change.
 TICK_SECONDS = 0.4
 
 
@@ -25,7 +25,7 @@ async def follow_job(
     on_look: Callable[[Look], None],
     on_tick: Callable[[], None],
 ) -> None:
-    """Looks at the job until it ends or nobody wants to know any more."""
+    """Reads the job until it ends or the caller no longer needs it."""
     seen, begun = -1, False
     async with page_session.app.waiters.subscribe(job_id) as changes:
         while wanted():
@@ -44,6 +44,6 @@ async def follow_job(
                     return
             else:
                 on_tick()
-            if begun:  # the first step is shown as soon as it is there
+            if begun:  # reads at once, so that the first step is shown without delay
                 await asyncio.sleep(LOOK_SECONDS)
             await changes.wait(TICK_SECONDS)

@@ -1,4 +1,4 @@
-"""The input of a run: a form made from the API Input, or raw JSON, and the saved samples."""
+"""The input of a run: a form generated from the API Input, or raw JSON, and the saved samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from ui.playground.run.samples import Sample, payload_of
 
 
 class InputForm:
-    """`payload` is what a run is given. What was typed stays when the fields change or the view is switched."""
+    """The input form.
+
+    `payload` is the input of the next run. Values stay when the fields change or the view is switched.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class InputForm:
         self.payload = payload
         self.edit = edit
         self.on_run_all = on_run_all
-        #: True when the person, or a job, said what the input is: a sample must not take its place.
+        #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
         self.fields: Sequence[dict[str, Any]] = ()
@@ -51,7 +54,7 @@ class InputForm:
         self._draw()
 
     def document_changed(self) -> None:
-        """The API Input's fields may have changed: the form follows, values that were typed stay."""
+        """Updates the form after the API Input's fields changed; typed values stay."""
         fields, samples = input_fields(self.draft.document), samples_of(self.draft.document)
         if fields == self.fields and samples == self.samples:
             return
@@ -66,7 +69,7 @@ class InputForm:
         self._draw()
 
     def ready(self) -> bool:
-        """True when everything that was typed can be read; else the field says what is wrong."""
+        """True when all input can be parsed; otherwise the field shows what is wrong."""
         if self.as_json:
             if self.json_trouble and self.json_field is not None:
                 self.json_field.focus()
@@ -78,7 +81,7 @@ class InputForm:
         return not unread
 
     def show_refusal(self, refusal: PayloadInvalid) -> None:
-        """Puts each error at its field."""
+        """Shows each error at its field."""
         if self.form is not None:
             self.form.show_errors({error.pointer: error.detail for error in refusal.errors})
             if refusal.errors:
@@ -144,7 +147,7 @@ class InputForm:
     def _switch(self, to: str) -> None:
         if (to == "json") == self.as_json:
             return
-        if self.as_json and self.json_trouble:  # what stands there would be lost
+        if self.as_json and self.json_trouble:  # switching to the form would lose JSON that cannot be parsed
             self.ready()
             self.ways.value = "json"
             return

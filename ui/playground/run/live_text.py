@@ -1,4 +1,4 @@
-"""The text of models while they write: gathered from the job's events, shown in place of the output that is not there yet."""
+"""The text that models write during a run, collected from the job's events and shown until the output exists."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ui.kit.parts import Words, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 
-#: So much of the end of a text is shown; all of it stands in the output when the step has ended.
+#: Number of characters shown, from the end of the text. The output of the finished step holds all of it.
 SHOWN = 8_000
-#: Events that are read at once.
+#: Number of events that are read at once.
 _PAGE = 2_000
 
 Place = tuple[str, str]
 
 
 class LiveText:
-    """What the models of one run have written so far, by step."""
+    """The text that the models of one run have written so far, by step."""
 
     def __init__(self, page_session: PageSession) -> None:
         self._here = page_session
@@ -30,7 +30,7 @@ class LiveText:
         self._shown: tuple[Place, ui.element, Words] | None = None
 
     async def look(self, look: Look) -> None:
-        """Reads what came in since the last look, and shows it when its step is the one that is drawn."""
+        """Reads new events and shows the text when its step is the one that is drawn."""
         if look.job.id != self._job_id:
             self._job_id, self._seq, self._texts, self._shown = look.job.id, 0, {}, None
         if not any(step.status == "running" for step in look.steps):
@@ -42,12 +42,12 @@ class LiveText:
             self._show()
 
     def writing(self, look: Look) -> StepRow | None:
-        """The step whose model began to write last, of those that still run."""
+        """The running step whose model began to write last."""
         running = {(step.node_id, step.index_path): step for step in look.steps if step.status == "running"}
         return next((running[place] for place in reversed(self._texts) if place in running), None)
 
     def draw(self, step: StepRow) -> None:
-        """Makes room for the text of a running step where we are."""
+        """Draws the place for the text of a running step into the current container."""
         with ui.element("div").classes("fp-writes") as box:
             words(_("The model writes"), "fp-s12 fp-t2")
             with ui.element("pre").classes("fp-code") as text:

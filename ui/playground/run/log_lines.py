@@ -1,4 +1,4 @@
-"""A run as lines of a log: made from the stored events, steps, tries and model calls, and from nothing else. No NiceGUI here."""
+"""Builds the log of a run from its stored events, steps, tries and model calls. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ui.kit.text import ENGLISH, Reader, _, cost, duration, number
 Level = Literal["info", "warning", "error"]
 LEVELS: dict[Level, str] = {"info": _("Everything"), "warning": _("Warnings and errors"), "error": _("Errors")}
 _ENDS = {"step.completed", "step.failed", "step.skipped", "step.cancelled"}
-#: Of lines that belong to one event.
+#: Sort order of lines with the same time: before the event, or at it.
 _BEFORE, _AT = 0, 1
 _RANK: dict[Level, int] = {"info": 0, "warning": 1, "error": 2}
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One thing that happened. `node_id` is empty for the run itself."""
+    """One entry of the log. `node_id` is empty for the run itself."""
 
     at: int
     level: Level
@@ -31,7 +31,10 @@ class LogLine:
 
 
 def log_lines(log: JobLog, steps: Sequence[StepRow], reader: Reader = ENGLISH) -> list[LogLine]:
-    """In the order it happened; what a step told in the millisecond of its end stands before that end."""
+    """Returns the lines in chronological order.
+
+    What a step reports in the millisecond of its end comes before the end.
+    """
     retried = {(step.node_id, step.index_path): step for step in steps if step.tries > 1}
     events = list(_events(log, reader))
     ends = {
@@ -49,7 +52,7 @@ def log_lines(log: JobLog, steps: Sequence[StepRow], reader: Reader = ENGLISH) -
 
 
 def narrowed(lines: Sequence[LogLine], level: Level, node_id: str) -> list[LogLine]:
-    """Those of this level and above, and of this node; an empty id means all."""
+    """The lines of this level and above, and of this node; an empty id selects all nodes."""
     return [line for line in lines if _RANK[line.level] >= _RANK[level] and node_id in ("", line.node_id)]
 
 

@@ -1,4 +1,4 @@
-"""The tab Log of the Run panel: one line per thing that happened, the newest first, narrowed by level and node."""
+"""The tab Log of the Run panel: one line per event, newest first, filtered by level and node."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.log_lines import LEVELS, Level, LogLine, log_lines, narrowed
 
-#: So many lines are drawn at once.
+#: Number of lines that are drawn at once.
 PAGE = 100
 _SIGNS = {"info": ("info", "fp-t3"), "warning": ("warning", "fp-warn"), "error": ("error", "fp-bad")}
 _WORDS = {"info": _("Note"), "warning": _("Warning"), "error": _("Error")}
 
 
 class LogView:
-    """Drawn while its tab is open; `follow` is told every look at the job."""
+    """Drawn while its tab is open; `follow` is called after each reading of the job."""
 
     def __init__(self, page_session: PageSession, draft: OpenDraft, reader: Reader) -> None:
         self.page_session = page_session
@@ -52,23 +52,23 @@ class LogView:
         self._draw()
 
     async def show(self) -> None:
-        """The tab was opened."""
+        """Called when the tab is opened."""
         self.open = True
         await self._refresh()
 
     def hide(self) -> None:
-        """Another tab was opened."""
+        """Called when another tab is opened."""
         self.open = False
 
     def begin(self) -> None:
-        """Another run: its log is empty yet."""
+        """Clears the log at the start of another run."""
         self.begun = True
         self.look, self._read, self.lines, self.page, self.node_id = None, None, (), 0, ""
         self._draw_head()
         self._draw()
 
     async def follow(self, look: Look) -> None:
-        """Something happened to the job."""
+        """Adds what happened in the job since the last reading."""
         self.look = look
         if self.open:
             await self._refresh()

@@ -1,4 +1,4 @@
-"""The Run panel: it starts runs of the draft, follows them, and tells its parts and the page what happened."""
+"""The Run panel: starts runs of the draft, follows them, and informs its parts and the page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _(
 
 
 class RunPanel:
-    """Runs the draft. `on_status` gets what changed on the canvas, None when a run begins; `on_fix` is given a node and a field."""
+    """Runs the draft.
+
+    `on_status` gets the changed states of nodes, None when a run begins; `on_fix` gets a node and a field.
+    """
 
     def __init__(
         self,
@@ -59,35 +62,38 @@ class RunPanel:
         self.last_job = last_job
         self.job_id: JobId | None = None
         self.look: Look | None = None
-        #: What each node shows of the run, by node id.
+        #: The state of each node in the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
         self._starting = False
         self._stopping = False
         self.live = LiveText(page_session)
         self._draw(payload)
 
-    # What other parts of the page ask.
+    # Calls from other parts of the page.
 
     def name_inner(self, inner: Mapping[str, Node]) -> None:
-        """The nodes of called flows, by the names of their steps."""
+        """Sets the nodes of called flows, by the names of their steps."""
         self.log.inner = self.compare.inner = inner
         self.steps.name_inner(inner)
 
     @property
     def running(self) -> bool:
-        """True while a run goes on."""
+        """True while a run is in progress."""
         return self.job_id is not None and (self.look is None or not self.look.job.ended)
 
     def document_changed(self) -> None:
-        """The API Input's fields may have changed."""
+        """Updates the input form after the API Input may have changed."""
         self.input.document_changed()
 
     async def run(self, until: str | None = None) -> None:
-        """Starts a run of what is on the canvas; `until` runs only this node and what it needs."""
+        """Runs the flow on the canvas; `until` runs only this node and the nodes it needs."""
         await self._start(self.input.payload, RunOptions(until=until))
 
     async def run_from(self, node_id: str) -> None:
-        """Runs this node and all after it; what came before is taken from the run that is shown, or the newest one."""
+        """Runs this node and all nodes after it.
+
+        Outputs of earlier nodes are taken from the shown run, or from the newest one.
+        """
         if self.running:
             return
         earlier = await self.last_job()
@@ -104,7 +110,7 @@ class RunPanel:
         await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
 
     async def stop(self) -> None:
-        """Cancels the run; the panel says cancelling until the work has stopped."""
+        """Cancels the run. The panel shows the state cancelling until the work has stopped."""
         if self.job_id is None or self._stopping:
             return
         self._stopping = True
@@ -114,7 +120,7 @@ class RunPanel:
             self._tick()
 
     def watch(self, job_id: JobId) -> None:
-        """Shows this job from now on until it ends."""
+        """Shows this job and follows it until it ends."""
         self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
         self.on_status(None)
         self.steps.begin()
@@ -165,7 +171,7 @@ class RunPanel:
         self._show_tab("steps")
 
     async def run_clicked(self) -> None:
-        """Run from the button or by Ctrl+Enter."""
+        """Starts a run; called by the Run button and Ctrl+Enter."""
         if self.input.ready():
             await self.run()
 
@@ -197,7 +203,7 @@ class RunPanel:
         self.controls.tabs.value = "steps"
         self.watch(job_id)
 
-    # A run.
+    # The run in progress.
 
     async def _start(self, payload: dict[str, Any], options: RunOptions) -> None:
         if self.running or self._starting:

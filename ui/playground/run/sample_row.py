@@ -1,4 +1,4 @@
-"""The row of saved samples above the input: choose, the one before and after, keep, rename, overwrite, delete."""
+"""The row of saved samples above the input: choose, previous and next, save, rename, overwrite, delete."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 class SampleRow:
-    """Drawn where we are, and again after each edit. `chosen` is the place of the sample the input came from, None when it
-    came from none; `around` is what stays when the row goes, so that what was done can still be told.
+    """Drawn into the current container and redrawn after each edit.
+
+    `chosen` is the index of the sample that the input came from, None when it came from none. `around` is an element
+    that stays when the row is removed, so that messages can still be shown.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class SampleRow:
         self.mark()
 
     def mark(self) -> None:
-        """Says which sample this is, and whether the input was changed since."""
+        """Shows which sample the input came from, and whether the input was changed since."""
         if not self.samples:
             return
         said = _("none")

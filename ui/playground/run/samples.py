@@ -1,4 +1,4 @@
-"""The saved samples of a flow as edits of its API Input. No NiceGUI here."""
+"""Edits of the saved samples of a flow, which its API Input stores. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ Sample = Mapping[str, Any]
 
 
 def title_of(sample: Sample, place: int) -> str:
-    """Its title, or `Sample 2`."""
+    """The title of a sample, or a default like `Sample 2`."""
     return str(sample.get("title") or f"{_('Sample')} {place + 1}")
 
 
 def payload_of(sample: Sample) -> dict[str, Any]:
-    """What is sent with it."""
+    """The payload that is sent for a sample."""
     payload = sample.get("payload")
     return dict(payload) if isinstance(payload, dict) else {}
 
 
 def add_sample(document: Document, title: str, payload: Mapping[str, Any]) -> list[Op]:
-    """One more, the last."""
+    """Operations that add a sample at the end."""
     return _with(document, [*samples_of(document), {"title": title, "payload": dict(payload)}])
 
 
 def rename_sample(document: Document, place: int, title: str) -> list[Op]:
-    """Another title."""
+    """Operations that change the title of a sample."""
     return _change(document, place, {"title": title})
 
 
 def overwrite_sample(document: Document, place: int, payload: Mapping[str, Any]) -> list[Op]:
-    """Another payload under the same title."""
+    """Operations that replace the payload of a sample and keep its title."""
     return _change(document, place, {"payload": dict(payload)})
 
 
 def delete_sample(document: Document, place: int) -> list[Op]:
-    """One less."""
+    """Operations that remove a sample."""
     samples = samples_of(document)
     return _with(document, [*samples[:place], *samples[place + 1 :]]) if place < len(samples) else []
 

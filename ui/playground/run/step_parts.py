@@ -1,4 +1,4 @@
-"""Parts of a step, drawn the same in the Run panel and in the inspector: which item, its facts, its value."""
+"""Parts of a step that the Run panel and the inspector share: choice of the item, facts, value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ui.playground.run.value_actions import pointing
 def item_pager(
     steps: Sequence[StepRow], at: int, go: Callable[[int], Awaitable[None]], reader: Reader, *, name: str = ""
 ) -> None:
-    """Which item of a list is shown; the one before, the next, one by its number, the next that failed."""
+    """Draws the choice of a list item: previous, next, by number, next failed."""
     last = len(steps) - 1
 
     async def go_to(text: str) -> None:
@@ -52,7 +52,7 @@ def item_pager(
 
 
 def step_facts(step: StepRow, reader: Reader) -> None:
-    """Status, time, tries, tokens, cost, and what it warns of."""
+    """Draws status, time, tries, tokens, cost and warnings."""
     said = [] if step.reused or step.ended_at is None else [duration((step.duration_ms or 0) / 1000, reader)]
     if step.tries > 1:
         said.append(plural(step.tries, _("try"), _("tries"), reader))
@@ -80,7 +80,10 @@ def step_value(
     document: Callable[[], Document] | None = None,
     edit: Callable[[Sequence[Op]], Awaitable[Any]] | None = None,
 ) -> None:
-    """A stored input or output with its download. With `edit` and `document` its parts can be pointed at."""
+    """Draws a stored input or output with its download.
+
+    With `edit` and `document` its parts can be selected and reused.
+    """
     file = f"{step.node_id}-{name}{'-' + step.index_path.replace('/', '-') if step.index_path else ''}"
     pick = None
     if edit is not None and document is not None and not stored.cut:
@@ -97,7 +100,7 @@ def step_value(
 
 
 def downloading(value: Any, name: str) -> Callable[[], None]:
-    """What sends a whole value as a file of this name: text as it is, everything else as JSON."""
+    """Returns a handler that sends a value as a file of this name: text unchanged, everything else as JSON."""
 
     def download() -> None:
         whole = isinstance(value, str)
@@ -108,7 +111,7 @@ def downloading(value: Any, name: str) -> Callable[[], None]:
 
 
 def nothing_words(step: StepRow, name: str) -> str:
-    """Why there is no value."""
+    """The reason why there is no value."""
     if step.status == "skipped":
         return _("This step was skipped in the last run.")
     if not step.ended_at:
@@ -117,5 +120,5 @@ def nothing_words(step: StepRow, name: str) -> str:
 
 
 def node_title(node: Node | None, node_id: str) -> str:
-    """The node's name; the id of a node that is gone."""
+    """The label of a node; the id of a deleted node."""
     return node.name if node is not None else node_id

@@ -1,4 +1,7 @@
-"""The list of steps in the Run panel: one row a node, and under the chosen one its items. Rows stay while their words change."""
+"""The list of steps in the Run panel: one row per node, and its items under the chosen node.
+
+Rows are updated in place.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ from ui.flow_view.job_watch import Look
 from ui.kit.parts import status_icon, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
 
-#: So many items are listed under their node; the pager beside the value reaches all of them.
+#: Number of items listed under a node; the pager beside the value reaches the others.
 MOST_ITEMS = 20
 _STATES = {"done": "completed"}
 
 
 @dataclass(frozen=True)
 class RowWords:
-    """What one row says."""
+    """The texts of one row."""
 
     state: str
     label: str
@@ -34,7 +37,7 @@ class RowWords:
 
 
 class StepRows:
-    """`on_choose(node_id, index_path)` hears of a row; the path is None for a node."""
+    """The list. `on_choose(node_id, index_path)` is called when a row is chosen; the path is None for a node."""
 
     def __init__(self, reader: Reader, on_choose: Callable[[str, str | None], Any]) -> None:
         self.reader = reader
@@ -47,7 +50,7 @@ class StepRows:
         self.say(_("Press Run to see every step here."))
 
     def say(self, sentence: str) -> None:
-        """A sentence in place of the steps."""
+        """Shows a sentence in place of the steps."""
         self.rows.clear()
         self.box.clear()
         with self.box:
@@ -56,7 +59,7 @@ class StepRows:
     def show(
         self, look: Look, shown: Mapping[str, Mapping[str, Any]], document: Document, chosen: tuple[str, str | None]
     ) -> None:
-        """Draws what changed since the last time."""
+        """Redraws what changed since the last call."""
         said = dict(self._lines(look, shown, document, chosen))
         if list(said) != list(self.rows):
             self.rows.clear()
@@ -92,7 +95,7 @@ class StepRows:
         return lines
 
     def _inner_words(self, steps: Sequence[StepRow]) -> dict[str, Any]:
-        """A step of a called flow, which is not on the canvas."""
+        """The texts of a step of a called flow, which is not on the canvas."""
         took = duration(sum(step.duration_ms or 0 for step in steps) / 1000, self.reader)
         if len(steps) == 1:
             return {"time": took if steps[0].ended_at else ""}
@@ -153,7 +156,7 @@ def around(items: Sequence[StepRow], index_path: str | None) -> Sequence[StepRow
 
 
 class _StepButton:
-    """A button with the words of one step."""
+    """The button of one step."""
 
     def __init__(
         self, key: tuple[str, str | None], line: RowWords, on_choose: Callable[[str, str | None], Any]
@@ -174,7 +177,7 @@ class _StepButton:
         self.say(line)
 
     def say(self, line: RowWords) -> None:
-        """Other words, where they differ."""
+        """Updates the texts that changed."""
         before, self.line = self.line, line
         if before == line:
             return

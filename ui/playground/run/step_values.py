@@ -1,4 +1,4 @@
-"""What the Run panel shows of one step, item by item; and of the whole run when no step is chosen."""
+"""The values of one step in the Run panel, item by item; or the result of the run when no step is chosen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ui.playground.run.step_parts import (
 
 
 class StepValuesPanel:
-    """Drawn anew when another step is chosen or the chosen one goes on. The last that was asked for wins."""
+    """Redrawn when another step is chosen or the chosen step changes. The most recent request replaces earlier ones."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class StepValuesPanel:
         self.box.props["aria-label"] = _("Value")
 
     def clear(self) -> None:
-        """Nothing is shown; what is still being read comes too late."""
+        """Clears the values and discards reads in progress."""
         self._asked += 1
         self.box.clear()
 
     async def show_step(self, look: Look, step: StepRow) -> None:
-        """A step's output or error, and its input."""
+        """Shows a step's output or error, and its input."""
         values = await self._read(look, step.node_id, step.index_path, "output", "input")
         if values is None:
             return
@@ -99,7 +99,7 @@ class StepValuesPanel:
                     step_value(given, step, "input", title=_("Input"), reader=self.reader)
 
     async def show_end(self, look: Look) -> None:
-        """The result of a run that ended, or why there is none."""
+        """Shows the result of a run that ended, or why there is none."""
         job = look.job
         values = await self._read(look, "", "", "result")
         if values is None:
@@ -114,7 +114,7 @@ class StepValuesPanel:
                 value_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
 
     async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
-        """The values, with the box cleared for them; None when something else was asked for meanwhile."""
+        """Reads the values and clears the box for them; None when another request was made meanwhile."""
         self._asked += 1
         mine, job_id = self._asked, look.job.id
 

@@ -1,4 +1,4 @@
-"""The tab "Steps" of the Run panel: a row for each step, and the values of the one that is chosen."""
+"""The tab "Steps" of the Run panel: a row for each step, and the values of the chosen step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ui.playground.run.value_actions import Edit
 
 
 class StepsTab:
-    """Shows the run it was given last. `on_open` hears which node was chosen."""
+    """Shows the run that it was given last. `on_open` is called with the node that was chosen."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class StepsTab:
         self.draft = draft
         self.live = live
         self.on_open = on_open
-        #: The step whose values are shown: its node, and of a node that runs once per item which item.
+        #: The node whose values are shown, and for a node that runs once per item the index path of the item.
         self.node_id: str | None = None
         self.index_path: str | None = None
         self._look: Look | None = None
@@ -57,18 +57,18 @@ class StepsTab:
             )
 
     def name_inner(self, inner: Mapping[str, Node]) -> None:
-        """The nodes of called flows, by the names of their steps."""
+        """Sets the nodes of called flows, by the names of their steps."""
         self.rows.inner = self.values.inner = inner
         self._show_rows()
 
     def begin(self) -> None:
-        """Another run begins."""
+        """Clears the tab at the start of another run."""
         self._look, self._shown, self._drawn = None, {}, None
         self.values.clear()
         self.rows.say(_("Waiting for the first step."))
 
     def show(self, look: Look, shown: Mapping[str, dict[str, Any]]) -> None:
-        """The run as it is now; `shown`: what each node shows of it."""
+        """Shows the current state of the run; `shown` is the state of each node on the canvas."""
         self._look, self._shown = look, shown
         self._show_rows()
         self._show_values()
@@ -78,7 +78,10 @@ class StepsTab:
             self.rows.show(self._look, self._shown, self.draft.document, (self.node_id or "", self.index_path))
 
     def _show_values(self) -> None:
-        """The chosen step as it is now; without one what a model writes, then the end of the run. Drawn again only when it changed."""
+        """Shows the chosen step; without one the text that a model is writing, then the end of the run.
+
+        Redraws only changes.
+        """
         look = self._look
         if look is None:
             return

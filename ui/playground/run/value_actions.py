@@ -1,4 +1,6 @@
-"""The buttons beside a value of a step: it is returned to callers, or used in another node. The edits are in `state/point_at_value.py`."""
+"""The buttons beside a value of a step, which return it to callers or use it in another node
+(`state/point_at_value.py`).
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ from ui.kit.parts import button, drop_menu, icon, menu_item, words
 from ui.kit.text import _
 from ui.playground.state.point_at_value import Path, places_for, reference_to, return_ops, use_ops
 
-#: Applies operations as this person's edit.
+#: Applies operations as an edit of this person.
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
 def value_actions(
     document: Callable[[], Document], node_id: str, path: Path, edit: Edit, done: Callable[[], Any] | None = None
 ) -> None:
-    """The buttons "Return this" and "Use in ..." for one value; drawn where we are."""
+    """Draws the buttons "Return this" and "Use in ..." for one value into the current container."""
     shown = in_words(reference_to(node_id, path), labels_of(document()))
 
     async def give() -> None:
@@ -73,9 +75,11 @@ def value_actions(
 def pointing(
     document: Callable[[], Document], node_id: str, edit: Edit | None
 ) -> tuple[ui.element | None, Callable[[Path], None] | None]:
-    """A strip that names the value pointed at with its buttons, and what the tree calls with its path; (None, None) for readers.
+    """Draws a strip that names the selected value with its buttons.
 
-    Draw it where the strip should be, then hand the second to `value_view(..., on_pick=...)`.
+    Returns the strip and the callback for a selected path.
+
+    The callback is passed to `value_view(..., on_pick=...)`. Both are None for people who may not edit.
     """
     if edit is None:
         return None, None

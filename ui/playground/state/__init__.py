@@ -1,1 +1,3 @@
-"""What the Playground knows, without NiceGUI: the draft, the data a step can use, and the last run."""
+"""The state of the Playground, without NiceGUI: what is derived from the draft, the data a node can use, and the last
+run.
+"""

@@ -1,4 +1,7 @@
-"""Data from earlier steps: what a node may use, as chips with a name, a type in words and the value of the last run. No NiceGUI here."""
+"""The data of earlier nodes that a node may use, as chips with a name, a type in words and the last value.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from engine.flow.ports import out_schema, schema_at
 from engine.flow.references import SYSTEM, Reference, parse_reference
 from ui.kit.text import _, type_word
 
-#: A value beside a chip is cut after so many characters.
+#: Number of characters after which the value beside a chip is cut.
 SHOWN_VALUE = 140
-#: Groups in groups are opened so far, and so many entries of a group nobody described.
+#: Depth to which nested objects are listed, and number of entries listed of an object without a schema.
 DEEPEST = 4
 MOST_ENTRIES = 40
 
@@ -26,7 +29,7 @@ _WITH_INDEX = frozenset({"array_splitter"})
 
 
 class NotRun:
-    """There is no value: the node did not run."""
+    """Type of the marker for a node that did not run and so has no value."""
 
 
 NOT_RUN: Final = NotRun()
@@ -34,7 +37,9 @@ NOT_RUN: Final = NotRun()
 
 @dataclass(frozen=True)
 class Datum:
-    """One chip: what is inserted, its name, its type in words, the beginning of its last value, and what is inside."""
+    """One chip: the inserted reference, its name, its type in words, the beginning of its last value, and nested
+    chips.
+    """
 
     raw: str
     name: str
@@ -45,7 +50,7 @@ class Datum:
 
 @dataclass(frozen=True)
 class Source:
-    """An earlier node with its data; the whole output comes last."""
+    """An earlier node with its data; the chip for its whole output comes last."""
 
     node: Node
     data: tuple[Datum, ...]
@@ -59,7 +64,7 @@ def sources_for(
     *,
     most: int | None = None,
 ) -> list[Source]:
-    """The nodes before this one, nearest first, with what they give; `values` are their outputs in the last run."""
+    """The earlier nodes of this node, nearest first, with their data. `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
     return [
         source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document)
@@ -68,16 +73,18 @@ def sources_for(
 
 
 def earlier_nodes(document: Document, node_id: str) -> list[str]:
-    """The nodes whose data this one may use, nearest first: before it, and not inside a list that has ended."""
+    """The nodes whose data this node may use, nearest first: they run before it and are not inside a list that has
+    ended.
+    """
     graph = Graph(document)
     scopes = ListScopes(document, graph)
     return [other for other in reversed(graph.ancestors(node_id)) if scopes.sees(node_id, other)]
 
 
 def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None) -> Source:
-    """What one node gives. Where its schema says nothing, the value of the last run does.
+    """The data of one node, from its schema, or where that says nothing from the value of the last run.
 
-    With the document, nodes that pass data on give what came to them.
+    With `document`, a node that passes data on offers the fields of the data it receives.
     """
     schema = out_schema(node, catalog, document)
     data = list(_inside(node.id, (), schema, value, 1))
@@ -88,7 +95,7 @@ def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Docu
 
 
 def flat(source: Source) -> Iterator[Datum]:
-    """Every chip of a node, the inner ones after the one around them."""
+    """All chips of a node in one list; nested chips follow the chip that contains them."""
     waiting = list(reversed(source.data))
     while waiting:
         datum = waiting.pop()
@@ -97,7 +104,7 @@ def flat(source: Source) -> Iterator[Datum]:
 
 
 def shown_value(value: Any) -> str:
-    """The beginning of a value on one line, "" when there is none."""
+    """The beginning of a value on one line; "" when there is none."""
     if isinstance(value, NotRun):
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -106,7 +113,7 @@ def shown_value(value: Any) -> str:
 
 
 def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:
-    """What finds the references of a text, with their braces, that cannot resolve: red before running."""
+    """Returns a function that finds the references in a text, with their braces, that cannot be resolved."""
     usable: set[str] = set()
 
     def find(text: str) -> list[str]:
@@ -123,7 +130,7 @@ def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callabl
 
 
 def _in_braces(text: str) -> Iterator[str]:
-    """What stands between `{{` and `}}` in one line."""
+    """Yields the content of every `{{ }}` that is closed on the same line."""
     for line in text.split("\n"):
         at = 0
         while (start := line.find("{{", at)) >= 0 and (end := line.find("}}", start + 2)) >= 0:
@@ -145,7 +152,7 @@ def _resolves(reference: Reference, document: Document, usable: set[str], catalo
 def _inside(
     node_id: str, path: tuple[str | int, ...], schema: Mapping[str, Any], value: Any, depth: int
 ) -> Iterator[Datum]:
-    """The parts of a group, and the first item of a list of groups."""
+    """The entries of an object, or of the first item of a list of objects."""
     if depth > DEEPEST:
         return
     if _is_list(schema, value):
@@ -179,7 +186,7 @@ def _is_list(schema: Mapping[str, Any], value: Any) -> bool:
 
 
 def schema_of(value: Any) -> dict[str, Any]:
-    """A value's type as a schema; `{}` for what did not run and for nothing."""
+    """A schema that describes a value; `{}` for None and for a node that did not run."""
     match value:
         case bool():
             return {"type": "boolean"}

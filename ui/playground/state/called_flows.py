@@ -1,4 +1,4 @@
-"""What the Playground and the job page know of flows that a flow calls. No NiceGUI here."""
+"""The flows that a flow calls, for the Playground and the job page. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from ui.kit.text import _
 
 @dataclass(frozen=True)
 class CalledFlows:
-    """The called flows as last looked up. `asked`: the ids that were; `pins`: node -> version the live API calls.
+    """The called flows as last loaded.
 
-    `inner`: `call_flow.prompt` -> the node of the called flow.
+    `asked`: the ids that were looked up; `pins`: node -> version that the live API calls.
+
+    `inner`: step name -> node of the called flow, for example `call_flow.prompt`.
     """
 
     library: Mapping[str, Callee] = field(default_factory=dict)
@@ -37,15 +39,15 @@ class CalledFlows:
     inner: Mapping[str, Node] = field(default_factory=dict)
 
     def knows(self, document: Document) -> bool:
-        """Whether nothing is left to look up."""
+        """True when every flow that the document calls was loaded."""
         return is_known(document, self.asked)
 
     def problems(self, document: Document, flow_id: str) -> list[Problem]:
-        """What is wrong with the calls, as far as it is known."""
+        """The problems of the calls, as far as the called flows are loaded."""
         return call_problems(document, flow_id, self.library) if self.knows(document) else []
 
     def summaries(self, document: Document) -> dict[str, str]:
-        """What stands on each node that calls a flow: its title and version, and that a newer one is live."""
+        """The summary line of each node that calls a flow: title and version, and whether a newer version is live."""
         found = {}
         for node in calls_of(document):
             callee = self.library.get(called_id(node))
@@ -59,7 +61,7 @@ class CalledFlows:
 
 
 def load_called_flows(session: Session, workspace_id: str, flow_id: str, document: Document) -> CalledFlows:
-    """Looks up what a document calls."""
+    """Loads the flows that a document calls."""
     if not calls_of(document):
         return CalledFlows()
     library = read_library(session, workspace_id, document)
@@ -72,7 +74,7 @@ def load_called_flows(session: Session, workspace_id: str, flow_id: str, documen
 
 
 def choices(session: Session, workspace_id: str, flow_id: str) -> list[tuple[str, str]]:
-    """The flows that may be chosen: every saved one but this, with what a call would run."""
+    """The flows that can be called: every saved flow except this one, with the version that a call would run."""
     return [
         (
             flow.id,

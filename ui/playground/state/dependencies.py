@@ -1,6 +1,6 @@
-"""What a flow refers to outside its document: connections, secrets, datasets and the flows it calls. No NiceGUI here.
+"""What a flow refers to outside its document: connections, secrets, datasets and called flows. Imports no NiceGUI.
 
-They are made, renamed and removed elsewhere; the problems and the marks of the nodes are told with what was read last.
+Other pages create, rename and remove these. The problems and marks of nodes are computed from what was read last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ui.playground.state.called_flows import CalledFlows, load_called_flows
 
 @dataclass(frozen=True)
 class FlowDependencies:
-    """As last read. `connections`: the names a Prompt may give."""
+    """The dependencies as last read. `connections` are the connection names that a Prompt can use."""
 
     flow_id: str
     connections: frozenset[str]
@@ -37,15 +37,15 @@ class FlowDependencies:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The node types; the columns of the workspace's datasets are data on offer."""
+        """The node types, with the columns of the workspace's datasets as available data."""
         return with_datasets(CATALOG, self.datasets) if self.datasets else CATALOG
 
     def covers(self, document: Document) -> bool:
-        """Whether nothing that the document refers to is left to look up."""
+        """True when everything that the document refers to was read."""
         return self.calls.knows(document) and not missing_datasets(document, self.datasets)
 
     def problems(self, document: Document) -> list[Problem]:
-        """Everything that is wrong with the document; an empty one has no problem."""
+        """All problems of the document; an empty document has none."""
         if not document.nodes:
             return []
         return [
@@ -57,7 +57,7 @@ class FlowDependencies:
         ]
 
     def marks(self, document: Document) -> dict[str, Marks]:
-        """What stands on each node, by its id."""
+        """The marks of each node, by its id."""
         found: dict[str, Marks] = {
             node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
         }
@@ -75,7 +75,7 @@ class FlowDependencies:
 
 
 def load_dependencies(session: Session, workspace_id: str, flow_id: str, document: Document) -> FlowDependencies:
-    """All of it at one moment."""
+    """Reads all dependencies in one transaction."""
     return FlowDependencies(
         flow_id,
         frozenset(connection.name for connection in list_connections(session, workspace_id)),

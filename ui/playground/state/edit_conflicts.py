@@ -1,4 +1,7 @@
-"""Two people at one field: the later edit wins, and the earlier one is told, with a way to put theirs back. No NiceGUI here."""
+"""Detects when two people edit the same field.
+
+The later edit wins; the other person can restore theirs. Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from engine.flow.document import Document
 from engine.flow.edits import Op
 
-#: After this long somebody else's edit is simply the next one.
+#: An edit of another person is reported as a conflict only within this time after this tab's own edit.
 KEPT_MS = 120_000
 
 Path = tuple[str, ...]
@@ -17,9 +20,9 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Overwritten:
-    """A field this tab had set and another changed since."""
+    """A field that this tab set and another tab changed afterwards."""
 
-    kind: str  # Node or Note
+    kind: str  # the class name of the edited part: Node or Note
     id: str
     path: Path
     mine: Any
@@ -27,7 +30,7 @@ class Overwritten:
 
     @property
     def words(self) -> str:
-        """The field as it is read: `Label`, `Max pages`."""
+        """The field's name as shown on screen: `Label`, `Max pages`."""
         if self.path[0] == "position":
             return "Place"
         return self.path[-1].replace("_", " ").capitalize()
@@ -35,17 +38,17 @@ class Overwritten:
 
 @dataclass
 class MyFields:
-    """What this tab set lately, field by field."""
+    """The fields that this tab set recently, with their values."""
 
     _set: dict[tuple[str, str, Path], tuple[Any, int]] = field(default_factory=dict)
 
     def note(self, ops: Sequence[Op], now: int) -> None:
-        """This tab made these edits."""
+        """Stores the edits that this tab made."""
         for kind, part_id, path, value in _changes(ops):
             self._set[kind, part_id, path] = (value, now)
 
     def overwritten(self, ops: Sequence[Op], now: int) -> list[Overwritten]:
-        """Which of them these edits of another tab replaced; each is told once."""
+        """Returns the fields of this tab that an edit of another tab replaced. Each field is returned once."""
         found = []
         for kind, part_id, path, value in _changes(ops):
             mine, at = self._set.pop((kind, part_id, path), (value, 0))
@@ -55,7 +58,7 @@ class MyFields:
 
 
 def put_back(document: Document, lost: Sequence[Overwritten]) -> list[Op]:
-    """The operations that set the fields to this tab's values again; parts that are gone stay gone."""
+    """Operations that set the fields back to this tab's values. Parts that were deleted stay deleted."""
     parts = {("Node", node.id): node for node in document.nodes} | {("Note", note.id): note for note in document.notes}
     ops: list[Op] = []
     for one in lost:
@@ -84,7 +87,7 @@ def _changes(ops: Sequence[Op]) -> Iterator[tuple[str, str, Path, Any]]:
 
 
 def _leaves(before: Any, after: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """What differs, as deep as both sides are groups; a place on the canvas is one field."""
+    """The paths that differ, as deep as both values are objects. A position on the canvas counts as one field."""
     if isinstance(before, Mapping) and isinstance(after, Mapping) and path[0] not in {"position", "size"}:
         for name in [*before, *(name for name in after if name not in before)]:
             yield from _leaves(before.get(name), after.get(name), (*path, str(name)))

@@ -1,6 +1,8 @@
-"""The values of the last run, by node and item: for previews, the data on offer and the tabs Input and Output. No NiceGUI here.
+"""Values of the last run by node and item, for previews, available data and the tabs Input and Output.
 
-The run that the Run panel shows; before the first one of this page the flow's newest Playground job.
+Imports no NiceGUI.
+
+The last run is the run that the Run panel shows, or before the first run of the page the flow's newest Playground job.
 """
 
 from __future__ import annotations
@@ -19,25 +21,28 @@ from ui.flow_view.job_watch import Look, look_at
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Values of so many steps are read for one look.
+#: The largest number of steps whose values are read at once.
 MOST_VALUES = 60
 
 
 class ShownRun(Protocol):
-    """The run that is shown on the page; both are None before the first."""
+    """The run that the page shows; both fields are None before the first run."""
 
     job_id: JobId | None
     look: Look | None
 
 
 class Reads(Protocol):
-    """Who asks: runs a query on the workspace of the person at the page. `PageSession` does."""
+    """Runs a query on the workspace of the person at the page. `PageSession` implements it."""
 
     async def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 class LastRun:
-    """Asked anew every time; nothing of a run is kept but which job it was before the first run of this page."""
+    """Reads the last run from the database on every call.
+
+    Only the id of the newest job before the page's first run is kept.
+    """
 
     def __init__(self, reads: Reads, flow_id: str, shown: ShownRun) -> None:
         self.reads = reads
@@ -47,7 +52,7 @@ class LastRun:
         self._asked = False
 
     async def look(self) -> Look | None:
-        """The job with its steps, None when nothing ever ran."""
+        """Returns the job with its steps; None when the flow never ran."""
         if self.shown.job_id is not None:
             return self.shown.look
         if not self._asked:
@@ -56,14 +61,14 @@ class LastRun:
         return self._earlier
 
     async def steps(self, node_id: str) -> list[StepRow]:
-        """What the node did, one step per item in their order; empty when it did not run."""
+        """The steps of a node, one per item in their order; empty when it did not run."""
         look = await self.look()
         return sorted(
             (step for step in look.steps if step.node_id == node_id) if look else (), key=lambda step: step.index
         )
 
     async def value(self, step: StepRow, name: str) -> StoredValue | None:
-        """`input` or `output` of a step."""
+        """The stored `input` or `output` of a step."""
         look = await self.look()
         if look is None:
             return None
@@ -73,7 +78,10 @@ class LastRun:
         )
 
     async def outputs(self, node_ids: Iterable[str], item: tuple[int, ...] = ()) -> dict[str, Any]:
-        """What these nodes gave, by node id, for the item at this position; a value that was cut is its beginning."""
+        """The outputs of these nodes, by node id, for the item at this index.
+
+        A value that was stored in part is its beginning.
+        """
         look = await self.look()
         if look is None:
             return {}
@@ -97,14 +105,17 @@ class LastRun:
 
 
 def _item_of(stored: StoredValue | None, item: tuple[int, ...]) -> Any:
-    """What a Splitter gave for an item: it is in the list it was given. None when that is not known."""
+    """The value of one item, read from the list that the Splitter was given; None when that list is not known."""
     items = stored.value.get("items") if stored is not None and isinstance(stored.value, dict) else None
     place = item[0] if item else 0
     return items[place] if isinstance(items, list) and place < len(items) else None
 
 
 def nearest(steps: Iterable[StepRow], node_id: str, item: tuple[int, ...]) -> StepRow | None:
-    """The step of the node that an item at this position sees: outside the list, the same item, or else the first that gave something."""
+    """Finds the completed step of a node whose output the item at this index uses.
+
+    That is the step at the longest prefix of the index, else the node's first completed step.
+    """
     own = [step for step in steps if step.node_id == node_id and step.status == "completed"]
     seen = [step for step in own if step.index == item[: len(step.index)]]
     return max(seen, key=lambda step: len(step.index), default=None) or min(

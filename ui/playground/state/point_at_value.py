@@ -1,7 +1,9 @@
-"""Point at the answer: a value in a step's output is returned to callers, or used in another node. Only edits; the buttons are in `run/value_actions.py`.
+"""Edits that return a value of a step's output to callers or use it in another node. Imports no NiceGUI.
 
-ops = return_ops(document, "prompt", ("facts",), CATALOG)       adds it to API Output, made and connected if absent
-ops = use_ops(document, "prompt", ("facts",), "http_request", "body")
+The buttons are in `run/value_actions.py`.
+
+    ops = return_ops(document, "prompt", ("facts",), CATALOG)       adds it to API Output, made and connected if absent
+    ops = use_ops(document, "prompt", ("facts",), "http_request", "body")
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ Path = tuple[str | int, ...]
 
 
 def reference_to(node_id: str, path: Path) -> Reference:
-    """The reference that names this place of a node's output."""
+    """The reference to this path in a node's output."""
     return Reference(node_id, "out", path)
 
 
 def return_ops(document: Document, node_id: str, path: Path, catalog: Catalog) -> tuple[str, list[Op]]:
-    """The name of the new response field and the operations that return this value.
+    """Returns the name of the new response field and the operations that return this value.
 
-    API Output is made and connected when it is not there. A value that is there once per item of a list is gathered by
-    an Array Flatten first: callers get all of them.
+    A missing API Output is created and connected. A value with one instance per item of a list is first collected by an
+    Array Flatten, so that callers get all of them.
     """
     name = _name_of(document, node_id, path)
     ops: list[Op] = []
@@ -63,7 +65,7 @@ def return_ops(document: Document, node_id: str, path: Path, catalog: Catalog) -
 
 
 def _gathered(document: Document, node_id: str, path: Path, catalog: Catalog) -> tuple[str, Path, list[Op]]:
-    """Where all items of a value are together, and the operations that make this place."""
+    """The path at which all items of a value are collected, and the operations that create it."""
     raw = str(reference_to(node_id, path))
     graph = Graph(document)
     scopes = ListScopes(document, graph)
@@ -82,7 +84,7 @@ def _gathered(document: Document, node_id: str, path: Path, catalog: Catalog) ->
 
 
 def use_ops(document: Document, node_id: str, path: Path, target: str, name: str, catalog: Catalog) -> list[Op]:
-    """The operations that put this value into an input of another node, after what is written there; connected if needed."""
+    """Operations that append this value to an input of another node, and connect the nodes if needed."""
     node = document.node(target)
     kind = catalog.get(node.type) if node else None
     if node is None or kind is None:
@@ -100,7 +102,7 @@ def use_ops(document: Document, node_id: str, path: Path, target: str, name: str
 
 
 def places_for(document: Document, node_id: str, path: Path, catalog: Catalog) -> list[tuple[Node, str, str]]:
-    """Where a value can be used: (node, input, its title), of nodes that run after it or could."""
+    """The inputs that can use a value, as (node, input, title), of nodes that run after the value's node or could."""
     found: list[tuple[Node, str, str]] = []
     graph = Graph(document)
     for node in document.nodes:
@@ -127,7 +129,9 @@ def _connect(document: Document, source: str, target: str, catalog: Catalog) -> 
 
 
 def _end_after(document: Document, node_id: str, catalog: Catalog) -> str:
-    """The last node after this one, where an API Output stands well; the node itself when it is the last."""
+    """The only end of the flow after this node that can have a successor; the node itself when there are none or
+    several.
+    """
     graph = Graph(document)
     ends = [
         node.id
@@ -141,7 +145,7 @@ def _end_after(document: Document, node_id: str, catalog: Catalog) -> str:
 
 
 def _name_of(document: Document, node_id: str, path: Path) -> str:
-    """The last name on the way, else the node's label."""
+    """The last name in the path, or the label of the node."""
     last = next((part for part in reversed(path) if isinstance(part, str)), None)
     node = document.node(node_id)
     if last is None and node is not None:

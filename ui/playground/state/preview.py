@@ -1,4 +1,7 @@
-"""What a field will hold: its text with the data of the last run in it, and what a prompt of that length costs. No NiceGUI here."""
+"""Computes the preview of a field: its text with the data of the last run inserted, and its cost as a prompt.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ from engine.models.provider_catalog import PROVIDERS
 from engine.nodes.text_template import render_template, template_references
 from storage.connections import ConnectionRow, PriceRow
 
-#: A preview is cut after so many characters; the field shows three lines of it.
+#: Length of a preview in characters; the field shows three lines of it.
 SHOWN = 600
-#: Of a value this much goes into a preview.
+#: Number of characters of a referenced value that go into a preview.
 _LONGEST = 200_000
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The beginning of the text, how long all of it is, and why there is none ("" when there is)."""
+    """The beginning of the text, the length of the whole text, and the reason when there is no preview ("" otherwise)."""
 
     text: str
     length: int
@@ -32,7 +35,7 @@ class Preview:
 
 
 def nodes_in(value: Any, *, source: bool) -> list[str]:
-    """The nodes whose data a value uses."""
+    """The nodes that a value refers to."""
     found: list[Reference | BadReference]
     if source and isinstance(value, str):
         found = list(template_references(value))
@@ -42,7 +45,7 @@ def nodes_in(value: Any, *, source: bool) -> list[str]:
 
 
 def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Preview:
-    """The value with this data in it. `source`: it is a template with filters."""
+    """Inserts this data into a value. `source`: the value is a template with filters."""
     scope = Scope({node_id: _whole(output) for node_id, output in outputs.items()}, {})
     try:
         is_template = source and isinstance(value, str)
@@ -53,14 +56,17 @@ def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Previ
 
 
 def tokens_in(characters: int) -> int:
-    """About how many tokens a text has: four characters each, as English has on average."""
+    """Estimates the number of tokens in a text: four characters each, the average for English."""
     return (characters + 3) // 4
 
 
 def price_of(
     model: str, connections: list[ConnectionRow], prices: list[PriceRow], *, at: Millis, tokens: int = 0
 ) -> Price | None:
-    """The price of a Prompt's model, None when nobody knows it. The first call reads the price table: ask in a thread."""
+    """The price of a Prompt's model; None when unknown.
+
+    The first call reads the price table from disk, so call it in a thread.
+    """
     name, model_name = split_model(model)
     row = next((one for one in connections if one.name == name), None)
     if row is None or row.provider not in PROVIDERS:

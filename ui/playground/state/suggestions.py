@@ -1,4 +1,4 @@
-"""What could fill a node's empty inputs: data of earlier steps by name, by type and by the values of the last run. No NiceGUI here."""
+"""Suggests data for a node's empty inputs, by name, type and the values of the last run. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from engine.flow.node_type import Catalog, NodeType
 from ui.kit.text import _, type_word
 from ui.playground.state.available_data import Datum, Source, flat, sources_for
 
-#: Only what is at least so sure is offered.
+#: The lowest score of a suggestion that is offered.
 _SURE = 60
 _LIST, _WEB, _GROUP = type_word("array"), type_word({"format": "uri"}), type_word("object")
-#: So many nodes back is looked.
+#: Number of earlier nodes that are searched.
 _NEAREST = 20
-#: How many fields of a node are offered for an empty API Output.
+#: The largest number of a node's fields that are offered for an empty API Output.
 _MOST_FIELDS = 8
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One offer: "Fill Web address with API Input › url". `inputs` are put over the node's own."""
+    """One suggestion: "Fill Web address with API Input › url". `inputs` are merged into the inputs of the node."""
 
     name: str
     sentence: str
@@ -35,7 +35,7 @@ class Suggestion:
 def suggestions(
     document: Document, node_id: str, catalog: Catalog, values: Mapping[str, Any] | None = None, *, source: str = ""
 ) -> list[Suggestion]:
-    """Offers for the empty inputs of a node, one for each; `source`: only with data of this node."""
+    """Suggestions for the empty inputs of a node, one for each. `source`: use only data of this node."""
     node = document.node(node_id)
     kind = catalog.get(node.type) if node else None
     if node is None or kind is None:
@@ -57,7 +57,7 @@ def suggestions(
 
 
 def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
-    """An empty API Output, or a row to be kept: everything that the node before it gives."""
+    """Suggests all fields of the previous node for an empty API Output or an empty row of a dataset."""
     if not sources:
         return []
     data = [one for one in sources[0].data[:-1] if one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
@@ -68,7 +68,9 @@ def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
 
 
 def _takes_one(kind: NodeType, name: str, info: FieldInfo) -> bool:
-    """Prompts and templates are written, not filled; headers and the like have names of their own."""
+    """True for inputs that a single reference can fill: not prompts and templates, and not inputs with free names,
+    like headers.
+    """
     extra = info.json_schema_extra
     widget = extra.get("widget", "") if isinstance(extra, dict) else ""
     written = widget in {"textarea", "code"} or name in kind.source_inputs
@@ -88,7 +90,7 @@ def _best(name: str, info: FieldInfo, earlier: list[Source]) -> tuple[Source, Da
 
 
 def _likeness(name: str, datum: Datum, *, wants_list: bool, wants_web: bool) -> int:
-    """0 to 110: the same name, a name with it inside, the type, the look of the last value."""
+    """Scores a candidate from 0 to 110 by an equal name, a contained name, the type, and the format of the last value."""
     mine, its = _plain(name), _plain(datum.name)
     is_list = datum.type_word.startswith(_LIST)
     if wants_list != is_list and (wants_list or is_list):

@@ -1,4 +1,7 @@
-"""Traffic on the canvas: each node's share of the last days' time, money or failures, as colours and words. No NiceGUI here."""
+"""Traffic on the canvas: each node's share of the time, cost or failures of recent days, as colour levels and words.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ _EMPTY = {
     "failures": _("Nothing failed."),
 }
 _ICONS = {"time": "schedule", "money": "payments", "failures": "error"}
-#: The least share of each level above 0.
+#: The lowest share of each colour level above 0.
 _LEVELS = (0.05, 0.2, 0.4, 0.65)
 
 
 def traffic_view(sums: Sequence[NodeSums], kind: str, reader: Reader = ENGLISH) -> Traffic:
-    """What the canvas shows for one of KINDS."""
+    """Builds what the canvas shows for one of KINDS."""
     amount: Callable[[NodeSums], int] = {
         "time": lambda row: row.time_ms,
         "money": lambda row: row.cost_nanos,

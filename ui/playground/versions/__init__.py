@@ -1,1 +1,1 @@
-"""Versions of a flow: the menu and the comparison of two."""
+"""Versions of a flow in the Playground: the Versions menu."""

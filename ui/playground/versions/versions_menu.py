@@ -1,4 +1,4 @@
-"""The Versions menu of the Playground: look at a version, compare it with the draft or another, put it on the canvas, make it live."""
+"""The Versions menu of the Playground: view a version, compare it, restore it to the canvas, deploy it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
-#: So many stand in the menu; the others on the flow's page.
+#: Number of versions in the menu; the flow's page lists the others.
 MOST_LISTED = 20
 
 
 class Versions:
-    """Fills the menu each time it opens.
+    """Fills the menu each time it is opened.
 
     `restore` puts a document on the canvas as an edit that can be undone; `make_live` deploys a version;
     `save_with_note` asks for a note and saves the draft.
