@@ -1,1 +1,1 @@
-"""A flow drawn without editing: nodes, list frames, and a job's progress on them."""
+"""Shows a flow without editing: nodes, frames of lists, and the progress of a job on its nodes."""

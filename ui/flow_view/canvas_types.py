@@ -1,4 +1,7 @@
-"""What the canvas is told beside the document: node types, run states, marks, traffic and list frames. No NiceGUI here."""
+"""The data that the canvas gets besides the document: node types, run states, marks, traffic, list frames.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class NodeTypeView(TypedDict):
-    """What the canvas must know of a node type."""
+    """What the canvas needs to know about a node type."""
 
     title: str
     icon: str
@@ -14,13 +17,13 @@ class NodeTypeView(TypedDict):
     tooltip: str
     ports: list[str]
     accepts_input: bool
-    #: At most one in a flow.
+    #: True when a flow may hold one node of the type at most.
     single: NotRequired[bool]
     group_title: NotRequired[str]
 
 
 class Status(TypedDict, total=False):
-    """A node in a run. With `state` it replaces what was shown, without it adds to it."""
+    """The state of a node in a run. With `state` it replaces the previous state, without it is merged into it."""
 
     state: Literal["waiting", "running", "done", "failed", "skipped", "cancelled"]
     word: str
@@ -31,7 +34,7 @@ class Status(TypedDict, total=False):
 
 
 class Marks(TypedDict, total=False):
-    """What the server knows of a node beside its document: neither saved nor undone."""
+    """What the server computed about a node beside its document. Marks are neither saved nor undone."""
 
     summary: str
     problems: int
@@ -40,7 +43,7 @@ class Marks(TypedDict, total=False):
 
 
 class NodeTraffic(TypedDict):
-    """One node's share of what passed through: `level` 0 to 4, `share` 0 to 1, and the words of its row."""
+    """The share of one node in the traffic: `level` 0 to 4, `share` 0 to 1, and the words shown in its row."""
 
     level: int
     share: float
@@ -51,7 +54,7 @@ class NodeTraffic(TypedDict):
 
 
 class Traffic(TypedDict):
-    """Shares by node id; `empty` says why there are none."""
+    """Shares by node id; `empty` is the reason why there are none."""
 
     kind: str
     title: str
@@ -61,7 +64,7 @@ class Traffic(TypedDict):
 
 
 class ListScope(TypedDict):
-    """A frame round the nodes that run once for each item."""
+    """A frame around the nodes that run once for each item of a list."""
 
     id: str
     nodes: list[str]

@@ -1,4 +1,6 @@
-"""A version beside the draft or another version: both graphs with what differs marked, each setting before and after, what callers notice."""
+"""Compares a version with the draft or another version: both graphs with the differences marked, settings, and the
+API.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 
 LONGEST_SHOWN = 300
-#: The choice "what is on the canvas" among version numbers.
+#: The number that stands for the draft among version numbers.
 DRAFT = 0
 Kind = Literal["added", "removed", "changed"]
 _KINDS: dict[Kind, tuple[str, str]] = {
@@ -32,21 +34,21 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     "changed": ("edit", _("Changed")),
 }
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
-#: How strongly a node that differs is coloured.
+#: The colour level of a node that differs.
 _MARKED = 3
-#: A dialog that grows while it opens would have its graphs measured too small: connections would miss the ports.
+#: The dialog fades in: growing would have its graphs measured too small, and connections would end beside the ports.
 _STILL = "transition-show=fade"
 
 
 async def show_version(
     page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
 ) -> Literal["restore", "live"] | None:
-    """A version's graph beside the draft, or another version that is chosen; what the person wants to do with it."""
+    """Shows a version beside the draft or another version. Returns what the person decided to do with it."""
     return await VersionDialog(page_session, flow, line, document, draft).ask()
 
 
 class VersionDialog:
-    """One version at the left; at the right what it is compared with."""
+    """A dialog with one version at the left and what it is compared with at the right."""
 
     def __init__(
         self, page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
@@ -59,7 +61,7 @@ class VersionDialog:
         self.live = flow.live_version == line.number
 
     async def ask(self) -> Literal["restore", "live"] | None:
-        """Opens it; the answer, or None."""
+        """Opens the dialog and returns the decision, or None."""
         line, times = self.line, times_of(self.page_session)
         versions = await self.page_session.query(list_versions, self.flow.id)
         names = {DRAFT: _("What is on the canvas")} | {
@@ -95,7 +97,7 @@ class VersionDialog:
         return await answer_of(dialog)
 
     async def _compare(self, number: int) -> None:
-        """The older of the two stands at the left."""
+        """Draws the comparison with the older of the two at the left."""
         other = self.draft
         if number != DRAFT:
             other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
@@ -112,7 +114,7 @@ class VersionDialog:
 
 
 async def show_difference(page_session: PageSession, flow: FlowRow, live: Document, draft: Document) -> bool:
-    """What is live beside what is on the canvas; True when callers shall get the draft."""
+    """Shows the live version beside the draft. True when the person decides to deploy the draft."""
     with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
         title = _("The draft differs from what is live")
         dialog.props["aria-label"] = title
@@ -129,7 +131,7 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
 
 
 def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Comparison:
-    """Two documents with their names: graphs, settings, and what callers notice of the step from one to the other."""
+    """Draws two named documents: their graphs, their settings, and the changes of the API from one to the other."""
     (old_name, old), (new_name, new) = before, after
     comparison = compare_documents(old, new)
     kinds: dict[str, Kind] = {change.node_id: change.kind for change in comparison.nodes}

@@ -1,10 +1,12 @@
-"""The flow canvas as a NiceGUI element that shows a flow and does not edit it: typed calls down to the browser and events up.
+"""The flow canvas as a NiceGUI element that shows a flow without editing it.
 
-The Vue source and the bundle are in `assets/canvas`. Events arrive as plain dicts:
+The server calls methods in the browser; the browser sends events. The Vue source and its bundle are in
+`assets/canvas`. Events arrive as plain dicts:
 
-* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas; answer with `load_graph`, then `set_marks`.
-* `on_select {nodes[], edges[], notes[]}`.
-* `on_open {id, problem}`.
+* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas. The server answers with `load_graph`, then
+  `set_marks`.
+* `on_select {nodes[], edges[], notes[]}`: the selection changed.
+* `on_open {id, problem}`: the person opened a node or its problem.
 
 `ui/playground/canvas/canvas_element.py` adds the editing.
 """
@@ -26,7 +28,7 @@ Listener = Callable[[dict[str, Any]], Awaitable[None] | None]
 
 
 class FlowCanvas(Element, component=BUNDLE):
-    """The canvas. It fills its parent and shows nothing before `load_graph`."""
+    """The canvas. It fills its parent element and is empty until `load_graph` is called."""
 
     def __init__(
         self,
@@ -47,7 +49,11 @@ class FlowCanvas(Element, component=BUNDLE):
         self.listen({"ready": on_ready, "select": on_select, "open": on_open})
 
     def listen(self, listeners: Mapping[str, Listener | None]) -> None:
-        """Calls each listener with the arguments of its event. Only while the element is made: a later one would mount the canvas anew."""
+        """Calls each listener with the arguments of its event.
+
+        Call it only in the constructor: a listener that is added after the element was sent makes the browser mount the
+        canvas again.
+        """
         for name, listener in listeners.items():
             if listener is not None:
                 self.on(name, lambda event, call=listener: call(event.args))
@@ -55,41 +61,44 @@ class FlowCanvas(Element, component=BUNDLE):
     def load_graph(
         self, graph: Mapping[str, Any], *, fit: bool = True, select: Iterable[str] = ()
     ) -> AwaitableResponse:
-        """Shows this graph {rev, nodes, edges, notes} and forgets undo. Awaited: {ms, nodes, edges}."""
+        """Shows this graph {rev, nodes, edges, notes} and clears the undo history.
+
+        The awaited result is {ms, nodes, edges}.
+        """
         return self.run_method("loadGraph", graph, {"fit": fit, "select": list(select)}, timeout=20)
 
     def set_status(self, statuses: Mapping[str, Status | None]) -> None:
-        """Run states by node id; only those that changed. None clears one."""
+        """Sets the run states of nodes by id. Nodes that are not named keep theirs; None removes a state."""
         self.run_method("setStatus", statuses)
 
     def clear_status(self) -> None:
-        """No run is shown."""
+        """Removes all run states."""
         self.run_method("clearStatus")
 
     def set_marks(self, marks: Mapping[str, Marks | None]) -> None:
-        """Summary line, problems, parked and simulated by node id; only those that changed."""
+        """Sets summary line, problems, parked and simulated by node id. Nodes that are not named keep theirs."""
         self.run_method("setMarks", marks)
 
     def set_scopes(self, scopes: Iterable[ListScope]) -> None:
-        """All frames round list scopes, in place of those shown."""
+        """Shows these frames around lists in place of the present ones."""
         self.run_method("setScopes", list(scopes))
 
     def set_traffic(self, traffic: Traffic | None) -> None:
-        """Colours nodes and connections by their share; None takes the colours away."""
+        """Colours nodes and connections by their share of the traffic; None removes the colours."""
         self.run_method("setTraffic", traffic)
 
     def focus_node(self, node_id: str) -> None:
-        """Selects the node, brings it into view and gives it the keyboard."""
+        """Selects the node, scrolls it into view and moves the keyboard focus to it."""
         self.run_method("focusNode", node_id)
 
     def select_nodes(self, ids: Iterable[str]) -> None:
-        """Selects these nodes and notes and nothing else."""
+        """Selects exactly these nodes and notes."""
         self.run_method("selectNodes", list(ids))
 
     def deselect(self, ids: Iterable[str]) -> None:
-        """These are no longer selected; when something else was chosen meanwhile, that stays."""
+        """Removes these from the selection and keeps what was selected meanwhile."""
         self.run_method("deselect", list(ids))
 
     def fit(self) -> None:
-        """Shows the whole flow."""
+        """Zooms so that the whole flow is visible."""
         self.run_method("fit")

@@ -1,4 +1,4 @@
-"""A running job as the canvas shows it: what changed since the last look, per node. No NiceGUI here."""
+"""A running job as the canvas shows it: the changes per node since the last reading. Imports no NiceGUI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from storage.steps import StepRow, list_steps
 from ui.flow_view.list_frames import lists_of
 from ui.kit.text import ENGLISH, Reader, _, duration, number
 
-#: Step status -> state on the canvas.
+#: Status of a step -> state of its node on the canvas.
 STATES = {"running": "running", "completed": "done", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 
 
@@ -30,7 +30,7 @@ class Look:
 
 
 def look_at(session: Session, workspace_id: str, job_id: str, seen_seq: int = -1) -> Look | None:
-    """The job with its steps, or None when nothing happened since event number `seen_seq`."""
+    """Reads the job with its steps; None when there is no event after number `seen_seq`."""
     job = get_job(session, workspace_id, job_id)
     if job.last_seq == seen_seq and not job.ended:
         return None
@@ -38,7 +38,7 @@ def look_at(session: Session, workspace_id: str, job_id: str, seen_seq: int = -1
 
 
 def statuses(look: Look, document: Document, reader: Reader = ENGLISH) -> dict[str, dict[str, Any]]:
-    """What each node shows: `{state, word, time, done, total, message}` (canvas.md)."""
+    """The state of each node for the canvas: `{state, word, time, done, total, message}`."""
     by_node: dict[str, list[StepRow]] = defaultdict(list)
     for step in look.steps:
         by_node[step.node_id].append(step)
@@ -65,7 +65,7 @@ def item_paths(look: Look, node_id: str) -> list[str]:
 
 
 def step_of(look: Look, node_id: str, index_path: str | None = None) -> StepRow | None:
-    """A node's step: of this item, else of the first that failed, else the first."""
+    """Finds a step of a node: the one of this item; without an item the first that failed, else the first."""
     steps = sorted((step for step in look.steps if step.node_id == node_id), key=lambda step: step.index)
     if index_path is not None:
         return next((step for step in steps if step.index_path == index_path), None)
@@ -73,12 +73,15 @@ def step_of(look: Look, node_id: str, index_path: str | None = None) -> StepRow 
 
 
 def _items(splitter: list[StepRow]) -> int:
-    """How many items there are, as far as it is known."""
+    """The number of items, as far as it is known."""
     return sum(step.items or 0 for step in splitter)
 
 
 def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -> dict[str, Any]:
-    """A node that runs once per item: how many it is through with. It failed when all its items did, or the job with it."""
+    """The state of a node that runs once per item, with the number of items that are done.
+
+    The node failed when all its items failed, or when one failed and made the job fail.
+    """
     mine = [step for step in steps if step.index_path] or steps
     over = [step for step in mine if step.ended_at is not None]
     failed = [step for step in over if step.status == "failed"]
@@ -107,7 +110,7 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
 
 
 def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
-    """A node that runs once. A Splitter says how many items it gave."""
+    """The state of a node that runs once. For a Splitter the words name the number of items."""
     step = steps[-1]
     words = {"completed": _("Done"), "running": _("Running"), "failed": _("Failed"), "skipped": _("Skipped")}
     word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))

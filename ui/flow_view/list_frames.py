@@ -1,4 +1,7 @@
-"""Lists on the canvas: the frame round the nodes that run once per item, and which Splitter a node's items come from. No NiceGUI here."""
+"""Lists on the canvas: the frames around nodes that run once per item, and the Splitter of each node.
+
+Imports no NiceGUI.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from ui.kit.text import _
 
 
 def frames_of(document: Document) -> list[ListScope]:
-    """A frame for every Array Splitter that something comes after, the outer ones first."""
+    """A frame for every Array Splitter that has nodes after it, outer frames first."""
     scopes = ListScopes(document, Graph(document))
     names = {node.id: node.name for node in document.nodes}
     inside: dict[str, list[str]] = {}
     for node in document.nodes:
         kept = scopes.gives[node.id]
         for splitter in scopes.around[node.id]:
-            if splitter in kept:  # the Flatten that ends the list stands outside
+            if splitter in kept:  # the Flatten that ends the list is outside the frame
                 inside.setdefault(splitter, []).append(node.id)
     ordered = sorted(inside, key=lambda splitter: len(scopes.around[splitter]))
     return [
@@ -27,7 +30,7 @@ def frames_of(document: Document) -> list[ListScope]:
 
 
 def lists_of(document: Document) -> dict[str, str]:
-    """Node -> the innermost Splitter whose items it runs for; nodes that run once are not in it."""
+    """Node -> the innermost Splitter whose items it runs for. Nodes that run once are left out."""
     scopes = ListScopes(document, Graph(document))
     found = {}
     for node in document.nodes:

@@ -1,4 +1,4 @@
-"""What the canvas must know of every node type, derived from the node files."""
+"""What the canvas needs to know about every node type, derived from the node types of the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ui.flow_view.canvas_types import NodeName, NodeTypeView
 
 
 def view_of(kind: NodeType) -> NodeTypeView:
-    """A node type as the canvas takes it."""
+    """A node type in the form that the canvas takes."""
     return NodeTypeView(
         title=kind.title,
         icon=kind.icon,
@@ -25,7 +25,7 @@ def view_of(kind: NodeType) -> NodeTypeView:
 
 
 def names_of(document: Document) -> dict[str, NodeName]:
-    """What a chip says of each node, by its id."""
+    """What chips show of each node, by its id."""
     return {
         node.id: NodeName(label=node.name, icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
         for node in document.nodes
@@ -38,7 +38,7 @@ def labels_of(document: Document) -> dict[str, str]:
 
 
 def readable(text: str, document: Document) -> str:
-    """A binding in words: `Summarise › facts` for its references."""
+    """A binding with its references in words: `Summarise › facts`."""
     return text_in_words(text, labels_of(document))
 
 
