@@ -1,1 +1,1 @@
-"""Forms from schemas: one mapping for node settings, sample payloads and settings pages."""
+"""Forms generated from schemas, for node settings, sample payloads and settings pages."""

@@ -1,24 +1,24 @@
-"""Forms, one mapping for the product: node settings, sample payloads, settings pages. Fields come from `ui/forms/specs.py`.
+"""Forms for node settings, sample payloads and settings pages. The fields come from `ui/forms/specs.py`.
 
     form = Form(specs_of_model(Config), node.config, on_change=lambda pointer, value: ...)
     form = Form(specs_of_schema(schema), sample, on_change=changed, types=True, row=True)
-        on_change(pointer, value)   after each edit that can be read; value ABSENT: take the key away. Adding, removing and moving
-                                    entries of a list sends the whole list at the list's pointer
+        on_change(pointer, value)   called after each edit that can be parsed; the value ABSENT removes the key. Adding,
+                                    removing and moving entries passes the whole list with the list's pointer
         types                       shows the type beside the label ("Web address"), for payloads
-        row                         fields side by side, for short forms
-        widgets                     {"model": draw} draws fields with this `widget` itself: draw(form, spec, pointer, value)
-        read_only                   shows, does not change
-    form.value                      the values as they are now (a dict of its own)
-    form.problems()                 {pointer: sentence}: what cannot be read, is missing or too small; also marks the fields
-    form.unread                     {pointer: sentence}: what was typed and cannot be read
+        row                         places fields side by side, for short forms
+        widgets                     {"model": draw}: draw(form, spec, pointer, value) draws fields with this `widget`
+        read_only                   shows the values and accepts no changes
+    form.value                      the current values (a copy)
+    form.problems()                 {pointer: sentence}: unparsable, missing or out of range; also marks the fields
+    form.unread                     {pointer: sentence}: typed text that cannot be parsed
     form.show_errors({...})         marks fields with sentences from elsewhere (an engine Problem or FieldError)
-    form.set_value(value)           draws another value
-    form.focus("/url")              puts the caret there (a click on a problem)
-    form.change(pointer, value)     for drawn widgets: stores and tells
-    box = Field("Title", "", "help"); with box.place: box.control(ui.input(...))      one labelled field by hand
-    box.tell("Name", "optional", "other help")      what is said round it; what is typed in it stays
+    form.set_value(value)           draws other values
+    form.focus("/url")              moves the keyboard focus to a field, for example after a click on a problem
+    form.change(pointer, value)     for drawn widgets: stores a value and calls on_change
+    box = Field("Title", "", "help"); with box.place: box.control(ui.input(...))      one labelled field without a form
+    box.tell("Name", "optional", "other help")      changes label, type and help; the typed text stays
 
-Labels stand above (`.fp-f > label`); help and errors are tied to their input for screen readers.
+Labels are above their field (`.fp-f > label`). Help and errors are connected to their input for screen readers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ E = TypeVar("E", bound=ui.element)
 
 
 class Field(ui.element):
-    """A label, room for one control, help and an error. Enter it and put the control inside."""
+    """A label with room for one control, help and an error.
+
+    Use it as a context manager and create the control inside.
+    """
 
     def __init__(self, label: str, type_text: str = "", help_text: str = "", *, group: bool = False) -> None:
         super().__init__("div")
@@ -63,11 +66,11 @@ class Field(ui.element):
 
     @property
     def place(self) -> ui.element:
-        """Where the control goes."""
+        """The container of the control."""
         return self._place
 
     def tell(self, label: str, type_text: str = "", help_text: str = "") -> None:
-        """Says something else round the control."""
+        """Changes the label, the type and the help text."""
         self._label.text = label
         self._label.clear()
         if type_text:
@@ -83,19 +86,21 @@ class Field(ui.element):
         self._describe()
 
     def control(self, element: E) -> E:
-        """Ties label, help and error to the control."""
+        """Connects label, help and error to the control for screen readers."""
         self._control = element
         element.props["for"] = f"{element.html_id}-in"
         self._label.props["for"] = f"{element.html_id}-in"
-        if not isinstance(element, ui.select):  # Quasar puts it beside the select's input; there `for` names it
+        # Quasar sets aria-labelledby on a wrapper of a select's input, which `for` labels already
+        if not isinstance(element, ui.select):
             element.props["aria-labelledby"] = self._label.html_id
         self._describe()
         return element
 
     def error(self, text: str) -> None:
-        """Shows a sentence under the control, or takes it away with "".
+        """Shows a sentence under the control; "" removes it.
 
-        The same again changes nothing: an element that changes is sent anew with its value, a password too.
+        An equal sentence changes nothing, because a changed element is sent again with its value, also when that is a
+        password.
         """
         if text == self._error_text.text:
             return
@@ -113,13 +118,13 @@ class Field(ui.element):
         self._control.props.set_optional("aria-describedby", " ".join(ids) or None)
 
     def focus(self) -> None:
-        """Puts the caret into the control."""
+        """Moves the keyboard focus into the control."""
         if self._control is not None:
             self._control.run_method("focus")
 
 
 class Form:
-    """A drawn form (see the module's docstring)."""
+    """A drawn form. The docstring of the module describes its parameters and methods."""
 
     def __init__(
         self,
@@ -146,28 +151,31 @@ class Form:
 
     @property
     def value(self) -> dict[str, Json]:
-        """The values as they are now."""
+        """The current values."""
         return copy.deepcopy(self._value)
 
     def set_value(self, value: Json) -> None:
-        """Draws another value; nothing is told."""
+        """Draws other values without calling `on_change`."""
         self._value = _own(value)
         self._unread.clear()
         self._draw_all()
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, by pointer; the fields say it too."""
+        """Returns what is wrong, by pointer, and shows it at the fields."""
         found = {**problems_of(self.specs, self._value), **self._unread}
         self.show_errors(found)
         return found
 
     @property
     def unread(self) -> dict[str, str]:
-        """What was typed and cannot be read, by pointer."""
+        """Typed text that cannot be parsed, as a sentence by pointer."""
         return dict(self._unread)
 
     def show_errors(self, errors: Mapping[str, str]) -> None:
-        """Marks exactly these fields. A pointer into a part that has no field of its own marks the field around it."""
+        """Marks exactly these fields.
+
+        A pointer into a part without a field of its own marks the field that contains it.
+        """
         for field in self._fields.values():
             field.error("")
         for pointer, text in errors.items():
@@ -175,14 +183,14 @@ class Form:
                 field.error(text)
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into a field."""
+        """Moves the keyboard focus into a field."""
         if field := self._field_around(pointer):
             field.focus()
 
     def change(self, pointer: str, value: Json) -> None:
-        """Stores a value and tells it."""
+        """Stores a value and calls `on_change`."""
         self._value = with_value(self._value, pointer, value)
-        if isinstance(value, list):  # its entries were added, removed or moved
+        if isinstance(value, list):  # entries of the list were added, removed or moved
             self._unread = {one: text for one, text in self._unread.items() if not one.startswith(f"{pointer}/")}
         if self._on_change is not None:
             self._on_change(pointer, value)
@@ -191,11 +199,11 @@ class Form:
                 changed()
 
     def watch(self, pointer: str, changed: Callable[[], None]) -> None:
-        """Calls `changed` after each edit inside the part at `pointer`; one watcher a part."""
+        """Calls `changed` after each edit inside the part at `pointer`. Each part has one watcher."""
         self._watchers[pointer] = changed
 
     def at(self, pointer: str) -> Json:
-        """The value at a pointer, ABSENT when there is none."""
+        """The value at a pointer; ABSENT when there is none."""
         return get_at(self._value, pointer)
 
     def _field_around(self, pointer: str) -> Field | None:
@@ -213,12 +221,12 @@ class Form:
             self.draw(self.specs, "")
 
     def draw(self, specs: Sequence[FieldSpec], pointer: str) -> None:
-        """Draws fields of the object at `pointer` where we are."""
+        """Draws fields of the object at `pointer` into the current container."""
         for spec in specs:
             self.draw_one(spec, pointer_to(pointer, spec.name))
 
     def draw_one(self, spec: FieldSpec, pointer: str, *, label: str = "") -> None:
-        """Draws one field. `label` replaces its title (entries of a list)."""
+        """Draws one field. `label` replaces its title, for entries of a list."""
         value = get_at(self._value, pointer)
         widget = self.widgets.get(spec.widget) if spec.widget else None
         if widget is None and spec.kind == "switch":
@@ -250,7 +258,7 @@ class Form:
         return f"{spec.type_word}, {_('required')}" if spec.required and spec.default is ABSENT else spec.type_word
 
     def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> ui.element:
-        """A text box without a label above it (one line of a list); `label` is its name for screen readers."""
+        """Draws a text box without a label above it (one line of a list). `label` is its name for screen readers."""
         box = self._box(spec, pointer, get_at(self._value, pointer), None)
         box.props["aria-label"] = label
         return box

@@ -1,6 +1,6 @@
-"""The fields of a form that hold many: lists of texts, lists of groups (the API Input's fields), names and values.
+"""The form fields with several entries: lists of texts, lists of objects (the API Input's fields), names and values.
 
-Drawn by `ui/forms/form.py`. Adding, removing and moving tell the whole list; typing tells the one entry.
+Drawn by `ui/forms/form.py`. Adding, removing and moving report the whole list as changed; typing reports one entry.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _EMPTY: Mapping[str, Json] = {"number": 0, "integer": 0}
 
 
 class EditedForm(Protocol):
-    """What the fields here need of the form they are part of (`ui/forms/form.py` has it)."""
+    """The methods of `ui.forms.form.Form` that the fields here call."""
 
     read_only: bool
 
     def at(self, pointer: str) -> Json:
-        """The value at a pointer, ABSENT when there is none."""
+        """The value at a pointer; ABSENT when there is none."""
 
     def change(self, pointer: str, value: Json) -> None:
-        """Stores a value and tells it."""
+        """Stores a value and calls `on_change`."""
 
     def watch(self, pointer: str, changed: Callable[[], None]) -> None:
         """Calls `changed` after each edit inside the part at `pointer`."""
@@ -37,15 +37,15 @@ class EditedForm(Protocol):
         """Draws fields of the object at `pointer`."""
 
     def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> ui.element:
-        """A text box without a label above it."""
+        """Draws a text box without a label above it."""
         ...
 
     def focus(self, pointer: str) -> None:
-        """Puts the caret into a field."""
+        """Moves the keyboard focus into a field."""
 
 
 def draw_list(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """One line per entry."""
+    """Draws one line per entry."""
     item = spec.item
     if item is None:
         return
@@ -73,7 +73,7 @@ def draw_list(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
 
 
 def draw_objects(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """One block per entry: its summary, folded, with its fields inside."""
+    """Draws one block per entry: its summary and, when it is unfolded, its fields."""
     word = spec.item_word or (_("field") if describes_field(spec) else _("entry"))
     opened: set[int] = set()
 
@@ -85,7 +85,7 @@ def draw_objects(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
                 _Block(form, spec, pointer, at, len(entries), word, opened, reshaped)
 
     def reshaped() -> None:
-        opened.clear()  # entries have other numbers now
+        opened.clear()  # the indexes of the entries changed
         show()
 
     def add() -> None:
@@ -164,7 +164,7 @@ class _Block:
 
 
 def draw_object(form: EditedForm, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
-    """The fields of the object at `here`. Where it describes a field of the API Input, they follow its type."""
+    """Draws the fields of the object at `here`. In the API Input they depend on the type that the object describes."""
     state = {"kind": _kind_of(_object_at(form, here)), "shown": _names(spec, _object_at(form, here))}
     place = ui.element("div").classes("fp-form")
 
@@ -215,7 +215,7 @@ def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:
 
 
 def draw_pairs(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """Names and values, both free."""
+    """Draws rows of a name and a value, both free."""
     word = spec.item_word or _("entry")
     value = form.at(pointer)
     rows: list[list[str]] = [[str(name), str(one)] for name, one in value.items()] if isinstance(value, Mapping) else []
@@ -249,7 +249,7 @@ def draw_pairs(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
                     if not form.read_only:
                         icon_button("close", f"{_('Remove')} {word} {number}", lambda row=row: remove(row), tip=False)
         if write:
-            boxes[-2].run_method("focus")  # the name of the new one
+            boxes[-2].run_method("focus")  # the name box of the added row
 
     def add() -> None:
         rows.append(["", ""])
@@ -266,7 +266,7 @@ def _list_at(form: EditedForm, pointer: str) -> list[Json]:
 
 
 def describes_field(spec: FieldSpec) -> bool:
-    """True when each entry is a field of an API Input (or of an answer): it has a name, a type and rules."""
+    """True when each entry describes a field of an API Input or of an answer: it has a name, a type and rules."""
     return {"name", "type", "format"} <= {one.name for one in spec.fields}
 
 
@@ -284,7 +284,7 @@ def _article(word: str) -> str:
 
 
 def _row_buttons(form: EditedForm, pointer: str, at: int, count: int, name: str, show: Callable[[], None]) -> None:
-    """Up, down and remove, by keyboard too."""
+    """Buttons to move an entry up or down and to remove it."""
     if form.read_only:
         return
 

@@ -1,12 +1,12 @@
-"""From a JSON Schema or a Pydantic model to the fields of a form. Pure: no screen here.
+"""Derives the fields of a form from a JSON Schema or a Pydantic model. Pure functions without NiceGUI.
 
     specs_of_model(Config)                  the fields of a node's settings, in their order
     specs_of_schema(payload_schema(...))    the fields of an API Input's sample payload
-    fields_for(spec, item)                  the fields of one item; for the API Input's fields they follow the item's type
+    fields_for(spec, item)                  the fields of one item; for the API Input they depend on the item's type
 
-A field may say how it wants to be drawn: `Field(json_schema_extra={"widget": "textarea", "item": "rule", "words": {"main":
-"Main content"}})`. `widget` is one of `Kind`, a name the page draws itself (`Form(widgets=...)`), or `hidden`; `item` is the
-word on the add button; `words` are the words of the choices; `example` shows in the empty field.
+A model field may say how it is drawn: `Field(json_schema_extra={"widget": "textarea", "item": "rule", "words": {"main":
+"Main content"}})`. `widget` is one of `Kind`, the name of a widget that the page draws (`Form(widgets=...)`), or
+`hidden`; `item` is the word on the add button; `words` are the labels of the choices; `example` is the placeholder.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Kind = Literal[
     "text", "textarea", "code", "number", "integer", "switch", "select", "list", "objects", "pairs", "group", "json"
 ]
 _KINDS: Final = frozenset(get_args(Kind))
-#: Schemas may name themselves (a group in a group); a form stops here and offers JSON.
+#: Depth at which a form offers JSON in place of fields, because a schema may refer to itself.
 _DEEPEST = 5
 
 
 class Absent:
-    """A field that is not there: leave it out, or take its default."""
+    """Type of ABSENT, the value of a field that is missing: it is left out or takes its default."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -45,7 +45,10 @@ ABSENT: Final = Absent()
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One field. `name` is its key; `fields` belong to a group or to each object of a list, `item` to each plain item."""
+    """One field of a form.
+
+    `name` is its key. `fields` belong to an object or to each object of a list, `item` to each plain item of a list.
+    """
 
     name: str
     title: str
@@ -72,23 +75,23 @@ class FieldSpec:
 
 
 def specs_of_model(model: type[BaseModel]) -> tuple[FieldSpec, ...]:
-    """The fields of a Pydantic model, in the order they are written."""
+    """The fields of a Pydantic model, in the order of their definition."""
     return specs_of_schema(model.model_json_schema())
 
 
 def specs_of_schema(schema: Mapping[str, Any]) -> tuple[FieldSpec, ...]:
-    """The fields of a JSON Schema of an object."""
+    """The fields of a JSON Schema that describes an object."""
     return _fields(_Schemas(schema.get("$defs") or {}), schema, 0)
 
 
 @dataclass(frozen=True)
 class _Schemas:
-    """The named parts of a schema."""
+    """The named definitions of a schema."""
 
     defs: Mapping[str, Any]
 
     def resolve(self, schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-        """The schema without `$ref`, `allOf` and "or nothing", and whether null is taken."""
+        """Resolves `$ref`, `allOf` and a union with null. Returns the schema, and whether null is allowed."""
         whole = dict(schema)
         nullable = False
         for _step in range(10):
@@ -209,7 +212,7 @@ def _choice_word(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-# --- the API Input's own fields -------------------------------------------------------------------------------------
+# --- The fields that describe a field of the API Input ------------------------------------------------------------
 
 _ALWAYS = frozenset({"name", "type", "required", "description"})
 _BY_TYPE: Mapping[str, frozenset[str]] = {
@@ -227,7 +230,10 @@ _YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
 def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
-    """The fields to show for one object: they follow its `type` where it describes a field, its `operator` in a rule."""
+    """The fields shown for one object.
+
+    They depend on its `type` when it describes a field, on its `operator` in a rule.
+    """
     names = {one.name for one in spec.fields}
     if {"operator", "value"} <= names and isinstance(item, Mapping) and item.get("operator") in ALONE:
         return tuple(one for one in spec.fields if one.name != "value")
@@ -235,7 +241,7 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         return spec.fields
     kind = item.get("type", "string") if isinstance(item, Mapping) else "string"
     wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
-    if "name" not in names:  # what each item of a list is: an item is neither left out nor has a default
+    if "name" not in names:  # the object describes the items of a list, which are never optional and have no default
         wanted -= {"required", "default", "example"}
     shown = []
     for one in spec.fields:
@@ -247,7 +253,7 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
 
 
 def without_other_rules(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
-    """The object after its type changed: what belonged to the old type is taken away."""
+    """The object after its type changed, without the rules of its former type."""
     kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
     return {
         name: value for name, value in item.items() if name in kept or name not in {one.name for one in spec.fields}
@@ -255,7 +261,7 @@ def without_other_rules(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, 
 
 
 def is_rule(spec: FieldSpec) -> bool:
-    """True for the finer rules of an API Input field, which are folded away at first."""
+    """True for the less common rules of an API Input field, which are folded at first."""
     return spec.name not in _ALWAYS | {"items", "fields"}
 
 

@@ -1,9 +1,10 @@
-"""The values of a form: what was typed, what is wrong with it, and changing a value by pointer. Pure: no screen here.
+"""The values of a form: parsing, validation, and access by JSON pointer. Pure functions without NiceGUI.
 
 parse(spec, "12")                       (12, "") or (ABSENT, "Write a whole number, like 12")
 problem_of(spec, value)                 "" or a sentence: missing, too small, not one of the choices, ...
-problems_of(specs, value)               {pointer: sentence} of a whole form
-get_at(value, "/a/0"), with_value(value, "/a/0", new)     reading and changing by JSON pointer, never in place
+problems_of(specs, value)               {pointer: sentence} for a whole form
+get_at(value, "/a/0")                   reads by JSON pointer
+with_value(value, "/a/0", new)          changes a copy by JSON pointer
 pointer_to("/fields", 0)                "/fields/0"
 """
 
@@ -18,7 +19,10 @@ from ui.kit.text import _, number, type_word
 
 
 def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
-    """What was typed as the field's value, and "" or the sentence that says what to write instead."""
+    """Parses typed text to a value of the field.
+
+    Returns it with "", or ABSENT with a sentence that says what to write instead.
+    """
     kind = spec.kind
     if kind in {"text", "textarea", "code"}:
         keeps_empty = not spec.required and spec.default not in (ABSENT, None, "")
@@ -50,7 +54,7 @@ def _no_constant(name: str) -> Json:
 
 
 def problem_of(spec: FieldSpec, value: Json) -> str:
-    """What is wrong with a value of this field, as a sentence; "" when nothing is."""
+    """What is wrong with a value of this field, as a sentence; "" when it is valid."""
     if isinstance(value, Absent) or (value is None and not spec.nullable and not spec.required):
         return _("This is required") if spec.required and spec.default is ABSENT else ""
     if value is None:
@@ -69,7 +73,7 @@ def problem_of(spec: FieldSpec, value: Json) -> str:
 
 
 def problems_of(specs: Sequence[FieldSpec], value: Json, pointer: str = "") -> dict[str, str]:
-    """Every wrong field of a form with its pointer."""
+    """Every invalid field of a form, by its pointer."""
     found: dict[str, str] = {}
     for spec in specs:
         page_session = pointer_to(pointer, spec.name)
@@ -105,7 +109,7 @@ def _between(value: float, least: float | None, most: float | None, unit: str) -
     return ""
 
 
-# --- reading and changing by pointer ---------------------------------------------------------------------------------
+# --- Access by pointer -------------------------------------------------------------------------------------------
 
 
 def pointer_to(pointer: str, key: str | int) -> str:
@@ -118,7 +122,7 @@ def _parts(pointer: str) -> list[str]:
 
 
 def get_at(value: Json, pointer: str) -> Json:
-    """What stands at a pointer, ABSENT when nothing does."""
+    """The value at a pointer; ABSENT when there is none."""
     for part in _parts(pointer):
         if isinstance(value, Mapping):
             value = value.get(part, ABSENT)
@@ -130,7 +134,7 @@ def get_at(value: Json, pointer: str) -> Json:
 
 
 def with_value(value: Json, pointer: str, new: Json) -> Json:
-    """A copy with `new` at the pointer; ABSENT takes the key away. Missing groups on the way are made."""
+    """A copy with `new` at the pointer. ABSENT removes the key; missing objects on the path are created."""
     parts = _parts(pointer)
     if not parts:
         return new
