@@ -1,6 +1,7 @@
-"""Edits of a draft that callers ask for: what they sent and were refused for becomes an optional field of it.
+"""Edits of a draft that follow from refused calls: an unknown field that callers sent becomes an optional field.
 
-The edit goes through the open draft, so that every Playground tab shows it at once; callers get it with the next deployment.
+The edit goes through the open draft, so that every Playground tab shows it at once. Callers can use the field after the
+next deployment.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from ui.kit.text import _, type_word
 from ui.page_session import PageSession
 from ui.parts.open_drafts import drafts_of
 
-#: The tab that makes these edits, for the tabs that hear of them.
+#: The client id of these edits, from which tabs see that none of them made the edit.
 _CLIENT = "refused calls"
 
 
 @dataclass(frozen=True)
 class UnknownField:
-    """A field that the flow did not know; `sent` is its JSON type, empty when it was null or is not known."""
+    """A field that a caller sent and the flow does not have.
+
+    `sent` is its JSON type, empty when it was null or is unknown.
+    """
 
     flow_id: str
     name: str
@@ -37,26 +41,26 @@ class UnknownField:
 
     @property
     def word(self) -> str:
-        """`Text`, `Whole number`: the type it gets."""
+        """The type that the field gets, in words: `Text`, `Whole number`."""
         return type_word(self.sent or "string")
 
 
 def unknown_field_of(call: RefusedRow) -> UnknownField | None:
-    """The field a refused call could be accepted with: the one wrong field, at the top of the request."""
+    """The field with which a refused call could be accepted: its only invalid field, when it is at the top level."""
     if call.code != "validation_failed" or not call.flow_id or len(call.fields) != 1:
         return None
     field = call.fields[0]
     parts = str(field.get("pointer", "")).split("/")[1:]
     if len(parts) == 3 and parts[0] == "items" and parts[1].isdigit():
-        parts = parts[2:]  # an item of a batch
+        parts = parts[2:]  # the call was an item of a batch
     if field.get("code") != "unknown_field" or len(parts) != 1:
         return None
     name = parts[0].replace("~1", "/").replace("~0", "~")
-    whole = len(str(field.get("pointer", ""))) < 200  # a longer one was cut
+    whole = len(str(field.get("pointer", ""))) < 200  # longer pointers are stored in part
     return UnknownField(call.flow_id, name, str(field.get("sent") or "")) if name.strip() and whole else None
 
 
-#: (flow, revision) -> the draft's field names: drafts are large, and this is asked every second.
+#: Cache of the field names of drafts by (flow, revision): drafts are large, and pages ask for the names every second.
 _KNOWN: OrderedDict[tuple[str, int], frozenset[str]] = OrderedDict()
 _MOST_KNOWN = 256
 
@@ -81,23 +85,23 @@ def draft_fields(session: Session, workspace_id: str, flow_ids: Collection[str])
 
 
 def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool | None:
-    """Whether the draft has the field by now; None when there is no such flow any more."""
+    """True when the draft has the field; None when the flow no longer exists."""
     names = known.get(field.flow_id)
     return None if names is None else field.name in names
 
 
 async def accept_field(page_session: PageSession, field: UnknownField) -> bool:
-    """Adds the field to the draft; a refusal is told. True when the draft has it now."""
+    """Adds the field to the draft; a refusal is shown. True when the draft has the field now."""
     return await _accepting(page_session, field, adding=True)
 
 
 async def take_back(page_session: PageSession, field: UnknownField) -> bool:
-    """Undo: takes the field out of the draft again."""
+    """Removes the added field from the draft (undo)."""
     return await _accepting(page_session, field, adding=False)
 
 
 async def make_optional(page_session: PageSession, flow_id: str, name: str) -> bool:
-    """Lets callers leave out a field of the draft; a refusal is told. True when they may now."""
+    """Makes a field of the draft optional; a refusal is shown. True when the field is optional now."""
     return await _edit(page_session, flow_id, lambda document: make_optional_ops(document, name)) is not None
 
 
@@ -113,7 +117,7 @@ async def _accepting(page_session: PageSession, field: UnknownField, *, adding: 
 
 
 async def _edit(page_session: PageSession, flow_id: str, ops_of: Callable[[Document], list[Op]]) -> Document | None:
-    """Changes the draft that every tab shows, and returns it; None when it was refused."""
+    """Changes the shared draft and returns the document; None when the change was refused."""
     with feedback.refusals_told():
         async with drafts_of(page_session.app).borrowed(page_session, flow_id) as draft:
             if ops := ops_of(draft.document):
@@ -123,5 +127,5 @@ async def _edit(page_session: PageSession, flow_id: str, ops_of: Callable[[Docum
 
 
 def where_it_counts() -> str:
-    """When callers get an accepted field."""
+    """A sentence that says from when callers can use an accepted field."""
     return _("Callers get it when you deploy the draft: Update API.")

@@ -1,13 +1,13 @@
-"""Every chart of the product, as plain dicts for Plotly; and the small line in a table.
+"""Every chart of the product as plain dicts for Plotly, and the sparkline of tables.
 
-    chart(ranking([Rank("Unknown field", 11, "refused", AMBER, "11")]), "Errors by kind") -> the element;
-                                                                its `.update_figure(...)` draws it anew
-    chart(waterfall(bars), "Steps", on_pick)                    when each step ran
-    sparkline([3, 5, 1])                                        a small line without Plotly
-    plain(text)                                                 anybody's text, safe to be shown by Plotly
+    chart(ranking([Rank("Unknown field", 11, "refused", AMBER, "11")]), "Errors by kind")
+                                        the element; its `.update_figure(...)` redraws it
+    chart(waterfall(bars), "Steps", on_pick)    when each step ran
+    sparkline([3, 5, 1])                a small line, drawn without Plotly
+    plain(text)                         untrusted text, escaped for Plotly
 
-Colours are tokens of the look (`var(--fp-c1)`): our `assets/plotly` reads them from the page, again when its theme changes. At most
-300 points a trace. Charts over time are in `ui/monitoring/charts_over_time.py`.
+Colours are CSS variables (`var(--fp-c1)`). `assets/plotly` resolves them in the browser, again when the theme changes.
+A trace has at most 300 points. Charts over time are in `ui/monitoring/charts_over_time.py`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BLUE, TEAL, RED, AMBER, PURPLE = (f"var(--fp-c{number})" for number in range(1, 
 TEXT, TEXT_2, TEXT_3, LINE = "var(--fp-text)", "var(--fp-text-2)", "var(--fp-text-3)", "var(--fp-c-grid)"
 CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": False}
 _MOST = 300
-#: Of a chart in a card, in pixels.
+#: Height of a chart in a card, in pixels.
 HEIGHT = 204
 
-# The bundle with bars and lines only: half the bytes, and without a map library.
+# Replaces NiceGUI's Plotly by a bundle with bars and lines only, which is half the size and has no map library.
 register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.js"))
 
 
@@ -39,7 +39,7 @@ register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.
 class WaterfallBar:
     """One line of a waterfall, in milliseconds from the job's start.
 
-    `state` is done, failed, running or stopped; "" draws none.
+    `state` is done, failed, running or stopped; "" draws no bar.
     """
 
     label: str
@@ -53,7 +53,7 @@ _BAR_COLOURS = {"done": OK, "failed": BAD, "running": RUNNING, "stopped": QUIET}
 
 
 def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
-    """When each step ran and for how long, the first one on top."""
+    """A figure that shows when each step ran and for how long, the first one on top."""
     shown = list(bars[:_MOST])
     longest = max((bar.begin_ms + bar.length_ms for bar in shown), default=1) / 1000 or 1
     names = [_short(bar.label) for bar in shown]
@@ -110,7 +110,7 @@ def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Rank:
-    """One bar of a ranking: what it is, how much, of what kind."""
+    """One bar of a ranking: its name, its length, its kind, its colour, and the text at its end."""
 
     name: str
     count: int
@@ -120,7 +120,7 @@ class Rank:
 
 
 def chart(figure: dict[str, Any], label: str, on_pick: Callable[[int], Any] | None = None) -> ui.plotly:
-    """Draws a figure; `on_pick(number)` hears of a press on one of its bars."""
+    """Draws a figure. `on_pick(number)` is called when one of its bars is clicked."""
     element = ui.plotly(figure).classes("fp-chart")
     element.props("role=img")
     element.props["aria-label"] = label
@@ -131,7 +131,7 @@ def chart(figure: dict[str, Any], label: str, on_pick: Callable[[int], Any] | No
 
 
 def ranking(ranks: Sequence[Rank]) -> dict[str, Any]:
-    """Bars from the left, the longest on top, each under its name and with its count at the end."""
+    """A figure of horizontal bars, the longest on top, each with its name above and its count at the end."""
     shown = list(ranks[:_MOST])
     longest = max((rank.count for rank in shown), default=1)
     places = list(range(len(shown)))
@@ -166,7 +166,7 @@ def ranking(ranks: Sequence[Rank]) -> dict[str, Any]:
 
 
 def sparkline(counts: Sequence[int], *, quiet: bool = False, said: str = "") -> ui.element:
-    """A small line of counts, the newest at its right end."""
+    """A small line of counts, the newest at the right end."""
     highest = max(counts) or 1
     step = 90 / max(len(counts) - 1, 1)
     points = [(2 + at * step, 20 - 16 * count / highest) for at, count in enumerate(counts)]
@@ -181,12 +181,12 @@ def sparkline(counts: Sequence[int], *, quiet: bool = False, said: str = "") -> 
 
 
 def length_note(milliseconds: float | None, reader: Reader = ENGLISH) -> str:
-    """What stands at the end of a bar."""
+    """The text at the end of a bar."""
     return duration(None if milliseconds is None else milliseconds / 1000, reader)
 
 
 def plot_layout(*, height: int) -> dict[str, Any]:
-    """What all charts have in common."""
+    """The layout that all charts share."""
     return {
         "height": height,
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -200,15 +200,15 @@ def plot_layout(*, height: int) -> dict[str, Any]:
 
 
 def plain(label: str) -> str:
-    """Plotly reads tags and entities in labels: this text is shown as it is."""
+    """Escapes a text for Plotly, which interprets tags and entities in labels."""
     return html.escape(" ".join(label.split()), quote=False)
 
 
 def _beside(place: int, text: str) -> dict[str, Any]:
-    """Words at the end of a bar's line."""
+    """An annotation at the end of a bar's line."""
     return {"y": place, "text": text, "xref": "paper", "showarrow": False}
 
 
 def _short(label: str) -> str:
-    """A long label would eat the bars."""
+    """Shortens a long label, which would leave no room for the bars."""
     return plain(label if len(label) <= 24 else f"{label[:23]}…")

@@ -1,4 +1,4 @@
-"""Model servers found on this machine, ready to be used with one press."""
+"""Model servers that were found on this machine, each with a button that connects it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Connected = Callable[[str], Awaitable[None]]
 
 
 class FoundServers:
-    """What was found when the server started, and "Check again". `on_connected` gets the name of the new connection."""
+    """The servers found when this server started, and "Check again".
+
+    `on_connected` gets the name of the new connection.
+    """
 
     def __init__(self, page_session: PageSession, outbound: OutboundClient, on_connected: Connected) -> None:
         self.page_session = page_session
@@ -32,7 +35,7 @@ class FoundServers:
         self.list = ui.element("div").classes("fp-col").props("role=status")
 
     def show(self, rows: Sequence[ConnectionRow]) -> None:
-        """Draws what is not connected yet; `rows` are the connections."""
+        """Draws the servers without a connection; `rows` are the existing connections."""
         self.rows = rows
         self.list.clear()
         with self.list:
@@ -67,12 +70,12 @@ class FoundServers:
 
 
 def fresh_servers(page_session: PageSession, rows: Sequence[ConnectionRow]) -> tuple[FoundServer, ...]:
-    """Found servers that no connection reaches yet."""
+    """The found servers that no connection uses."""
     return page_session.app.local_servers.fresh(row.base_url for row in rows)
 
 
 def server_row(page_session: PageSession, server: FoundServer, on_connected: Connected) -> None:
-    """One found server with [Use it]."""
+    """Draws one found server with [Use it]."""
     with ui.element("div").classes("fp-row fp-found"):
         icon("dns", "fp-ok")
         words(server.kind.title, "fp-b")

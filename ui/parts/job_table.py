@@ -1,4 +1,4 @@
-"""The table of jobs: on the Jobs page and on a flow's page."""
+"""The table of jobs, shown on the Jobs page and on a flow's page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def job_table(
     keys: Mapping[str, str],
     label: str,
 ) -> None:
-    """Rows of jobs; `titles` None leaves out the flow."""
+    """Draws rows of jobs. Without `titles` the column of the flow is left out."""
     columns = [
         Column(_("Status"), width="132px"),
         *([Column(_("Flow and version"))] if titles is not None else [Column(_("Version"))]),

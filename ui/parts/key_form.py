@@ -1,4 +1,4 @@
-"""The form of an API key: label, environment, which flows it may call, when it ends, and limits of its own."""
+"""The form of an API key: label, environment, callable flows, expiry, and its own limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.key_parts import MadeKey
 
-#: Word on screen -> environment.
+#: Label on screen -> environment.
 WORDS: dict[str, Environment] = {
     ENVIRONMENTS["live"][0]: Environment.LIVE,
     ENVIRONMENTS["test"][0]: Environment.TEST,
@@ -29,7 +29,7 @@ WORDS: dict[str, Environment] = {
 }
 ALL, SOME = "all", "some"
 NEVER, ON_A_DAY = "never", "day"
-#: Choice -> (word, days from now).
+#: Choice -> (label, days from now).
 ENDS: dict[str, tuple[str, int]] = {
     NEVER: (_("Never"), 0),
     "30": (_("In 30 days"), 30),
@@ -41,7 +41,10 @@ Told = Callable[[MadeKey], Awaitable[None] | None]
 
 
 class KeyForm:
-    """Makes a key, or changes `key`. `flows` are the ones to choose from (id -> title), `flow_ids` those chosen at first."""
+    """Creates a key, or changes `key`.
+
+    `flows` are the flows to choose from (id -> title), `flow_ids` those chosen at first.
+    """
 
     def __init__(
         self,
@@ -127,7 +130,7 @@ class KeyForm:
             self.monthly_box = self.monthly.control(_number_box(self.key.monthly if self.key else None))
 
     async def _send(self) -> None:
-        """Checks what only this form knows, then lets the verb decide."""
+        """Validates what only this form knows; the action validates the rest."""
         fields = {
             "/label": self.label,
             "/expires_at": self.day,
@@ -205,7 +208,7 @@ class KeyForm:
 
 
 def end_of_day(text: str, zone: tzinfo) -> int | None:
-    """The last millisecond of a day like `2026-12-31` on the reader's clock; None when it is none."""
+    """The last millisecond of a day like `2026-12-31` in the reader's time zone; None when the text is not a date."""
     try:
         day = datetime.fromisoformat(text).date()
         after = datetime.combine(day + timedelta(days=1), time(), zone)
@@ -221,7 +224,7 @@ def _number_box(value: int | None) -> ui.input:
 
 
 def _limit(text: str | None) -> tuple[str, int | None]:
-    """(what is wrong, the limit)."""
+    """Returns (what is wrong, the limit)."""
     text = (text or "").strip()
     if not text:
         return "", None

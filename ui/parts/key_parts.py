@@ -1,4 +1,4 @@
-"""API keys on pages: the one time a key's text is shown, and how long the old one works when it is rotated."""
+"""API keys on pages: showing a key's text once, and choosing how long the old text works after a rotation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.kit.text import _
 
 @dataclass(frozen=True)
 class MadeKey:
-    """A key that was just made, with what was said about it."""
+    """A new key and the message that is shown with it."""
 
     label: str
     environment: Environment
@@ -26,7 +26,10 @@ class MadeKey:
 
 
 def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
-    """The key in full, once. Done works when the person says it is in a safe place."""
+    """Shows the key in full, once.
+
+    The Done button is enabled after the person confirms that the key is stored safely.
+    """
     title = f'{_("Copy the key")} "{made.label}" {_("now")}'
     told = _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again.")
     copy, safe = _("Copy key"), _("I have put it in a safe place")
@@ -34,7 +37,7 @@ def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
 
 
 OWN = "own"
-#: Choice -> word, and hours.
+#: Choice -> label, and hours.
 OVERLAPS: dict[str, tuple[str, float]] = {
     "0": (_("Not at all: it stops now"), 0),
     "1": (_("1 hour"), 1),
@@ -46,7 +49,7 @@ LONGEST_HOURS = 720
 
 
 async def ask_overlap(label: str) -> float | None:
-    """Asks how many hours the old text of a key works on; None when it is not rotated."""
+    """Asks how many hours the old text of a key keeps working; None when the rotation is cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Rotate')} {label}?"
         dialog.props["aria-label"] = title

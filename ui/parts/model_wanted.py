@@ -1,4 +1,6 @@
-"""What a person can do who needs a model: the owner uses a server that was found or sets one up, an editor asks the owner."""
+"""What a person can do who needs a model: an owner connects a found server or opens the set-up, an editor asks the
+owner.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from ui.parts.found_servers import fresh_servers, server_row
 
 
 class ModelWanted:
-    """`load` first, then `draw`. `on_connected` gets the name of a found server's new connection."""
+    """Call `load`, then `draw`. `on_connected` gets the name of the connection to a found server."""
 
     def __init__(
         self,
@@ -37,14 +39,17 @@ class ModelWanted:
         self.asked = False
 
     async def load(self) -> None:
-        """Reads whether this person has asked already."""
+        """Reads whether this person has asked the owner already."""
         if not self.page_session.may("manage connections"):
             self.asked = await self.page_session.query(
                 has_asked, self.page_session.person.id, self.flow_id, self.subject
             )
 
     def draw(self, rows: Sequence[ConnectionRow]) -> None:
-        """The buttons, where we are; `rows` are the connections there are. A viewer gets none."""
+        """Draws the buttons into the current container; `rows` are the existing connections.
+
+        A viewer gets no buttons.
+        """
         if self.page_session.may("manage connections"):
             for server in fresh_servers(self.page_session, rows):
                 server_row(self.page_session, server, self.on_connected)
@@ -71,7 +76,7 @@ class ModelWanted:
 
 
 def model_button(page_session: PageSession, subject: str) -> None:
-    """One button: the owner goes to the set-up, an editor asks the owner."""
+    """Draws one button: the set-up for an owner, a request to the owner for an editor."""
 
     async def ask() -> None:
         if await ask_for_model(page_session, subject, None):
@@ -84,7 +89,7 @@ def model_button(page_session: PageSession, subject: str) -> None:
 
 
 async def ask_for_model(page_session: PageSession, subject: str, flow_id: str | None) -> bool:
-    """Asks what the note to the owner says, and leaves it; True when it is left."""
+    """Shows a dialog for the request to the owner and stores the request. True when it was stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Ask the owner for a model")
         dialog.props["aria-label"] = title

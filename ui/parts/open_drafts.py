@@ -1,7 +1,9 @@
-"""An open draft: the server's copy of a flow that is being edited, shared by every tab that shows it. No NiceGUI here.
+"""Open drafts: the server's copy of each flow that is being edited, shared by every tab that shows it.
 
-A change is applied, stored, and only then acknowledged. When the stored draft moved on meanwhile (another page restored a
-version), it is read again and the change is put on top of it.
+Imports no NiceGUI.
+
+A change is applied, stored, and only then acknowledged. When the stored draft was changed without this copy (another
+page restored a version), it is read again and the change is applied to it.
 """
 
 from __future__ import annotations
@@ -22,16 +24,17 @@ from engine.flow.layout import with_places
 from storage.flows import get_draft
 from ui.page_session import App, PageSession
 
-#: Called after a change with the operations, the new revision, the tab that made it and the person's name. Both are empty when
-#: the stored draft had moved on without this server's tabs.
+#: Called after a change with the operations, the new revision, the tab that made it and the person's name. Tab and name
+#: are empty when the stored draft was changed without a tab of this server.
 Listener = Callable[[Sequence[Op], int, str, str], None]
 
 
 @dataclass
 class OpenDraft:
-    """One flow's draft as the tabs see it. `seen` holds the last change number of each tab, so none is applied twice.
+    """The shared draft of one flow. `seen` holds the last change number of each tab, so that none is applied twice.
 
-    Whoever makes new parts out of the document holds `making` until they are in it: two quick presses would give two nodes one id.
+    Code that derives new parts from the document holds `making` until the parts are added; otherwise two quick clicks
+    could create two nodes with one id.
     """
 
     flow_id: str
@@ -44,7 +47,7 @@ class OpenDraft:
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
-        """Applies and stores operations, tells the other tabs, and returns the revision. Raises Refusal."""
+        """Applies and stores operations, sends them to the other tabs, and returns the revision. Raises Refusal."""
         async with self.lock:
             if seq is not None and seq <= self.seen.get(client, 0):
                 return self.revision
@@ -62,27 +65,38 @@ class OpenDraft:
             return self.revision
 
     async def save(self, page_session: PageSession, note: str = "", based_on: int | None = None) -> int:
-        """Makes the draft the next version once every edit on its way is in it; its number. Raises Refusal."""
+        """Saves the draft as the next version, after edits in progress are stored.
+
+        Returns its number. Raises Refusal.
+        """
         async with self.lock:
             return await page_session.execute(save_version, self.flow_id, note, based_on)
 
     async def save_as(self, page_session: PageSession, title: str) -> FlowId:
-        """Puts the draft into Saved Flows once every edit on its way is in it; the flow it is now. Raises Refusal."""
+        """Moves the draft into Saved Flows, after edits in progress are stored.
+
+        Returns the flow's id. Raises Refusal.
+        """
         async with self.lock:
             return await page_session.execute(save_as, self.flow_id, title)
 
     async def deploy(self, page_session: PageSession, version: int | None = None) -> Deployed:
-        """Makes the draft, once every edit on its way is in it, or a saved version what callers get. Raises Refusal."""
+        """Deploys a saved version, or the draft after edits in progress are stored. Raises Refusal."""
         async with self.lock:
             return await page_session.execute(deploy, self.flow_id, version=version)
 
     async def settled(self) -> Document:
-        """The document once every edit on its way is in it: what was typed just before a button was pressed counts."""
+        """Returns the document after edits in progress are stored, such as text typed just before a button was
+        pressed.
+        """
         async with self.lock:
             return self.document
 
     def waiting(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Which of a canvas's unacknowledged messages would change something that is not here yet. Raises Refusal."""
+        """Returns the unacknowledged messages of a canvas whose operations would still change the document.
+
+        Raises Refusal.
+        """
         new, document = [], self.document
         for message in messages:
             if int(message["seq"]) > self.seen.get(str(message["clientId"]), 0):
@@ -93,13 +107,14 @@ class OpenDraft:
         return new
 
     async def read_again(self, page_session: PageSession) -> None:
-        """Takes over what is stored."""
+        """Replaces this copy by the stored draft."""
         async with self.lock:
             await self._read(page_session)
 
     def _after(self, ops: Sequence[Op]) -> tuple[list[Op], Document]:
-        """All operations of a change, and the document after it. A flow that came without places is spread out on screen; its
-        first change stores that too.
+        """Returns all operations of a change, and the document after it.
+
+        A flow whose nodes have no positions gets them on screen; the first change stores these positions too.
         """
         placed = with_places(self.document)
         told = [*difference_ops(self.document, placed), *ops] if placed is not self.document else list(ops)
@@ -123,13 +138,13 @@ class OpenDraft:
 
 
 class Drafts:
-    """The drafts that tabs of this process have open; `drafts_of(app)` gives those of a server."""
+    """The drafts that tabs of this process have open. `drafts_of(app)` returns those of a server."""
 
     def __init__(self) -> None:
         self._open: dict[str, OpenDraft] = {}
 
     async def open(self, page_session: PageSession, flow_id: str) -> OpenDraft:
-        """The shared draft. Raises NotFound for an unknown or foreign flow, for everybody who asks."""
+        """Returns the shared draft. Raises NotFound for a flow that does not exist or belongs to another workspace."""
         row = await page_session.query(get_draft, flow_id)
         draft = self._open.get(flow_id)
         if draft is None:
@@ -141,7 +156,7 @@ class Drafts:
 
     @asynccontextmanager
     async def borrowed(self, page_session: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:
-        """The shared draft for one action of a page that does not show it. Raises as `open`."""
+        """Opens the shared draft for one action of a page that does not show it. Raises the same refusals as `open`."""
         draft = await self.open(page_session, flow_id)
         try:
             yield draft
@@ -149,12 +164,12 @@ class Drafts:
             self.leave(draft, "")
 
     def leave(self, draft: OpenDraft, client: str) -> None:
-        """A tab closed; the last one takes the draft with it."""
+        """Removes a tab's listener; the draft is closed with its last listener."""
         draft.listeners.pop(client, None)
         if not draft.listeners:
             self._open.pop(draft.flow_id, None)
 
 
 def drafts_of(app: App) -> Drafts:
-    """The open drafts of this server: pages other than the Playground that change a draft go through them, too."""
+    """The open drafts of this server. Every page that changes a draft uses them, not only the Playground."""
     return app.shared(Drafts)

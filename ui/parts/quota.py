@@ -1,4 +1,4 @@
-"""The month's requests are nearly used up: said where people look at calls, with who can raise the limit."""
+"""A note that the month's requests are nearly used up, with who can raise the limit, for pages that show calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Quota:
-    """The environments whose month is nearly used up. `owners` can raise the limit."""
+    """The environments whose monthly quota is nearly used up. `owners` can raise the limit."""
 
     nearly: tuple[EnvironmentUse, ...]
     resets_at: int
@@ -30,7 +30,7 @@ class Quota:
 
 
 def load_quota(session: Session, workspace_id: str) -> Quota:
-    """What is used of the month; the owners' names only when they matter."""
+    """Reads the use of the quotas; the owners' names are read only when a quota is nearly used up."""
     environments = read_environments(session, workspace_id, get_limits(session, workspace_id))
     nearly = tuple(use for use in environments if use.nearly)
     people = list_people(session, workspace_id) if nearly else ()
@@ -39,7 +39,10 @@ def load_quota(session: Session, workspace_id: str) -> Quota:
 
 
 class QuotaNote:
-    """The strips; none while there is enough left. `draw` them where they stand, `watch` them after the page's last await."""
+    """The notes of the environments whose quota is nearly used up.
+
+    `draw` draws them into the current container; `watch` is called after the page's last await.
+    """
 
     def __init__(self, page_session: PageSession, seen: Quota) -> None:
         self.page_session = page_session
@@ -47,12 +50,12 @@ class QuotaNote:
         self.times = times_of(page_session)
 
     def draw(self) -> None:
-        """Makes the place, and the strips when it is time."""
+        """Creates the container, and the notes when a quota is nearly used up."""
         self.place = ui.element("div").classes("fp-quota").props("role=status")
         self._draw()
 
     def watch(self) -> None:
-        """Looks again while the page is open."""
+        """Updates the notes periodically while the page is open."""
         every(LOOK_SECONDS, self._look)
 
     @one_at_a_time
@@ -90,5 +93,5 @@ class QuotaNote:
 
 
 async def quota_note(page_session: PageSession) -> QuotaNote:
-    """Reads what is used; the note is drawn by the page."""
+    """Reads the use of the quotas and returns the note, which the page draws."""
     return QuotaNote(page_session, await page_session.query(load_quota))

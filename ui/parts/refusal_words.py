@@ -26,12 +26,12 @@ _FIELDS = {"required": _("is missing"), "unknown_field": _("unknown field")}
 
 
 def refusal_word(code: str) -> str:
-    """Why a call was refused, without its fields."""
+    """The reason why a call was refused, without its fields."""
     return CODES.get(code, code.replace("_", " ").capitalize())
 
 
 def what_was_wrong(call: RefusedRow) -> str:
-    """The first wrong field, and how many more; else the reason."""
+    """The first invalid field and the number of others; without fields the reason."""
     if not call.fields:
         return refusal_word(call.code)
     first = call.fields[0]

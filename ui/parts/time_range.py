@@ -1,4 +1,4 @@
-"""Which stretch of time a list is about: 1 h, 24 h, 7 d, 30 d up to now, or from and to on the reader's clock."""
+"""The time range of a list: the last 1 h, 24 h, 7 d or 30 d, or a start and an end in the reader's time zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ui.kit.text import _
 
 ANY = ""
 OWN = "own"
-#: Name in the address -> word on screen.
+#: Name in the page's address -> label on screen.
 WORDS = {
     ANY: _("Any time"),
     "1h": _("Last hour"),
@@ -28,7 +28,10 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Span:
-    """As an address says it; `since` and `until` are like `2026-11-25T09:30` and count without a `range`."""
+    """A time range as the page's address states it.
+
+    `since` and `until` have the form `2026-11-25T09:30` and are used when there is no `range`.
+    """
 
     range: str = ""
     since: str = ""
@@ -42,27 +45,27 @@ class Span:
         return OWN if self.since or self.until else ANY
 
     def limits(self, now: int, zone: tzinfo) -> tuple[int | None, int | None]:
-        """From and to in milliseconds, both included; None is open."""
+        """Start and end in milliseconds, both included; None means open."""
         if self.range in RANGES:
             return now - RANGES[self.range][0], None
         since, until = _moment(self.since, zone), _moment(self.until, zone)
         return since, None if until is None else until + MINUTE - 1
 
     def said(self) -> dict[str, str]:
-        """For an address."""
+        """The range as query parameters of an address."""
         if self.range in RANGES:
             return {"range": self.range}
         return {name: value for name, value in (("from", self.since), ("to", self.until)) if value}
 
 
 def span_of(said: Any) -> Span:
-    """From the query of an address; what cannot be read is left out."""
+    """Reads a range from the query of an address; invalid parts are ignored."""
     chosen = str(said.get("range", ""))
     return Span(chosen if chosen in RANGES else "", _clean(said.get("from", "")), _clean(said.get("to", "")))
 
 
 def span_choice(span: Span, turn: Callable[[Span], Any]) -> None:
-    """The choice, and two fields when somebody wants their own from and to."""
+    """Draws the choice of a range, and two fields for a custom start and end."""
     choice = ui.select(WORDS, value=span.choice).props("outlined dense options-dense").classes("fp-filter")
     choice.props["aria-label"] = _("Time")
     with ui.element("span").classes("fp-row fp-from-to") as own:
@@ -86,7 +89,7 @@ def span_choice(span: Span, turn: Callable[[Span], Any]) -> None:
 
 
 def _clean(text: Any) -> str:
-    """The moment as written, or nothing when it is none."""
+    """The moment as written; empty when it is not a valid moment."""
     try:
         datetime.fromisoformat(str(text or ""))
     except ValueError:
