@@ -1,1 +1,1 @@
-"""How every page looks and speaks: the frame, small parts, toasts and dialogs, code and values, words and times."""
+"""Shared parts of all pages: frame, small elements, toasts and dialogs, code and values, texts and times."""

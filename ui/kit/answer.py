@@ -1,4 +1,4 @@
-"""What a person answers in a dialog that is made for one question."""
+"""Waits for the answer of a dialog that is built for one question and removed afterwards."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from nicegui import ui
 
 
 async def answer_of(dialog: ui.dialog) -> Any:
-    """Waits for the answer (None when the dialog was closed without one) and takes the dialog away."""
+    """Opens the dialog, waits for its answer and deletes it. The answer is None when the dialog is only closed."""
     try:
         return await dialog
     finally:
-        if not dialog.is_deleted:  # the page may be gone by now
+        if not dialog.is_deleted:  # closing the page deletes the dialog
             dialog.delete()

@@ -1,4 +1,4 @@
-"""Small questions: a dialog with one field."""
+"""Dialogs that ask for one value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ui.kit.text import _
 
 
 async def ask_text(title: str, label: str, value: str, verb: str) -> str | None:
-    """Asks for one line of text; None when the person changed their mind."""
+    """Asks for one line of text. Returns None when the dialog is cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")

@@ -1,10 +1,10 @@
-"""What people call the browser that sent a User-Agent header."""
+"""Names the browser and the system of a User-Agent header."""
 
 from __future__ import annotations
 
 from ui.kit.text import _
 
-#: In this order: each also names the ones below it, to be taken for them.
+#: The order matters: each browser also names those below it in its User-Agent header, for compatibility.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -27,7 +27,7 @@ _SYSTEMS = (
 
 
 def browser_name(agent: str) -> str:
-    """`Firefox, Linux`; the first word of anything else (`curl/8.5.0`)."""
+    """Returns `Firefox, Linux` for a browser and the first word of any other User-Agent (`curl/8.5.0`)."""
     known = [_found(agent, _BROWSERS), _found(agent, _SYSTEMS)]
     return ", ".join(filter(None, known)) or agent.split(" ", maxsplit=1)[0][:40] or _("Unknown browser")
 

@@ -1,9 +1,9 @@
-"""Code and JSON values on screen, as text elements only.
+"""Shows code and JSON values with text elements only, never as HTML.
 
 code(text, "shell")                          a code block with Copy; languages: json, shell, python, javascript, text
 code(text, "json", copy=False, inside=True)  without Copy; framed, for use inside a card
 value_view(value, label="Output of Summarise", download=url_or_function, on_pick=pick)
-                                             Tree / Text / Raw; above 10 KB cut, with the download
+                                             Tree / Text / Raw; longer than 10 KB it is cut and offers the download
     on_pick(path)                            makes every key of the tree a button; path is a tuple of names and numbers
 tokens_of(text, "json") -> [(class, text)]   pure; class "" is plain
 """
@@ -20,13 +20,14 @@ from nicegui import ui
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, size
 
-#: Longer values are cut on screen (ui.md rule 11).
+#: Longer values are cut on screen.
 CUT = 10 * 1024
 _MOST_TOKENS = 600
 _MOST_CHILDREN = 100
 _MOST_NODES = 500
 
-# The end of a string may be missing: looked for again from each quote in it, a long line would take minutes.
+# The closing quote is optional and the quantifiers are possessive: with backtracking from each quote a long line would
+# take minutes.
 _DOUBLE = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?+'
 _STRING = _DOUBLE + r"|'[^'\\\n]*+(?:\\.[^'\\\n]*+)*+'?+"
 _NUMBER = r"(?<![\w$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w])"
@@ -47,7 +48,7 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
 
 
 def tokens_of(text: str, language: str) -> list[tuple[str, str]]:
-    """The text in pieces with the class of their colour; together they are the text."""
+    """Splits the text into (CSS class of the colour, piece). The pieces joined are the text."""
     pattern = _PATTERNS.get(language)
     if pattern is None:
         return [("", text)]
@@ -64,7 +65,7 @@ def tokens_of(text: str, language: str) -> list[tuple[str, str]]:
 
 
 def code(text: str, language: str = "text", *, copy: bool = True, inside: bool = False, name: str = "") -> ui.element:
-    """A code block that scrolls and can be reached by keyboard; `name` says what it is."""
+    """Draws a code block that scrolls and can get the keyboard focus; `name` is its accessible name."""
     with ui.element("div").classes("fp-codebox") as box:
         with ui.element("pre").classes("fp-code").classes("fp-code--in" if inside else "").props("tabindex=0") as block:
             block.props["aria-label"] = name or _("Code")
@@ -84,7 +85,7 @@ def value_view(
     on_pick: Callable[[tuple[str | int, ...]], Any] | None = None,
     reader: Reader = ENGLISH,
 ) -> ui.element:
-    """A JSON value as Tree, Text (strings as they read) or Raw (JSON)."""
+    """Shows a JSON value as Tree, Text (strings unescaped) or Raw (JSON)."""
     raw = json.dumps(value, ensure_ascii=False, indent=2)
     readable = value if isinstance(value, str) else raw
 
@@ -125,7 +126,7 @@ def _cut_note(raw: str, download: str | Callable[[], Any] | None, reader: Reader
 
 
 class _Tree:
-    """Draws nested values; stops after so many nodes, so that a large value cannot stop the page."""
+    """Draws nested values. It stops after a fixed number of nodes, so that a large value cannot block the page."""
 
     def __init__(self, on_pick: Callable[[tuple[str | int, ...]], Any] | None, reader: Reader) -> None:
         self.on_pick = on_pick
@@ -160,7 +161,7 @@ class _Tree:
             words(_("and") + f" {number(len(items) - shown, self.reader)} " + _("more"), "fp-t3 fp-leaf", tag="div")
 
     def _branch(self, key: str | int, value: Any, path: tuple[str | int, ...], *, opened: bool) -> None:
-        """A group or list with its key; page.js folds it, no server needed."""
+        """Draws an object or a list with its key. page.js collapses it without a request to the server."""
         with ui.element("div").classes("fp-branch"):
             with ui.element("button").classes("fp-twist").props("type=button") as twist:
                 twist.props["aria-expanded"] = "true" if opened else "false"

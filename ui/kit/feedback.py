@@ -1,4 +1,4 @@
-"""What Flowport says back: toasts, error cards, questions, empty places.
+"""Feedback to the person on a page: toasts, error cards, confirmations and empty states.
 
     told("Version 5 is live.", "Jobs in flight finish on version 4.", action="Undo", on_action=undo)
     failed("Not saved.", "The connection was lost, your edits are kept here.", action="Try again", on_action=save)
@@ -12,7 +12,8 @@
                      keep="Keep it live", note="2 keys called it in the last hour.", typed=""):
     with empty("inbox", "No jobs yet", "A job appears here with the first call."): button("How to send one", ...)
 
-A toast is for what is not visible on the page; an error is never only in a toast. Call these from a page or an event of it.
+A toast reports what is not visible on the page; an error is never shown in a toast alone. These functions are called
+while a page is built or from one of its events.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _SECONDS = 6.0
 
 
 def toast_area() -> ui.element:
-    """The place of this page's toasts. `frame()` makes it early: screen readers only hear a region that was there before."""
+    """Creates the container of this page's toasts.
+
+    `frame()` creates it before there is a toast: screen readers announce changes only in regions that existed before.
+    """
     client = ui.context.client
     area = client.storage.get(_AREA)
     if area is None or area.is_deleted:
@@ -52,30 +56,30 @@ def told(
     kind: str = "ok",
     symbol: str = "check_circle",
 ) -> None:
-    """Says what was done. Goes away after 6 seconds, later when it offers something."""
+    """Shows a toast that reports success. It closes after 6 seconds, or later when it has an action."""
     _toast(strong, text, action, on_action, kind, symbol, _SECONDS * 2 if action else _SECONDS)
 
 
 def failed(strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
-    """Says what did not work. Stays until it is closed."""
+    """Shows a toast that reports a failure. It stays until the person closes it."""
     _toast(strong, text, action, on_action, "bad", "error", None)
 
 
 def refused(refusal: Refusal) -> None:
-    """A refusal as a toast: its sentence, and what to do."""
+    """Shows a refusal as a toast: its sentence and what to do."""
     failed(f"{refusal.title}.", " ".join(_sentence(part) for part in (refusal.detail, refusal.remedy) if part))
 
 
 @dataclass
 class Outcome:
-    """What happened inside `refusals_told()`."""
+    """The result of `refusals_told()`: whether a refusal was raised."""
 
     refused: bool = False
 
 
 @contextmanager
 def refusals_told() -> Iterator[Outcome]:
-    """A refusal raised inside is told in a toast and goes no further."""
+    """Shows a refusal that is raised inside as a toast and does not raise it further."""
     outcome = Outcome()
     try:
         yield outcome
@@ -99,7 +103,7 @@ def _toast(
 ) -> None:
     try:
         area = toast_area()
-    except RuntimeError:  # the page was closed while its work went on: nobody is there to be told
+    except RuntimeError:  # the page was closed while its work continued, so there is nobody to notify
         return
     with area, ui.element("div").classes("fp-toast") as toast:
         icon(symbol, f"fp-{kind}", size=20)
@@ -116,7 +120,7 @@ def _toast(
 
 
 class ErrorCard(ui.element):
-    """A red card with the three parts of an error; put buttons into `actions`."""
+    """A red card with the three parts of an error; enter `actions` to add buttons."""
 
     def __init__(self) -> None:
         super().__init__("section")
@@ -135,7 +139,7 @@ def error_card(
     copy_label: str = "",
     copy_text: str = "",
 ) -> ErrorCard:
-    """What happened, why, what to do; the technical detail is folded and can be copied."""
+    """Draws what happened, why and what to do. The technical detail is collapsed and can be copied."""
     card = ErrorCard()
     with card:
         with ui.element("div").classes("fp-et"):
@@ -164,7 +168,7 @@ def error_card(
 
 
 def refusal_card(refusal: Refusal) -> ErrorCard:
-    """An engine Refusal as an error card; wrong fields are listed."""
+    """Draws an engine Refusal as an error card that lists the wrong fields."""
     card = error_card(
         refusal.title, happened=_sentence(refusal.detail or refusal.title), todo=refusal.remedy, code=refusal.code
     )
@@ -179,7 +183,7 @@ def refusal_card(refusal: Refusal) -> ErrorCard:
 
 @contextmanager
 def fold(title: str, *, open_at_first: bool = False) -> Iterator[ui.element]:
-    """Something folded behind its title; the browser opens it, no server needed. Entered for its content."""
+    """Creates and enters a collapsible section. The browser opens it without a request to the server."""
     with ui.element("details").classes("fp-fold") as details:
         if open_at_first:
             details.props("open")
@@ -199,7 +203,7 @@ async def confirm(
     note_text: str = "",
     typed: str = "",
 ) -> bool:
-    """Asks before something that matters. `typed`: this text (a flow's title) must be typed before the button works."""
+    """Asks for confirmation. With `typed` the button is enabled when this text (a flow's title) is typed."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -222,13 +226,13 @@ async def confirm(
     try:
         return bool(await dialog)
     finally:
-        if not dialog.is_deleted:  # the page may be gone by now
+        if not dialog.is_deleted:  # closing the page deletes the dialog
             dialog.delete()
 
 
 @contextmanager
 def empty(symbol: str, title: str, sentence: str) -> Iterator[ui.element]:
-    """A place with nothing in it yet: why, and one button to be put inside."""
+    """Draws an empty state: a title, the reason, and one button to be added inside."""
     with ui.element("div").classes("fp-empty") as element:
         icon(symbol, size=32)
         words(title, tag="h2")

@@ -1,4 +1,4 @@
-"""The frame every page stands in: navigation, search, theme, account, title.
+"""The frame of every page: navigation, search, theme, account menu and title.
 
     person = FramePerson(name="Mara Lindt", email="mara@example.com", role="owner", plan="Pro")
     with frame("Saved Flows", active="flows", person=person, sub="5 flows, 3 live.", search=find_flows) as page:
@@ -9,17 +9,18 @@
     frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
         active   "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
         crumbs   ((text, path), ...) before the title; path None for plain text
-        rail     56 px navigation and a page without padding that fills the window (Playground); the h1 is there, unseen
-        h1       False when the page writes its own h1; nothing of the title is then drawn
+        rail     56 px navigation and a page without padding that fills the window (Playground); its h1 is not visible
+        h1       False when the page writes its own h1; the frame then draws no title
         search   (text) -> Sequence[Hit] or an awaitable of it: flows by title, for Ctrl+K
     page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
     page.title("...")                         changes the h1, the last breadcrumb and the document's title
-    Hit(title, path, note="")                 one find of the search
-    reader() -> Reader                        how the person at this page reads numbers and times (ui/kit/text.py)
+    Hit(title, path, note="")                 one search result
+    reader() -> Reader                        number format and time zone of the page's viewer (ui/kit/text.py)
 
-Pages are decorated `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is kept in the
-cookie `fp_theme` (light, dark; none = as the system): it holds no secret, works without NiceGUI's session storage, and plain
-pages read it too. The browser's time zone is kept in `fp_zone`, how its language writes figures in `fp_signs`.
+Pages are decorated with `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is in the
+cookie `fp_theme` (light, dark; without it the system's theme), which works without NiceGUI's session storage and is
+read by plain pages too. The browser's time zone is in the cookie `fp_zone`, the number signs of its language in
+`fp_signs`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ Area = Literal["playground", "flows", "templates", "datasets", "jobs", "monitori
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE = "fp_theme"
 
-#: Area -> (word, icon, path), in the order of the navigation.
+#: Area -> (label, icon, path), in the order of the navigation.
 AREAS: dict[Area, tuple[str, str, str]] = {
     "playground": (_("Flow Playground"), "schema", "/playground"),
     "flows": (_("Saved Flows"), "folder_open", "/flows"),
@@ -63,7 +64,7 @@ _HEAD = (
     + "".join(f'<script src="{asset_url(name)}"></script>' for name in _SCRIPTS)
 )
 
-#: Paints the page dark before Quasar has started, so that nothing flashes.
+#: Sets the dark background before Quasar starts; otherwise a dark page is white for a moment.
 _DARK_AT_ONCE = "body:not(.body--light):not(.body--dark){background:#151618}"
 _EARLY_PAINT: dict[Theme, str] = {
     "light": "",
@@ -74,8 +75,10 @@ _EARLY_PAINT: dict[Theme, str] = {
 
 @dataclass(frozen=True)
 class FramePerson:
-    """Who is signed in, as the frame shows it. `role` is owner, editor or viewer; `plan` the plan's word (`Pro`); `asked` counts
-    the notes that wait for this owner.
+    """The signed-in person as the frame shows them.
+
+    `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this
+    owner.
     """
 
     name: str
@@ -86,13 +89,13 @@ class FramePerson:
 
     @property
     def initials(self) -> str:
-        """`ML` for Mara Lindt; the first letter of the e-mail address when there is no name."""
+        """`ML` for Mara Lindt; without a name the first letter of the e-mail address."""
         parts = self.name.split() or [self.email or "?"]
         return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
 
 
 class PageFrame:
-    """What a page can still change about its frame."""
+    """The parts of the frame that a page can change after it is drawn."""
 
     def __init__(
         self, heading: TextElement | None, badges: ui.element, actions: ui.element, crumb: TextElement | None = None
@@ -111,7 +114,7 @@ class PageFrame:
 
 
 def reader() -> Reader:
-    """How the person at this page reads numbers and times."""
+    """Returns the number format and time zone of the page's viewer."""
     request = ui.context.client.request
     return Reader.of(request.cookies) if request is not None else ENGLISH
 
@@ -128,7 +131,7 @@ def frame(
     h1: bool = True,
     search: Search | None = None,
 ) -> Iterator[PageFrame]:
-    """Draws the frame and enters the page's content (see the module's docstring)."""
+    """Draws the frame and enters the slot of the page's content (see the module's docstring)."""
     theme = _chosen_theme()
     ui.page_title(_document_title(title))
     ui.add_head_html(_HEAD + _EARLY_PAINT[theme])
@@ -140,7 +143,7 @@ def frame(
     main = client.page_container.default_slot.children[0].props("tabindex=-1")  # NiceGUI's own <main>
     with client.layout:
         _bars(active, person, dark, open_search, rail=rail, main_id=main.html_id)
-    words("", "fp-hide").props("id=fp-said role=status")  # where page.js says "Copied"
+    words("", "fp-hide").props("id=fp-said role=status")  # page.js announces "Copied" here
     toast_area()
     if rail:
         heading = words(title, "fp-hide", tag="h1") if h1 else None
@@ -161,13 +164,13 @@ def _bars(
     rail: bool,
     main_id: str,
 ) -> None:
-    """What stands before the page: the way past it all, the bar of small screens with its menu, the navigation."""
+    """Draws what precedes the page's content: the skip link, the top bar of small screens and the navigation."""
     layout = ui.context.client.layout
     with ui.dialog().props("position=left full-height") as menu:
         card = ui.card().classes("fp-menu-card")
 
     def open_menu() -> None:
-        """The menu is drawn when it is first asked for: on large screens never."""
+        """Draws the menu when it is first opened, because large screens never show it."""
         if not card.default_slot.children:
             with card:
                 _navigation(active, person, dark, open_search, rail=False, name=_("Menu"))
@@ -262,7 +265,7 @@ def _navigation(
 
 
 def _count(asked: int, *, rail: bool) -> None:
-    """What waits for the owner: a number, in the narrow navigation a dot."""
+    """Draws the number of open notes to the owner; the narrow navigation shows a dot."""
     notes = plural(asked, _("note to you"), _("notes to you"))
     with words("" if rail else str(asked), "fp-count fp-count--dot" if rail else "fp-count") as count:
         count.props["title"] = notes
@@ -294,7 +297,7 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
                 link_button(_("Your account"), "/settings/account", icon="manage_accounts", kind="quiet").props(
                     "align=left"
                 ).classes("w-full")
-                # A plain form: signing out works even when the page's connection is gone.
+                # A plain form works even when the page has lost its socket.
                 with ui.element("form").classes("fp-plain-form").props("method=post action=/sign-out"):
                     button(_("Sign out"), icon="logout", kind="quiet").props("type=submit align=left").classes("w-full")
         place = 'anchor="top right" self="bottom right" :offset="[0, 6]"'
@@ -310,11 +313,11 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
 
 def _set_theme(dark: ui.dark_mode, choice: Theme) -> None:
     dark.value = {"light": False, "dark": True, "system": None}[choice]
-    ui.run_javascript(f"window.fpTheme('{choice}')")  # one of three constants
+    ui.run_javascript(f"window.fpTheme('{choice}')")  # the choice is one of three constants, so it needs no escaping
 
 
 def _mark() -> None:
-    """The Flowport mark in the colours of the theme."""
+    """Draws the Flowport logo in the colours of the theme."""
     with ui.element("svg").props('viewBox="0 0 24 24" fill=none aria-hidden=true width=24 height=24'):
         ui.element("rect").props('width=24 height=24 rx=7 fill="var(--fp-accent)"')
         line = ui.element("path").props('stroke="var(--fp-on-accent)" stroke-width=2.1 stroke-linecap=round')

@@ -1,4 +1,4 @@
-"""Markdown as a page shows it. The one file that may hand HTML to the browser, and only cleaned."""
+"""Renders Markdown on pages. This is the only file that sends HTML to the browser, and it sanitises that HTML."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from engine.core.safe_markdown import clean_html
 
 
 def markdown(text: str) -> ui.html:
-    """A block of rendered markdown."""
+    """Draws rendered Markdown."""
     return ui.html(clean_html(text), sanitize=False).classes("fp-md")

@@ -1,16 +1,16 @@
-"""Small visual pieces, each drawn in one way for the whole product.
+"""Small visual elements that all pages share.
 
 Words and icons
-    words("text", "fp-t2", tag="p")       a text element (never HTML): tag span unless told
-    sentence("Like `url`.", "fp-hint")    words in which names in backticks stand as code
+    words("text", "fp-t2", tag="p")       a text element (never HTML); the default tag is span
+    sentence("Like `url`.", "fp-hint")    text in which names in backticks are drawn as code
     link("Saved Flows", "/flows")         an anchor
-    icon("schema", size=20)               Material Symbol by name; 14, 16, 18, 20 or 32 px; unseen by screen readers
+    icon("schema", size=20)               Material Symbol by name; 14, 16, 18, 20 or 32 px; hidden from screen readers
     tile("web", "travel_explore")         icon tile in the colour of a node group; small=True for 26 px
 
 Buttons (kind: main, normal, quiet, link, danger, danger_main)
     button("Save", save, icon="save", kind="main", small=False, big=False) -> ui.button
     link_button("Open", "/flows/x", icon="schema")
-    icon_button("close", "Close", close)  round, with its name for screen readers and as tooltip
+    icon_button("close", "Close", close)  round; the name is its accessible name and its tooltip
     copy_button("text to copy")           label Copy; copies in the browser, says Copied
     disabled_button("Deploy API", "Connect a step to API Input first.", fix="Show me", on_fix=show)
     with menu_button("More for Web shop"): menu_item("Rotate", rotate); menu_item("Delete...", delete, icon="delete", danger=True)
@@ -22,7 +22,7 @@ States
     status_badge("completed"), status_badge("live", "Live v4"), status_line("failed", "Failed, 4 min ago") (no frame)
     environment_badge("live" | "test" | "dev" | "playground")
     chip("Summarise › facts", icon="auto_awesome", bad=False); pick_chip("title", "Text", on_pick)
-    note("sentence", kind="warn", icon="edit") -> element to enter for more (kind: "", ok, warn, bad, sim, acc)
+    note("sentence", kind="warn", icon="edit") -> element to enter for more content (kind: "", ok, warn, bad, sim, acc)
 
 Blocks
     with card("Title", "hint") as one:    with one.head: ... (right side); content goes inside
@@ -57,7 +57,7 @@ _BUTTONS: dict[ButtonKind, tuple[str, str, str | None]] = {  # props, classes, Q
     "danger_main": ("unelevated", "", "negative"),
 }
 
-#: State -> (word, icon, kind). An icon of None is a dot.
+#: State -> (label, icon, kind). An icon of None is a dot.
 STATES: dict[str, tuple[str, str | None, Kind]] = {
     "live": (_("Live"), None, "ok"),
     "draft": (_("Draft"), "edit", ""),
@@ -89,14 +89,14 @@ ENVIRONMENTS: dict[str, tuple[str, str, Kind]] = {
 
 
 class Words(TextElement):
-    """Text in any tag. It can never be read as HTML."""
+    """A text element of any tag. Its content is set as text, never as HTML."""
 
     def __init__(self, text: str, tag: str) -> None:
         super().__init__(tag=tag, text=text)
 
 
 def words(text: str, classes: str = "", *, tag: str = "span") -> Words:
-    """A text element; its `.text` can be changed."""
+    """Creates a text element; its `.text` can be changed later."""
     element = Words(text, tag)
     if classes:
         element.classes(classes)
@@ -104,7 +104,7 @@ def words(text: str, classes: str = "", *, tag: str = "span") -> Words:
 
 
 def sentence(text: str, classes: str = "", *, tag: str = "p") -> ui.element:
-    """Words in which `names in backticks` stand as code."""
+    """Creates a text element in which `names in backticks` are drawn as code."""
     if "`" not in text:
         return words(text, classes, tag=tag)
     with ui.element(tag).classes(classes) as element:
@@ -115,7 +115,7 @@ def sentence(text: str, classes: str = "", *, tag: str = "p") -> ui.element:
 
 
 def link(text: str, path: str, classes: str = "", *, new_tab: bool = False) -> Words:
-    """An anchor. Enter it to put icons before more words."""
+    """Creates an anchor. Enter it to put icons before further text."""
     anchor = words(text, classes, tag="a")
     anchor.props["href"] = path
     if new_tab:
@@ -124,7 +124,7 @@ def link(text: str, path: str, classes: str = "", *, new_tab: bool = False) -> W
 
 
 def icon(name: str, classes: str = "", *, size: Literal[14, 16, 18, 20, 32] = 18) -> ui.icon:
-    """A Material Symbol by name (`schema`). It only repeats what words say, so screen readers skip it."""
+    """Creates a Material Symbol by name (`schema`). Screen readers skip it: the text beside an icon says the same."""
     element = ui.icon(f"sym_o_{name}").classes("fp-i").classes(classes)
     if name == "progress_activity":
         element.classes("fp-spin")
@@ -135,7 +135,7 @@ _icon = icon  # for functions with a parameter of this name
 
 
 def tile(group: str, name: str, *, small: bool = False) -> ui.element:
-    """The icon tile of a node: group `io`, `web`, `ai`, `lists`, `transform` or `logic`."""
+    """Creates the icon tile of a node. Groups are `io`, `web`, `ai`, `lists`, `transform` and `logic`."""
     with ui.element("span").classes(f"fp-tile-i fp-g-{group}").classes("fp-sm" if small else "") as element:
         icon(name, size=16 if small else 20)
     return element
@@ -150,7 +150,7 @@ def button(
     small: bool = False,
     big: bool = False,
 ) -> ui.button:
-    """A button with a verb. One `main` per view: the next sensible step."""
+    """Creates a button whose label starts with a verb. A view has one `main` button, for the most likely next step."""
     props, classes, color = _BUTTONS[kind]
     element = ui.button(text, on_click=on_click, icon=f"sym_o_{icon}" if icon else None, color=color)
     element.props(f"{props} no-caps :ripple=false").classes(classes)
@@ -162,7 +162,7 @@ def button(
 def link_button(
     text: str, path: str, *, icon: str | None = None, kind: ButtonKind = "normal", small: bool = False
 ) -> ui.button:
-    """Looks like a button, is an anchor: it can be opened in a new tab."""
+    """Creates an anchor that looks like a button, so that it can be opened in a new tab."""
     element = button(text, icon=icon, kind=kind, small=small)
     element.props["href"] = path
     return element
@@ -171,7 +171,7 @@ def link_button(
 def icon_button(
     name: str, label: str, on_click: Callable[..., Any] | None = None, *, large: bool = False, tip: bool = True
 ) -> ui.button:
-    """A round button with an icon; `label` is its name and its tooltip."""
+    """Creates a round button with an icon; `label` is its accessible name and its tooltip."""
     element = ui.button(icon=f"sym_o_{name}", on_click=on_click, color=None)
     element.props("flat round no-caps :ripple=false").classes("fp-ib--l" if large else "")
     element.props["aria-label"] = label
@@ -184,7 +184,10 @@ def icon_button(
 def copy_button(
     text: str, label: str = "", *, name: str = "", kind: ButtonKind = "normal", small: bool = True
 ) -> ui.button:
-    """Copies `text` in the browser. `name` tells screen readers what is copied when the label is only "Copy"."""
+    """Creates a button that copies `text` in the browser.
+
+    `name` tells screen readers what is copied when the label is only "Copy".
+    """
     element = button(label or _("Copy"), icon="content_copy", kind=kind, small=small)
     element.props["data-copy"] = text
     if name:
@@ -201,7 +204,10 @@ def disabled_button(
     fix: str = "",
     on_fix: Callable[..., Any] | None = None,
 ) -> ui.element:
-    """A button that cannot be pressed, with the reason beside it and, with `fix`, a way to the place."""
+    """Creates a disabled button with the reason beside it.
+
+    `fix` is the label of a second button, which leads to the place where the reason can be removed.
+    """
     with ui.element("div").classes("fp-row").style("flex-wrap: wrap") as row:
         stopped = button(text, icon=icon, kind=kind)
         stopped.disable()
@@ -217,7 +223,7 @@ def disabled_button(
 def menu_item(
     text: str, on_click: Callable[..., Any] | None = None, *, icon: str | None = None, danger: bool = False
 ) -> ui.menu_item:
-    """An entry of a `ui.menu`."""
+    """Creates an entry of a `ui.menu`."""
     item = ui.menu_item(on_click=on_click).classes("fp-bad" if danger else "").props("role=menuitem")
     with item:
         if icon:
@@ -228,7 +234,7 @@ def menu_item(
 
 @contextmanager
 def drop_menu(label: str, props: str = "") -> Iterator[ui.menu]:
-    """The menu of the element we are in, opened by a click on it; enter it and put `menu_item`s inside."""
+    """Creates a menu that a click on the current element opens; enter it to add `menu_item`s."""
     with ui.menu().props(f"role=dialog {props}") as menu, ui.element("div").props("role=menu") as entries:
         menu.props["aria-label"] = label
         entries.props["aria-label"] = label
@@ -237,24 +243,24 @@ def drop_menu(label: str, props: str = "") -> Iterator[ui.menu]:
 
 @contextmanager
 def menu_button(label: str, *, name: str = "more_horiz") -> Iterator[ui.menu]:
-    """An icon button that opens a menu; enter it and put `menu_item`s and `ui.separator()`s inside."""
+    """Creates an icon button that opens a menu; enter it to add `menu_item`s and `ui.separator()`s."""
     with icon_button(name, label, tip=False).props("aria-haspopup=menu"), drop_menu(label) as menu:
         yield menu
 
 
 def segments(options: Mapping[str, str], value: str, on_change: Callable[[str], Any], *, label: str) -> ui.toggle:
-    """A row of choices of which one is on (Tree, Text, Raw)."""
+    """Creates a row of choices of which one is selected (Tree, Text, Raw)."""
     toggle = ui.toggle(dict(options), value=value, on_change=lambda event: on_change(event.value))
     toggle.props(
         "unelevated no-caps :ripple=false toggle-color=fp toggle-text-color=fp"
-    )  # no such Quasar colours: ours
+    )  # Quasar has no colours of these names; `theme.css` defines them
     toggle.props("role=group")
     toggle.props["aria-label"] = label
     return toggle
 
 
 def badge(text: str, *, kind: Kind = "", icon: str | None = None, dot: bool = False) -> ui.element:
-    """A word in a frame: state, count, environment."""
+    """Creates a framed label for a state, a count or an environment."""
     with ui.element("span").classes("fp-bdg").classes(f"fp-bdg--{kind}" if kind else "") as element:
         if dot:
             words("", "fp-dot").style("margin-left: 2px")
@@ -265,13 +271,13 @@ def badge(text: str, *, kind: Kind = "", icon: str | None = None, dot: bool = Fa
 
 
 def status_badge(state: str, text: str = "") -> ui.element:
-    """The badge of a state of `STATES`; `text` says it more exactly ("Live v4", "2 problems")."""
+    """Creates the badge of a state of `STATES`. `text` replaces its label ("Live v4", "2 problems")."""
     word, symbol, kind = STATES[state]
     return badge(text or word, kind=kind, icon=symbol, dot=symbol is None)
 
 
 def status_line(state: str, text: str = "") -> ui.element:
-    """The same without a frame, for tables and lists ("Failed, 4 min ago")."""
+    """Creates the badge of a state without a frame, for tables and lists ("Failed, 4 min ago")."""
     word, symbol, kind = STATES[state]
     with ui.element("span").classes("fp-st").classes(f"fp-{kind}" if kind else "fp-t2") as element:
         if symbol is None:
@@ -283,7 +289,7 @@ def status_line(state: str, text: str = "") -> ui.element:
 
 
 def status_icon(state: str) -> ui.element:
-    """Only the coloured icon of a state, with its word for screen readers: for rows whose text is a name."""
+    """Creates the coloured icon of a state for a row whose text is a name. Screen readers get the state's label."""
     word, symbol, kind = STATES[state]
     with ui.element("span").classes(f"fp-{kind}" if kind else "fp-t2") as element:
         _icon(symbol or "circle", size=16)
@@ -292,13 +298,13 @@ def status_icon(state: str) -> ui.element:
 
 
 def environment_badge(environment: str) -> ui.element:
-    """Production, Staging or Development for `live`, `test`, `dev`."""
+    """Creates the badge of an environment: Production, Staging or Development for `live`, `test`, `dev`."""
     word, symbol, kind = ENVIRONMENTS[environment]
     return badge(word, kind=kind, icon=symbol)
 
 
 def chip(text: str, *, icon: str = "", bad: bool = False) -> ui.element:
-    """Data from an earlier step: "Summarise › facts". `bad`: it cannot be found."""
+    """Creates the chip of a value from an earlier step ("Summarise › facts"). `bad`: the value cannot be found."""
     with ui.element("span").classes("fp-chip").classes("fp-chip--bad" if bad else "").props("tabindex=0") as element:
         if icon:
             _icon(icon, size=14)
@@ -307,7 +313,7 @@ def chip(text: str, *, icon: str = "", bad: bool = False) -> ui.element:
 
 
 def pick_chip(name: str, type_word: str, on_pick: Callable[[], Any] | None = None) -> ui.element:
-    """A value on offer, with its type. Click or Enter picks it."""
+    """Creates the chip of a value that can be selected, with its type. A click or Enter calls `on_pick`."""
     with ui.element("button").classes("fp-chip fp-chip--pick").props("type=button") as element:
         words(name)
         words(type_word, "fp-ty")
@@ -315,7 +321,7 @@ def pick_chip(name: str, type_word: str, on_pick: Callable[[], Any] | None = Non
 
 
 def note(text: str = "", *, kind: Kind = "", icon: str = "info", strong: str = "") -> ui.element:
-    """A sentence in a strip; `strong` are its first words. Enter it to add a button at the right."""
+    """Creates a highlighted strip with a sentence that begins with `strong` in bold. Enter it to add a button."""
     with ui.element("div").classes("fp-note").classes(f"fp-note--{kind}" if kind else "") as element:
         _icon(icon, f"fp-{kind}" if kind else "fp-t3")
         with ui.element("span").style("min-width: 0; flex: 1"):
@@ -326,7 +332,7 @@ def note(text: str = "", *, kind: Kind = "", icon: str = "info", strong: str = "
 
 
 class Card(ui.element):
-    """A white block. `head` is the right side of its title line."""
+    """A card. Elements entered into `head` are placed at the right of its title line."""
 
     def __init__(self) -> None:
         super().__init__("section")
@@ -336,7 +342,7 @@ class Card(ui.element):
 
 @contextmanager
 def card(title: str = "", hint: str = "", *, padded: bool = True) -> Iterator[Card]:
-    """A card, entered. Without `padded` its content touches the border (tables, rows)."""
+    """Creates and enters a card. Without `padded` its content touches the border (tables, rows)."""
     element = Card()
     with element:
         if title:
@@ -352,7 +358,7 @@ def card(title: str = "", hint: str = "", *, padded: bool = True) -> Iterator[Ca
 
 
 def key_values(pairs: Sequence[tuple[str, str]]) -> ui.element:
-    """Names and values in two columns."""
+    """Draws names and values in two columns."""
     with ui.element("dl").classes("fp-kv") as element:
         for name, value in pairs:
             words(name, tag="dt")
@@ -361,7 +367,7 @@ def key_values(pairs: Sequence[tuple[str, str]]) -> ui.element:
 
 
 def meter(value: float, limit: float, *, label: str) -> ui.element:
-    """How much of a limit is used; amber from 80 %."""
+    """Draws how much of a limit is used; the bar is amber from 80 %."""
     share = min(1.0, value / limit) if limit > 0 else 1.0
     with ui.element("div").classes("fp-meter").classes("fp-meter--warn" if share >= 0.8 else "") as element:
         element.props(f"role=meter aria-valuemin=0 aria-valuenow={value:g} aria-valuemax={limit:g}")
@@ -370,13 +376,13 @@ def meter(value: float, limit: float, *, label: str) -> ui.element:
     return element
 
 
-#: The browser follows a link itself; the row's own handler would open the page a second time.
+#: The browser follows a link itself; without this filter the row's handler would open the page a second time.
 _UNLESS_ON_A_LINK = "(event) => event.target.closest('a') || emit()"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table. `hidden`: the name is for screen readers only (a column of buttons)."""
+    """One column of a table. `hidden`: the title is for screen readers only (a column of buttons)."""
 
     title: str
     right: bool = False
@@ -385,7 +391,7 @@ class Column:
 
 
 class TableElement(ui.element):
-    """A plain table in the house look; rows and cells are added in order."""
+    """A table in the style of the product; rows and cells are added in order."""
 
     def __init__(self, columns: Sequence[Column], label: str) -> None:
         super().__init__("div")
@@ -404,9 +410,11 @@ class TableElement(ui.element):
 
     @contextmanager
     def row(self, *, on_open: Callable[[], Any] | None = None) -> Iterator[ui.element]:
-        """A row; with `on_open` a click anywhere in it opens (give its first cell a link for the keyboard).
+        """Adds a row. With `on_open` a click anywhere in it calls the handler; its first cell needs a link for the
+        keyboard.
 
-        A click on a link within the row is the browser's alone: it follows the link, perhaps in another tab.
+        A click on a link within the row does not call the handler: the browser follows the link, possibly in another
+        tab.
         """
         self._at = 0
         with self.body, ui.element("tr") as row:
@@ -415,20 +423,24 @@ class TableElement(ui.element):
             yield row
 
     def cell(self, text: str = "", classes: str = "") -> ui.element:
-        """The next cell of the row; enter it to put more inside."""
+        """Adds the next cell to the row; enter it to add more content."""
         column = self._columns[self._at] if self._at < len(self._columns) else Column("")
         self._at += 1
         element = words(text, classes, tag="td").classes("fp-r" if column.right else "")
         if column.right and not column.hidden:
-            element.props["data-name"] = column.title  # read before the number where rows stack
+            element.props["data-name"] = column.title  # shown before a number in stacked rows
         return element
 
     def clear_rows(self) -> None:
-        """Takes all rows away."""
+        """Removes all rows."""
         self.body.clear()
 
 
 def table(columns: Sequence[str | Column], *, label: str, tall: bool = False, stacks: bool = False) -> TableElement:
-    """A table named `label`; `tall` for rows of two lines; `stacks` breaks a row into lines on a phone, so that all of it is seen."""
+    """Creates a table with the accessible name `label`.
+
+    `tall`: for rows of two lines. `stacks`: on a phone each cell of a row is a line of its own, so that no column is
+    cut off.
+    """
     element = TableElement([Column(one) if isinstance(one, str) else one for one in columns], label)
     return element.classes("fp-tb--tall" if tall else "").classes("fp-stacks" if stacks else "")

@@ -1,17 +1,18 @@
-"""Pages written as plain HTML by the server, for people who are not signed in and for errors (security.md S29).
+"""Pages of plain HTML that the server writes, for people who are not signed in and for errors (S29).
 
-    sign_in_page(email="", error="", next_path="", ended=False, theme="") posts email, password, next to /sign-in
+    sign_in_page(email="", error="", next_path="", ended=False, theme="") posts email, password and next to /sign-in
     set_up_page(token, name="", email="", errors={}, theme="")            posts name, email, password to /setup/{token}
     new_password_page(token, email, errors={}, theme="")                  posts password to /setup/{token}
     change_password_page(email, errors={}, theme="")                      posts old, password to /change-password
     join_page(token, role, made_by=, fixed_email=, ...)                   posts name, email, password to /invite/{token}
-    open_link_page(theme="")                                              no owner yet: the link is in the terminal
+    open_link_page(theme="")                                              no owner exists; the link is in the terminal
     not_found_page(theme="")                                              404
     error_page(title, happened=, why=, todo=, reference="", theme="")     anything else
-    socket_refused_page(page_origin, expected_origin)                     the address does not fit FLOWPORT_PUBLIC_URL
+    socket_refused_page(page_origin, expected_origin)                     a browser address this server does not know
 
-`second_factor_pages` has those of the second factor. Each returns the whole document. No script, no NiceGUI client, nothing stored. `theme` is the value of the cookie `fp_theme`
-("light", "dark", else as the system). Everything that comes from outside is escaped here.
+The pages of the second factor are in `second_factor_pages`. Each function returns the whole document. The pages have no
+script, create no NiceGUI client and store nothing. `theme` is the value of the cookie `fp_theme` ("light", "dark", else
+the system's theme). All text from outside is escaped here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ _BODY_CLASS = {"light": "body--light", "dark": "body--dark"}
 
 
 def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", ended: bool = False, theme: str = "") -> str:
-    """The sign-in form; `error` is a whole sentence, `next_path` where to go afterwards; `ended`: a page was open till now."""
+    """Writes the sign-in form.
+
+    `error` is a whole sentence; `next_path` is where a sign-in leads; `ended`: the session ended while a page was open.
+    """
     hidden = f'<input type="hidden" name="next" value="{escape(next_path)}">' if next_path else ""
     form = (
         f'<form method="post" action="/sign-in">{hidden}'
@@ -56,7 +60,7 @@ def sign_in_page(*, email: str = "", error: str = "", next_path: str = "", ended
 def set_up_page(
     token: str, *, name: str = "", email: str = "", errors: Mapping[str, str] | None = None, theme: str = ""
 ) -> str:
-    """The form for the first owner. `errors`: field (`name`, `email`, `password`, or "" for all) -> sentence."""
+    """Writes the form for the first owner. `errors`: field (`name`, `email`, `password`, or "" for all) -> sentence."""
     wrong = errors or {}
     form = (
         f'<form method="post" action="/setup/{escape(token)}">'
@@ -81,7 +85,11 @@ def join_page(
     errors: Mapping[str, str] | None = None,
     theme: str = "",
 ) -> str:
-    """The form of an invitation: `made_by` invites as `role`; an invitation for one address has `fixed_email`."""
+    """Writes the form of an invitation.
+
+    `made_by` is who invites; `role` is the role the new member gets; `fixed_email` is set when the invitation is for
+    one address.
+    """
     wrong = errors or {}
     form = (
         f'<form method="post" action="/invite/{escape(token)}">'
@@ -108,7 +116,7 @@ def join_page(
 
 
 def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | None = None, theme: str = "") -> str:
-    """The form of a set-up link that gives a known person a new password."""
+    """Writes the form of a set-up link that gives an existing person a new password."""
     wrong = errors or {}
     form = (
         f'<form method="post" action="/setup/{escape(token)}">'
@@ -124,7 +132,10 @@ def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | Non
 
 
 def change_password_page(email: str, *, errors: Mapping[str, str] | None = None, theme: str = "") -> str:
-    """The form with which somebody who is signed in changes their password. A plain page: its answer sets the cookie anew."""
+    """Writes the form with which a signed-in person changes the password.
+
+    It is a plain page because its response sets the session cookie anew.
+    """
     wrong = errors or {}
     form = (
         '<form method="post" action="/change-password">'
@@ -148,7 +159,9 @@ def change_password_page(email: str, *, errors: Mapping[str, str] | None = None,
 
 
 def open_link_page(*, theme: str = "") -> str:
-    """No owner yet. This visit has printed a new link (one a minute)."""
+    """Writes the page of a server without an owner. The request for it has printed a new set-up link, at most one a
+    minute.
+    """
     body = (
         f"<p class='fp-lead'>{escape(_('Open the set-up link. It stands in the terminal or log where Flowport was started:'))}</p>"
         "<pre class='fp-code' tabindex='0'>Set-up link: .../setup/...</pre>"
@@ -159,7 +172,7 @@ def open_link_page(*, theme: str = "") -> str:
 
 
 def not_found_page(*, theme: str = "") -> str:
-    """404: unknown, deleted and foreign pages look the same."""
+    """Writes the 404 page. It is the same for unknown and deleted pages and for pages of other workspaces."""
     return error_page(
         _("There is nothing here"),
         happened=_("This address leads to no page."),
@@ -172,7 +185,7 @@ def not_found_page(*, theme: str = "") -> str:
 def error_page(
     title: str, *, happened: str, why: str = "", todo: str = "", reference: str = "", link: bool = True, theme: str = ""
 ) -> str:
-    """What happened, why, what to do; `reference` is a request id to quote."""
+    """Writes an error page: what happened, why and what to do. `reference` is a request id to quote to support."""
     parts = ((_("What happened"), happened), (_("Why"), why), (_("What to do"), todo))
     body = "<dl class='fp-three'>" + "".join(
         f"<dt>{escape(head)}</dt><dd>{escape(text)}</dd>" for head, text in parts if text
@@ -185,7 +198,7 @@ def error_page(
 
 
 def socket_refused_page(page_origin: str, expected_origin: str) -> str:
-    """The address in the browser is not one this server knows itself by (security.md S23)."""
+    """Writes the page for a browser whose address is none of this server's known addresses (S23)."""
     return error_page(
         _("This address is not known to Flowport"),
         happened=f"{_('The page was opened at')} {page_origin}, {_('but this server answers to')} {expected_origin}.",
@@ -221,7 +234,7 @@ def field(
     focus: bool = False,
     fixed: bool = False,
 ) -> str:
-    """A labelled field; `error` and `hint` are sentences below it."""
+    """Writes a labelled field; `error` and `hint` are sentences below it."""
     described = " ".join(f"{name}-{part}" for part, text in (("hint", hint), ("error", error)) if text)
     attributes = "".join(
         (
@@ -244,23 +257,23 @@ def field(
 
 
 def main_button(verb: str) -> str:
-    """The button that sends the form."""
+    """Writes the button that submits the form."""
     return f'<button class="fp-btn fp-btn--main" type="submit">{escape(verb)}</button>'
 
 
 def alert(sentence: str) -> str:
-    """What went wrong, above a form; nothing for no sentence."""
+    """Writes an error message above a form; "" for an empty sentence."""
     return f'<div class="fp-note fp-note--bad" role="alert"><span>{escape(sentence)}</span></div>' if sentence else ""
 
 
 def card(title: str, lead: str, body: str) -> str:
-    """The page's one card: `body` is HTML, the others are texts."""
+    """Writes the card of the page. `body` is HTML; `title` and `lead` are text."""
     first = f'<p class="fp-lead">{escape(lead)}</p>' if lead else ""
     return f'<div class="fp-card"><h1>{escape(title)}</h1>{first}{body}</div>'
 
 
 def document(title: str, card: str, theme: str, foot: str = "") -> str:
-    """The whole page around a `card`."""
+    """Writes the whole document around a `card`."""
     below = f'<p class="fp-foot">{escape(foot)}</p>' if foot else ""
     return (
         '<!doctype html><html lang="en-US"><head><meta charset="utf-8">'

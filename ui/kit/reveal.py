@@ -1,4 +1,4 @@
-"""Something that is shown one time: a key, a link. Done works when the person says it is in a safe place."""
+"""Shows a key or a link once. The Done button is enabled when the person confirms that it is stored safely."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reveal_once(
     symbol: str = "key",
     environment: str = "",
 ) -> ui.element:
-    """The card. `copy` is the verb on its button, `safe` what the person confirms."""
+    """Draws the card. `copy` is the label of its copy button, `safe` the sentence that the person confirms."""
     with ui.element("section").classes("fp-card fp-reveal") as card:
         card.props["aria-label"] = title
         icon(symbol, "fp-ok", size=20)

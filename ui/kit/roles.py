@@ -1,10 +1,10 @@
-"""What a role is called and what it means, in the words of every page that shows one."""
+"""Labels and descriptions of roles, shared by every page that shows a role."""
 
 from __future__ import annotations
 
 from ui.kit.text import _
 
-#: Role -> (word, what who has it may do), the strongest first.
+#: Role -> (label, what its members may do), the strongest role first.
 ROLES: dict[str, tuple[str, str]] = {
     "owner": (_("Owner"), _("may do everything, also set up models, people, limits and this server")),
     "editor": (_("Editor"), _("draws, runs and deploys flows and makes API keys")),
@@ -13,5 +13,5 @@ ROLES: dict[str, tuple[str, str]] = {
 
 
 def role_word(role: str) -> str:
-    """`Editor` for `editor`."""
+    """Returns `Editor` for `editor`."""
     return ROLES.get(role, (role.capitalize(), ""))[0]

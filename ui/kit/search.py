@@ -1,7 +1,7 @@
-"""The search of the frame (Ctrl+K): flows by title through a function handed in, and the pages of the product.
+"""The search dialog of the frame (Ctrl+K). It finds flows by title, with a function that is passed in, and pages.
 
 open_it = search_dialog(search, places)   builds the dialog; call `open_it()` to show it
-Hit(title, path, note="")                 one find
+Hit(title, path, note="")                 one result
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ui.kit.text import _
 
 @dataclass(frozen=True)
 class Hit:
-    """One find of the search: what it is called, where it is, and a few words about it."""
+    """One search result: its title, its path and a short note."""
 
     title: str
     path: str
@@ -30,7 +30,10 @@ _MOST = 20
 
 
 def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], Awaitable[None]]:
-    """Builds the dialog and returns what opens it. `search` gets the text as typed, "" at first."""
+    """Builds the dialog and returns the function that opens it.
+
+    `search` gets the text as typed; it gets "" when the dialog opens.
+    """
     with ui.dialog().props("position=top") as dialog, ui.card().classes("fp-find"):
         dialog.props["aria-label"] = _("Search")
         box = ui.input(placeholder=_("Find a flow or a page")).props("outlined dense autofocus debounce=150")
@@ -45,7 +48,7 @@ def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], 
         found = search(text) if search is not None else ()
         flows = await found if inspect.isawaitable(found) else found
         if text != (box.value or "").strip():
-            return  # more was typed meanwhile: what is found for that stands there or comes
+            return  # a later search shows the results of the text that is in the box now
         pages = [place for place in places if text.casefold() in place.title.casefold()]
         first[:] = [hit.path for hit in [*flows, *pages]][:1]
         results.clear()

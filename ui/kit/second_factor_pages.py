@@ -1,4 +1,4 @@
-"""Plain pages around the second factor, written like those of `plain_pages`: no script, nothing stored.
+"""Plain HTML pages of the second factor. Like those of `plain_pages` they have no script and store nothing.
 
 code_page(error="", next_path="", theme="")                       posts code, next to /sign-in/code
 set_up_factor_page(picture, key, sealed, email, action, ...)      posts key (sealed), code (and password) to `action`
@@ -16,7 +16,7 @@ from ui.kit.text import _
 
 
 def code_page(*, error: str = "", next_path: str = "", theme: str = "") -> str:
-    """The password was right; `error` is a whole sentence."""
+    """Writes the form for the code, shown after a correct password; `error` is a whole sentence."""
     form = (
         f'<form method="post" action="/sign-in/code">{_hidden(next_path)}'
         + field("code", _("Code"), complete="one-time-code", focus=True)
@@ -44,7 +44,11 @@ def set_up_factor_page(
     errors: Mapping[str, str] | None = None,
     theme: str = "",
 ) -> str:
-    """`picture`: the QR code as a data address; `needed`: an owner who cannot sign in without, else the password is asked for."""
+    """Writes the form that sets up a second factor.
+
+    `picture` is the QR code as a data URL. `needed`: the person is an owner who cannot sign in without a second factor;
+    otherwise the form asks for the password.
+    """
     wrong = errors or {}
     parted = " ".join(key[at : at + 4] for at in range(0, len(key), 4))
     body = (
@@ -69,7 +73,7 @@ def set_up_factor_page(
 
 
 def recovery_codes_page(codes: Sequence[str], *, next_path: str, theme: str = "") -> str:
-    """The recovery codes, this one time."""
+    """Writes the page that shows the recovery codes once."""
     body = (
         f"<pre class='fp-code fp-code--in' tabindex='0'>{escape(chr(10).join(codes))}</pre>"
         f"<a class='fp-btn fp-btn--main' href='{escape(next_path)}'>{escape(_('I have kept them'))}</a>"
@@ -83,7 +87,7 @@ def recovery_codes_page(codes: Sequence[str], *, next_path: str, theme: str = ""
 
 
 def turn_off_page(*, error: str = "", theme: str = "") -> str:
-    """Asks for the password or a code."""
+    """Writes the form that turns the second factor off. It takes the password or a code."""
     form = (
         '<form method="post" action="/second-factor/off">'
         + field(

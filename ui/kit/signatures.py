@@ -1,7 +1,7 @@
-"""NiceGUI reads the signatures of methods once for each method, instead of three times for each element of each page.
+"""Caches which methods take arguments, so that NiceGUI inspects each method once instead of three times per element.
 
-Every element has a list of classes, of styles and of props, and each of them wants to know whether the method that hears of its
-changes takes an argument. Asking Python anew each time is a third of what it takes to make a page.
+Every element has a list of classes, of styles and of props. NiceGUI checks for each of them whether its change handler
+takes an argument. Without the cache these checks take a third of the time in which a page is built.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _ask = helpers.expects_arguments
 
 
 def remember_signatures() -> None:
-    """From now on. NiceGUI looks the function up in its module at every call."""
+    """Replaces NiceGUI's function by the cached one. NiceGUI looks it up in its module at every call."""
     helpers.expects_arguments = expects_arguments
 
 
 def expects_arguments(func: Callable[..., Any]) -> bool:
-    """What NiceGUI's own function answers: whether `func` cannot be called without arguments."""
+    """Returns what NiceGUI's own function returns: whether `func` cannot be called without arguments."""
     if isinstance(func, MethodType) and isinstance(func.__func__, FunctionType):
         return _of_method(func.__func__)
     return _ask(func)
@@ -30,5 +30,5 @@ def expects_arguments(func: Callable[..., Any]) -> bool:
 
 @lru_cache(maxsize=2048)
 def _of_method(function: FunctionType) -> bool:
-    """The same for every object that the method belongs to."""
+    """Answers for a function that is a method. The result is the same for every instance."""
     return _ask(MethodType(function, object()))

@@ -1,4 +1,4 @@
-"""Words and numbers for people: marking sentences for translation, and dates, durations, counts and money as they are read.
+"""Formats dates, durations, counts and money for people, and marks sentences for translation.
 
     _("Saved Flows")                      marks a sentence for later extraction
     plural(3, "page", "pages")            "3 pages"
@@ -12,9 +12,9 @@
     moment(when, now, reader)             "today 09:52:07", "12 Nov 09:52"
     clock_time(when, reader)              "09:41:52"
     type_word(schema)                     "Web address", "Whole number", "List of Text"
-    Reader.of(cookies)                    number signs by the `fp_signs` cookie, time zone by the `fp_zone` cookie
+    Reader.of(cookies)                    number signs of the `fp_signs` cookie, time zone of the `fp_zone` cookie
 
-Nothing here knows the browser: the time and the reader are handed in. `when` and `now` are aware datetimes.
+No function depends on the browser: current time and reader are parameters. `when` and `now` are aware datetimes.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-#: The cookie in which the browser tells its time zone (an IANA name).
+#: The cookie in which the browser sends its time zone (an IANA name).
 ZONE_COOKIE = "fp_zone"
 
-#: The cookie in which the browser tells how its language writes figures: the sign between thousands, then the decimal sign.
+#: The cookie in which the browser sends the thousands separator and the decimal separator of its language.
 SIGNS_COOKIE = "fp_signs"
-#: What each of the two may be; a language with other signs reads figures as in English.
+#: The separators that the cookie may name. A language with other separators gets the English ones.
 _SIGNS = frozenset(",.'’ \u00a0\u202f")
 
 
 def _(sentence: str) -> str:
-    """Marks a sentence for people. English is the only language today."""
+    """Marks a sentence for translation. English is the only language today."""
     return sentence
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How the person at the screen reads numbers and times."""
+    """The number format and time zone of the person who views the page."""
 
     thousands: str = ","
     decimal: str = "."
@@ -50,12 +50,12 @@ class Reader:
 
     @classmethod
     def of(cls, cookies: Mapping[str, str]) -> Reader:
-        """The reader a request comes from, as the browser told it in its cookies: else figures as in English, times in UTC."""
+        """Reads number format and time zone from the cookies of a request. Defaults: English numbers, UTC."""
         thousands, decimal = _signs(cookies.get(SIGNS_COOKIE, ""))
         return cls(thousands, decimal, _zone(cookies.get(ZONE_COOKIE, "")))
 
 
-#: Figures as in English, times in UTC.
+#: English numbers, times in UTC.
 ENGLISH = Reader()
 
 
@@ -71,12 +71,19 @@ def _zone(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name.replace("%2F", "/"))
-    except (KeyError, ValueError, OSError):  # unknown name, a name that is a path, or no zone data on this machine
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+    ):  # an unknown name, a path, or no time zone data
         return UTC
 
 
 def number(value: float, reader: Reader = ENGLISH, *, places: int | None = None) -> str:
-    """`1,236.5`. `places` fixes the decimal places; without it whole numbers have none and others at most two."""
+    """Formats a number: `1,236.5`.
+
+    `places` sets the decimal places; without it whole numbers have none and others at most two.
+    """
     if places is None:
         places = 0 if float(value).is_integer() else 2
         text = f"{value:,.{places}f}"
@@ -87,7 +94,7 @@ def number(value: float, reader: Reader = ENGLISH, *, places: int | None = None)
 
 
 def percent(share: float, reader: Reader = ENGLISH) -> str:
-    """0.985 -> `98.5 %`. Never rounds up to 100 or down to 0 what is not."""
+    """Formats 0.985 as `98.5 %`. A share below 1 is never rounded up to 100, one above 0 never down to 0."""
     value = round(float(share) * 100, 1)
     if share < 1 and value >= 100:
         value = 99.9
@@ -97,17 +104,17 @@ def percent(share: float, reader: Reader = ENGLISH) -> str:
 
 
 def plural(count: int, one: str, many: str, reader: Reader = ENGLISH) -> str:
-    """`1 page`, `1,236 pages`."""
+    """Formats a count with its noun: `1 page`, `1,236 pages`."""
     return f"{number(count, reader)} {one if count == 1 else many}"
 
 
 def tokens(count: int, reader: Reader = ENGLISH) -> str:
-    """`1,236 tokens`."""
+    """Formats a token count: `1,236 tokens`."""
     return plural(count, _("token"), _("tokens"), reader)
 
 
 def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
-    """US dollars: `$0.0007`, `$1.27`. An unknown price (None) is `unknown`, never 0."""
+    """Formats US dollars: `$0.0007`, `$1.27`. An unknown price (None) is `unknown`, never 0."""
     if usd is None:
         return _("unknown")
     if usd and abs(usd) < 0.00005:
@@ -116,7 +123,7 @@ def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
 
 
 def duration(seconds: float | None, reader: Reader = ENGLISH) -> str:
-    """`38 ms`, `0.01 s`... `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None is an empty text."""
+    """Formats a duration: `38 ms`, `0.01 s`, `41.2 s`, `3 min 5 s`, `1 h 2 min`, `2 days 3 h`. None gives ""."""
     if seconds is None:
         return ""
     if seconds < 0.01:
@@ -139,7 +146,7 @@ def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 
 def size(count: int, reader: Reader = ENGLISH) -> str:
-    """Bytes as `812 bytes`, `20 KB`, `1.5 MB` (1,024 steps)."""
+    """Formats bytes as `812 bytes`, `20 KB`, `1.5 MB` (1 KB is 1,024 bytes)."""
     if count < 1024:
         return plural(count, _("byte"), _("bytes"), reader)
     value = float(count)
@@ -158,7 +165,7 @@ _FORMAT_WORDS = {"uri": _("Web address"), "email": _("E-mail address"), "date-ti
 
 
 def type_word(schema: Mapping[str, Any] | str | None) -> str:
-    """The word for a type, from a JSON Schema or a type name: `Text`, `Web address`, `List of Text`, `Anything`."""
+    """Returns the label of a JSON Schema or a type name: `Text`, `Web address`, `List of Text`, `Anything`."""
     if not schema:
         return _("Anything")
     if isinstance(schema, str):

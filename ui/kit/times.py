@@ -1,4 +1,4 @@
-"""Moments in the words of the person at the page: stored milliseconds in, `4 min ago` out."""
+"""Formats stored timestamps (milliseconds) for the person who views the page, for example `4 min ago`."""
 
 from __future__ import annotations
 
@@ -12,45 +12,51 @@ from ui.kit.text import ENGLISH, Reader, _
 
 @dataclass(frozen=True)
 class Times:
-    """How this page tells time: the server's clock and the reader's zone. All moments are milliseconds since 1970."""
+    """Formats timestamps for one page with the server's clock and the viewer's time zone.
+
+    All timestamps are milliseconds since 1970.
+    """
 
     clock: Clock
     reader: Reader
 
     def ago(self, at: int) -> str:
-        """`10 s ago`, `yesterday`."""
+        """Formats the time since `at`: `10 s ago`, `yesterday`."""
         return ago(when(at), when(self.clock.now()), self.reader)
 
     def moment(self, at: int) -> str:
-        """`today 09:52:07`, `12 Nov 09:52`."""
+        """Formats date and time: `today 09:52:07`, `12 Nov 09:52`."""
         return moment(when(at), when(self.clock.now()), self.reader)
 
     def day(self, at: int) -> str:
-        """`today`, `31 Dec`."""
+        """Formats a date: `today`, `31 Dec`."""
         return day(when(at), when(self.clock.now()), self.reader)
 
     def clock_time(self, at: int) -> str:
-        """`09:41:52`."""
+        """Formats a time of day: `09:41:52`."""
         return clock_time(when(at), self.reader)
 
     def spent(self, begun: int | None, ended: int | None) -> str:
-        """How long something took or has taken so far; empty before it began."""
+        """Formats the duration from `begun` to `ended`, or to now while it runs. Returns "" when it has not begun."""
         if begun is None:
             return ""
         return text.duration(max(0, (ended if ended is not None else self.clock.now()) - begun) / 1000, self.reader)
 
     def cost(self, nanos: int | None) -> str:
-        """Stored nano-dollars as `$0.0014`; None is `unknown`."""
+        """Formats nano-dollars as `$0.0014`; None is `unknown`."""
         return text.cost(None if nanos is None else nanos / 1_000_000_000, self.reader)
 
 
 def when(at: int) -> datetime:
-    """A stored moment as an aware datetime."""
+    """Converts a stored timestamp to an aware datetime."""
     return datetime.fromtimestamp(at / 1000, UTC)
 
 
 def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """How long ago, in one unit: `just now`, `10 s ago`, `4 min ago`, `1 h ago`, `yesterday`, `9 days ago`, `12 Nov`."""
+    """Formats the time since `when` in one unit.
+
+    Examples: `just now`, `10 s ago`, `4 min ago`, `1 h ago`, `yesterday`, `9 days ago`, `12 Nov`.
+    """
     seconds = (now - when).total_seconds()
     if seconds < 2:
         return _("just now")
@@ -67,7 +73,7 @@ def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
 
 
 def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """`today`, `yesterday`, `31 Dec`, and with the year when it is another one: `31 Dec 2025`."""
+    """Formats a date: `today`, `yesterday`, `31 Dec`; a date of another year includes the year: `31 Dec 2025`."""
     local, today = when.astimezone(reader.zone), now.astimezone(reader.zone)
     distance = (today.date() - local.date()).days
     if distance in (0, 1):
@@ -77,12 +83,12 @@ def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
 
 
 def clock_time(when: datetime, reader: Reader = ENGLISH) -> str:
-    """`09:41:52` in the reader's time zone."""
+    """Formats a time of day in the viewer's time zone: `09:41:52`."""
     return f"{when.astimezone(reader.zone):%H:%M:%S}"
 
 
 def moment(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
-    """Day and time: `today 09:52:07`, `12 Nov 09:52`."""
+    """Formats date and time: `today 09:52:07`, `12 Nov 09:52`."""
     name = day(when, now, reader)
     local = when.astimezone(reader.zone)
     return f"{name} {local:%H:%M:%S}" if name in (_("today"), _("yesterday")) else f"{name} {local:%H:%M}"
