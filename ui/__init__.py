@@ -1,1 +1,4 @@
-"""The pages: what people see in the browser. It shows what `engine` and `storage` know and changes things through actions only."""
+"""The pages that people see in the browser.
+
+They read through `engine` and `storage` and change data by actions only.
+"""

@@ -1,9 +1,11 @@
-"""Nobody sees a page without being signed in: plain ASGI around NiceGUI's app (security.md S18, S19, S29).
+"""ASGI middleware around NiceGUI's app: only signed-in people get pages (S18, S19, S29).
 
-NiceGUI's own scripts and styles are for signed-in people too: the pages of strangers use none, and compressing them costs time.
+A request without a session is redirected to `/sign-in` (303) before NiceGUI sees it, so it creates no client and stores
+nothing. While there is no owner every page says where the set-up link is, and the request prints a new link, at most
+one a minute.
 
-Strangers are sent to `/sign-in` (303) before NiceGUI hears of them, so they make no client and nothing is stored. While there is no
-owner every page says where the set-up link is, and the visit prints a new one, at most one a minute.
+NiceGUI's own scripts and styles need a session too: the pages for people without one use none of them, and compressing
+them costs time.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from ui.uploads import PREFIX as UPLOADS
 from ui.uploads import take_upload
 
 FREE = "/favicon.ico"
-#: NiceGUI's own scripts, styles and components: the same for everybody who is signed in; nobody is at work only by loading them.
+#: NiceGUI's own scripts, styles and components. Loading them does not count as activity of a session.
 _SCRIPTS = f"/_nicegui/{nicegui_version}/"
 SOCKET = "/_nicegui_ws"
 NO_STORE = {"cache-control": "no-store"}
@@ -38,10 +40,10 @@ _SIGNED_OUT = ("/sign-in", "/sign-out", "/setup", "/invite", "/public")
 
 
 class AccessGuard:
-    """Lets signed-in people through to `inner`; everybody else is answered here."""
+    """Passes the requests of signed-in people to `inner` and answers all others."""
 
     def __init__(self, inner: ASGIApp, app: App) -> None:
-        self.app = inner  # NiceGUI looks for its server along `app` attributes
+        self.app = inner  # NiceGUI finds its server by following `app` attributes
         self._flowport = app
         self._noted: dict[str, Millis] = {}
 
@@ -67,7 +69,7 @@ class AccessGuard:
             await answer(scope, receive, send)
 
     async def _note(self, cookie: str) -> None:
-        """Somebody who opens pages does not go idle; one write a minute."""
+        """Records that the session is in use, so that it does not expire as idle. Writes at most once a minute."""
         at = self._flowport.database.clock.now()
         token = hash_token(cookie)
         if at - self._noted.get(token, 0) < MINUTE:
@@ -90,7 +92,7 @@ def _too_many_pages(connection: HTTPConnection) -> Response:
 
 
 async def stranger_answer(app: App, connection: HTTPConnection) -> Response:
-    """What somebody who is not signed in gets for a page."""
+    """The response to a request for a page without a valid session."""
     if (page := await ownerless_page(app, connection)) is not None:
         return page
     if connection.scope["method"] not in {"GET", "HEAD"} or connection.scope["path"].startswith("/_nicegui"):
@@ -101,7 +103,7 @@ async def stranger_answer(app: App, connection: HTTPConnection) -> Response:
 
 
 async def ownerless_page(app: App, connection: HTTPConnection) -> Response | None:
-    """While there is no owner: where the set-up link is. None when there is one."""
+    """The page that says where the set-up link is, or None when the server has an owner."""
     workspace = await app.database.read(find_first_workspace)
     if workspace is None or await app.database.read(has_owner, workspace.id):
         return None
@@ -113,15 +115,18 @@ async def ownerless_page(app: App, connection: HTTPConnection) -> Response | Non
 
 
 def theme_of(connection: HTTPConnection) -> str:
-    """The theme this browser chose, "" for the system's."""
+    """The theme that this browser's cookie names; "" means the system's theme."""
     return connection.cookies.get(THEME_COOKIE, "")
 
 
 def local_path(wanted: str) -> str:
-    """The path when it leads to a page of this server, else "": never another host, never back to sign-in."""
+    """Returns the path of a redirect after sign-in, or "" unless it leads to a page of this server.
+
+    Other hosts and the sign-in page itself are not accepted.
+    """
     try:
         parts = urlsplit(wanted)
-    except ValueError:  # a bracket that does not end
+    except ValueError:  # an opening bracket without its closing one
         return ""
     local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     if not local or any(ord(letter) < 0x20 or letter == "\\" for letter in wanted):

@@ -1,7 +1,7 @@
-"""Which pages may open a socket: those this server itself sent (security.md S23).
+"""Decides which pages may open a socket: those that this server itself sent (S23).
 
-A page of another site could otherwise act in the name of whoever is signed in, and a name that a stranger points at this
-server (DNS rebinding) would count as this server.
+Otherwise a page of another site could act with the session of whoever is signed in, and a host name that an attacker
+resolves to this server's address (DNS rebinding) would count as this server.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from engine.core.settings import LOOPBACK, Settings
 
 
 class Origins:
-    """The addresses that count as this server's own."""
+    """The origins that count as this server's own."""
 
     def __init__(self, settings: Settings) -> None:
         named = [settings.public_url, *settings.allowed_origins]
         self._named = {_origin(address) for address in named if address}
 
     def accepts(self, origin: str, scheme: str, host: str, known_hosts: Iterable[str] = ()) -> bool:
-        """Whether a page from `origin` may talk to the server that was called as `scheme://host`.
+        """Whether a page from `origin` may open a socket to the server that was called as `scheme://host`.
 
-        Named origins always may. Others must be the called address itself, and that must be localhost, an IP address, the
-        host of a named origin or one of `known_hosts` (`name:port` as the owner opened it, or `name` for every port).
+        Configured origins always may. Any other origin must be the called address itself, and its host must be
+        localhost, an IP address, the host of a configured origin or one of `known_hosts` (`name:port` as the owner
+        opened it, or `name` for every port).
         """
         said = _origin(origin)
         if said in self._named:
@@ -37,7 +38,10 @@ class Origins:
 
 
 def _origin(address: str) -> str:
-    """`https://flows.example.com`: scheme, name and port in one form; the usual port is left out."""
+    """Normalises an origin to scheme, name and port, for example `https://flows.example.com`.
+
+    The default port is omitted.
+    """
     try:
         parts = urlsplit(address.lower())
         port = parts.port

@@ -1,4 +1,4 @@
-"""A file that is written while it is sent, under a name of our own; nothing keeps it on the way (security.md S30)."""
+"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CSV = "text/csv; charset=utf-8"
 
 
 def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> StreamingResponse:
-    """The answer. `name` must be safe in a header: no word of a person stands in it as they wrote it."""
+    """Returns the response. `name` must be safe in a header, so it contains no text that a person typed."""
     headers = {
         **NO_STORE,
         "content-disposition": f'attachment; filename="{name}"',
@@ -24,5 +24,5 @@ def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> S
 
 
 def csv_named(kind: str, now: Millis) -> str:
-    """`jobs-2026-05-04-0930.csv`, in UTC."""
+    """Returns a file name with the time in UTC, for example `jobs-2026-05-04-0930.csv`."""
     return f"{kind}-{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d-%H%M}.csv"

@@ -1,7 +1,8 @@
-"""Gives back the memory of pages that were closed.
+"""Frees the memory of closed pages.
 
-The elements of a page hold each other, so only Python's search for garbage frees them, about 3 MB a page. While people work, that
-search comes by itself; when nobody opens pages any more, it is made once here. What was freed goes back to the system.
+The elements of a page reference each other, so only Python's cyclic garbage collection frees them, about 3 MB a page.
+While pages are opened, allocations trigger a collection. After the last page is closed nothing triggers one, so this
+module runs it once. The freed memory is then returned to the operating system.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SECONDS = 30.0
 
 
 def give_back_memory() -> None:
-    """From the start of the server to its end."""
+    """Starts the periodic check, which runs from the start of the server to its end."""
     pages = ClosedPages()
 
     async def go_on() -> None:
@@ -30,21 +31,24 @@ def give_back_memory() -> None:
 
 
 class ClosedPages:
-    """How many there were, at the last look and when nothing was left of them."""
+    """Counts closed pages: in total, at the last check and at the last garbage collection."""
 
     def __init__(self) -> None:
         self._closed = self._seen = self._gone = 0
 
     def note(self) -> None:
-        """A page was closed."""
+        """Counts a page that was closed."""
         self._closed += 1
 
     async def look(self) -> None:
-        """Gives back what is free; when no page was closed since the last look, what hangs together is let go before."""
+        """Returns free memory to the operating system.
+
+        When no page was closed since the last check, garbage is collected first.
+        """
         if self._closed == self._gone:
             return
         if self._closed == self._seen:
-            gc.collect()  # a tenth of a second in which nothing else happens: that is for a quiet time
+            gc.collect()  # blocks the event loop for 0.1 s, so only while no pages close
             self._gone = self._closed
         self._seen = self._closed
         await asyncio.to_thread(give_back)

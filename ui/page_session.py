@@ -1,11 +1,11 @@
-"""A signed-in person on one page: every event asks again who they are before it reads or changes anything (security.md S18).
+"""A signed-in person on one open page. Every event checks the session again before it reads or changes data (S18).
 
-rows = await page.query(list_flows)                       # a query: the workspace comes first, by itself
-done = await page.execute(deploy, flow_id)                   # a verb: the principal comes first
-done = await page.try_execute(deploy, flow_id)               # the same; a refusal is shown, and None comes back
+rows = await page.query(list_flows)                       # a query; the workspace is passed first
+done = await page.execute(deploy, flow_id)                   # an action; the principal is passed first
+done = await page.try_execute(deploy, flow_id)               # the same, but a refusal is shown and gives None
 
-An open page also asks by itself every few seconds: the tab of somebody who was signed out, shut out or given another role is emptied
-and led to the sign-in page, which says what happened.
+An open page also checks its session every few seconds. When its person was signed out, disabled or given another role,
+the page is emptied and redirected to the sign-in page, which says what happened.
 """
 
 from __future__ import annotations
@@ -43,25 +43,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COOKIE = "flowport_session"
-#: Of somebody whose password was right and who is not signed in yet.
+#: The cookie of a person whose password was accepted and whose second factor is not yet.
 STEP_COOKIE = "flowport_step"
-#: How often an open page asks whether its person is still signed in.
+#: Interval at which an open page checks whether its person is still signed in.
 WATCH_SECONDS = 3.0
-#: NiceGUI answers 500 when a page is not drawn within 3 seconds. On a machine with all hands full a page comes late rather than not.
+#: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
+#: than an error.
 PAGE_SECONDS = 30.0
 
 
 def page_at(path: str, **options: Any) -> ui.page:
-    """The decorator of every page: what `ui.page` takes, with what holds for all of them."""
+    """The decorator of every page: `ui.page` with the options that all pages share."""
     return ui.page(path, language="en-US", response_timeout=PAGE_SECONDS, **options)
 
 
 @dataclass(frozen=True)
 class App:
-    """What the pages stand on; built once by `app.py`.
+    """What all pages need from the server; `app.py` creates it once.
 
-    `vault` seals what must not be read back; `public_api` is the app behind `/public`, so that a page can make a real call
-    of an endpoint. `local_servers` remembers the model servers found on this machine.
+    `vault` encrypts and decrypts secrets; `public_api` is the app behind `/public`, with which a page can really call
+    an endpoint. `local_servers` caches the model servers found on this machine.
     """
 
     database: Database
@@ -73,12 +74,12 @@ class App:
     _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shared(self, kind: type[T]) -> T:
-        """The one object of this class that all pages of this server share, made when it is first asked for."""
+        """Returns the object of this class that all pages of this server share; the first call creates it."""
         return self._shared.setdefault(kind, kind())
 
 
-class SignedOut(Exception):  # noqa: N818 - a fact, not a fault
-    """The session ended, or the person was disabled, while the page was open."""
+class SignedOut(Exception):  # noqa: N818 - an expected event, not an error
+    """Raised when the session ended or the person was disabled while the page was open."""
 
 
 class PageSession:
@@ -94,7 +95,7 @@ class PageSession:
 
     @property
     def principal(self) -> Principal:
-        """Who acts, as last checked."""
+        """The principal of the person, as of the last check of the session."""
         person = self.person
         return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role, self._address)
 
@@ -109,15 +110,15 @@ class PageSession:
 
     @property
     def session_hash(self) -> str:
-        """By what the database knows this browser's session."""
+        """The hash under which the database stores this browser's session."""
         return hash_token(self._cookie)
 
     def may(self, permission: Permission) -> bool:
-        """Tells whether to offer a control; the action itself checks the permission again."""
+        """Whether to offer a control. The action checks the permission again."""
         return may(self.principal, permission)
 
     async def find_flows(self, text: str) -> list[Hit]:
-        """Flows by title, for the search of the frame."""
+        """Finds flows by title for the search dialog of the frame."""
         flows = await self.query(list_flows)
         return [
             Hit(flow.title, f"/flows/{flow.id}", flow.state)
@@ -137,7 +138,7 @@ class PageSession:
     async def execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Runs a verb as this person, in one transaction. Raises its refusal."""
+        """Runs an action as this person, in one transaction. Raises the refusal of the action."""
 
         def work(session: Session) -> T:
             self._check(session)
@@ -149,7 +150,7 @@ class PageSession:
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """As `do`; a refusal is shown to the person and gives None."""
+        """Runs an action like `execute`, but shows a refusal to the person and returns None."""
         try:
             return await self.execute(verb, *args, **kwargs)
         except Refusal as refusal:
@@ -157,9 +158,10 @@ class PageSession:
             return None
 
     def watch(self, client: Client, path: str) -> None:
-        """Ends the tab when the session does; `path` is where to come back to.
+        """Empties the page when the session ends; `path` is the page to return to after a new sign-in.
 
-        It begins when the browser is there: NiceGUI delivers a page as soon as a timer waits for its browser.
+        The check starts when the browser has connected: NiceGUI delivers a page early when a timer waits for its
+        browser.
         """
         self._path = path
         watching = False
@@ -179,10 +181,10 @@ class PageSession:
         except SignedOut:
             timer.deactivate()
         except Unavailable:
-            pass  # a store that is busy is asked next time
+            pass  # the database is busy; the next check reads it again
 
     def leave(self) -> None:
-        """Ends this tab; the session has ended by a verb of the person."""
+        """Empties the page after an action by which the person ended the session."""
         self._end_tab(ui.context.client)
 
     def _check(self, session: Session) -> None:
@@ -192,7 +194,7 @@ class PageSession:
         self.person = person
 
     def _note(self, session: Session) -> None:
-        """Somebody who works on an open page does not go idle."""
+        """Records activity of the session, so that it does not expire while somebody uses an open page."""
         at = self.app.database.clock.now()
         if at - self._noted >= MINUTE:
             self._noted = at
@@ -202,23 +204,23 @@ class PageSession:
         try:
             return await answer
         except SignedOut:
-            with contextlib.suppress(RuntimeError):  # work that goes on behind a page has no page to turn
+            with contextlib.suppress(RuntimeError):  # a background task of the page has no current client
                 self._end_tab(ui.context.client)
             raise
 
     def _end_tab(self, client: Client) -> None:
-        """Leads to the sign-in page and takes everything off the page, so that no event finds what it was meant for."""
+        """Redirects to the sign-in page and removes all elements, so that later events find no handler."""
         if client.elements:
             ui.navigate.to(f"/sign-in?ended=1&next={quote(self._path)}")
             client.remove_all_elements()
 
 
 def _nothing(_session: Session, _workspace_id: str) -> None:
-    """Only asks who is there."""
+    """A query that reads nothing. Running it only checks the session."""
 
 
 def open_page_session(app: App, request: Request) -> PageSession:
-    """The visit of a page that is being opened; the guard in front has checked that somebody is signed in."""
+    """Creates the page session of a request. `AccessGuard` has already checked that somebody is signed in."""
     cookie = request.cookies.get(COOKIE, "")
     person = app.database.read_now(find_signed_in, cookie)
     if person is None:

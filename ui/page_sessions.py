@@ -1,7 +1,7 @@
-"""A page belongs to the session that opened it: nobody else opens its socket, sends its events or posts to its uploads.
+"""Ties each page to the session that opened it: no other session opens its socket, sends its events or uploads to it.
 
-NiceGUI takes a client's id, which stands in the page, for all that is needed (security.md S18, S22, S29). Who is signed in as somebody
-else, on another computer or after signing in anew, is told what they would be told of a page that is not there.
+NiceGUI accepts a client's id, which is part of the page's HTML, as the only credential (S18, S22, S29). A different
+session, on another computer or after a new sign-in, gets the response of a page that does not exist.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from starlette.requests import cookie_parser
 
 from ui.page_session import COOKIE
 
-#: A browser that opens all of its tabs again comes to some dozens, and connects each within seconds.
+#: Most pages of one session that wait for their browser. A browser that restores its tabs opens some dozens, and each
+#: connects within seconds.
 MOST_WAITING = 40
-#: NiceGUI's events that name the page they are for. `connect` and `handshake` make a socket one of a page.
+#: NiceGUI's events that name the page they are for. `connect` and `handshake` bind a socket to a page.
 _OF_A_PAGE = ("event", "javascript_response", "ack", "log")
-#: A page's script takes this for "the page is gone" and opens it anew.
+#: NiceGUI's script reads this message as "the page no longer exists" and reloads it.
 _GONE = "Implicit handshake failed"
 
 
 def page_of(client_id: Any, cookie: str) -> Client | None:
-    """The open page with this id, when this session opened it."""
+    """The open page with this id if this session opened it, else None."""
     client = Client.instances.get(client_id) if isinstance(client_id, str) else None
     return client if client is not None and _opened_by(client, cookie) else None
 
 
 def asks_for_too_much(cookie: str) -> bool:
-    """Whether this session has opened as many pages as it may without a browser that shows them.
+    """Whether this session has opened as many pages as it may without a browser that connects to them.
 
-    Each is 3 MB of memory until NiceGUI gives it up after a minute.
+    Each takes 3 MB of memory until NiceGUI removes it after a minute.
     """
     waiting = [client for client in Client.instances.values() if not client.has_socket_connection]
     return len(waiting) >= MOST_WAITING and sum(_opened_by(client, cookie) for client in waiting) >= MOST_WAITING
 
 
 def tie_sockets() -> None:
-    """Puts these checks in front of NiceGUI's own handlers of a socket, once a process."""
+    """Registers the checks in front of NiceGUI's socket handlers. Called once per process."""
     handlers: dict[str, Callable[..., Any]] = core.sio.handlers["/"]
     connect, handshake = handlers["connect"], handlers["handshake"]
     if hasattr(connect, "__wrapped__"):
@@ -69,7 +70,10 @@ def tie_sockets() -> None:
 
 
 def _only_from_its_page(handler: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
-    """NiceGUI puts a socket into a room named after its page; it does not ask whether an event comes from there."""
+    """Wraps a handler so that it accepts events only from sockets of the page that the event names.
+
+    NiceGUI adds a socket to a group (`sio.rooms`) named after its page but does not check that an event comes from it.
+    """
 
     @functools.wraps(handler)
     def handle(sid: str, message: Any) -> None:
@@ -84,11 +88,14 @@ def _opened_by(client: Client, cookie: str) -> bool:
         return False
     try:
         request = client.request
-    except RuntimeError:  # a page that no request opened
+    except RuntimeError:  # a page that was not opened by a request
         return False
     return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), cookie.encode())
 
 
 def _session_of(environ: dict[str, Any]) -> str:
-    """Read as the page's own request is read: another parser stops at odd cookies of other sites on the same host."""
+    """Reads the session cookie with the parser that also reads it for the page's own request.
+
+    Another parser stops at malformed cookies that other sites on the same host have set.
+    """
     return cookie_parser(environ.get("HTTP_COOKIE", "")).get(COOKIE, "")

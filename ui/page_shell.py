@@ -1,12 +1,12 @@
-"""What every page does first: stand in the frame with its person and search; and what it repeats while it is open.
+"""What all pages share: the frame with person and search, and updates while the page is open.
 
 page_session = open_page_session(app, request)
 with opened(page_session, "Saved Flows", active="flows") as page:
     ...
-every(1.0, look_again)                     until the page is closed or the person is signed out
-@one_at_a_time                             on a page's method that reads and draws
-times_of(page_session)                             how this page tells moments, durations and costs
-return nothing_here(request)               404 as a plain page: unknown, deleted and foreign look the same
+every(1.0, look_again)                     calls it until the page is closed or the person is signed out
+@one_at_a_time                             serialises a page's method that reads and draws
+times_of(page_session)                     formats times, durations and costs
+return nothing_here(request)               the 404 page, for unknown, deleted and foreign ids alike
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def opened(
     sub: str | None = None,
     h1: bool = True,
 ) -> Iterator[PageFrame]:
-    """The frame around a page, entered for its content."""
+    """Draws the frame around a page and enters the slot of its content."""
     with frame(
         title,
         active=active,
@@ -56,13 +56,13 @@ def opened(
         h1=h1,
         search=page_session.find_flows,
     ) as page:
-        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # after theme.css
+        ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # overrides theme.css
         warn_of_low_disk(page_session)
         yield page
 
 
 def base_address(page_session: PageSession) -> str:
-    """The front of the addresses that callers use: the public one, else what this page was opened with."""
+    """Returns the base URL for callers: the configured public URL, else the address at which this page was opened."""
     request = ui.context.client.request
     if page_session.app.settings.public_url or request is None:
         return page_session.app.settings.public_url or page_session.app.settings.base_url
@@ -70,7 +70,7 @@ def base_address(page_session: PageSession) -> str:
 
 
 def warn_of_low_disk(page_session: PageSession) -> None:
-    """A strip on every page of whoever can do something about it: a full disk stops every call."""
+    """Shows a warning on every page of people who can free disk space, because a full disk stops every call."""
     if not page_session.may("change the server"):
         return
     try:
@@ -84,15 +84,17 @@ def warn_of_low_disk(page_session: PageSession) -> None:
 
 
 def times_of(page_session: PageSession) -> Times:
-    """How this page tells time."""
+    """Returns the time formatter of this page."""
     return Times(page_session.app.database.clock, reader())
 
 
 def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
-    """Looks again and again; a look that overruns is not started twice. A store that is busy is asked next time.
+    """Calls `look` at an interval.
 
-    While a menu is open nothing is looked at: what changed would be drawn anew and take the menu away under the hand.
-    Start it after the last `await` of a page: NiceGUI delivers a page as soon as a timer waits for its browser.
+    A call that takes longer is not started twice; when the database is busy it is retried.
+
+    No call is made while a menu is open, because drawing would close the menu. Start the timer after the last `await`
+    of a page: NiceGUI delivers a page early when a timer waits for its browser.
     """
     looking = False
     page = ui.context.client
@@ -115,9 +117,10 @@ def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
 
 
 def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], Coroutine[Any, Any, None]]:
-    """A page's method that reads and draws, called by its timer and after a press: what was read earlier is never drawn later.
+    """Serialises a page's method that reads and draws, called by its timer and after an action.
 
-    Without it the timer's look could begin before a change, end after it, and show for seconds what is not so any more.
+    Without the lock a timer's read could begin before a change and end after it, and the page would show outdated data
+    for seconds.
     """
     turns: WeakKeyDictionary[T, asyncio.Lock] = WeakKeyDictionary()
 
@@ -130,5 +133,5 @@ def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T
 
 
 def nothing_here(request: HTTPConnection) -> Response:
-    """404, the same for what is unknown, deleted and somebody else's."""
+    """Returns the 404 page. It is the same for unknown and deleted ids and for ids of other workspaces."""
     return HTMLResponse(not_found_page(theme=theme_of(request)), 404, headers=NO_STORE)

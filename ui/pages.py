@@ -1,4 +1,4 @@
-"""Every page of the product, registered once by `app.py`; and what is said when there is no page or a page breaks."""
+"""Registers every page of the product, and the pages for unknown addresses and for errors."""
 
 from __future__ import annotations
 
@@ -55,11 +55,14 @@ PAGES = (
 
 
 def register(app: App, root: FastAPI) -> None:
-    """Adds the plain pages to `root`, the guard around NiceGUI's app, and every page. Call it before `ui.run_with(root)`."""
+    """Adds the plain pages to `root`, the guard to NiceGUI's app, and every page.
+
+    Call it before `ui.run_with(root)`.
+    """
     remember_signatures()
     give_back_memory()
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
-        True  # a bar without a name over every page, for nothing
+        True  # Quasar's loading bar has no accessible name and is not needed
     )
     sign_in.add_routes(root, app)
     second_factor.add_routes(root, app)
@@ -97,12 +100,12 @@ async def _signed_out(_request: Request, _error: Exception) -> Response:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """A press in a tab whose session has just ended is no fault: the tab is led to the sign-in page."""
+    """Log filter: drops the error of an event in a tab whose session has just ended, since the tab goes to sign-in."""
     return not (record.exc_info and isinstance(record.exc_info[1], SignedOut))
 
 
 async def _broken(request: Request, _error: Exception) -> Response:
-    """A fault of ours: the log has the details (`ui/request_router.py`), the page says what to do."""
+    """The page for an internal error. The log has the details (`ui/request_router.py`); the page says what to do."""
     page = error_page(
         _("This page did not open"),
         happened=_("Something in Flowport failed while it made the page."),

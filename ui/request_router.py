@@ -1,8 +1,9 @@
-"""The ASGI app in front of everything: calls of the public API go straight to it, all else to the pages.
+"""The ASGI app in front of everything: it routes calls of the public API to that API, the rest to the pages.
 
-Pages get their security headers here (S28) and sockets of foreign pages are refused (S23). A page whose socket will not do
-learns it at `/address-check` and shows `/address-refused`; a signed-in person at a name that is not this server's own gets that
-page at once. Plain ASGI: the API never pays for what pages need.
+It adds the security headers of pages (S28) and refuses sockets of foreign pages (S23). A page checks at
+`/address-check` whether its socket would be refused, and then shows `/address-refused`; a signed-in person who opens a
+page at a host that is not this server's own gets that page at once. It is plain ASGI so that API calls do not pay for
+page features.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from ui.allowed_origins import Origins
 
 log = logging.getLogger(__name__)
 
-#: NiceGUI's socket, both as a web socket and as plain requests.
+#: NiceGUI's socket, for WebSocket and for HTTP long polling.
 _SOCKET = "/_nicegui_ws/"
-#: What a page sends beside it: files.
+#: NiceGUI's route for uploads of a page.
 _UPLOADS = "/_nicegui/client/"
-#: May this page open a socket? 204 or 403; and the page that says why not.
+#: The first path answers 204 or 403: whether this page may open a socket. The second is the page that explains a
+#: refusal.
 _CHECK, _REFUSED = "/address-check", "/address-refused"
-#: Opened by any name: they have no socket.
+#: Paths that are allowed at any host name, because these pages open no socket.
 _PLAIN = ("/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
 
 _POLICY = (
@@ -47,23 +49,23 @@ _PAGE_HEADERS = [
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 ]
-#: Marks the answers that are pages of NiceGUI: only they have scripts within their HTML.
+#: The header that marks responses as pages of NiceGUI. Only these have inline scripts.
 _IS_PAGE = b"x-nicegui-content"
 _HTTPS_HEADERS = [*_PAGE_HEADERS, (b"strict-transport-security", b"max-age=31536000")]
 
 
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,253}")
-#: Bytes; smaller files do not become smaller on the wire.
+#: In bytes. Compression does not shrink smaller files.
 _LEAST_PACKED = 500
 _NO_STORE = {"cache-control": "no-store"}
 
 
 class RequestRouter:
-    """`app` is the app of the pages; its name matters, NiceGUI looks for its server along `app` attributes.
+    """Routes each request. `app` is the app of the pages; NiceGUI finds its server by following attributes named `app`.
 
-    Paths for which `is_public` is true go to `public_api`, all others to the pages.
-    `known_hosts` gives the hosts the owner opened this server by; it is asked only before a socket is refused.
-    `refused_page` writes the page for (address in the browser, known address); `cookie` is the name of the sign-in's.
+    Paths for which `is_public` is true go to `public_api`, all others to the pages. `known_hosts` returns the hosts at
+    which the owner opened this server; it is called only before a socket is refused. `refused_page` writes the page for
+    (address in the browser, known address); `cookie` is the name of the session cookie.
     """
 
     def __init__(
@@ -105,7 +107,10 @@ class RequestRouter:
             await self.app(scope, receive, send)
 
     async def _answer_page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What fails is logged here, once: the pages have said it to the person by then."""
+        """Answers with a page.
+
+        Logs an error once, and only when the pages have already sent a response that reports it.
+        """
         caller = _Caller(receive, _with_headers(scope, send))
         try:
             await self.app(scope, caller.receive, caller.send)
@@ -120,7 +125,7 @@ class RequestRouter:
     async def _may_open(self, scope: Scope) -> bool:
         origin = Headers(scope=scope).get("origin")
         if origin is None:
-            return scope["type"] == "http"  # a browser names the origin of every web socket
+            return scope["type"] == "http"  # browsers send an Origin with every WebSocket
         return await self._accepts(scope, origin)
 
     async def _accepts(self, scope: Scope, origin: str) -> bool:
@@ -129,7 +134,7 @@ class RequestRouter:
         return self._origins.accepts(*called) or self._origins.accepts(*called, await self._known_hosts())
 
     async def _stands_elsewhere(self, scope: Scope) -> bool:
-        """A signed-in person opens a page by a name whose socket would be refused."""
+        """Whether a signed-in person opens a page at a host name whose socket would be refused."""
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith(_PLAIN):
             return False
         connection = HTTPConnection(scope)
@@ -148,7 +153,9 @@ class RequestRouter:
 
 
 class _Caller:
-    """Who asked for a page. `left`: they closed the connection before anything was answered, as browsers do for another page;
+    """The connection of the person who requested a page.
+
+    `left`: the browser closed the connection before the response began, as browsers do when another page is opened;
     Starlette then fails with "No response returned".
     """
 
@@ -170,15 +177,16 @@ class _Caller:
 
 
 def _called(scope: Scope) -> str:
-    """The origin a request was sent to, as far as the server can see."""
+    """The origin to which a request was sent, as far as the server can know it."""
     scheme = "https" if scope["scheme"] in {"https", "wss"} else "http"
     return f"{scheme}://{Headers(scope=scope).get('host', '')}"
 
 
 class Assets(StaticFiles):
-    """Our own files. With their hash in the address (`?v=...`) browsers keep them for ever, without it they ask again.
+    """Serves the files of `assets/`.
 
-    What can be made smaller is packed once and kept: packing the largest takes a twentieth of a second.
+    A URL with the file's hash (`?v=...`) may be cached without a time limit; without the hash browsers revalidate.
+    Files that compress well are compressed once and cached: the largest takes a twentieth of a second.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -192,7 +200,7 @@ class Assets(StaticFiles):
         return await self._smaller(answer, scope) if isinstance(answer, FileResponse) else answer
 
     async def _smaller(self, answer: FileResponse, scope: Scope) -> Response:
-        """The answer packed, for a caller who takes that."""
+        """Returns the response compressed if the caller accepts gzip."""
         asked, found = Headers(scope=scope), answer.stat_result
         kind = answer.headers["content-type"].partition(";")[0]
         if found is None or found.st_size < _LEAST_PACKED or kind in DEFAULT_EXCLUDED_CONTENT_TYPES:
@@ -200,7 +208,7 @@ class Assets(StaticFiles):
         answer.headers.add_vary_header("Accept-Encoding")
         if scope["method"] != "GET" or "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
             return answer
-        async with self._packing:  # many who ask at the same time wait for one packing
+        async with self._packing:  # concurrent requests wait for one compression
             packed = await run_in_threadpool(_packed, os.fspath(answer.path), found.st_mtime_ns, found.st_size)
         headers = dict(answer.headers) | {"content-encoding": "gzip", "content-length": str(len(packed))}
         del headers["accept-ranges"]
@@ -209,14 +217,18 @@ class Assets(StaticFiles):
 
 @functools.lru_cache(maxsize=256)
 def _packed(path: str, _changed: int, _size: int) -> bytes:
-    """A file as gzip; the other arguments make it a new one when the file is."""
+    """Compresses a file with gzip.
+
+    The other arguments are part of the cache key, so that a changed file is read again.
+    """
     return gzip.compress(Path(path).read_bytes(), mtime=0)
 
 
 def _with_headers(scope: Scope, send: Send) -> Send:
-    """A page's scripts are files of this server, and those in its HTML that carry the mark of this very answer.
+    """Adds the security headers to a page. Scripts must be files of this server or carry the nonce of this response.
 
-    'unsafe-eval' stays: NiceGUI's browser part compiles Vue templates, handlers and what the server wants run with `eval`.
+    'unsafe-eval' stays allowed: NiceGUI's client compiles Vue templates and handlers and runs the server's JavaScript
+    with `eval`.
     """
     added = _HTTPS_HEADERS if scope.get("scheme") in {"https", "wss"} else _PAGE_HEADERS
     mark = scope.setdefault("state", {})["script_mark"] = secrets.token_urlsafe(16)

@@ -1,7 +1,7 @@
-"""The scripts that stand in a page's own HTML carry a mark of this answer, so that the browser runs no others (security.md S28).
+"""Adds a nonce to the inline scripts of NiceGUI's page template, so that the browser runs no other inline script (S28).
 
-`ui/request_router.py` makes the mark and names it in the Content-Security-Policy. Only NiceGUI's template gets it: what pages add to their
-head, and everything that comes from people, is outside.
+`ui/request_router.py` creates the nonce of each response and names it in the Content-Security-Policy. Only the template
+gets it; what pages add to their head and all text from people do not.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from nicegui.client import templates
 
 
 class _Marked(Extension):
-    """Writes the mark into every script element of a template."""
+    """A Jinja extension that writes the nonce attribute into every script element of a template."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         return source.replace("<script", '<script nonce="{{ request.state.script_mark }}"')
 
 
 def mark_scripts() -> None:
-    """Before the first page is made."""
+    """Installs the extension. Must be called before the first page is rendered."""
     environment: jinja2.Environment = templates.env
     environment.add_extension(_Marked)

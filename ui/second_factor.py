@@ -1,6 +1,7 @@
-"""The second step of signing in, and one's own second factor: plain pages like those of `sign_in` (S29).
+"""The second step of signing in and the set-up of a second factor: plain pages like those of `sign_in` (S29).
 
-Whoever gave the right password has a cookie for the paths under /sign-in for ten minutes; it is a token of one use and opens nothing else.
+After a correct password the browser gets a cookie for the paths under /sign-in, valid for ten minutes. It is a
+single-use token that gives access to nothing else.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 
 def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose form may be refused, and whose guesses may be too many."""
+    """Wraps a handler: a refused form and too many attempts are answered with a page that explains the refusal."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -59,7 +60,7 @@ def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[R
 
 
 class SecondFactorPages(SignInPages):
-    """The handlers, each a form or what a form does."""
+    """The request handlers; each shows a form or processes one."""
 
     async def show_code(self, request: Request) -> Response:
         wanted = local_path(request.query_params.get("next", ""))
@@ -104,7 +105,7 @@ class SecondFactorPages(SignInPages):
         except SignInFailed as refusal:
             try:
                 told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
-            except (LinkNotValid, Conflict):  # ended, or done elsewhere, in between
+            except (LinkNotValid, Conflict):  # the step expired or was completed in another tab meanwhile
                 return _too_late()
             wrong = {"code": refusal_text(refusal)}
             page = _set_up_page(request, told, "/sign-in/second-factor", next_path=wanted, needed=True, errors=wrong)
@@ -137,7 +138,7 @@ class SecondFactorPages(SignInPages):
                 told = database.read_now(begin_set_up, vault, cookie=cookie, sealed=said_key)
             except Conflict:
                 return RedirectResponse("/settings/account", 303, headers=NO_STORE)
-            except SignInFailed:  # the session ended in between
+            except SignInFailed:  # the session ended meanwhile
                 return await stranger_answer(self.app, request)
             return html_answer(_set_up_page(request, told, "/second-factor", errors={"": refusal_text(refusal)}), 422)
         return html_answer(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
@@ -174,7 +175,7 @@ def _without_step(answer: Response) -> Response:
 
 
 def _too_late() -> Response:
-    """The step is used, too old or was never there: the password again."""
+    """The response when the step was used, has expired or never existed: the person must enter the password again."""
     return _without_step(RedirectResponse("/sign-in?late=1", 303, headers=NO_STORE))
 
 

@@ -1,6 +1,6 @@
-"""Sign in, sign out, set up the first owner, join, set a new password: plain server pages that work without a script (S29).
+"""Plain server pages that work without a script: sign in, sign out, first owner, invitation, new password (S29).
 
-The session is a cookie of our own: HttpOnly, SameSite=Lax, Secure on https; the database knows only its hash.
+The session is a cookie that is HttpOnly, SameSite=Lax and, on https, Secure. The database stores only its hash.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ from ui.kit.plain_pages import (
 from ui.kit.text import _
 from ui.page_session import COOKIE, STEP_COOKIE, App
 
-#: A form of these pages has a few hundred bytes, and comes with its head.
+#: Largest body of a form, in bytes. A form of these pages has a few hundred.
 MAX_FORM = 16 * 1024
 FORM_SECONDS = 10.0
-#: Where a new password is confirmed.
+#: The page that confirms a new password.
 _CHANGED = "/settings/account?changed=password"
 
 
-class FormRefused(Exception):  # noqa: N818 - an answer, not a fault
-    """What was sent is no form of this server: `status` is 403 from another site, 408 too slow, 413 too long, 422 too many fields."""
+class FormRefused(Exception):  # noqa: N818 - it becomes a response
+    """The request body is not a form of this server.
+
+    `status` is 403 from another site, 408 too slow, 413 too large, 422 too many fields.
+    """
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -61,7 +64,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 
 class SignInPages:
-    """The handlers, each a form or what a form does."""
+    """The request handlers; each shows a form or processes one."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -207,12 +210,12 @@ class SignInPages:
         return html_answer(change_password_page(person.email, errors=errors, theme=theme_of(request)), status)
 
     async def _link(self, request: Request, purposes: tuple[Purpose, ...] = SETUP_PURPOSES) -> Link:
-        """What the link of this page is for. Raises LinkNotValid, RateLimited."""
+        """Returns what the link of this page is for. Raises LinkNotValid, RateLimited."""
         address = browser_of(request).address
         return await open_link(self.app.database, request.path_params["token"], address, purposes)
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises FormRefused."""
+        """Reads the fields of a form. Raises FormRefused."""
         if not self._from_here(request):
             raise FormRefused(403)
         body = bytearray()
@@ -231,7 +234,10 @@ class SignInPages:
         return {name: values[0] for name, values in fields.items()}
 
     def _from_here(self, request: Request) -> bool:
-        """A form that another site sent would sign people in as somebody else; browsers say where it stood."""
+        """Whether the form comes from this server, by the headers that browsers send.
+
+        Otherwise another site could submit a form that signs a person in to a foreign account.
+        """
         if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
             return False
         origin = request.headers.get("origin")
@@ -240,7 +246,7 @@ class SignInPages:
         known = {self.app.settings.public_url, *self.app.settings.allowed_origins}
         try:
             return urlsplit(origin).netloc == request.headers.get("host") or origin in known
-        except ValueError:  # a bracket that does not end
+        except ValueError:  # an opening bracket without its closing one
             return False
 
     def _signed_in(self, request: Request, cookie: str, path: str) -> Response:
@@ -249,7 +255,7 @@ class SignInPages:
         return answer
 
     def _set_session(self, request: Request, answer: Response, cookie: str) -> None:
-        """Gives the session's cookie along with an answer."""
+        """Adds the session cookie to a response."""
         answer.set_cookie(
             COOKIE,
             cookie,
@@ -268,7 +274,7 @@ class SignInPages:
 
 
 def _second_step(step: SecondStep, wanted: str, *, secure: bool = False) -> Response:
-    """Leads on to the code, or to setting a second factor up, with a cookie for just that."""
+    """Redirects to the code form or to the set-up of a second factor, with a cookie for this step only."""
     path = "/sign-in/second-factor" if step.set_up else "/sign-in/code"
     answer = RedirectResponse(f"{path}?next={quote(wanted)}" if wanted else path, 303, headers=NO_STORE)
     answer.set_cookie(
@@ -314,7 +320,7 @@ def _invitation_page(request: Request, link: Link, form: dict[str, str], errors:
 
 
 def _wrong_fields(refusal: Refusal) -> dict[str, str]:
-    """Field -> sentence; under "" what belongs to no field."""
+    """Maps fields to sentences; the key "" has the messages that belong to no field."""
     wrong = {error.pointer.lstrip("/"): _sentence(error.detail) for error in refusal.errors}
     return {name: text for name, text in wrong.items() if name in {"name", "email", "password"}} or {
         "": refusal_text(refusal)
@@ -322,7 +328,7 @@ def _wrong_fields(refusal: Refusal) -> dict[str, str]:
 
 
 def refusal_text(refusal: Refusal) -> str:
-    """A refusal as sentences: the title stands for a detail that is not there."""
+    """Returns a refusal as sentences. Without a detail the title is used."""
     return " ".join(_sentence(part) for part in (refusal.detail or refusal.title, refusal.remedy) if part)
 
 
@@ -347,7 +353,10 @@ def _link_not_valid(request: HTTPConnection, refusal: LinkNotValid) -> Response:
 
 
 def _invitation_not_valid(request: HTTPConnection) -> Response:
-    """Used, withdrawn, too old and never made look the same: who guesses learns nothing."""
+    """The page for an invalid invitation. It is the same for used, withdrawn, expired and unknown links.
+
+    So an attacker who guesses links learns nothing.
+    """
     page = error_page(
         _("This invitation does not work any more"),
         happened=_("Nobody can join with this link."),
@@ -380,7 +389,7 @@ def refused_form(request: HTTPConnection, status: int) -> Response:
 
 
 _AGAIN = _("Open this server's own page and fill it in again there.")
-#: status -> title, what happened, why, what to do
+#: Status -> title, what happened, why, what to do.
 _FORM_REFUSED = {
     403: (
         _("This form was not sent from here"),

@@ -1,7 +1,7 @@
-"""Takes the file of an upload element: from the page's own session only, one file, no larger than the element says.
+"""Receives the file of an upload element: one file, from the page's own session, within the size limit.
 
-NiceGUI's route reads whatever is posted and leaves the size to the browser. Here a file that is announced as too large is refused
-unread, and one that turns out to be is read no further.
+NiceGUI's route reads any request body and leaves the size limit to the browser. This one refuses a file whose declared
+size is too large without reading it, and stops reading a file that exceeds the limit.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from starlette.types import Receive, Scope
 from ui.page_sessions import page_of
 
 PREFIX = "/_nicegui/client/"
-#: What stands around the file: boundaries, its name, its headers.
+#: Allowance for the multipart boundaries, the file name and the headers, in bytes.
 MAX_AROUND = 16 * 1024
 MAX_PART_HEAD = 8 * 1024
-#: Between two pieces of a file, and for all of it.
+#: Longest wait between two pieces of a file, and longest time for the whole file.
 PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
 _PATH = re.compile(re.escape(PREFIX) + r"([0-9a-f-]{36})/upload/(\d{1,9})")
 _NO_STORE = {"cache-control": "no-store"}
 
 
-class _FileTooLarge(Exception):  # noqa: N818 - an answer, not a fault
-    """More came than the element takes."""
+class _FileTooLarge(Exception):  # noqa: N818 - it becomes a response
+    """The file is larger than the element accepts."""
 
 
 async def take_upload(scope: Scope, receive: Receive, cookie: str) -> Response:
-    """The answer to a request under `PREFIX`, from a session that was found valid."""
+    """Answers a request under `PREFIX` from a session that is valid."""
     element = _element(scope["path"], cookie)
     if element is None:
         return _said(404, "There is no such page, or it is closed. Open it again and choose the file there.")
@@ -56,7 +56,7 @@ async def take_upload(scope: Scope, receive: Receive, cookie: str) -> Response:
         return _said(408, "The file came too slowly. Send it again over a better connection.")
     if file is None:
         return _said(400, "No file was sent.")
-    if page_of(element.client.id, cookie) is not None and not element.is_deleted:  # it may be closed by now
+    if page_of(element.client.id, cookie) is not None and not element.is_deleted:  # the page may have closed it
         await element.handle_uploads([await create_file_upload(file)])
     return JSONResponse({"upload": "success"}, headers=_NO_STORE)
 
@@ -96,7 +96,10 @@ async def _pieces(request: Request, most: int) -> AsyncGenerator[bytes, None]:
 
 
 class _OneFile(MultiPartParser):
-    """One file, nothing beside it, and a head of a usual size: a million short headers would become a million objects."""
+    """A multipart parser that accepts one file, no other part, and headers of usual size.
+
+    A body of a million short headers would otherwise become a million objects.
+    """
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
         super().__init__(headers, stream, max_files=1, max_fields=0)
