@@ -1,1 +1,1 @@
-"""The public API and the command line: one face of the engine. Never imports `ui`."""
+"""The public API and the command line. Both call the engine; neither imports `ui`."""

@@ -1,7 +1,7 @@
-"""Builds the public API: a FastAPI application for everything under `/public`, `/mcp`, the two health checks and the metrics.
+"""Builds the public API: the FastAPI application for `/public`, `/mcp`, the two health checks and the metrics.
 
-It stands in front of the pages and never passes through them. Every answer carries the request's id, and whatever goes wrong is
-answered as `application/problem+json`.
+`ui.request_router` sends requests for these paths to this application and all others to the pages. Every response
+carries the id of its request, and every error is answered as `application/problem+json`.
 """
 
 from __future__ import annotations
@@ -36,30 +36,32 @@ from storage.database import Database
 log = logging.getLogger(__name__)
 each_call = logging.getLogger(EACH_CALL)
 
-#: Those that are called often first.
+#: In the order in which the router tries them: the routes that are called most often come first.
 _ROUTERS = (
     submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, health.router, metrics.router, mcp.router
 )  # fmt: skip
-#: The routes themselves, not their routers: FastAPI looks twice through a router that it includes.
+#: The routes are given to FastAPI directly, because FastAPI matches each request twice for a router that it includes.
 ROUTES = [route for router in _ROUTERS for route in router.routes]
-#: Calls are counted and told by `PublicApi` itself.
+#: `PublicApi` counts and logs the calls itself.
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 
 
 @functools.cache
 def api_document() -> dict[str, Any]:
-    """OpenAPI of the whole public API, without the address of a server. Made once and shared: for reading only."""
+    """Returns the OpenAPI document of the whole public API, without `servers`. It is built once and shared, so callers
+    must not change it.
+    """
     return whole_document(ROUTES)
 
 
 class PublicApi(FastAPI):
-    """The application. `stop` when the server begins to stop, `close` before the database closes."""
+    """The ASGI application. Call `stop` when the server begins to stop, and `close` before the database closes."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(
             routes=ROUTES,
             exception_handlers=HANDLERS,
-            openapi_url=None,  # a route of ours, like the others
+            openapi_url=None,  # `api.routes.flows` serves the document with the caching and checks of the other routes
             redirect_slashes=False,
             telemetry=_NO_TELEMETRY,
         )
@@ -67,34 +69,38 @@ class PublicApi(FastAPI):
         self.state.mcp = self._mcp = mcp.Mcp(context)
 
     def openapi(self) -> dict[str, Any]:
-        """The document that the routes make; shared, for reading only."""
+        """Returns the shared document of `api_document`, which callers must not change."""
         return api_document()
 
     def stop(self) -> None:
-        """New submits are refused with 503, waiting calls and event streams end."""
+        """Makes submits fail with 503 and ends waiting calls and event streams."""
         self._context.stopping.set()
 
     async def close(self) -> None:
-        """Writes the notes about refused calls and used keys that are still waiting."""
+        """Writes the buffered records of refused calls, used keys and sent fields to the database."""
         await self._mcp.close()
         for later in (self._context.refusals, self._context.callers, self._context.sent_fields):
             await later.flush()
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The routes within the exception handlers, and what FastAPI's own routes ask for."""
+        """Wraps the router only in the exception handlers and in the exit stack that FastAPI's own routes need, because
+        each middleware adds time to every call.
+        """
         return ExceptionMiddleware(AsyncExitStackMiddleware(self._route), handlers=self.exception_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)  # there is no web socket: the router closes it
+            # the API has no WebSocket routes, so the router closes the connection
+            await super().__call__(scope, receive, send)
             return
         request = Request(scope, receive)
         request.state.request_id = request_id = request_id_from(request.headers.get("x-request-id"))
         answer = _Answer(send, request_id)
         try:
             await super().__call__(scope, receive, answer)
-        except Exception as error:  # an answer that has begun breaks off
-            if not isinstance(error.__cause__, Refusal):  # the reader of an event stream goes on with Last-Event-ID
+        except Exception as error:  # raised after the response has started, so no problem can be sent any more
+            # a Refusal ends an event stream; its reader reconnects with Last-Event-ID
+            if not isinstance(error.__cause__, Refusal):
                 log.exception("%s: %s %s broke off", request_id, request.method, scope["path"])
         self._tell(request, answer)
 
@@ -104,7 +110,7 @@ class PublicApi(FastAPI):
         await self.router(scope, receive, send)
 
     def _tell(self, request: Request, answer: _Answer) -> None:
-        """Counts the call, and writes its line into the log where one is wanted."""
+        """Counts the call in the metrics and logs it when the logger of single calls is enabled."""
         route = getattr(request.scope.get("route"), "path", "?")
         seconds = time.monotonic() - answer.started
         self._context.calls.count(route, answer.status, seconds)
@@ -115,7 +121,7 @@ class PublicApi(FastAPI):
 def create_api(
     database: Database, waiters: JobWaiters, settings: Settings, *, body_limits: BodyLimits = BodyLimits()
 ) -> PublicApi:
-    """The public API on this database. Workers are woken by the database's own bell after each commit."""
+    """Creates the public API on this database, whose notifier wakes the workers after each commit."""
     return PublicApi(
         Context(
             database=database,
@@ -130,12 +136,12 @@ def create_api(
 
 
 class _Answer:
-    """Sends, with the request's id on it, and knows what was answered."""
+    """Wraps the ASGI `send` of one request: adds the request id to the response and records its status."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
-        self.status = 0  # 0: the caller went away before there was an answer
+        self.status = 0  # stays 0 when the client disconnects before the response starts
         self.started = time.monotonic()
 
     async def __call__(self, message: Message) -> None:
@@ -146,7 +152,9 @@ class _Answer:
 
 
 def _log_line(request: Request, answer: _Answer, route: str, seconds: float) -> None:
-    """The line of a call. Of its address only what the router knew: a stranger's text is no line of ours."""
+    """Logs one call. Of the URL it logs only the route and the path parameters that the router matched, so that no
+    other text of a caller gets into the log.
+    """
     said = {name: str(value)[:64] for name, value in request.path_params.items()}
     if job_id := getattr(request.state, "job_id", None):
         said["job_id"] = job_id

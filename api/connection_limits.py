@@ -1,10 +1,10 @@
-"""How many connections the server holds: in all, and for one caller (security.md S29).
+"""Limits how many connections the server holds, in total and per caller (rule S29).
 
-A caller is the address at the other end of the connection, an IPv6 address with its whole /64. What a proxy says about who stands
-behind it comes with each request and cannot be counted here: proxies that are trusted have no limit of their own, nor has this machine.
+A caller is the peer address of the connection; for IPv6 it is the /64 network of the address. X-Forwarded-For belongs
+to a request and cannot be counted per connection, so trusted proxies and loopback addresses have no limit of their own.
 
-Each connection costs a descriptor, and one more while it is sent a file. What the process may have of them is therefore divided:
-some stay for the database, the worker, model calls and the like, and the connections get half of the rest.
+Each connection needs a file descriptor, and a second one while a file is sent. `limits_for` reserves descriptors for
+the database, the worker, model calls and the like, and gives connections half of the rest.
 """
 
 from __future__ import annotations
@@ -18,55 +18,61 @@ from typing import Protocol
 
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-#: More connections than this need more memory than they are worth.
+#: Upper limit of connections, because each one needs memory.
 MOST = 4096
-#: One caller who is no proxy.
+#: Connections of one caller that is not a trusted proxy.
 MOST_OF_ONE = 256
-#: Descriptors for everything that is no connection of a caller: 30 in a server at rest, some for each model and web call.
+#: Descriptors reserved for everything other than callers' connections: an idle server has about 30 open, and each model
+#: or web call needs more.
 KEPT_BACK = 96
-#: Over the limit, so many are still read up to their head: the answer then fits what was asked. More are turned away at once.
+#: This many connections above the limit are still read until the head of the request is complete, so that the 503 has
+#: the form that the request needs. Further ones get the 503 immediately.
 TURNED_AWAY_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """`most` connections in all, `most_of_one` of one caller, `backlog` in the queue of the system."""
+    """`most` is the limit of connections in total and `most_of_one` that of one caller; `backlog` is the length of the
+    listen queue.
+    """
 
     most: int
     most_of_one: int
 
     @property
     def backlog(self) -> int:
-        """The event loop takes all that wait in one go, before it can turn one away."""
+        """The listen backlog. The event loop accepts the whole backlog before it can refuse one connection, so it is
+        not longer than `most`.
+        """
         return min(2048, self.most)
 
 
 def limits_for(descriptors: int) -> ConnectionLimits:
-    """The limits of a process that may have so many descriptors."""
+    """Returns the connection limits of a process that may open `descriptors` file descriptors."""
     most = min(MOST, max(16, (descriptors - KEPT_BACK) // 2))
     return ConnectionLimits(most, min(MOST_OF_ONE, max(8, most // 4)))
 
 
 class Standing(Enum):
-    """What becomes of a new connection."""
+    """How a new connection is treated."""
 
     IN = "in"
-    #: Its request is answered with 503 once its head is there.
+    #: Over the limit: the request is answered with 503 after its head has been read.
     TURNED_AWAY = "turned away"
-    #: It gets its 503 before it says anything.
+    #: Over the limit by far: the connection gets a 503 before anything is read.
     SHUT_OUT = "shut out"
 
 
 class Connection(Protocol):
-    """A connection as the counting sees it."""
+    """The connection as `Connections` uses it."""
 
     def make_room(self) -> None:
-        """Ends it: nothing is being done for it, another one needs its place."""
+        """Closes the connection, which is idle, because a new connection needs its slot."""
         ...
 
 
 class Connections:
-    """The open connections of a server. Not for threads: it belongs to the event loop."""
+    """Counts the open connections of a server. Not thread-safe: only the event loop may use it."""
 
     def __init__(self, limits: ConnectionLimits, proxies: Iterable[str] = ()) -> None:
         self.limits = limits
@@ -74,17 +80,18 @@ class Connections:
         self._callers: dict[Connection, str] = {}
         self._of_caller: Counter[str] = Counter()
         self._turned_away: set[Connection] = set()
-        #: Connections whose caller has to send or read something before anything is done; who waits longest comes first.
+        #: Connections that wait for their client to send or to read, the longest idle first.
         self._idle: dict[Connection, None] = {}
         self._idle_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
-        #: Of these, the ones that have brought no whole request yet. They make room before those that are kept for a next one.
+        #: The idle connections that have not yet sent a whole request. They are closed before idle keep-alive
+        #: connections.
         self._unproven: dict[Connection, None] = {}
 
     def enter(self, connection: Connection, address: str) -> Standing:
-        """Counts a new connection, when there is a place for it.
+        """Counts a new connection if a slot is free or can be freed.
 
-        At the limit the one that has been idle longest makes room, at a caller's own limit one of that caller's: many people may sit
-        behind one address.
+        At the total limit the connection that has been idle longest is closed. At the limit of one caller only idle
+        connections of the same caller are closed, because one address may be shared by many people.
         """
         caller = "" if self._is_proxy(address) else network_of(address)
         places = self._idle
@@ -103,14 +110,14 @@ class Connections:
         return Standing.IN
 
     def hand_over(self, connection: Connection, successor: Connection) -> None:
-        """The same connection goes on as another object: a request became a web socket. A socket is never idle."""
+        """Transfers the slot of an HTTP connection that was upgraded to a WebSocket. A WebSocket is never idle."""
         self.busy(connection)
         caller = self._callers.pop(connection, None)
         if caller is not None:
             self._callers[successor] = caller
 
     def leave(self, connection: Connection) -> None:
-        """The connection has ended."""
+        """Removes a connection that has ended."""
         self._turned_away.discard(connection)
         self.busy(connection)
         caller = self._callers.pop(connection, None)
@@ -121,20 +128,20 @@ class Connections:
                 self._idle_of.pop(caller, None)
 
     def busy(self, connection: Connection) -> None:
-        """A whole request is there and being worked on."""
+        """Marks the connection as working on a complete request."""
         self._unproven.pop(connection, None)
         if connection in self._idle:
             del self._idle[connection]
             del self._idle_of[self._callers[connection]][connection]
 
     def idle(self, connection: Connection) -> None:
-        """An answer is complete, or its caller does not read it."""
+        """Marks the connection as idle: its response is complete, or its client does not read the response."""
         if connection in self._callers:
             self._idle[connection] = None
             self._idle_of[self._callers[connection]][connection] = None
 
     def _is_proxy(self, address: str) -> bool:
-        """A proxy that is trusted, or this machine."""
+        """Tells whether the address is a trusted proxy or a loopback address."""
         found = _ip_of(address)
         return str(found or address) in self._trusted or (found is not None and found.is_loopback)
 
@@ -146,7 +153,9 @@ class Connections:
 
 
 def network_of(address: str) -> str:
-    """By what a caller is counted: the IPv4 address, or the /64 of an IPv6 one; what is no address counts as it is."""
+    """Returns the key by which a caller is counted: the IPv4 address, the /64 of an IPv6 address, or the text itself
+    when it is not an IP address.
+    """
     found = _ip_of(address)
     if found is None:
         return address
@@ -154,7 +163,7 @@ def network_of(address: str) -> str:
 
 
 def _ip_of(address: str) -> IPv4Address | IPv6Address | None:
-    """The address without its zone, an IPv4 address in its own form; None for what is no address."""
+    """Parses an address without its zone id and unwraps IPv4-mapped IPv6. Returns None when it is not an IP address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,11 +1,14 @@
-"""uvicorn as this program uses it: limits on what a caller may send before anybody reads it, signals left alone, a word when ready.
+"""uvicorn with limits on what clients may send, without its signal handlers, and with a callback when the server is
+ready.
 
-Its fast parser has no limits of its own: a caller could send headers for ever, before a body or behind it (api.md asks for 16 KiB and
-30 s), or begin a thousand requests in one piece. It also waits for ever for callers who do not read their answer. Once a second the
-server looks through its connections and ends those whose time is over, so that a request itself costs a few comparisons only.
+uvicorn's parser (httptools) has no limits: a client could send headers or trailers without end, or begin a thousand
+pipelined requests in one packet. uvicorn also waits forever for a client that does not read its response. This module
+limits a head to 16 KiB and 30 s. Once a second the server checks all its connections and closes those past their
+deadline, so that the cost per request is a few comparisons.
 
-It also takes requests that servers on the way may read in another manner (RFC 9112): where one of them ends a request elsewhere, what
-one caller sends becomes another's request. Whoever calls the public API gets each refusal of this file as a problem.
+uvicorn accepts some requests that proxies may parse differently (RFC 9112). When a proxy sees the end of a request
+elsewhere, it may take part of one client's request for another one's (request smuggling), so ambiguous requests are
+refused. Clients of the public API get each refusal of this module as a problem (RFC 9457).
 """
 
 from __future__ import annotations
@@ -45,20 +48,22 @@ from api.http.problem_json import (
 from api.http.request_ids import request_id_from
 from engine.core.errors import Refusal, TooManyConnections
 
-#: Of a request's head and what follows its body, together.
+#: Limit of the head of a request plus its trailers.
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 30.0
-#: What is still being sent of a request that was answered already is thrown away for so long.
+#: After the response, the rest of the request is still read and discarded for this many seconds.
 REST_SECONDS = 10.0
-#: A caller who reads slower than so many bytes in so many seconds is given up.
+#: A client that reads fewer than this many bytes in this many seconds is disconnected.
 STALLED_SECONDS, STALLED_BYTES = 30.0, 32 * 1024
-#: A refused caller may read the refusal for so long; what they go on sending is thrown away.
+#: After a refusal the connection stays open this many seconds, so that the client can read it; what the client sends is
+#: discarded.
 LINGER_SECONDS = 2.0
-#: A body may come in so many pieces, and in more when they have so many bytes on average: each costs a call.
+#: A body may arrive in FREE_PIECES pieces, and in more if they average at least PIECE_BYTES bytes, because each piece
+#: costs a callback.
 FREE_PIECES, PIECE_BYTES = 1024, 16
-#: So many requests may be sent in one piece, ahead of their answers.
+#: Limit of pipelined requests: requests sent before the earlier ones are answered.
 MAX_AHEAD = 16
-#: engine.io takes a million letters; one can have four bytes.
+#: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
 
@@ -68,14 +73,16 @@ def _http_date(second: int) -> bytes:
 
 
 class _DatedHeaders(list[tuple[bytes, bytes]]):
-    """Headers of every answer. uvicorn puts them before an answer's own by `+`, and would give them the `Date` of the request."""
+    """The default headers of every response. uvicorn adds them with `+` when the response starts; overriding `+` makes
+    `Date` the time of the response instead of that of the request.
+    """
 
     def __add__(self, own: Any) -> list[tuple[bytes, bytes]]:
         return [(b"date", _http_date(int(time.time()))), *self, *own]
 
 
 def _response(refusal: Refusal, request_id: str, *, public: bool) -> Response:
-    """A refusal of this file: a problem for callers of the public API, else a sentence. The connection ends with it."""
+    """Returns a refusal as a problem for clients of the public API, else as plain text. It closes the connection."""
     headers = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", "Connection": "close"}
     if public:
         return problem_response(refusal, request_id, headers)
@@ -89,7 +96,9 @@ def _on_the_wire(response: Response, *, head_only: bool = False) -> bytes:
 
 
 class Server(uvicorn.Server):
-    """Calls `ready` once it answers; whoever runs it sets `should_exit`, and `force_exit` when in a hurry."""
+    """Calls `ready` when the server accepts connections. The caller sets `should_exit` to stop it, and `force_exit` to
+    stop it without waiting for open requests.
+    """
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -97,7 +106,9 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to `app.py`: after uvicorn's own handling a SIGTERM would end the process half way."""
+        """Leaves the signals to `app.py`: uvicorn raises a SIGTERM again after its own shutdown, which would end the
+        process before the rest is closed.
+        """
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -106,7 +117,7 @@ class Server(uvicorn.Server):
             self._tell_ready()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second."""
+        """Checks the deadlines of all connections once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0:
             now = asyncio.get_running_loop().time()
             for connection in tuple(self.server_state.connections):
@@ -118,10 +129,11 @@ class Server(uvicorn.Server):
 
 
 class ProxyHeaders(ProxyHeadersMiddleware):
-    """uvicorn's reading of X-Forwarded headers; `trusted` are addresses, networks and names of proxies, or `*` alone.
+    """uvicorn's middleware for X-Forwarded headers. `trusted` lists addresses, networks and names of proxies, or only
+    `*`.
 
-    A caller whose own address lies in a trusted network is told as the nearest proxy saw them: uvicorn takes the first entry, which
-    they write themselves.
+    When every address in X-Forwarded-For is trusted, the client is the address that the nearest proxy added. uvicorn
+    would take the first one, which the client can choose.
     """
 
     def __init__(self, app: Any, trusted: list[str]) -> None:
@@ -138,7 +150,9 @@ class _NearestHosts(_TrustedHosts):
 
 
 class _Watched(asyncio.Protocol):
-    """A connection that is counted, and looked at once a second: does its caller read, and does it end once it is closed?"""
+    """A counted connection that is checked once a second: it is aborted when the client does not read, or when it does
+    not end after it was closed.
+    """
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -153,23 +167,23 @@ class _Watched(asyncio.Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """More is written than the caller reads."""
+        """Called by asyncio when the write buffer is full because the client reads too slowly."""
         self._note_stalled()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """The caller has read nearly everything."""
+        """Called by asyncio when the client has read nearly all of the write buffer."""
         self._stalled = None
         super().resume_writing()
 
     def make_room(self) -> None:
-        """Another one gets its place."""
+        """Closes the connection, so that a new one gets its slot."""
         self.transport.close()
 
     def look(self, now: float) -> None:
-        """Ends the connection when its time is over."""
+        """Aborts the connection when its client has read too little in the allowed time."""
         if self._stalled is None:
-            if self.transport.is_closing():  # it ends once all is delivered
+            if self.transport.is_closing():  # closing is complete only when the client has read the rest
                 self._note_stalled()
         elif now - self._stalled[0] > STALLED_SECONDS:
             left = self.transport.get_write_buffer_size()
@@ -183,25 +197,26 @@ class _Watched(asyncio.Protocol):
 
 
 class BoundedHttp(_Watched, HttpToolsProtocol):
-    """uvicorn's HTTP protocol with limits on size and time of everything that comes before and behind a body."""
+    """uvicorn's HTTP protocol with limits on the size and duration of request heads, trailers and pipelined requests."""
 
-    #: Of the request that came last; empty while its address has not come.
+    #: The target of the latest request; empty until it has been received.
     url = b""
-    #: Something of a request has come that is not complete.
+    #: Part of a request has been received, and the request is not complete.
     _begun = False
-    #: The next thing to be complete is a request's head.
+    #: The parser is inside the head of a request or between two requests.
     _in_head = True
-    #: `cycle` is that of the request that is being read; before, it is that of the request that came before.
+    #: True when `cycle` belongs to the request that is being read; until its head is complete, `cycle` belongs to the
+    #: previous request.
     _own_cycle = False
-    #: A refusal that waits for the answers before it.
+    #: A refusal that is sent after the responses to earlier requests.
     _last: bytes | None = None
-    #: Bytes that came since the last piece of a body or the last whole request.
+    #: Bytes received since the last piece of a body or the last complete request.
     _run = 0
     _trailer_bytes = 0
     _pieces = 0
     _body_bytes = 0
     _deadline = math.inf
-    #: It was refused or said too much: nothing is read any more.
+    #: The client was refused or sent too much: everything else it sends is ignored.
     _deaf = False
     _standing = Standing.IN
 
@@ -217,7 +232,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """What the parser holds of one line is unknown: it is counted in steps of what a head may have."""
+        """Parses the data in slices of MAX_HEAD_BYTES. The parser does not tell how much of an unfinished line it
+        buffers, so the received bytes are counted after each slice.
+        """
         for start in range(0, len(data), MAX_HEAD_BYTES):
             if self._deaf or self.transport.is_closing() or self.transport.get_protocol() is not self:
                 return
@@ -230,8 +247,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._deadline = self.loop.time() + HEAD_SECONDS
 
     def _parse(self, piece: bytes) -> None:
-        """Feeds the parser, as uvicorn does. A wish for a protocol that nobody speaks here does not change how a request is read:
-        the parser would leave its body out, and take it for the next request.
+        """Feeds the parser and handles Upgrade requests.
+
+        After an Upgrade header the parser stops before the body, and the body would be parsed as the next request. When
+        the upgrade is not accepted, the head is parsed again without the header.
         """
         while not self._deaf:
             try:
@@ -254,7 +273,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or one behind the body, which nobody reads."""
+        """Stores a header; counts and discards a trailer."""
         if self._in_head:
             super().on_header(name, value)
             return
@@ -270,7 +289,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         if self.parser.should_upgrade() and not self._should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 self._refuse(MalformedRequest("CONNECT is for proxies"))
-            return  # it is read again as a plain request
+            return  # `_parse` feeds the head again without the Upgrade header
         self._in_head = False
         self._deadline = math.inf
         self._trailer_bytes = self._pieces = self._body_bytes = 0
@@ -322,7 +341,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 self._say_last(self._last)
             return
         if not self.cycle.response_complete:
-            return  # the next request was here already
+            return  # a pipelined request was waiting, and its cycle has started
         if self._in_head:
             self._counted.idle(self)
         else:
@@ -341,7 +360,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Until its caller reads on, nothing can be done for it: another one may get its place."""
+        """Marks the connection as idle while its client does not read, so that a new connection may get its slot."""
         self._counted.idle(self)
         super().pause_writing()
 
@@ -359,9 +378,9 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
                 self._refuse(RequestTimeout() if self._standing is Standing.IN else TooManyConnections())
 
     def make_room(self) -> None:
-        """Its caller has not said all, or nothing at all: another one gets its place."""
+        """Closes a connection whose request is not complete or has not begun, so that a new one gets its slot."""
         self._deaf = True
-        if self.transport.get_write_buffer_size():  # its caller does not even read
+        if self.transport.get_write_buffer_size():  # the client does not read, so it would not read a refusal
             self.transport.abort()
             return
         if self._may_answer() and (self.cycle is None or self._run or not self._in_head):
@@ -369,7 +388,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         self.transport.close()
 
     def _should_upgrade(self) -> bool:
-        return super()._should_upgrade() and not is_public(self._path())  # the public API has no web sockets
+        return super()._should_upgrade() and not is_public(self._path())  # the public API has no WebSocket routes
 
     def _head_without_upgrade(self) -> bytes:
         lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
@@ -377,7 +396,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return b"\r\n".join([begin, *lines, b"", b""])
 
     def _ambiguous(self) -> str:
-        """What another server on the way might read in another manner; empty when there is no such thing."""
+        """Returns why a proxy might parse this request differently, as a text for the client; empty when it cannot."""
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
         if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
@@ -396,36 +415,42 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
     def _path(self) -> str:
         try:
             path = httptools.parse_url(self.url).path or b""
-        except httptools.HttpParserInvalidURLError:  # not all of it has come
+        except httptools.HttpParserInvalidURLError:  # the target has not been received completely
             path = self.url.partition(b"?")[0]
         return unquote(path.decode("latin-1"))
 
     def _answer(self, refusal: Refusal) -> bytes:
-        """A problem for a caller of the public API, and for what has no address: no browser sends that. Else a sentence."""
+        """Builds a refusal: a problem for clients of the public API and for requests without a readable target, which
+        browsers do not send; else plain text.
+        """
         public = self._begun and (not self.url or is_public(self._path()))
         sent_id = Headers(raw=list(self.scope["headers"])).get("x-request-id") if self._begun else None
         head_only = self._begun and self.parser.get_method() == b"HEAD"
         return _on_the_wire(_response(refusal, request_id_from(sent_id), public=public), head_only=head_only)
 
     def _answers_are_due(self) -> bool:
-        """Requests before the one that is being read have no whole answer yet."""
+        """Tells whether earlier requests on the connection still lack a complete response."""
         if self._own_cycle:
-            return bool(self.pipeline)  # its own cycle waits there, behind the others
+            return bool(self.pipeline)  # the own cycle is in `pipeline` when earlier requests are not answered
         return self.cycle is not None and (bool(self.pipeline) or not self.cycle.response_complete)
 
     def _may_answer(self) -> bool:
-        """Whether an answer would be taken for one to this request: no other is on its way, and none was given."""
+        """Tells whether a response sent now would be matched to this request: all earlier ones are complete, and its
+        own has not started.
+        """
         return not self._answers_are_due() and not (self._own_cycle and self.cycle.response_started)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers, after the requests before have their answers, reads nothing more and closes."""
+        """Refuses the request: sends the refusal after the responses to earlier requests, reads nothing more and
+        closes.
+        """
         if self._deaf:
             return
         self._deaf = True
         answer = self._answer(refusal)
         if self._answers_are_due():
             if self._own_cycle:
-                self.pipeline.popleft()  # it is the one that came last, and never begins
+                self.pipeline.popleft()  # the cycle of the refused request, which came last and has not started
             self._last = answer
             self._deadline = math.inf
             return
@@ -433,16 +458,20 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self.transport.close()
             return
         if self._own_cycle:
-            self.cycle.disconnected = True  # its app learns that nobody waits
+            self.cycle.disconnected = True  # makes the application's `receive` return a disconnect
             self.cycle.message_event.set()
         self._say_last(answer)
 
     def _say_last(self, answer: bytes) -> None:
-        """A caller who is still sending gets a moment to read."""
+        """Sends the refusal and half-closes the connection. A client that is still sending has LINGER_SECONDS to read
+        it.
+        """
         self.transport.write(answer)
         self.transport.write_eof()
         self._deadline = self.loop.time() + LINGER_SECONDS
 
 
 class BoundedSocket(_Watched, WebSocketsSansIOProtocol):
-    """uvicorn's web socket, counted, and given up when its page does not read. It is never idle, so it never makes room."""
+    """uvicorn's WebSocket protocol with a counted connection, aborted when the page does not read. It is never idle, so
+    it is never closed for a new connection.
+    """
