@@ -1,1 +1,1 @@
-"""What every call of the public API shares: bodies, parameters, keys, limits, and refusals as problem+json."""
+"""What the routes of the public API share: request bodies, parameters, API keys, limits, and refusals as problem+json."""

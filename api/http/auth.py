@@ -1,9 +1,12 @@
-"""Who calls: an API key as `Authorization: Bearer ...` or `X-API-Key`. Missing, malformed, unknown, expired and revoked look the same.
+"""Authenticates callers by an API key in `Authorization: Bearer ...` or `X-API-Key`.
 
-Headers that name two keys are refused before either is looked up: a proxy may have added one, and nobody can tell which one counts.
+Missing, malformed, unknown, expired and revoked keys get the same response, so that it reveals nothing about a key.
+Headers with two different keys are refused before either is looked up: a proxy may have added one, and it is undefined
+which one counts.
 
-A revoked key is refused from the next request on: it is looked up for every request, and by calls that submit a job in the
-transaction that accepts it (`Callers.find` with `lately`). A mistyped one is refused by its check sum without a look-up.
+Every request looks its key up, so a revoked key is refused from the next request on. Calls that submit a job read the
+key again in the transaction that accepts the job, and may use a cached result before it (`Callers.find` with `lately`).
+A mistyped key fails its checksum and is not looked up.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ _NOBODY: tuple[float, Caller | None] = (0.0, None)
 
 
 class Callers(Later[str]):
-    """Who calls, by the key that was sent. When a key was last used is noted at most once a minute, never on a request's own time."""
+    """Finds callers by their keys, and records when each key was last used: at most once a minute, in a deferred write
+    that no request waits for.
+    """
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, _write)
@@ -36,12 +41,12 @@ class Callers(Later[str]):
         self._known: dict[str, tuple[float, Caller]] = {}
 
     def find(self, request: Request, *, lately: bool = False) -> Caller:
-        """The caller of this request. Raises Unauthorized, and ParameterInvalid for two keys.
+        """Returns the caller of this request. Raises Unauthorized, and ParameterInvalid for two keys.
 
-        Also kept as `request.state.caller`, and the hash of the key, valid or not, as `request.state.key_hash`.
+        Also sets `request.state.caller`, and `request.state.key_hash` to the hash of the key, valid or not.
 
-        `lately`: who called a moment ago is not looked up. For calls whose transaction reads the key again, which makes the
-        look-up before it a courtesy.
+        `lately` accepts a caller that was looked up a moment ago. It is for calls that check the key again in their own
+        transaction, or that need the caller only for counting.
         """
         request.state.key_hash = key_hash = parse_key(_sent_key(request))
         at = time.monotonic()
@@ -80,7 +85,9 @@ class Callers(Later[str]):
 
 
 def _sent_key(request: Request) -> str:
-    """What was sent as a key; empty when nothing was. Raises ParameterInvalid for two of a header, and when the two differ."""
+    """Returns the key that was sent, or an empty string. Raises ParameterInvalid when a header occurs twice or the two
+    headers differ.
+    """
     own, authorization = single_header(request, "X-API-Key") or "", single_header(request, "Authorization") or ""
     if not authorization:
         return own

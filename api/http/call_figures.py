@@ -8,7 +8,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 
 
 class CallFigures:
-    """Counts the calls of the public API since this process started."""
+    """Prometheus counters of the calls since this process started."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,6 +25,6 @@ class CallFigures:
         ProcessCollector(registry=self.registry)
 
     def count(self, route: str, status: int, seconds: float) -> None:
-        """One call has been answered; `route` is the published path, `?` for an address that does not exist."""
+        """Counts one answered call. `route` is the path template of its route, or `?` for a path without a route."""
         self._calls.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)

@@ -1,4 +1,4 @@
-"""What every call of the public API works with, and the waiting that several of them share."""
+"""The objects that every route of the public API uses, and the functions with which several routes wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to every handler. `stopping` is set when the server stops: waiting calls answer at once."""
+    """The shared objects of one application. `stopping` is set when the server stops; waiting calls then answer at
+    once.
+    """
 
     database: Database
     waiters: JobWaiters
@@ -44,13 +46,17 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request, *, lately: bool = False) -> Caller:
-        """Who calls. Counts the request. Raises Unauthorized, ParameterInvalid and RateLimited. `lately`: see `Callers.find`."""
+        """Authenticates the caller and counts the request. Raises Unauthorized, ParameterInvalid and RateLimited.
+        `lately` is explained at `Callers.find`.
+        """
         caller = self.callers.find(request, lately=lately)
         self._count(request, f"key {caller.key_id}", caller.requests, caller.label)
         return caller
 
     def count_refused(self, request: Request) -> None:
-        """Counts a call that was refused before it was known who calls: for its key, or for its address. Raises RateLimited."""
+        """Counts a call without an authenticated caller: for its key when that is valid, else for its address. Raises
+        RateLimited.
+        """
         try:
             self.caller(request, lately=True)
         except (Unauthorized, ParameterInvalid):
@@ -63,18 +69,19 @@ class Context:
             raise too_many(rate, label=label)
 
     def refuse_when_stopping(self) -> None:
-        """New work is not taken while the server stops. Raises ShuttingDown."""
+        """Refuses new work while the server stops. Raises ShuttingDown."""
         if self.stopping.is_set():
             raise ShuttingDown(retry_after=5)
 
     def caller_now(self, caller: Caller) -> Caller:
-        """The same caller with the key as it is now, for a call that has waited. Raises Unauthorized."""
+        """Returns the caller with its key as it is now, for a call that has waited. Raises Unauthorized."""
         return self.database.look_up(read_key_again, caller)
 
     async def until_ended(self, caller: Caller, job_id: str, seconds: float, look: Look = find_status) -> Caller:
-        """Waits until the job has ended, the time is over or the server stops; the handler reads the job again.
+        """Waits until the job has ended, `seconds` are over or the server stops. The route then reads the job again.
 
-        With `find_batch_status` as `look` it waits for a batch. The key is looked up at each wake-up: the answer is the caller as it is at the end. Raises Unauthorized.
+        With `find_batch_status` as `look` it waits for a batch. The key is checked at each wake-up; the returned caller
+        has the key as it is at the end. Raises Unauthorized.
         """
         waiting = wait_until_ended(
             self.database, self.waiters, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller), look
@@ -83,7 +90,7 @@ class Context:
         return self.caller_now(caller)
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The answer of `work`, or None as soon as the server stops."""
+        """Returns the result of `work`, or None as soon as the server stops."""
         task = asyncio.create_task(work)
         stop = asyncio.create_task(self.stopping.wait())
         try:
@@ -94,10 +101,10 @@ class Context:
                 pending.cancel()
 
     def base_url(self, request: Request) -> str:
-        """The front of addresses in documents: the public address, else what the caller used."""
+        """Returns the scheme and host for URLs in documents: the configured public URL, else those of the request."""
         return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
 
 
 async def context_of(request: Request) -> Context:
-    """The context of the application that this request came to; a dependency of FastAPI."""
+    """FastAPI dependency: returns the context of the application that handles the request."""
     return request.app.state.context

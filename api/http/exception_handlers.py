@@ -1,4 +1,4 @@
-"""The exception handlers: whatever goes wrong in a call of the public API is answered as `application/problem+json`, and noted."""
+"""The exception handlers of the public API: answer every error as `application/problem+json`, and record refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 
 async def answer_refusal(request: Request, refusal: Refusal) -> Response:
-    """The problem of a refusal. Without a known caller the call is counted first: it may be one too many."""
+    """Answers a refusal. A call without an authenticated caller is counted first, and gets the refusal of the rate
+    limit when it is one too many.
+    """
     context = await context_of(request)
     request_id = request.state.request_id
     caller: Caller | None = getattr(request.state, "caller", None)
@@ -77,7 +79,9 @@ def _no_such_address(request: Request) -> Refusal:
 
 
 async def _limits(context: Context, request: Request, refusal: Refusal, caller: Caller | None) -> dict[str, str]:
-    """What is left, for a caller who hit a limit; without it when the store does not answer."""
+    """Returns the rate limit headers of a refusal. The limits of jobs are only read for a caller that hit one of them,
+    and are left out when the database does not answer.
+    """
     rate: Rate | None = getattr(request.state, "rate", None)
     if caller is None or isinstance(refusal, RateLimited):
         return limit_headers(None, rate)

@@ -1,4 +1,4 @@
-"""How answers about jobs are written: their address, compact JSON, and ETags."""
+"""Functions for responses about jobs: their URL path, compact JSON and ETags."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any
 
 
 def job_path(job_id: str) -> str:
-    """Where a job is asked for."""
+    """Returns the URL path of a job."""
     return f"/public/v1/jobs/{job_id}"
 
 
 def dump(body: Any) -> bytes:
-    """Compact JSON in UTF-8."""
+    """Returns compact JSON in UTF-8."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def with_result(view: bytes, result: bytes) -> bytes:
-    """A job's JSON whose `result` is null, with the stored JSON of the result in its place: a large one is not parsed.
+    """Inserts the stored JSON of the result into a job's JSON whose `result` is null, so that a large result is not
+    parsed.
 
-    Inside a string every quote is escaped, so the first `"result":null` is the member.
+    Quotes within JSON strings are escaped, so the first `"result":null` is the member of the job.
     """
     return view.replace(b'"result":null', b'"result":' + result, 1)
 
 
 def etag_of(content: bytes) -> str:
-    """A strong ETag: equal exactly when the bytes are."""
+    """Returns a strong ETag, which is a hash of the bytes."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def etag_matches(etag: str, if_none_match: str) -> bool:
-    """True when the caller has this already (weak comparison, RFC 9110)."""
+    """Tells whether the If-None-Match header contains this ETag (weak comparison, RFC 9110)."""
     known = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
     return etag in known or "*" in known

@@ -1,7 +1,8 @@
-"""Reads a JSON body with every limit of api.md checked before anything else sees it.
+"""Reads JSON request bodies and enforces the limits on them before the body is used.
 
-10 MiB, 30 s to arrive, nesting 64, 10,000 keys, 200,000 values, whole numbers up to 64 bit, no NaN or Infinity, no key twice in
-one object, valid UTF-8. An empty body is `{}`. Large bodies have 128 MiB together.
+The limits: 10 MiB, 30 s to arrive, nesting of 64, 10,000 keys, 200,000 values, integers of at most 64 bits, no NaN or
+Infinity, no duplicate keys in an object, valid UTF-8. An empty body counts as `{}`. All large bodies together may have
+128 MiB.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ T = TypeVar("T")
 
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
-#: A value costs the server up to fifty times its bytes: `[]` in a list is 3 bytes on the way and 64 in memory.
+#: A parsed value needs up to fifty times the memory of its JSON: `[],` has 3 bytes, the empty list 64.
 MAX_VALUES = 200_000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-#: Bodies above this are parsed in a thread, so that the event loop goes on.
+#: Larger bodies are parsed in a thread, so that the event loop is not blocked.
 _IN_THREAD = 64 * 1024
 
-#: A string without an end goes to the end of the body: looked for again from each of its quotes, it would take minutes.
+#: An unterminated string matches to the end of the body. Without this the search would start again at each of its
+#: quotes, which takes minutes for a large body.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -41,7 +43,7 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """How large a body may be, how long it may take to arrive, and how many bytes the large ones have together."""
+    """The size limit of a body, its time limit, and the limit of all large bodies together."""
 
     max_bytes: int = 10 * 1024 * 1024
     receive_seconds: float = 30
@@ -49,10 +51,10 @@ class BodyLimits:
 
 
 class Bodies:
-    """Receives the bodies of a process. Belongs to its event loop.
+    """Receives the request bodies of a process; only its event loop may use it.
 
-    Those above 64 KiB are counted together until they are parsed (those of `checked` until they are answered); small ones always
-    find room beside them.
+    Bodies above 64 KiB count towards `bytes_in_flight` until they are parsed (in `checked`: until the block ends).
+    Smaller ones do not count and are never refused for it.
     """
 
     def __init__(self, limits: BodyLimits) -> None:
@@ -60,8 +62,8 @@ class Bodies:
         self._in_flight = 0
 
     async def read_json(self, request: Request) -> dict[str, Any]:
-        """The body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout, InvalidJson,
-        PayloadInvalid, ParameterInvalid; ClientDisconnect.
+        """Returns the body as an object. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout,
+        InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
         """
         content_type = single_header(request, "Content-Type")
         if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
@@ -71,8 +73,8 @@ class Bodies:
 
     @contextlib.asynccontextmanager
     async def checked(self, request: Request) -> AsyncIterator[bytes]:
-        """The bytes of a body that something else parses, within the limits of time, size and shape; counted until the end of the
-        block. Raises as `read_json`.
+        """Context manager with the bytes of a body that other code parses, after the limits of time, size and shape are
+        checked. The body counts towards `bytes_in_flight` until the block ends. Raises as `read_json`.
         """
         async with self._received(request) as body:
             await _beside(_check_shape, body)
@@ -115,18 +117,18 @@ class Bodies:
 
 
 async def _beside(work: Callable[[bytes], T], body: bytes) -> T:
-    """The outcome of `work`: of a large body beside the event loop."""
+    """Returns the result of `work`, which runs in a thread for a large body."""
     return await asyncio.to_thread(work, body) if len(body) > _IN_THREAD else work(body)
 
 
 def may_be_large(request: Request) -> bool:
-    """True for a body that is announced as large, or without its length."""
+    """Tells whether the body is announced as large, or sent without a length."""
     announced = request.headers.get("content-length", "")
     return int(announced) > _IN_THREAD if announced.isdigit() else "transfer-encoding" in request.headers
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The bytes as a JSON object. Raises InvalidJson, or PayloadInvalid when it is some other JSON value."""
+    """Parses the body as a JSON object. Raises InvalidJson, or PayloadInvalid for any other JSON value."""
     value = parse_json(body)
     if not isinstance(value, dict):
         kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")
@@ -136,7 +138,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def parse_json(body: bytes) -> Any:
-    """The bytes as a JSON value within the limits. Raises InvalidJson with a sentence that quotes no value."""
+    """Parses a JSON value within the limits. Raises InvalidJson with a message that quotes no value."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -158,19 +160,21 @@ def parse_json(body: bytes) -> Any:
 
 
 def _check_shape(body: bytes) -> None:
-    """Nesting and number of keys and values, counted outside strings without building anything."""
+    """Checks nesting and the number of keys and values by counting characters outside strings, before anything is
+    parsed.
+    """
     bare, strings = _STRING.subn(b"", body, count=MAX_KEYS + MAX_VALUES + 1)
     if strings > MAX_KEYS + MAX_VALUES:
         raise _too_many_values()
     if (keys := bare.count(b":")) > MAX_KEYS:
         raise InvalidJson(f"It has {keys:,} keys; {MAX_KEYS:,} are allowed")
     brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    if bare.count(b",") + brackets.count(b"[") > MAX_VALUES:  # each value follows one of these
+    if bare.count(b",") + brackets.count(b"[") > MAX_VALUES:  # each value follows a comma or an opening bracket
         raise _too_many_values()
     for _ in range(MAX_DEPTH):
         if b"[]" not in brackets:
             return
-        brackets = brackets.replace(b"[]", b"")  # takes the innermost level away
+        brackets = brackets.replace(b"[]", b"")  # removes the innermost level
     if b"[]" in brackets:
         raise _too_deep()
 

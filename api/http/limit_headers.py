@@ -1,4 +1,6 @@
-"""`RateLimit` and `RateLimit-Policy` (IETF draft, structured fields): what the caller has left. An unlimited policy is left out."""
+"""The response headers `RateLimit` and `RateLimit-Policy` (IETF draft, structured fields), which say what the caller
+has left. Unlimited policies are left out.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,11 @@ _MONTH_SECONDS = 2_592_000
 
 
 def limit_headers(limits: LimitsView | None, rate: Rate | None) -> dict[str, str]:
-    """Like `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`; empty when nothing is limited.
+    """Returns both headers, for example `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`; no header
+    when nothing is limited.
 
-    Without `limits` only the requests a second are told: those who send too many cost no look at the rest.
+    Without `limits` only the requests per second are included, so that refusing a caller that sends too many needs no
+    query.
     """
     told: list[tuple[str, str, str]] = []
     if limits is not None and limits.concurrency is not None:

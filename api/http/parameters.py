@@ -1,4 +1,4 @@
-"""Reads query parameters and request headers. A wrong one is refused by its name; nothing is guessed."""
+"""Reads query parameters and request headers. An invalid one is refused with its name and never replaced by a default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ MAX_CANCEL_AFTER = 86_400
 MAX_VERSION = 999_999_999
 MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
-#: http or https, a host without user or password, a port there is, and what RFC 3986 lets follow.
+#: http or https, a host without user and password, a port from 1 to 65535, and the characters that RFC 3986 allows
+#: after it.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
     r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
@@ -37,7 +38,7 @@ ID = "^[A-Za-z0-9_-]{1,64}$"
 
 
 def query(request: Request) -> dict[str, str]:
-    """The query parameters. One that the route does not declare, or that is sent twice, is refused."""
+    """Returns the query parameters. Refuses a parameter that the route does not declare or that is sent twice."""
     if not request.scope["query_string"]:
         return {}
     allowed: tuple[str, ...] = request.scope["route"].takes
@@ -53,26 +54,29 @@ def query(request: Request) -> dict[str, str]:
 
 
 def whole_number(name: str, lowest: int, highest: int, text: str) -> int:
-    """`text` as a whole number within bounds."""
+    """Parses an integer within bounds. Raises ParameterInvalid."""
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
         raise invalid(name, f"must be a whole number from {lowest} to {highest}")
     return int(text)
 
 
 def wait_seconds(request: Request, wait: str | None) -> int:
-    """How long the caller wants to wait: `?wait=N` or `Prefer: wait=N`, at most 60. A preference we cannot read is 0."""
+    """Returns the seconds that the caller wants to wait: `?wait=N` or `Prefer: wait=N`, at most 60. An unreadable
+    preference counts as 0, because RFC 7240 lets servers ignore it.
+    """
     if wait is not None:
         if not re.fullmatch(r"\d+", wait, re.ASCII):
             raise invalid("wait", "must be a whole number of seconds, 0 or more")
-        return min(int(wait.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)  # three digits are more than enough to tell
+        # three digits suffice to see that a number is above the maximum
+        return min(int(wait.lstrip("0")[:3] or 0), MAX_WAIT_SECONDS)
     preferred = _WAIT.search(",".join(request.headers.getlist("prefer")))
     return min(int(preferred.group(1)), MAX_WAIT_SECONDS) if preferred else 0
 
 
 def moment(name: str, text: str) -> Millis:
-    """An RFC 3339 time with its offset, as milliseconds."""
+    """Parses an RFC 3339 time with offset into milliseconds."""
     try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # a `+` in a query string arrives as a space
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # a `+` in a query string is decoded as a space
         if at.tzinfo is None:
             raise ValueError
         return Millis(int(at.timestamp() * 1000))
@@ -83,7 +87,7 @@ def moment(name: str, text: str) -> Millis:
 
 
 def check_accept(request: Request, kind: str) -> None:
-    """Refuses when the Accept header rules `kind` out (RFC 9110: the most specific range counts)."""
+    """Raises NotAcceptable when the Accept header excludes `kind` (RFC 9110: the most specific range decides)."""
     ranges = [part for part in ",".join(request.headers.getlist("accept")).lower().split(",") if part.strip()]
     best, taken = -1, not ranges
     for part in ranges:
@@ -96,14 +100,14 @@ def check_accept(request: Request, kind: str) -> None:
 
 
 def one_of(name: str, words: tuple[str, ...], text: str) -> str:
-    """`text` when it is one of these words."""
+    """Returns `text` when it is one of the allowed words. Raises ParameterInvalid."""
     if text not in words:
         raise invalid(name, f"must be one of {', '.join(words)}")
     return text
 
 
 def is_id(text: str) -> bool:
-    """True for text that may be an id of ours; anything else is unknown without a look-up."""
+    """Tells whether text has the form of an id; text that has not is unknown without a query."""
     return re.fullmatch(ID, text) is not None
 
 
@@ -114,7 +118,7 @@ def _flow_id(text: str) -> str:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """1 to 255 visible ASCII characters."""
+    """Returns the Idempotency-Key, which has 1 to 255 visible ASCII characters."""
     key = single_header(request, "Idempotency-Key")
     if key is not None and not _VISIBLE.fullmatch(key):
         raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
@@ -122,18 +126,18 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def number_header(request: Request, name: str, highest: int) -> int | None:
-    """A header with a whole number from 1 on; None when it is not there."""
+    """Returns a header that holds an integer from 1 on; None when it is missing."""
     text = single_header(request, name)
     return None if text is None else whole_number(name, 1, highest, text)
 
 
 def webhook_url(request: Request) -> str | None:
-    """An http or https address without credentials."""
+    """Returns the X-Webhook-Url, an http or https URL without credentials."""
     url = single_header(request, "X-Webhook-Url")
     if url is None:
         return None
     try:
-        host = urlsplit(url).hostname  # raises for brackets around something that is no address
+        host = urlsplit(url).hostname  # raises when the brackets do not contain an IPv6 address
     except ValueError:
         host = None
     if not host or len(url) > MAX_WEB_ADDRESS or not re.fullmatch(WEB_ADDRESS, url, re.ASCII):
@@ -142,12 +146,14 @@ def webhook_url(request: Request) -> str | None:
 
 
 def trace(request: Request) -> str | None:
-    """The caller's trace, as it is kept with a job; what is malformed is left out."""
+    """Returns the trace context of the caller in the form that is stored with a job; malformed parts are left out."""
     return TraceContext.of(request.headers.getlist).dumps()
 
 
 def single_header(request: Request, name: str) -> str | None:
-    """The header's one value, or None. Twice is refused: nobody can tell which one counts."""
+    """Returns the value of the header, or None. A header that is sent twice is refused, because it is undefined which
+    one counts.
+    """
     values = request.headers.getlist(name)
     if len(values) > 1:
         raise invalid(name, "is sent twice")
@@ -155,11 +161,12 @@ def single_header(request: Request, name: str) -> str | None:
 
 
 def invalid(name: str, detail: str) -> ParameterInvalid:
-    """The refusal that names the parameter or header."""
+    """Returns the refusal that names the parameter or header."""
     return ParameterInvalid(f"`{name[:100]}` {detail}")
 
 
-# What routes declare. The functions above read what a raw route takes; elsewhere FastAPI runs the validator.
+# The declarations of parameters, which FastAPI publishes in the OpenAPI document. For routes of `PublicRoute` FastAPI
+# also runs their validators; routes of `RawRoute` call the functions above.
 
 
 def _as(**schema: Any) -> WithJsonSchema:
@@ -284,12 +291,12 @@ AfterItem = Annotated[
 
 
 async def waiting(request: Request, wait: Wait = None, prefer: Prefer = None) -> int:
-    """Declares how a caller asks to wait, and reads it."""
+    """Declares and reads how long a caller wants to wait."""
     return wait_seconds(request, wait)
 
 
 async def last_event(request: Request, last_event_id: LastEventId = None) -> int:
-    """The number of the last event that the caller has; 0 for none."""
+    """Returns the number of the last event that the caller received; 0 for none."""
     text = single_header(request, "Last-Event-ID")
     if text is None:
         return 0
@@ -312,4 +319,4 @@ async def submitting(
     tracestate: Tracestate = None,
     baggage: Baggage = None,
 ) -> None:
-    """Declares what a submit takes beside its body."""
+    """Declares the headers of a submit."""

@@ -1,8 +1,10 @@
-"""Plain words for what the parsers of HTTP and of JSON find wrong: their own messages are written for programmers of parsers."""
+"""Translates error messages of the HTTP and JSON parsers into texts for callers, who do not know the terms of the
+parsers.
+"""
 
 from __future__ import annotations
 
-#: Begin of llhttp's message -> what a caller is told; the first that fits counts.
+#: Start of a message of llhttp -> text for the caller. The first match is used.
 _HTTP = {
     "Invalid method": "Its first line does not begin with a method of HTTP in capital letters, like GET or POST",
     "Expected HTTP/": "Its first line does not end with HTTP/1.1",
@@ -33,7 +35,7 @@ _HTTP = {
     "Data after": "More came behind a request that said `Connection: close`",
 }
 _ANYTHING = "It breaks the rules of HTTP/1.1"
-#: Message of Python's json -> what a caller is told; a place follows it.
+#: Message of Python's json module -> text for the caller, after which the position is appended.
 _JSON = {
     "Expecting value": "A value is missing, or is none that JSON has",
     "Expecting property name enclosed in double quotes": "A name in double quotes is missing, or a comma stands behind the last field",
@@ -48,11 +50,11 @@ _JSON = {
 
 
 def http_words(message: str) -> str:
-    """What is wrong with a request that the parser of HTTP does not take."""
+    """Returns what is wrong with a request that the HTTP parser refused."""
     return next((words for begin, words in _HTTP.items() if message.startswith(begin)), _ANYTHING)
 
 
 def json_words(message: str) -> str:
-    """What is wrong with text that is no JSON."""
+    """Returns what is wrong with text that is not JSON."""
     known = message.rstrip(": ")
     return _JSON.get(known, "It is no JSON")

@@ -1,6 +1,6 @@
-"""How a refusal looks over HTTP: the one status table, and `application/problem+json` (RFC 9457) around it.
+"""Converts refusals to HTTP: the table of their statuses, and responses as `application/problem+json` (RFC 9457).
 
-The facts that only HTTP knows (method, media type) are refusals of this file; everything else is a class of `engine.core.errors`.
+Refusals about HTTP itself (such as a wrong method or media type) are defined here; all others in `engine.core.errors`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.core import errors
 from engine.core.errors import FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
-#: So many wrong fields are named in an answer; `error_count` tells how many there are.
+#: At most this many wrong fields are listed in a response; `error_count` has their total number.
 MOST_ERRORS = 100
 
 
@@ -31,7 +31,7 @@ class MethodNotAllowed(Refusal):
 
 
 class NoSuchAddress(errors.NotFound):
-    # A code has one title: this class inherits its docstring.
+    # No docstring: the title of a code is the docstring of its class, which this class inherits.
     pass
 
 
@@ -76,7 +76,7 @@ class HeadersTooLarge(Refusal):
 
 
 class TooManyAhead(errors.TooManyConnections):
-    # A code has one title: this class inherits its docstring.
+    # No docstring: the title of a code is the docstring of its class, which this class inherits.
     remedy = "These are requests that have no answer yet; wait for answers in between"
 
 
@@ -87,7 +87,7 @@ class Internal(Refusal):
     remedy = "Try again; if it stays, give the request id to whoever runs this server: the log has the details under it"
 
 
-#: Refusal class -> HTTP status. A class that is not listed answers like its nearest listed ancestor.
+#: Refusal class -> HTTP status. A class that is not listed has the status of its nearest listed base class.
 STATUSES: dict[type[Refusal], int] = {
     Refusal: 400,
     errors.Invalid: 400,
@@ -110,7 +110,7 @@ STATUSES: dict[type[Refusal], int] = {
 }
 
 
-#: Every refusal the public API answers with, in the order of its reference page. A code never changes its meaning.
+#: Every refusal of the public API, in the order of the reference page. The meaning of a code never changes.
 PUBLISHED: tuple[type[Refusal], ...] = (
     errors.PayloadInvalid,
     errors.InvalidJson,
@@ -144,18 +144,20 @@ PUBLISHED: tuple[type[Refusal], ...] = (
 
 
 def title_of(kind: type[Refusal]) -> str:
-    """The sentence of a refusal class, without a full stop."""
+    """Returns the first line of a refusal class's docstring without the full stop, which is the title of its problems."""
     return (inspect.getdoc(kind) or "").split("\n")[0].rstrip(".")
 
 
 def status_of(refusal: Refusal | type[Refusal]) -> int:
-    """The HTTP status of a refusal."""
+    """Returns the HTTP status of a refusal or refusal class."""
     kind = refusal if isinstance(refusal, type) else type(refusal)
     return next(STATUSES[ancestor] for ancestor in kind.__mro__ if ancestor in STATUSES)
 
 
 def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    """The published problem: type, title, status, detail, code, request_id, and `errors` with `error_count` when fields are wrong."""
+    """Returns the JSON object of a problem: type, title, status, detail, code, request_id, and `errors` with
+    `error_count` when fields are wrong.
+    """
     body: dict[str, Any] = {
         "type": f"/docs/errors/{refusal.code}",
         "title": refusal.title,
@@ -174,7 +176,7 @@ def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
 
 
 def problem_example(kind: type[Refusal]) -> dict[str, Any]:
-    """A body of this refusal for the document."""
+    """Returns an example body of this refusal for the OpenAPI document."""
     refusal = kind.__new__(kind)
     if kind is errors.PayloadInvalid:
         wrong = FieldError("/max_pages", "type_error", "expected a whole number, got a string")
@@ -185,14 +187,14 @@ def problem_example(kind: type[Refusal]) -> dict[str, Any]:
 
 
 def problem_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The refusal as a response, with the headers its status asks for."""
+    """Returns the refusal as a response with the headers that its status requires."""
     content = json.dumps(problem_body(refusal, request_id), ensure_ascii=False, separators=(",", ":"))
     all_headers = {**headers_of(refusal), **(headers or {})}
     return Response(content, status_of(refusal), all_headers, media_type=PROBLEM_TYPE)
 
 
 def headers_of(refusal: Refusal) -> dict[str, str]:
-    """The headers that a refusal's status asks for."""
+    """Returns the headers that the status of a refusal requires."""
     status = status_of(refusal)
     headers = {"Cache-Control": "no-store"}
     if status == 401:

@@ -1,4 +1,6 @@
-"""Remembers what the public API refused, off the accept path: counts for charts and the last calls for the owner to read."""
+"""Records refused calls of the public API in deferred writes: counts for charts, and the latest calls for the owner to
+read.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ from storage.refusals import Counted, RefusedRow, add_refusals
 _MOST_FIELDS = 20
 
 
-#: A refused call, and the hash of its key while it is not known whose that is.
+#: A refused call, and the hash of its key when the caller is not known.
 _Heard = tuple[RefusedRow, str | None]
 
 
 class RefusalRecorder(Later[_Heard]):
-    """Takes note of refusals; they are in the database within a second."""
+    """Buffers refused calls and writes them to the database within a second."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, _write)
@@ -35,10 +37,11 @@ class RefusalRecorder(Later[_Heard]):
     def record(
         self, refusal: Refusal, request_id: str, caller: Caller | None, flow_id: str, key_hash: str | None = None
     ) -> None:
-        """One refused call. With a revoked or expired key it belongs to that key; with an unknown one it is only counted.
+        """Records one refused call. A call with a revoked or expired key is assigned to that key; one with an unknown
+        key is only counted.
 
-        Whose key it was is looked up when this is written, so that every 401 takes the same time; so is whether the owner has
-        the flow. `flow_id` is what the address says: what is no id is dropped here, whatever its length.
+        The owner of the key, and whether the flow is theirs, are looked up when the record is written, so that every
+        401 takes the same time. `flow_id` comes from the URL; text that does not have the form of an id is not stored.
         """
         unknown_flow = (isinstance(refusal, NotFound) and not isinstance(refusal, NotDeployed)) or not is_id(flow_id)
         call = RefusedRow(
@@ -56,7 +59,9 @@ class RefusalRecorder(Later[_Heard]):
 
 
 def _field(error: FieldError) -> dict[str, str]:
-    """What may be kept of a wrong field: where and which rule; of a wrong type the words for both types, of an unknown field its type."""
+    """Returns what is stored of a wrong field: its pointer and the violated rule, for a wrong type also both types, and
+    for an unknown field its type. Never its value.
+    """
     detail = error.detail if error.code in {"type_error", "required"} else ""
     kept = {"pointer": error.pointer[:200], "code": error.code, "detail": detail}
     return {**kept, "sent": error.sent} if error.sent else kept
@@ -71,7 +76,7 @@ def _write(session: Session, heard: list[_Heard]) -> None:
 
 
 def _owned(session: Session, call: RefusedRow, key_hash: str | None) -> RefusedRow:
-    """The call with the owner of its key."""
+    """Returns the call with the owner of its key, if the key is known."""
     owner = None if call.workspace_id or key_hash is None else find_owner_of_secret(session, key_hash)
     if owner is None:
         return call
@@ -80,7 +85,9 @@ def _owned(session: Session, call: RefusedRow, key_hash: str | None) -> RefusedR
 
 
 def _with_own_flows(session: Session, calls: list[RefusedRow]) -> list[RefusedRow]:
-    """Names a flow only when it is the same owner's: a made-up id would be one more row of the counts, for good."""
+    """Removes flow ids that do not belong to the owner of the key: each invented id would create a row in the counts
+    that is never deleted.
+    """
     named: dict[str, set[str]] = {}
     for call in calls:
         if call.workspace_id and call.flow_id:

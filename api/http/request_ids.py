@@ -1,4 +1,6 @@
-"""The id of a request: the caller's own when it is harmless, else a new one. It is in every answer and log line."""
+"""The id of a request: the caller's own X-Request-Id if it is valid, else a new one. Every response and log line
+contains it.
+"""
 
 from __future__ import annotations
 
@@ -10,5 +12,5 @@ _HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id_from(sent: str | None) -> str:
-    """`sent` when it matches `^[A-Za-z0-9._-]{1,64}$`, else a new `req_...`."""
+    """Returns `sent` when it matches `^[A-Za-z0-9._-]{1,64}$`, else a new `req_...`."""
     return sent if sent and _HARMLESS.fullmatch(sent) else new_id("req")

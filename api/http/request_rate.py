@@ -1,7 +1,8 @@
-"""How many requests a second are taken: of a key by its plan, of an address for calls without a valid key.
+"""Limits requests per second: of a key by the plan of its workspace, and of an address for calls without a valid key.
 
-What one subject has used is a single number, the moment by which its bucket is full again, so counting is one look-up. The
-numbers are of this process. Those used longest ago are forgotten when there are too many: after a second they say nothing.
+The state of a subject is one number, the time at which its token bucket is full again, so counting needs one dictionary
+look-up. The state is per process. When there are too many subjects, the least recently used one is removed; a bucket is
+full again after one second anyway.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from dataclasses import dataclass
 from engine.core.errors import RateLimited
 from engine.core.plans import PLANS
 
-#: Of one address, for calls without a valid key.
+#: Requests per second of one address, for calls without a valid key.
 WITHOUT_A_KEY = PLANS["free"].requests
-#: So many subjects are remembered.
+#: At most this many subjects are kept.
 MOST = 20_000
-#: A full bucket holds the requests of so many seconds.
+#: The capacity of a bucket, in seconds of its rate.
 WINDOW_SECONDS = 1
-#: Less than any quota's share of a second: sums of such shares are not exact.
+#: Tolerance for the rounding errors of sums of 1/quota; smaller than any such share.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Rate:
-    """`quota` requests a second, of which `left` may come now. `over`: this request was one too many and is not counted."""
+    """The state after a request: `quota` requests per second, of which `left` may be sent now. `over`: the request
+    exceeded the limit and is not counted.
+    """
 
     quota: int
     left: int
@@ -34,14 +37,14 @@ class Rate:
 
 
 class RequestRates:
-    """The buckets of this process. `clock` gives seconds that only grow."""
+    """The token buckets of this process. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def count(self, subject: str, quota: int | None) -> Rate | None:
-        """Counts a request of this subject; None when it has no limit."""
+        """Counts a request of this subject. Returns None when it has no limit."""
         if quota is None:
             return None
         now = self.clock()
@@ -56,7 +59,9 @@ class RequestRates:
 
 
 def too_many(rate: Rate, *, label: str | None) -> RateLimited:
-    """The refusal; `label` is the key's, None for calls without a valid key."""
+    """Returns the refusal of a request above the limit. `label` is the name of the key; None for calls without a valid
+    key.
+    """
     if label is None:
         return RateLimited(
             f"Without a valid key {rate.quota} requests a second are taken from one address",

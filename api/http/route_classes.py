@@ -1,4 +1,4 @@
-"""What the routes of the public API share: their classes, the dependencies, and the refusals each declares."""
+"""What the routes of the public API share: route classes, dependencies, and the declaration of their refusals."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ BASE = "/public/v1"
 
 
 class PublicRoute(APIRoute):
-    """Takes the query parameters it declares (`takes`) and no others, an Accept header that fits, and HEAD where it takes GET.
+    """A route that refuses undeclared query parameters (`takes` lists the declared ones) and an Accept header that does
+    not fit, and that answers HEAD where it answers GET.
 
-    HEAD is no method of its own in the document.
+    HEAD is not listed in the OpenAPI document.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -49,7 +50,8 @@ class PublicRoute(APIRoute):
         self.takes = tuple(one.alias for one in declared if getattr(one.field_info, "in_", None) == ParamTypes.query)
         methods = self.methods or set()
         self.allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
-        answers: Any = getattr(self.response_class, "value", self.response_class)  # FastAPI wraps its own choice
+        # FastAPI wraps its default class in an object with `value`
+        answers: Any = getattr(self.response_class, "value", self.response_class)
         self._kind: str | None = answers.media_type
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -65,10 +67,12 @@ class PublicRoute(APIRoute):
 
 
 class RawRoute(PublicRoute):
-    """A route whose endpoint is called with the request and what the path names: it reads the key, the parameters and the body.
+    """A route whose endpoint gets the request and the path parameters, and reads the key, the parameters and the body
+    itself.
 
-    What its `dependencies` declare is for the document and does not run. It is for calls that come often, and for bodies that
-    are read under the limits of `api.http.json_body`.
+    Its `dependencies` only declare parameters for the OpenAPI document; they do not run. It is for calls that are
+    frequent, which saves the overhead of FastAPI, and for bodies that are read within the limits of
+    `api.http.json_body`.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -81,7 +85,7 @@ class RawRoute(PublicRoute):
 
 
 class Stream(StreamingResponse):
-    """An answer in pieces, which nothing on the way keeps or collects. HEAD asks for its headers alone."""
+    """A streamed response that proxies neither cache nor buffer. HEAD gets only its headers."""
 
     def __init__(self, request: Request, pieces: AsyncIterator[bytes], status_code: int = 200) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -99,14 +103,14 @@ async def _anybody(request: Request, context: FromApp) -> None:
     parameters.query(request)
 
 
-#: What everything works with.
+#: Dependency: the shared objects of the application.
 FromApp = Annotated[Context, Depends(context_of)]
-#: Who calls: a valid key, within its requests a second, and no parameter that the route does not declare.
+#: Dependency: the authenticated caller, within its rate limit, and without undeclared parameters.
 ByKey = Annotated[Caller, Depends(_caller)]
-#: For routes that ask for no key: the call counts for the key that was sent, or for the address.
+#: Dependency of routes that need no key: counts the call for the key that was sent, or for the address.
 ByAnybody = Depends(_anybody)
 
-#: What every call may answer with.
+#: The refusals that every route may answer with.
 _ALWAYS = (
     errors.ParameterInvalid,
     MalformedRequest,
@@ -123,7 +127,7 @@ _ALWAYS = (
 )
 
 
-#: Headers of a problem beside the id of the request, by status.
+#: Headers of a problem in addition to X-Request-Id, by status.
 _TOLD = {
     401: ["WWW-Authenticate"],
     405: ["Allow"],
@@ -133,9 +137,10 @@ _TOLD = {
 
 
 def refusals(*kinds: type[Refusal], by_key: bool = True) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer with beside its answers, for `responses=`: one response per status, its examples show each code.
+    """Returns the problems that a route may answer with, for its `responses=`: one response per status, with an example
+    for each code.
 
-    `by_key`: the route asks for a key.
+    `by_key`: the route requires a key.
     """
     wanted = {*_ALWAYS, *kinds, *((errors.Unauthorized,) if by_key else ())}
     by_status: dict[int, list[type[Refusal]]] = {}
@@ -155,5 +160,5 @@ def _problem(status: int, kinds: Collection[type[Refusal]]) -> dict[str, Any]:
 
 
 def with_headers(*names: str) -> dict[str, Any]:
-    """The part of a response that names headers of `api.docs.openapi`."""
+    """Returns the part of a response declaration that refers to headers defined in `api.docs.openapi`."""
     return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}

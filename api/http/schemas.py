@@ -1,4 +1,6 @@
-"""The published bodies. Calls that come often build the same shapes as plain dicts; tests hold them against these."""
+"""The published bodies of the API. Frequent calls build the same structures as dicts without these classes; tests
+validate those against the classes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class Published(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-#: Whole bodies whose values fit together: one made field by field shows states that never are.
+#: Complete example objects: examples per field would combine into states that do not occur.
 _JOB = {
     "job_id": _JOB_ID,
     "status": "completed",

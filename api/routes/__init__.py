@@ -1,1 +1,1 @@
-"""The routes of the public API, one file per noun, and the health and metrics of the server."""
+"""The routes of the public API, one module per resource, and the routes for health and metrics of the server."""

@@ -1,4 +1,4 @@
-"""Batches: how their items stand, what they returned, and cancelling them. A key sees the batches of its own environment."""
+"""Routes that read, list and cancel batches and stream their results. A key sees the batches of its own environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
 
 
 class JsonLines(Stream):
-    """A JSON value on each line."""
+    """A stream with one JSON value per line."""
 
     media_type = "application/x-ndjson"
 
@@ -139,13 +139,14 @@ async def _lines(context: Context, caller: Caller, batch_id: str, after: int) ->
         try:
             lines, going_on = await context.database.read(_read_lines, caller, batch_id, going_on)
         except (Unauthorized, NotFound):
-            return  # the key was revoked, has expired or may not see this batch any more; or the batch is gone
+            return  # the key or its access to the batch was revoked, the key expired, or the batch was deleted
         if lines:
             yield lines
 
 
 def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> tuple[bytes, int | None]:
-    """The lines behind place `after`, about `PAGE_BYTES` of them and at least one, and the last place; None: there is no more.
+    """Returns the lines after item `after`, at least one and about `PAGE_BYTES` in total, and the index of the last
+    one; None when there are no more items.
 
     Raises Unauthorized and NotFound as a new request would.
     """

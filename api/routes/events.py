@@ -1,4 +1,6 @@
-"""`GET /jobs/{job_id}/events`: what happens to a job as server-sent events, from the stored numbers, without gap or repeat."""
+"""`GET /jobs/{job_id}/events`: streams the stored events of a job as server-sent events, each exactly once and in
+order.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,15 @@ from engine.jobs.submit.accept import Caller, read_key_again
 from storage.events import EventRow, list_events
 from storage.jobs import JobRow, get_job
 
-#: A comment is sent after so many seconds without an event, so that nothing between takes the stream for dead.
+#: A comment is sent after this many seconds without an event, so that proxies do not close the connection as idle.
 COMMENT_SECONDS = 15
 _PAGE = 500
 _LAST = {"job.completed", "job.failed", "job.cancelled"}
 _OF_FAILED = ("code", "message", "node_id")
-#: A stream is no JSON value, so the document has an example of it and no type: readers differ in whether that is the type of one
-#: event or of all.
+#: The stream is documented by an example without a schema: tools differ in whether the schema of a stream describes one
+#: event or the whole body.
 _EXAMPLE = {
-    #: As OpenAPI 3.2 has it; 3.1 has no word for what a stream is made of.
+    #: OpenAPI 3.2 has `itemSchema` for this; 3.1 has no keyword for the items of a stream.
     "x-itemSchema": {"$ref": "#/components/schemas/StreamEvent"},
     "example": "id: 1\nevent: job.queued\n"
     'data: {"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","seq":1,"at":"2026-01-31T12:00:00.000Z"}\n\n',
@@ -38,7 +40,7 @@ router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
 
 
 class EventStream(Stream):
-    """Server-sent events."""
+    """A response of server-sent events."""
 
     media_type = "text/event-stream"
 
@@ -66,13 +68,13 @@ last event alone; with `data_erased_at` when its data were erased.
 
 
 async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
-    async with context.waiters.subscribe(job_id) as changes:  # before reading: no change is missed
+    async with context.waiters.subscribe(job_id) as changes:  # subscribed before reading, so that no change is missed
         heard = True
         while not context.stopping.is_set():
             try:
                 job, rows = await context.database.read(_read_on, caller, job_id, after)
             except (Unauthorized, NotFound):
-                return  # the key was revoked, has expired or may not see this job any more; or the job is gone
+                return  # the key or its access to the job was revoked, the key expired, or the job was deleted
             for row in rows:
                 after = row.seq
                 yield event_text(job, row)
@@ -81,7 +83,8 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
             if len(rows) == _PAGE:
                 continue
             if job.ended and not rows:
-                if job.data_erased_at is not None or after < job.last_seq:  # erased, or not kept any more
+                # the events were erased or their retention has ended
+                if job.data_erased_at is not None or after < job.last_seq:
                     yield event_text(job, _end_alone(job))
                 return
             if not heard and not rows:
@@ -90,14 +93,16 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
 
 
 def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple[JobRow, list[EventRow]]:
-    """What has happened since event `after`. Raises Unauthorized and NotFound as a new request would."""
+    """Returns the events after number `after`. Raises Unauthorized and NotFound as a new request would."""
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
 
 
 def _end_alone(job: JobRow) -> EventRow:
-    """The last event of a job whose events are gone: without one, readers that connect again by themselves never stop."""
+    """Builds the last event of a job whose events are deleted. Without a final event, clients that reconnect
+    automatically would never stop.
+    """
     failed = {name: (job.error or {}).get(name) for name in _OF_FAILED} if job.status == "failed" else {}
     at = job.data_erased_at
     erased = {} if at is None else {"data_erased_at": to_rfc3339(at)}
@@ -105,7 +110,7 @@ def _end_alone(job: JobRow) -> EventRow:
 
 
 def event_text(job: JobRow, row: EventRow) -> bytes:
-    """One event as it goes over the wire."""
+    """Returns one event in the text format of server-sent events."""
     data = {"job_id": job.id, **place_in_batch(job), "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
     if "code" in data:
         data["code"] = published_code(data["code"])

@@ -1,4 +1,4 @@
-"""The flows a key may call, and the OpenAPI documents."""
+"""Routes that list the flows of a key, and the OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storage.flows import get_flow, get_version, list_flows
 
 
 async def never_stored(response: Response) -> None:
-    """What a key may call, and how, can change at any time."""
+    """Dependency: forbids caching, because what a key may call can change at any time."""
     response.headers["Cache-Control"] = "no-store"
 
 
@@ -57,7 +57,8 @@ they are never divided into pages: flows are drawn by people, so there are few.
     )
 
 
-@router.get("/flows/{flow_id}/openapi.json", include_in_schema=False)  # its address of before
+# the previous URL of the document, kept for existing callers
+@router.get("/flows/{flow_id}/openapi.json", include_in_schema=False)
 @router.get(
     "/openapi/flows/{flow_id}.json",
     operation_id="get_flow_openapi",
@@ -88,7 +89,7 @@ async def api_openapi(context: FromApp, request: Request) -> dict[str, Any]:
 
 
 def read_contract(session: Session, caller: Caller, flow_id: str) -> FlowContract:
-    """What the live version takes and gives. Raises NotFound, NotAllowed, NotDeployed."""
+    """Returns the parameters and the result of the live version. Raises NotFound, NotAllowed, NotDeployed."""
     version = choose_version(session, find_live_flow(session, caller, flow_id), None)
     flow = get_flow(session, caller.workspace_id, flow_id)
     document = load_document(get_version(session, caller.workspace_id, flow.id, version).document)

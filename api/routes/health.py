@@ -1,4 +1,4 @@
-"""`/healthz` says that the process answers; `/readyz` that it can take work."""
+"""`/healthz` reports that the process responds; `/readyz` reports whether it can accept work."""
 
 from __future__ import annotations
 

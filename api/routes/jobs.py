@@ -1,4 +1,4 @@
-"""Reading, listing, cancelling and erasing jobs. A key sees the jobs of its own environment; anything else is unknown to it."""
+"""Routes that read, list, cancel and erase jobs. A key sees the jobs of its own environment; all others are not found."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from engine.jobs.submit.accept import Caller
 from storage.job_results import LIST_CAP, result_sizes, result_texts
 from storage.jobs import JobFilters, JobRow, cursor_after, get_job, list_jobs
 
-#: Callers ask again after so many seconds while a job has not ended.
+#: Value of Retry-After while a job has not ended.
 ASK_AGAIN_SECONDS = 2
 CANCEL_WAIT_SECONDS = 3
-#: A page of a list ends before it has more bytes than this; it has at least one job.
+#: Limit of the bytes of one page of a list. A page has at least one job, also when that is larger.
 PAGE_BYTES = 512 * 1024
 
 
@@ -33,7 +33,7 @@ raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
 
 
 async def reading(if_none_match: IfNoneMatch = None) -> None:
-    """Declares what reading a job takes beside waiting."""
+    """Declares the header with which reading a job is made conditional."""
 
 
 @raw.get(
@@ -137,7 +137,9 @@ times and usage stay, `data_erased_at` says when. Again is no error. Backups mad
 
 
 async def job_answer(context: Context, request: Request, caller: Caller, job_id: str) -> tuple[Response, JobRow]:
-    """The job as a response, and its row. 304 when the caller who reads it has it already. Raises NotFound, Expired."""
+    """Returns the job as a response, and its row. The response is 304 when the caller already has this state. Raises
+    NotFound, Expired.
+    """
     job, content = await context.database.read(_read_job, caller, job_id)
     headers = {"ETag": etag_of(content), "Cache-Control": "no-store"}
     if not job.ended:
@@ -160,7 +162,9 @@ def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, by
 
 
 def _read_page(session: Session, caller: Caller, filters: JobFilters, limit: int, cursor: str | None) -> bytes:
-    """The page as JSON, written here: what is built at the same time is bounded by the number of reader threads."""
+    """Returns the page as JSON. It is encoded here, in a reader thread, so that the number of these threads limits how
+    many pages are in memory at the same time.
+    """
     page = list_jobs(session, caller.workspace_id, filters, limit, cursor)
     sizes = result_sizes(session, [job.id for job in page.jobs if job.status == "completed"])
     rows: list[tuple[JobRow, bytes]] = []

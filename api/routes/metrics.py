@@ -1,6 +1,7 @@
-"""`/metrics` for Prometheus: off (404) until FLOWPORT_METRICS_TOKEN_FILE names a file with a token, then for its bearer only.
+"""`/metrics` for Prometheus. It is off (404) until FLOWPORT_METRICS_TOKEN_FILE names a file with a token; then it
+requires that token as a bearer token.
 
-Names, routes and numbers; never a flow's title, a key, an address or anything a caller sent.
+Labels contain only fixed names and routes, never titles of flows, keys, addresses or data from callers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ router = APIRouter(route_class=PublicRoute, include_in_schema=False)
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(context: FromApp, request: Request) -> Response:
-    """200 with the text format of Prometheus. Raises Unauthorized, and NoSuchAddress while there is no token."""
+    """Answers 200 in the text format of Prometheus. Raises Unauthorized, and NoSuchAddress while no token is
+    configured.
+    """
     token = _token(context.settings.metrics_token_file)
     if not token:
         raise NoSuchAddress("Metrics are off. Name a file with a token in FLOWPORT_METRICS_TOKEN_FILE.")
@@ -42,7 +45,9 @@ async def metrics(context: FromApp, request: Request) -> Response:
 
 
 def _token(path: Path | None) -> str:
-    """Read at each call, so that a new token counts without a restart; a file that is gone switches metrics off."""
+    """Returns the token. The file is read at each call, so that a new token applies without a restart; a missing file
+    turns the metrics off.
+    """
     try:
         return path.read_text().strip() if path else ""
     except (OSError, UnicodeDecodeError):

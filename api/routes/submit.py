@@ -1,4 +1,4 @@
-"""Submitting: one payload, or a batch of them. The row is on disk before the answer goes out."""
+"""Routes that submit one payload or a batch of payloads. The job is committed to disk before the response is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
 
 T = TypeVar("T")
 
-#: Headers that ask for something; most calls have none.
+#: The headers that change a submit; most calls have none of them.
 _OPTIONAL = {
     b"x-flow-version", b"cancel-after", b"x-webhook-url", b"idempotency-key", b"traceparent", b"baggage",
 }  # fmt: skip
@@ -55,17 +55,17 @@ _ACCEPTED = with_headers(*_TOLD, "Retry-After")
 
 
 def _links(name: str, *operation_ids: str) -> dict[str, Any]:
-    """What to call with the id that a submit answered."""
+    """Declares, for the OpenAPI document, the operations that take the id in the response."""
     parameters = {name: f"$response.body#/{name}"}
     return {"links": {called: {"operationId": called, "parameters": parameters} for called in operation_ids}}
 
 
 async def one_payload(payload: schemas.Payload) -> None:
-    """Declares the body of a submit."""
+    """Declares the body of a submit for the OpenAPI document."""
 
 
 async def many_payloads(payload: schemas.BatchPayload) -> None:
-    """Declares the body of a batch."""
+    """Declares the body of a batch for the OpenAPI document."""
 
 
 @router.post(
@@ -143,7 +143,9 @@ for each item, and once with `batch.completed` when all have ended.
 async def _read(
     request: Request, flow_id: str, check: Callable[[Session, Caller, str, dict[str, Any], SubmitOptions], T]
 ) -> tuple[Context, Caller, SubmitOptions, dict[str, Any], T | None]:
-    """What a submit begins with: who calls, what they ask for, the body, and of a large body what `check` finds before the write."""
+    """Reads a submit: the caller, the options and the body. A large body is also validated here with `check`, outside
+    the write transaction.
+    """
     context = await context_of(request)
     caller = context.caller(request, lately=True)
     context.refuse_when_stopping()
@@ -159,9 +161,10 @@ async def _read(
 
 
 def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:
-    """Refuses before a large body is read what its transaction would refuse after it. Raises as `accept`.
+    """Refuses, before a large body is read, what the transaction would refuse afterwards. Raises as `accept`.
 
-    A repeated request may get the job of a flow that is not deployed any more.
+    With an Idempotency-Key the flow need not be deployed any more, because a repeated request gets the job of the first
+    one.
     """
     caller = read_key_again(session, caller)
     if options.idempotency_key is None:
@@ -186,7 +189,9 @@ async def _options(context: Context, request: Request) -> SubmitOptions:
 
 
 async def _webhook_url(context: Context, request: Request) -> str | None:
-    """The address that the call names. Raises ParameterInvalid for one that can never be reached by the rules of this moment."""
+    """Returns the webhook URL of the call. Raises ParameterInvalid when the current rules for outbound requests do not
+    allow it.
+    """
     url = parameters.webhook_url(request)
     if url is not None:
         rules = await asyncio.to_thread(outbound_rules, context.settings, context.database)
