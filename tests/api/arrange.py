@@ -1,4 +1,4 @@
-"""What tests of the public API arrange with: a workspace, flows, keys, and a client that speaks to the API in process."""
+"""Arranges tests of the public API: a workspace with flows and keys, and a client that calls the API in process."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FIELDS: list[dict[str, Any]] = [
 
 
 def echo_document(fields: list[dict[str, Any]]) -> Document:
-    """An API Input, a Text Template that writes the address, and an API Output `text`."""
+    """A flow with an API Input, a Text Template that contains the `url`, and an API Output with the field `text`."""
     return Document(
         nodes=(
             Node(id="api_input", type="api_input", label="API Input", config={"fields": fields}),
@@ -63,7 +63,7 @@ def echo_document(fields: list[dict[str, Any]]) -> Document:
 
 @dataclass
 class House:
-    """What a test arranges with: verbs as short calls, and a client that speaks to the API in process."""
+    """A workspace for a test: actions as short methods, and a client that calls the API in process."""
 
     database: Database
     api: PublicApi
@@ -93,7 +93,9 @@ class House:
         return flow_id
 
     def change_flow(self, document: Document, *, deployed: bool = True) -> int:
-        """Puts a document on the canvas and saves it as a version, or deploys it."""
+        """Saves a document as the draft and then as a version, which it deploys by default. Returns the number of the
+        version.
+        """
         revision = self.database.read_now(get_draft, self.principal.workspace_id, self.flow_id).revision
         self.database.write_now(save_draft, self.principal, self.flow_id, document, revision)
         if deployed:
@@ -104,12 +106,12 @@ class House:
         return command_line(self.database.write_now(create_workspace, "Other", "pro"))
 
     def finish(self, job_id: str, status: str = "completed", **options: Any) -> None:
-        """Does what a worker does: claims the job and ends it."""
+        """Claims the job and ends it, as a worker does."""
         self.database.write_now(claim_job, "boot_test", job_id)
         self.end(status, job_id, "boot_test", **options)
 
     def end(self, status: str, job_id: str, owner: str, **options: Any) -> None:
-        """Ends a job that `owner` has claimed once."""
+        """Ends a job that `owner` has claimed in its first attempt."""
         if status == "completed":
             options.setdefault("result", ('{"text":"Read it"}', 18))
         if status == "failed":
@@ -127,7 +129,7 @@ class House:
         return await self.post(f"/flows/execute/{self.flow_id}", body, **options)
 
     async def submit_stream(self, content: AsyncIterator[bytes]) -> httpx.Response:
-        """A submit whose body arrives in pieces, without its length."""
+        """Submits a body that arrives in pieces and without Content-Length."""
         return await self.post(f"/flows/execute/{self.flow_id}", content=content, headers={"Content-Type": JSON})
 
     async def _call(self, method: str, path: str, key: str | None, **options: Any) -> httpx.Response:
@@ -137,7 +139,7 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> AsyncIterator[House]:
-    """A workspace with a key and a deployed flow behind the real public API, on a data folder that has its tables."""
+    """Opens a workspace with a key and a deployed flow behind the real public API, on a data folder whose tables exist."""
     database = open_database(data, clock=clock)
     waiters = JobWaiters(database)
     database.info["notifier"] = waiters
@@ -156,7 +158,7 @@ async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> Async
 
 
 def queued_messages(database: Database) -> list[str]:
-    """The job ids in the queue's table, in order, each once."""
+    """Returns the job ids in the queue's table, in order and without duplicates."""
     with database.reading() as session:
         rows = session.execute(text("select data from task order by id")).scalars()
         return list(dict.fromkeys(re.search(rb"job_[0-9A-Za-z]+", bytes(row)).group().decode() for row in rows))

@@ -1,4 +1,4 @@
-"""A workspace with a key and a deployed flow behind the real public API, on a real data folder."""
+"""Fixtures: a workspace with a key and a deployed flow behind the real public API, on a real data folder."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def database(house: House) -> Database:
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
-    """Waiting takes no time (`tests/logical_time.py`)."""
+    """Runs the tests on event loops with logical time (`tests/logical_time.py`), so that sleeping takes no time."""
     return loop_factories(item)

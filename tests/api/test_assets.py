@@ -1,4 +1,4 @@
-"""Files of the server itself: packed once, for whoever takes that."""
+"""Static files of the server are compressed once, and sent compressed to clients that accept it."""
 
 from __future__ import annotations
 

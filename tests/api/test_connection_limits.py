@@ -1,4 +1,4 @@
-"""Who gets a place on the server, counted without a network."""
+"""The counting of connections, without a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMITS = ConnectionLimits(most=10, most_of_one=3)
 
 
 class Line:
-    """A connection that remembers that it had to go."""
+    """A connection that records that it was closed to free its slot."""
 
     gone = False
 
@@ -94,7 +94,8 @@ def test_a_caller_is_an_ipv4_address_or_an_ipv6_network(address: str, network: s
 def test_this_machine_and_trusted_proxies_have_no_limit_of_their_own(address: str) -> None:
     connections = Connections(LIMITS, ("10.0.0.0/8", "192.0.2.9", "a-name"))
     entered(connections, address, 10)
-    assert connections.enter(Line(), "198.51.100.1") is Standing.TURNED_AWAY  # in all there is one
+    # refused for the total limit, as this address has no connection
+    assert connections.enter(Line(), "198.51.100.1") is Standing.TURNED_AWAY
 
 
 def test_when_all_places_are_taken_who_has_been_idle_longest_makes_room() -> None:

@@ -1,4 +1,4 @@
-"""`DELETE /jobs/{job_id}/data`: a caller takes back what it sent."""
+"""`DELETE /jobs/{job_id}/data` erases the data that a caller sent and what was made from them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_a_completed_job_answers_without_its_result_from_then_on(house: Ho
     at = {"at": job["completed_at"], "data_erased_at": job["data_erased_at"]}
     assert json.loads(data) == {"job_id": job_id, "seq": int(number), **at}
     late = await house.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": number})
-    assert late.text == events.text  # a reader that connects again by itself learns that there is no more
+    assert late.text == events.text  # a reader that reconnects automatically gets the final event again
 
 
 async def test_a_failed_job_keeps_its_code_and_loses_its_words(house: House):

@@ -1,4 +1,6 @@
-"""The example of a flow's document is one that the flow takes: for every field type and rule, drawn six hundred times."""
+"""The example payload in a flow's OpenAPI document is accepted by the flow, for every field type and rule, in a hundred
+random documents.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from engine.actions.limits import set_plan
 from engine.flow.document import Document, Edge, Node
 from tests.api.arrange import House
 
-#: Patterns as people write them, and texts of their length.
+#: Typical patterns, and texts that match them.
 PATTERNS = [
     "^[A-Z]{2}-[0-9]{3}$",
     "^[a-z0-9]+(-[a-z0-9]+)*$",
@@ -37,7 +39,7 @@ EDGES = (Edge(id="e1", source="api_input", target="text"), Edge(id="e2", source=
 
 
 class Drawn:
-    """Draws the fields of an API Input."""
+    """Creates random fields of an API Input."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -46,7 +48,8 @@ class Drawn:
         return self.random.random() < chance
 
     def fields(self, level: int = 1) -> list[dict[str, Any]]:
-        most = 12 if level == 1 else 5  # many at once: submitting a flow takes longer than drawing a field
+        # many fields per flow, because submitting a flow takes longer than creating a field
+        most = 12 if level == 1 else 5
         names = self.random.sample(string.ascii_lowercase, self.random.randint(1, most))
         return [{"name": name, "required": self.maybe(0.7), **self.field(level)} for name in names]
 
@@ -98,7 +101,7 @@ def drawn_document(seed: int) -> Document:
 
 
 async def test_the_example_of_every_document_is_taken(house: House):
-    """A hundred flows, each submitted with what its own document shows, in process."""
+    """Submits to a hundred random flows the example of their own documents."""
     house.database.write_now(set_plan, house.principal, "enterprise")
     for seed in range(100):
         house.change_flow(drawn_document(seed))
@@ -109,4 +112,5 @@ async def test_the_example_of_every_document_is_taken(house: House):
         answer = await house.submit(example)
 
         assert answer.status_code == 202, (seed, schema, example, answer.text)
-        house.finish(answer.json()["job_id"])  # so that the next one has a slot
+        # ends the job, so that the next one does not exceed the concurrency limit
+        house.finish(answer.json()["job_id"])

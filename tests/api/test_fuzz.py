@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a published one and never a fault of ours (security.md L10)."""
+"""Any request gets a published response and never an internal error (rule L10)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ async def test_an_unknown_flow_is_not_kept_by_its_name(house: House):
 
 
 async def test_made_up_flow_ids_of_a_valid_key_are_one_count(house: House):
-    """Whatever the refusal: the ids are not looked at before the limit of a key, nor before a wrong header."""
+    """Invented ids are counted without an id for every kind of refusal, also for those that are raised before the flow
+    is looked up.
+    """
     wrong = {"Cancel-After": "soon"}
     made_up = [f"flow_{number}" for number in range(5)] + ["x" * 10_000, "a%20b"]
     for flow_id in made_up:

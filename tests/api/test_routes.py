@@ -1,4 +1,4 @@
-"""Who may call what (security.md S20), and that every answer under `/public` is a published one."""
+"""Which routes need a key (rule S20), and that every response under `/public` is a published one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from api.http.addresses import is_public
 from api.http.schemas import ProblemDetails
 from tests.api.arrange import SERVER, House
 
-#: Deny by default: every route and who may call it. A new route is refused by this table until it is listed.
+#: Every route and who may call it. The test fails for a route that is not listed, so that nobody adds an open route
+#: unnoticed.
 WHO_MAY_CALL = {
     ("POST", "/public/v1/flows/execute/{flow_id}"): "key",
     ("POST", "/public/v1/flows/execute/{flow_id}/batch"): "key",
@@ -118,7 +119,7 @@ async def test_a_wrong_method_is_refused_with_those_allowed(house: House, method
 
 
 async def test_a_head_of_a_stream_is_answered_without_beginning_it(house: House):
-    job_id = (await house.submit()).json()["job_id"]  # it waits, so its stream would not end
+    job_id = (await house.submit()).json()["job_id"]  # the job stays queued, so its event stream does not end
 
     response = await house.client.head(
         f"/public/v1/jobs/{job_id}/events", headers={"Authorization": f"Bearer {house.key}"}
@@ -266,7 +267,8 @@ def _spoil_error(session: Session, job_id: str) -> None:
 
 
 def _fill_disk(session: Session) -> None:
-    session.execute(text("pragma max_page_count = 1"))  # SQLite keeps what is there and takes no page more
+    # SQLite keeps the stored pages and refuses new ones, as on a full disk
+    session.execute(text("pragma max_page_count = 1"))
 
 
 def _free_disk(session: Session) -> None:

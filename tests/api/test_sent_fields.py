@@ -1,4 +1,6 @@
-"""Which fields each key sends is counted, without values, so that an update can say whom it will break."""
+"""The server counts which fields each key sends, without their values, so that a deployment can warn which callers it
+breaks.
+"""
 
 from __future__ import annotations
 

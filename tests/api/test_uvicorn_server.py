@@ -1,4 +1,4 @@
-"""The server on the wire, in this process: callers who send and read as no library does."""
+"""The HTTP server, started in this process, with raw sockets that send and read in ways that no HTTP library does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def head(path: str = "/", *lines: str, method: str = "POST") -> bytes:
 
 
 class App:
-    """Answers with what it read; `/large` with much, `/stream` with that and the rest when it is let go, `/hold` when it is let go, `/unread` without reading."""
+    """ASGI application that answers with the body it read. `/large` answers with LARGE bytes. `/stream` does so too,
+    and sends the rest once `let_go` is set. `/hold` answers once `let_go` is set, and `/unread` without reading the
+    body.
+    """
 
     def __init__(self) -> None:
         self.scopes: list[Any] = []
@@ -70,7 +73,7 @@ class App:
 
 
 class Site:
-    """The server, and callers with raw sockets."""
+    """A running server, and raw socket connections to it."""
 
     def __init__(self, app: App, connections: Connections, port: int) -> None:
         self.app = app
@@ -91,7 +94,7 @@ class Site:
                 await writer.wait_closed()
 
     async def say(self, *pieces: bytes) -> bytes:
-        """Everything that is answered until the server closes."""
+        """Sends the pieces and returns everything that is received until the server closes the connection."""
         reader, writer = await self.open()
         with contextlib.suppress(ConnectionError):
             for piece in pieces:
@@ -112,7 +115,7 @@ def limits() -> ConnectionLimits:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times of seconds, not of half a minute."""
+    """Shortens the time limits of the server to half a second, so that tests need not wait."""
     for name in ("HEAD_SECONDS", "REST_SECONDS", "STALLED_SECONDS", "LINGER_SECONDS"):
         monkeypatch.setattr(uvicorn_server, name, 0.5)
 
@@ -146,7 +149,9 @@ async def site(limits: ConnectionLimits, listener: socket.socket) -> AsyncIterat
 
 
 def problem_of(answer: bytes) -> ProblemDetails:
-    """The one answer as a published problem on a connection that ends, with everything an answer of the API has."""
+    """Checks that this is the only response on a connection that is closed, with all headers of the API, and returns
+    its problem.
+    """
     begin, _, body = answer.partition(b"\r\n\r\n")
     status, *lines = begin.decode().split("\r\n")
     headers = dict(line.split(": ", maxsplit=1) for line in lines)
@@ -291,7 +296,7 @@ async def test_whoever_says_nothing_makes_room_for_whoever_asks(site: Site) -> N
 
 
 async def unread(site: Site, *sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A caller who asks and reads nothing."""
+    """Opens a connection that sends requests and reads nothing."""
     reader, writer = await site.open(limit=1000)
     writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -455,7 +460,9 @@ async def test_an_older_client_needs_no_host(site: Site) -> None:
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 async def test_a_body_behind_a_wish_for_another_protocol_is_read_as_a_body(site: Site, protocol: str) -> None:
-    """Java asks each server for HTTP/2 like this. Taken for the next request, the body would be one that no proxy has seen."""
+    """Java's HTTP client offers HTTP/2 with each first request in this way. If the body were parsed as the next
+    request, a client could smuggle requests past a proxy.
+    """
     hidden = head("/hidden", "content-length: 0")
     wish = head(OF_API, "connection: upgrade", f"upgrade: {protocol}", f"content-length: {len(hidden)}")
     answer = await site.say(wish, hidden, head("/next", LAST, "content-length: 0"))
@@ -490,7 +497,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_request_behind_another_is_refused_after_the_answer_of_that(site: Site, broken: bytes) -> None:
-    """A caller takes the first answer for that of their first request, which is worked on whatever comes behind it."""
+    """The client matches the first response to its first request, which is processed whatever follows it."""
     site.app.let_go.set()
     asked = head("/hold", "content-length: 3") + b"one"
 

@@ -1,4 +1,4 @@
-"""Kill -9 of the server, its worker or both, while jobs are accepted through the real API; and what must hold afterwards."""
+"""Sends SIGKILL to the server, its worker or both while clients submit jobs, and then checks the rules L1 to L3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.jobs.server.supervisor import ALONE
 from tests.live_server import LiveServer
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
-#: Two paid model calls, one after the other; the second needs the first's answer.
+#: A flow with two paid model calls in sequence, of which the second needs the answer of the first.
 FLOW = {
     "format": 1,
     "title": "Two calls",
@@ -58,7 +58,9 @@ FLOW = {
 
 
 class Counted(OpenAIServer):
-    """A model whose calls are counted by job and step, and whose answers only it can have made."""
+    """A model server that counts its calls by job and step. Each answer names its step, its job and the earlier answer,
+    so the result of a job shows from which calls it was made.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,12 +75,12 @@ class Counted(OpenAIServer):
 
 @dataclass
 class Chaos:
-    """One data folder, one server at a time, clients that never give up, and a killer."""
+    """A data folder, one server process at a time, clients that repeat failed requests, and the kills."""
 
     folder: Path
     jobs: int
     kills: int
-    #: No kill begins after so many seconds: a busy machine takes long to start a server.
+    #: No kill is made after this many seconds, because a busy machine needs long to restart a server.
     seconds: float = 240.0
     clients: int = 12
     accepted: dict[int, str] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Chaos:
     killed: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Everything, and then every promise is checked."""
+        """Runs the clients and the kills, and then checks every rule."""
         with Counted() as model:
             self.model = model
             env = {"FLOWPORT_PLAN": "enterprise"}
@@ -118,9 +120,10 @@ class Chaos:
         self.key = json.loads(made)["key"]
 
     def _client(self, number: int) -> None:
-        """One job after the other: sends it until it is accepted, then waits for its end, so that every kill meets work.
+        """Submits one job after the other, each until it is accepted, and waits for its end, so that every kill happens
+        while jobs run.
 
-        The Idempotency-Key makes a lost answer harmless.
+        Each job has an Idempotency-Key, so repeating a request whose response was lost creates no second job.
         """
         for n in range(number, self.jobs, self.clients):
             with contextlib.suppress(_GaveUpError):
@@ -181,16 +184,18 @@ class Chaos:
         try:
             self.server.start()
         except AssertionError:
-            self.server.wait_until_ready()  # once more: the machine may be busy with other tests
+            self.server.wait_until_ready()  # a second wait, because the machine may be busy with other tests
 
     def _until_a_call_begins(self, clients: list[threading.Thread]) -> None:
-        """So that the kill meets a job at work: a worker that has just been started again may need seconds for its first."""
+        """Waits for the next model call, so that the kill interrupts a job. A restarted worker may need seconds until
+        its first call.
+        """
         before = self.model.calls.total()
         while self.model.calls.total() == before and any(client.is_alive() for client in clients):
             time.sleep(0.01)
 
     def _until_nobody_is_on_the_last_attempt(self) -> None:
-        """Three lost workers end a job by design; what is tested is that fewer do not."""
+        """Waits until no job is in its third attempt, because a job whose third worker is lost fails by design."""
         self._until("select count(*) = 0 from jobs where attempts >= 2 and status in ('queued', 'processing')")
 
     def _until_all_ended(self) -> None:
@@ -209,7 +214,7 @@ class Chaos:
             return connection.execute(question).fetchall()
 
     def _worker_pid(self) -> int | None:
-        """The worker that takes jobs: its parent is the server."""
+        """Returns the process id of the worker that takes jobs: a child of the server that does not run jobs alone."""
         assert self.server.process is not None
         for pid, parent, _ in _processes():
             if parent == self.server.process.pid and not _runs_alone(pid):
@@ -236,7 +241,7 @@ class Chaos:
         for n, job_id in self.accepted.items():
             attempts = rows[job_id][1]
             first, second = self.model.calls[n, "first"], self.model.calls[n, "second"]
-            # For every crash at most the one call that was under way once more, and none that was finished.
+            # Each crash may repeat only the model call that was in progress, never one that was finished.
             assert first >= 1
             assert second >= 1
             assert first + second <= 2 + (attempts - 1), (job_id, attempts, first, second)
@@ -250,7 +255,7 @@ class Chaos:
         assert gaps == []
 
     def _check_no_process_is_left(self) -> None:
-        until = time.monotonic() + 60  # a worker whose server was killed has a few seconds to end
+        until = time.monotonic() + 60  # a worker ends itself within a few seconds after its server was killed
         while time.monotonic() < until:
             left = [line for _, _, line in _processes() if str(self.folder) in line]
             if not left:
@@ -264,14 +269,14 @@ class _GaveUpError(Exception):
 
 
 def _runs_alone(pid: int) -> bool:
-    """A worker for jobs that two workers died under."""
+    """Tells whether the process is a worker started for a job during which two workers died; such jobs run alone."""
     with contextlib.suppress(OSError):
         return f"{ALONE}=1".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return False
 
 
 def _processes() -> list[tuple[int, int, str]]:
-    """(pid, parent, command line) of every process that is not a zombie."""
+    """Returns (pid, parent, command line) of every process that is not a zombie."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -1,6 +1,7 @@
-"""An accepted job is never lost, never ends twice and never runs a finished step again, whoever is killed (security.md L1-L3).
+"""An accepted job is never lost, never ends twice and never repeats a finished step, whichever process is killed (rules
+L1 to L3).
 
-`make test` shows the same with one kill of each kind: tests/live/test_endings.py.
+tests/live/test_endings.py checks the same in `make test` with one kill of each kind.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ JOB = next(route for route in ROUTES if route.path.endswith("/jobs/{job_id}"))
 
 
 def request(query: str = "", **headers: str) -> Request:
-    """A request for a job, as its route gets it."""
+    """Builds a request for a job as its route gets it."""
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": query.encode(), "headers": sent}
     return Request({**scope, "route": JOB})

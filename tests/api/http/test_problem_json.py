@@ -11,7 +11,7 @@ import engine
 from api.http.problem_json import PUBLISHED, STATUSES, MethodNotAllowed, problem_response, status_of, title_of
 from engine.core.errors import FieldError, PayloadInvalid, Refusal, ShuttingDown, Unauthorized
 
-#: The table of api.md.
+#: The published codes and their statuses. Callers rely on them, so this table is written by hand.
 DOCUMENTED = {
     "validation_failed": 400,
     "invalid_json": 400,

@@ -275,7 +275,7 @@ async def test_cancelling_a_batch_answers_with_the_batch(house: House):
     house.finish(made["job_ids"][0])
     house.database.write_now(claim_job, "boot_test", made["job_ids"][1])
 
-    stopping = await house.post(path)  # nobody stops the one at work
+    stopping = await house.post(path)  # no worker runs, so the job in progress does not end
     BatchSummary.model_validate(stopping.json())
     assert (stopping.status_code, stopping.json()["status"], stopping.headers["retry-after"]) == (
         200,
@@ -360,7 +360,7 @@ async def test_many_and_large_results_are_read_a_part_at_a_time(house: House):
 
 
 async def parts_of(house: House, path: str) -> list[bytes]:
-    """The pieces in which an answer leaves the application."""
+    """Returns the pieces in which the application sends a response."""
     parts: list[bytes] = []
 
     async def send(message: Any) -> None:

@@ -1,4 +1,4 @@
-"""Event streams against a real server on a local port."""
+"""Event streams, read from a real server on a local port."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stream:
     lines: AsyncIterator[str]
 
     async def event(self) -> tuple[int, str, dict]:
-        """The next event; comments are passed over."""
+        """Returns the next event; comments are skipped."""
         fields: dict[str, str] = {}
         async for line in self.lines:
             if not line and fields:
@@ -73,7 +73,7 @@ async def stream(address: str, house: House, job_id: str, last: int | None = Non
 
 
 def add_step_events(session: Session, job_id: str, count: int) -> None:
-    """What a worker writes while it runs."""
+    """Writes events of steps as a worker does during a run."""
     job = session.get_one(Job, job_id)
     job.last_seq += count
     data = {"node_id": "text_template", "index": []}

@@ -1,4 +1,4 @@
-"""`/metrics`: off until there is a token, right in its numbers, silent about what callers sent."""
+"""`/metrics` is off until a token is configured, reports correct numbers, and contains no data of callers."""
 
 from __future__ import annotations
 

@@ -55,7 +55,9 @@ async def test_the_key_may_come_as_x_api_key(house: House):
     ],
 )
 async def test_headers_that_name_two_keys_are_refused_whatever_the_keys_are(house: House, second: str, said: str):
-    """A proxy may have added one: nobody can tell which one counts, and the answer says nothing about either."""
+    """A proxy may have added one of the keys, so it is undefined which one counts. The response reveals nothing about
+    either.
+    """
     unknown, nonsense = new_key_text("live"), "nonsense"
     bodies = []
     for first, other in [
@@ -485,7 +487,8 @@ async def test_fifty_at_once_under_one_key_are_one_job(house: House):
 @pytest.mark.parametrize(("query", "headers"), [("?wait=20", {}), ("", {"Prefer": "wait=20"})])
 @pytest.mark.parametrize("status", ["completed", "failed"])
 async def test_who_waits_gets_the_job_when_it_ends(house: House, query: str, headers: dict[str, str], status: str):
-    house.database.write_now(set_plan, house.principal, "enterprise")  # others do not take so many looks in a second
+    # because the other plans allow fewer requests per second than this test sends
+    house.database.write_now(set_plan, house.principal, "enterprise")
     waiting = asyncio.create_task(house.post(f"/flows/execute/{house.flow_id}{query}", URL, headers=headers))
     page = []
     while not page:
