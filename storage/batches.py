@@ -52,7 +52,7 @@ class BatchRow:
 
     @property
     def ended(self) -> bool:
-        """True when all of its items have ended: their statuses stay."""
+        """True when all items have ended. The batch and the statuses of its items then do not change any more."""
         return self.completed_at is not None
 
     @property
@@ -284,7 +284,8 @@ def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int
     begun = {batch_id for batch_id, found in counts.items() if found.keys() & {"processing", "completed", "failed"}}
     unclear = [row.id for row in rows if row.completed_at is None and row.id not in begun]
     if unclear:
-        item = exists().where(Job.batch_id == Batch.id, Job.started_at.is_not(None))  # one look into its index
+        # answered by the index `ix_jobs_batch_begun`
+        item = exists().where(Job.batch_id == Batch.id, Job.started_at.is_not(None))
         begun.update(session.scalars(select(Batch.id).where(Batch.id.in_(unclear), item)).all())
     return [BatchRow(**row._mapping, counts=counts[row.id], begun=row.id in begun) for row in rows]
 

@@ -158,7 +158,9 @@ class Database:
         return done.result()
 
     def write_alone(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a function in this thread, in a transaction that no other write shares, of `Statement`s only; not for verbs."""
+        """Runs a function of the storage layer in this thread, in a transaction that is not shared with other writes.
+        It may run only `Statement`s, no actions.
+        """
         with storage_faults(), self.write_engine.connect() as connection, connection.begin():
             info = {**self._info_of(connection), "now": self.clock.now()}
             with Session(connection, info=info) as session:

@@ -1,4 +1,4 @@
-"""Writes that may come a moment later: collected off the accept path and written in one transaction within a second."""
+"""Collects writes that requests need not wait for, and writes them in one transaction within a second."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DELAY_SECONDS = 0.5
-#: What comes above this within one delay is left out: these are statistics, and memory is not for sale.
+#: Limit of items between two writes; more are dropped, so that a database that does not respond cannot fill the memory.
 MOST = 10_000
 
 
 class Later(Generic[T]):
-    """Items on their way to the database. `write(session, items)` is a verb; a failure is logged and its items are lost."""
+    """A buffer of items for the database. `write(session, items)` runs in a transaction. A failure is logged and its
+    items are lost.
+    """
 
     def __init__(self, database: Database, write: Callable[[Session, list[T]], None]) -> None:
         self._database = database
@@ -33,21 +35,23 @@ class Later(Generic[T]):
         self._hurry = asyncio.Event()
 
     def add(self, item: T) -> None:
-        """Writes the item within a second."""
+        """Adds an item, which is written within a second."""
         if len(self._items) < MOST:
             self._items.append(item)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_soon())
 
     async def flush(self) -> None:
-        """Writes what is waiting now; for the end of the server and for tests."""
+        """Writes the buffered items immediately: when the server stops, and in tests."""
         self._hurry.set()
         if self._task is not None:
             await self._task
         self._hurry.clear()
 
     async def _write_soon(self) -> None:
-        """One write at a time: while the database does not answer, no more than MOST items wait."""
+        """Writes the items until none are left. Only one such task runs at a time, so that at most MOST items are kept
+        while the database does not respond.
+        """
         while self._items:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DELAY_SECONDS):

@@ -84,7 +84,7 @@ _COPIES = Statement(
 
 
 def list_copies(session: Session, workspace_id: str, job_ids: Collection[str], since: int) -> list[str]:
-    """Returns Playground runs that were made from these jobs, or from such runs, since then: they hold the same values."""
+    """Returns the Playground runs since `since` that reuse values of these jobs, or of such runs."""
     known = set(job_ids)
     found = []
     for job_id, options in _COPIES.rows(session, {"workspace_id": workspace_id, "since": since}):
@@ -189,7 +189,7 @@ def unclean_pages(session: Session, numbers: Iterable[int]) -> list[int]:
 
 
 def clean_pages(session: Session, numbers: Iterable[int]) -> None:
-    """Clears the unused part of each of these pages, as they are now."""
+    """Clears the unused part of each of these pages, in its present state."""
     for number in numbers:
         row = _PAGE.row(session, {"n": number})
         if row is not None and (unused := _left_in(row[0])):

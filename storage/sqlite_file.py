@@ -33,12 +33,12 @@ def checkpoint(url: str, mode: Literal["passive", "truncate"]) -> bool:
 
 
 def file_of(url: str) -> Path:
-    """The database file."""
+    """Returns the path of the database file."""
     return Path(url.removeprefix(_PREFIX))
 
 
 def write_anew(url: str) -> None:
-    """Writes the whole file anew, without unused parts; nobody else writes meanwhile. Raises StorageUnavailable."""
+    """Rebuilds the database file without unused space (VACUUM), which blocks other writers. Raises StorageUnavailable."""
     try:
         with contextlib.closing(_connect(url)) as connection:
             connection.execute("pragma temp_store=MEMORY")

@@ -1,7 +1,8 @@
-"""Which pages of SQLite's file were written lately: read from its write-ahead log (https://sqlite.org/fileformat2.html#walformat).
+"""Finds out which pages of a SQLite database were written recently, by reading its write-ahead log
+(https://sqlite.org/fileformat2.html#walformat).
 
-The log begins with a head of 32 bytes, then has a frame for each page that was written: 24 bytes of head and the page. The log is
-begun anew, with other salts, when all of it was moved into the file and nobody reads from it.
+The log has a header of 32 bytes, and then a frame for each written page: a header of 24 bytes and the page. SQLite
+restarts the log with other salts when all frames have been copied into the database and no reader uses the log.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ _HEAD, _FRAME_HEAD = 32, 24
 
 @dataclass(frozen=True)
 class LogPlace:
-    """A place in the log behind a commit: so many frames of the log that has these salts."""
+    """A position in the log after a commit: the number of frames in the log with these salts."""
 
     salts: bytes = b""
     frames: int = 0
 
 
 def pages_since(database: Path, place: LogPlace) -> tuple[set[int], LogPlace]:
-    """The numbers of the pages that were committed behind `place`, and where the log ends now; of another log all of its pages.
+    """Returns the numbers of the pages that were committed after `place`, and the end of the log. After a restart of
+    the log these are all of its pages.
 
-    Nothing is missed while one reader holds a snapshot that is not older than `place`: its log is begun anew at most once, and
-    before anything else is written to it.
+    No page is missed while a reader keeps a snapshot at least as old as `place`: the log can then restart at most once,
+    before the next write.
     """
     found: set[int] = set()
     log = database.with_name(f"{database.name}-wal")
@@ -33,7 +35,7 @@ def pages_since(database: Path, place: LogPlace) -> tuple[set[int], LogPlace]:
     with log.open("rb") as file:
         head = file.read(_HEAD)
         salts = head[16:24]
-        if len(salts) < 8:  # emptied
+        if len(salts) < 8:  # the log was truncated
             return found, LogPlace()
         end = place.frames if place.salts == salts else 0
         length = _FRAME_HEAD + int.from_bytes(head[8:12])
@@ -44,7 +46,7 @@ def pages_since(database: Path, place: LogPlace) -> tuple[set[int], LogPlace]:
             if len(frame) < _FRAME_HEAD or frame[8:16] != salts:
                 break
             uncommitted.add(int.from_bytes(frame[:4]))
-            if any(frame[4:8]):  # the last frame of a transaction says how large the file is
+            if any(frame[4:8]):  # only the last frame of a transaction has the size of the database here
                 found |= uncommitted
                 uncommitted = set()
                 end = number + 1

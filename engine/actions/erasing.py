@@ -39,7 +39,8 @@ class Part:
 def erase_job(session: Session, caller: Caller, job_id: str, address: str = "", copies: Copies = Copies()) -> JobRow:
     """Erases the data of an ended job for an API caller. Does nothing when they are already erased.
 
-    `copies` is the result of `find_copies`, read before the transaction. Raises Unauthorized, JobNotEnded, and NotFound also for a job that the key may not see.
+    `copies` is the result of `find_copies`, read before the transaction. Raises Unauthorized, JobNotEnded, and NotFound
+    also for a job that the key may not see.
     """
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)

@@ -86,8 +86,9 @@ def submit(
 ) -> Accepted:
     """Accepts a job for a deployed flow. The job is stored durably when the transaction commits.
 
-    `checked` is the result of `check_body` for the payload, computed before the transaction. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded
-    and ConcurrencyLimitExceeded; the first that applies in this order.
+    `checked` is the result of `check_body` for the payload, computed before the transaction. Raises Unauthorized,
+    NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded and
+    ConcurrencyLimitExceeded; the first that applies in this order.
     """
     return accept(session, caller, flow_id, payload, options, checked)
 

@@ -1,4 +1,6 @@
-"""Whether work can be taken: the disk takes a write and has room, and jobs do not stand still."""
+"""Checks whether the server can accept work: the disk accepts a write and has free space, and jobs do not wait too
+long.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ from storage.jobs import longest_wait_ms
 from storage.settings import SERVER, put_setting
 
 _CHECK_SECONDS = 5
-#: Accepted jobs have a slot, so a worker takes them at once; one that waits for so long says that none does.
+#: An accepted job has a slot, so a worker takes it immediately; one that waits this long shows that no worker takes
+#: jobs.
 _WAIT_SECONDS = 60
-#: Everybody may ask, and asking writes: what was found counts for so long.
+#: A result is reused for this long, because each check writes to the disk and the route needs no key.
 _FRESH_SECONDS = 1.0
 _WRITTEN = "ready_at"
 
@@ -25,7 +28,7 @@ Body = dict[str, object]
 
 
 class Readiness:
-    """What was found last, so that many who ask cause one look."""
+    """Caches the latest result, so that simultaneous requests cause only one check."""
 
     def __init__(self) -> None:
         self._looking = asyncio.Lock()
@@ -33,7 +36,7 @@ class Readiness:
         self._body: Body = {}
 
     async def look(self, database: Database, data: Path) -> Body:
-        """`{"status": "ready" | "not ready", "reason"?, "queue_age_seconds"?, "disk"?}`."""
+        """Returns `{"status": "ready" | "not ready", "reason"?, "queue_age_seconds"?, "disk"?}`."""
         async with self._looking:
             if time.monotonic() >= self._until:
                 self._body = await _look(database, data)
@@ -42,7 +45,7 @@ class Readiness:
 
 
 def not_ready(reason: str) -> Body:
-    """The body of a 503."""
+    """Returns the body of a 503."""
     return {"status": "not ready", "reason": reason}
 
 
@@ -67,5 +70,5 @@ async def _look(database: Database, data: Path) -> Body:
 
 
 def _write(session: Session) -> None:
-    """A row of its own, so that the disk is really asked."""
+    """Writes a row, because only a write shows that the disk accepts writes."""
     put_setting(session, SERVER, _WRITTEN, now(session))

@@ -47,13 +47,13 @@ REST = 1.0
 JOBS = 200
 #: How often emptying the write-ahead log is tried while readers still need it, and the pause between two tries.
 TRIES, PAUSE_SECONDS = 20, 0.1
-#: How long whoever erases waits at most until the remains are removed.
+#: How long a request or command that erases waits at most until the remains are removed.
 WAIT_SECONDS = 10.0
-#: Up to here a file is written anew where single pages cannot be cleaned: nobody writes for about a second.
+#: Up to this size the file is rebuilt where single pages cannot be cleared; that blocks writers for about a second.
 ANEW_BYTES = 64 << 20
 #: Replaces an error's message, which may quote values.
 ERASED_MESSAGE = "The message was erased with the data of the job."
-#: A run that came in so long ago is seen by every read: no transaction takes that long.
+#: Runs created longer ago than this are visible to every read, because no transaction takes as long.
 COMMITTED = MINUTE
 _KEPT = ("code", "node_id", "node_label", "item_index", "attempts")
 
@@ -63,14 +63,18 @@ _thread = ThreadPoolExecutor(1, "erasing")
 
 @dataclass(frozen=True)
 class Copies:
-    """Runs in the Playground that were made from jobs, found before the write that erases them. `until`: those of before then."""
+    """Playground runs that reuse values of the jobs to erase, found before the transaction that erases them. `until`:
+    runs created later are not included.
+    """
 
     run_ids: tuple[str, ...] = ()
     until: int = 0
 
 
 def find_copies(session: Session, workspace_id: str, job_ids: Iterable[str]) -> Copies:
-    """For `erase`, in a read of its own: it passes every run that came in since the jobs, and nobody's write should wait for that."""
+    """Returns the runs that `erase` needs. This is a separate read, because it scans every run created since the jobs
+    and would block writers.
+    """
     jobs = [job for job_id in job_ids if (job := find_job(session, workspace_id, job_id)) is not None]
     if not jobs:
         return Copies()
@@ -79,10 +83,10 @@ def find_copies(session: Session, workspace_id: str, job_ids: Iterable[str]) -> 
 
 
 def erase(session: Session, jobs: Iterable[JobRow], copies: Copies = Copies()) -> int:
-    """Marks ended jobs, and the Playground runs that were made from them, as erased. Returns how many were not marked
+    """Marks ended jobs, and the Playground runs that reuse their values, as erased. Returns how many were not marked
     before.
 
-    `copies` are those that were found before; runs since then are looked for here. Raises JobNotEnded.
+    `copies` are the runs found before the transaction; later runs are searched here. Raises JobNotEnded.
     """
     wanted = [job for job in jobs if job.data_erased_at is None]
     if not wanted:
@@ -124,7 +128,7 @@ def finish_erasing(database: Database, *, stop: threading.Event | None = None, r
 
 
 def is_clean(database: Database) -> bool:
-    """Whether `finish_erasing` leaves no remains: where pages cannot be cleared, only a small file is written anew."""
+    """Tells whether `finish_erasing` removes all remains. Without `sqlite_dbpage` it does so only for a small file."""
     if not is_sqlite(database.url) or database.read_now(can_clean):
         return True
     return file_of(database.url).stat().st_size <= ANEW_BYTES
@@ -190,7 +194,7 @@ class _Work:
             return self._clean_all(snapshot) and self._clean_written_since(place)
 
     def _clean_all(self, snapshot: Session) -> bool:
-        """The pages of the file as it was when the snapshot began."""
+        """Cleans the pages that the file has at the time of the snapshot."""
         last = last_page(snapshot)
         for first in range(2, last + 1, LOOKED_AT):
             some = range(first, min(last + 1, first + LOOKED_AT))
@@ -207,8 +211,9 @@ class _Work:
         return not self._stopped
 
     def _clean_written_since(self, place: LogPlace) -> bool:
-        """The pages that anybody wrote since then. SQLite moves whole pages with their remains when the file shrinks, and when it
-        puts neighbours in order: also to a number that was looked at before. During the last look nobody else writes.
+        """Cleans the pages that were written after `place`. When the file shrinks or a table is rebalanced, SQLite
+        moves pages with their remains, also to page numbers that were cleaned before. The last pages are cleaned in a
+        transaction, so that nothing is written at the same time.
         """
         waiting: set[int] = set()
         while not self._stopped:
@@ -227,7 +232,9 @@ class _Work:
         return True
 
     def _write_anew(self) -> bool:
-        """Without `sqlite_dbpage`: a small file is written anew, which leaves no unused part; a large one would keep everybody waiting."""
+        """Rebuilds a small file when single pages cannot be cleared, because `sqlite_dbpage` is missing. A large file
+        is not rebuilt, because that would block writers for too long.
+        """
         if not is_clean(self._database):
             log.warning(
                 "This Python's SQLite has no `sqlite_dbpage`, so remains of erased data may stay in the unused parts of %s. "

@@ -120,7 +120,9 @@ WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[
 
 @dataclass(frozen=True)
 class CheckedBody:
-    """A body with the defaults of a version, or what is wrong with it. `fingerprint`: empty when no Idempotency-Key asks for it."""
+    """A body with the defaults of a version, or the errors in it. `fingerprint` is empty when the request has no
+    Idempotency-Key.
+    """
 
     flow_version: int
     clean: Any
@@ -136,9 +138,10 @@ def check_body(
     options: SubmitOptions,
     with_defaults: WithDefaults = check_payload,
 ) -> CheckedBody | None:
-    """What `accept` needs of a large body, in a read before it: its transaction, which others wait for, would take 0.1 s longer.
+    """Validates a large body before the transaction of `accept`, which blocks other writers and would take 0.1 s
+    longer.
 
-    None: the transaction will refuse it, or find its version by itself.
+    Returns None when the transaction will refuse the request or has to choose the version itself.
     """
     number = options.version
     if options.idempotency_key is not None:
@@ -164,7 +167,7 @@ def body_for(
     with_defaults: WithDefaults,
     checked: CheckedBody | None = None,
 ) -> CheckedBody:
-    """The body as this version takes it: `checked` when that was for the same version."""
+    """Returns the body with the defaults of this version: `checked` when it was made for the same version."""
     if checked is not None and checked.flow_version == number:
         return checked
     clean, errors = with_defaults(read_version(session, flow_id, number).fields, body)

@@ -119,7 +119,7 @@ def accept_batch(
 def check_batch(
     session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
 ) -> CheckedBody | None:
-    """As `check_body`, for the body of a batch."""
+    """Does what `check_body` does for the body of a batch."""
     return check_body(session, caller, flow_id, body, options, _check_items)
 
 

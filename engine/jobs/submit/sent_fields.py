@@ -1,6 +1,8 @@
-"""Remembers which fields each key sends to a flow, off the accept path: an update can then say whom it will break.
+"""Records which fields each key sends to a flow, in deferred writes. A deployment can then warn which callers it would
+break.
 
-Names of fields only, never values, and only names the flow's API Input had: a call with any other was refused.
+Only names of fields are stored, never values, and only names of the flow's API Input, because calls with other fields
+are refused.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ _Call = tuple[tuple[int, str, str, str], Counter[str]]
 
 
 class SentFieldRecorder(Later[_Call]):
-    """Takes note of accepted calls; they are in the database within a second."""
+    """Buffers the fields of accepted calls and writes them to the database within a second."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, _write)
         self._clock = database.clock
 
     def note(self, caller: Caller, flow_id: str, payloads: Sequence[Mapping[str, Any]]) -> None:
-        """Accepted payloads of one call. Null counts as not sent."""
+        """Counts the fields of the accepted payloads of one call. A field with null counts as not sent."""
         if caller.key_id is None:
             return
         names = Counter(name for payload in payloads for name, value in payload.items() if value is not None)

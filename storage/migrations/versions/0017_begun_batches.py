@@ -1,4 +1,4 @@
-"""How a batch is found to have begun: by the items that a worker began, which tells nothing where none has."""
+"""Adds an index of the batch items that a worker has started, from which a query finds whether a batch has begun."""
 
 import sqlalchemy as sa
 from alembic import op
