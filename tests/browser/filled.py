@@ -1,4 +1,6 @@
-"""Fills a workspace of a running server with a bit of everything, through the verbs and the public API: what tests of every page look at."""
+"""Fills a workspace of a running server with data of every kind, through actions and the public API, for tests that
+visit every page.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Canaries in every credential field: set, used, repeated by those they were sent to, and then seen nowhere (security.md S25, S26)."""
+"""Stores recognisable secrets (canaries) in every credential field, uses them, lets the called services echo them, and
+then checks that they appear nowhere (rules S25, S26).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that share a transaction: each is kept as a whole or not at all, whatever it used to write."""
+"""Actions that share a transaction: each is stored completely or not at all, whatever it wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of the Playground for tests of its panel: started by the verb, then made to end as a worker ends them."""
+"""Playground runs for tests of the run panel: started by the action, and then ended as a worker ends them."""
 
 from __future__ import annotations
 
