@@ -1,6 +1,9 @@
-"""The documents for developers name files, rules and pages that exist."""
+"""Documents name files, rules and pages that exist, and comments name documents and rules that exist."""
 
+import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ TOP = ("api", "assets", "docs", "engine", "scripts", "storage", "tests", "ui")
 _PATH = re.compile(rf"`((?:{'|'.join(TOP)})/[\w./*-]*)(?:::\w+)?`")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _RULE = re.compile(r"\b([SL]\d{1,2})\b")
+#: Matches the name or path of a document, but not the end of a URL.
+_DOCUMENT = re.compile(r"(?<![\w./{}-])[\w-][\w./-]*\.md\b")
 PROMISES = (ROOT / "docs" / "dev" / "promises.md").read_text(encoding="utf-8")
 RULES = {code for row in re.findall(r"^\| ([\w, ]+) \|", PROMISES, re.MULTILINE) for code in _RULE.findall(row)}
 
@@ -46,16 +51,41 @@ def test_every_rule_that_the_code_names_is_promised():
     assert named == set()
 
 
-def _comments(path: Path) -> str:
-    """Returns the comments and docstrings of a file, approximately: string tokens with triple quotes, and comment
-    tokens.
-    """
-    import io
-    import tokenize
+SOURCES = sorted(
+    [
+        ROOT / "app.py",
+        *(path for folder in ("api", "engine", "scripts", "storage", "ui") for path in (ROOT / folder).rglob("*.py")),
+    ]
+)
 
-    source = path.read_text(encoding="utf-8")
-    return "\n".join(
-        token.string
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""'))
+
+def test_every_document_that_a_comment_names_exists():
+    documents = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS + sorted((ROOT / "assets").rglob("*.md"))]
+    known = {*documents, *(name.rpartition("/")[2] for name in documents), "CHANGELOG.md"}
+    missing = {
+        (name, path.relative_to(ROOT).as_posix())
+        for path in SOURCES
+        for name in _DOCUMENT.findall(_comments(path))
+        if name not in known
+    }
+    assert missing == set()
+
+
+def test_the_scan_sees_names_of_documents_in_comments_only(tmp_path):
+    source = tmp_path / "a.py"
+    source.write_text(
+        '"""As docs/dev/flows.md says (gone.md S1); not https://a.example/b.md."""\n'
+        "class A:\n"
+        "    'Described in one.md.'\n"
+        '    text = """no_comment.md"""  # two.md\n'
     )
+    assert _DOCUMENT.findall(_comments(source)) == ["two.md", "docs/dev/flows.md", "gone.md", "one.md"]
+
+
+def _comments(path: Path) -> str:
+    """Returns the comments of a Python file, and then its docstrings."""
+    source = path.read_text(encoding="utf-8")
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = [ast.get_docstring(node) for node in ast.walk(ast.parse(source)) if isinstance(node, documented)]
+    return "\n".join([*(one.string for one in tokens if one.type == tokenize.COMMENT), *filter(None, docstrings)])
