@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Collection
 from typing import Any
+
+from engine.flow.patterns import why_not
 
 JsonSchema = dict[str, Any]
 
@@ -29,17 +30,24 @@ _ENUMERABLE = {str, int, type(None)}
 #: Formats that generators turn into a type of their own: a text is no value of it.
 _TYPED_FORMATS = {"uri", "date-time"}
 
-#: What means the same in RE2, in ECMA 262 with its flag `u`, in Python and in Rust. A lone `{`, `}` or `]` is not of it.
+#: A pattern that means the same in RE2, in ECMA 262 with its flag `u`, in Python and in Rust, provided that RE2 reads it.
+#: A lone `{`, `}` or `]` is left out, and so are what repeats a repetition or an anchor, and a hyphen inside a class other
+#: than of a range: they are errors or warnings in Python, or mean something else there.
 _COMMON_PATTERN = re.compile(
     r"""(?x:
-      \( (?:\?:|(?!\?))  |  [)|^$.]                                    # groups without names, alternatives, anchors
-    | [*+?] \??  |  \{ \d+ (?:,\d*)? \} \??                            # repetitions
-    | \\ (?: [dDwWsSbB] | [tnrfv] | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4} | [\^$\\.*+?()\[\]{}|/] )
-    | \[ \^? (?: [^\[\]\\&~|-]                                         # a class; Python warns of doubled &&, ~~, || and --
-               | \\ (?: [dDwWsS] | [tnrfv] | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4} | [\^$\\.*+?()\[\]{}|/-] )
-               | [&~|-] (?![&~|-])
-             )+ \]
-    | [^\\()\[\]{}*+?|^$.]                                             # any other character
+      \( (?:\?:|(?!\?))  |  [|^$]  |  \\[bB]                              # groups without names, alternatives, anchors
+    | (?: [).]
+        | \\ (?: [dDwWsS] | [tnrfv] | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4} | [\^$\\.*+?()\[\]{}|/] )
+        | \[ \^? (?: -(?=\]) | -? (?!\]) )
+            (?: \\[dDwWsS]
+              | (?: [^\[\]\\&~|-] | [&~|](?![&~|])                         # Python warns of doubled &&, ~~ and ||
+                  | \\ (?: [tnrfv] | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4} | [\^$\\.*+?()\[\]{}|/-] ) )
+                (?: - (?: [^\[\]\\&~|-]
+                  | \\ (?: [tnrfv] | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4} | [\^$\\.*+?()\[\]{}|/-] ) ) )?  # a range
+            )* -? \]
+        | [^\\()\[\]{}*+?|^$.]                                           # any other character
+      )
+      (?: [*+?] \?? | \{ \d+ (?:,\d*)? \} \?? )?                           # one repetition
     )*"""
 )
 
@@ -78,15 +86,7 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
 
 def reads_everywhere(pattern: str) -> bool:
     """Whether every engine for regular expressions that programs use for JSON Schema reads this RE2 pattern, and alike."""
-    if _COMMON_PATTERN.fullmatch(pattern) is None:
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except (re.error, Warning, OverflowError):
-        return False
-    return True
+    return _COMMON_PATTERN.fullmatch(pattern) is not None and not why_not(pattern)
 
 
 def _can_be_written(schema: JsonSchema) -> bool:

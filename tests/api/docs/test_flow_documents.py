@@ -71,7 +71,7 @@ def test_the_schema_of_the_result_takes_what_comes_back(name: str):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "^[A-Z]{2}-[0-9]{3}$", r"\d\w\s?", "^['\"\\\\/]*$", "(a|b)+", "(?:ab)*?", r"^[\w.+-]+@x$", r"\u00e4|ä", "[a&b]", "日本+"],
+    ["", "^[A-Z]{2}-[0-9]{3}$", r"\d\w\s?", "^['\"\\\\/]*$", "(a|b)+", "(?:ab)*?", r"^[\w.+-]+@x$", r"\u00e4|ä", "[a&b]", "日本+", "[-]", r"[\d-]", "a{2,}?"],
 )  # fmt: skip
 def test_a_pattern_that_everybody_reads_stays(pattern: str):
     assert reads_everywhere(pattern)
@@ -79,7 +79,7 @@ def test_a_pattern_that_everybody_reads_stays(pattern: str):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(?i)a", r"\p{L}", r"\Aab\z", "(?P<n>a)", "[[:alpha:]]", r"\Qa\E", r"\a", "[]a]", "a]", "a}", "[a&&b]", r"[\d-x]", r"\-", r"\u{41}"],
+    ["(?i)a", r"\p{L}", r"\Aab\z", "(?P<n>a)", "[[:alpha:]]", r"\Qa\E", r"\a", "[]a]", "a]", "a}", "[a&&b]", r"[\d-x]", r"\-", r"\u{41}", "(?:a*)*{2}", "^*", r"\b+", "(a"],
 )  # fmt: skip
 def test_a_pattern_that_only_re2_reads_is_told_in_words(pattern: str):
     assert portable({"type": "string", "pattern": pattern}) == {
