@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api.http import parameters, schemas
 from api.http.context import Context
+from api.http.cursors import cursor_of, place_of
 from api.http.job_answers import dump, with_result
 from api.http.parameters import BatchId, Cursor, Limit
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
@@ -57,10 +58,11 @@ async def read_batch(
     """Counts of items per status, and a page of job ids in the order of the items. With `wait`, answers as soon as all items \
 have ended.
     """
-    view = await context.database.read(_read_batch, caller, batch_id, limit, cursor)
+    page = batch_id, limit, place_of(cursor, "items", batch_id)
+    view = await context.database.read(_read_batch, caller, *page)
     if wait and view["completed_at"] is None:
         caller = await context.until_ended(caller, batch_id, wait, find_batch_status)
-        view = await context.database.read(_read_batch, caller, batch_id, limit, cursor)
+        view = await context.database.read(_read_batch, caller, *page)
     return _answer(view, wait)
 
 
@@ -76,8 +78,11 @@ async def list_own_batches(caller: ByKey, context: FromApp, limit: Limit = 50, c
     """Newest first; the pages stay stable while batches arrive. A key sees the batches of its own environment and of the \
 flows it may call.
     """
-    page = await context.database.read(list_batches, caller.workspace_id, caller.scope, limit, cursor)
-    return _answer({"data": [batch_view(batch) for batch in page.batches], "next_cursor": page.next_cursor})
+    which = "batches", caller.environment
+    place = place_of(cursor, *which)
+    page = await context.database.read(list_batches, caller.workspace_id, caller.scope, limit, place)
+    next_cursor = cursor_of(page.next_cursor, *which)
+    return _answer({"data": [batch_view(batch) for batch in page.batches], "next_cursor": next_cursor})
 
 
 @router.post(
@@ -127,10 +132,10 @@ def _answer(view: dict[str, Any], waited: int = 0) -> Response:
     return Response(dump(view), headers=headers, media_type="application/json")
 
 
-def _read_batch(session: Session, caller: Caller, batch_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+def _read_batch(session: Session, caller: Caller, batch_id: str, limit: int, place: str | None) -> dict[str, Any]:
     batch = get_batch(session, caller.workspace_id, batch_id, caller.scope)
-    job_ids, next_cursor = batch_job_ids(session, batch_id, limit, cursor)
-    return {**batch_view(batch), "next_cursor": next_cursor, "job_ids": job_ids}
+    job_ids, next_place = batch_job_ids(session, batch_id, limit, place)
+    return {**batch_view(batch), "next_cursor": cursor_of(next_place, "items", batch_id), "job_ids": job_ids}
 
 
 async def _lines(context: Context, caller: Caller, batch_id: str, after: int) -> AsyncIterator[bytes]:

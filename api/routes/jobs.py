@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.http import parameters, schemas
 from api.http.context import Context, context_of
+from api.http.cursors import cursor_of, place_of
 from api.http.job_answers import dump, etag_matches, etag_of, with_result
 from api.http.parameters import IfNoneMatch, JobId
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
@@ -93,7 +94,10 @@ while `next_cursor` is not null.
         created_after=created_after,
         created_before=created_before,
     )
-    content = await context.database.read(_read_page, caller, filters, limit, cursor)
+    which = "jobs", caller.environment, status, flow_id, created_after, created_before
+    place = place_of(cursor, *which)
+    page, next_place = await context.database.read(_read_page, caller, filters, limit, place)
+    content = page + b',"next_cursor":' + dump(cursor_of(next_place, *which)) + b"}"
     return Response(content, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
@@ -161,11 +165,13 @@ def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, by
     return job, with_result(view, result_texts(session, [job_id])[job_id])
 
 
-def _read_page(session: Session, caller: Caller, filters: JobFilters, limit: int, cursor: str | None) -> bytes:
-    """Returns the page as JSON. It is encoded here, in a reader thread, so that the number of these threads limits how
-    many pages are in memory at the same time.
+def _read_page(
+    session: Session, caller: Caller, filters: JobFilters, limit: int, place: str | None
+) -> tuple[bytes, str | None]:
+    """Returns the page as JSON without its end, and where the next one starts. It is encoded here, in a reader thread, so
+    that the number of these threads limits how many pages are in memory at the same time.
     """
-    page = list_jobs(session, caller.workspace_id, filters, limit, cursor)
+    page = list_jobs(session, caller.workspace_id, filters, limit, place)
     sizes = result_sizes(session, [job.id for job in page.jobs if job.status == "completed"])
     rows: list[tuple[JobRow, bytes]] = []
     total = 0
@@ -179,7 +185,7 @@ def _read_page(session: Session, caller: Caller, filters: JobFilters, limit: int
         rows.append((job, row))
     texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
     data = [with_result(row, texts.get(job.id, b"null")) for job, row in rows]
-    next_cursor = (
+    next_place = (
         page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
     )
-    return b'{"data":[' + b",".join(data) + b'],"next_cursor":' + dump(next_cursor) + b"}"
+    return b'{"data":[' + b",".join(data) + b"]", next_place

@@ -86,7 +86,8 @@ def accept_batch(
     payloads = items.clean
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
-    job_ids = tuple(new_id("job") for _ in payloads)
+    # Lists order jobs of the same moment by id, the highest first: so the items come in their order there.
+    job_ids = tuple(sorted((new_id("job") for _ in payloads), reverse=True))
     shared = {
         "workspace_id": caller.workspace_id,
         "flow_id": flow.id,

@@ -188,6 +188,38 @@ async def test_a_list_takes_only_the_cursors_that_it_gave(house: House):
             assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter"), (path, junk)
 
 
+async def test_a_cursor_counts_in_its_own_list_alone(house: House):
+    """Of another batch, another environment or other filters it would skip rows, or say that there are no more."""
+    payloads = {"items": [{"url": "https://example.com"}] * 3}
+    batches = [(await house.post(f"/flows/execute/{house.flow_id}/batch", payloads)).json() for _ in range(2)]
+    one, other = (f"/batches/{batch['batch_id']}" for batch in batches)
+    test_key = house.new_key("test").key
+    jobs, narrowed = "/jobs?limit=1", "/jobs?limit=1&status=queued"
+    cursors = {path: (await house.get(path)).json()["next_cursor"] for path in (jobs, narrowed, f"{other}?limit=1")}
+    of_batches = (await house.get("/batches?limit=1")).json()["next_cursor"]
+
+    assert (await house.get(f"{narrowed}&cursor={cursors[narrowed]}")).status_code == 200
+    for path, cursor, key in (
+        (f"{one}?limit=1", cursors[f"{other}?limit=1"], None),
+        (jobs, cursors[jobs], test_key),
+        (narrowed, cursors[jobs], None),
+        (jobs, cursors[narrowed], None),
+        (f"{jobs}&flow_id={house.flow_id}", cursors[jobs], None),
+        (f"{jobs}&created_after=2026-01-31T12:00:00Z", cursors[jobs], None),
+        ("/batches?limit=1", of_batches, test_key),
+    ):
+        answer = await house.get(f"{path}&cursor={cursor}", *([key] if key else []))
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter"), path
+
+
+async def test_the_items_of_a_batch_are_listed_in_their_order(house: House):
+    payloads = {"items": [{"url": "https://example.com"}] * 6}
+    made = (await house.post(f"/flows/execute/{house.flow_id}/batch", payloads)).json()
+    listed = (await house.get("/jobs")).json()["data"]
+    assert [job["item_index"] for job in listed] == list(range(6))
+    assert [job["job_id"] for job in listed] == made["job_ids"]
+
+
 @pytest.mark.parametrize("path", ["/jobs", "/batches", "/flows/execute"])
 async def test_an_unknown_id_is_named_in_part(house: House, path: str):
     call = house.post if path.startswith("/flows") else house.get
