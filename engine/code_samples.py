@@ -1,9 +1,9 @@
 """Ready-to-run code in curl, Python and JavaScript: pure text, for a flow's endpoint and for each other call of the API.
 
 All of them send a request again after 429, 502, 503, 504, a lost connection or no answer in time: not before the server asks
-for it, later each time, with some chance in it. Python and JavaScript give up at a 429 without `Retry-After`: waiting does not
-help there, and curl cannot tell. What starts work has an Idempotency-Key that stays the same over the tries, so a
-request whose answer was lost never runs twice. The key is read from `FLOWPORT_API_KEY`, never written into code.
+for it, later each time, with some chance in it. Python and JavaScript give up at a 429 without `Retry-After`, as waiting does not
+help there, and repeat 409 `idempotency_in_progress`; curl can tell neither. What starts work has an Idempotency-Key that stays
+the same over the tries, so a request whose answer was lost never runs twice. The key is read from `FLOWPORT_API_KEY`, never written into code.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def call(method, url, **options):
             problem = f"HTTP {response.status_code}: {response.text}"
             asked = response.headers.get("Retry-After", "")  # a 429 without it stays one, however long you wait
             again = response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
+            again = again or '"idempotency_in_progress"' in response.text  # 409: an earlier try is being accepted
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             problem, again, asked = error, True, ""
         pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
@@ -117,6 +118,7 @@ async function call(method, url, { headers, body } = {}) {
       problem = `HTTP ${response.status}: ${text}`;
       asked = Number(response.headers.get("Retry-After")) || 0; // a 429 without it stays one, however long you wait
       again = [502, 503, 504].includes(response.status) || (response.status === 429 && asked > 0);
+      again ||= text.includes('"idempotency_in_progress"'); // 409: an earlier try is being accepted
     } catch (error) {
       problem = error.cause ?? error; // no connection, or no answer in time
     }
@@ -139,7 +141,7 @@ rm -f answer.json
   -X POST {_shell(endpoint)} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
-  -H "Idempotency-Key: $(date +%s)-$$-$RANDOM" \\
+  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
   -d {_shell(_json(payload))}
 job=$(sed -n 's/^{{"job_id":"\\([^"]*\\)".*/\\1/p' answer.json)
 
@@ -160,7 +162,7 @@ def _curl_call(method: str, url: str, body: Any, answers: Answers, with_idempote
     lines.append(f"  -X {method} {_shell(url)}" if method != "GET" else f"  {_shell(url)}")
     lines.append('  -H "Authorization: Bearer $FLOWPORT_API_KEY"')
     if with_idempotency_key:
-        lines.append('  -H "Idempotency-Key: $(date +%s)-$$-$RANDOM"')
+        lines.append('  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)"')
     if body is not None:
         lines.append('  -H "Content-Type: application/json"')
         lines.append(f"  -d {_shell(_json(body))}")
@@ -252,23 +254,26 @@ LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedE
 
 def events(url):
     """Yields (name, data) of every event; goes on after the last one when the connection is lost. Ends with the job."""
-    last, name, failures = "0", "", 0
+    last, failures = "0", 0
     while failures < 10:
         try:
             # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
             with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
                 if answer.status_code not in (200, 429, 502, 503, 504):
                     raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+                event = {{}}
                 for line in answer.iter_lines() if answer.ok else ():
                     field, _, value = line.decode().partition(": ")
-                    if field == "id":
-                        last, failures = value, 0
-                    elif field == "event":
-                        name = value
-                    elif field == "data":
-                        yield name, json.loads(value)
-                        if name in ("job.completed", "job.failed", "job.cancelled"):
+                    if field:
+                        event[field] = value
+                    if line:
+                        continue
+                    if "data" in event:  # an empty line ends an event; what broke off before it is sent again
+                        last, failures = event["id"], 0
+                        yield event["event"], json.loads(event["data"])
+                        if event["event"] in ("job.completed", "job.failed", "job.cancelled"):
                             return
+                    event = {{}}
         except LOST:
             pass
         failures += 1
@@ -290,8 +295,8 @@ const PAYLOAD = {_json(payload)};
 {_JAVASCRIPT_CALL}
 // Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
-  const idempotencyKey = `${{Date.now()}}-${{Math.random().toString(36).slice(2)}}`;
-  const headers = {{ "Content-Type": "application/json", "Idempotency-Key": idempotencyKey }};
+  const {{ randomUUID }} = await import("node:crypto");
+  const headers = {{ "Content-Type": "application/json", "Idempotency-Key": randomUUID() }};
   const accepted = JSON.parse(await call("POST", ENDPOINT, {{ headers, body: JSON.stringify(payload) }}));
   const jobUrl = new URL(accepted.url, ENDPOINT);
   jobUrl.searchParams.set("wait", "30"); // answers as soon as the job ends
@@ -321,11 +326,7 @@ def _javascript_call(method: str, url: str, body: Any, answers: Answers, with_id
         return _javascript_events(url)
     headers = [
         *(['"Content-Type": "application/json"'] if body is not None else []),
-        *(
-            ['"Idempotency-Key": `${Date.now()}-${Math.random().toString(36).slice(2)}`']
-            if with_idempotency_key
-            else []
-        ),
+        *(['"Idempotency-Key": randomUUID()'] if with_idempotency_key else []),
     ]
     options = ""
     if headers:
@@ -337,10 +338,13 @@ def _javascript_call(method: str, url: str, body: Any, answers: Answers, with_id
         "lines": '    for (const line of text.split("\\n").filter(Boolean)) console.log(JSON.parse(line));',
         "nothing": '    console.log(text || "done");',
     }[answers]
+    calling = f"call({_text(method)}, {_text(url)}{options})"
+    if with_idempotency_key:
+        calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {_indented(calling)})'
     return f"""\
 // Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
 {_JAVASCRIPT_CALL}
-call({_text(method)}, {_text(url)}{options})
+{calling}
   .then((text) => {{
 {shown}
   }})

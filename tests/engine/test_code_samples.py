@@ -45,6 +45,10 @@ class Endpoint(ThreadingHTTPServer):
         self.polls = 0
         self.busy_seconds: int | None = 1
         self.ends = "completed"
+        #: The code of the first refusal, with 409 instead of 429.
+        self.conflict = ""
+        #: The stream breaks off within an event, after its `id` line.
+        self.torn = False
         #: The first submit and the first poll get no answer until `over` is set at the end of the test.
         self.silent = False
         #: The data of the job were erased, and only its last event is left.
@@ -68,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.submits.append(json.loads(body))
         if self.server.silent and len(self.server.submits) == 1:
             self._say_nothing()
+            return
+        if len(self.server.submits) == 1 and self.server.conflict:
+            self._answer(409, {"code": self.server.conflict}, {})
             return
         if len(self.server.submits) == 1:
             seconds = self.server.busy_seconds
@@ -113,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             if after < seq and (len(self.server.streams) > 1 or seq < 3):
                 data = json.dumps({"job_id": "job_1", "seq": seq, "text": "a: b, ü"}, ensure_ascii=False)
                 self.wfile.write(f": still here\n\nid: {seq}\nevent: {name}\ndata: {data}\n\n".encode())
+        if self.server.torn and len(self.server.streams) == 1:
+            self.wfile.write(b"id: 3\nevent: job.completed\n")
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -215,6 +224,20 @@ def test_an_example_does_not_wait_for_the_next_month_or_for_what_never_comes(
     assert len(endpoint.submits) == 1
 
 
+@pytest.mark.parametrize(("code", "submits"), [("idempotency_in_progress", 2), ("conflict", 1)])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_an_example_repeats_a_submit_whose_earlier_try_is_being_accepted(
+    language: str, code: str, submits: int, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.conflict = code
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert len(endpoint.submits) == submits
+    assert done.returncode == (0 if submits == 2 else 1), done.stderr
+
+
 @pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.process
 def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoint: Endpoint, tmp_path: Path):
@@ -246,11 +269,13 @@ def test_an_example_survives_answers_that_do_not_come(language: str, endpoint: E
     assert len(set(endpoint.idempotency_keys)) == 1, "a submit whose answer was lost is the same request"
 
 
+@pytest.mark.parametrize("torn", [False, True], ids=["between events", "within an event"])
 @pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.process
 def test_the_events_go_on_after_a_lost_connection_without_gap_or_repeat(
-    language: str, endpoint: Endpoint, tmp_path: Path
+    language: str, torn: bool, endpoint: Endpoint, tmp_path: Path
 ):
+    endpoint.torn = torn
     url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
 
     done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
