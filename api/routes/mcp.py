@@ -24,6 +24,7 @@ from api.http.addresses import MCP_PATH
 from api.http.context import Context
 from api.http.json_body import parse_object
 from api.http.route_classes import RawRoute
+from api.routes.mcp_messages import check_media_type, refused_message
 from api.routes.mcp_tools import (
     CANCEL_JOB,
     GET_JOB,
@@ -82,16 +83,20 @@ class Mcp:
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
+        """Raises Unauthorized, UnsupportedMediaType, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
         request = Request(scope, receive)
         self._context.caller(request)  # kept in the request's state, where the handlers find it
         self._context.refuse_when_stopping()
+        check_media_type(request)
         async with self._context.bodies.checked(request) as body:
             if self._running is None:
                 self._running = asyncio.create_task(self._run(), name="mcp")
             await self._ready.wait()
             if not self._managers:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
+            if (refused := refused_message(request, body)) is not None:
+                await refused(scope, receive, send)
+                return
             request.state.tells_progress = _asks_for_progress(request, body)
             await self._managers[request.state.tells_progress].handle_request(scope, _again(body, receive), send)
 

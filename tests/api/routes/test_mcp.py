@@ -395,12 +395,44 @@ async def test_without_a_key_there_is_no_tool(house: House, key: str | None):
     assert "set-cookie" not in answer.headers
 
 
-async def test_what_is_no_message_is_refused(house: House):
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        (b"", -32700, "no JSON"),
+        (b"{", -32700, "no JSON"),
+        (b"[]", -32600, "send one"),
+        (b'{"a": 1}', -32600, "jsonrpc"),
+        (b'{"jsonrpc": "2.0", "id": 1}', -32600, "`method`"),
+        (b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', -32600, "`id`"),
+        (b'{"jsonrpc": "2.0", "id": null, "method": "ping"}', -32600, "`id`"),
+        (b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', -32600, "`id`"),
+    ],
+)
+async def test_what_is_no_message_is_refused_in_plain_words(house: House, content: bytes, code: int, told: str):
     headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
-    for content in (b"", b"{", b"[]", b'{"jsonrpc": "2.0"}'):
-        sent = {**headers, "Content-Type": "application/json"}
-        answer = await house.client.post("/mcp", content=content, headers=sent)
-        assert 400 <= answer.status_code < 500, content
+    sent = {**headers, "Content-Type": "application/json"}
+    answer = await house.client.post("/mcp", content=content, headers=sent)
+    body = answer.json()
+    assert (answer.status_code, body["jsonrpc"], body["error"]["code"]) == (400, "2.0", code)
+    assert told in body["error"]["message"]
+    assert "pydantic" not in answer.text and "\n" not in body["error"]["message"]
+
+
+async def test_an_unknown_version_is_told_with_those_there_are(house: House):
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    sent = {**headers, "MCP-Protocol-Version": "1.0"}
+    answer = await house.client.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "method": "ping"}, headers=sent)
+    body = answer.json()
+    assert (answer.status_code, body["id"]) == (400, 7)
+    assert body["error"]["message"].startswith("Unknown version")
+    assert "2025-06-18" in body["error"]["message"]
+
+
+async def test_a_body_of_another_media_type_is_a_problem(house: House):
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    sent = {**headers, "Content-Type": "text/plain"}
+    answer = await house.client.post("/mcp", content=b"{}", headers=sent)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
 async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str, str]:

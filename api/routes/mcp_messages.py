@@ -1,0 +1,65 @@
+"""Refuses what is no message of MCP, as JSON-RPC 2.0 has it and in plain words: the library answers some of it with the texts of
+its own checks, and some as if it were a notification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic_core
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from api.http.problem_json import UnsupportedMediaType
+
+_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+_VERSION = "MCP-Protocol-Version"
+
+
+def check_media_type(request: Request) -> None:
+    """Raises UnsupportedMediaType: the library answers with text of no media type."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
+
+
+def refused_message(request: Request, body: bytes) -> Response | None:
+    """The error that answers a body or a version that MCP does not have; None for a message. Called when the library is loaded:
+    it imports from it.
+    """
+    try:
+        message = pydantic_core.from_json(body)
+    except ValueError:
+        return _error(None, _PARSE_ERROR, "The body is no JSON")
+    if isinstance(message, list):
+        return _error(
+            None, _INVALID_REQUEST, "Several messages in one request (a JSON-RPC batch) are not read; send one"
+        )
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        return _error(
+            None, _INVALID_REQUEST, 'The body is no JSON-RPC message: it must be an object with "jsonrpc": "2.0"'
+        )
+    id_ = message.get("id")
+    if "id" in message and (isinstance(id_, bool) or not isinstance(id_, int | str)):
+        return _error(None, _INVALID_REQUEST, "`id` must be a text or a whole number; a notification has none")
+    if not isinstance(message.get("method"), str) and not message.keys() & {"result", "error"}:
+        return _error(id_, _INVALID_REQUEST, "`method` is missing, or is no text")
+    return _unknown_version(id_, request.headers.get(_VERSION))
+
+
+def _unknown_version(id_: int | str | None, version: str | None) -> Response | None:
+    from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+
+    known = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
+    if version is None or version in known:
+        return None
+    told = f"Unknown version in the header {_VERSION}; this server knows {', '.join(known)}"
+    # The list of the library, from which clients choose: those without a handshake.
+    data = {"supported": list(MODERN_PROTOCOL_VERSIONS), "requested": version[:100]}
+    return _error(id_, UNSUPPORTED_PROTOCOL_VERSION, told, data)
+
+
+def _error(id_: int | str | None, code: int, message: str, data: dict[str, Any] | None = None) -> Response:
+    error = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return JSONResponse({"jsonrpc": "2.0", "id": id_, "error": error}, 400, headers={"Cache-Control": "no-store"})
